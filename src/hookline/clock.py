@@ -1,0 +1,38 @@
+"""The one place where time, randomness and fresh ids come from; everything else is handed a ``Clock``."""
+
+import os
+import random
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a node asks of its machine; tests and the simulation hand in their own."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970 UTC. May jump; only used to say "due" and to label."""
+
+    def boot_ms(self) -> float:
+        """Milliseconds since boot, never jumping, counting suspended time. For durations and validity."""
+
+    def random(self) -> float:
+        """A number in [0, 1), for jitter."""
+
+    def token(self, size: int) -> bytes:
+        """Fresh unpredictable bytes, for ids and nonces."""
+
+
+class SystemClock:
+    """The real machine."""
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def boot_ms(self) -> float:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) / 1e6
+
+    def random(self) -> float:
+        return random.random()
+
+    def token(self, size: int) -> bytes:
+        return os.urandom(size)

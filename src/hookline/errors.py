@@ -1,0 +1,399 @@
+"""Every error Hookline can answer with, defined once.
+
+The tree (the class docstring is the title shown to users; it says what to do)::
+
+    HooklineError
+    ├── InvalidRequest            400  the caller must change the request
+    │   ├── InvalidUrl · InvalidHeader · InvalidTime · InvalidCron · InvalidTimezone
+    │   ├── InvalidId · InvalidCursor · InvalidJson · UnknownField · InvalidSecret
+    ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · RouteNotFound
+    ├── MethodNotAllowed          405
+    ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · ScheduleExists · StaleTerm
+    ├── PayloadTooLarge           413  (BatchTooLarge)
+    ├── UnsupportedMedia          415
+    ├── IdempotencyMismatch       422
+    ├── TooManyRequests           429  QueueFull
+    ├── Internal                  500  the fault is ours
+    └── Unavailable               503  NotLeader · Overloaded · ShuttingDown
+                                       (these surely did not accept the request)
+
+Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, StateDamaged,
+UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig).
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+
+class HooklineError(Exception):
+    """Something went wrong in Hookline."""
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, detail: str | None = None, *, field: str | None = None, retry_after_s: int | None = None, **figures: object
+    ) -> None:
+        self.detail = detail or self.title()
+        self.field = field
+        self.retry_after_s = retry_after_s
+        self.figures = figures
+        super().__init__(self.detail)
+
+    @classmethod
+    def title(cls) -> str:
+        """The first line of the class docstring: the same for every instance."""
+        return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
+
+    def to_problem(self) -> dict[str, object]:
+        """The RFC 9457 document for this error, ready for JSON."""
+        problem: dict[str, object] = {
+            "type": f"https://hookline.dev/errors/{self.code}",
+            "title": self.title(),
+            "status": self.http_status,
+            "code": self.code,
+            "detail": self.detail,
+            "retryable": self.retryable,
+        }
+        if self.field is not None:
+            problem["field"] = self.field
+        if self.retry_after_s is not None:
+            problem["retry_after"] = self.retry_after_s
+        return problem | self.figures
+
+
+# --- 400: the request has to change -------------------------------------------------------------------------
+
+
+class InvalidRequest(HooklineError):
+    """The request is not valid; correct the named field and send it again."""
+
+    code = "invalid_request"
+    http_status = 400
+
+
+class InvalidJson(InvalidRequest):
+    """The body is not the JSON this call expects; send one UTF-8 JSON document."""
+
+    code = "invalid_json"
+
+
+class UnknownField(InvalidRequest):
+    """The body has a field this call does not know, or one that is read-only; remove it."""
+
+    code = "unknown_field"
+
+
+class InvalidUrl(InvalidRequest):
+    """The url cannot be called; use http:// or https:// with a plain host name or address."""
+
+    code = "invalid_url"
+
+
+class ForbiddenDestination(InvalidUrl):
+    """The url points at an address that is not public; start with --allow-private-destinations to allow it."""
+
+    code = "forbidden_destination"
+
+
+class InvalidHeader(InvalidRequest):
+    """A header cannot be sent; remove it or change its name or value."""
+
+    code = "invalid_header"
+
+
+class InvalidTime(InvalidRequest):
+    """A time or duration cannot be read; use RFC 3339 with a zone, or "1h30m" or seconds."""
+
+    code = "invalid_time"
+
+
+class InvalidCron(InvalidRequest):
+    """The cron expression cannot be read; use five fields such as "*/5 * * * *"."""
+
+    code = "invalid_cron"
+
+
+class InvalidTimezone(InvalidRequest):
+    """The time zone is not known; use an IANA name such as "Europe/Berlin"."""
+
+    code = "invalid_timezone"
+
+
+class InvalidId(InvalidRequest):
+    """The id is not valid; use 1 to 128 of the characters A-Z a-z 0-9 . _ : -, not starting with a dot."""
+
+    code = "invalid_id"
+
+
+class InvalidCursor(InvalidRequest):
+    """The cursor is not one this service gave out; start again without a cursor."""
+
+    code = "invalid_cursor"
+
+
+class InvalidSecret(InvalidRequest):
+    """The signing secret cannot be used; give whsec_ with 24 to 64 bytes in base64, or whsk_ with an ed25519 key."""
+
+    code = "invalid_secret"
+
+
+# --- 404, 405, 409 ------------------------------------------------------------------------------------------
+
+
+class NotFound(HooklineError):
+    """There is nothing here under that name."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class JobNotFound(NotFound):
+    """There is no job with that id; it may have been purged after its retention time."""
+
+    code = "job_not_found"
+
+
+class ScheduleNotFound(NotFound):
+    """There is no schedule with that id."""
+
+    code = "schedule_not_found"
+
+
+class DestinationNotFound(NotFound):
+    """No job or setting names that destination yet."""
+
+    code = "destination_not_found"
+
+
+class RouteNotFound(NotFound):
+    """There is no such call; /docs lists them all."""
+
+    code = "route_not_found"
+
+
+class MethodNotAllowed(HooklineError):
+    """This path does not take that method; the Allow header lists those it takes."""
+
+    code = "method_not_allowed"
+    http_status = 405
+
+
+class Conflict(HooklineError):
+    """The request does not fit the present state."""
+
+    code = "conflict"
+    http_status = 409
+
+
+class JobNotPending(Conflict):
+    """Only a pending job can be changed or run now; this one is running or finished."""
+
+    code = "job_not_pending"
+
+
+class JobNotRetryable(Conflict):
+    """Only a finished job can be retried; this one is still pending or running."""
+
+    code = "job_not_retryable"
+
+
+class JobFinished(Conflict):
+    """The job has already finished; there is nothing left to cancel."""
+
+    code = "job_finished"
+
+
+class ScheduleExists(Conflict):
+    """A schedule with that id exists and differs; change it with PATCH."""
+
+    code = "schedule_exists"
+
+
+class StaleTerm(Conflict):
+    """The call carries an older term; a newer leader has taken over."""
+
+    code = "stale_term"
+
+
+# --- 413, 415, 422, 429 -------------------------------------------------------------------------------------
+
+
+class PayloadTooLarge(HooklineError):
+    """The body is larger than this service takes."""
+
+    code = "payload_too_large"
+    http_status = 413
+
+
+class BatchTooLarge(PayloadTooLarge):
+    """The batch has too many jobs; split it."""
+
+    code = "batch_too_large"
+
+
+class UnsupportedMedia(HooklineError):
+    """The body must be plain JSON: no content encoding, no other media type."""
+
+    code = "unsupported_media"
+    http_status = 415
+
+
+class IdempotencyMismatch(HooklineError):
+    """The idempotency key or id was used before with another body; use a new one."""
+
+    code = "idempotency_mismatch"
+    http_status = 422
+
+
+class TooManyRequests(HooklineError):
+    """Too many requests; come back after the time in Retry-After."""
+
+    code = "too_many_requests"
+    http_status = 429
+    retryable = True
+
+
+class QueueFull(TooManyRequests):
+    """The queue is full; nothing was stored. Come back after the time in Retry-After."""
+
+    code = "queue_full"
+
+
+# --- 500, 503 -----------------------------------------------------------------------------------------------
+
+
+class Internal(HooklineError):
+    """The fault is ours and was logged; the request may be sent again with the same id or key."""
+
+    code = "internal"
+    http_status = 500
+    retryable = True
+
+
+class Unavailable(HooklineError):
+    """The service cannot take this request now; it was not accepted, send it again."""
+
+    code = "unavailable"
+    http_status = 503
+    retryable = True
+
+
+class NotLeader(Unavailable):
+    """This node does not lead its cluster and no leader is known; the request was not accepted."""
+
+    code = "no_leader"
+
+
+class Overloaded(Unavailable):
+    """The node is too busy to take this request; it was not accepted."""
+
+    code = "overloaded"
+
+
+class ShuttingDown(Unavailable):
+    """The node is shutting down; the request was not accepted."""
+
+    code = "shutting_down"
+
+
+# --- what the SDK adds --------------------------------------------------------------------------------------
+
+
+class ConnectionFailed(HooklineError):
+    """The service could not be reached; check the address and that it is running."""
+
+    code = "connection_failed"
+    http_status = 503
+    retryable = True
+
+
+class DeadlineExceeded(HooklineError):
+    """No answer came in time; the request may or may not have been accepted. Repeat it with the same id or key."""
+
+    code = "deadline_exceeded"
+    http_status = 504
+    retryable = True
+
+
+class InvalidSignature(HooklineError):
+    """The webhook's signature does not verify; do not trust this request."""
+
+    code = "invalid_signature"
+    http_status = 401
+
+
+# --- errors that stop a node --------------------------------------------------------------------------------
+
+
+class NodeFault(HooklineError):
+    """The node cannot go on."""
+
+    code = "node_fault"
+
+
+class InvalidConfig(NodeFault):
+    """A setting is not valid; correct it and start again."""
+
+    code = "invalid_config"
+
+
+class DataDirectoryInUse(NodeFault):
+    """Another process holds the data directory; stop it or choose another directory."""
+
+    code = "data_directory_in_use"
+
+
+class StateDamaged(NodeFault):
+    """The database in the data directory is damaged; restore a backup or reinstall from a peer."""
+
+    code = "state_damaged"
+
+
+class UnknownCommand(NodeFault):
+    """The log holds a command or version this release does not know; upgrade me."""
+
+    code = "unknown_command"
+
+
+class LogFault(NodeFault):
+    """The replicated log did not take or give an entry."""
+
+    code = "log_fault"
+
+
+class Fenced(LogFault):
+    """A newer term owns the log; this leader steps down."""
+
+    code = "fenced"
+
+
+class Compacted(LogFault):
+    """The entries asked for were truncated; install a snapshot."""
+
+    code = "compacted"
+
+
+class EntryDamaged(LogFault):
+    """An entry's checksum does not match its bytes."""
+
+    code = "entry_damaged"
+
+
+class EntryTooLarge(LogFault):
+    """The entry is larger than the log takes."""
+
+    code = "entry_too_large"
+
+
+def all_errors(root: type[HooklineError] = HooklineError) -> Iterator[type[HooklineError]]:
+    """Every error class, parents before children, in the order they are defined."""
+    yield root
+    for child in root.__subclasses__():
+        yield from all_errors(child)
+
+
+def by_code() -> dict[str, type[HooklineError]]:
+    """The classes by their ``code``, for the SDK to raise what the service answered."""
+    return {error.code: error for error in all_errors()}
