@@ -1,0 +1,52 @@
+"""Every fixed limit in one place, units last in the name; what an operator may change is in ``node/config.py``."""
+
+KIB = 1024
+
+# One job.
+URL_BYTES_MAX = 8_192
+ID_CHARS_MAX = 128
+KEY_CHARS_MAX = 255
+HEADERS_MAX = 100
+HEADERS_BYTES_MAX = 16 * KIB
+LABELS_MAX = 32
+LABEL_CHARS_MAX = 128
+PRIORITY_MIN, PRIORITY_MAX = -100, 100
+ATTEMPTS_MAX = 1_000
+RETRY_SCHEDULE_MAX = 100
+SECRETS_PER_DESTINATION_MAX = 10
+TIMEOUT_MS_MIN = 100
+DELAY_MS_MAX = 10 * 365 * 86_400_000
+PAYLOAD_BYTES_MAX = 256 * KIB
+
+# One call.
+BATCH_JOBS_MAX = 1_000
+BULK_JOBS_MAX = 500  # jobs changed by one log command of a retry or cancel by filter
+PAGE_DEFAULT, PAGE_MAX = 50, 1_000
+REQUEST_BYTES_MAX = 16 * KIB * KIB
+REQUEST_SECONDS_MAX = 10  # to send the whole head of a request
+PREVIEW_TICKS_MAX = 1_000
+
+# One attempt.
+ATTEMPT_MS_MAX = 30_000
+CONNECT_MS_MAX = 3_000
+RESPONSE_HEADER_BYTES_MAX = 16 * KIB
+RESPONSE_BYTES_READ_MAX = 64 * KIB
+RESPONSE_BYTES_KEPT_MAX = 16 * KIB
+ERROR_CHARS_MAX = 500
+RETRY_AFTER_MS_MAX = 24 * 3_600_000
+LOST_CLAIMS_MAX = 3  # claims without a result before a job is poison
+
+# Schedules.
+CRON_BYTES_MAX = 256
+LATE_MS = 60_000  # a tick later than this counts as missed and follows the catch-up policy
+CATCH_UP_TICKS_MAX = 1_000  # jobs made by one decision
+
+# The log.
+ENTRY_BYTES_MAX = 512 * KIB
+ENTRY_BYTES_GATHER = 256 * KIB  # a batch stops gathering here, so that one more command still fits
+ENTRY_COMMANDS_MAX = 2_000
+LOG_ENTRIES_KEPT = 1_000  # by the local log, behind the durable index
+
+assert RESPONSE_BYTES_KEPT_MAX <= RESPONSE_BYTES_READ_MAX
+assert PAYLOAD_BYTES_MAX + HEADERS_BYTES_MAX + URL_BYTES_MAX + 8 * KIB <= ENTRY_BYTES_MAX, "one job fits one entry"
+assert BULK_JOBS_MAX <= ENTRY_COMMANDS_MAX
