@@ -18,7 +18,7 @@ The tree (the class docstring is the title shown to users; it says what to do)::
                                        (these surely did not accept the request)
 
 Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, StateDamaged,
-UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig).
+UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig, SecretKeyMissing).
 """
 
 from collections.abc import Iterator
@@ -337,6 +337,12 @@ class InvalidConfig(NodeFault):
     """A setting is not valid; correct it and start again."""
 
     code = "invalid_config"
+
+
+class SecretKeyMissing(NodeFault):
+    """A stored signing secret was sealed with a key this node does not have; add that key and start again."""
+
+    code = "secret_key_missing"
 
 
 class DataDirectoryInUse(NodeFault):

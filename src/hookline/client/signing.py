@@ -1,0 +1,76 @@
+"""What a receiver calls to check that a webhook came from its Hookline, unchanged and just now."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from hookline.clock import SystemClock
+from hookline.protocol import signatures
+
+ATTEMPT_HEADER = "hookline-attempt"
+SCHEDULED_AT_HEADER = "hookline-scheduled-at"
+TERM_HEADER = "hookline-term"
+
+# 18 decimal digits always fit a signed 64-bit integer, where receivers tend to store such numbers.
+_COUNT_DIGITS_MAX = 18
+
+
+class WebhookInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the headers of a verified webhook say.
+
+    ``id`` and ``timestamp`` are covered by the signature. The other three are not (Standard Webhooks signs only id,
+    timestamp and body): they are as trustworthy as the connection they came over, and None if missing or malformed.
+
+    Attributes:
+        id: the job's id, the same on every attempt; use it to recognise duplicates.
+        timestamp: when this attempt was signed, seconds since 1970 UTC.
+        attempt: the number of this attempt, from 1.
+        scheduled_at: when the job was due, RFC 3339.
+        term: the number of the leader that sent it; a smaller term than one seen before comes from an old leader.
+    """
+
+    id: str
+    timestamp: int
+    attempt: int | None = None
+    scheduled_at: str | None = None
+    term: int | None = None
+
+
+def verify(
+    body: bytes,
+    headers: Mapping[str, str],
+    secret: str | Sequence[str],
+    *,
+    tolerance: float = 300,
+    now: float | None = None,
+) -> WebhookInfo:
+    """Check a received webhook and return what its headers say.
+
+    Args:
+        body: the raw bytes of the request's body; parsed and serialised again, they would not verify.
+        headers: the request's headers, names in any case.
+        secret: a ``whsec_`` secret or a ``whpk_`` public key, or several during a rotation.
+        tolerance: seconds by which ``webhook-timestamp`` may differ from now, either way.
+        now: seconds since 1970 UTC; the system's clock when None.
+
+    Raises:
+        InvalidSignature: do not trust the request; the detail says which check failed.
+        InvalidSecret: the secret given here cannot be read.
+    """
+    now_s = SystemClock().wall_ms() // 1000 if now is None else math.floor(now)
+    signatures.verify(headers, body, secret, now_s=now_s, tolerance_s=math.floor(tolerance))
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return WebhookInfo(
+        id=lowered[signatures.ID_HEADER],
+        timestamp=int(lowered[signatures.TIMESTAMP_HEADER]),
+        attempt=_count(lowered.get(ATTEMPT_HEADER)),
+        scheduled_at=lowered.get(SCHEDULED_AT_HEADER),
+        term=_count(lowered.get(TERM_HEADER)),
+    )
+
+
+def _count(text: str | None) -> int | None:
+    if text is None or len(text) > _COUNT_DIGITS_MAX or not (text.isascii() and text.isdecimal()):
+        return None
+    return int(text)
