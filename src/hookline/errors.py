@@ -33,7 +33,12 @@ class HooklineError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(
-        self, detail: str | None = None, *, field: str | None = None, retry_after_s: int | None = None, **figures: object
+        self,
+        detail: str | None = None,
+        *,
+        field: str | None = None,
+        retry_after_s: int | None = None,
+        **figures: object,
     ) -> None:
         self.detail = detail or self.title()
         self.field = field

@@ -1,0 +1,61 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup fmt lint types layers test test-fast demo simulate bench docs docs-serve changelog ci clean
+
+BIN := .venv/bin
+export PYTHON
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## Make .venv with everything in uv.lock (quick when it is there)
+	@tools/setup
+
+fmt: setup  ## Format the code and fix what can be fixed by a machine
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lint: setup  ## All static checks: ruff, format, mypy, layers, purity, generated docs
+	@tools/lint
+
+types: setup  ## mypy --strict
+	@$(BIN)/mypy
+
+layers: setup  ## Who may import whom, and which modules stay pure
+	@tools/lint layers purity
+
+test: setup  ## All tests but the slow ones, with coverage (ARGS=… goes to pytest)
+	@tools/test $(ARGS)
+
+test-fast: setup  ## Unit and property tests, without coverage
+	@$(BIN)/pytest -n 2 -m "not slow" $(wildcard tests/unit tests/properties) $(ARGS)
+
+demo: setup  ## See it work: one node, a receiver and 200 jobs
+	@$(BIN)/python -m hookline.cli.demo
+
+simulate: setup  ## Deterministic simulation; SEED=7 replays one seed, SEEDS=500 runs that many
+	@$(BIN)/pytest tests/simulation -p no:randomly $(if $(SEED),--seed=$(SEED)) $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
+
+bench: setup  ## Measure this machine (ARGS=… goes to benchmarks/run.py)
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs:  ## Build the documentation into site/
+	@tools/setup --docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "documentation: site/index.html"
+
+docs-serve:  ## Read the documentation at http://127.0.0.1:8000 while you write it
+	@tools/setup --docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000
+
+changelog: setup  ## What the next release notes will say, from changes/
+	@$(BIN)/towncrier build --draft
+
+ci:  ## What the continuous integration runs
+	@.ci/run
+
+clean:  ## Remove what was built or cached (.venv stays; remove it by hand)
+	@rm -rf site dist .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find src tests tools benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

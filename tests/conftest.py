@@ -1,0 +1,15 @@
+"""What every test has in common: hypothesis without a stopwatch, and how to replay a failed run."""
+
+import pytest
+from hypothesis import settings
+
+# The machine may be busy, so a slow example is no failure; pytest-timeout bounds the whole test.
+settings.register_profile("hookline", deadline=None, print_blob=True)
+settings.load_profile("hookline")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """After a failure, says how to get the same order and the same random numbers again."""
+    seed = config.getoption("randomly_seed", default=None)
+    if terminalreporter.stats.get("failed") and isinstance(seed, int):
+        terminalreporter.write_line(f"the same order and random numbers again: pytest --randomly-seed={seed}")
