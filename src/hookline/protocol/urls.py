@@ -1,0 +1,263 @@
+"""Parses the url of a job once, so strictly that no other parser can read it differently.
+
+``getaddrinfo`` and the WHATWG url rules (which the HTTP client follows) turn ``2130706433``, ``0x7f000001``,
+``127.1`` and fullwidth digits into 127.0.0.1. A url that leaves room for such readings is refused, not repaired.
+Sources: RFC 3986, RFC 5891 (IDNA 2008), RFC 5952 (IPv6 text), the WHATWG URL standard.
+"""
+
+import re
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Final, NamedTuple, NoReturn
+from unicodedata import bidirectional
+
+import idna
+import msgspec
+
+from hookline.errors import ForbiddenDestination, InvalidUrl
+from hookline.protocol.addresses import is_public, is_reachable
+from hookline.protocol.limits import URL_BYTES_MAX
+
+DEFAULT_PORTS: Final = frozenset({80, 443, 8080, 8443})
+HOST_CHARS_MAX: Final = 253
+LABEL_CHARS_MAX: Final = 63
+
+_SCHEME_PORTS: Final = {"http": 80, "https": 443}
+# Origin, then path and query in printable ASCII without "#" and "\". What does not fit is explained by _explain.
+_SHAPE: Final = re.compile(r"([^/?#\\\x00-\x20\x7f]+://[^/?#\\\x00-\x20\x7f]+)((?:[/?][!\"$-\[\]-~]*)?)")
+_FORBIDDEN_CHARACTER: Final = re.compile(r"[\x00-\x20\x7f-\x9f#\\]")
+_PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_CHARACTER_NAMES: Final = {" ": "a space", "#": "a fragment (#…)", "\\": "a backslash"}
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """Where a job goes.
+
+    Attributes:
+        url: what to send to: scheme and host in lower case, the scheme's own port left out, path and query as given.
+        scheme: ``http`` or ``https``.
+        host: lower-case name (A-labels), or canonical address text without brackets.
+        port: 1 to 65535.
+        destination: ``scheme://host:port``, the port always shown, IPv6 in brackets.
+        is_literal: the host is an address, not a name.
+        host_header: what the ``Host`` header says.
+    """
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    destination: str
+    is_literal: bool
+    host_header: str
+
+
+class _Origin(NamedTuple):
+    text: str
+    scheme: str
+    host: str
+    port: int
+    destination: str
+    is_literal: bool
+    host_header: str
+
+
+def parse_url(url: str) -> Target:
+    """Read a url, about 1 µs when its origin was seen lately.
+
+    Raises:
+        InvalidUrl: it is not a plain http(s) url; the detail says what is wrong.
+    """
+    shape = _SHAPE.fullmatch(url)
+    if shape is None or len(url) > URL_BYTES_MAX:
+        _explain(url)
+    origin_text, rest = shape.groups()
+    text, scheme, host, port, destination, is_literal, host_header = _parse_origin(origin_text)
+    if not rest.startswith("/"):
+        rest = "/" + rest
+    sent = text + rest
+    if len(sent) > URL_BYTES_MAX:  # sent is ASCII; A-labels and the added "/" can make it longer than what came
+        _refuse_length()
+    return Target(sent, scheme, host, port, destination, is_literal, host_header)
+
+
+def check_port(target: Target, allowed: frozenset[int] | None = DEFAULT_PORTS) -> None:
+    """Raise ``ForbiddenDestination`` unless the port is one of those allowed; ``None`` allows any."""
+    if allowed is not None and target.port not in allowed:
+        ports = ", ".join(map(str, sorted(allowed)))
+        raise ForbiddenDestination(f"port {target.port} is not allowed; allowed are {ports}", field="url")
+
+
+def vet_at_creation(target: Target, allow_private: bool, ports: frozenset[int] | None = DEFAULT_PORTS) -> None:
+    """Refuse what is already known to be wrong when a job is created; names are resolved and vetted at each attempt.
+
+    Raises:
+        ForbiddenDestination: an address that is not public, a name of this machine, or a port that is not allowed.
+    """
+    if target.is_literal:
+        check_address(target.host, allow_private)
+    if allow_private:
+        return
+    if target.host == "localhost" or target.host.endswith(".localhost"):
+        raise ForbiddenDestination(f"{target.host} names the machine itself", field="url")
+    check_port(target, ports)
+
+
+def check_address(address: str, allow_private: bool) -> None:
+    """Raise ``ForbiddenDestination`` unless a webhook may go to this address."""
+    if not (is_reachable(address) if allow_private else is_public(address)):
+        raise ForbiddenDestination(f"{address} is not a public address", field="url")
+
+
+# --- the origin: scheme, host, port -------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _parse_origin(text: str) -> _Origin:
+    raw_scheme, _, authority = text.partition("://")
+    scheme = raw_scheme.lower()
+    if scheme not in _SCHEME_PORTS:
+        _refuse(f"the scheme must be http or https, not {_shown(raw_scheme)}")
+    if "@" in authority:
+        _refuse("user name and password in a url are not supported; send an Authorization header instead")
+    raw_host, port_text = _split_port(authority)
+    port = _SCHEME_PORTS[scheme] if port_text is None else _parse_port(port_text)
+    host, is_literal = _parse_host(raw_host)
+    bracketed = f"[{host}]" if ":" in host else host
+    host_header = bracketed if port == _SCHEME_PORTS[scheme] else f"{bracketed}:{port}"
+    destination = f"{scheme}://{bracketed}:{port}"
+    return _Origin(f"{scheme}://{host_header}", scheme, host, port, destination, is_literal, host_header)
+
+
+def _split_port(authority: str) -> tuple[str, str | None]:
+    """The host, brackets kept, and what follows its colon (``None`` without a colon)."""
+    if authority.startswith("["):
+        host, bracket, after = authority.partition("]")
+        if not bracket or (after and not after.startswith(":")):
+            _refuse("an IPv6 address must be written as [address] or [address]:port")
+        return host + bracket, after[1:] if after else None
+    host, colon, port = authority.partition(":")
+    return host, port if colon else None
+
+
+def _parse_port(text: str) -> int:
+    if not _PORT.fullmatch(text) or int(text) > 65535:
+        _refuse(f"the port must be a number from 1 to 65535, not {_shown(text)}")
+    return int(text)
+
+
+def _parse_host(text: str) -> tuple[str, bool]:
+    """The host in its one spelling, and whether it is an address."""
+    if not text:
+        _refuse("the host is missing")
+    if text.startswith("["):
+        return _parse_ipv6(text[1:-1]), True
+    if len(text) > HOST_CHARS_MAX:
+        _refuse(f"the host is longer than {HOST_CHARS_MAX} characters")
+    if _is_ipv4(text):
+        return text, True
+    return _parse_name(text), False
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        return text.isascii() and str(IPv4Address(text)) == text
+    except AddressValueError:
+        return False
+
+
+def _parse_ipv6(text: str) -> str:
+    if "%" in text:
+        _refuse("an IPv6 address with a zone (%…) names a link of one machine and cannot be used")
+    try:
+        address = IPv6Address(text)
+    except AddressValueError:
+        _refuse(f"[{_shown(text)}] is not an IPv6 address")
+    mapped = address.ipv4_mapped
+    if mapped is None:
+        canonical, spellings = str(address), {str(address)}
+    else:  # RFC 5952 writes these with dots, the HTTP client and Python before 3.13 do not
+        canonical = f"::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}"
+        spellings = {canonical, f"::ffff:{mapped}"}
+    if text.lower() not in spellings:
+        _refuse(f"write the IPv6 address in its canonical form, [{canonical}]")
+    return canonical
+
+
+def _parse_name(text: str) -> str:
+    labels = [_parse_label(label) for label in text.lower().split(".")]
+    if _NUMERIC_LABEL.fullmatch(labels[-1]):
+        _refuse(f"{_shown(text)} is neither a name nor a canonical IPv4 address such as 192.0.2.1")
+    if any(label.startswith("xn--") for label in labels):
+        _check_direction(labels)
+    host = ".".join(labels)
+    if len(host) > HOST_CHARS_MAX:
+        _refuse(f"the host is longer than {HOST_CHARS_MAX} characters")
+    return host
+
+
+def _parse_label(label: str) -> str:
+    if not label:
+        _refuse("the host has an empty label; remove the dot at its start or end, or the double dot")
+    if not label.isascii() or label.startswith("xn--"):
+        label = _to_a_label(label)
+    if len(label) > LABEL_CHARS_MAX:
+        _refuse(f"a label of the host is longer than {LABEL_CHARS_MAX} characters")
+    if not _LABEL.fullmatch(label):
+        _refuse(f"the host may have letters, digits and inner hyphens only; {_shown(label)} has something else")
+    return label
+
+
+def _to_a_label(label: str) -> str:
+    try:
+        return idna.alabel(label).decode("ascii")
+    except UnicodeError as error:  # IDNAError is one
+        raise InvalidUrl(f"{_shown(label)} is not a valid internationalised label: {error}", field="url") from None
+
+
+def _check_direction(labels: list[str]) -> None:
+    """One right-to-left label puts all of them under the rule of RFC 5893, and the HTTP client enforces it."""
+    texts = [idna.ulabel(label) if label.startswith("xn--") else label for label in labels]
+    if not any(bidirectional(character) in {"R", "AL", "AN"} for text in texts for character in text):
+        return
+    try:
+        for text in texts:
+            idna.check_bidi(text, check_ltr=True)
+    except idna.IDNABidiError:
+        _refuse("the host mixes right-to-left labels with labels that may not stand beside them (RFC 5893)")
+
+
+# --- refusals -----------------------------------------------------------------------------------------------
+
+
+def _explain(url: str) -> NoReturn:
+    """Say why a url does not have the shape of one."""
+    if len(url) > URL_BYTES_MAX:
+        _refuse_length()
+    bad = _FORBIDDEN_CHARACTER.search(url)
+    if bad is not None:
+        name = _CHARACTER_NAMES.get(bad[0], f"the control character U+{ord(bad[0]):04X}")
+        _refuse(f"{name} is not allowed in a url; percent-encode it or leave it out")
+    scheme, separator, after = url.partition("://")
+    if not separator or not scheme:
+        _refuse("the url must start with http:// or https://")
+    if scheme.lower() not in _SCHEME_PORTS:
+        _refuse(f"the scheme must be http or https, not {_shown(scheme)}")
+    if not after or after[0] in "/?":
+        _refuse("the host is missing")
+    _refuse("path and query must be ASCII; percent-encode other characters as UTF-8")
+
+
+def _refuse(detail: str) -> NoReturn:
+    raise InvalidUrl(detail, field="url")
+
+
+def _refuse_length() -> NoReturn:
+    raise InvalidUrl(f"the url is longer than {URL_BYTES_MAX} bytes", field="url", limit=URL_BYTES_MAX)
+
+
+def _shown(text: str) -> str:
+    """Enough of the user's text to find it again."""
+    return text if len(text) <= 80 else text[:77] + "..."
