@@ -17,6 +17,8 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     └── Unavailable               503  NotLeader · Overloaded · ShuttingDown
                                        (these surely did not accept the request)
 
+``ResolveFailed`` stays inside a node: it is the reason of a failed attempt.
+
 Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, StateDamaged,
 UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig, SecretKeyMissing).
 """
@@ -327,6 +329,22 @@ class InvalidSignature(HooklineError):
 
     code = "invalid_signature"
     http_status = 401
+
+
+# --- inside a node: never an answer of the API, only the reason of a failed attempt ---------------------------
+
+
+class ResolveFailed(HooklineError):
+    """The host name of the destination could not be resolved; the attempt is retried by the job's policy."""
+
+    code = "resolve_failed"
+    http_status = 502
+    retryable = True
+
+    @property
+    def reason(self) -> str:
+        """``nxdomain``, ``timeout``, ``servfail`` or ``refused``."""
+        return str(self.figures.get("reason", "servfail"))
 
 
 # --- errors that stop a node --------------------------------------------------------------------------------
