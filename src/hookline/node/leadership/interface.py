@@ -1,0 +1,22 @@
+"""What a node asks about leading its cluster."""
+
+from typing import Protocol
+
+
+class Leadership(Protocol):
+    """Who leads, and whether this node may still act on it."""
+
+    async def acquire(self) -> int:
+        """Wait until this node leads; returns its term, larger than every earlier one.
+
+        Raises DataDirectoryInUse when another process of this machine holds the same place.
+        """
+
+    def is_valid(self) -> bool:
+        """May a request leave now? Asked as the last step before each one."""
+
+    def old_leader_is_dead(self) -> bool:
+        """Is it proven that no earlier leader is still sending?"""
+
+    async def release(self) -> None:
+        """Give the lead up."""

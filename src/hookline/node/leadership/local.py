@@ -1,0 +1,48 @@
+"""Leading a cluster of one: whoever holds the lock on the data directory leads."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from hookline.errors import DataDirectoryInUse
+
+
+class LocalLeadership:
+    """The lock is the kernel's, so it is gone the moment the process is; that is also the proof that an old leader died.
+
+    Args:
+        data_dir: the node's directory; a file ``lock`` in it is locked.
+        last_term: the newest term in the state.
+    """
+
+    def __init__(self, data_dir: Path, last_term: int = 0) -> None:
+        self._path = data_dir / "lock"
+        self._file: int | None = None
+        self._term = last_term
+
+    def lock(self) -> None:
+        """Take the directory. Raises DataDirectoryInUse."""
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(file)
+            raise DataDirectoryInUse(f"{self._path.parent} is in use by another process; stop it first") from error
+        self._file = file
+
+    async def acquire(self) -> int:
+        if self._file is None:
+            self.lock()
+        self._term += 1
+        return self._term
+
+    def is_valid(self) -> bool:
+        return self._file is not None
+
+    def old_leader_is_dead(self) -> bool:
+        return self._file is not None
+
+    async def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

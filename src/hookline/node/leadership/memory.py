@@ -1,0 +1,23 @@
+"""Leadership for tests and the simulation: handed out on request, taken away at will."""
+
+
+class MemoryLeadership:
+    """Terms count up for as long as the object lives."""
+
+    def __init__(self) -> None:
+        self.term = 0
+        self.valid = False
+
+    async def acquire(self) -> int:
+        self.term += 1
+        self.valid = True
+        return self.term
+
+    def is_valid(self) -> bool:
+        return self.valid
+
+    def old_leader_is_dead(self) -> bool:
+        return True
+
+    async def release(self) -> None:
+        self.valid = False

@@ -1,0 +1,193 @@
+"""The one place where the circle closes: propose, append, apply in order, answer the waiter.
+
+Nothing else calls ``apply``; nothing else writes state. Group commit: while one entry is being made durable, the
+next one gathers. There are no timers, so an idle node answers after one commit and a busy one fills its entries.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from hookline.clock import Clock
+from hookline.errors import HooklineError, LogFault, ShuttingDown
+from hookline.node.replicated_log.interface import ReplicatedLog
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.machine import StateMachine
+from hookline.protocol.codec import VERSION, Entry, command_size
+from hookline.protocol.commands import AnyCommand, BeginTerm, Result
+from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_COMMANDS_MAX
+
+
+class Commit(Protocol):
+    """How the open transaction is made durable: off the loop on a real machine, inline in the simulation."""
+
+    async def __call__(self, commit: Callable[[], None]) -> None:
+        """Run ``commit`` and return when it has."""
+
+
+class ThreadCommit:
+    """Commits in one thread of its own, so that the loop goes on gathering while the disk works."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+
+    async def __call__(self, commit: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, commit)
+
+
+async def inline_commit(commit: Callable[[], None]) -> None:
+    """Commits on the loop."""
+    commit()
+
+
+class Replica:
+    """Proposes batches of commands to the log and applies what the log holds.
+
+    Args:
+        machine: the state.
+        log: where entries go.
+        clock: stamps entries.
+        commit: how a transaction is made durable.
+        on_commit: called after each committed entry with its effects, on the loop.
+        observe_commit: called with (commands, seconds from gathered to committed).
+    """
+
+    def __init__(
+        self,
+        machine: StateMachine,
+        log: ReplicatedLog,
+        clock: Clock,
+        *,
+        commit: Commit,
+        observe_commit: Callable[[int, float], None] = lambda _commands, _seconds: None,
+    ) -> None:
+        self._machine = machine
+        self._log = log
+        self._clock = clock
+        self._commit = commit
+        self._observe = observe_commit
+        self._listeners: list[Callable[[Effects], None]] = []
+        self._waiting: deque[tuple[Sequence[AnyCommand], asyncio.Future[list[Result]]]] = deque()
+        self._wake = asyncio.Event()
+        self._closed: HooklineError | None = None
+        self.term = machine.term
+
+    @property
+    def applied(self) -> int:
+        """Index of the newest entry in the state."""
+        return self._machine.applied
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Jobs by state and bytes of pending payload, as of the newest applied entry."""
+        return self._machine.tables.counters
+
+    @property
+    def digest(self) -> bytes:
+        """The rolling digest at ``applied``."""
+        return self._machine.digest
+
+    def listen(self, listener: Callable[[Effects], None]) -> None:
+        """Have ``listener`` called with the effects of every entry, after its commit and before its waiters."""
+        self._listeners.append(listener)
+
+    def propose(self, commands: Sequence[AnyCommand]) -> asyncio.Future[list[Result]]:
+        """Put the commands into the log together, in one entry; the future gives their results once durable.
+
+        Raises ShuttingDown (or what stopped the replica) when it takes no more.
+        """
+        if self._closed is not None:
+            raise self._closed
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((commands, future))
+        self._wake.set()
+        return future
+
+    async def begin_term(self, term: int, node: str, *, old_leader_is_dead: bool) -> None:
+        """Take the log over for ``term`` and resolve what an earlier leader left open. Before ``run``."""
+        await self._catch_up()
+        await self._log.take_over(term)
+        self.term = term
+        await self._append([BeginTerm(node, old_leader_is_dead)])
+
+    async def _catch_up(self) -> None:
+        while entries := await self._log.read_from(self._machine.applied + 1):
+            for entry in entries:
+                _, effects = self._machine.apply(entry)
+                await self._commit(self._machine.commit)
+                self._announce(effects)
+
+    async def run(self) -> None:
+        """Serve proposals until ``close``. Any fault stops the replica and fails all waiters."""
+        try:
+            while True:
+                if not self._waiting:
+                    if self._closed is not None:
+                        return
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                await self._serve_batch()
+        except HooklineError as error:
+            self._fail(error)
+            raise
+        except BaseException:
+            self._fail(LogFault("the replica stopped; whether the request was accepted is not known"))
+            raise
+
+    async def _serve_batch(self) -> None:
+        batch = self._gather()
+        commands = [command for proposal, _ in batch for command in proposal]
+        try:
+            results = await self._append(commands)
+        except BaseException:
+            self._waiting.extendleft(reversed(batch))
+            raise
+        position = 0
+        for proposal, future in batch:
+            end = position + len(proposal)
+            if not future.done():
+                future.set_result(results[position:end])
+            position = end
+
+    def _gather(self) -> list[tuple[Sequence[AnyCommand], asyncio.Future[list[Result]]]]:
+        batch = []
+        count = size = 0
+        while self._waiting:
+            proposal = self._waiting[0][0]
+            grown = size + sum(map(command_size, proposal))
+            if batch and (grown > ENTRY_BYTES_GATHER or count + len(proposal) > ENTRY_COMMANDS_MAX):
+                break
+            size, count = grown, count + len(proposal)
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _append(self, commands: list[AnyCommand]) -> list[Result]:
+        clock, machine = self._clock, self._machine
+        started_ms = clock.boot_ms()
+        entry = Entry(VERSION, self.term, machine.applied + 1, clock.wall_ms(), clock.token(8), tuple(commands))
+        await self._log.append(entry)
+        results, effects = machine.apply(entry)
+        await self._commit(machine.commit)
+        self._observe(len(commands), (clock.boot_ms() - started_ms) / 1000)
+        self._announce(effects)
+        return results
+
+    def _announce(self, effects: Effects) -> None:
+        for listener in self._listeners:
+            listener(effects)
+
+    def close(self) -> None:
+        """Take no more proposals; ``run`` ends once those already taken are durable."""
+        if self._closed is None:
+            self._closed = ShuttingDown()
+        self._wake.set()
+
+    def _fail(self, error: HooklineError) -> None:
+        self._closed = error
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(error)

@@ -1,0 +1,44 @@
+"""Which function applies which command. Pure: the result depends on the entry and the database, on nothing else."""
+
+from hookline.errors import UnknownCommand
+from hookline.node.state_machine import apply_jobs, apply_schedules, apply_upkeep
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.tables import Tables
+from hookline.protocol import commands as c
+from hookline.protocol.codec import Entry
+
+
+def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.AnyCommand) -> c.Result:
+    """Change the state as the command says and answer what came of it."""
+    now = entry.time_ms
+    match command:
+        case c.CreateJob():
+            return apply_jobs.create_job(tables, effects, now, command)
+        case c.ClaimJobs():
+            return apply_jobs.claim_jobs(tables, entry.term, command)
+        case c.RecordOutcome():
+            return apply_jobs.record_outcome(tables, effects, now, command)
+        case c.RecordTicks():
+            return apply_schedules.record_ticks(tables, effects, now, command)
+        case c.CancelJobs():
+            return apply_jobs.cancel_jobs(tables, effects, now, command)
+        case c.UpdateJob():
+            return apply_jobs.update_job(tables, effects, command)
+        case c.RetryJobs():
+            return apply_jobs.retry_jobs(tables, effects, command)
+        case c.PutSchedule():
+            return apply_schedules.put_schedule(tables, effects, now, command)
+        case c.DeleteSchedule():
+            return apply_schedules.delete_schedule(tables, effects, command)
+        case c.RunSchedule():
+            return apply_schedules.run_schedule(tables, effects, now, command)
+        case c.PutDestination():
+            return apply_upkeep.put_destination(tables, effects, command)
+        case c.PurgeFinished():
+            return apply_upkeep.purge_finished(tables, now, command)
+        case c.PurgeKeys():
+            return apply_upkeep.purge_keys(tables, command)
+        case c.BeginTerm():
+            return apply_jobs.begin_term(tables, effects, now, command)
+        case _:
+            raise UnknownCommand(f"this release does not know the command {type(command).__name__}; upgrade me")

@@ -1,0 +1,184 @@
+"""Applying the commands that change jobs. Each function uses the command, the entry's time and the tables only."""
+
+import msgspec
+
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.tables import Tables
+from hookline.protocol.commands import (
+    BeginTerm,
+    CancelJobs,
+    Changed,
+    Claimed,
+    ClaimJobs,
+    CreateJob,
+    Created,
+    RecordOutcome,
+    Refused,
+    Result,
+    RetryJobs,
+    UpdateJob,
+)
+from hookline.protocol.jobs import Outcome, State, decode_spec, label_texts, lane_of
+from hookline.protocol.limits import LOST_CLAIMS_MAX
+
+_MISMATCH = Refused("idempotency_mismatch")
+
+
+def create_job(tables: Tables, effects: Effects, time_ms: int, command: CreateJob) -> Result:
+    """Insert the job, unless its key or chosen id is known already."""
+    if command.key is not None:
+        known = tables.row("key", command.key)
+        if known is not None and known[2] > time_ms:
+            same = known[1] == command.fingerprint
+            return Created(known[0], known[3], deduplicated=True) if same else _MISMATCH
+    if command.id_is_chosen:
+        known = tables.row("job_by_id", command.id)
+        if known is not None:
+            return Created(known[0], command.id, deduplicated=True) if known[1] == command.fingerprint else _MISMATCH
+    seq = insert_job(tables, effects, time_ms, command)
+    if command.key is not None:
+        tables.run("put_key", command.key, seq, command.fingerprint, command.key_expires_ms)
+    return Created(seq, command.id, deduplicated=False)
+
+
+def insert_job(
+    tables: Tables, effects: Effects, time_ms: int, command: CreateJob, *, schedule: int | None = None
+) -> int:
+    """Insert a job that is known to be new; returns its number."""
+    seq = tables.take_seq()
+    lane = lane_of(tables.destination_id(command.destination), command.priority, retry=False)
+    tables.run(
+        "insert_job",
+        seq,
+        command.id,
+        lane,
+        command.due_ms,
+        time_ms,
+        command.at_most_once,
+        command.size,
+        command.key_expires_ms,
+        schedule,
+    )
+    tables.run("insert_spec", seq, command.spec, command.fingerprint)
+    for label in command.labels:
+        tables.run("insert_label", label, seq)
+    tables.moved(None, State.PENDING, command.size)
+    effects.due.append((lane, command.due_ms, seq))
+    return seq
+
+
+def claim_jobs(tables: Tables, term: int, command: ClaimJobs) -> Result:
+    """Move each job that is still pending and due as the leader saw it to running."""
+    granted: list[tuple[int, int]] = []
+    for (seq, due_ms), deadline_ms in zip(command.claims, command.deadlines_ms, strict=True):
+        row = tables.row("claim_job", seq, due_ms, term, deadline_ms)
+        if row is not None:
+            granted.append((seq, row[0]))
+            tables.moved(State.PENDING, State.RUNNING, 0)
+    return Claimed(tuple(granted))
+
+
+def record_outcome(tables: Tables, effects: Effects, time_ms: int, command: RecordOutcome) -> Result:
+    """Close a claim: the job is finished, or pending again. An outcome nobody waits for changes nothing."""
+    if command.retry_at_ms is None:
+        row = tables.row("finish_job", command.seq, command.attempt, command.state, time_ms)
+        if row is not None:
+            tables.moved(State.RUNNING, State(command.state), row[0])
+    else:
+        row = tables.row("retry_job", command.seq, command.attempt, command.retry_at_ms)
+        if row is not None:
+            tables.moved(State.RUNNING, State.PENDING, 0)
+            effects.due.append((row[0], command.retry_at_ms, command.seq))
+    if row is None and tables.row("cancelled_in_flight", command.seq, command.attempt) is None:
+        return Changed(0)
+    headers = msgspec.msgpack.encode(command.response_headers) if command.response_headers else None
+    tables.run(
+        "insert_attempt",
+        command.seq,
+        command.attempt,
+        command.outcome,
+        command.status,
+        command.error,
+        command.started_ms,
+        command.duration_ms,
+        command.node,
+        command.term,
+        headers,
+        command.response_body or None,
+    )
+    return Changed(1)
+
+
+def cancel_jobs(tables: Tables, effects: Effects, time_ms: int, command: CancelJobs) -> Result:
+    """Finish pending and running jobs as cancelled; a running attempt is aborted by the leader."""
+    count = 0
+    for seq in command.seqs:
+        row = tables.row("cancel_job", seq, time_ms)
+        if row is None:
+            continue
+        size, was_running = row
+        count += 1
+        tables.moved(State.RUNNING if was_running else State.PENDING, State.CANCELLED, size)
+        if was_running:
+            effects.aborted.append(seq)
+    return Changed(count)
+
+
+def update_job(tables: Tables, effects: Effects, command: UpdateJob) -> Result:
+    """Replace what a pending job will do."""
+    before = tables.row("job_before_update", command.seq)
+    if before is None:
+        return Refused("job_not_found")
+    state, revision, old_lane, old_size, old_spec = before
+    if state != State.PENDING:
+        return Refused("job_not_pending")
+    if revision != command.revision:
+        return Refused("conflict")
+    lane = lane_of(tables.destination_id(command.destination), command.priority, retry=bool(old_lane & 1))
+    tables.run("update_job", command.seq, revision, lane, command.due_ms, command.at_most_once, command.size)
+    if old_spec != command.spec:
+        for label in label_texts(decode_spec(old_spec).labels):
+            tables.run("delete_label", label, command.seq)
+        for label in command.labels:
+            tables.run("insert_label", label, command.seq)
+        tables.run("update_spec", command.seq, command.spec)
+        tables.moved(State.PENDING, None, old_size)
+        tables.moved(None, State.PENDING, command.size)
+    effects.due.append((lane, command.due_ms, command.seq))
+    return Changed(1)
+
+
+def retry_jobs(tables: Tables, effects: Effects, command: RetryJobs) -> Result:
+    """Make finished jobs pending again."""
+    count = 0
+    for seq in command.seqs:
+        state = tables.row("state_of", seq)
+        row = tables.row("redrive_job", seq, command.due_ms)
+        if row is None or state is None:
+            continue
+        lane, size = row
+        tables.moved(State(state[0]), State.PENDING, size)
+        effects.due.append((lane, command.due_ms, seq))
+        count += 1
+    return Changed(count)
+
+
+def begin_term(tables: Tables, effects: Effects, time_ms: int, command: BeginTerm) -> Result:
+    """Resolve the claims that an earlier leader left open."""
+    claims = tables.rows("open_claims")
+    for seq, attempt, lane, at_most_once, lost, size, term, deadline_ms in claims:
+        lost += 1
+        due_ms = time_ms if command.old_leader_is_dead else max(time_ms, deadline_ms)
+        if at_most_once:
+            state, error = State.UNKNOWN, "the node was lost during an at-most-once attempt; it is not sent again"
+        elif lost >= LOST_CLAIMS_MAX:
+            state, error = State.DEAD, f"the node was lost during {lost} attempts in a row"
+        else:
+            state, error = State.PENDING, "the node was lost during this attempt"
+        finished_ms = None if state is State.PENDING else time_ms
+        tables.run("lose_claim", seq, state, due_ms, finished_ms, lost)
+        tables.run("insert_attempt", seq, attempt, Outcome.UNKNOWN, None, error, time_ms, 0, "", term, None, None)
+        tables.moved(State.RUNNING, state, size)
+        if state is State.PENDING:
+            effects.due.append((lane, due_ms, seq))
+    return Changed(len(claims))

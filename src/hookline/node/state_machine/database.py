@@ -1,0 +1,94 @@
+"""The SQLite file of a node: opening, checking, committing and checkpointing it. The only user of apsw's settings."""
+
+from pathlib import Path
+
+import apsw
+
+from hookline.errors import StateDamaged
+from hookline.node.state_machine import sql
+
+SCHEMA_VERSION = 1
+_CHECKPOINT_PAGES = 4_000  # of 4 KiB: about 16 MiB of write-ahead log between checkpoints
+
+
+class Database:
+    """One writing connection and one reading connection on a file.
+
+    Args:
+        path: the database file; created with its schema when missing.
+        durable: fsync on every commit. False only where another log still has the entries.
+
+    Raises:
+        StateDamaged: the file is not a healthy database of this release.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self.path = path
+        self._wal_pages = 0
+        try:
+            self.writer = self._connect()
+            self._prepare(durable)
+            self.reader = self._connect()
+            self.reader.pragma("query_only", True)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise StateDamaged(f"{path}: {error}") from error
+
+    def _connect(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self.path), statementcachesize=200)
+        connection.set_busy_timeout(5_000)
+        connection.pragma("cache_size", -65_536)
+        return connection
+
+    def _prepare(self, durable: bool) -> None:
+        writer = self.writer
+        writer.pragma("journal_mode", "WAL")
+        writer.pragma("synchronous", "FULL" if durable else "NORMAL")
+        writer.pragma("temp_store", "MEMORY")
+        version = writer.pragma("user_version")
+        if version == 0:
+            with writer:
+                writer.execute(sql.text("schema.sql"))
+                writer.pragma("user_version", SCHEMA_VERSION)
+        elif version != SCHEMA_VERSION:
+            raise StateDamaged(f"{self.path}: schema {version} is not {SCHEMA_VERSION}; upgrade me")
+        # Replaces SQLite's own checkpoints, which would run inside a commit whenever SQLite likes.
+        writer.set_wal_hook(self._note_wal_pages)
+
+    def _note_wal_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def quick_check(self) -> None:
+        """Raise StateDamaged unless SQLite finds the file sound."""
+        answer = self.writer.pragma("quick_check(1)")
+        if answer != "ok":
+            raise StateDamaged(f"{self.path}: {answer}")
+
+    def begin(self) -> None:
+        """Start the transaction of an entry, unless the local log has started it already."""
+        if not self.writer.in_transaction:
+            self.writer.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make the entry durable (fsync), then move the write-ahead log into the file when it has grown.
+
+        Blocking: runs off the event loop.
+        """
+        self.writer.execute("COMMIT")
+        if self._wal_pages >= _CHECKPOINT_PAGES:
+            self.checkpoint()
+
+    def rollback(self) -> None:
+        """Forget the open transaction, if any."""
+        if self.writer.in_transaction:
+            self.writer.execute("ROLLBACK")
+
+    def checkpoint(self) -> None:
+        """Copy the write-ahead log into the database file, without waiting for readers. Blocking."""
+        self.writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def close(self) -> None:
+        """Close both connections; the last one checkpoints."""
+        self.rollback()
+        self.reader.close()
+        self.writer.close()

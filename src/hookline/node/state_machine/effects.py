@@ -1,0 +1,13 @@
+"""What applying an entry means for the running leader; followers ignore it, a new leader reads it from the state."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Effects:
+    """Filled while an entry is applied, handed out after it is committed."""
+
+    due: list[tuple[int, int, int]] = field(default_factory=list)  # (lane, due_ms, seq) that became pending
+    aborted: list[int] = field(default_factory=list)  # seqs cancelled while an attempt was under way
+    destinations: list[str] = field(default_factory=list)  # names whose settings changed
+    schedules_changed: bool = False

@@ -1,0 +1,97 @@
+"""The state machine: one entry in, one transaction, results and effects out."""
+
+import hashlib
+
+import apsw
+import msgspec
+
+from hookline.errors import LogFault
+from hookline.node.state_machine.apply import apply_command
+from hookline.node.state_machine.database import Database
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.tables import Tables
+from hookline.protocol.codec import Entry
+from hookline.protocol.commands import AnyCommand, Refused, Result
+
+_encode = msgspec.msgpack.Encoder().encode
+_GUARDED = (apsw.Error, ValueError, TypeError, KeyError, AssertionError)
+_FATAL = (apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.NoMemError)
+
+
+class StateMachine:
+    """Applies entries to a database, in order, each in its own transaction.
+
+    ``apply`` leaves the transaction open; ``commit`` makes it durable. The applied index, the term and the rolling
+    digest are written in the same transaction as the effects.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.tables = Tables(database.writer)
+        meta = dict(database.writer.execute("SELECT name, value FROM meta"))
+        self.applied: int = meta.get("applied", 0)
+        self.term: int = meta.get("term", 0)
+        self.digest: bytes = meta.get("digest", b"")
+
+    def apply(self, entry: Entry) -> tuple[list[Result], Effects]:
+        """Execute the entry's commands. Raises LogFault unless it is the next one, UnknownCommand on a newer format.
+
+        A command that breaks our own handling is answered ``internal`` and changes nothing; the others go on.
+        """
+        if entry.index != self.applied + 1:
+            raise LogFault(f"entry {entry.index} does not follow {self.applied}")
+        self.database.begin()
+        self.database.writer.execute("SAVEPOINT entry")
+        try:
+            effects = Effects()
+            results = [apply_command(self.tables, effects, entry, command) for command in entry.commands]
+        except _FATAL:
+            raise
+        except _GUARDED:
+            self._undo("entry")
+            effects = Effects()
+            results = [self._apply_guarded(effects, entry, command) for command in entry.commands]
+        self._finish(entry, results)
+        return results, effects
+
+    def _apply_guarded(self, effects: Effects, entry: Entry, command: AnyCommand) -> Result:
+        """One command in a savepoint of its own: slow, and only used once a command of the entry has failed."""
+        writer = self.database.writer
+        tables = self.tables
+        writer.execute("SAVEPOINT command")
+        try:
+            mine = Effects()
+            result = apply_command(tables, mine, entry, command)
+            tables.flush()
+        except _FATAL:
+            raise
+        except _GUARDED:
+            self._undo("command")
+            writer.execute("RELEASE command")
+            return Refused("internal")
+        writer.execute("RELEASE command")
+        effects.due += mine.due
+        effects.aborted += mine.aborted
+        effects.destinations += mine.destinations
+        effects.schedules_changed |= mine.schedules_changed
+        return result
+
+    def _undo(self, savepoint: str) -> None:
+        self.database.writer.execute(f"ROLLBACK TO {savepoint}")
+        self.tables.reload()
+
+    def _finish(self, entry: Entry, results: list[Result]) -> None:
+        tables = self.tables
+        tables.flush()
+        self.applied, self.term = entry.index, entry.term
+        digest = hashlib.blake2b(self.digest, digest_size=16)
+        digest.update(_encode((entry.index, entry.term, entry.nonce, results, sorted(tables.counters.items()))))
+        self.digest = digest.digest()
+        tables.run("put_meta", "applied", self.applied)
+        tables.run("put_meta", "term", self.term)
+        tables.run("put_meta", "digest", self.digest)
+        self.database.writer.execute("RELEASE entry")
+
+    def commit(self) -> None:
+        """Make the applied entry durable. Blocking."""
+        self.database.commit()

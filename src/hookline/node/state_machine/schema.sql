@@ -1,0 +1,109 @@
+-- The state of a node. Only the state machine writes here, and only while it applies a log entry.
+-- Times are integer milliseconds since 1970 UTC.
+
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value NOT NULL
+) WITHOUT ROWID;
+
+-- Jobs by state and bytes of pending payload, kept so that limits and metrics cost nothing.
+CREATE TABLE counters (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE destinations (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,          -- scheme://host:port
+    settings BLOB                       -- MessagePack of DestinationSettings; NULL: the defaults
+);
+
+-- The small, often changed part of a job. What is large and fixed is in specs, so an update rewrites few bytes.
+CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY,            -- order of acceptance
+    id TEXT NOT NULL UNIQUE,
+    state INTEGER NOT NULL,
+    lane INTEGER NOT NULL,              -- destination, priority, is a retry: see protocol/jobs.py
+    due_ms INTEGER NOT NULL,            -- of the next attempt, while pending; of the last one after that
+    run_at_ms INTEGER NOT NULL,         -- asked for by the client
+    created_ms INTEGER NOT NULL,
+    finished_ms INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,        -- claims so far
+    attempts_before INTEGER NOT NULL DEFAULT 0, -- of which before the last redrive: not in the budget
+    budget_from_ms INTEGER NOT NULL,            -- where the retry budget starts to count
+    lost INTEGER NOT NULL DEFAULT 0,            -- claims in a row without an outcome
+    claim_term INTEGER,
+    claim_deadline_ms INTEGER,
+    at_most_once INTEGER NOT NULL,
+    size INTEGER NOT NULL,              -- bytes of the payload
+    revision INTEGER NOT NULL DEFAULT 1,
+    kept_until_ms INTEGER NOT NULL DEFAULT 0,   -- an idempotency key still points here
+    schedule INTEGER                    -- the schedule that made it
+);
+CREATE INDEX jobs_due ON jobs (lane, due_ms) WHERE state = 0;
+CREATE INDEX jobs_by_state ON jobs (state) WHERE state <> 2;
+CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE finished_ms IS NOT NULL;
+
+CREATE TABLE specs (
+    seq INTEGER PRIMARY KEY,
+    spec BLOB NOT NULL,                 -- MessagePack of JobSpec
+    fingerprint BLOB NOT NULL           -- of the request that made it; empty when its id was minted
+);
+
+CREATE TABLE labels (
+    label TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (label, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE attempts (
+    seq INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    status INTEGER,
+    error TEXT,
+    started_ms INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    term INTEGER NOT NULL,
+    response_headers BLOB,              -- MessagePack of pairs
+    response_body BLOB,
+    PRIMARY KEY (seq, number)
+) WITHOUT ROWID;
+
+CREATE TABLE idempotency_keys (
+    key TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_ms);
+
+CREATE TABLE schedules (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    revision INTEGER NOT NULL,
+    spec BLOB NOT NULL,                 -- MessagePack of ScheduleSpec
+    job_spec BLOB NOT NULL,             -- MessagePack of JobSpec, copied into each job
+    job_destination TEXT NOT NULL,
+    job_priority INTEGER NOT NULL,
+    job_at_most_once INTEGER NOT NULL,
+    job_size INTEGER NOT NULL,
+    job_labels BLOB NOT NULL,           -- MessagePack of the label texts
+    next_tick_ms INTEGER,
+    skip_overlap INTEGER NOT NULL,
+    paused INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    last_tick_ms INTEGER,
+    last_job INTEGER,
+    made INTEGER NOT NULL DEFAULT 0,
+    skipped INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX schedules_next ON schedules (next_tick_ms) WHERE next_tick_ms IS NOT NULL AND paused = 0;
+
+-- The tail of the local log. With another log this table stays empty.
+CREATE TABLE log_entries (
+    idx INTEGER PRIMARY KEY,
+    term INTEGER NOT NULL,
+    entry BLOB NOT NULL
+);

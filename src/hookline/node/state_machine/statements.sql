@@ -1,0 +1,142 @@
+-- Every statement that apply runs, by name. Reads for the API are in reads.sql.
+
+-- name: put_meta
+INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2
+
+-- name: put_counter
+INSERT INTO counters (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2
+
+-- name: destination_id
+SELECT id FROM destinations WHERE name = ?
+
+-- name: insert_destination
+INSERT INTO destinations (name) VALUES (?) RETURNING id
+
+-- name: put_destination
+UPDATE destinations SET settings = ?2 WHERE id = ?1
+
+-- name: key
+SELECT k.seq, k.fingerprint, k.expires_ms, j.id FROM idempotency_keys k JOIN jobs j ON j.seq = k.seq WHERE k.key = ?
+
+-- name: put_key
+INSERT INTO idempotency_keys (key, seq, fingerprint, expires_ms) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (key) DO UPDATE SET seq = ?2, fingerprint = ?3, expires_ms = ?4
+
+-- name: job_by_id
+SELECT j.seq, s.fingerprint FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.id = ?
+
+-- name: insert_job
+INSERT INTO jobs (seq, id, state, lane, due_ms, run_at_ms, created_ms, budget_from_ms, at_most_once, size,
+                  kept_until_ms, schedule)
+VALUES (?1, ?2, 0, ?3, ?4, ?4, ?5, ?4, ?6, ?7, ?8, ?9)
+
+-- name: insert_spec
+INSERT INTO specs (seq, spec, fingerprint) VALUES (?, ?, ?)
+
+-- name: insert_label
+INSERT OR IGNORE INTO labels (label, seq) VALUES (?, ?)
+
+-- name: delete_label
+DELETE FROM labels WHERE label = ? AND seq = ?
+
+-- name: claim_job
+UPDATE jobs SET state = 1, attempts = attempts + 1, claim_term = ?3, claim_deadline_ms = ?4
+WHERE seq = ?1 AND state = 0 AND due_ms = ?2 RETURNING attempts
+
+-- name: finish_job
+UPDATE jobs SET state = ?3, finished_ms = ?4, lost = 0, claim_term = NULL, claim_deadline_ms = NULL
+WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING size
+
+-- name: retry_job
+UPDATE jobs SET state = 0, due_ms = ?3, lane = lane | 1, lost = 0, claim_term = NULL, claim_deadline_ms = NULL
+WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING lane
+
+-- name: insert_attempt
+INSERT OR IGNORE INTO attempts
+    (seq, number, outcome, status, error, started_ms, duration_ms, node, term, response_headers, response_body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: cancelled_in_flight
+SELECT 1 FROM jobs WHERE seq = ? AND state = 4 AND attempts = ? AND claim_term IS NOT NULL
+
+-- name: cancel_job
+UPDATE jobs SET state = 4, finished_ms = ?2 WHERE seq = ?1 AND state IN (0, 1) RETURNING size, claim_term IS NOT NULL
+
+-- name: state_of
+SELECT state FROM jobs WHERE seq = ?
+
+-- name: update_job
+UPDATE jobs SET lane = ?3, due_ms = ?4, run_at_ms = ?4, budget_from_ms = ?4, at_most_once = ?5, size = ?6,
+                revision = revision + 1
+WHERE seq = ?1 AND state = 0 AND revision = ?2
+
+-- name: job_before_update
+SELECT j.state, j.revision, j.lane, j.size, s.spec FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq = ?
+
+-- name: update_spec
+UPDATE specs SET spec = ?2 WHERE seq = ?1
+
+-- name: redrive_job
+UPDATE jobs SET state = 0, due_ms = ?2, lane = lane & ~1, finished_ms = NULL, lost = 0, claim_term = NULL,
+                claim_deadline_ms = NULL, attempts_before = attempts, budget_from_ms = ?2
+WHERE seq = ?1 AND state > 1 RETURNING lane, size
+
+-- name: open_claims
+SELECT seq, attempts, lane, at_most_once, lost, size, claim_term, claim_deadline_ms FROM jobs
+WHERE state = 1 ORDER BY seq
+
+-- name: lose_claim
+UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term = NULL, claim_deadline_ms = NULL
+WHERE seq = ?1
+
+-- name: schedule_by_id
+SELECT seq, revision, spec, job_spec FROM schedules WHERE id = ?
+
+-- name: insert_schedule
+INSERT INTO schedules (id, revision, spec, job_spec, job_destination, job_priority, job_at_most_once, job_size,
+                       job_labels, next_tick_ms, skip_overlap, paused, created_ms)
+VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq
+
+-- name: update_schedule
+UPDATE schedules SET revision = revision + 1, spec = ?2, job_spec = ?3, job_destination = ?4, job_priority = ?5,
+                     job_at_most_once = ?6, job_size = ?7, job_labels = ?8, next_tick_ms = ?9, skip_overlap = ?10,
+                     paused = ?11
+WHERE seq = ?1
+
+-- name: delete_schedule
+DELETE FROM schedules WHERE id = ? RETURNING seq
+
+-- name: schedule_for_ticks
+SELECT id, revision, next_tick_ms, paused, skip_overlap, job_spec, job_destination, job_priority, job_at_most_once,
+       job_size, job_labels, last_job
+FROM schedules WHERE seq = ?
+
+-- name: move_schedule
+UPDATE schedules SET next_tick_ms = ?2, last_tick_ms = coalesce(?3, last_tick_ms), last_job = ?4, made = made + ?5,
+                     skipped = skipped + ?6
+WHERE seq = ?1
+
+-- name: finished_before
+SELECT seq FROM jobs WHERE finished_ms IS NOT NULL AND finished_ms < ?1 AND kept_until_ms <= ?2
+ORDER BY finished_ms, seq LIMIT ?3
+
+-- name: finished_oldest
+SELECT seq FROM jobs WHERE finished_ms IS NOT NULL AND kept_until_ms <= ?1 ORDER BY finished_ms, seq LIMIT ?2
+
+-- name: purge_job
+DELETE FROM jobs WHERE seq = ? RETURNING state
+
+-- name: spec_of
+SELECT spec FROM specs WHERE seq = ?
+
+-- name: purge_spec
+DELETE FROM specs WHERE seq = ?
+
+-- name: purge_attempts
+DELETE FROM attempts WHERE seq = ?
+
+-- name: expired_keys
+SELECT key FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_ms, key LIMIT ?
+
+-- name: purge_key
+DELETE FROM idempotency_keys WHERE key = ?

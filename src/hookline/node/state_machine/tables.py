@@ -1,0 +1,95 @@
+"""What the apply functions share: the statements, the destination numbers, the counters. Pure given the database."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apsw
+
+from hookline.node.state_machine import sql
+from hookline.protocol.jobs import State
+
+PENDING_BYTES = "pending_bytes"
+STATEMENTS = sql.load("statements.sql")
+
+Row = tuple[Any, ...]
+
+
+class Tables:
+    """A thin, cached view of the state, valid inside the transaction of one entry.
+
+    The caches are derived from the database; ``reload`` reads them again after a rollback.
+    """
+
+    def __init__(self, writer: apsw.Connection) -> None:
+        self._writer = writer
+        self._cursor = writer.cursor()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the caches from the database."""
+        self._destination_ids: dict[str, int] = dict(self._writer.execute("SELECT name, id FROM destinations"))
+        self.counters: dict[str, int] = {state.label: 0 for state in State} | {PENDING_BYTES: 0}
+        self.counters |= dict(self._writer.execute("SELECT name, value FROM counters"))
+        self._counters_written = dict(self.counters)
+        self._next_seq: int | None = None
+
+    def run(self, name: str, *values: object) -> None:
+        """Execute a statement that answers nothing."""
+        self._cursor.execute(STATEMENTS[name], values)
+
+    def row(self, name: str, *values: object) -> Row | None:
+        """Execute a statement to its end and return its first row, if any."""
+        rows = self._cursor.execute(STATEMENTS[name], values).fetchall()
+        return rows[0] if rows else None
+
+    def rows(self, name: str, *values: object) -> list[Row]:
+        """Execute a statement and return all its rows."""
+        return self._cursor.execute(STATEMENTS[name], values).fetchall()
+
+    def many(self, name: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Execute a statement once for each row of values."""
+        self._cursor.executemany(STATEMENTS[name], rows)
+
+    def changes(self) -> int:
+        """Rows changed by the last statement."""
+        return self._writer.changes()
+
+    def take_seq(self) -> int:
+        """The next job's number. One more than the largest ever, kept in ``meta`` so that a purge never reuses one."""
+        if self._next_seq is None:
+            found = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
+            self._next_seq = found[0][0] if found else 1
+        seq = self._next_seq
+        self._next_seq += 1
+        return seq
+
+    def destination_id(self, name: str) -> int:
+        """The number of a destination, which is made when it is new."""
+        number = self._destination_ids.get(name)
+        if number is None:
+            row = self.row("insert_destination", name)
+            assert row is not None
+            number = self._destination_ids[name] = row[0]
+        return number
+
+    def moved(self, before: State | None, after: State | None, size: int) -> None:
+        """Keep the counters when one job changes state (None: it did not exist, or no longer does)."""
+        counters = self.counters
+        if before is not None:
+            counters[before.label] -= 1
+        if after is not None:
+            counters[after.label] += 1
+        was_open = before is State.PENDING or before is State.RUNNING
+        is_open = after is State.PENDING or after is State.RUNNING
+        if was_open != is_open:
+            counters[PENDING_BYTES] += size if is_open else -size
+
+    def flush(self) -> None:
+        """Write what changed in the counters and the next job number."""
+        written = self._counters_written
+        for name, value in self.counters.items():
+            if written.get(name) != value:
+                self.run("put_counter", name, value)
+                written[name] = value
+        if self._next_seq is not None:
+            self.run("put_meta", "next_seq", self._next_seq)

@@ -1,0 +1,201 @@
+"""The commands that a log entry carries, and what applying each answers. All state changes are one of these.
+
+They are array-like MessagePack with a numeric tag: small on the wire, and a field may be added at the end with a
+default. Never reorder, retype or reuse a tag: entries of earlier releases are read again.
+"""
+
+import msgspec
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True):
+    """The root of all commands."""
+
+
+class BeginTerm(Command, frozen=True, array_like=True, tag=1):
+    """A new leader begins; claims of earlier terms without an outcome are resolved.
+
+    ``old_leader_is_dead``: at-least-once claims are due again at once, not only at their deadline.
+    """
+
+    node: str
+    old_leader_is_dead: bool
+
+
+class CreateJob(Command, frozen=True, array_like=True, tag=2):
+    """Accept a job. ``fingerprint`` tells an equal repeat from another body under the same id or key."""
+
+    id: str
+    due_ms: int
+    destination: str
+    priority: int
+    at_most_once: bool
+    size: int
+    spec: bytes
+    fingerprint: bytes = b""
+    key: str | None = None
+    key_expires_ms: int = 0
+    labels: tuple[str, ...] = ()
+    id_is_chosen: bool = False
+
+
+class ClaimJobs(Command, frozen=True, array_like=True, tag=3):
+    """Attempts are about to be made at these jobs; ``due_ms`` guards against a job that moved meanwhile."""
+
+    claims: tuple[tuple[int, int], ...]  # (seq, due_ms)
+    deadlines_ms: tuple[int, ...]
+
+
+class RecordOutcome(Command, frozen=True, array_like=True, tag=4):
+    """One attempt ended. ``retry_at_ms`` None: the job is finished as ``state``."""
+
+    seq: int
+    attempt: int
+    outcome: int
+    state: int
+    retry_at_ms: int | None
+    status: int | None
+    error: str | None
+    started_ms: int
+    duration_ms: int
+    response_headers: tuple[tuple[str, str], ...] = ()
+    response_body: bytes = b""
+    node: str = ""
+    term: int = 0  # of the claim
+
+
+class CancelJobs(Command, frozen=True, array_like=True, tag=5):
+    """Cancel the jobs that are pending or running."""
+
+    seqs: tuple[int, ...]
+
+
+class UpdateJob(Command, frozen=True, array_like=True, tag=6):
+    """Replace the spec and due time of a pending job, if it is still at ``revision``."""
+
+    seq: int
+    revision: int
+    due_ms: int
+    destination: str
+    priority: int
+    at_most_once: bool
+    size: int
+    spec: bytes
+    labels: tuple[str, ...]
+
+
+class RetryJobs(Command, frozen=True, array_like=True, tag=7):
+    """Make finished jobs pending again with a fresh budget ("redrive")."""
+
+    seqs: tuple[int, ...]
+    due_ms: int
+
+
+class PutSchedule(Command, frozen=True, array_like=True, tag=8):
+    """Create (``revision`` 0) or replace (at ``revision``) a schedule; next_tick_ms None: it has no more ticks."""
+
+    id: str
+    revision: int
+    spec: bytes
+    job_spec: bytes
+    job_destination: str
+    job_priority: int
+    job_at_most_once: bool
+    job_size: int
+    job_labels: tuple[str, ...]
+    next_tick_ms: int | None
+    skip_overlap: bool
+    paused: bool = False
+
+
+class DeleteSchedule(Command, frozen=True, array_like=True, tag=9):
+    """Remove a schedule; jobs it made stay."""
+
+    id: str
+
+
+class RecordTicks(Command, frozen=True, array_like=True, tag=10):
+    """A schedule came due: make its jobs and move on, if it still waits for ``expected_ms``."""
+
+    schedule: int
+    revision: int
+    expected_ms: int
+    ticks: tuple[tuple[int, int, str], ...]  # (instant_ms, run_at_ms, job id)
+    skipped: int
+    next_tick_ms: int | None
+
+
+class RunSchedule(Command, frozen=True, array_like=True, tag=11):
+    """Make one job of a schedule now, beside its ticks."""
+
+    id: str
+    job_id: str
+    due_ms: int
+
+
+class PutDestination(Command, frozen=True, array_like=True, tag=12):
+    """Replace the settings of a destination."""
+
+    name: str
+    settings: bytes
+
+
+class PurgeFinished(Command, frozen=True, array_like=True, tag=13):
+    """Forget up to ``limit`` jobs that finished before ``before_ms``, or beyond the newest ``keep`` of them."""
+
+    before_ms: int
+    keep: int
+    limit: int
+
+
+class PurgeKeys(Command, frozen=True, array_like=True, tag=14):
+    """Forget up to ``limit`` idempotency keys that expired before ``before_ms``."""
+
+    before_ms: int
+    limit: int
+
+
+AnyCommand = (
+    BeginTerm
+    | CreateJob
+    | ClaimJobs
+    | RecordOutcome
+    | CancelJobs
+    | UpdateJob
+    | RetryJobs
+    | PutSchedule
+    | DeleteSchedule
+    | RecordTicks
+    | RunSchedule
+    | PutDestination
+    | PurgeFinished
+    | PurgeKeys
+)
+
+
+class Created(msgspec.Struct, frozen=True, array_like=True):
+    """A job exists under ``id``; ``deduplicated`` when it did before."""
+
+    seq: int
+    id: str
+    deduplicated: bool
+
+
+class Claimed(msgspec.Struct, frozen=True, array_like=True):
+    """The claims that were granted: (seq, attempt number); the others had moved, and are simply not listed."""
+
+    granted: tuple[tuple[int, int], ...]
+
+
+class Changed(msgspec.Struct, frozen=True, array_like=True):
+    """How many rows the command changed."""
+
+    count: int
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True):
+    """The command changed nothing; ``code`` is an error code of ``errors.py``."""
+
+    code: str
+
+
+Result = Created | Claimed | Changed | Refused

@@ -1,0 +1,359 @@
+"""The bodies that travel between clients and nodes, as types: the SDK, the API and /openapi.json all use these.
+
+Requests forbid unknown fields. Times are RFC 3339 text, durations ``"1h30m"`` or seconds.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+Duration = str | int | float
+Labels = dict[str, str] | list[str]
+Guarantee = Literal["at_least_once", "at_most_once"]
+StateLabel = Literal["pending", "running", "succeeded", "dead", "cancelled", "unknown"]
+OutcomeLabel = Literal["success", "retryable_failure", "permanent_failure", "unknown"]
+
+
+class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When to try again: exponential with full jitter, or an explicit ``schedule`` of waits; null: the default."""
+
+    max_attempts: int | None = None
+    initial: Duration | None = None
+    factor: float | None = None
+    max: Duration | None = None
+    schedule: list[Duration] | None = None
+    budget: Duration | None = None
+
+
+class JobChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What can be changed in a job: all fields optional, ``UNSET`` stays as it is."""
+
+    url: str | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    headers: dict[str, str] | UnsetType = UNSET
+    payload: Raw | UnsetType = UNSET
+    body_base64: str | UnsetType = UNSET
+    run_at: str | UnsetType = UNSET
+    delay: Duration | UnsetType = UNSET
+    timeout: Duration | UnsetType = UNSET
+    retry: RetryRequest | UnsetType = UNSET
+    guarantee: Guarantee | UnsetType = UNSET
+    priority: int | UnsetType = UNSET
+    labels: Labels | UnsetType = UNSET
+    secret: str | UnsetType = UNSET
+
+
+class JobRequest(JobChanges, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One HTTP call to make. Only ``url`` is needed."""
+
+    id: str | UnsetType = UNSET
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """An error (RFC 9457). ``code`` is stable; docs/reference/errors.md lists them all."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    retryable: bool = False
+    field: str | None = None
+    retry_after: int | None = None
+
+
+class WaitingFor(Struct, frozen=True, omit_defaults=True):
+    """Why a pending job waits. ``until`` is when that ends, as far as it is known."""
+
+    reason: Literal["time", "retry", "paused", "breaker", "rate", "share", "slots", "clock"]
+    detail: str
+    until: str | None = None
+
+
+class LastAttempt(Struct, frozen=True):
+    """The newest attempt, in short."""
+
+    number: int
+    outcome: OutcomeLabel
+    status: int | None
+    error: str | None
+    started_at: str
+    duration_ms: int
+
+
+class Attempt(Struct, frozen=True):
+    """One attempt in full; the body is text, with what is not UTF-8 replaced, cut at 16 KiB."""
+
+    number: int
+    outcome: OutcomeLabel
+    status: int | None
+    error: str | None
+    started_at: str
+    duration_ms: int
+    node: str
+    term: int
+    response_headers: dict[str, str]
+    response_body: str
+
+
+class RetryView(Struct, frozen=True):
+    """The retry policy in force."""
+
+    max_attempts: int
+    initial: str
+    factor: float
+    max: str
+    schedule: list[str]
+    budget: str | None
+
+
+class Job(Struct, frozen=True):
+    """A job as users see it."""
+
+    id: str
+    url: str
+    method: str
+    state: StateLabel
+    run_at: str
+    created_at: str
+    finished_at: str | None
+    attempts_made: int
+    next_attempt_at: str | None
+    waiting_for: WaitingFor | None
+    last_attempt: LastAttempt | None
+    labels: Labels
+    guarantee: Guarantee
+    priority: int
+    destination: str
+    headers: dict[str, str]
+    timeout: str
+    retry: RetryView
+    signed: bool
+    schedule: str | None
+    payload: Raw | UnsetType = UNSET
+    body_base64: str | UnsetType = UNSET
+    deduplicated: bool | UnsetType = UNSET
+
+
+class JobPage(Struct, frozen=True):
+    """A page of jobs, newest first. ``next_cursor`` null: there is no more."""
+
+    data: list[Job]
+    next_cursor: str | None
+
+
+class AttemptList(Struct, frozen=True):
+    """All attempts of a job, oldest first."""
+
+    data: list[Attempt]
+
+
+class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 1,000 jobs; each is accepted or refused on its own."""
+
+    jobs: list[Raw]
+
+
+class BatchResult(Struct, frozen=True, omit_defaults=True):
+    """What became of one item: 201 or 200 with ``job``, else ``error``."""
+
+    status: int
+    job: "BatchJob | None" = None
+    error: dict[str, Any] | None = None
+
+
+class BatchJob(Struct, frozen=True, omit_defaults=True):
+    """The short form of a job in the answer to a batch."""
+
+    id: str
+    url: str
+    method: str
+    state: StateLabel
+    run_at: str
+    guarantee: Guarantee
+    deduplicated: bool = False
+
+
+class BatchResponse(Struct, frozen=True):
+    """In the order of the request."""
+
+    results: list[BatchResult]
+
+
+class Filter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which jobs; all conditions must hold."""
+
+    state: StateLabel | None = None
+    label: str | None = None
+    destination: str | None = None
+    created_after: str | None = None
+
+
+class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Retry or cancel by filter; ``dry_run`` only counts. ``overrides`` go with retry."""
+
+    filter: Filter = msgspec.field(default_factory=Filter)
+    dry_run: bool = False
+    limit: int = 10_000
+    overrides: JobChanges | None = None
+
+
+class BulkResponse(Struct, frozen=True):
+    """How many jobs matched and how many were changed; ``more``: ``limit`` was reached, call again."""
+
+    matched: int
+    changed: int
+    dry_run: bool
+    more: bool
+    sample: list[str]
+
+
+class CatchUp(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What happens to ticks that were missed, if they are not older than ``window``."""
+
+    policy: Literal["skip", "coalesce", "all"] = "coalesce"
+    window: Duration = "24h"
+
+
+class ScheduleRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A cron expression with a time zone, and the job it makes at each tick."""
+
+    cron: str
+    job: Raw
+    id: str | UnsetType = UNSET
+    timezone: str = "UTC"
+    catch_up: CatchUp = msgspec.field(default_factory=CatchUp)
+    overlap: Literal["allow", "skip"] = "allow"
+    jitter: Duration = 0
+    start_at: str | None = None
+    end_at: str | None = None
+    paused: bool = False
+
+
+class ScheduleChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What can be changed in a schedule; ``job`` is replaced as a whole."""
+
+    cron: str | UnsetType = UNSET
+    job: Raw | UnsetType = UNSET
+    timezone: str | UnsetType = UNSET
+    catch_up: CatchUp | UnsetType = UNSET
+    overlap: Literal["allow", "skip"] | UnsetType = UNSET
+    jitter: Duration | UnsetType = UNSET
+    start_at: str | None | UnsetType = UNSET
+    end_at: str | None | UnsetType = UNSET
+
+
+class Schedule(Struct, frozen=True):
+    """A schedule as users see it; ``job`` is what each tick makes."""
+
+    id: str
+    cron: str
+    timezone: str
+    catch_up: CatchUp
+    overlap: Literal["allow", "skip"]
+    jitter: str
+    start_at: str | None
+    end_at: str | None
+    paused: bool
+    created_at: str
+    next_tick_at: str | None
+    last_tick_at: str | None
+    last_job_id: str | None
+    jobs_made: int
+    ticks_skipped: int
+    job: dict[str, Any]
+    deduplicated: bool | UnsetType = UNSET
+
+
+class SchedulePage(Struct, frozen=True):
+    """A page of schedules by id."""
+
+    data: list[Schedule]
+    next_cursor: str | None
+
+
+class Preview(Struct, frozen=True):
+    """The next ticks, RFC 3339 with the zone's offset."""
+
+    ticks: list[str]
+
+
+class Rate(Struct, frozen=True, forbid_unknown_fields=True):
+    """At most ``limit`` attempts in each ``per``; up to ``limit`` may start at once."""
+
+    limit: int
+    per: Duration = "1s"
+
+
+class DestinationRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Settings of a destination; ``UNSET`` stays as it is, null returns to the default."""
+
+    concurrency: int | None | UnsetType = UNSET
+    rate: Rate | None | UnsetType = UNSET
+    paused: bool | UnsetType = UNSET
+    secrets: list[str] | None | UnsetType = UNSET
+
+
+class Breaker(Struct, frozen=True):
+    """The breaker of a destination; ``until`` is when it next lets an attempt through."""
+
+    state: Literal["closed", "open", "half_open"]
+    until: str | None
+
+
+class Destination(Struct, frozen=True):
+    """A destination as users see it; of its secrets only the number is ever shown."""
+
+    host: str
+    concurrency: int | None
+    rate: Rate | None
+    paused: bool
+    breaker: Breaker
+    running: int
+    waiting: int
+    secrets: int
+
+
+class DestinationPage(Struct, frozen=True):
+    """All destinations that jobs or settings name."""
+
+    data: list[Destination]
+    next_cursor: str | None
+
+
+class NodeView(Struct, frozen=True):
+    """One node of a cluster."""
+
+    name: str
+    url: str
+    role: Literal["leader", "follower"]
+    applied: int
+    durable: int
+    version: str
+
+
+class Cluster(Struct, frozen=True):
+    """A cluster and its nodes."""
+
+    name: str
+    shard: int
+    term: int
+    leader: str | None
+    nodes: list[NodeView]
+
+
+class Usage(Struct, frozen=True):
+    """One limit and how much of it is used."""
+
+    used: int
+    limit: int
+
+
+class Health(Struct, frozen=True):
+    """Is this node fit to take requests?"""
+
+    status: Literal["ok", "unavailable"]
+    role: Literal["leader", "follower"]
+    usage: dict[str, Usage]
+    detail: str | None = None

@@ -1,0 +1,105 @@
+"""What a job is once it is accepted: its states, its outcomes, and the immutable spec that is stored and sent."""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class State(IntEnum):
+    """Where a job is in its life. The numbers are stored; never renumber."""
+
+    PENDING = 0
+    RUNNING = 1
+    SUCCEEDED = 2
+    DEAD = 3
+    CANCELLED = 4
+    UNKNOWN = 5
+
+    @property
+    def label(self) -> str:
+        """The name users see."""
+        return self.name.lower()
+
+
+FINISHED = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED, State.UNKNOWN})
+STATE_BY_LABEL = {state.label: state for state in State}
+
+
+class Outcome(IntEnum):
+    """What one attempt came to. The numbers are stored; never renumber."""
+
+    SUCCESS = 0
+    RETRYABLE_FAILURE = 1
+    PERMANENT_FAILURE = 2
+    UNKNOWN = 3
+
+    @property
+    def label(self) -> str:
+        """The name users see."""
+        return self.name.lower()
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, array_like=True):
+    """When to try again. ``schedule_ms`` (an explicit list of waits) wins over the exponential figures."""
+
+    max_attempts: int = 10
+    initial_ms: int = 5_000
+    factor_milli: int = 2_000
+    max_ms: int = 3_600_000
+    schedule_ms: tuple[int, ...] = ()
+    budget_ms: int | None = None
+
+
+class JobSpec(msgspec.Struct, frozen=True, array_like=True):
+    """Everything needed to make the call; stored as one MessagePack blob, replaced as a whole by an update."""
+
+    url: str
+    destination: str
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    is_json: bool
+    timeout_ms: int
+    retry: RetryPolicy
+    at_most_once: bool
+    priority: int
+    labels: dict[str, str] | tuple[str, ...]
+    sealed_secret: bytes | None = None
+    traceparent: str | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(JobSpec)
+
+
+def encode_spec(spec: JobSpec) -> bytes:
+    """The stored form."""
+    return _encoder.encode(spec)
+
+
+def decode_spec(blob: bytes) -> JobSpec:
+    """The inverse of ``encode_spec``; fields added later take their defaults."""
+    return _decoder.decode(blob)
+
+
+def label_texts(labels: dict[str, str] | tuple[str, ...]) -> list[str]:
+    """How labels are indexed: ``name=value`` for pairs, the text itself for a plain list."""
+    if isinstance(labels, dict):
+        return [f"{name}={value}" for name, value in labels.items()]
+    return list(labels)
+
+
+# A lane is what the scheduler queues by: (destination, priority, is it a retry). One integer, so that the due
+# index sorts a destination's first tries of high priority first.
+_PRIORITY_SHIFT, _DESTINATION_SHIFT = 1, 9
+_PRIORITY_BIAS = 128
+
+
+def lane_of(destination_id: int, priority: int, retry: bool) -> int:
+    """The lane number; the inverse is ``lane_parts``."""
+    return destination_id << _DESTINATION_SHIFT | (_PRIORITY_BIAS - priority) << _PRIORITY_SHIFT | retry
+
+
+def lane_parts(lane: int) -> tuple[int, int, bool]:
+    """(destination id, priority, is a retry) of a lane."""
+    return lane >> _DESTINATION_SHIFT, _PRIORITY_BIAS - (lane >> _PRIORITY_SHIFT & 0xFF), bool(lane & 1)

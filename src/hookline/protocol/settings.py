@@ -1,0 +1,46 @@
+"""What is stored for schedules and destinations, as MessagePack. Pure data, in integers."""
+
+import msgspec
+
+
+class ScheduleSpec(msgspec.Struct, frozen=True, array_like=True):
+    """The calendar of a schedule; its job is stored beside it."""
+
+    cron: str
+    timezone: str
+    catch_up: str  # skip, coalesce, all
+    window_ms: int
+    skip_overlap: bool
+    jitter_ms: int
+    start_ms: int | None
+    end_ms: int | None
+
+
+class DestinationSettings(msgspec.Struct, frozen=True, array_like=True):
+    """Limits and secrets of a destination; None: the node's default."""
+
+    concurrency: int | None = None
+    rate_limit: int | None = None
+    rate_per_ms: int = 1_000
+    paused: bool = False
+    sealed_secrets: tuple[bytes, ...] = ()
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_schedules = msgspec.msgpack.Decoder(ScheduleSpec)
+_destinations = msgspec.msgpack.Decoder(DestinationSettings)
+
+
+def encode(settings: ScheduleSpec | DestinationSettings) -> bytes:
+    """The stored form."""
+    return _encode(settings)
+
+
+def decode_schedule(blob: bytes) -> ScheduleSpec:
+    """The inverse for a schedule."""
+    return _schedules.decode(blob)
+
+
+def decode_destination(blob: bytes | None) -> DestinationSettings:
+    """The inverse for a destination; None gives the defaults."""
+    return _destinations.decode(blob) if blob else DestinationSettings()
