@@ -122,7 +122,8 @@ class Ed25519PrivateKey(SigningKey):
     def __init__(self, key: bytes) -> None:
         if len(key) not in (ED25519_BYTES, 2 * ED25519_BYTES):
             raise errors.InvalidSecret(
-                f"A {PRIVATE_PREFIX} key must hold a {ED25519_BYTES}-byte seed, or seed and public key, not {len(key)} bytes."
+                f"A {PRIVATE_PREFIX} key must hold {ED25519_BYTES} bytes (seed) or {2 * ED25519_BYTES} (seed and public"
+                f" key), not {len(key)}."
             )
         self._private = ed25519.Ed25519PrivateKey.from_private_bytes(key[:ED25519_BYTES])
         self._public = self._private.public_key()
@@ -145,9 +146,7 @@ def parse_secret(text: str) -> SigningKey:
     for kind in (HmacKey, Ed25519PrivateKey, Ed25519PublicKey):
         if text.startswith(kind.prefix):
             return kind(_decode_key(text[len(kind.prefix) :], kind.prefix))
-    raise errors.InvalidSecret(
-        f"The secret does not start with {HMAC_PREFIX}, {PRIVATE_PREFIX} or {PUBLIC_PREFIX}.",
-    )
+    raise errors.InvalidSecret(f"The secret does not start with {HMAC_PREFIX}, {PRIVATE_PREFIX} or {PUBLIC_PREFIX}.")
 
 
 def sign(keys: Sequence[SigningKey], webhook_id: str, timestamp_s: int, body: bytes) -> str:
@@ -277,8 +276,9 @@ def _ed25519_verifies(public: ed25519.Ed25519PublicKey, content: bytes, candidat
 
 
 def _decode_key(encoded: str, prefix: str) -> bytes:
+    unpadded = encoded.rstrip("=")
     try:
-        return base64.b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4), validate=True)
+        return base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
     except ValueError:
         # "from None": a traceback that shows the cause's arguments would be one more place for the secret.
         raise errors.InvalidSecret(f"What follows {prefix} in the secret is not base64.") from None
