@@ -30,7 +30,7 @@ test: setup  ## All tests but the slow ones, with coverage (ARGS=… goes to pyt
 	@tools/test $(ARGS)
 
 test-fast: setup  ## Unit and property tests, without coverage
-	@$(BIN)/pytest -n 2 -m "not slow" $(wildcard tests/unit tests/properties) $(ARGS)
+	@$(BIN)/pytest -n 2 -m "not slow" --inline-snapshot=disable $(wildcard tests/unit tests/properties) $(ARGS)
 
 demo: setup  ## See it work: one node, a receiver and 200 jobs
 	@$(BIN)/python -m hookline.cli.demo
