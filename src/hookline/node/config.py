@@ -1,0 +1,70 @@
+"""What an operator may set on a node: parsed once, frozen, checked with messages that name the setting and the fix."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hookline.errors import InvalidConfig
+from hookline.protocol import limits
+
+DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """One node. Sizes in bytes, times in milliseconds."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 7070
+    cluster: str = "c0"
+    shard: int = 0
+    node: str = "n1"
+
+    # Delivery.
+    slots: int = 100
+    allow_private_destinations: bool = False
+    destination_ports: frozenset[int] = DEFAULT_PORTS
+    signing_secret: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    secret_key_file: Path | None = None
+    shutdown_grace_ms: int = 10_000
+
+    # Limits.
+    pending_jobs_max: int = 10_000_000
+    pending_bytes_max: int = 10 * 1024**3
+    payload_bytes_max: int = limits.PAYLOAD_BYTES_MAX
+    batch_jobs_max: int = limits.BATCH_JOBS_MAX
+
+    # Idempotency and retention.
+    key_window_ms: int = 24 * 3_600_000
+    retention_ms: int = 7 * 24 * 3_600_000
+    retention_jobs: int = 10_000_000
+
+    def __post_init__(self) -> None:
+        self._check("slots", 1, 10_000)
+        self._check("port", 0, 65_535)
+        self._check("shard", 0, 999_999_999)
+        self._check("pending_jobs_max", 1, 10**9)
+        self._check("pending_bytes_max", 1, 10**13)
+        self._check("payload_bytes_max", 1, limits.PAYLOAD_BYTES_MAX)
+        self._check("batch_jobs_max", 1, limits.BATCH_JOBS_MAX)
+        self._check("key_window_ms", 0, 30 * 86_400_000)
+        self._check("retention_ms", 1_000, 3_650 * 86_400_000)
+        self._check("retention_jobs", 0, 10**9)
+        self._check("shutdown_grace_ms", 0, 300_000)
+        for name in ("cluster", "node"):
+            value = getattr(self, name)
+            if not value or not value.replace("-", "").replace("_", "").isalnum() or not value.isascii():
+                raise InvalidConfig(f"{name} is {value!r}; use letters, digits, - and _", field=name)
+
+    def _check(self, name: str, low: int, high: int) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high:
+            option = name.replace("_", "-")
+            raise InvalidConfig(f"--{option} is {value}; it must be between {low} and {high}", field=name)
+
+    @property
+    def url(self) -> str:
+        """Where this node is reached."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
