@@ -25,6 +25,7 @@ RULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("proxy/ring.py", IMPURE),
     ("proxy/breaker.py", IMPURE),
     ("proxy/health.py", IMPURE),
+    ("node/admission.py", IMPURE),
     ("node/executor/retry.py", IMPURE),
     ("node/executor/breaker.py", IMPURE),
     ("node/executor/admission*.py", IMPURE),
