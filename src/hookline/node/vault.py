@@ -98,7 +98,7 @@ class Vault:
             raise errors.StateDamaged("A sealed secret is too short; restore a backup or reinstall from a peer.")
         if sealed[0] != _VERSION:
             raise errors.StateDamaged(
-                f"A sealed secret has format {sealed[0]}, not {_VERSION}: it is damaged or of a newer release (upgrade)."
+                f"A sealed secret has format {sealed[0]}, not {_VERSION}: it is damaged, or of a newer release."
             )
         header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES : _HEADER_BYTES + NONCE_BYTES]
         try:
