@@ -43,8 +43,7 @@ bench: setup  ## Measure this machine (ARGS=… goes to benchmarks/run.py)
 
 docs:  ## Build the documentation into site/
 	@tools/setup --docs
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "documentation: site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-serve:  ## Read the documentation at http://127.0.0.1:8000 while you write it
 	@tools/setup --docs

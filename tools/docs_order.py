@@ -4,17 +4,20 @@ With this there is no list of pages to keep: a new file in a folder of docs/ is 
 """
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import Files
+from mkdocs.utils import nest_paths
 
-ORDER = ("", "tutorial", "how-to", "reference", "explanation", "decisions")
+ORDER = ("index.md", "tutorial", "how-to", "reference", "explanation", "decisions")
 
 
-def place(file: File) -> tuple[int, bool, str]:
-    """Sorts by section, then the section's index page first, then by path; unknown sections come last."""
-    section, _, _ = file.src_uri.rpartition("/")
-    top = section.partition("/")[0]
-    return ORDER.index(top) if top in ORDER else len(ORDER), file.name != "index", file.src_uri
+def place(path: str) -> tuple[int, str, bool, str]:
+    """Sorts by section, then by folder with its index page first; unknown sections come last."""
+    top = path.partition("/")[0]
+    folder, _, name = path.rpartition("/")
+    return ORDER.index(top) if top in ORDER else len(ORDER), folder, name != "index.md", name
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    return Files(sorted(files, key=place))
+    paths = sorted((file.src_uri for file in files.documentation_pages()), key=place)
+    config.nav = nest_paths(paths)
+    return files
