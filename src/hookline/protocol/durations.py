@@ -3,7 +3,6 @@
 Times are RFC 3339 with a mandatory zone, durations ``"1h30m"`` or plain seconds (DESIGN, the HTTP interface).
 """
 
-import math
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -103,7 +102,7 @@ def _written_ms(text: str, field: str | None) -> int:
 
 
 def _seconds_ms(seconds: float, field: str | None) -> int:
-    if isinstance(seconds, bool) or not math.isfinite(seconds) or seconds < 0:
+    if isinstance(seconds, bool) or not seconds >= 0:  # NaN is not
         raise InvalidTime("the duration in seconds must be a number, not negative", field=field)
     # Compared before the multiplication, which could overflow a float.
     return DELAY_MS_MAX + 1 if seconds > DELAY_MS_MAX else round(seconds * 1000)
