@@ -139,6 +139,8 @@ def _split_port(authority: str) -> tuple[str, str | None]:
             _refuse("an IPv6 address must be written as [address] or [address]:port")
         return host + bracket, after[1:] if after else None
     host, colon, port = authority.partition(":")
+    if ":" in port:
+        _refuse("the host has more than one colon; an IPv6 address must be written as [address] or [address]:port")
     return host, port if colon else None
 
 

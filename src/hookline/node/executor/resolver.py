@@ -121,7 +121,12 @@ class Resolver:
             return self._remember(host, addresses, None if addresses else "nxdomain")
         except ResolveFailed as error:
             return self._remember(host, (), _known(error.reason))
-        except (OSError, ValueError, RuntimeError):  # also: no thread to be had, a codec's refusal; only this host fails
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ):
+            # Also when no thread can be started or a codec refuses the name: only this host fails, never the node.
             return self._remember(host, (), "servfail")
         finally:
             self._slots.release()
