@@ -42,7 +42,7 @@ _KEYS_MAX = 16
 _KEY_FILE_BYTES_MAX = 4096
 # Group may read (root:hookline 0640 is how packages install such files); nobody else may, and only the owner may write.
 _FORBIDDEN_MODE = stat.S_IWGRP | stat.S_IRWXO
-# One entry per secret in use, not per job; some 1 KB each.
+# Destinations' secrets stay; jobs with a secret of their own pass through. Under 1 KB each.
 _CACHED_SIGNING_KEYS = 4096
 
 _HOW_TO_MAKE = "make one with: openssl rand -base64 32"
