@@ -9,7 +9,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
 from hookline.clock import Clock
 from hookline.errors import ResolveFailed
@@ -77,10 +77,10 @@ class Resolver:
         await self._tasks.__aenter__()
         return self
 
-    async def __aexit__(self, *exception: Any) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for flight in self._flights.values():
             flight.cancel()
-        await self._tasks.__aexit__(*exception)
+        await self._tasks.__aexit__(None, None, None)  # an error of the block is not the group's to wrap
 
     def fresh(self, host: str) -> tuple[str, ...] | None:
         """The host's addresses if they were looked up within the last ``cache_ttl_s``; never waits, never raises."""
