@@ -15,8 +15,8 @@ from hookline.protocol.cron import Cron
 from hookline.protocol.ids import uuid_text
 from hookline.protocol.limits import CATCH_UP_TICKS_MAX, LATE_MS
 
-SKIPPED_COUNT_MAX = 100
-"""Skipped ticks are counted for the log line only; a minute schedule that was down for a year has half a million."""
+SKIPPED_COUNT_MAX = 1_000
+"""Where counting skipped ticks stops: a minute schedule that was down for a year has half a million of them."""
 
 CatchUpPolicy = Literal["skip", "coalesce", "all"]
 
