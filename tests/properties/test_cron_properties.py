@@ -239,6 +239,7 @@ def test_every_change_of_the_clock_by_debians_rule(timezone: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_every_change_of_the_clock_in_all_zones() -> None:
-    changes = sum(check_zone(timezone, every=1) for timezone in sorted(zone_names()))
+    changes = sum(check_zone(timezone, every=2) for timezone in sorted(zone_names()))
     assert changes > 5_000
