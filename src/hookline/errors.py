@@ -129,7 +129,7 @@ class InvalidTimezone(InvalidRequest):
 
 
 class InvalidId(InvalidRequest):
-    """The id is not valid; use 1 to 128 of the characters A-Z a-z 0-9 . _ : -, not starting with a dot."""
+    """The id is not valid; use 1 to 128 of the characters A-Z a-z 0-9 _ : - (no dot)."""
 
     code = "invalid_id"
 

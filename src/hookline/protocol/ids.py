@@ -6,7 +6,8 @@ from hookline.errors import InvalidId
 from hookline.protocol.limits import ID_CHARS_MAX, KEY_CHARS_MAX
 
 _MINTED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}-(0|[1-9][0-9]{0,8})")
-_CHOSEN = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9._:-]*")
+# No dot: the text that is signed is id.timestamp.body, and a dot in the id would make it ambiguous.
+_CHOSEN = re.compile(r"[A-Za-z0-9_:-]+")
 
 
 def uuid_text(number: int) -> str:

@@ -103,3 +103,8 @@ def lane_of(destination_id: int, priority: int, retry: bool) -> int:
 def lane_parts(lane: int) -> tuple[int, int, bool]:
     """(destination id, priority, is a retry) of a lane."""
     return lane >> _DESTINATION_SHIFT, _PRIORITY_BIAS - (lane >> _PRIORITY_SHIFT & 0xFF), bool(lane & 1)
+
+
+def destination_of(lane: int) -> int:
+    """The destination id of a lane."""
+    return lane >> _DESTINATION_SHIFT

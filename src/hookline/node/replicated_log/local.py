@@ -7,12 +7,16 @@ One fsync makes both durable, so an entry is never logged without its effects or
 import apsw
 
 from hookline.errors import Compacted, Fenced
-from hookline.node.state_machine.database import Database
+from hookline.node.database import Database
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
 from hookline.protocol.limits import LOG_ENTRIES_KEPT
 
+_TABLE = "CREATE TABLE IF NOT EXISTS log_entries (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, entry BLOB NOT NULL)"
 _TERM = "SELECT value FROM meta WHERE name = 'log_term'"
-_PUT_TERM = "INSERT INTO meta (name, value) VALUES ('log_term', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1"
+_PUT_TABLE = (
+    "CREATE TABLE IF NOT EXISTS log_entries (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, entry BLOB NOT NULL)"
+)
+_TERM = "INSERT INTO meta (name, value) VALUES ('log_term', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1"
 
 
 class LocalLog:
@@ -22,6 +26,7 @@ class LocalLog:
         self._database = database
         self._writer = database.writer
         self._keep = keep
+        self._writer.execute(_TABLE)
         self._term: int = self._one(_TERM)
         self._last: int = max(
             self._one("SELECT max(idx) FROM log_entries"), self._one("SELECT value FROM meta WHERE name = 'applied'")

@@ -1,13 +1,15 @@
 """The state machine: one entry in, one transaction, results and effects out."""
 
 import hashlib
+from pathlib import Path
 
 import apsw
 import msgspec
 
 from hookline.errors import LogFault
+from hookline.node.state_machine import sql
 from hookline.node.state_machine.apply import apply_command
-from hookline.node.state_machine.database import Database
+from hookline.node.database import Database
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.codec import Entry
@@ -16,6 +18,14 @@ from hookline.protocol.commands import AnyCommand, Refused, Result
 _encode = msgspec.msgpack.Encoder().encode
 _GUARDED = (apsw.Error, ValueError, TypeError, KeyError, AssertionError)
 _FATAL = (apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.NoMemError)
+
+
+SCHEMA_VERSION = 1
+
+
+def open_state(path: Path, *, durable: bool = True) -> Database:
+    """The database that a ``StateMachine`` works on; see ``Database`` for ``durable`` and errors."""
+    return Database(path, sql.text("schema.sql"), SCHEMA_VERSION, durable=durable)
 
 
 class StateMachine:

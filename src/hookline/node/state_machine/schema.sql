@@ -100,10 +100,3 @@ CREATE TABLE schedules (
     skipped INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX schedules_next ON schedules (next_tick_ms) WHERE next_tick_ms IS NOT NULL AND paused = 0;
-
--- The tail of the local log. With another log this table stays empty.
-CREATE TABLE log_entries (
-    idx INTEGER PRIMARY KEY,
-    term INTEGER NOT NULL,
-    entry BLOB NOT NULL
-);

@@ -5,9 +5,7 @@ from pathlib import Path
 import apsw
 
 from hookline.errors import StateDamaged
-from hookline.node.state_machine import sql
 
-SCHEMA_VERSION = 1
 _CHECKPOINT_PAGES = 4_000  # of 4 KiB: about 16 MiB of write-ahead log between checkpoints
 
 
@@ -15,19 +13,21 @@ class Database:
     """One writing connection and one reading connection on a file.
 
     Args:
-        path: the database file; created with its schema when missing.
+        path: the database file; created when missing.
+        schema: statements that make a new database.
+        version: of the schema, kept in ``user_version``.
         durable: fsync on every commit. False only where another log still has the entries.
 
     Raises:
         StateDamaged: the file is not a healthy database of this release.
     """
 
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
+    def __init__(self, path: Path, schema: str, version: int, *, durable: bool = True) -> None:
         self.path = path
         self._wal_pages = 0
         try:
             self.writer = self._connect()
-            self._prepare(durable)
+            self._prepare(schema, version, durable)
             self.reader = self._connect()
             self.reader.pragma("query_only", True)
         except (apsw.NotADBError, apsw.CorruptError) as error:
@@ -39,18 +39,18 @@ class Database:
         connection.pragma("cache_size", -65_536)
         return connection
 
-    def _prepare(self, durable: bool) -> None:
+    def _prepare(self, schema: str, version: int, durable: bool) -> None:
         writer = self.writer
         writer.pragma("journal_mode", "WAL")
         writer.pragma("synchronous", "FULL" if durable else "NORMAL")
         writer.pragma("temp_store", "MEMORY")
-        version = writer.pragma("user_version")
-        if version == 0:
+        found = writer.pragma("user_version")
+        if found == 0:
             with writer:
-                writer.execute(sql.text("schema.sql"))
-                writer.pragma("user_version", SCHEMA_VERSION)
-        elif version != SCHEMA_VERSION:
-            raise StateDamaged(f"{self.path}: schema {version} is not {SCHEMA_VERSION}; upgrade me")
+                writer.execute(schema)
+                writer.pragma("user_version", version)
+        elif found != version:
+            raise StateDamaged(f"{self.path} has schema {found}, this release knows {version}; upgrade me")
         # Replaces SQLite's own checkpoints, which would run inside a commit whenever SQLite likes.
         writer.set_wal_hook(self._note_wal_pages)
 

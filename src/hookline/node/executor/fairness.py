@@ -1,0 +1,147 @@
+"""Which destination may start an attempt now: shares of the slots, own limits, rate, pause and breaker. Pure.
+
+Each destination is sure of a tenth of the slots while others wait. Beyond that it may use what is free, as long as
+it answers fast; all that are slow or not known yet may together hold at most four fifths, so that a fast
+destination finds a slot. Time-outs halve what a destination may hold, fast answers win it back one by one
+(additive increase, multiplicative decrease).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hookline.node.waiting import Blocked
+from hookline.protocol.breaker import Breaker
+from hookline.protocol.settings import DestinationSettings
+
+FAST_MS = 1_000
+_LOADS_MAX = 10_000
+
+Verdict = Literal["good", "bad", "timeout", "none"]
+"""What an attempt says of its destination: it works, it fails, it did not answer in time, nothing."""
+
+
+@dataclass(slots=True)
+class Load:
+    """One destination, as far as starting attempts needs it."""
+
+    settings: DestinationSettings
+    window: int
+    running: int = 0
+    mean_ms: float | None = None
+    is_fast: bool = False
+    breaker: Breaker = field(default_factory=Breaker)
+    tokens: float = 0
+    tokens_at_ms: float | None = None
+
+
+class Fairness:
+    """Counts what runs and decides what may start. Times are the scheduler's wall clock in milliseconds.
+
+    Args:
+        slots: attempts that may run at once, in all.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.share = max(1, slots // 10)
+        self.running = 0
+        self._slow_running = 0
+        self._slow_max = max(1, slots * 4 // 5)
+        self._retries = 0
+        self._loads: dict[int, Load] = {}
+
+    def configure(self, destination: int, settings: DestinationSettings) -> None:
+        """Put settings in force."""
+        self._load(destination).settings = settings
+
+    def load(self, destination: int) -> Load | None:
+        """What is known of a destination, None when it is idle with default settings."""
+        return self._loads.get(destination)
+
+    def free(self) -> int:
+        """Slots that nothing runs in."""
+        return self.slots - self.running
+
+    def admit(self, now_ms: int, destination: int, retry: bool, beyond: bool) -> Blocked | None:
+        """None: the attempt may start, and counts as running from now on. Else why not."""
+        load = self._load(destination)
+        blocked = self._why_not(load, now_ms, retry, beyond)
+        if blocked is not None:
+            return blocked
+        if load.settings.rate_limit is not None:
+            load.tokens -= 1
+        load.breaker.started(now_ms)
+        load.running += 1
+        self.running += 1
+        self._retries += retry
+        if not load.is_fast:
+            self._slow_running += 1
+        return None
+
+    def _why_not(self, load: Load, now_ms: int, retry: bool, beyond: bool) -> Blocked | None:
+        settings = load.settings
+        if settings.paused:
+            return Blocked("paused", "the destination is paused")
+        if load.breaker.state != "closed" and (until := load.breaker.blocked_until(now_ms)) is not None:
+            return Blocked("breaker", "the destination fails; it is tried again after a pause", int(until) + 1)
+        if settings.concurrency is not None and load.running >= settings.concurrency:
+            return Blocked("share", f"the destination's limit of {settings.concurrency} attempts at once is reached")
+        if load.running >= load.window:
+            return Blocked("share", "the destination does not answer in time; it gets fewer attempts at once")
+        if not beyond and load.running >= self.share:
+            return Blocked("share", "the destination has its share of the slots while others wait")
+        if not beyond and retry and self._retries >= max(1, self.slots // 2):
+            return Blocked("slots", "first tries go before retries")
+        if load.running >= self.share and not load.is_fast and self._slow_running >= self._slow_max:
+            return Blocked("slots", "slow destinations hold their part of the slots")
+        if settings.rate_limit is not None:
+            return self._rate(load, settings.rate_limit, settings.rate_per_ms, now_ms)
+        return None
+
+    def _rate(self, load: Load, limit: int, per_ms: int, now_ms: int) -> Blocked | None:
+        """A token bucket that holds ``limit`` tokens and fills in ``per_ms``."""
+        if load.tokens_at_ms is None:
+            load.tokens = limit
+        else:
+            load.tokens = min(limit, load.tokens + (now_ms - load.tokens_at_ms) * limit / per_ms)
+        load.tokens_at_ms = now_ms
+        if load.tokens >= 1:
+            return None
+        until_ms = now_ms + int((1 - load.tokens) * per_ms / limit) + 1
+        return Blocked("rate", f"the destination's rate of {limit} in {per_ms} ms is reached", until_ms)
+
+    def ended(self, now_ms: int, destination: int, retry: bool, verdict: Verdict, duration_ms: float) -> None:
+        """The attempt is over (or was not made after all: verdict ``none``)."""
+        load = self._load(destination)
+        load.running -= 1
+        self.running -= 1
+        self._retries -= retry
+        if not load.is_fast:
+            self._slow_running -= 1
+        self._learn(load, now_ms, verdict, duration_ms)
+        if load.running == 0 and len(self._loads) > _LOADS_MAX and load.settings == DestinationSettings():
+            del self._loads[destination]
+
+    def _learn(self, load: Load, now_ms: int, verdict: Verdict, duration_ms: float) -> None:
+        if verdict == "none":
+            load.breaker.abandoned(now_ms)
+            return
+        if verdict == "good":
+            load.breaker.succeeded(now_ms)
+        else:
+            load.breaker.failed(now_ms)
+        load.mean_ms = duration_ms if load.mean_ms is None else load.mean_ms * 0.8 + duration_ms * 0.2
+        is_fast = load.mean_ms < FAST_MS
+        if is_fast != load.is_fast:
+            load.is_fast = is_fast
+            self._slow_running += -load.running if is_fast else load.running
+        if verdict == "timeout":
+            load.window = max(1, min(load.window, load.running + 1) // 2)
+        elif load.window < self.slots and is_fast:
+            load.window += 1
+
+    def _load(self, destination: int) -> Load:
+        load = self._loads.get(destination)
+        if load is None:
+            load = self._loads[destination] = Load(DestinationSettings(), self.slots)
+        return load

@@ -1,0 +1,92 @@
+"""What an answer means and when to try again. Pure."""
+
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
+from hookline.protocol.limits import RETRY_AFTER_MS_MAX
+
+_RETRYABLE = frozenset({408, 425, 429})
+
+
+def classify(status: int) -> Outcome:
+    """2xx is success; 408, 425, 429 and 5xx may be tried again; all else, redirects included, is permanent."""
+    if 200 <= status < 300:
+        return Outcome.SUCCESS
+    if status in _RETRYABLE or 500 <= status < 600:
+        return Outcome.RETRYABLE_FAILURE
+    return Outcome.PERMANENT_FAILURE
+
+
+def parse_retry_after(value: str | None, now_ms: int) -> int | None:
+    """``Retry-After`` (RFC 9110: seconds or an HTTP date) as milliseconds from now, capped; None if unreadable."""
+    if not value:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(int(value[:12]) * 1_000, RETRY_AFTER_MS_MAX)
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, IndexError, OverflowError):
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return min(max(0, int(at.timestamp() * 1_000) - now_ms), RETRY_AFTER_MS_MAX)
+
+
+def wait_ms(policy: RetryPolicy, tries: int, chance: float) -> int:
+    """How long to wait after ``tries`` tries: the listed wait, or full jitter up to the exponential bound.
+
+    Source of full jitter: Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+    """
+    if policy.schedule_ms:
+        return policy.schedule_ms[min(tries, len(policy.schedule_ms)) - 1]
+    bound = float(policy.max_ms)
+    if tries < 64:
+        bound = min(bound, policy.initial_ms * (policy.factor_milli / 1_000) ** (tries - 1))
+    return int(bound * chance)
+
+
+class Next(NamedTuple):
+    """What becomes of the job: pending again at ``retry_at_ms``, or finished as ``state``."""
+
+    state: State
+    retry_at_ms: int | None
+    note: str | None = None
+
+
+def decide(
+    spec: JobSpec,
+    outcome: Outcome,
+    *,
+    tries: int,
+    budget_from_ms: int,
+    now_ms: int,
+    retry_after_ms: int | None,
+    chance: float,
+) -> Next:
+    """What follows an attempt.
+
+    Args:
+        spec: the job.
+        outcome: of the attempt; UNKNOWN means that the request may have arrived.
+        tries: attempts since the job was accepted or redriven, this one included.
+        budget_from_ms: where the retry budget counts from.
+        now_ms: the wall clock.
+        retry_after_ms: what the receiver asked for.
+        chance: in [0, 1), for jitter.
+    """
+    if outcome is Outcome.SUCCESS:
+        return Next(State.SUCCEEDED, None)
+    if spec.at_most_once and outcome is Outcome.UNKNOWN:
+        return Next(State.UNKNOWN, None, "an at-most-once job is not sent again when its outcome is unknown")
+    if outcome is Outcome.PERMANENT_FAILURE:
+        return Next(State.DEAD, None)
+    policy = spec.retry
+    if tries >= policy.max_attempts:
+        return Next(State.DEAD, None, f"all {policy.max_attempts} attempts are used up")
+    at_ms = now_ms + max(wait_ms(policy, tries, chance), retry_after_ms or 0)
+    if policy.budget_ms is not None and at_ms > budget_from_ms + policy.budget_ms:
+        return Next(State.DEAD, None, "the retry budget is used up")
+    return Next(State.PENDING, at_ms)

@@ -1,0 +1,207 @@
+"""Which jobs are due, in an order that is fair between destinations. Pure: no clock, no I/O.
+
+Jobs wait in *lanes* (destination, priority, is it a retry). Of each lane only the next rows are in memory, its
+*window*; the rest stays in the due index of the database, so that ten million pending jobs cost no memory and one
+destination's backlog cannot hide another's next job. Destinations whose next job is due take turns.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush, nsmallest
+from typing import NamedTuple
+
+from hookline.node.waiting import Blocked
+from hookline.protocol.jobs import destination_of
+
+WINDOW_MAX, WINDOW_MIN, ROWS_MAX = 1_000, 20, 200_000
+_ASKED_MAX = 256  # destinations asked in one go that may not start
+
+
+class Due(NamedTuple):
+    """A job that is to be claimed."""
+
+    lane: int
+    due_ms: int
+    seq: int
+
+
+Admit = Callable[[int, bool, bool], Blocked | None]
+"""(destination id, is a retry, beyond its share) -> None when the job may start, and then it counts as started."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """The window of a lane: a heap of (due_ms, seq). ``end``: rows after it are only in the database."""
+
+    rows: list[tuple[int, int]] = field(default_factory=list)
+    end: tuple[int, int] | None = None
+
+
+class DueQueue:
+    """Lanes, the destinations that are due, and those that are parked."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[int, Lane] = {}
+        self._lanes_of: dict[int, list[int]] = {}  # destination id -> its lanes, most urgent priority first
+        self._timers: list[tuple[int, int]] = []  # (due_ms of a lane's head, destination id), some outdated
+        self._turns: dict[int, None] = {}  # destinations with a due job, in turn
+        self._short: set[int] = set()  # lanes whose window should be refilled
+        self._parked: dict[int, Blocked] = {}
+
+    # --- filling ---------------------------------------------------------------------------------------------
+
+    def window(self) -> int:
+        """How many rows of each lane to hold, so that all lanes together stay within ``ROWS_MAX``."""
+        return max(WINDOW_MIN, min(WINDOW_MAX, ROWS_MAX // max(1, len(self._lanes))))
+
+    def add(self, lane_number: int, due_ms: int, seq: int) -> None:
+        """A job became pending. It is kept only if it belongs into the lane's window."""
+        lane = self._lane(lane_number)
+        row = (due_ms, seq)
+        if lane.end is not None and row > lane.end:
+            return
+        heappush(lane.rows, row)
+        if len(lane.rows) > 2 * self.window():
+            lane.rows = nsmallest(self.window(), lane.rows)
+            lane.end = lane.rows[-1]
+        if lane.rows[0] == row:
+            self._arm(lane_destination_of(number), due_ms)
+
+    def open_lane(self, lane_number: int) -> None:
+        """The database holds rows of this lane, none of which are in memory yet."""
+        self._lane(lane_number).end = (-1, -1)
+        self._short.add(lane_number)
+
+    def short_lanes(self) -> list[tuple[int, tuple[int, int]]]:
+        """(lane, end of its window) of each lane to refill from the database now; each is named once."""
+        found = [(number, lane.end) for number in self._short if (lane := self._lanes.get(number)) and lane.end]
+        self._short.clear()
+        return found
+
+    def refill(self, lane_number: int, rows: Iterable[tuple[int, int]], *, complete: bool) -> None:
+        """Add the rows that follow the window's end; ``complete``: the database holds no more than these."""
+        lane = self._lane(lane_number)
+        last = lane.end
+        for row in rows:
+            lane.rows.append(row)
+            last = row
+        heapify(lane.rows)
+        lane.end = None if complete else last
+        if lane.rows:
+            self._arm(lane_destination_of(number), lane.rows[0][0])
+
+    def _lane(self, number: int) -> Lane:
+        lane = self._lanes.get(number)
+        if lane is None:
+            lane = self._lanes[number] = Lane()
+            siblings = self._lanes_of.setdefault(destination_of(number), [])
+            siblings.append(number)
+            siblings.sort()
+        return lane
+
+    def _arm(self, destination: int, due_ms: int) -> None:
+        if destination not in self._turns and destination not in self._parked:
+            heappush(self._timers, (due_ms, destination))
+
+    # --- taking ----------------------------------------------------------------------------------------------
+
+    def next_due_ms(self) -> int | None:
+        """When ``take`` may next have something to give, except for what is due and waits for room already."""
+        return self._timers[0][0] if self._timers else None
+
+    def take(self, limit: int, now_ms: int, admit: Admit) -> list[Due]:
+        """Up to ``limit`` due jobs that ``admit`` lets start; first each destination's share, then beyond it."""
+        self._start_turns(now_ms)
+        taken: list[Due] = []
+        for beyond in (False, True):
+            asked = 0
+            while self._turns and len(taken) < limit and asked < min(len(self._turns), _ASKED_MAX):
+                destination = next(iter(self._turns))
+                number = self._next_lane(destination, now_ms)
+                if number is None:
+                    self._end_turn(destination)
+                    continue
+                del self._turns[destination]
+                blocked = admit(destination, bool(number & 1), beyond)
+                if blocked is None:
+                    taken.append(self._pop(number))
+                    asked = 0
+                elif beyond and blocked.reason != "slots":
+                    self._park(destination, blocked)
+                    continue
+                else:
+                    asked += 1
+                self._turns[destination] = None
+        return taken
+
+    def _pop(self, number: int) -> Due:
+        lane = self._lanes[number]
+        due_ms, seq = heappop(lane.rows)
+        if lane.end is not None and len(lane.rows) < self.window() // 2:
+            self._short.add(number)
+        return Due(number, due_ms, seq)
+
+    def _start_turns(self, now_ms: int) -> None:
+        timers = self._timers
+        while timers and timers[0][0] <= now_ms:
+            _, destination = heappop(timers)
+            blocked = self._parked.get(destination)
+            if blocked is not None:
+                if blocked.until_ms is None or blocked.until_ms > now_ms:
+                    continue
+                del self._parked[destination]
+            if destination in self._lanes_of:
+                self._turns.setdefault(destination)
+
+    def _next_lane(self, destination: int, now_ms: int) -> int | None:
+        """Of the due lanes the one of the highest priority; of equals the one whose job was due first."""
+        best: int | None = None
+        best_due = 0
+        for number in self._lanes_of.get(destination, ()):
+            rows = self._lanes[number].rows
+            if not rows or rows[0][0] > now_ms:
+                continue
+            if best is None:
+                best, best_due = number, rows[0][0]
+            elif number >> 1 != best >> 1:
+                break
+            elif rows[0][0] < best_due:
+                best, best_due = number, rows[0][0]
+        return best
+
+    def _end_turn(self, destination: int) -> None:
+        """Nothing is due at the destination: it waits for the earliest of its lanes."""
+        del self._turns[destination]
+        heads = []
+        for number in list(self._lanes_of.get(destination, ())):
+            lane = self._lanes[number]
+            if lane.rows:
+                heads.append(lane.rows[0][0])
+            elif lane.end is None:
+                del self._lanes[number]
+                self._lanes_of[destination].remove(number)
+        if heads:
+            heappush(self._timers, (min(heads), destination))
+        elif not self._lanes_of.get(destination, True):
+            del self._lanes_of[destination]
+
+    # --- parking ---------------------------------------------------------------------------------------------
+
+    def _park(self, destination: int, blocked: Blocked) -> None:
+        self._parked[destination] = blocked
+        if blocked.until_ms is not None:
+            heappush(self._timers, (blocked.until_ms, destination))
+
+    def unpark(self, destination: int, now_ms: int) -> None:
+        """What blocked the destination may be over: let it ask again."""
+        if self._parked.pop(destination, None) is not None:
+            heappush(self._timers, (now_ms, destination))
+
+    def parked(self, destination: int) -> Blocked | None:
+        """Why the destination's due jobs do not start, if it is parked."""
+        return self._parked.get(destination)
+
+    def waiting(self, destination: int, now_ms: int) -> int:
+        """How many due jobs of the destination are in memory."""
+        lanes = (self._lanes[number].rows for number in self._lanes_of.get(destination, ()))
+        return sum(1 for rows in lanes for due_ms, _ in rows if due_ms <= now_ms)

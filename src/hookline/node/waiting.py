@@ -1,0 +1,13 @@
+"""Why a destination's due jobs may not start now; the scheduler parks the destination by it, users read it."""
+
+from typing import Literal, NamedTuple
+
+Reason = Literal["paused", "breaker", "rate", "share", "slots"]
+
+
+class Blocked(NamedTuple):
+    """``until_ms`` None: until something at the destination changes. ``slots`` is about all destinations together."""
+
+    reason: Reason
+    detail: str
+    until_ms: int | None = None
