@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.node.scheduler.ticks import (
+from hookline.protocol.cron import parse_cron
+from hookline.protocol.ids import shard_hint
+from hookline.protocol.limits import CATCH_UP_TICKS_MAX, LATE_MS
+from hookline.protocol.ticks import (
     SKIPPED_COUNT_MAX,
     CatchUpPolicy,
     SchedulePlan,
@@ -16,9 +19,6 @@ from hookline.node.scheduler.ticks import (
     jitter,
     tick_job_id,
 )
-from hookline.protocol.cron import parse_cron
-from hookline.protocol.ids import shard_hint
-from hookline.protocol.limits import CATCH_UP_TICKS_MAX, LATE_MS
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
