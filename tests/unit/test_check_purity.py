@@ -33,7 +33,7 @@ def test_an_impure_import_is_found(tmp_path: Path, name: str, source: str) -> No
     ("name", "source"),
     [
         ("protocol/jobs.py", "import datetime\nfrom hookline.protocol import time"),
-        ("node/scheduler/cron.py", "import zoneinfo"),
+        ("protocol/cron.py", "import zoneinfo"),
         ("node/scheduler/loop.py", "import asyncio"),
         ("node/executor/delivery.py", "import socket"),
     ],
