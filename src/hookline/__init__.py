@@ -1,0 +1,110 @@
+"""Hookline delivers HTTP calls now, later or on a schedule, and never loses one.
+
+This is the public SDK: clients, webhook verification, the errors and the types of answers. Everything is imported
+when it is first used, so that ``import hookline`` costs nothing to a receiver that only verifies.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hookline.client.awaiting import AsyncClient as AsyncClient
+    from hookline.client.blocking import Client as Client
+    from hookline.client.signing import WebhookInfo as WebhookInfo
+    from hookline.client.signing import verify as verify
+    from hookline.errors import BatchTooLarge as BatchTooLarge
+    from hookline.errors import Conflict as Conflict
+    from hookline.errors import ConnectionFailed as ConnectionFailed
+    from hookline.errors import DeadlineExceeded as DeadlineExceeded
+    from hookline.errors import DestinationNotFound as DestinationNotFound
+    from hookline.errors import HooklineError as HooklineError
+    from hookline.errors import IdempotencyMismatch as IdempotencyMismatch
+    from hookline.errors import InvalidRequest as InvalidRequest
+    from hookline.errors import InvalidSignature as InvalidSignature
+    from hookline.errors import JobFinished as JobFinished
+    from hookline.errors import JobNotFound as JobNotFound
+    from hookline.errors import JobNotPending as JobNotPending
+    from hookline.errors import JobNotRetryable as JobNotRetryable
+    from hookline.errors import NotFound as NotFound
+    from hookline.errors import PayloadTooLarge as PayloadTooLarge
+    from hookline.errors import QueueFull as QueueFull
+    from hookline.errors import ScheduleExists as ScheduleExists
+    from hookline.errors import ScheduleNotFound as ScheduleNotFound
+    from hookline.errors import TooManyRequests as TooManyRequests
+    from hookline.errors import Unavailable as Unavailable
+    from hookline.protocol.http import Attempt as Attempt
+    from hookline.protocol.http import BatchResult as BatchResult
+    from hookline.protocol.http import BulkResponse as BulkResponse
+    from hookline.protocol.http import CatchUp as CatchUp
+    from hookline.protocol.http import Cluster as Cluster
+    from hookline.protocol.http import Destination as Destination
+    from hookline.protocol.http import Health as Health
+    from hookline.protocol.http import Job as Job
+    from hookline.protocol.http import JobPage as JobPage
+    from hookline.protocol.http import JobRequest as JobRequest
+    from hookline.protocol.http import Rate as Rate
+    from hookline.protocol.http import RetryRequest as RetryRequest
+    from hookline.protocol.http import Schedule as Schedule
+
+    __version__: str
+
+_NAMES_BY_MODULE = {
+    "hookline.client.awaiting": ("AsyncClient",),
+    "hookline.client.blocking": ("Client",),
+    "hookline.client.signing": ("WebhookInfo", "verify"),
+    "hookline.errors": (
+        "BatchTooLarge",
+        "Conflict",
+        "ConnectionFailed",
+        "DeadlineExceeded",
+        "DestinationNotFound",
+        "HooklineError",
+        "IdempotencyMismatch",
+        "InvalidRequest",
+        "InvalidSignature",
+        "JobFinished",
+        "JobNotFound",
+        "JobNotPending",
+        "JobNotRetryable",
+        "NotFound",
+        "PayloadTooLarge",
+        "QueueFull",
+        "ScheduleExists",
+        "ScheduleNotFound",
+        "TooManyRequests",
+        "Unavailable",
+    ),
+    "hookline.protocol.http": (
+        "Attempt",
+        "BatchResult",
+        "BulkResponse",
+        "CatchUp",
+        "Cluster",
+        "Destination",
+        "Health",
+        "Job",
+        "JobPage",
+        "JobRequest",
+        "Rate",
+        "RetryRequest",
+        "Schedule",
+    ),
+}
+_HOME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
+
+__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605  # one list of names, not two; a test compares it with the types
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = import_module("importlib.metadata").version("hookline")
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

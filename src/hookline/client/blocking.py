@@ -1,0 +1,161 @@
+"""The SDK for ordinary code: a thin shell over ``requests`` (what is sent and read) and ``transport`` (how)."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, Self, Unpack
+
+from hookline.client import fields, requests
+from hookline.client.retrying import Retrying, check_wait, poll_s
+from hookline.client.transport import DEFAULT_URL, BlockingTransport
+from hookline.clock import Clock, SystemClock
+from hookline.protocol import http
+
+
+class Client:
+    """Talks to a node or a proxy; safe to share between threads. Close it, or use it in a ``with``.
+
+    Args:
+        base_url: where Hookline listens.
+        timeout: seconds for each try of a call.
+        retries: how often a call is tried again, if that is safe.
+        clock: where ids, keys, jitter and the time come from.
+        sleep: waits for that many seconds.
+
+    Every method raises the errors of ``hookline.errors``: ``ConnectionFailed`` if the service cannot be reached,
+    ``DeadlineExceeded`` if it may or may not have accepted the call, else what it answered.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        timeout: float = 10.0,
+        retries: int = 3,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._sleep = sleep
+        self._transport = BlockingTransport(base_url, Retrying(retries, timeout, self._clock), sleep)
+        self._send = self._transport.send
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def create_job(self, url: str, **job: Unpack[fields.JobFields]) -> http.Job:
+        """Accept a job: an HTTP call to make now, after ``delay`` or at ``run_at``. Trying again never makes two."""
+        return self._send(requests.create_job(url, job, self._clock))
+
+    def create_jobs(self, jobs: Sequence[fields.JobItem | http.JobRequest]) -> list[http.BatchResult]:
+        """Accept up to 1,000 jobs in one call; each result belongs to the job at the same place."""
+        return self._send(requests.create_jobs(jobs, self._clock)).results
+
+    def get_job(self, job_id: str) -> http.Job:
+        return self._send(requests.get_job(job_id))
+
+    def list_jobs(self, **filters: Unpack[fields.FilterFields]) -> Iterator[http.Job]:
+        """All jobs that match, newest first, fetched page by page."""
+        return self._transport.items(lambda cursor: requests.list_jobs(filters, cursor=cursor))
+
+    def list_jobs_page(
+        self, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[fields.FilterFields]
+    ) -> http.JobPage:
+        return self._send(requests.list_jobs(filters, limit=limit, cursor=cursor))
+
+    def attempts(self, job_id: str) -> list[http.Attempt]:
+        return self._send(requests.attempts(job_id)).data
+
+    def update_job(self, job_id: str, **changes: Unpack[fields.JobUpdateFields]) -> http.Job:
+        return self._send(requests.update_job(job_id, changes))
+
+    def cancel_job(self, job_id: str) -> http.Job:
+        return self._send(requests.cancel_job(job_id))
+
+    def retry_job(self, job_id: str, **overrides: Unpack[fields.JobUpdateFields]) -> http.Job:
+        return self._send(requests.retry_job(job_id, overrides))
+
+    def run_job(self, job_id: str) -> http.Job:
+        return self._send(requests.run_job(job_id))
+
+    def wait_for_job(self, job_id: str, timeout: float = 60.0) -> http.Job:
+        """The job once it is finished, whatever its state then; ``DeadlineExceeded`` after ``timeout`` seconds."""
+        deadline_ms = self._clock.boot_ms() + timeout * 1_000
+        for polls in count():
+            job = self.get_job(job_id)
+            if job.state in requests.FINISHED:
+                return job
+            self._sleep(check_wait(job, poll_s(polls), (deadline_ms - self._clock.boot_ms()) / 1_000))
+        raise AssertionError("count() does not end")
+
+    def retry_jobs(
+        self,
+        *,
+        dry_run: bool = False,
+        limit: int | None = None,
+        overrides: fields.JobUpdateFields | None = None,
+        **filters: Unpack[fields.FilterFields],
+    ) -> http.BulkResponse:
+        return self._send(requests.retry_jobs(filters, dry_run=dry_run, limit=limit, overrides=overrides or {}))
+
+    def cancel_jobs(
+        self, *, dry_run: bool = False, limit: int | None = None, **filters: Unpack[fields.FilterFields]
+    ) -> http.BulkResponse:
+        return self._send(requests.cancel_jobs(filters, dry_run=dry_run, limit=limit))
+
+    def create_schedule(
+        self, cron: str, job: fields.JobItem | Mapping[str, Any], **options: Unpack[fields.ScheduleFields]
+    ) -> http.Schedule:
+        """A job at each tick of ``cron``, in ``timezone`` (UTC if not given)."""
+        return self._send(requests.create_schedule(cron, job, options, self._clock))
+
+    def get_schedule(self, schedule_id: str) -> http.Schedule:
+        return self._send(requests.get_schedule(schedule_id))
+
+    def list_schedules(self) -> Iterator[http.Schedule]:
+        """All schedules, fetched page by page."""
+        return self._transport.items(lambda cursor: requests.list_schedules(cursor=cursor))
+
+    def update_schedule(self, schedule_id: str, **changes: Unpack[fields.ScheduleUpdateFields]) -> http.Schedule:
+        return self._send(requests.update_schedule(schedule_id, changes))
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        self._send(requests.delete_schedule(schedule_id))
+
+    def pause_schedule(self, schedule_id: str) -> http.Schedule:
+        return self._send(requests.pause_schedule(schedule_id))
+
+    def resume_schedule(self, schedule_id: str) -> http.Schedule:
+        return self._send(requests.resume_schedule(schedule_id))
+
+    def run_schedule(self, schedule_id: str) -> http.Job:
+        """Make one job of the schedule now, beside its ticks."""
+        return self._send(requests.run_schedule(schedule_id))
+
+    def preview_schedule(
+        self, cron: str, *, timezone: str | None = None, count: int | None = None, start: fields.Time | None = None
+    ) -> list[str]:
+        """The next ticks, RFC 3339 with the zone's offset."""
+        return self._send(requests.preview_schedule(cron, timezone=timezone, count=count, start=start)).ticks
+
+    def destinations(self) -> Iterator[http.Destination]:
+        """All destinations that jobs or settings name, fetched page by page."""
+        return self._transport.items(lambda cursor: requests.list_destinations(cursor=cursor))
+
+    def get_destination(self, host: str) -> http.Destination:
+        return self._send(requests.get_destination(host))
+
+    def put_destination(self, host: str, **settings: Unpack[fields.DestinationFields]) -> http.Destination:
+        return self._send(requests.put_destination(host, settings))
+
+    def cluster(self) -> http.Cluster:
+        return self._send(requests.cluster())
+
+    def health(self) -> http.Health:
+        return self._send(requests.health())

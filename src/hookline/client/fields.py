@@ -1,0 +1,176 @@
+"""The keyword arguments of the SDK's calls, and how Python values become the API's JSON. Pure.
+
+Times may be aware ``datetime`` values or RFC 3339 text; durations ``timedelta``, ``"1h30m"`` or seconds.
+"""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypedDict
+
+from hookline.errors import InvalidRequest, InvalidTime
+from hookline.protocol.durations import format_duration, format_time
+from hookline.protocol.http import CatchUp, Guarantee, Labels, Rate, RetryRequest, StateLabel
+
+Time = datetime | str
+Length = timedelta | str | int | float
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+class RetryFields(TypedDict, total=False):
+    """When to try again: exponential with full jitter, or an explicit ``schedule`` of waits."""
+
+    max_attempts: int
+    initial: Length
+    factor: float
+    max: Length
+    schedule: list[Length]
+    budget: Length
+
+
+class JobChangeFields(TypedDict, total=False):
+    """What can be said about a job beside its url; a field that is left out keeps its value or default.
+
+    ``payload`` is any JSON value (``msgspec.Raw`` goes out byte for byte), ``body`` the raw bytes instead.
+    """
+
+    method: str
+    headers: dict[str, str]
+    payload: Any
+    body: bytes
+    run_at: Time
+    delay: Length
+    timeout: Length
+    retry: RetryFields | RetryRequest
+    guarantee: Guarantee
+    priority: int
+    labels: Labels
+    secret: str
+
+
+class JobUpdateFields(JobChangeFields, total=False):
+    """All fields of a job that can change."""
+
+    url: str
+
+
+class JobFields(JobChangeFields, total=False):
+    """A job beside its url. ``idempotency_key``: the same key and job again is the same job, executed once."""
+
+    id: str
+    idempotency_key: str
+
+
+class JobItem(JobChangeFields, total=False):
+    """One job of a batch, or what a schedule makes at each tick (then without ``id``, ``run_at`` and ``delay``)."""
+
+    url: str
+    id: str
+
+
+class FilterFields(TypedDict, total=False):
+    """Which jobs; all conditions must hold. ``label`` is ``name`` or ``name=value``."""
+
+    state: StateLabel
+    label: str
+    destination: str
+    created_after: Time
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """The calendar of a schedule beside its cron expression."""
+
+    timezone: str
+    catch_up: CatchUp | dict[str, Any]
+    overlap: Literal["allow", "skip"]
+    jitter: Length
+    start_at: Time | None
+    end_at: Time | None
+
+
+class ScheduleFields(ScheduleOptions, total=False):
+    """A new schedule beside its cron expression and job."""
+
+    id: str
+    paused: bool
+
+
+class ScheduleUpdateFields(ScheduleOptions, total=False):
+    """All fields of a schedule that can change; ``job`` is replaced as a whole."""
+
+    cron: str
+    job: JobItem
+
+
+class DestinationFields(TypedDict, total=False):
+    """Settings of a destination: what is left out stays, None returns to the default."""
+
+    concurrency: int | None
+    rate: Rate | dict[str, Any] | None
+    paused: bool
+    secrets: list[str] | None
+
+
+def to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The API's form of these fields: times and durations as text, ``body`` as ``body_base64``.
+
+    Raises:
+        InvalidTime: a datetime without a zone, or a negative timedelta.
+        InvalidRequest: bytes as ``payload``, or text as ``body``.
+    """
+    return {_name(name): _value(name, value) for name, value in fields.items()}
+
+
+def _name(name: str) -> str:
+    return "body_base64" if name == "body" else name
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "payload":
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            raise InvalidRequest("payload takes a JSON value; give bytes as body=…", field="payload")
+        return value
+    if name == "body":
+        if not isinstance(value, (bytes, bytearray, memoryview)):
+            raise InvalidRequest("body takes bytes; give a JSON value as payload=…", field="body")
+        return base64.b64encode(value).decode()
+    return _plain(name, value)
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return time_text(value, field=name)
+    if isinstance(value, timedelta):
+        return _length_text(value, field=name)
+    if isinstance(value, Mapping):
+        return to_json(value) if name in ("job", "retry", "catch_up", "rate") else value
+    if isinstance(value, list):
+        return [_plain(name, item) for item in value]
+    return value
+
+
+def time_text(value: Time, *, field: str) -> str:
+    """RFC 3339 in UTC with milliseconds; text passes through.
+
+    Raises:
+        InvalidTime: a datetime without a zone, which would mean another instant on another machine.
+    """
+    if isinstance(value, str):
+        return value
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidTime(
+            f"{field} is a datetime without a time zone; use datetime.now(UTC) or value.replace(tzinfo=…)", field=field
+        )
+    milliseconds = (value - _EPOCH) // _MS
+    if milliseconds < 0:
+        raise InvalidTime(f"{field} is before 1970", field=field)
+    return format_time(milliseconds)
+
+
+def _length_text(value: timedelta, *, field: str) -> str:
+    milliseconds = value // _MS
+    if milliseconds < 0:
+        raise InvalidTime(f"{field} is a negative timedelta", field=field)
+    return format_duration(milliseconds)

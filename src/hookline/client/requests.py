@@ -1,0 +1,331 @@
+"""Every call of the API as a value, and the reading of its reply. Pure: the two clients only carry bytes.
+
+A ``Request`` knows the type of its reply and whether it may be sent twice, so a client needs nothing else to
+send it, try again and return a typed value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from hookline import errors
+from hookline.client.fields import JobItem, Time, time_text, to_json
+from hookline.clock import Clock
+from hookline.protocol import http
+from hookline.protocol.ids import check_id, mint_id
+
+T = TypeVar("T")
+
+JSON = "application/json"
+PAGE_SIZE = 1_000
+FINISHED = frozenset({"succeeded", "dead", "cancelled", "unknown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """One call: ``path`` with its query, ``body`` as JSON or none.
+
+    Attributes:
+        reply: the type of a 2xx answer's body.
+        idempotent: sending it twice has the effect of sending it once.
+        accepts: statuses beside 2xx whose body is the reply too.
+    """
+
+    method: str
+    path: str
+    reply: type[T]
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    idempotent: bool = True
+    accepts: tuple[int, ...] = ()
+
+    def parse(self, status: int, headers: Mapping[str, str], body: bytes) -> T:
+        """The value of the answer; see ``parse_reply``."""
+        return parse_reply(200 if status in self.accepts else status, headers, body, self.reply)
+
+
+# --- jobs -----------------------------------------------------------------------------------------------------
+
+
+def create_job(url: str, fields: Mapping[str, Any], clock: Clock) -> Request[http.Job]:
+    """``POST /jobs``. Without an id or key of the caller's, one key is minted here and used for every try."""
+    named = dict(fields)
+    key = named.pop("idempotency_key", None)
+    if key is None and named.get("id") is None:
+        key = f"sdk-{clock.token(16).hex()}"
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return _with_body("POST", "/jobs", http.Job, {"url": url} | to_json(named), headers=headers)
+
+
+def create_jobs(jobs: Sequence[JobItem | http.JobRequest], clock: Clock) -> Request[http.BatchResponse]:
+    """``POST /jobs/batch``. Items without an id get one here, so that the batch can be sent again as a whole."""
+    items = []
+    for job in jobs:
+        item = to_json(job) if isinstance(job, Mapping) else msgspec.structs.asdict(job)
+        if item.get("id") in (None, msgspec.UNSET):
+            item["id"] = _fresh_id(clock)
+        items.append({name: value for name, value in item.items() if value is not msgspec.UNSET})
+    return _with_body("POST", "/jobs/batch", http.BatchResponse, {"jobs": items})
+
+
+def get_job(job_id: str) -> Request[http.Job]:
+    """``GET /jobs/{id}``."""
+    return Request("GET", _job_path(job_id), http.Job)
+
+
+def list_jobs(
+    filters: Mapping[str, Any], *, limit: int | None = PAGE_SIZE, cursor: str | None
+) -> Request[http.JobPage]:
+    """``GET /jobs``, one page."""
+    return Request("GET", _with_query("/jobs", _filter(filters) | {"limit": limit, "cursor": cursor}), http.JobPage)
+
+
+def attempts(job_id: str) -> Request[http.AttemptList]:
+    """``GET /jobs/{id}/attempts``."""
+    return Request("GET", _job_path(job_id, "/attempts"), http.AttemptList)
+
+
+def update_job(job_id: str, fields: Mapping[str, Any]) -> Request[http.Job]:
+    """``PATCH /jobs/{id}``."""
+    return _with_body("PATCH", _job_path(job_id), http.Job, to_json(fields))
+
+
+def cancel_job(job_id: str) -> Request[http.Job]:
+    """``POST /jobs/{id}/cancel``."""
+    return Request("POST", _job_path(job_id, "/cancel"), http.Job)
+
+
+def retry_job(job_id: str, overrides: Mapping[str, Any]) -> Request[http.Job]:
+    """``POST /jobs/{id}/retry``. Not idempotent: the first may have run and ended when the second arrives."""
+    return _with_body("POST", _job_path(job_id, "/retry"), http.Job, to_json(overrides), idempotent=False)
+
+
+def run_job(job_id: str) -> Request[http.Job]:
+    """``POST /jobs/{id}/run``: due now. Not idempotent, as it would also end the wait before a retry."""
+    return Request("POST", _job_path(job_id, "/run"), http.Job, idempotent=False)
+
+
+def retry_jobs(
+    filters: Mapping[str, Any], *, dry_run: bool, limit: int | None, overrides: Mapping[str, Any]
+) -> Request[http.BulkResponse]:
+    """``POST /jobs/retry``."""
+    body = _bulk(filters, dry_run, limit) | ({"overrides": to_json(overrides)} if overrides else {})
+    return _with_body("POST", "/jobs/retry", http.BulkResponse, body, idempotent=dry_run)
+
+
+def cancel_jobs(filters: Mapping[str, Any], *, dry_run: bool, limit: int | None) -> Request[http.BulkResponse]:
+    """``POST /jobs/cancel``."""
+    return _with_body("POST", "/jobs/cancel", http.BulkResponse, _bulk(filters, dry_run, limit))
+
+
+# --- schedules ------------------------------------------------------------------------------------------------
+
+
+def create_schedule(
+    cron: str, job: JobItem | Mapping[str, Any], fields: Mapping[str, Any], clock: Clock
+) -> Request[http.Schedule]:
+    """``POST /schedules``. Without an id, one is minted here, so that the call can be sent again."""
+    body = {"cron": cron, "job": to_json(job)} | to_json(fields)
+    if body.get("id") is None:
+        body["id"] = _fresh_id(clock)
+    return _with_body("POST", "/schedules", http.Schedule, body)
+
+
+def get_schedule(schedule_id: str) -> Request[http.Schedule]:
+    """``GET /schedules/{id}``."""
+    return Request("GET", _schedule_path(schedule_id), http.Schedule)
+
+
+def list_schedules(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http.SchedulePage]:
+    """``GET /schedules``, one page."""
+    return Request("GET", _with_query("/schedules", {"limit": limit, "cursor": cursor}), http.SchedulePage)
+
+
+def update_schedule(schedule_id: str, fields: Mapping[str, Any]) -> Request[http.Schedule]:
+    """``PATCH /schedules/{id}``."""
+    return _with_body("PATCH", _schedule_path(schedule_id), http.Schedule, to_json(fields))
+
+
+def delete_schedule(schedule_id: str) -> Request[None]:
+    """``DELETE /schedules/{id}``."""
+    return Request("DELETE", _schedule_path(schedule_id), type(None))
+
+
+def pause_schedule(schedule_id: str) -> Request[http.Schedule]:
+    """``POST /schedules/{id}/pause``."""
+    return Request("POST", _schedule_path(schedule_id, "/pause"), http.Schedule)
+
+
+def resume_schedule(schedule_id: str) -> Request[http.Schedule]:
+    """``POST /schedules/{id}/resume``."""
+    return Request("POST", _schedule_path(schedule_id, "/resume"), http.Schedule)
+
+
+def run_schedule(schedule_id: str) -> Request[http.Job]:
+    """``POST /schedules/{id}/run``: one job now. Not idempotent: each call makes one."""
+    return Request("POST", _schedule_path(schedule_id, "/run"), http.Job, idempotent=False)
+
+
+def preview_schedule(
+    cron: str, *, timezone: str | None, count: int | None, start: Time | None
+) -> Request[http.Preview]:
+    """``GET /schedules/preview``."""
+    begin = None if start is None else time_text(start, field="start")
+    query = {"cron": cron, "timezone": timezone, "count": count, "from": begin}
+    return Request("GET", _with_query("/schedules/preview", query), http.Preview)
+
+
+# --- destinations, cluster ------------------------------------------------------------------------------------
+
+
+def list_destinations(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http.DestinationPage]:
+    """``GET /destinations``, one page."""
+    return Request("GET", _with_query("/destinations", {"limit": limit, "cursor": cursor}), http.DestinationPage)
+
+
+def get_destination(host: str) -> Request[http.Destination]:
+    """``GET /destinations/{host}``."""
+    return Request("GET", f"/destinations/{quote(host, safe='')}", http.Destination)
+
+
+def put_destination(host: str, fields: Mapping[str, Any]) -> Request[http.Destination]:
+    """``PUT /destinations/{host}``."""
+    return _with_body("PUT", f"/destinations/{quote(host, safe='')}", http.Destination, to_json(fields))
+
+
+def cluster() -> Request[http.Cluster]:
+    """``GET /cluster``."""
+    return Request("GET", "/cluster", http.Cluster)
+
+
+def health() -> Request[http.Health]:
+    """``GET /health``; a node that is not fit says so with 503 and the same body."""
+    return Request("GET", "/health", http.Health, accepts=(503,))
+
+
+# --- reading a reply ------------------------------------------------------------------------------------------
+
+_BY_CODE = errors.by_code()
+_BY_STATUS: dict[int, type[errors.HooklineError]] = {
+    400: errors.InvalidRequest,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    409: errors.Conflict,
+    413: errors.PayloadTooLarge,
+    415: errors.UnsupportedMedia,
+    422: errors.IdempotencyMismatch,
+    429: errors.TooManyRequests,
+    500: errors.Internal,
+    # Something in between answered. It does not say whether the request went through, so neither do we.
+    502: errors.DeadlineExceeded,
+    503: errors.DeadlineExceeded,
+    504: errors.DeadlineExceeded,
+}
+_PROBLEM_FIELDS = frozenset({"type", "title", "status", "code", "detail", "retryable", "field", "retry_after"})
+
+
+def parse_reply(status: int, headers: Mapping[str, str], body: bytes, reply: type[T]) -> T:
+    """The answer as a value of ``reply``.
+
+    Args:
+        status: the HTTP status.
+        headers: the response's headers, names in lower case.
+        body: the whole body.
+        reply: a type of ``protocol.http``, or ``type(None)`` where there is nothing to read.
+
+    Raises:
+        HooklineError: the class that belongs to the answer's ``code``, or the nearest one for its status; it has
+            the answer's detail, field, figures and ``retry_after_s``.
+    """
+    if not 200 <= status < 300:
+        raise _error(status, headers, body)
+    if reply is type(None):
+        return None
+    try:
+        return msgspec.json.decode(body, type=reply)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.HooklineError(
+            f"The answer ({status}) is not what this call gives: {error}. Is the address right, and the SDK as new?"
+        ) from error
+
+
+def surely_refused(error: errors.HooklineError) -> bool:
+    """Whether the service said, or the connection shows, that the request was not accepted."""
+    return isinstance(error, (errors.ConnectionFailed, errors.Unavailable, errors.TooManyRequests))
+
+
+def _error(status: int, headers: Mapping[str, str], body: bytes) -> errors.HooklineError:
+    try:
+        problem = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = {}
+    code = problem.get("code")
+    known = _BY_CODE.get(code) if isinstance(code, str) else None
+    kind = known or _BY_STATUS.get(status, errors.InvalidRequest if 400 <= status < 500 else errors.HooklineError)
+    figures = {name: value for name, value in problem.items() if name not in _PROBLEM_FIELDS}
+    if known is None:
+        figures |= {"status": status} | ({"answered_code": code} if code else {})
+    where = problem.get("field")
+    return kind(
+        str(problem.get("detail") or f"The service answered {status}: {kind.title()}"),
+        field=where if isinstance(where, str) else None,
+        retry_after_s=_retry_after(problem.get("retry_after"), headers.get("retry-after")),
+        **{name: value for name, value in figures.items() if name not in ("self", "detail", "retry_after_s")},
+    )
+
+
+def _retry_after(told: object, header: str | None) -> int | None:
+    if isinstance(told, int) and told >= 0:
+        return told
+    if header is not None and header.isascii() and header.isdecimal() and len(header) < 10:
+        return int(header)
+    return None
+
+
+# --- small parts ----------------------------------------------------------------------------------------------
+
+
+def _with_body(
+    method: str,
+    path: str,
+    reply: type[T],
+    body: Mapping[str, Any],
+    *,
+    headers: dict[str, str] | None = None,
+    idempotent: bool = True,
+) -> Request[T]:
+    try:
+        encoded = msgspec.json.encode(body)
+    except (TypeError, ValueError) as error:
+        raise errors.InvalidRequest(f"This cannot be sent as JSON: {error}") from error
+    return Request(method, path, reply, encoded, {"Content-Type": JSON} | (headers or {}), idempotent)
+
+
+def _bulk(filters: Mapping[str, Any], dry_run: bool, limit: int | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"filter": _filter(filters), "dry_run": dry_run}
+    return body if limit is None else body | {"limit": limit}
+
+
+def _filter(filters: Mapping[str, Any]) -> dict[str, Any]:
+    return to_json({name: value for name, value in filters.items() if value is not None})
+
+
+def _with_query(path: str, query: Mapping[str, object]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _job_path(job_id: str, call: str = "") -> str:
+    return f"/jobs/{quote(check_id(job_id), safe='')}{call}"
+
+
+def _schedule_path(schedule_id: str, call: str = "") -> str:
+    return f"/schedules/{quote(check_id(schedule_id), safe='')}{call}"
+
+
+def _fresh_id(clock: Clock) -> str:
+    """A UUIDv7 without a shard: to the service an id of the client's own choice, which makes repeats safe."""
+    return mint_id(clock.wall_ms(), clock.token(10), 0).removesuffix("-0")

@@ -1,0 +1,147 @@
+"""Carrying calls over HTTP, once for ordinary code and once for asyncio.
+
+``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again; here bytes move, and the
+HTTP library's errors become ours.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
+from itertools import count
+from typing import Any, TypeVar
+
+from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
+from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PoolTimeoutError, RequestError
+from pyreqwest.http import Url
+from pyreqwest.request import BaseRequestBuilder
+
+from hookline.client.requests import Request
+from hookline.client.retrying import Retrying
+from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, InvalidConfig
+
+DEFAULT_URL = "http://127.0.0.1:7070"
+
+T = TypeVar("T")
+B = TypeVar("B", bound=BaseClientBuilder)
+R = TypeVar("R", bound=BaseRequestBuilder)
+
+
+class BlockingTransport:
+    """Sends calls and waits for their replies. Safe to share between threads."""
+
+    def __init__(self, base_url: str, retrying: Retrying, sleep: Callable[[float], None]) -> None:
+        self._base_url = _checked_url(base_url)
+        self._retrying = retrying
+        self._sleep = sleep
+        self._http = _configured(SyncClientBuilder(), retrying.timeout_s).build()
+
+    def send(self, request: Request[T]) -> T:
+        """Send the call, again as long as that is safe and allowed, and return its typed reply."""
+        for tries in count(1):
+            try:
+                return self._exchange(request)
+            except HooklineError as error:
+                wait_s = self._retrying.wait_s(request, error, tries)
+                if wait_s is None:
+                    raise
+            self._sleep(wait_s)
+        raise AssertionError("count() does not end")
+
+    def items(self, page_at: Callable[[str | None], Request[Any]]) -> Iterator[Any]:
+        """What all pages of a list hold, in order, fetched as they are needed."""
+        page = self.send(page_at(None))
+        yield from page.data
+        while page.next_cursor is not None:
+            page = self.send(page_at(page.next_cursor))
+            yield from page.data
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _exchange(self, request: Request[T]) -> T:
+        builder = _filled(self._http.request(request.method, self._base_url + request.path), request)
+        try:
+            response = builder.build().send()
+            body = response.bytes().to_bytes()
+        except RequestError as error:
+            raise _translated(error, self._base_url) from error
+        return request.parse(response.status, dict(response.headers), body)
+
+
+class AwaitingTransport:
+    """The same for asyncio."""
+
+    def __init__(self, base_url: str, retrying: Retrying, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._base_url = _checked_url(base_url)
+        self._retrying = retrying
+        self._sleep = sleep
+        self._http = _configured(ClientBuilder(), retrying.timeout_s).build()
+
+    async def send(self, request: Request[T]) -> T:
+        """Send the call, again as long as that is safe and allowed, and return its typed reply."""
+        for tries in count(1):
+            try:
+                return await self._exchange(request)
+            except HooklineError as error:
+                wait_s = self._retrying.wait_s(request, error, tries)
+                if wait_s is None:
+                    raise
+            await self._sleep(wait_s)
+        raise AssertionError("count() does not end")
+
+    async def items(self, page_at: Callable[[str | None], Request[Any]]) -> AsyncIterator[Any]:
+        """What all pages of a list hold, in order, fetched as they are needed."""
+        page = await self.send(page_at(None))
+        while True:
+            for item in page.data:
+                yield item
+            if page.next_cursor is None:
+                return
+            page = await self.send(page_at(page.next_cursor))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def _exchange(self, request: Request[T]) -> T:
+        builder = _filled(self._http.request(request.method, self._base_url + request.path), request)
+        try:
+            response = await builder.build().send()
+            body = (await response.bytes()).to_bytes()
+        except RequestError as error:
+            raise _translated(error, self._base_url) from error
+        return request.parse(response.status, dict(response.headers), body)
+
+
+def _configured(builder: B, timeout_s: float) -> B:
+    """No redirects, no proxies from the environment, and every phase bounded."""
+    limit = timedelta(seconds=timeout_s)
+    builder = builder.follow_redirects(False).referer(False).no_proxy()
+    return builder.timeout(limit).connect_timeout(limit).user_agent("hookline-python")
+
+
+def _filled(builder: R, request: Request[T]) -> R:
+    builder = builder.headers(request.headers)
+    return builder if request.body is None else builder.body_bytes(request.body)
+
+
+def _checked_url(text: str) -> str:
+    """The service's address without a trailing slash."""
+    if not text.startswith(("http://", "https://")) or "?" in text or "#" in text or not Url.is_valid(text):
+        raise InvalidConfig(f"{text!r} is not the address of a service; use one like {DEFAULT_URL}", field="base_url")
+    return text.rstrip("/")
+
+
+def _translated(error: RequestError, base_url: str) -> HooklineError:
+    """``ConnectionFailed`` if nothing was sent, else ``DeadlineExceeded``: it may or may not have arrived."""
+    if isinstance(error, (ConnectError, ConnectTimeoutError, PoolTimeoutError)):
+        return ConnectionFailed(f"No connection to {base_url} ({_reason(error)}). Is Hookline running there?")
+    return DeadlineExceeded(
+        f"No answer from {base_url} ({_reason(error)}). The request may or may not have been accepted."
+    )
+
+
+def _reason(error: RequestError) -> str:
+    """The innermost cause, which is what the operating system said."""
+    causes = error.details.get("causes") or []
+    return causes[-1]["message"] if causes else error.message
