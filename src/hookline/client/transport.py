@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PoolTimeoutError, RequestError
+from pyreqwest.exceptions import PoolTimeoutError, RequestError
 from pyreqwest.http import Url
 from pyreqwest.request import BaseRequestBuilder
 
@@ -19,6 +19,10 @@ from hookline.client.retrying import Retrying
 from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, InvalidConfig
 
 DEFAULT_URL = "http://127.0.0.1:7070"
+
+# The only mark of a request that never left: pyreqwest 0.15 raises ConnectError also for a connection that was reset
+# after the request was sent, and ConnectTimeoutError also for an answer that did not come in time.
+_NEVER_SENT = "client error (Connect)"
 
 T = TypeVar("T")
 B = TypeVar("B", bound=BaseClientBuilder)
@@ -134,14 +138,8 @@ def _checked_url(text: str) -> str:
 
 def _translated(error: RequestError, base_url: str) -> HooklineError:
     """``ConnectionFailed`` if nothing was sent, else ``DeadlineExceeded``: it may or may not have arrived."""
-    if isinstance(error, (ConnectError, ConnectTimeoutError, PoolTimeoutError)):
-        return ConnectionFailed(f"No connection to {base_url} ({_reason(error)}). Is Hookline running there?")
-    return DeadlineExceeded(
-        f"No answer from {base_url} ({_reason(error)}). The request may or may not have been accepted."
-    )
-
-
-def _reason(error: RequestError) -> str:
-    """The innermost cause, which is what the operating system said."""
-    causes = error.details.get("causes") or []
-    return causes[-1]["message"] if causes else error.message
+    causes = [cause["message"] for cause in error.details.get("causes") or []]
+    reason = causes[-1] if causes else error.message  # the innermost is what the operating system said
+    if isinstance(error, PoolTimeoutError) or _NEVER_SENT in causes:
+        return ConnectionFailed(f"No connection to {base_url} ({reason}). Is Hookline running there?")
+    return DeadlineExceeded(f"No answer from {base_url} ({reason}). The request may or may not have been accepted.")
