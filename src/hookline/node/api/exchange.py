@@ -1,0 +1,172 @@
+"""One HTTP exchange as the handlers see it: a request whose body is read within limits, and a reply of bytes.
+
+Plain ASGI underneath: Starlette's Request and Response cost more than the rest of a create.
+"""
+
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from hookline.errors import InvalidJson, InvalidRequest, PayloadTooLarge, UnsupportedMedia
+from hookline.protocol.limits import PAGE_DEFAULT, PAGE_MAX
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Any]
+Send = Callable[[Message], Any]
+HeaderPair = tuple[bytes, bytes]
+
+JSON = b"application/json"
+PROBLEM_JSON = b"application/problem+json"
+_QUERY_FIELDS_MAX = 20
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Disconnected(Exception):
+    """The client went away before its request was complete."""
+
+
+class Reply:
+    """What is sent back."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self, status: int, body: bytes = b"", content_type: bytes = JSON, headers: Iterable[HeaderPair] = ()
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
+
+    async def send(self, send: Send, identity: list[HeaderPair]) -> None:
+        """Write the reply; ``identity`` are the headers every answer carries."""
+        headers = [*identity, *self.headers]
+        if self.status != 204:
+            headers += ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def answer(status: int, value: object, headers: Iterable[HeaderPair] = ()) -> Reply:
+    """A reply that carries ``value`` as JSON."""
+    return Reply(status, _encode(value), JSON, headers)
+
+
+class Request:
+    """What came in. Header names are lower-case bytes, path values are percent-decoded."""
+
+    __slots__ = ("_receive", "headers", "path", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self._receive = receive
+        self.path: dict[str, str] = scope.get("path_params", {})
+        self.headers: list[HeaderPair] = scope["headers"]
+
+    def header(self, name: bytes) -> str | None:
+        """The header's value as text. Raises InvalidRequest when it is there more than once."""
+        found = [value for known, value in self.headers if known == name]
+        if not found:
+            return None
+        if len(found) > 1:
+            text = name.decode("latin-1")
+            raise InvalidRequest(f"the header {text} is there more than once", field=text)
+        return found[0].decode("latin-1")
+
+    def query(self, *allowed: str) -> dict[str, str]:
+        """The query parameters. Raises InvalidRequest for one that is not allowed, empty or there twice."""
+        text = self.scope["query_string"]
+        if not text:
+            return {}
+        try:
+            pairs = parse_qsl(
+                text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_QUERY_FIELDS_MAX
+            )
+        except ValueError as error:
+            raise InvalidRequest("the query cannot be read; percent-encode it as UTF-8") from error
+        found: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in allowed:
+                known = f"; it takes {', '.join(allowed)}" if allowed else ""
+                raise InvalidRequest(f"this call has no query parameter {name[:80]!r}{known}", field=name[:80])
+            if name in found or not value:
+                raise InvalidRequest(f"the query parameter {name} is {'there twice' if value else 'empty'}", field=name)
+            found[name] = value
+        return found
+
+    async def body(self, limit: int) -> bytes:
+        """The whole JSON body, at most ``limit`` bytes; what is longer is refused before it is read.
+
+        Raises:
+            PayloadTooLarge, UnsupportedMedia: by the headers, or as soon as too much has come.
+        """
+        self._check_body_headers(limit)
+        message = await self._receive()
+        first: bytes = self._part(message)
+        if not message.get("more_body", False):
+            return _within(first, limit)
+        parts = bytearray(first)
+        while message.get("more_body", False):
+            message = await self._receive()
+            parts += self._part(message)
+            if len(parts) > limit:
+                raise _too_large(limit)
+        return bytes(parts)
+
+    async def no_body(self) -> None:
+        """For calls that take none: an empty one or ``{}`` will do. Raises InvalidJson."""
+        if (await self.body(1024)).strip() not in (b"", b"{}"):
+            raise InvalidJson("this call takes no body")
+
+    def _part(self, message: Message) -> bytes:
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part: bytes = message.get("body", b"")
+        return part
+
+    def _check_body_headers(self, limit: int) -> None:
+        for name, value in self.headers:
+            if name == b"content-length":
+                if int(value) > limit:
+                    raise _too_large(limit)
+            elif name == b"content-type":
+                check_media_type(value)
+            elif name == b"content-encoding" and value.strip().lower() not in (b"identity", b""):
+                raise UnsupportedMedia("the body must not be compressed; leave Content-Encoding out")
+
+
+def check_media_type(value: bytes) -> None:
+    """Raise UnsupportedMedia unless it is JSON in UTF-8."""
+    if value == JSON:
+        return
+    media, *parameters = (part.strip().lower() for part in value.split(b";"))
+    if media != JSON and not (media.startswith(b"application/") and media.endswith(b"+json")):
+        raise UnsupportedMedia("the Content-Type must be application/json")
+    for parameter in parameters:
+        name, _, text = parameter.partition(b"=")
+        if name.strip() == b"charset" and text.strip().strip(b'"') not in (b"utf-8", b"utf8"):
+            raise UnsupportedMedia("the charset must be utf-8")
+
+
+def page_limit(query: dict[str, str], default: int = PAGE_DEFAULT, largest: int = PAGE_MAX, name: str = "limit") -> int:
+    """The page size asked for. Raises InvalidRequest unless it is from 1 to ``largest``."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= largest):
+        raise InvalidRequest(f"{name} must be a number from 1 to {largest}", field=name)
+    return int(text)
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the body of this call may have at most {limit} bytes", limit=limit)

@@ -1,0 +1,218 @@
+"""The fields of a job that need more than a type: headers, labels, method, payload, times, retry policy. Pure."""
+
+import base64
+import re
+from functools import lru_cache
+
+from msgspec import UNSET, Raw, UnsetType
+
+from hookline.errors import InvalidHeader, InvalidRequest, InvalidTime, PayloadTooLarge
+from hookline.protocol import limits
+from hookline.protocol.durations import parse_duration, parse_time
+from hookline.protocol.http import Duration, Labels, RetryRequest
+from hookline.protocol.jobs import RetryPolicy
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+FORBIDDEN_HEADERS = frozenset(
+    [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "traceparent",
+    ]
+)
+FORBIDDEN_PREFIXES = ("proxy-", "webhook-", "hookline-")
+DEFAULT_RETRY = RetryPolicy()
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+
+
+def method_of(text: str) -> str:
+    """The method in upper case. Raises InvalidRequest for one that a webhook cannot use."""
+    method = text.upper()
+    if method not in METHODS:
+        raise InvalidRequest(f"the method must be one of {', '.join(sorted(METHODS))}", field="method")
+    return method
+
+
+@lru_cache(maxsize=4096)
+def check_headers(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The headers as they will be sent. Raises InvalidHeader naming the one that cannot be."""
+    if len(pairs) > limits.HEADERS_MAX:
+        raise InvalidHeader(f"{len(pairs)} headers are too many; at most {limits.HEADERS_MAX}", field="headers")
+    size = 0
+    seen: set[str] = set()
+    for name, value in pairs:
+        lowered = name.lower()
+        _check_header(name, lowered, value)
+        if lowered in seen:
+            raise InvalidHeader(f"the header {name} is there twice, in different case", field=f"headers.{name}")
+        seen.add(lowered)
+        size += len(name) + len(value)
+    if size > limits.HEADERS_BYTES_MAX:
+        raise InvalidHeader(
+            f"the headers have {size} bytes; at most {limits.HEADERS_BYTES_MAX} are allowed", field="headers"
+        )
+    return pairs
+
+
+def _check_header(name: str, lowered: str, value: str) -> None:
+    if not _TOKEN.fullmatch(name):
+        raise InvalidHeader(f"{name[:80]!r} is no header name (RFC 9110 token)", field="headers")
+    field = f"headers.{name[:80]}"
+    if lowered in FORBIDDEN_HEADERS or lowered.startswith(FORBIDDEN_PREFIXES):
+        raise InvalidHeader(
+            f"the header {name[:80]} is set by Hookline itself or belongs to the connection", field=field
+        )
+    if not _VALUE.fullmatch(value):
+        raise InvalidHeader("the value has characters other than printable ASCII", field=field)
+    if value != value.strip():
+        raise InvalidHeader("the value starts or ends with white space", field=field)
+
+
+def check_labels(labels: Labels) -> dict[str, str] | tuple[str, ...]:
+    """The labels as they are stored. Raises InvalidRequest."""
+    if len(labels) > limits.LABELS_MAX:
+        raise InvalidRequest(f"{len(labels)} labels are too many; at most {limits.LABELS_MAX}", field="labels")
+    for name in labels:
+        _check_label(name)
+    if not isinstance(labels, dict):
+        return tuple(dict.fromkeys(labels))
+    for name, value in labels.items():
+        if "=" in name:
+            raise InvalidRequest("a label's name may not contain =", field="labels")
+        if value:
+            _check_label(value)
+    return labels
+
+
+def _check_label(text: str) -> None:
+    if not text or len(text) > limits.LABEL_CHARS_MAX or _CONTROL.search(text):
+        raise InvalidRequest(
+            f"a label has 1 to {limits.LABEL_CHARS_MAX} characters and no control characters", field="labels"
+        )
+
+
+def body_of(payload: Raw | UnsetType, body_base64: str | UnsetType, bytes_max: int) -> tuple[bytes, bool]:
+    """(body, it is JSON) to send. Raises InvalidRequest, PayloadTooLarge."""
+    if body_base64 is UNSET:
+        if payload is UNSET:
+            return b"", False
+        body, is_json = bytes(payload), True
+    elif payload is not UNSET:
+        raise InvalidRequest("give payload or body_base64, not both", field="body_base64")
+    else:
+        body, is_json = _decoded(body_base64), False
+    if len(body) > bytes_max:
+        raise PayloadTooLarge(
+            f"the payload has {len(body)} bytes; at most {bytes_max} are allowed",
+            field="body_base64" if payload is UNSET else "payload",
+            limit=bytes_max,
+        )
+    return body, is_json
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise InvalidRequest("body_base64 is not base64 (RFC 4648, with padding)", field="body_base64") from error
+
+
+def due_of(run_at: str | UnsetType, delay: Duration | UnsetType, now_ms: int) -> int | None:
+    """When the job is due; None when the request does not say. A time in the past is now. Raises InvalidTime."""
+    if delay is not UNSET:
+        if run_at is not UNSET:
+            raise InvalidTime("give run_at or delay, not both", field="delay")
+        return now_ms + parse_duration(delay, field="delay")
+    if run_at is UNSET:
+        return None
+    due_ms = parse_time(run_at, field="run_at")
+    if due_ms > now_ms + limits.DELAY_MS_MAX:
+        raise InvalidTime("run_at is more than 10 years ahead", field="run_at")
+    return max(due_ms, now_ms)
+
+
+def timeout_of(timeout: Duration | UnsetType) -> int:
+    """Milliseconds for one attempt. Raises InvalidTime."""
+    if timeout is UNSET:
+        return limits.ATTEMPT_MS_MAX
+    ms = parse_duration(timeout, field="timeout")
+    if not limits.TIMEOUT_MS_MIN <= ms <= limits.ATTEMPT_MS_MAX:
+        raise InvalidTime(
+            f"the timeout must be from {limits.TIMEOUT_MS_MIN} ms to {limits.ATTEMPT_MS_MAX // 1000} s", field="timeout"
+        )
+    return ms
+
+
+def retry_of(retry: RetryRequest | UnsetType) -> RetryPolicy:
+    """The retry policy. Raises InvalidRequest, InvalidTime."""
+    if retry is UNSET:
+        return DEFAULT_RETRY
+    waits = _waits(retry.schedule)
+    attempts = retry.max_attempts
+    if attempts is None:
+        attempts = len(waits) + 1 if waits else DEFAULT_RETRY.max_attempts
+    _between("retry.max_attempts", attempts, 1, limits.ATTEMPTS_MAX)
+    factor = DEFAULT_RETRY.factor_milli / 1000 if retry.factor is None else retry.factor
+    _between("retry.factor", factor, 1, 100)
+    initial_ms = _positive("retry.initial", retry.initial)
+    max_ms = _positive("retry.max", retry.max)
+    if initial_ms is not None and max_ms is not None and max_ms < initial_ms:
+        raise InvalidTime("retry.max is shorter than retry.initial", field="retry.max")
+    if initial_ms is None:
+        initial_ms = min(DEFAULT_RETRY.initial_ms, max_ms or DEFAULT_RETRY.initial_ms)
+    return RetryPolicy(
+        max_attempts=attempts,
+        initial_ms=initial_ms,
+        factor_milli=round(factor * 1000),
+        max_ms=max(DEFAULT_RETRY.max_ms, initial_ms) if max_ms is None else max_ms,
+        schedule_ms=waits,
+        budget_ms=_positive("retry.budget", retry.budget),
+    )
+
+
+def _waits(schedule: list[Duration] | None) -> tuple[int, ...]:
+    if not schedule:
+        return ()
+    if len(schedule) > limits.RETRY_SCHEDULE_MAX:
+        raise InvalidRequest(
+            f"retry.schedule has {len(schedule)} waits; at most {limits.RETRY_SCHEDULE_MAX}", field="retry.schedule"
+        )
+    return tuple(parse_duration(wait, field="retry.schedule") for wait in schedule)
+
+
+def _positive(field: str, duration: Duration | None) -> int | None:
+    if duration is None:
+        return None
+    ms = parse_duration(duration, field=field)
+    if ms < 1:
+        raise InvalidTime(f"{field} must be at least 1 ms", field=field)
+    return ms
+
+
+def priority_of(priority: int | UnsetType) -> int:
+    """The priority; 0 unless given. Raises InvalidRequest."""
+    if priority is UNSET:
+        return 0
+    _between("priority", priority, limits.PRIORITY_MIN, limits.PRIORITY_MAX)
+    return priority
+
+
+def traceparent_of(header: str | None) -> str | None:
+    """The header's value if it is well formed, else None, as W3C Trace Context asks for."""
+    return header if header is not None and _TRACEPARENT.fullmatch(header) else None
+
+
+def _between(field: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InvalidRequest(f"{field} must be from {low} to {high}", field=field)

@@ -1,0 +1,200 @@
+"""From the bytes of a job request to the command that creates or changes the job. Pure, and on the hot path.
+
+Everything is checked here, before anything is stored; what comes out can be delivered as it is.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from hookline.errors import InvalidId, InvalidRequest, InvalidSecret
+from hookline.node.api import job_fields as fields
+from hookline.node.api import strict_json
+from hookline.node.config import NodeConfig
+from hookline.node.vault import NONCE_BYTES, Vault
+from hookline.protocol.commands import CreateJob, UpdateJob
+from hookline.protocol.http import JobChanges, JobRequest
+from hookline.protocol.ids import check_id, mint_id
+from hookline.protocol.jobs import JobSpec, encode_spec, label_texts
+from hookline.protocol.signatures import parse_secret
+from hookline.protocol.urls import parse_url, vet_at_creation
+
+RESERVED_IDS = frozenset({"batch", "retry", "cancel"})  # they are calls: GET /jobs/batch could not mean a job
+
+_requests = msgspec.json.Decoder(JobRequest)
+_changes = msgspec.json.Decoder(JobChanges)
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+_NO_FINGERPRINT = b""
+
+
+@dataclass(slots=True)
+class NewJob:
+    """A job that was understood: its spec, and the command that creates it."""
+
+    spec: JobSpec
+    command: CreateJob
+
+
+class JobRequests:
+    """Reads job requests.
+
+    Args:
+        config: limits, allowed destinations, the shard.
+        vault: seals secrets.
+        token: fresh random bytes, for ids and nonces.
+    """
+
+    def __init__(self, config: NodeConfig, vault: Vault, token: Callable[[int], bytes]) -> None:
+        self._config = config
+        self._vault = vault
+        self._token = token
+
+    def create(
+        self, body: bytes | Raw, now_ms: int, *, key: str | None = None, traceparent: str | None = None
+    ) -> NewJob:
+        """Read a request to create a job; the body is known to be UTF-8. Raises InvalidRequest, PayloadTooLarge."""
+        request = strict_json.decode(_requests, body)
+        self._check_unique(body, request)
+        spec = self._new_spec(request, traceparent)
+        due_ms = fields.due_of(request.run_at, request.delay, now_ms)
+        chosen = request.id is not UNSET
+        if chosen and request.id in RESERVED_IDS:
+            raise InvalidId(f"the id {request.id!r} is reserved", field="id")
+        job_id = check_id(request.id) if request.id is not UNSET else self.mint_id(now_ms)
+        command = CreateJob(
+            id=job_id,
+            due_ms=now_ms if due_ms is None else due_ms,
+            destination=spec.destination,
+            priority=spec.priority,
+            at_most_once=spec.at_most_once,
+            size=len(spec.body),
+            spec=encode_spec(spec),
+            fingerprint=fingerprint(request) if chosen or key is not None else _NO_FINGERPRINT,
+            key=key,
+            key_expires_ms=now_ms + self._config.key_window_ms if key is not None else 0,
+            labels=tuple(label_texts(spec.labels)) if spec.labels else (),
+            id_is_chosen=chosen,
+        )
+        return NewJob(spec, command)
+
+    def template(self, body: bytes | Raw) -> JobSpec:
+        """Read the job of a schedule, which has no id and no time of its own."""
+        request = strict_json.decode(_requests, body)
+        self._check_unique(body, request)
+        for name in ("id", "run_at", "delay"):
+            if getattr(request, name) is not UNSET:
+                raise InvalidRequest(
+                    f"the job of a schedule takes no {name}; the schedule gives it", field=f"job.{name}"
+                )
+        return self._new_spec(request, None)
+
+    def changes(self, body: bytes | Raw) -> JobChanges:
+        """Read what is to be changed in a job."""
+        changes = strict_json.decode(_changes, body)
+        self._check_unique(body, changes)
+        return changes
+
+    def changed(self, changes: JobChanges, old: JobSpec) -> JobSpec:
+        """``old`` with the changes made. Raises InvalidRequest, PayloadTooLarge."""
+        url, destination = (old.url, old.destination) if changes.url is UNSET else self._target(changes.url)
+        body, is_json = old.body, old.is_json
+        if changes.payload is not UNSET or changes.body_base64 is not UNSET:
+            body, is_json = fields.body_of(changes.payload, changes.body_base64, self._config.payload_bytes_max)
+        at_most_once = old.at_most_once if changes.guarantee is UNSET else changes.guarantee == "at_most_once"
+        return JobSpec(
+            url=url,
+            destination=destination,
+            method=old.method if changes.method is UNSET else fields.method_of(changes.method),
+            headers=old.headers if changes.headers is UNSET else fields.check_headers(tuple(changes.headers.items())),
+            body=body,
+            is_json=is_json,
+            timeout_ms=old.timeout_ms if changes.timeout is UNSET else fields.timeout_of(changes.timeout),
+            retry=old.retry if changes.retry is UNSET else fields.retry_of(changes.retry),
+            at_most_once=at_most_once,
+            priority=old.priority if changes.priority is UNSET else fields.priority_of(changes.priority),
+            labels=old.labels if changes.labels is UNSET else fields.check_labels(changes.labels),
+            sealed_secret=old.sealed_secret if changes.secret is UNSET else self._sealed(changes.secret, old),
+            traceparent=old.traceparent,
+        )
+
+    def mint_id(self, now_ms: int) -> str:
+        """A fresh id with this cluster's shard."""
+        return mint_id(now_ms, self._token(10), self._config.shard)
+
+    def seal(self, secret: str, field: str) -> bytes:
+        """A signing secret as it is stored. Raises InvalidSecret, naming ``field``, never the secret."""
+        try:
+            key = parse_secret(secret)
+        except InvalidSecret as error:
+            raise InvalidSecret(error.detail, field=field) from None
+        if not key.can_sign:
+            raise InvalidSecret("a whpk_ key can only verify; give the whsk_ key that signs", field=field)
+        return self._vault.seal(secret, nonce=self._token(NONCE_BYTES))
+
+    def is_sealed_as(self, sealed: bytes | None, secret: str) -> bool:
+        """Whether ``sealed`` holds that very secret."""
+        return sealed is not None and self._vault.open(sealed) == secret
+
+    def _new_spec(self, request: JobRequest, traceparent: str | None) -> JobSpec:
+        if request.url is UNSET:
+            raise InvalidRequest("the field 'url' is missing", field="url")
+        url, destination = self._target(request.url)
+        body, is_json = fields.body_of(request.payload, request.body_base64, self._config.payload_bytes_max)
+        return JobSpec(
+            url=url,
+            destination=destination,
+            method="POST" if request.method is UNSET else fields.method_of(request.method),
+            headers=() if request.headers is UNSET else fields.check_headers(tuple(request.headers.items())),
+            body=body,
+            is_json=is_json,
+            timeout_ms=fields.timeout_of(request.timeout),
+            retry=fields.retry_of(request.retry),
+            at_most_once=request.guarantee == "at_most_once",
+            priority=fields.priority_of(request.priority),
+            labels={} if request.labels is UNSET else fields.check_labels(request.labels),
+            sealed_secret=None if request.secret is UNSET else self._sealed(request.secret, None),
+            traceparent=traceparent,
+        )
+
+    def _target(self, url: str) -> tuple[str, str]:
+        target = parse_url(url)
+        vet_at_creation(target, self._config.allow_private_destinations, self._config.destination_ports)
+        return target.url, target.destination
+
+    def _sealed(self, secret: str, old: JobSpec | None) -> bytes:
+        if old is not None and old.sealed_secret is not None and self.is_sealed_as(old.sealed_secret, secret):
+            return old.sealed_secret
+        return self.seal(secret, "secret")
+
+    def _check_unique(self, body: bytes | Raw, request: JobChanges) -> None:
+        """No field of ours twice; what is inside the payload is the receiver's business."""
+        found = strict_json.unique_fields(body)
+        if request.headers is not UNSET:
+            strict_json.check_unique_names(found["headers"])
+        if isinstance(request.labels, dict):
+            strict_json.check_unique_names(found["labels"])
+        if request.retry is not UNSET:
+            strict_json.unique_fields(found["retry"])
+
+
+def fingerprint(request: JobRequest) -> bytes:
+    """Tells whether two requests ask for the same: 16 bytes over all fields as given, in one order, payload untouched."""
+    return hashlib.blake2b(_canonical(request), digest_size=16).digest()
+
+
+def update_command(seq: int, revision: int, due_ms: int, spec: JobSpec) -> UpdateJob:
+    """The command that gives a pending job another spec or due time."""
+    return UpdateJob(
+        seq=seq,
+        revision=revision,
+        due_ms=due_ms,
+        destination=spec.destination,
+        priority=spec.priority,
+        at_most_once=spec.at_most_once,
+        size=len(spec.body),
+        spec=encode_spec(spec),
+        labels=tuple(label_texts(spec.labels)),
+    )

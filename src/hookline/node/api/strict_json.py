@@ -1,0 +1,129 @@
+"""Reading JSON without leniency: what could be read in two ways is refused, with the place where it went wrong. Pure.
+
+msgspec is strict about the grammar, also in parts it skips. Added here: the whole body is UTF-8, and no object of
+ours names a field twice.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from hookline.errors import InvalidJson, InvalidRequest, UnknownField
+from hookline.protocol import http
+
+T = TypeVar("T")
+
+_objects = msgspec.json.Decoder(dict[str, Raw])
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
+_PLACED = re.compile(r"(.*) - at `(.*)`", re.DOTALL)
+_SHOWN_CHARS = 80
+READ_ONLY = frozenset({*http.Job.__struct_fields__, *http.Schedule.__struct_fields__})
+
+
+def check_utf8(body: bytes) -> None:
+    """Raise InvalidJson unless the body is UTF-8 and starts without a byte order mark."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"the body is not UTF-8: byte {error.start}", position=error.start) from error
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise InvalidJson("the body starts with a byte order mark; leave it out", position=0)
+
+
+def decode(decoder: "msgspec.json.Decoder[T]", body: bytes | Raw) -> T:
+    """Decode, with msgspec's errors turned into ours.
+
+    Raises:
+        InvalidJson: not JSON, or nested too deeply.
+        UnknownField: a field that this call does not know or that is read-only.
+        InvalidRequest: a field is missing or of the wrong type.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        _explain(str(error))
+    except UnicodeDecodeError as error:
+        raise InvalidJson("a text in the body is not UTF-8") from error
+    except msgspec.DecodeError as error:
+        _explain_grammar(str(error))
+    except RecursionError as error:
+        raise InvalidJson("the body is nested too deeply") from error
+
+
+def unique_fields(body: bytes | Raw) -> dict[str, Raw]:
+    """The fields of an object whose names are known to be ours. Raises InvalidJson when one is there twice.
+
+    A decoder keeps the last of two equal names, so the colons of the first one, at least one, would be missing. Our
+    names have no colon themselves, which makes the count exact.
+    """
+    text = bytes(body)
+    fields = decode(_objects, text)
+    colons = len(fields)
+    for value in fields.values():
+        colons += bytes(value).count(b":")
+    if text.count(b":") != colons:
+        _refuse_duplicate(text)
+    return fields
+
+
+def check_unique_names(raw: Raw) -> None:
+    """The same for an object whose names the user chooses, colons and escapes included."""
+    text = bytes(raw)
+    if b"\\" in text:
+        json.loads(text, object_pairs_hook=_pairs)
+        return
+    names = decode(_objects, text)
+    if text.count(b":") != len(names) + sum(
+        name.count(":") + bytes(value).count(b":") for name, value in names.items()
+    ):
+        _refuse_duplicate(text)
+
+
+def _refuse_duplicate(text: bytes) -> NoReturn:
+    json.loads(text, object_pairs_hook=_pairs)
+    raise InvalidJson("a field is there twice")
+
+
+def _pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidJson(f"the field {twice[:_SHOWN_CHARS]!r} is there twice", field=twice[:_SHOWN_CHARS])
+    return found
+
+
+def _explain(message: str) -> NoReturn:
+    if unknown := _UNKNOWN.fullmatch(message):
+        name = unknown[1][:_SHOWN_CHARS]
+        field = _field(unknown[2], name)
+        if name in READ_ONLY and unknown[2] is None:
+            raise UnknownField(f"the field {name!r} is read-only; remove it", field=field)
+        raise UnknownField(f"there is no field {name!r} here; remove it", field=field)
+    if missing := _MISSING.fullmatch(message):
+        raise InvalidRequest(f"the field {missing[1]!r} is missing", field=_field(missing[2], missing[1]))
+    if placed := _PLACED.fullmatch(message):
+        raise InvalidRequest(_lower(placed[1]), field=_field(placed[2], None))
+    raise InvalidRequest(_lower(message))
+
+
+def _explain_grammar(message: str) -> NoReturn:
+    position = re.search(r"\(byte (\d+)\)", message)
+    detail = "the body ends too early, or has half a surrogate pair" if "truncated" in message else _lower(message)
+    if position is None:
+        raise InvalidJson(detail)
+    raise InvalidJson(detail, position=int(position[1]))
+
+
+def _field(path: str | None, name: str | None) -> str | None:
+    parts = [part for part in (path or "").removeprefix("$").split(".") if part]
+    return ".".join(parts + ([name] if name else [])) or None
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
