@@ -13,19 +13,10 @@ from hookline.protocol.http import Duration, Labels, RetryRequest
 from hookline.protocol.jobs import RetryPolicy
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Set by Hookline itself, or of the connection and not of the request.
 FORBIDDEN_HEADERS = frozenset(
-    [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-        "traceparent",
-    ]
+    {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect"}
+    | {"traceparent"}
 )
 FORBIDDEN_PREFIXES = ("proxy-", "webhook-", "hookline-")
 DEFAULT_RETRY = RetryPolicy()

@@ -181,7 +181,7 @@ class JobRequests:
 
 
 def fingerprint(request: JobRequest) -> bytes:
-    """Tells whether two requests ask for the same: 16 bytes over all fields as given, in one order, payload untouched."""
+    """Tells whether two requests ask for the same: 16 bytes over all fields as they were given."""
     return hashlib.blake2b(_canonical(request), digest_size=16).digest()
 
 

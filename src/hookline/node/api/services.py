@@ -10,6 +10,7 @@ from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
+from hookline.telemetry import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +48,4 @@ class Services:
     admission: Admission
     delivery: Delivery
     is_ready: Callable[[], str | None]  # None when ready, else why not
-    metrics: Callable[[], bytes]  # the Prometheus text
+    metrics: Metrics

@@ -1,0 +1,338 @@
+"""What the API reads from the committed state. Every query is bounded.
+
+Lists walk in windows and let others run in between; they go from the newest job to the oldest by ``seq``. A page may be short although there is more, when the jobs between
+two matches are many; the next page goes on where the walk stopped.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Iterator
+from itertools import islice
+
+import apsw
+import msgspec
+
+from hookline.errors import InvalidRequest
+from hookline.node.state_machine import sql
+from hookline.protocol.jobs import JobSpec, State, decode_spec, lane_parts
+from hookline.protocol.limits import ATTEMPTS_MAX
+from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
+
+STATEMENTS = sql.load("reads.sql")
+
+WINDOW_ROWS = 2_000
+SCAN_ROWS_MAX = 50_000
+PAGE_PAYLOAD_BYTES_MAX = 8 * 1024 * 1024  # the payloads are read with the rest of the spec, though not shown
+LABEL_VALUES_MAX = 100
+ATTEMPTS_SHOWN_BYTES_MAX = 8 * 1024 * 1024
+# Entries are stamped by the wall clock, so seq and created_ms may disagree by a step of the clock, not by more.
+CLOCK_STEP_MS = 2 * 3_600_000
+_SEQ_MAX = 2**63 - 1
+_ROWS_BETWEEN_YIELDS = 200
+_AFTER_EQUALS = ">"  # the character that follows "=": with it ends the range of "name=…"
+
+
+class LastAttemptRow(msgspec.Struct, frozen=True, array_like=True):
+    """The newest attempt of a job, in short."""
+
+    number: int
+    outcome: int
+    status: int | None
+    error: str | None
+    started_ms: int
+    duration_ms: int
+
+
+class AttemptRow(msgspec.Struct, frozen=True, array_like=True):
+    """One attempt."""
+
+    number: int
+    outcome: int
+    status: int | None
+    error: str | None
+    started_ms: int
+    duration_ms: int
+    node: str
+    term: int
+    response_headers: tuple[tuple[str, str], ...]
+    response_body: bytes
+
+
+class JobRow(msgspec.Struct, frozen=True):
+    """A job with its spec."""
+
+    seq: int
+    id: str
+    state: State
+    due_ms: int
+    run_at_ms: int
+    created_ms: int
+    finished_ms: int | None
+    attempts: int
+    size: int
+    revision: int
+    schedule: str | None
+    spec: JobSpec
+    last_attempt: LastAttemptRow | None
+
+
+class ScheduleRow(msgspec.Struct, frozen=True):
+    """A schedule with its job."""
+
+    seq: int
+    id: str
+    revision: int
+    spec: ScheduleSpec
+    job_spec: JobSpec
+    next_tick_ms: int | None
+    paused: bool
+    created_ms: int
+    last_tick_ms: int | None
+    last_job: str | None
+    made: int
+    skipped: int
+
+
+class DestinationRow(msgspec.Struct, frozen=True):
+    """A destination that a job or a setting named."""
+
+    number: int
+    name: str
+    settings: DestinationSettings
+
+
+class JobFilter(msgspec.Struct, frozen=True):
+    """Which jobs; None does not matter. ``label`` as users write it: ``name=value``, ``name:value`` or ``name``."""
+
+    state: State | None = None
+    label: str | None = None
+    destination: str | None = None
+    created_after_ms: int | None = None
+
+
+class Match(msgspec.Struct, frozen=True, array_like=True):
+    """A job that a filter found, without its spec."""
+
+    seq: int
+    id: str
+    state: int
+    lane: int
+    created_ms: int
+    size: int
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Matches, newest first; the next ones have a seq below ``next_before`` (None: there are no more)."""
+
+    matches: list[Match]
+    next_before: int | None
+
+
+class Reads:
+    """Queries on a ``query_only`` connection, on the event loop."""
+
+    def __init__(self, reader: apsw.Connection) -> None:
+        self._reader = reader
+
+    def job(self, job_id: str) -> JobRow | None:
+        """A job by id."""
+        rows = self._all("job_by_id", job_id)
+        return _job(rows[0]) if rows else None
+
+    def seq_of(self, job_id: str) -> int | None:
+        """The number of a job."""
+        rows = self._all("seq_of", job_id)
+        return rows[0][0] if rows else None
+
+    async def jobs(self, seqs: list[int]) -> list[JobRow]:
+        """The jobs with these numbers, in that order; those purged meanwhile are missing."""
+        found = []
+        for position, seq in enumerate(seqs, 1):
+            found += [_job(row) for row in self._all("job_by_seq", seq)]
+            if position % _ROWS_BETWEEN_YIELDS == 0:
+                await asyncio.sleep(0)
+        return found
+
+    def attempts(self, seq: int) -> list[AttemptRow]:
+        """All attempts of a job, oldest first; the bodies of the oldest are left out when they are large together."""
+        rows = [_attempt(row) for row in self._all("attempts", seq, 0, ATTEMPTS_MAX)]
+        size = 0
+        for position in range(len(rows) - 1, -1, -1):
+            size += len(rows[position].response_body)
+            if size > ATTEMPTS_SHOWN_BYTES_MAX:
+                rows[position] = msgspec.structs.replace(rows[position], response_body=b"")
+        return rows
+
+    async def find(self, wanted: JobFilter, before: int | None, limit: int, *, scan_max: int = SCAN_ROWS_MAX) -> Found:
+        """Up to ``limit`` matches below ``before``, looking at about ``scan_max`` rows at most.
+
+        Raises InvalidRequest when a label's name alone stands for too many values.
+        """
+        position = _SEQ_MAX if before is None else before
+        lane_destination = self._lane_destination(wanted.destination)
+        labels = None if wanted.label is None else self._label_texts(wanted.label)
+        if lane_destination == 0 or labels == []:
+            return Found([], None)
+        matches: list[Match] = []
+        scanned = size = 0
+        while scanned < scan_max:
+            window, ended = self._window(wanted.state, labels, position)
+            for row in window:
+                if not _fits(row, wanted, lane_destination):
+                    continue
+                if len(matches) == limit or (matches and size + row.size > PAGE_PAYLOAD_BYTES_MAX):
+                    return Found(matches, matches[-1].seq)
+                matches.append(row)
+                size += row.size
+            if ended or _too_old(window, wanted):
+                return Found(matches, None)
+            position = window[-1].seq
+            scanned += len(window)
+            await asyncio.sleep(0)
+        return Found(matches, position)
+
+    def schedule(self, schedule_id: str) -> ScheduleRow | None:
+        """A schedule by id."""
+        rows = self._all("schedule_by_id", schedule_id)
+        return _schedule(rows[0]) if rows else None
+
+    def schedules(self, after: str, limit: int) -> list[ScheduleRow]:
+        """Up to ``limit`` schedules whose id comes after ``after``."""
+        return [_schedule(row) for row in self._all("schedules_after", after, limit)]
+
+    def destination(self, name: str) -> DestinationRow | None:
+        """A destination by its name, ``scheme://host:port``."""
+        rows = self._all("destination", name)
+        return _destination(rows[0]) if rows else None
+
+    def destinations(self, after: str, limit: int) -> list[DestinationRow]:
+        """Up to ``limit`` destinations whose name comes after ``after``."""
+        return [_destination(row) for row in self._all("destinations_after", after, limit)]
+
+    def _window(self, state: State | None, labels: list[str] | None, before: int) -> tuple[list[Match], bool]:
+        """The next rows below ``before``, never empty unless it is the end; and whether it is."""
+        if labels is not None:
+            return self._window_of_labels(labels, before)
+        if state is None or state is State.SUCCEEDED:
+            rows = self._all("window", before, WINDOW_ROWS)
+        else:
+            rows = self._all("window_of_state", before, WINDOW_ROWS, state)
+        return [Match(*row) for row in rows], len(rows) < WINDOW_ROWS
+
+    def _window_of_labels(self, labels: list[str], before: int) -> tuple[list[Match], bool]:
+        share = max(1, WINDOW_ROWS // len(labels))
+        lists = [[Match(*row) for row in self._all("window_of_label", before, share, label)] for label in labels]
+        # Below the end of a full list its next rows are not known yet, so the merged window stops there.
+        known_from = max((rows[-1].seq for rows in lists if len(rows) == share), default=0)
+        window: list[Match] = []
+        for row in heapq.merge(*lists, key=lambda row: -row.seq):
+            if row.seq >= known_from and (not window or window[-1].seq != row.seq):
+                window.append(row)
+        return window, known_from == 0
+
+    def _lane_destination(self, name: str | None) -> int | None:
+        """The number of a destination as it stands in lanes; None: any, 0: there is no such destination."""
+        if name is None:
+            return None
+        row = self.destination(name)
+        return 0 if row is None else row.number
+
+    def _label_texts(self, text: str) -> list[str]:
+        """The index entries that a label of a filter stands for."""
+        if "=" in text:
+            return [text]
+        found = [text]
+        if ":" in text:
+            found.append(text.replace(":", "=", 1))
+        values = list(islice(self._label_values(text), LABEL_VALUES_MAX + 1))
+        if len(values) > LABEL_VALUES_MAX:
+            raise InvalidRequest(
+                f"the label {text[:80]!r} has more than {LABEL_VALUES_MAX} values; ask for one, as name=value",
+                field="label",
+            )
+        return found + values
+
+    def _label_values(self, name: str) -> Iterator[str]:
+        """The distinct ``name=value`` in the index: one seek each, however many jobs carry them."""
+        first = self._all("next_label", name + "<\U0010ffff", name + _AFTER_EQUALS)[0][0]
+        while first is not None:
+            yield first
+            first = self._all("next_label", first, name + _AFTER_EQUALS)[0][0]
+
+    def _all(self, name: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
+        return self._reader.execute(STATEMENTS[name], values).fetchall()
+
+
+def _fits(row: Match, wanted: JobFilter, lane_destination: int | None) -> bool:
+    if wanted.state is not None and row.state != wanted.state:
+        return False
+    if wanted.created_after_ms is not None and row.created_ms <= wanted.created_after_ms:
+        return False
+    return lane_destination is None or lane_parts(row.lane)[0] == lane_destination
+
+
+def _too_old(window: list[Match], wanted: JobFilter) -> bool:
+    return wanted.created_after_ms is not None and window[-1].created_ms < wanted.created_after_ms - CLOCK_STEP_MS
+
+
+def _job(row: tuple) -> JobRow:  # type: ignore[type-arg]
+    seq, job_id, state, due_ms, run_at_ms, created_ms, finished_ms, attempts, size, revision, schedule, spec, *last = (
+        row
+    )
+    return JobRow(
+        seq=seq,
+        id=job_id,
+        state=State(state),
+        due_ms=due_ms,
+        run_at_ms=run_at_ms,
+        created_ms=created_ms,
+        finished_ms=finished_ms,
+        attempts=attempts,
+        size=size,
+        revision=revision,
+        schedule=schedule,
+        spec=decode_spec(spec),
+        last_attempt=None if last[0] is None else LastAttemptRow(*last),
+    )
+
+
+def _attempt(row: tuple) -> AttemptRow:  # type: ignore[type-arg]
+    *short, headers, body = row
+    pairs = msgspec.msgpack.decode(headers, type=tuple[tuple[str, str], ...]) if headers else ()
+    return AttemptRow(*short, response_headers=pairs, response_body=body or b"")
+
+
+def _schedule(row: tuple) -> ScheduleRow:  # type: ignore[type-arg]
+    (
+        seq,
+        schedule_id,
+        revision,
+        spec,
+        job_spec,
+        next_tick_ms,
+        paused,
+        created_ms,
+        last_tick_ms,
+        last_job,
+        made,
+        skipped,
+    ) = row
+    return ScheduleRow(
+        seq=seq,
+        id=schedule_id,
+        revision=revision,
+        spec=decode_schedule(spec),
+        job_spec=decode_spec(job_spec),
+        next_tick_ms=next_tick_ms,
+        paused=bool(paused),
+        created_ms=created_ms,
+        last_tick_ms=last_tick_ms,
+        last_job=last_job,
+        made=made,
+        skipped=skipped,
+    )
+
+
+def _destination(row: tuple) -> DestinationRow:  # type: ignore[type-arg]
+    number, name, settings = row
+    return DestinationRow(number, name, decode_destination(settings))

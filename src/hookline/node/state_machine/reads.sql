@@ -1,0 +1,52 @@
+-- What the API reads, by name. Committed state only, through the query_only connection.
+
+-- name: job_by_id
+SELECT j.seq, j.id, j.state, j.due_ms, j.run_at_ms, j.created_ms, j.finished_ms, j.attempts, j.size, j.revision,
+       c.id, s.spec, a.number, a.outcome, a.status, a.error, a.started_ms, a.duration_ms
+FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
+LEFT JOIN attempts a ON a.seq = j.seq AND a.number = (SELECT max(number) FROM attempts WHERE seq = j.seq)
+WHERE j.id = ?
+
+-- name: job_by_seq
+SELECT j.seq, j.id, j.state, j.due_ms, j.run_at_ms, j.created_ms, j.finished_ms, j.attempts, j.size, j.revision,
+       c.id, s.spec, a.number, a.outcome, a.status, a.error, a.started_ms, a.duration_ms
+FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
+LEFT JOIN attempts a ON a.seq = j.seq AND a.number = (SELECT max(number) FROM attempts WHERE seq = j.seq)
+WHERE j.seq = ?
+
+-- name: seq_of
+SELECT seq FROM jobs WHERE id = ?
+
+-- name: attempts
+SELECT number, outcome, status, error, started_ms, duration_ms, node, term, response_headers, response_body
+FROM attempts WHERE seq = ?1 AND number > ?2 ORDER BY number LIMIT ?3
+
+-- name: window
+SELECT seq, id, state, lane, created_ms, size FROM jobs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2
+
+-- name: window_of_state
+SELECT seq, id, state, lane, created_ms, size FROM jobs
+WHERE state = ?3 AND state <> 2 AND seq < ?1 ORDER BY seq DESC LIMIT ?2
+
+-- name: window_of_label
+SELECT j.seq, j.id, j.state, j.lane, j.created_ms, j.size FROM labels l JOIN jobs j ON j.seq = l.seq
+WHERE l.label = ?3 AND l.seq < ?1 ORDER BY l.seq DESC LIMIT ?2
+
+-- name: next_label
+SELECT min(label) FROM labels WHERE label > ?1 AND label < ?2
+
+-- name: schedule_by_id
+SELECT c.seq, c.id, c.revision, c.spec, c.job_spec, c.next_tick_ms, c.paused, c.created_ms, c.last_tick_ms, j.id, c.made,
+       c.skipped
+FROM schedules c LEFT JOIN jobs j ON j.seq = c.last_job WHERE c.id = ?
+
+-- name: schedules_after
+SELECT c.seq, c.id, c.revision, c.spec, c.job_spec, c.next_tick_ms, c.paused, c.created_ms, c.last_tick_ms, j.id, c.made,
+       c.skipped
+FROM schedules c LEFT JOIN jobs j ON j.seq = c.last_job WHERE c.id > ?1 ORDER BY c.id LIMIT ?2
+
+-- name: destination
+SELECT id, name, settings FROM destinations WHERE name = ?
+
+-- name: destinations_after
+SELECT id, name, settings FROM destinations WHERE name > ?1 ORDER BY name LIMIT ?2
