@@ -1,7 +1,7 @@
 """What the API reads from the committed state. Every query is bounded.
 
-Lists walk in windows and let others run in between; they go from the newest job to the oldest by ``seq``. A page may be short although there is more, when the jobs between
-two matches are many; the next page goes on where the walk stopped.
+Lists walk in windows and let others run in between. They go from the newest job to the oldest by ``seq``; a page may be
+short although there is more, when the jobs between two matches are many, and the next page goes on where it stopped.
 """
 
 import asyncio
@@ -297,9 +297,9 @@ def _job(row: tuple) -> JobRow:  # type: ignore[type-arg]
 
 
 def _attempt(row: tuple) -> AttemptRow:  # type: ignore[type-arg]
-    *short, headers, body = row
+    number, outcome, status, error, started_ms, duration_ms, node, term, headers, body = row
     pairs = msgspec.msgpack.decode(headers, type=tuple[tuple[str, str], ...]) if headers else ()
-    return AttemptRow(*short, response_headers=pairs, response_body=body or b"")
+    return AttemptRow(number, outcome, status, error, started_ms, duration_ms, node, term, pairs, body or b"")
 
 
 def _schedule(row: tuple) -> ScheduleRow:  # type: ignore[type-arg]
