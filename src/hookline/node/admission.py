@@ -1,5 +1,6 @@
 """Which new jobs the node has room for. Counts what is stored and what is on its way into the log, so that a limit
-holds exactly, however many requests arrive at once."""
+holds exactly, however many requests arrive at once.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -36,6 +36,10 @@ class ThreadCommit:
     async def __call__(self, commit: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, commit)
 
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
 
 async def inline_commit(commit: Callable[[], None]) -> None:
     """Commits on the loop."""
@@ -153,7 +157,7 @@ class Replica:
             position = end
 
     def _gather(self) -> list[tuple[Sequence[AnyCommand], asyncio.Future[list[Result]]]]:
-        batch = []
+        batch: list[tuple[Sequence[AnyCommand], asyncio.Future[list[Result]]]] = []
         count = size = 0
         while self._waiting:
             proposal = self._waiting[0][0]

@@ -240,8 +240,8 @@ class ScheduleChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     catch_up: CatchUp | UnsetType = UNSET
     overlap: Literal["allow", "skip"] | UnsetType = UNSET
     jitter: Duration | UnsetType = UNSET
-    start_at: str | None | UnsetType = UNSET
-    end_at: str | None | UnsetType = UNSET
+    start_at: str | UnsetType | None = UNSET
+    end_at: str | UnsetType | None = UNSET
 
 
 class Schedule(Struct, frozen=True):
@@ -289,10 +289,10 @@ class Rate(Struct, frozen=True, forbid_unknown_fields=True):
 class DestinationRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Settings of a destination; ``UNSET`` stays as it is, null returns to the default."""
 
-    concurrency: int | None | UnsetType = UNSET
-    rate: Rate | None | UnsetType = UNSET
+    concurrency: int | UnsetType | None = UNSET
+    rate: Rate | UnsetType | None = UNSET
     paused: bool | UnsetType = UNSET
-    secrets: list[str] | None | UnsetType = UNSET
+    secrets: list[str] | UnsetType | None = UNSET
 
 
 class Breaker(Struct, frozen=True):

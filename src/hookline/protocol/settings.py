@@ -1,5 +1,7 @@
 """What is stored for schedules and destinations, as MessagePack. Pure data, in integers."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -8,7 +10,7 @@ class ScheduleSpec(msgspec.Struct, frozen=True, array_like=True):
 
     cron: str
     timezone: str
-    catch_up: str  # skip, coalesce, all
+    catch_up: Literal["skip", "coalesce", "all"]
     window_ms: int
     skip_overlap: bool
     jitter_ms: int

@@ -60,6 +60,7 @@ def decide(
     spec: JobSpec,
     outcome: Outcome,
     *,
+    sent: bool,
     tries: int,
     budget_from_ms: int,
     now_ms: int,
@@ -70,7 +71,8 @@ def decide(
 
     Args:
         spec: the job.
-        outcome: of the attempt; UNKNOWN means that the request may have arrived.
+        outcome: of the attempt.
+        sent: the request left, or may have; an at-most-once job is then never tried again.
         tries: attempts since the job was accepted or redriven, this one included.
         budget_from_ms: where the retry budget counts from.
         now_ms: the wall clock.
@@ -79,10 +81,11 @@ def decide(
     """
     if outcome is Outcome.SUCCESS:
         return Next(State.SUCCEEDED, None)
-    if spec.at_most_once and outcome is Outcome.UNKNOWN:
-        return Next(State.UNKNOWN, None, "an at-most-once job is not sent again when its outcome is unknown")
     if outcome is Outcome.PERMANENT_FAILURE:
         return Next(State.DEAD, None)
+    if spec.at_most_once and sent:
+        state = State.UNKNOWN if outcome is Outcome.UNKNOWN else State.DEAD
+        return Next(state, None, "an at-most-once job is not sent a second time")
     policy = spec.retry
     if tries >= policy.max_attempts:
         return Next(State.DEAD, None, f"all {policy.max_attempts} attempts are used up")

@@ -8,17 +8,16 @@ from hookline.errors import DataDirectoryInUse
 
 
 class LocalLeadership:
-    """The lock is the kernel's, so it is gone the moment the process is; that is also the proof that an old leader died.
+    """The lock is the kernel's, so it is gone when the process is; that is also the proof that an old leader died.
 
     Args:
         data_dir: the node's directory; a file ``lock`` in it is locked.
-        last_term: the newest term in the state.
     """
 
-    def __init__(self, data_dir: Path, last_term: int = 0) -> None:
+    def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "lock"
         self._file: int | None = None
-        self._term = last_term
+        self._term = 0
 
     def lock(self) -> None:
         """Take the directory. Raises DataDirectoryInUse."""
@@ -29,6 +28,10 @@ class LocalLeadership:
             os.close(file)
             raise DataDirectoryInUse(f"{self._path.parent} is in use by another process; stop it first") from error
         self._file = file
+
+    def continue_after(self, term: int) -> None:
+        """Terms go on after ``term``, the newest in the state."""
+        self._term = term
 
     async def acquire(self) -> int:
         if self._file is None:

@@ -4,6 +4,8 @@
 One fsync makes both durable, so an entry is never logged without its effects or the other way round.
 """
 
+from typing import Any
+
 import apsw
 
 from hookline.errors import Compacted, Fenced
@@ -13,10 +15,7 @@ from hookline.protocol.limits import LOG_ENTRIES_KEPT
 
 _TABLE = "CREATE TABLE IF NOT EXISTS log_entries (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, entry BLOB NOT NULL)"
 _TERM = "SELECT value FROM meta WHERE name = 'log_term'"
-_PUT_TABLE = (
-    "CREATE TABLE IF NOT EXISTS log_entries (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, entry BLOB NOT NULL)"
-)
-_TERM = "INSERT INTO meta (name, value) VALUES ('log_term', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1"
+_PUT_TERM = "INSERT INTO meta (name, value) VALUES ('log_term', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1"
 
 
 class LocalLog:
@@ -33,8 +32,8 @@ class LocalLog:
         )
 
     def _one(self, query: str) -> int:
-        rows = self._writer.execute(query).fetchall()
-        return rows[0][0] or 0 if rows else 0
+        rows: list[tuple[Any, ...]] = self._writer.execute(query).fetchall()
+        return int(rows[0][0] or 0) if rows else 0
 
     async def append(self, entry: Entry) -> int:
         if entry.term != self._term:
@@ -51,7 +50,7 @@ class LocalLog:
         return entry.index
 
     async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
-        rows = self._writer.execute(
+        rows: list[tuple[Any, ...]] = self._writer.execute(
             "SELECT idx, entry FROM log_entries WHERE idx >= ? ORDER BY idx LIMIT ?", (index, limit)
         ).fetchall()
         first = rows[0][0] if rows else self._last + 1

@@ -65,7 +65,7 @@ class DueQueue:
             lane.rows = nsmallest(self.window(), lane.rows)
             lane.end = lane.rows[-1]
         if lane.rows[0] == row:
-            self._arm(lane_destination_of(number), due_ms)
+            self._arm(destination_of(lane_number), due_ms)
 
     def open_lane(self, lane_number: int) -> None:
         """The database holds rows of this lane, none of which are in memory yet."""
@@ -88,7 +88,7 @@ class DueQueue:
         heapify(lane.rows)
         lane.end = None if complete else last
         if lane.rows:
-            self._arm(lane_destination_of(number), lane.rows[0][0])
+            self._arm(destination_of(lane_number), lane.rows[0][0])
 
     def _lane(self, number: int) -> Lane:
         lane = self._lanes.get(number)

@@ -10,8 +10,8 @@ from hookline.protocol.commands import (
     Changed,
     Claimed,
     ClaimJobs,
-    CreateJob,
     Created,
+    CreateJob,
     RecordOutcome,
     Refused,
     Result,
@@ -166,8 +166,8 @@ def retry_jobs(tables: Tables, effects: Effects, command: RetryJobs) -> Result:
 def begin_term(tables: Tables, effects: Effects, time_ms: int, command: BeginTerm) -> Result:
     """Resolve the claims that an earlier leader left open."""
     claims = tables.rows("open_claims")
-    for seq, attempt, lane, at_most_once, lost, size, term, deadline_ms in claims:
-        lost += 1
+    for seq, attempt, lane, at_most_once, lost_before, size, term, deadline_ms in claims:
+        lost = lost_before + 1
         due_ms = time_ms if command.old_leader_is_dead else max(time_ms, deadline_ms)
         if at_most_once:
             state, error = State.UNKNOWN, "the node was lost during an at-most-once attempt; it is not sent again"

@@ -7,8 +7,8 @@ from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Row, Tables
 from hookline.protocol.commands import (
     Changed,
-    CreateJob,
     Created,
+    CreateJob,
     DeleteSchedule,
     PutSchedule,
     RecordTicks,

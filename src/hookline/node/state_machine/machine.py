@@ -7,9 +7,9 @@ import apsw
 import msgspec
 
 from hookline.errors import LogFault
+from hookline.node.database import Database
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.apply import apply_command
-from hookline.node.database import Database
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.codec import Entry

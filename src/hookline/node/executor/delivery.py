@@ -1,0 +1,160 @@
+"""One attempt at one job: vet, build, sign, send, and say what it came to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hookline.clock import Clock
+from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed
+from hookline.node.executor.fairness import Verdict
+from hookline.node.executor.retry import classify, parse_retry_after
+from hookline.node.executor.transport import Answer, SendFailed, Transport
+from hookline.node.executor.vetting import Vetter
+from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.protocol.durations import format_time
+from hookline.protocol.jobs import JobSpec, Outcome
+from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
+from hookline.protocol.signatures import SigningKey, sign
+from hookline.protocol.urls import parse_url
+
+_HEADERS_KEPT_BYTES = 4_096
+USER_AGENT = "hookline"
+
+Keys = Callable[[JobSpec], Sequence[SigningKey]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one attempt came to."""
+
+    outcome: Outcome
+    verdict: Verdict
+    started_ms: int
+    duration_ms: int
+    sent: bool = False  # the request left, or may have
+    status: int | None = None
+    error: str | None = None
+    retry_after_ms: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class Delivery:
+    """Makes attempts.
+
+    Args:
+        vetter: says which address may be called.
+        transport: sends.
+        keys: the signing keys for a job, newest first; empty: it is not signed.
+        may_send: the last question before each request: is this node's leadership still valid?
+    """
+
+    def __init__(
+        self, vetter: Vetter, transport: Transport, clock: Clock, *, keys: Keys, may_send: Callable[[], bool]
+    ) -> None:
+        self._vetter = vetter
+        self._transport = transport
+        self._clock = clock
+        self._keys = keys
+        self._may_send = may_send
+
+    async def attempt(self, job: ClaimedJob, number: int, term: int) -> Report:
+        """Make the call once. Never raises for what a job or a receiver can cause."""
+        started_ms, started_boot = self._clock.wall_ms(), self._clock.boot_ms()
+
+        def report(outcome: Outcome, verdict: Verdict, error: str, *, sent: bool = False) -> Report:
+            took = round(self._clock.boot_ms() - started_boot)
+            return Report(outcome, verdict, started_ms, took, sent, error=error[:ERROR_CHARS_MAX])
+
+        spec = job.spec
+        try:
+            target = parse_url(spec.url)
+            address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
+            headers = self._headers(job, number, term, started_ms)
+            if not self._may_send():
+                return report(Outcome.RETRYABLE_FAILURE, "none", "this node no longer leads; nothing was sent")
+            answer = await self._transport.send(
+                target,
+                address,
+                spec.method,
+                headers,
+                spec.body,
+                timeout_ms=spec.timeout_ms,
+                fresh_connection=spec.at_most_once,
+            )
+        except SendFailed as failure:
+            outcome, verdict, sent = _failed(failure, spec.at_most_once)
+            return report(outcome, verdict, failure.detail, sent=sent)
+        except ResolveFailed as error:
+            return report(Outcome.RETRYABLE_FAILURE, "bad", error.detail)
+        except ForbiddenDestination as error:
+            return report(Outcome.PERMANENT_FAILURE, "none", error.detail)
+        except HooklineError as error:  # an unreadable secret or url: ours to mend, so the job is tried again
+            return report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
+        took = round(self._clock.boot_ms() - started_boot)
+        return _answered(answer, started_ms, took)
+
+    def _headers(self, job: ClaimedJob, number: int, term: int, now_ms: int) -> list[tuple[str, str]]:
+        spec = job.spec
+        headers = [
+            ("webhook-id", job.id),
+            ("webhook-timestamp", str(now_ms // 1_000)),
+            ("hookline-attempt", str(number)),
+            ("hookline-term", str(term)),
+            ("hookline-scheduled-at", format_time(job.run_at_ms)),
+        ]
+        keys = self._keys(spec)
+        if keys:
+            headers.append(("webhook-signature", sign(keys, job.id, now_ms // 1_000, spec.body)))
+        if spec.traceparent is not None:
+            headers.append(("traceparent", spec.traceparent))
+        own = {name.lower() for name, _ in spec.headers} if spec.headers else ()
+        if "user-agent" not in own:
+            headers.append(("user-agent", USER_AGENT))
+        if spec.body and "content-type" not in own:
+            headers.append(("content-type", "application/json" if spec.is_json else "application/octet-stream"))
+        headers.extend(spec.headers)
+        return headers
+
+
+def _failed(failure: SendFailed, at_most_once: bool) -> tuple[Outcome, Verdict, bool]:
+    """(outcome, verdict, sent). A request that may have arrived is only worth trying again if it may arrive twice."""
+    unclear = Outcome.UNKNOWN if at_most_once else Outcome.RETRYABLE_FAILURE
+    match failure.kind:
+        case "connect":
+            return Outcome.RETRYABLE_FAILURE, "bad", False
+        case "timeout":
+            return unclear, "timeout", True
+        case "broken":
+            return unclear, "bad", True
+        case "unsendable":
+            return Outcome.PERMANENT_FAILURE, "none", False
+
+
+def _answered(answer: Answer, started_ms: int, took: int) -> Report:
+    outcome = classify(answer.status)
+    retry_after_ms = None
+    if outcome is Outcome.RETRYABLE_FAILURE:
+        named = {name.lower(): value for name, value in answer.headers}
+        retry_after_ms = parse_retry_after(named.get("retry-after"), started_ms + took)
+    return Report(
+        outcome,
+        "bad" if answer.status >= 500 else "good",
+        started_ms,
+        took,
+        sent=True,
+        status=answer.status,
+        retry_after_ms=retry_after_ms,
+        headers=_kept(answer.headers),
+        body=answer.body[:RESPONSE_BYTES_KEPT_MAX],
+    )
+
+
+def _kept(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """As many response headers as fit, in their order."""
+    kept, size = [], 0
+    for name, value in headers:
+        size += len(name) + len(value)
+        if size > _HEADERS_KEPT_BYTES:
+            break
+        kept.append((name, value))
+    return tuple(kept)

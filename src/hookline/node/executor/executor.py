@@ -1,0 +1,264 @@
+"""The executor: claims due jobs, makes their attempts, records what came of them. Runs on the leader only.
+
+A slot is taken from the moment a claim is proposed until its attempt is over. The outcome and the claim that takes
+the slot over go into the log in this order, so there are never more open claims than slots, and a slot is idle for
+one commit only. No request leaves before its claim is committed.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from hookline.clock import Clock
+from hookline.node.executor.delivery import Delivery, Report
+from hookline.node.executor.fairness import Fairness
+from hookline.node.executor.retry import decide
+from hookline.node.replica import Replica
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.leader_reads import ClaimedJob, LeaderReads
+from hookline.node.waiting import Blocked
+from hookline.protocol.commands import Claimed, ClaimJobs, RecordOutcome, Result
+from hookline.protocol.jobs import Outcome, State, destination_of
+from hookline.protocol.limits import ATTEMPT_MS_MAX
+from hookline.telemetry import Metrics
+
+_CLAIM_SLACK_MS = 5_000  # beyond the longest attempt, until a claim may be taken to be lost
+
+_log = structlog.get_logger()
+
+
+class DueJob(Protocol):
+    """What the source hands out."""
+
+    @property
+    def lane(self) -> int:
+        """Destination, priority and retry."""
+
+    @property
+    def due_ms(self) -> int:
+        """When it was due."""
+
+    @property
+    def seq(self) -> int:
+        """The job's number."""
+
+
+class Source(Protocol):
+    """Where due jobs come from: the scheduler."""
+
+    def take(self, limit: int, admit: Callable[[int, int, bool, bool], Blocked | None]) -> Sequence[DueJob]:
+        """Up to ``limit`` due jobs that ``admit`` lets start."""
+
+    def unpark(self, destination: int) -> None:
+        """What blocked a destination may be over."""
+
+
+@dataclass(slots=True)
+class Running:
+    """An attempt that has a slot."""
+
+    due: DueJob
+    task: asyncio.Task[None] | None = None
+    is_cancelled: bool = False
+
+
+class Executor:
+    """Runs up to ``fairness.slots`` attempts at once.
+
+    Args:
+        node: the name recorded with attempts.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        reads: LeaderReads,
+        delivery: Delivery,
+        fairness: Fairness,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        node: str,
+    ) -> None:
+        self._replica = replica
+        self._reads = reads
+        self._delivery = delivery
+        self._fairness = fairness
+        self._clock = clock
+        self._metrics = metrics
+        self._node = node
+        self._source: Source | None = None
+        self._wake = asyncio.Event()
+        self._running: dict[int, Running] = {}
+        self._outcomes: list[RecordOutcome] = []
+        self._stopping = False
+        self._error: BaseException | None = None
+
+    def start(self, source: Source) -> None:
+        """Learn the destinations' settings, and follow what is committed."""
+        self._source = source
+        for number, _, settings in self._reads.destinations():
+            self._fairness.configure(number, settings)
+        self._replica.listen(self._on_commit)
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self._wake.set()
+
+    def _on_commit(self, effects: Effects) -> None:
+        for seq in effects.aborted:
+            running = self._running.get(seq)
+            if running is not None:
+                running.is_cancelled = True
+                if running.task is not None:
+                    running.task.cancel()
+        for name in effects.destinations:
+            found = self._reads.destination(name)
+            if found is not None:
+                self._fairness.configure(*found)
+                assert self._source is not None
+                self._source.unpark(found[0])
+
+    async def run(self) -> None:
+        """Claim and attempt until ``stop``, then wait for what runs."""
+        async with asyncio.TaskGroup() as attempts:
+            while not (self._stopping and not self._running and not self._outcomes):
+                self._step(attempts)
+                await self._wake.wait()
+                self._wake.clear()
+                if self._error is not None:
+                    raise self._error
+
+    def stop(self) -> None:
+        """Claim nothing more; ``run`` returns when the running attempts are recorded."""
+        self._stopping = True
+        self._wake.set()
+
+    def abandon(self) -> None:
+        """Give running attempts up: their claims stay open and are resolved by the next term."""
+        for running in self._running.values():
+            if running.task is not None:
+                running.task.cancel()
+        self._running.clear()
+        self._outcomes.clear()
+        self._wake.set()
+
+    # --- one step: outcomes into the log, and claims for the slots they leave ----------------------------------
+
+    def _step(self, attempts: asyncio.TaskGroup) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        taken: Sequence[DueJob] = ()
+        free = self._fairness.free()
+        if free > 0 and not self._stopping:
+            assert self._source is not None
+            taken = self._source.take(free, self._fairness.admit)
+        if not outcomes and not taken:
+            return
+        commands: list[RecordOutcome | ClaimJobs] = list(outcomes)
+        if taken:
+            deadline_ms = self._clock.wall_ms() + ATTEMPT_MS_MAX + _CLAIM_SLACK_MS
+            commands.append(ClaimJobs(tuple((due.seq, due.due_ms) for due in taken), (deadline_ms,) * len(taken)))
+            for due in taken:
+                self._running[due.seq] = Running(due)
+        self._replica.propose(commands).add_done_callback(lambda done: self._committed(attempts, taken, done))
+
+    def _committed(
+        self, attempts: asyncio.TaskGroup, taken: Sequence[DueJob], done: asyncio.Future[list[Result]]
+    ) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            self._error = error
+            self.wake()
+            return
+        if not taken:
+            return
+        claimed = done.result()[-1]
+        granted = dict(claimed.granted) if isinstance(claimed, Claimed) else {}
+        for due in taken:
+            attempt = granted.get(due.seq)
+            running = self._running.get(due.seq)
+            if running is None or running.due is not due:
+                continue
+            if attempt is None or running.is_cancelled:
+                self._release(due)
+                continue
+            running.task = attempts.create_task(self._attempt(running, attempt))
+
+    def _release(self, due: DueJob) -> None:
+        """The claim was refused: the job was cancelled, moved or taken meanwhile."""
+        del self._running[due.seq]
+        self._fairness.ended(self._clock.wall_ms(), destination_of(due.lane), bool(due.lane & 1), "none", 0)
+        self.wake()
+
+    # --- one attempt -------------------------------------------------------------------------------------------
+
+    async def _attempt(self, running: Running, number: int) -> None:
+        due = running.due
+        job = self._reads.claimed(due.seq)
+        started_ms = self._clock.wall_ms()
+        self._metrics.due_lag.observe(max(0, started_ms - due.due_ms) / 1_000)
+        term = self._replica.term
+        try:
+            report = await self._delivery.attempt(job, number, term)
+        except asyncio.CancelledError:
+            if not running.is_cancelled:
+                raise
+            took = self._clock.wall_ms() - started_ms
+            report = Report(
+                Outcome.UNKNOWN,
+                "none",
+                started_ms,
+                max(0, took),
+                True,
+                error="cancelled while the request was under way",
+            )
+        except Exception as error:  # noqa: BLE001 - our own fault must cost this job an attempt, not the node its life
+            _log.exception("attempt_failed_inside", job=job.id)
+            report = Report(Outcome.RETRYABLE_FAILURE, "none", started_ms, 0, True, error=f"internal: {error!r}"[:500])
+        self._finish(due, job, number, term, report)
+
+    def _finish(self, due: DueJob, job: ClaimedJob, number: int, term: int, report: Report) -> None:
+        now_ms = self._clock.wall_ms()
+        following = decide(
+            job.spec,
+            report.outcome,
+            sent=report.sent,
+            tries=number - job.attempts_before,
+            budget_from_ms=job.budget_from_ms,
+            now_ms=now_ms,
+            retry_after_ms=report.retry_after_ms,
+            chance=self._clock.random(),
+        )
+        error = report.error
+        if following.note is not None:
+            error = f"{error}; {following.note}" if error else following.note
+        self._outcomes.append(
+            RecordOutcome(
+                seq=due.seq,
+                attempt=number,
+                outcome=report.outcome,
+                state=following.state,
+                retry_at_ms=following.retry_at_ms if following.state is State.PENDING else None,
+                status=report.status,
+                error=error,
+                started_ms=report.started_ms,
+                duration_ms=report.duration_ms,
+                response_headers=report.headers,
+                response_body=report.body,
+                node=self._node,
+                term=term,
+            )
+        )
+        self._metrics.attempts.labels(report.outcome.label).inc()
+        self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
+        destination = destination_of(due.lane)
+        self._fairness.ended(now_ms, destination, bool(due.lane & 1), report.verdict, report.duration_ms)
+        del self._running[due.seq]
+        assert self._source is not None
+        self._source.unpark(destination)
+        self.wake()

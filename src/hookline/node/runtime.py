@@ -1,0 +1,142 @@
+"""The composition root of a node: reads as a start list and, reversed, as a stop list."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+
+import structlog
+
+from hookline.clock import Clock, SystemClock
+from hookline.errors import InvalidConfig
+from hookline.node.admission import Admission
+from hookline.node.api.app import create_app
+from hookline.node.api.server import make_server
+from hookline.node.api.services import Services
+from hookline.node.config import NodeConfig
+from hookline.node.delivery_status import DeliveryStatus
+from hookline.node.executor.resolver import Resolver, system_lookup
+from hookline.node.executor.transport import HttpTransport
+from hookline.node.executor.vetting import Vetter
+from hookline.node.leader import Leader, Surroundings
+from hookline.node.leadership.local import LocalLeadership
+from hookline.node.replica import ThreadCommit
+from hookline.node.replicated_log.local import LocalLog
+from hookline.node.state_machine.leader_reads import LeaderReads
+from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.state_machine.reads import Reads
+from hookline.node.vault import Vault
+from hookline.telemetry import Metrics
+
+_log = structlog.get_logger()
+
+
+async def run_node(
+    config: NodeConfig, *, ready: Callable[[str], None], stop: asyncio.Event, clock: Clock | None = None
+) -> None:
+    """Run one node until ``stop`` is set, then shut down: finish what runs, make it durable, close.
+
+    Args:
+        config: the node's settings.
+        ready: called once with the url the node serves at.
+        stop: set it to end.
+        clock: the machine's, unless given.
+
+    Raises:
+        NodeFault: DataDirectoryInUse, StateDamaged, InvalidConfig at start; others when the node cannot go on.
+    """
+    clock = clock or SystemClock()
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        leadership = LocalLeadership(config.data_dir)
+        leadership.lock()
+        stack.push_async_callback(leadership.release)
+        vault = Vault.load(config.data_dir, config.secret_key_file, config.secret_key, clock)
+        database = open_state(config.data_dir / "state.db")
+        stack.callback(database.close)
+        database.quick_check()
+        machine = StateMachine(database)
+        leadership.continue_after(machine.term)
+        resolver = await stack.enter_async_context(Resolver(system_lookup(), clock))
+        transport = HttpTransport()
+        stack.push_async_callback(transport.close)
+        metrics = Metrics()
+        commit = ThreadCommit()
+        stack.callback(commit.close)
+        leader = Leader(
+            Surroundings(
+                config=config,
+                clock=clock,
+                machine=machine,
+                log=LocalLog(database),
+                leadership=leadership,
+                commit=commit,
+                vault=vault,
+                vetter=Vetter(
+                    resolver,
+                    allow_private=config.allow_private_destinations,
+                    own_addresses=frozenset({(config.host, config.port)}),
+                    ports=config.destination_ports,
+                ),
+                transport=transport,
+                metrics=metrics,
+            )
+        )
+        services = Services(
+            config=config,
+            clock=clock,
+            replica=leader.replica,
+            reads=Reads(database.reader),
+            vault=vault,
+            admission=Admission(config, lambda: leader.replica.counters),
+            delivery=DeliveryStatus(leader, LeaderReads(database.reader), clock),
+            is_ready=lambda: None if leader.is_serving.is_set() else "the node is starting or stopping",
+            metrics=metrics,
+        )
+        listener = stack.enter_context(_bind(config.host, config.port))
+        await _run(leader, services, listener, ready=ready, stop=stop)
+
+
+async def _run(
+    leader: Leader, services: Services, listener: socket.socket, *, ready: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    host, port = listener.getsockname()[:2]
+    server = make_server(create_app(services), listener)
+    async with asyncio.TaskGroup() as tasks:
+        leading = tasks.create_task(leader.run())
+        await _first(leading, leader.is_serving.wait())
+        serving = tasks.create_task(server.serve(sockets=[listener]))
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
+        ready(url)
+        await _first(leading, stop.wait())
+        _log.info("node_stopping", running=leader.fairness.running)
+        leader.stop()
+        await leading
+        server.should_exit = True
+        await serving
+
+
+async def _first(leading: asyncio.Task[None], event: Coroutine[None, None, object]) -> None:
+    """Wait for an event, unless the leader fails before: then its task group ends us."""
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(event)
+        await asyncio.wait({leading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening socket; Raises InvalidConfig when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2_048)
+    except OSError as error:
+        listener.close()
+        raise InvalidConfig(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another --listen or --port"
+        ) from error
+    listener.setblocking(False)
+    return listener

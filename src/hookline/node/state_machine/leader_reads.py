@@ -1,0 +1,73 @@
+"""What the leader's scheduler and executor read from the committed state. Every query is bounded."""
+
+from typing import Any, NamedTuple
+
+import apsw
+
+from hookline.node.state_machine import sql
+from hookline.protocol.jobs import JobSpec, decode_spec
+from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
+
+_STATEMENTS = sql.load("leader_reads.sql")
+
+
+class ClaimedJob(NamedTuple):
+    """What an attempt needs."""
+
+    id: str
+    run_at_ms: int
+    attempts_before: int
+    budget_from_ms: int
+    spec: JobSpec
+
+
+class DueSchedule(NamedTuple):
+    """A schedule whose tick has come."""
+
+    seq: int
+    id: str
+    revision: int
+    spec: ScheduleSpec
+    next_tick_ms: int
+
+
+class LeaderReads:
+    """Reads on the node's reading connection."""
+
+    def __init__(self, reader: apsw.Connection) -> None:
+        self._cursor = reader.cursor()
+
+    def _rows(self, name: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._cursor.execute(_STATEMENTS[name], values).fetchall()
+
+    def lanes(self) -> list[int]:
+        """All lanes with a pending job."""
+        return [lane for (lane,) in self._rows("lanes")]
+
+    def lane_rows(self, lane: int, after: tuple[int, int], limit: int) -> list[tuple[int, int]]:
+        """The (due_ms, seq) that follow ``after`` in a lane."""
+        return [(due_ms, seq) for due_ms, seq in self._rows("lane_rows", lane, *after, limit)]
+
+    def claimed(self, seq: int) -> ClaimedJob:
+        """A job that was just claimed."""
+        ((job_id, run_at_ms, attempts_before, budget_from_ms, spec),) = self._rows("claimed", seq)
+        return ClaimedJob(job_id, run_at_ms, attempts_before, budget_from_ms, decode_spec(spec))
+
+    def due_schedules(self, now_ms: int, limit: int) -> list[DueSchedule]:
+        """Schedules whose next tick is not after ``now_ms``, earliest first."""
+        rows = self._rows("due_schedules", now_ms, limit)
+        return [DueSchedule(seq, id_, rev, decode_schedule(spec), tick) for seq, id_, rev, spec, tick in rows]
+
+    def next_tick_ms(self) -> int | None:
+        """The earliest tick of all schedules."""
+        ((tick_ms,),) = self._rows("next_tick")
+        return tick_ms if isinstance(tick_ms, int) else None
+
+    def destinations(self) -> list[tuple[int, str, DestinationSettings]]:
+        """(id, name, settings) of the destinations that have settings."""
+        return [(number, name, decode_destination(settings)) for number, name, settings in self._rows("destinations")]
+
+    def destination(self, name: str) -> tuple[int, DestinationSettings] | None:
+        """(id, settings) of one destination."""
+        rows = self._rows("destination", name)
+        return (rows[0][0], decode_destination(rows[0][1])) if rows else None

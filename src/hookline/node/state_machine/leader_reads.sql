@@ -1,0 +1,29 @@
+-- What the leader's scheduler and executor read.
+
+-- name: lanes
+WITH RECURSIVE found(lane) AS (
+    SELECT min(lane) FROM jobs WHERE state = 0
+    UNION ALL
+    SELECT (SELECT min(lane) FROM jobs WHERE state = 0 AND lane > found.lane) FROM found WHERE found.lane IS NOT NULL
+)
+SELECT lane FROM found WHERE lane IS NOT NULL
+
+-- name: lane_rows
+SELECT due_ms, seq FROM jobs WHERE state = 0 AND lane = ?1 AND (due_ms, seq) > (?2, ?3) ORDER BY due_ms, seq LIMIT ?4
+
+-- name: claimed
+SELECT j.id, j.run_at_ms, j.attempts_before, j.budget_from_ms, s.spec FROM jobs j JOIN specs s ON s.seq = j.seq
+WHERE j.seq = ?
+
+-- name: due_schedules
+SELECT seq, id, revision, spec, next_tick_ms FROM schedules
+WHERE paused = 0 AND next_tick_ms IS NOT NULL AND next_tick_ms <= ?1 ORDER BY next_tick_ms LIMIT ?2
+
+-- name: next_tick
+SELECT min(next_tick_ms) FROM schedules WHERE paused = 0 AND next_tick_ms IS NOT NULL
+
+-- name: destinations
+SELECT id, name, settings FROM destinations WHERE settings IS NOT NULL
+
+-- name: destination
+SELECT id, settings FROM destinations WHERE name = ?

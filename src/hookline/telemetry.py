@@ -1,0 +1,75 @@
+"""Logs with stable event names, and the metrics of a node. Names and meanings: docs/reference/metrics.md."""
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_FAST_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_ATTEMPT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 300)
+
+
+def configure_logs(*, as_json: bool, level: str = "info") -> None:
+    """Send structured logs to standard error: one JSON object a line, or coloured text on a terminal."""
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info if as_json else structlog.processors.StackInfoRenderer(),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+class Metrics:
+    """The metrics of one node, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.jobs = Gauge("hookline_jobs", "Jobs by state.", ["state"], registry=registry)
+        self.attempts = Counter("hookline_attempts", "Attempts by outcome.", ["outcome"], registry=registry)
+        self.due_lag = Histogram(
+            "hookline_due_lag_seconds",
+            "From the time an attempt was due to the time its request was sent.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+        self.attempt_seconds = Histogram(
+            "hookline_attempt_seconds", "How long attempts took.", buckets=_ATTEMPT_BUCKETS, registry=registry
+        )
+        self.commit_seconds = Histogram(
+            "hookline_commit_seconds",
+            "From gathered to durable, per log entry.",
+            buckets=_FAST_BUCKETS,
+            registry=registry,
+        )
+        self.commit_commands = Counter("hookline_commit_commands", "Commands in log entries.", registry=registry)
+        self.create_seconds = Histogram(
+            "hookline_create_seconds",
+            "From request to answer, per create call.",
+            buckets=_FAST_BUCKETS,
+            registry=registry,
+        )
+        self.rejections = Counter("hookline_rejections", "Refused calls by error code.", ["code"], registry=registry)
+        self.limit_used = Gauge("hookline_limit_used", "What is used of each limit.", ["limit"], registry=registry)
+        self.limit_max = Gauge("hookline_limit_max", "Each limit.", ["limit"], registry=registry)
+        self.slots_used = Gauge("hookline_slots_used", "Attempts running now.", registry=registry)
+        self.slots_max = Gauge("hookline_slots_max", "Attempts that may run at once.", registry=registry)
+        self.applied_index = Gauge("hookline_applied_index", "Newest log entry in the state.", registry=registry)
+        self.term = Gauge("hookline_term", "The leader's term.", registry=registry)
+
+    def observe_commit(self, commands: int, seconds: float) -> None:
+        """One log entry became durable."""
+        self.commit_seconds.observe(seconds)
+        self.commit_commands.inc(commands)
+
+    def text(self) -> bytes:
+        """All of them in the Prometheus text format."""
+        return generate_latest(self.registry)
