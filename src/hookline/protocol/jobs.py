@@ -15,10 +15,8 @@ class State(IntEnum):
     CANCELLED = 4
     UNKNOWN = 5
 
-    @property
-    def label(self) -> str:
-        """The name users see."""
-        return self.name.lower()
+    def __init__(self, _number: int) -> None:
+        self.label = self._name_.lower()  # the name users see
 
 
 FINISHED = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED, State.UNKNOWN})
@@ -33,10 +31,8 @@ class Outcome(IntEnum):
     PERMANENT_FAILURE = 2
     UNKNOWN = 3
 
-    @property
-    def label(self) -> str:
-        """The name users see."""
-        return self.name.lower()
+    def __init__(self, _number: int) -> None:
+        self.label = self._name_.lower()  # the name users see
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, array_like=True):

@@ -1,7 +1,8 @@
 """One attempt at one job: vet, build, sign, send, and say what it came to."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from hookline.clock import Clock
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed
@@ -22,8 +23,7 @@ USER_AGENT = "hookline"
 Keys = Callable[[JobSpec], Sequence[SigningKey]]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """What one attempt came to."""
 
     outcome: Outcome

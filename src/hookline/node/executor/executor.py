@@ -95,6 +95,7 @@ class Executor:
         self._running: dict[int, Running] = {}
         self._outcomes: list[RecordOutcome] = []
         self._stopping = False
+        self._attempts_by_outcome = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
         self._error: BaseException | None = None
 
     def start(self, source: Source) -> None:
@@ -179,6 +180,7 @@ class Executor:
             return
         claimed = done.result()[-1]
         granted = dict(claimed.granted) if isinstance(claimed, Claimed) else {}
+        jobs = self._reads.claimed(granted)
         for due in taken:
             attempt = granted.get(due.seq)
             running = self._running.get(due.seq)
@@ -187,7 +189,7 @@ class Executor:
             if attempt is None or running.is_cancelled:
                 self._release(due)
                 continue
-            running.task = attempts.create_task(self._attempt(running, attempt))
+            running.task = attempts.create_task(self._attempt(running, jobs[due.seq], attempt))
 
     def _release(self, due: DueJob) -> None:
         """The claim was refused: the job was cancelled, moved or taken meanwhile."""
@@ -197,9 +199,8 @@ class Executor:
 
     # --- one attempt -------------------------------------------------------------------------------------------
 
-    async def _attempt(self, running: Running, number: int) -> None:
+    async def _attempt(self, running: Running, job: ClaimedJob, number: int) -> None:
         due = running.due
-        job = self._reads.claimed(due.seq)
         started_ms = self._clock.wall_ms()
         self._metrics.due_lag.observe(max(0, started_ms - due.due_ms) / 1_000)
         term = self._replica.term
@@ -254,7 +255,7 @@ class Executor:
                 term=term,
             )
         )
-        self._metrics.attempts.labels(report.outcome.label).inc()
+        self._attempts_by_outcome[report.outcome].inc()
         self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
         destination = destination_of(due.lane)
         self._fairness.ended(now_ms, destination, bool(due.lane & 1), report.verdict, report.duration_ms)

@@ -1,12 +1,11 @@
 """Sends one request to one vetted address. The only module that knows the HTTP client."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Protocol
 
+import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
 
@@ -15,13 +14,11 @@ from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
 
 _CLIENTS_MAX = 1_024
-_BODY_WAIT_S = 5.0  # for the body, once the status is known; the status decides, the body is only kept for users
 
 FailureKind = Literal["connect", "timeout", "broken", "unsendable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a receiver answered; the body is cut at ``RESPONSE_BYTES_READ_MAX``."""
 
     status: int
@@ -89,12 +86,10 @@ class HttpTransport:
             if body:
                 request = request.body_bytes(body)
             async with request.build_streamed() as response:
-                kept = b""
                 try:
-                    async with asyncio.timeout(_BODY_WAIT_S):
-                        kept = bytes(await response.body_reader.read(RESPONSE_BYTES_READ_MAX) or b"")
-                except (PyreqwestError, TimeoutError):
-                    pass  # the status line has decided already
+                    kept = bytes(await response.body_reader.read(RESPONSE_BYTES_READ_MAX) or b"")
+                except PyreqwestError:
+                    kept = b""  # cut off or too slow; the status line has decided already
                 return Answer(response.status, list(response.headers.items()), kept)
         except (ConnectError, ConnectTimeoutError) as error:
             raise SendFailed("connect", _explain(error)) from error

@@ -1,5 +1,7 @@
 """What the leader's scheduler and executor read from the committed state. Every query is bounded."""
 
+from array import array
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import apsw
@@ -48,10 +50,13 @@ class LeaderReads:
         """The (due_ms, seq) that follow ``after`` in a lane."""
         return [(due_ms, seq) for due_ms, seq in self._rows("lane_rows", lane, *after, limit)]
 
-    def claimed(self, seq: int) -> ClaimedJob:
-        """A job that was just claimed."""
-        ((job_id, run_at_ms, attempts_before, budget_from_ms, spec),) = self._rows("claimed", seq)
-        return ClaimedJob(job_id, run_at_ms, attempts_before, budget_from_ms, decode_spec(spec))
+    def claimed(self, seqs: Iterable[int]) -> dict[int, ClaimedJob]:
+        """Jobs that were just claimed, by their number."""
+        rows = self._rows("claimed", apsw.carray(array("q", seqs)))
+        return {
+            seq: ClaimedJob(job_id, run_at_ms, before, budget_from_ms, decode_spec(spec))
+            for seq, job_id, run_at_ms, before, budget_from_ms, spec in rows
+        }
 
     def due_schedules(self, now_ms: int, limit: int) -> list[DueSchedule]:
         """Schedules whose next tick is not after ``now_ms``, earliest first."""

@@ -12,8 +12,8 @@ SELECT lane FROM found WHERE lane IS NOT NULL
 SELECT due_ms, seq FROM jobs WHERE state = 0 AND lane = ?1 AND (due_ms, seq) > (?2, ?3) ORDER BY due_ms, seq LIMIT ?4
 
 -- name: claimed
-SELECT j.id, j.run_at_ms, j.attempts_before, j.budget_from_ms, s.spec FROM jobs j JOIN specs s ON s.seq = j.seq
-WHERE j.seq = ?
+SELECT j.seq, j.id, j.run_at_ms, j.attempts_before, j.budget_from_ms, s.spec
+FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq IN carray(?)
 
 -- name: due_schedules
 SELECT seq, id, revision, spec, next_tick_ms FROM schedules

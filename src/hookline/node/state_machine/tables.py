@@ -57,8 +57,8 @@ class Tables:
     def take_seq(self) -> int:
         """The next job's number. One more than the largest ever, kept in ``meta`` so that a purge never reuses one."""
         if self._next_seq is None:
-            found = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
-            self._next_seq = found[0][0] if found else 1
+            found: list[Row] = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
+            self._next_seq = int(found[0][0]) if found else 1
         seq = self._next_seq
         self._next_seq += 1
         return seq
