@@ -1,0 +1,40 @@
+"""``hookline cluster …``: who leads, and is it fit."""
+
+from cyclopts import App
+
+from hookline.cli import render
+from hookline.cli.output import print_json, stdout
+from hookline.cli.service import DEFAULT_SERVICE, Service
+
+app = App(name="cluster", help="Who leads, and whether it is fit to take jobs.")
+
+
+@app.command
+def show(*, service: Service = DEFAULT_SERVICE) -> None:
+    """Show the cluster and its nodes.
+
+    Args:
+        service: Where Hookline is.
+    """
+    with service.client() as client:
+        cluster = client.cluster()
+    if service.json:
+        print_json(cluster)
+    else:
+        stdout().print(render.cluster_table(cluster))
+
+
+@app.command
+def health(*, service: Service = DEFAULT_SERVICE) -> int:
+    """Say whether the node is fit to take jobs; the exit code is 0 only if it is.
+
+    Args:
+        service: Where Hookline is.
+    """
+    with service.client() as client:
+        answer = client.health()
+    if service.json:
+        print_json(answer)
+    else:
+        stdout().print(render.health_facts(answer))
+    return int(answer.status != "ok")

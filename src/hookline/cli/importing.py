@@ -1,0 +1,97 @@
+"""``jobs import``: a file of jobs, one JSON object a line."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from hookline.cli.output import print_json, progress, stderr, stdout, usage_error
+from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.client.blocking import Client
+from hookline.protocol.http import BatchResult, JobRequest
+
+_BATCH_JOBS = 500
+_BATCH_BYTES = 4 * 1024 * 1024
+_SHOWN_MAX = 20
+
+Numbered = list[tuple[int, JobRequest]]
+_decode = msgspec.json.Decoder(JobRequest).decode
+
+
+def import_jobs(file: str, /, *, service: Service = DEFAULT_SERVICE) -> int:
+    """Make a job of each line of a JSON-lines file; the fields are those of POST /jobs.
+
+    Give each job an id, and the same file can be imported again without making any job twice.
+
+    Args:
+        file: The file, or - for stdin.
+        service: Where Hookline is.
+    """
+    tally = {"created": 0, "existed": 0, "refused": 0}
+    refused: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        client = stack.enter_context(service.client())
+        lines = sys.stdin.buffer if file == "-" else stack.enter_context(_opened(file))
+        size = None if file == "-" else Path(file).stat().st_size
+        advance = stack.enter_context(progress("import (bytes)", size))
+        for batch, length in _batches(lines, refused):
+            _send(client, batch, tally, refused)
+            advance(length)
+    tally["refused"] = len(refused)
+    _tell(tally, refused, service)
+    return 1 if refused else 0
+
+
+def _opened(file: str) -> BinaryIO:
+    try:
+        return Path(file).open("rb")
+    except OSError as error:
+        raise usage_error(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _batches(lines: BinaryIO, refused: list[dict[str, Any]]) -> Iterator[tuple[Numbered, int]]:
+    """The jobs with their line numbers, in batches, and how many bytes of the file each batch took."""
+    batch: Numbered = []
+    length = 0
+    for number, line in enumerate(lines, 1):
+        length += len(line)
+        if not line.strip():
+            continue
+        try:
+            batch.append((number, _decode(line)))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            refused.append({"line": number, "code": "invalid_json", "detail": str(error)})
+        if len(batch) >= _BATCH_JOBS or length >= _BATCH_BYTES:
+            yield batch, length
+            batch, length = [], 0
+    yield batch, length
+
+
+def _send(client: Client, batch: Numbered, tally: dict[str, int], refused: list[dict[str, Any]]) -> None:
+    if not batch:
+        return
+    results = client.create_jobs([job for _, job in batch])
+    for (number, _), result in zip(batch, results, strict=True):
+        if result.job is None:
+            refused.append({"line": number} | _reason(result))
+        else:
+            tally["existed" if result.job.deduplicated else "created"] += 1
+
+
+def _reason(result: BatchResult) -> dict[str, Any]:
+    error = result.error or {}
+    return {"code": error.get("code", "error"), "detail": error.get("detail", f"status {result.status}")}
+
+
+def _tell(tally: dict[str, int], refused: list[dict[str, Any]], service: Service) -> None:
+    if service.json:
+        print_json(tally | {"errors": refused})
+        return
+    for one in refused[:_SHOWN_MAX]:
+        stderr().print(f"line {one['line']}: {one['detail']} ({one['code']})", style="red")
+    if len(refused) > _SHOWN_MAX:
+        stderr().print(f"… and {len(refused) - _SHOWN_MAX:,} more lines; --json lists them all")
+    stdout().print(f"created {tally['created']:,}, existed already {tally['existed']:,}, refused {tally['refused']:,}")

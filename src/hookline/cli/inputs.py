@@ -1,0 +1,89 @@
+"""What users type, turned into what the SDK takes. What cannot be read is a usage error."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hookline.cli.output import usage_error
+from hookline.errors import HooklineError
+from hookline.protocol.durations import parse_duration
+
+
+def read_source(text: str) -> bytes:
+    """The bytes of ``text`` itself, of a file (``@name``) or of stdin (``-``)."""
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if text.startswith("@"):
+        try:
+            return Path(text[1:]).read_bytes()
+        except OSError as error:
+            raise usage_error(f"{text[1:]} cannot be read: {error.strerror}") from error
+    return text.encode("utf-8", "surrogateescape")
+
+
+def json_payload(text: str) -> msgspec.Raw:
+    """JSON that is sent on byte for byte, but for white space around it."""
+    raw = read_source(text).strip()
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise usage_error(f"the data is not JSON ({error}); send other bytes with --body") from error
+    return msgspec.Raw(raw)
+
+
+def headers(lines: list[str]) -> dict[str, str]:
+    """``name: value`` lines."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            raise usage_error(f"{line!r} is not a header; write it as name:value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def labels(texts: list[str]) -> dict[str, str] | list[str]:
+    """``name=value`` labels as pairs; if any has no value, the plain list."""
+    if all("=" in text for text in texts):
+        return dict(text.split("=", 1) for text in texts)
+    return texts
+
+
+def duration_or_seconds(text: str) -> str | float:
+    """``"1h30m"`` as it is, ``"2.5"`` as seconds."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds of ``"7d"``, ``"1h30m"`` or seconds."""
+    try:
+        return parse_duration(duration_or_seconds(text))
+    except HooklineError as error:
+        raise usage_error(error.detail) from error
+
+
+def address(text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``, IPv6 in brackets."""
+    host, colon, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65_535:
+        raise usage_error(f"{text!r} is not HOST:PORT, such as 127.0.0.1:7070 or [::1]:7070")
+    return host, int(port)
+
+
+def ports(text: str) -> frozenset[int]:
+    """Ports separated by commas."""
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= 65_535 for part in parts):
+        raise usage_error(f"{text!r} is not a list of ports, such as 443,8443")
+    return frozenset(int(part) for part in parts)
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}

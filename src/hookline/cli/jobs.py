@@ -1,0 +1,188 @@
+"""``hookline jobs …``: make, look at and change jobs."""
+
+from itertools import islice
+
+from cyclopts import App
+
+from hookline.cli import inputs, render
+from hookline.cli.bulk import cancel_all, retry_all
+from hookline.cli.importing import import_jobs
+from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
+from hookline.cli.output import print_json, stdout, usage_error
+from hookline.cli.parameters import Flag
+from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.cli.watching import watch
+from hookline.clock import SystemClock
+from hookline.protocol import http
+
+app = App(name="jobs", help="Make, look at and change jobs.")
+app.command(watch)
+app.command(retry_all)
+app.command(cancel_all)
+app.command(import_jobs, name="import")
+
+
+@app.command
+def create(
+    url: str,
+    /,
+    *,
+    delay: str | None = None,
+    at: str | None = None,
+    id: str | None = None,
+    key: str | None = None,
+    wait: Flag = False,
+    wait_timeout: float = 60.0,
+    job: JobOptions = NO_JOB_OPTIONS,
+    service: Service = DEFAULT_SERVICE,
+) -> int:
+    """Make a job: one HTTP call, now or later.
+
+    Args:
+        url: What to call.
+        delay: Due after this time, such as 90s or 1h30m.
+        at: Due at this time, RFC 3339 with a zone, such as 2026-11-24T13:00:00Z.
+        id: The job's id, if it shall be yours.
+        key: Idempotency key: the same key and job again is the same job.
+        wait: Wait until the job is finished; the exit code is 0 only if it succeeded.
+        wait_timeout: Seconds to wait at most.
+        job: What the job is.
+        service: Where Hookline is.
+    """
+    if delay is not None and at is not None:
+        raise usage_error("Give --delay or --at, not both.")
+    when = inputs.given(delay=None if delay is None else inputs.duration_or_seconds(delay), run_at=at)
+    with service.client() as client:
+        made = client.create_job(url, **job.fields(), **when, **inputs.given(id=id, idempotency_key=key))
+        if wait:
+            made = client.wait_for_job(made.id, wait_timeout)
+    _show(made, service)
+    return int(wait and made.state != "succeeded")
+
+
+@app.command
+def get(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+    """Show one job.
+
+    Args:
+        job_id: The job's id.
+        service: Where Hookline is.
+    """
+    with service.client() as client:
+        _show(client.get_job(job_id), service)
+
+
+@app.command(name="list")
+def list_(*, limit: int = 50, jobs: FilterOptions = ALL_JOBS, service: Service = DEFAULT_SERVICE) -> None:
+    """List jobs, newest first.
+
+    Args:
+        limit: How many at most; 0 for all.
+        jobs: Which jobs.
+        service: Where Hookline is.
+    """
+    if limit < 0:
+        raise usage_error("--limit must be 0 or more.")
+    with service.client() as client:
+        found = list(islice(client.list_jobs(**jobs.fields()), limit or None))
+    if service.json:
+        print_json({"data": found})
+    else:
+        stdout().print(render.job_table(found, SystemClock().wall_ms()))
+
+
+@app.command
+def attempts(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+    """Show every attempt of a job and what was answered.
+
+    Args:
+        job_id: The job's id.
+        service: Where Hookline is.
+    """
+    with service.client() as client:
+        made = client.attempts(job_id)
+    if service.json:
+        print_json({"data": made})
+    else:
+        stdout().print(render.attempt_table(made))
+
+
+@app.command
+def cancel(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+    """Cancel a job that is not finished.
+
+    Args:
+        job_id: The job's id.
+        service: Where Hookline is.
+    """
+    with service.client() as client:
+        _show(client.cancel_job(job_id), service)
+
+
+@app.command
+def retry(
+    job_id: str,
+    /,
+    *,
+    to: str | None = None,
+    job: JobOptions = NO_JOB_OPTIONS,
+    service: Service = DEFAULT_SERVICE,
+) -> None:
+    """Try a finished job again with fresh attempts, changed if you like.
+
+    Args:
+        job_id: The job's id.
+        to: Call this url instead.
+        job: What else to change.
+        service: Where Hookline is.
+    """
+    with service.client() as client:
+        _show(client.retry_job(job_id, **job.fields(), **inputs.given(url=to)), service)
+
+
+@app.command(name="run")
+def run_now(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+    """Run a pending job now instead of at its time.
+
+    Args:
+        job_id: The job's id.
+        service: Where Hookline is.
+    """
+    with service.client() as client:
+        _show(client.run_job(job_id), service)
+
+
+@app.command
+def update(
+    job_id: str,
+    /,
+    *,
+    to: str | None = None,
+    delay: str | None = None,
+    at: str | None = None,
+    job: JobOptions = NO_JOB_OPTIONS,
+    service: Service = DEFAULT_SERVICE,
+) -> None:
+    """Change a pending job.
+
+    Args:
+        job_id: The job's id.
+        to: Call this url instead.
+        delay: Due after this time from now.
+        at: Due at this time, RFC 3339 with a zone.
+        job: What else to change.
+        service: Where Hookline is.
+    """
+    when = inputs.given(delay=None if delay is None else inputs.duration_or_seconds(delay), run_at=at, url=to)
+    changes = job.fields() | when
+    if not changes:
+        raise usage_error("Nothing to change was given.")
+    with service.client() as client:
+        _show(client.update_job(job_id, **changes), service)
+
+
+def _show(job: http.Job, service: Service) -> None:
+    if service.json:
+        print_json(job)
+    else:
+        stdout().print(render.job_facts(job))

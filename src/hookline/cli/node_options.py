@@ -1,0 +1,84 @@
+"""The settings of a node as options and environment variables; ``NodeConfig`` checks their values."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from hookline.cli import inputs
+
+if TYPE_CHECKING:
+    from hookline.node.config import NodeConfig
+
+
+def _env(name: str, **more: Any) -> Parameter:
+    return Parameter(env_var=f"HOOKLINE_{name}", **more)
+
+
+@Parameter(name="*", group=Group("Settings"))
+@dataclass(frozen=True, kw_only=True)
+class NodeOptions:
+    """How a node works. Durations are like 7d, 1h30m or seconds; sizes are bytes.
+
+    Attributes:
+        slots: Attempts that may run at once. [100]
+        allow_private_destinations: Allow private addresses and all ports; only for laptops and tests.
+        destination_ports: Ports that may be called, separated by commas. [80,443,8080,8443]
+        signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
+        secret_key: The key that seals stored secrets.
+        secret_key_file: A file that holds this key.
+        shutdown_grace: How long running attempts may take to end at shutdown. [10s]
+        pending_jobs_max: Unfinished jobs that are taken at most. [10000000]
+        pending_bytes_max: Bytes of unfinished jobs that are taken at most. [10737418240]
+        payload_bytes_max: Bytes of one payload. [262144]
+        batch_jobs_max: Jobs of one batch. [1000]
+        key_window: How long an idempotency key is remembered. [24h]
+        retention: How long a finished job is kept. [7d]
+        retention_jobs: How many finished jobs are kept at most. [10000000]
+        log_level: debug, info, warning or error.
+        log_json: Write logs as JSON also on a terminal.
+    """
+
+    slots: Annotated[int | None, _env("SLOTS")] = None
+    allow_private_destinations: Annotated[bool, _env("ALLOW_PRIVATE_DESTINATIONS", negative="", show_default=False)] = (
+        False
+    )
+    destination_ports: Annotated[str | None, _env("DESTINATION_PORTS")] = None
+    signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
+    secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
+    secret_key_file: Annotated[Path | None, _env("SECRET_KEY_FILE")] = None
+    shutdown_grace: Annotated[str | None, _env("SHUTDOWN_GRACE")] = None
+    pending_jobs_max: Annotated[int | None, _env("PENDING_JOBS_MAX")] = None
+    pending_bytes_max: Annotated[int | None, _env("PENDING_BYTES_MAX")] = None
+    payload_bytes_max: Annotated[int | None, _env("PAYLOAD_BYTES_MAX")] = None
+    batch_jobs_max: Annotated[int | None, _env("BATCH_JOBS_MAX")] = None
+    key_window: Annotated[str | None, _env("KEY_WINDOW")] = None
+    retention: Annotated[str | None, _env("RETENTION")] = None
+    retention_jobs: Annotated[int | None, _env("RETENTION_JOBS")] = None
+    log_level: Annotated[str, _env("LOG_LEVEL")] = "info"
+    log_json: Annotated[bool, _env("LOG_JSON", negative="", show_default=False)] = False
+
+    def config(self, *, data_dir: Path, host: str, port: int, **identity: Any) -> "NodeConfig":
+        """The checked configuration of the node. Raises InvalidConfig."""
+        from hookline.node.config import NodeConfig
+
+        durations = {"shutdown_grace": self.shutdown_grace, "key_window": self.key_window, "retention": self.retention}
+        settings = inputs.given(
+            slots=self.slots,
+            allow_private_destinations=self.allow_private_destinations,
+            destination_ports=None if self.destination_ports is None else inputs.ports(self.destination_ports),
+            signing_secret=self.signing_secret,
+            secret_key=self.secret_key,
+            secret_key_file=self.secret_key_file,
+            pending_jobs_max=self.pending_jobs_max,
+            pending_bytes_max=self.pending_bytes_max,
+            payload_bytes_max=self.payload_bytes_max,
+            batch_jobs_max=self.batch_jobs_max,
+            retention_jobs=self.retention_jobs,
+            **{f"{name}_ms": None if text is None else inputs.duration_ms(text) for name, text in durations.items()},
+        )
+        return NodeConfig(data_dir=data_dir, host=host, port=port, **identity, **settings)
+
+
+DEFAULT_NODE_OPTIONS = NodeOptions()

@@ -1,0 +1,70 @@
+"""How the command line talks: results to stdout, everything else to stderr, one JSON document with ``--json``."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import msgspec
+from cyclopts import CycloptsError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hookline.errors import HooklineError
+
+
+def stdout() -> Console:
+    """For results. Rich leaves colours out when it is no terminal or NO_COLOR is set."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def stderr() -> Console:
+    """For progress, questions, warnings and errors."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    """The one document of ``--json``."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def print_error(error: HooklineError) -> None:
+    """One red line, then the code and what is known beside it."""
+    console = stderr()
+    console.print(f"error: {error.detail}", style="bold red", soft_wrap=True)
+    notes = [f"code: {error.code}"]
+    if error.field is not None:
+        notes.append(f"field: {error.field}")
+    if error.retry_after_s is not None:
+        notes.append(f"come back in {error.retry_after_s} s")
+    console.print("  " + " · ".join(notes), style="dim", soft_wrap=True)
+    if (title := error.title()) != error.detail:
+        console.print("  " + title, style="dim", soft_wrap=True)
+
+
+def usage_error(message: str) -> CycloptsError:
+    """To be raised: the command was called in a way that cannot work (exit code 2)."""
+    return CycloptsError(msg=message)
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; without one, nobody can answer, and the caller has to say ``--yes``."""
+    if not sys.stdin.isatty():
+        raise usage_error(f"{question} There is no terminal to ask on; add --yes.")
+    stderr().print(f"{question} [y/N] ", end="")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Any]:
+    """A progress bar on stderr; yields a function that advances it. ``total`` None: not known beforehand."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda amount: bar.advance(task, amount)
+
+
+def announce(url: str, to: TextIO | None = None) -> None:
+    """The line that whoever started us waits for."""
+    print(f"ready {url}", file=to, flush=True)

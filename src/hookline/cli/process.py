@@ -1,0 +1,76 @@
+"""Running one node in this process until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from hookline.cli.node_options import NodeOptions
+from hookline.cli.output import announce, stderr
+from hookline.errors import HooklineError, InvalidConfig
+
+if TYPE_CHECKING:
+    from hookline.node.config import NodeConfig
+
+_INTERRUPTED = 130
+
+
+def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
+    """Run the node; SIGTERM or SIGINT ends it cleanly, a second SIGINT at once. Returns the exit code."""
+    import uvloop
+
+    from hookline.telemetry import configure_logs
+
+    if options.log_level not in ("debug", "info", "warning", "error"):
+        raise InvalidConfig(
+            f"--log-level is {options.log_level!r}; use debug, info, warning or error", field="log_level"
+        )
+    configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level)
+    if config.allow_private_destinations:
+        _warn_of_private_destinations()
+    try:
+        uvloop.run(_run(config))
+    except (HooklineError, OSError, BaseExceptionGroup) as error:
+        raise _readable(error, config) from error
+    return 0
+
+
+async def _run(config: "NodeConfig") -> None:
+    from hookline.node.runtime import run_node
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, _interrupted, stop)
+    await run_node(config, ready=announce, stop=stop)
+
+
+def _interrupted(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        os._exit(_INTERRUPTED)
+    stop.set()
+
+
+def _warn_of_private_destinations() -> None:
+    stderr().print(
+        "WARNING: --allow-private-destinations is on. Whoever can create jobs can reach every address\n"
+        "         that this machine can reach, its own services included. For laptops and tests only.",
+        style="bold yellow",
+        soft_wrap=True,
+    )
+
+
+def _readable(error: BaseException, config: "NodeConfig") -> BaseException:
+    """Our own error out of the groups it came in, or what the operating system said; anything else as it is."""
+    cause = error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if isinstance(cause, HooklineError):
+        return cause
+    if isinstance(cause, OSError):
+        reason = cause.strerror or str(cause)
+        return InvalidConfig(
+            f"The node at {config.host}:{config.port} with data in {config.data_dir} stopped: {reason}"
+        )
+    return error

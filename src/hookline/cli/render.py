@@ -1,0 +1,200 @@
+"""Tables for 80 columns: ids are never cut, everything else folds."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from hookline.protocol import http
+from hookline.protocol.durations import format_duration, parse_time
+
+_STYLES = {
+    "succeeded": "green",
+    "success": "green",
+    "ok": "green",
+    "closed": "green",
+    "dead": "red",
+    "open": "red",
+    "unavailable": "red",
+    "permanent_failure": "red",
+    "retryable_failure": "yellow",
+    "unknown": "yellow",
+    "half_open": "yellow",
+    "running": "cyan",
+    "cancelled": "dim",
+}
+
+
+def table(columns: Sequence[str], *, keep: Sequence[str] = ("ID",), right: Sequence[str] = ()) -> Table:
+    """An empty table; the columns in ``keep`` never wrap, those in ``right`` hold numbers."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for name in columns:
+        grid.add_column(
+            name, overflow="fold", no_wrap=name in keep, justify="right" if name in right else "left", min_width=3
+        )
+    return grid
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Table:
+    """One thing in detail: a name and a value per line; pairs without a value are left out."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        if value not in (None, "", [], {}):
+            grid.add_row(name, value if isinstance(value, Text) else str(value))
+    return grid
+
+
+def mark(word: str) -> Text:
+    """A state or outcome in its colour."""
+    return Text(word, style=_STYLES.get(word, ""))
+
+
+def until(time: str | None, now_ms: int) -> str:
+    """``in 5m`` or ``now`` for a time to come, in whole seconds; ``-`` if there is none."""
+    if time is None:
+        return "-"
+    left_s = (parse_time(time) - now_ms) // 1_000
+    if left_s <= 0:
+        return "now"
+    for unit_s in (86_400, 3_600, 60):  # two units are precise enough
+        if left_s >= 24 * unit_s:
+            left_s -= left_s % unit_s
+            break
+    return f"in {format_duration(left_s * 1_000)}"
+
+
+def job_table(jobs: Iterable[http.Job], now_ms: int) -> Table:
+    """Jobs, one a line."""
+    grid = table(("ID", "STATE", "TRIES", "NEXT", "URL"), keep=("ID", "STATE", "NEXT"), right=("TRIES",))
+    for job in jobs:
+        grid.add_row(job.id, mark(job.state), str(job.attempts_made), until(job.next_attempt_at, now_ms), job.url)
+    return grid
+
+
+def job_facts(job: http.Job) -> Table:
+    """One job in detail."""
+    waiting, last = job.waiting_for, job.last_attempt
+    return facts(
+        (
+            ("id", job.id),
+            ("state", mark(job.state)),
+            ("deduplicated", "yes: this job existed already" if job.deduplicated is True else None),
+            ("call", f"{job.method} {job.url}"),
+            ("headers", "\n".join(f"{name}: {value}" for name, value in job.headers.items())),
+            ("payload", _payload(job)),
+            ("due", job.run_at),
+            ("created", job.created_at),
+            ("finished", job.finished_at),
+            ("attempts", f"{job.attempts_made} of {job.retry.max_attempts}"),
+            ("next attempt", job.next_attempt_at),
+            ("waiting for", f"{waiting.reason}: {waiting.detail}" if waiting else None),
+            ("last attempt", _last(last) if last else None),
+            ("guarantee", job.guarantee),
+            ("priority", job.priority or None),
+            ("labels", label_text(job.labels)),
+            ("schedule", job.schedule),
+            ("signed", "yes" if job.signed else "no"),
+        )
+    )
+
+
+def attempt_table(attempts: Iterable[http.Attempt]) -> Table:
+    """All attempts of a job."""
+    grid = table(("#", "OUTCOME", "STATUS", "STARTED", "TOOK", "ANSWER"), keep=("#", "OUTCOME", "STARTED", "TOOK"))
+    for attempt in attempts:
+        grid.add_row(
+            str(attempt.number),
+            mark(attempt.outcome),
+            "-" if attempt.status is None else str(attempt.status),
+            attempt.started_at,
+            f"{attempt.duration_ms} ms",
+            attempt.error or attempt.response_body[:200],
+        )
+    return grid
+
+
+def schedule_table(schedules: Iterable[http.Schedule], now_ms: int) -> Table:
+    """Schedules, one a line."""
+    grid = table(("ID", "CRON", "ZONE", "NEXT", "JOBS", "URL"), keep=("ID", "CRON", "NEXT"), right=("JOBS",))
+    for schedule in schedules:
+        following = "paused" if schedule.paused else until(schedule.next_tick_at, now_ms)
+        grid.add_row(
+            schedule.id, schedule.cron, schedule.timezone, following, str(schedule.jobs_made), schedule.job.get("url")
+        )
+    return grid
+
+
+def schedule_facts(schedule: http.Schedule) -> Table:
+    """One schedule in detail."""
+    return facts(
+        (
+            ("id", schedule.id),
+            ("cron", f"{schedule.cron} ({schedule.timezone})"),
+            ("paused", "yes" if schedule.paused else "no"),
+            ("next tick", schedule.next_tick_at),
+            ("last tick", schedule.last_tick_at),
+            ("last job", schedule.last_job_id),
+            ("jobs made", str(schedule.jobs_made)),
+            ("ticks skipped", schedule.ticks_skipped or None),
+            ("catch up", f"{schedule.catch_up.policy} within {schedule.catch_up.window}"),
+            ("overlap", schedule.overlap),
+            ("jitter", schedule.jitter),
+            ("starts", schedule.start_at),
+            ("ends", schedule.end_at),
+            ("job", msgspec.json.encode(schedule.job).decode()),
+        )
+    )
+
+
+def destination_table(destinations: Iterable[http.Destination]) -> Table:
+    """Destinations, one a line."""
+    columns = ("DESTINATION", "BREAKER", "RUNNING", "WAITING", "LIMIT", "RATE", "SECRETS")
+    grid = table(columns, keep=("BREAKER",), right=("RUNNING", "WAITING", "LIMIT", "SECRETS"))
+    for one in destinations:
+        grid.add_row(
+            one.host,
+            Text("paused", style="yellow") if one.paused else mark(one.breaker.state),
+            str(one.running),
+            str(one.waiting),
+            "-" if one.concurrency is None else str(one.concurrency),
+            "-" if one.rate is None else f"{one.rate.limit}/{one.rate.per}",
+            str(one.secrets),
+        )
+    return grid
+
+
+def cluster_table(cluster: http.Cluster) -> Table:
+    """The nodes of a cluster."""
+    grid = table(("NODE", "ROLE", "URL", "APPLIED", "DURABLE", "VERSION"), keep=("NODE",), right=("APPLIED", "DURABLE"))
+    grid.title = f"cluster {cluster.name} · shard {cluster.shard} · term {cluster.term}"
+    grid.title_justify = "left"
+    for node in cluster.nodes:
+        grid.add_row(node.name, node.role, node.url, str(node.applied), str(node.durable), node.version)
+    return grid
+
+
+def health_facts(health: http.Health) -> Table:
+    """Is it fit, and how much of each limit is used."""
+    usage = [(name, f"{one.used:,} of {one.limit:,}") for name, one in health.usage.items()]
+    return facts((("status", mark(health.status)), ("role", health.role), ("detail", health.detail), *usage))
+
+
+def label_text(labels: http.Labels) -> str:
+    """Labels on one line."""
+    texts = [f"{name}={value}" for name, value in labels.items()] if isinstance(labels, dict) else labels
+    return ", ".join(texts)
+
+
+def _last(last: http.LastAttempt) -> str:
+    answer = last.error or (f"HTTP {last.status}" if last.status else "no answer")
+    return f"#{last.number} {last.outcome}, {answer}, {last.duration_ms} ms, at {last.started_at}"
+
+
+def _payload(job: http.Job) -> str | None:
+    if isinstance(job.payload, msgspec.Raw):
+        return bytes(job.payload).decode("utf-8", "replace")
+    return None if job.body_base64 is msgspec.UNSET else f"{len(str(job.body_base64)) * 3 // 4} bytes"

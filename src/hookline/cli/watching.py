@@ -1,0 +1,66 @@
+"""``jobs watch``: a table that follows jobs until they are finished."""
+
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hookline.cli import render
+from hookline.cli.job_options import ALL_JOBS, FilterOptions
+from hookline.cli.output import print_json, stdout
+from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.client.blocking import Client
+from hookline.client.requests import FINISHED
+from hookline.clock import SystemClock
+from hookline.protocol.http import Job
+
+_SHOWN_MAX = 20
+
+
+def watch(
+    *job_ids: str,
+    interval: Annotated[float, Parameter(help="Seconds between two looks.")] = 0.5,
+    jobs: FilterOptions = ALL_JOBS,
+    service: Service = DEFAULT_SERVICE,
+) -> int:
+    """Follow jobs until all of them are finished; the exit code is 0 only if all succeeded.
+
+    Without ids: the newest jobs that match, as long as you like (Ctrl-C ends it). With --json: the jobs as they are
+    at the end, or, without ids, now.
+
+    Args:
+        job_ids: The ids of the jobs.
+        interval: Seconds between two looks.
+        jobs: Which jobs, if no ids are given.
+        service: Where Hookline is.
+    """
+    from rich.live import Live  # a heavy import that only this command needs
+
+    clock = SystemClock()
+    with service.client() as client:
+        found = _look(client, job_ids, jobs)
+        if service.json or not stdout().is_terminal:
+            while job_ids and not _finished(found):
+                time.sleep(interval)
+                found = _look(client, job_ids, jobs)
+            if service.json:
+                print_json({"data": found})
+            else:
+                stdout().print(render.job_table(found, clock.wall_ms()))
+        else:
+            with Live(render.job_table(found, clock.wall_ms()), console=stdout(), auto_refresh=False) as live:
+                while not job_ids or not _finished(found):
+                    time.sleep(interval)
+                    found = _look(client, job_ids, jobs)
+                    live.update(render.job_table(found, clock.wall_ms()), refresh=True)
+    return int(bool(job_ids) and any(job.state != "succeeded" for job in found))
+
+
+def _look(client: Client, job_ids: tuple[str, ...], jobs: FilterOptions) -> list[Job]:
+    if job_ids:
+        return [client.get_job(job_id) for job_id in job_ids]
+    return client.list_jobs_page(limit=_SHOWN_MAX, **jobs.fields()).data
+
+
+def _finished(jobs: list[Job]) -> bool:
+    return all(job.state in FINISHED for job in jobs)
