@@ -90,6 +90,10 @@ class RetryJobs(Command, frozen=True, array_like=True, tag=7):
     due_ms: int
 
 
+KEEP_TICK = -1
+"""As ``PutSchedule.next_tick_ms``: as it is when the command is applied, so that a tick in between is not undone."""
+
+
 class PutSchedule(Command, frozen=True, array_like=True, tag=8):
     """Create (``revision`` 0) or replace (at ``revision``) a schedule; next_tick_ms None: it has no more ticks."""
 

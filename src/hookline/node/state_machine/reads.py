@@ -163,8 +163,10 @@ class Reads:
                 rows[position] = msgspec.structs.replace(rows[position], response_body=b"")
         return rows
 
-    async def find(self, wanted: JobFilter, before: int | None, limit: int, *, scan_max: int = SCAN_ROWS_MAX) -> Found:
-        """Up to ``limit`` matches below ``before``, looking at about ``scan_max`` rows at most.
+    async def find(
+        self, wanted: JobFilter, before: int | None, limit: int, *, bytes_max: int | None = PAGE_PAYLOAD_BYTES_MAX
+    ) -> Found:
+        """Up to ``limit`` matches below ``before``, with ``bytes_max`` of payload, from about ``SCAN_ROWS_MAX`` rows.
 
         Raises InvalidRequest when a label's name alone stands for too many values.
         """
@@ -175,12 +177,12 @@ class Reads:
             return Found([], None)
         matches: list[Match] = []
         scanned = size = 0
-        while scanned < scan_max:
+        while scanned < SCAN_ROWS_MAX:
             window, ended = self._window(wanted.state, labels, position)
             for row in window:
                 if not _fits(row, wanted, lane_destination):
                     continue
-                if len(matches) == limit or (matches and size + row.size > PAGE_PAYLOAD_BYTES_MAX):
+                if len(matches) == limit or (matches and bytes_max is not None and size + row.size > bytes_max):
                     return Found(matches, matches[-1].seq)
                 matches.append(row)
                 size += row.size

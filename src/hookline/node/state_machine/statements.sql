@@ -66,8 +66,9 @@ UPDATE jobs SET state = 4, finished_ms = ?2 WHERE seq = ?1 AND state IN (0, 1) R
 SELECT state FROM jobs WHERE seq = ?
 
 -- name: update_job
-UPDATE jobs SET lane = ?3, due_ms = ?4, run_at_ms = ?4, budget_from_ms = ?4, at_most_once = ?5, size = ?6,
-                revision = revision + 1
+UPDATE jobs SET lane = ?3, due_ms = ?4, at_most_once = ?5, size = ?6, revision = revision + 1,
+                run_at_ms = CASE WHEN due_ms = ?4 THEN run_at_ms ELSE ?4 END,
+                budget_from_ms = CASE WHEN due_ms = ?4 THEN budget_from_ms ELSE ?4 END
 WHERE seq = ?1 AND state = 0 AND revision = ?2
 
 -- name: job_before_update
@@ -99,7 +100,8 @@ VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq
 
 -- name: update_schedule
 UPDATE schedules SET revision = revision + 1, spec = ?2, job_spec = ?3, job_destination = ?4, job_priority = ?5,
-                     job_at_most_once = ?6, job_size = ?7, job_labels = ?8, next_tick_ms = ?9, skip_overlap = ?10,
+                     job_at_most_once = ?6, job_size = ?7, job_labels = ?8,
+                     next_tick_ms = CASE WHEN ?9 = -1 THEN next_tick_ms ELSE ?9 END, skip_overlap = ?10,
                      paused = ?11
 WHERE seq = ?1
 
