@@ -1,0 +1,121 @@
+"""Creates jobs over HTTP as cheaply as possible: bare protocols with ready-made request bytes.
+
+``python benchmarks/load.py NODE_PORT RECEIVER_PORT COUNT BATCH CONNECTIONS [RATE [DELAY]]`` prints one JSON line:
+``{"created", "seconds", "latencies_ms": {"p50", "p99"}, "refused"}``. BATCH 1 uses ``POST /jobs``. RATE: jobs a
+second, 0 for as fast as it goes. DELAY: seconds from creation to due.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+import uvloop
+
+
+class Connection(asyncio.Protocol):
+    """Sends a request, waits for its answer, sends the next."""
+
+    def __init__(self, load: "Load") -> None:
+        self.load = load
+        self.buffer = b""
+        self.sent_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.next()
+
+    def next(self) -> None:
+        request = self.load.take()
+        if request is None:
+            self.transport.close()
+            return
+        self.sent_at = time.perf_counter()
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = self.buffer[:end].lower()
+        at = head.find(b"content-length: ")
+        length = int(head[at + 16 :].split(b"\r\n", 1)[0])
+        if len(self.buffer) < end + 4 + length:
+            return
+        self.load.answered(head, time.perf_counter() - self.sent_at)
+        self.buffer = self.buffer[end + 4 + length :]
+        self.load.pace(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.load.closed()
+
+
+class Load:
+    """What is left to create."""
+
+    def __init__(self, receiver_port: int, count: int, batch: int, connections: int, rate: float, delay: int) -> None:
+        job = {"url": f"http://127.0.0.1:{receiver_port}/hook", "payload": {"order": 1234, "text": "x" * 100}}
+        if delay:
+            job["delay"] = delay
+        body = json.dumps({"jobs": [job] * batch} if batch > 1 else job).encode()
+        path = b"/jobs/batch" if batch > 1 else b"/jobs"
+        self.request = (
+            b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+            % (
+                path,
+                len(body),
+                body,
+            )
+        )
+        self.left = count // batch
+        self.batch = batch
+        self.rate = rate
+        self.started = time.perf_counter()
+        self.scheduled = 0
+        self.latencies: list[float] = []
+        self.refused = 0
+        self.open = connections
+        self.done = asyncio.get_running_loop().create_future()
+
+    def take(self) -> bytes | None:
+        if self.left == 0:
+            return None
+        self.left -= 1
+        return self.request
+
+    def pace(self, connection: Connection) -> None:
+        if not self.rate:
+            connection.next()
+            return
+        self.scheduled += 1
+        at = self.started + self.scheduled * self.batch / self.rate
+        asyncio.get_running_loop().call_later(max(0.0, at - time.perf_counter()), connection.next)
+
+    def answered(self, head: bytes, seconds: float) -> None:
+        self.latencies.append(seconds)
+        if not head.startswith((b"http/1.1 201", b"http/1.1 200")):
+            self.refused += 1
+
+    def closed(self) -> None:
+        self.open -= 1
+        if self.open == 0 and not self.done.done():
+            self.done.set_result(None)
+
+
+async def main(node: int, receiver: int, count: int, batch: int, connections: int, rate: float, delay: int) -> None:
+    """Create them all and print the figures."""
+    load = Load(receiver, count, batch, connections, rate, delay)
+    for _ in range(connections):
+        await asyncio.get_running_loop().create_connection(lambda: Connection(load), "127.0.0.1", node)
+    await load.done
+    latencies = sorted(load.latencies)
+    seconds = time.perf_counter() - load.started
+    figures = {"p50": latencies[len(latencies) // 2] * 1e3, "p99": latencies[int(len(latencies) * 0.99)] * 1e3}
+    created = (len(latencies) - load.refused) * batch
+    print(json.dumps({"created": created, "seconds": seconds, "latencies_ms": figures, "refused": load.refused}))
+
+
+if __name__ == "__main__":
+    node_port, receiver_port, count, batch, connections, rate, delay = [*map(int, sys.argv[1:]), 0, 0][:7]
+    uvloop.run(main(node_port, receiver_port, count, batch, connections, rate, delay))

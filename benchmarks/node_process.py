@@ -1,0 +1,94 @@
+"""Starts and stops the processes of a benchmark: a node, a receiver, a load."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running node or receiver."""
+
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss_mib(self) -> float:
+        """Resident memory."""
+        match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        assert match
+        return int(match[1]) / 1024
+
+    def get(self, path: str) -> Any:
+        """GET a JSON document."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as response:
+            return json.load(response)
+
+    def succeeded(self) -> int:
+        """Jobs delivered so far, by the node's metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as response:
+            match = re.search(rb'hookline_jobs\{state="succeeded"\} (\S+)', response.read())
+        return int(float(match[1])) if match else 0
+
+
+@contextmanager
+def node(data_dir: Path | None = None) -> Iterator[Process]:
+    """``hookline up`` with one node on the local log; a fresh directory unless one is given."""
+    with tempfile.TemporaryDirectory() as fresh:
+        command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(data_dir or fresh), "--port", "0"]
+        command += ["--allow-private-destinations"]
+        environment = os.environ | {"HOOKLINE_SIGNING_SECRET": SECRET}
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+        )
+        try:
+            yield Process(process.pid, _ready_port(process))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def _ready_port(process: subprocess.Popen[str]) -> int:
+    assert process.stdout
+    for line in process.stdout:
+        if match := re.match(r"ready http://127\.0\.0\.1:(\d+)", line):
+            return int(match[1])
+    raise RuntimeError("the node did not start")
+
+
+@contextmanager
+def receiver(delay_s: float, port: int) -> Iterator[Process]:
+    """The bare receiver."""
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "receiver.py"), str(port), str(delay_s)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        yield Process(process.pid, port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def script(name: str, *arguments: object) -> dict[str, Any]:
+    """Run another script of this folder to its end and read the JSON line it prints."""
+    command = [sys.executable, str(HERE / name), *map(str, arguments)]
+    answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return answer
