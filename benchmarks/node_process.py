@@ -80,7 +80,8 @@ def receiver(delay_s: float, port: int) -> Iterator[Process]:
         [sys.executable, str(HERE / "receiver.py"), str(port), str(delay_s)], stdout=subprocess.PIPE, text=True
     )
     try:
-        assert process.stdout and process.stdout.readline() == "ready\n"
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
         yield Process(process.pid, port)
     finally:
         process.kill()
