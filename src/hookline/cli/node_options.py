@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
+from hookline.cli.parameters import Flag
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
 
 
-def _env(name: str, **more: Any) -> Parameter:
-    return Parameter(env_var=f"HOOKLINE_{name}", **more)
+def _env(name: str) -> Parameter:
+    return Parameter(env_var=f"HOOKLINE_{name}")
 
 
 @Parameter(name="*", group=Group("Settings"))
@@ -41,9 +42,7 @@ class NodeOptions:
     """
 
     slots: Annotated[int | None, _env("SLOTS")] = None
-    allow_private_destinations: Annotated[bool, _env("ALLOW_PRIVATE_DESTINATIONS", negative="", show_default=False)] = (
-        False
-    )
+    allow_private_destinations: Annotated[Flag, _env("ALLOW_PRIVATE_DESTINATIONS")] = False
     destination_ports: Annotated[str | None, _env("DESTINATION_PORTS")] = None
     signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
     secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
@@ -57,7 +56,7 @@ class NodeOptions:
     retention: Annotated[str | None, _env("RETENTION")] = None
     retention_jobs: Annotated[int | None, _env("RETENTION_JOBS")] = None
     log_level: Annotated[str, _env("LOG_LEVEL")] = "info"
-    log_json: Annotated[bool, _env("LOG_JSON", negative="", show_default=False)] = False
+    log_json: Annotated[Flag, _env("LOG_JSON")] = False
 
     def config(self, *, data_dir: Path, host: str, port: int, **identity: Any) -> "NodeConfig":
         """The checked configuration of the node. Raises InvalidConfig."""
