@@ -1,0 +1,76 @@
+"""``POST /jobs/batch``: up to 1,000 jobs in one call, each accepted or refused on its own."""
+
+import asyncio
+
+import msgspec
+from msgspec import Raw
+
+from hookline.errors import BatchTooLarge, HooklineError, Internal
+from hookline.node.api import job_fields, strict_json
+from hookline.node.api.context import Api, refusal
+from hookline.node.api.exchange import Reply, Request, answer
+from hookline.node.api.job_requests import NewJob
+from hookline.node.api.views import batch_job, known_batch_job
+from hookline.protocol import http
+from hookline.protocol.commands import Created, Refused, Result
+from hookline.protocol.limits import REQUEST_BYTES_MAX
+
+_batches = msgspec.json.Decoder(http.BatchRequest)
+_lists = msgspec.json.Decoder(list[Raw])
+_ITEMS_BETWEEN_YIELDS = 200
+
+
+async def create_batch(api: Api, request: Request) -> Reply:
+    """``POST /jobs/batch``."""
+    clock = api.services.clock
+    started_ms = clock.boot_ms()
+    body = await request.body(REQUEST_BYTES_MAX)
+    strict_json.check_utf8(body)
+    items = _items(body)
+    if len(items) > api.config.batch_jobs_max:
+        raise BatchTooLarge(
+            f"the batch has {len(items)} jobs; at most {api.config.batch_jobs_max} are allowed",
+            limit=api.config.batch_jobs_max,
+        )
+    traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
+    read = await _read(api, items, traceparent)
+    commands = [item.command for item in read if isinstance(item, NewJob)]
+    with api.services.admission.reserve(len(commands), sum(command.size for command in commands)):
+        results = iter(await api.propose_all(commands))
+    answers = [_result(api, item, next(results)) if isinstance(item, NewJob) else _error(item) for item in read]
+    api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
+    return answer(200, http.BatchResponse(answers))
+
+
+def _items(body: bytes) -> list[Raw]:
+    if body.lstrip()[:1] == b"[":
+        return strict_json.decode(_lists, body)
+    batch = strict_json.decode(_batches, body)
+    strict_json.unique_fields(body)
+    return batch.jobs
+
+
+async def _read(api: Api, items: list[Raw], traceparent: str | None) -> list[NewJob | HooklineError]:
+    now_ms = api.now_ms()
+    read: list[NewJob | HooklineError] = []
+    for position, item in enumerate(items, 1):
+        try:
+            read.append(api.requests.create(item, now_ms, traceparent=traceparent))
+        except HooklineError as error:
+            read.append(error)
+        if position % _ITEMS_BETWEEN_YIELDS == 0:
+            await asyncio.sleep(0)
+    return read
+
+
+def _result(api: Api, item: NewJob, result: Result) -> http.BatchResult:
+    if not isinstance(result, Created):
+        return _error(refusal(result) if isinstance(result, Refused) else Internal())
+    if not result.deduplicated:
+        return http.BatchResult(201, batch_job(item.spec, item.command))
+    row = api.reads.job(result.id)
+    return _error(Internal()) if row is None else http.BatchResult(200, known_batch_job(row))
+
+
+def _error(error: HooklineError) -> http.BatchResult:
+    return http.BatchResult(error.http_status, error=error.to_problem())

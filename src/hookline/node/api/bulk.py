@@ -1,0 +1,147 @@
+"""``POST /jobs/retry`` and ``/jobs/cancel``: many jobs by filter, or with ``dry_run`` only counting them."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hookline.errors import InvalidRequest, QueueFull
+from hookline.node.api import job_fields, strict_json
+from hookline.node.api.context import PROPOSAL_BYTES_MAX, Api
+from hookline.node.api.exchange import Reply, Request, answer
+from hookline.node.api.filters import job_filter, state_of
+from hookline.node.api.job_requests import update_command
+from hookline.node.api.jobs import job_bytes_max
+from hookline.node.state_machine.reads import JobRow, Match
+from hookline.protocol import http
+from hookline.protocol.codec import command_size
+from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RetryJobs, UpdateJob
+from hookline.protocol.jobs import FINISHED, State
+from hookline.protocol.limits import BULK_JOBS_MAX
+
+BULK_LIMIT_MAX = 10_000
+_SAMPLE = 10
+_ROWS_AT_ONCE = 50
+_OPEN = (State.PENDING, State.RUNNING)
+_bulks = msgspec.json.Decoder(http.BulkRequest)
+
+
+async def retry_jobs(api: Api, request: Request) -> Reply:
+    """``POST /jobs/retry``: finished jobs again; without a state in the filter, the dead ones."""
+    bulk = await _bulk(api, request)
+    states = (State.DEAD,) if bulk.filter.state is None else (state_of(bulk.filter.state),)
+    if not FINISHED.issuperset(states):
+        raise InvalidRequest("only finished jobs can be retried", field="filter.state")
+    changes = bulk.overrides or http.JobChanges()
+    now_ms = api.now_ms()
+    due_ms = job_fields.due_of(changes.run_at, changes.delay, now_ms)
+    due_ms = now_ms if due_ms is None else due_ms
+    found, more = await _find(api, bulk, states)
+    changed = 0
+    if not bulk.dry_run:
+        for start in range(0, len(found), BULK_JOBS_MAX):
+            part = found[start : start + BULK_JOBS_MAX]
+            try:
+                changed += await _retry(api, part, changes, due_ms)
+            except QueueFull:
+                if not changed:
+                    raise
+                more = True
+                break
+    return _answer(bulk, found, changed, more)
+
+
+async def cancel_jobs(api: Api, request: Request) -> Reply:
+    """``POST /jobs/cancel``: pending and running jobs; a state in the filter picks one of the two."""
+    bulk = await _bulk(api, request)
+    states = _OPEN if bulk.filter.state is None else (state_of(bulk.filter.state),)
+    if not set(_OPEN).issuperset(states):
+        raise InvalidRequest("only pending and running jobs can be cancelled", field="filter.state")
+    if bulk.overrides is not None:
+        raise InvalidRequest("overrides go with retry, not with cancel", field="overrides")
+    found, more = await _find(api, bulk, states)
+    changed = 0
+    if not bulk.dry_run:
+        for start in range(0, len(found), BULK_JOBS_MAX):
+            seqs = tuple(match.seq for match in found[start : start + BULK_JOBS_MAX])
+            (result,) = await api.propose(CancelJobs(seqs))
+            changed += _count(result)
+    return _answer(bulk, found, changed, more)
+
+
+async def _bulk(api: Api, request: Request) -> http.BulkRequest:
+    body = await request.body(job_bytes_max(api))
+    strict_json.check_utf8(body)
+    bulk = strict_json.decode(_bulks, body)
+    fields = strict_json.unique_fields(body)
+    if "filter" in fields:
+        strict_json.unique_fields(fields["filter"])
+    if bulk.overrides is not None:
+        api.requests.changes(fields["overrides"])
+    if not 1 <= bulk.limit <= BULK_LIMIT_MAX:
+        raise InvalidRequest(f"limit must be from 1 to {BULK_LIMIT_MAX}", field="limit")
+    return bulk
+
+
+async def _find(api: Api, bulk: http.BulkRequest, states: Sequence[State]) -> tuple[list[Match], bool]:
+    """Up to ``limit`` matches, and whether there are more. Looks at all jobs if it must, letting others run between."""
+    wanted = job_filter(bulk.filter)
+    found: list[Match] = []
+    for state in states:
+        before = None
+        while True:
+            if len(found) > bulk.limit:
+                return found[: bulk.limit], True
+            page = await api.reads.find(
+                msgspec.structs.replace(wanted, state=state), before, bulk.limit + 1 - len(found), bytes_max=None
+            )
+            found += page.matches
+            before = page.next_before
+            if before is None:
+                break
+    return found[: bulk.limit], len(found) > bulk.limit
+
+
+async def _retry(api: Api, part: list[Match], changes: http.JobChanges, due_ms: int) -> int:
+    with api.services.admission.reserve(len(part), sum(match.size for match in part)):
+        if changes == http.JobChanges(run_at=changes.run_at, delay=changes.delay):
+            (result,) = await api.propose(RetryJobs(tuple(match.seq for match in part), due_ms))
+            return _count(result)
+        return await _retry_changed(api, [match.seq for match in part], changes, due_ms)
+
+
+async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, due_ms: int) -> int:
+    """Retry with overrides: each job gets its new spec in the entry that makes it pending again."""
+    changed = 0
+    for start in range(0, len(seqs), _ROWS_AT_ONCE):
+        rows = [row for row in await api.reads.jobs(seqs[start : start + _ROWS_AT_ONCE]) if row.state in FINISHED]
+        for updates in _parts([_update(api, row, changes, due_ms) for row in rows]):
+            retry: AnyCommand = RetryJobs(tuple(update.seq for update in updates), due_ms)
+            results = await api.propose(retry, *updates)
+            changed += _count(results[0])
+    return changed
+
+
+def _update(api: Api, row: JobRow, changes: http.JobChanges, due_ms: int) -> UpdateJob:
+    return update_command(row.seq, row.revision, due_ms, api.requests.changed(changes, row.spec))
+
+
+def _parts(updates: list[UpdateJob]) -> list[list[UpdateJob]]:
+    parts: list[list[UpdateJob]] = []
+    size = PROPOSAL_BYTES_MAX
+    for update in updates:
+        grown = command_size(update)
+        if size + grown > PROPOSAL_BYTES_MAX:
+            parts.append([])
+            size = 0
+        parts[-1].append(update)
+        size += grown
+    return parts
+
+
+def _count(result: object) -> int:
+    return result.count if isinstance(result, Changed) else 0
+
+
+def _answer(bulk: http.BulkRequest, found: list[Match], changed: int, more: bool) -> Reply:
+    sample = [match.id for match in found[:_SAMPLE]]
+    return answer(200, http.BulkResponse(len(found), changed, bulk.dry_run, more, sample))

@@ -1,0 +1,99 @@
+"""The calls about destinations: their limits, whether they are paused, how many secrets sign for them."""
+
+import msgspec
+from msgspec import UNSET
+
+from hookline.errors import DestinationNotFound, InvalidRequest, InvalidTime
+from hookline.node.api import strict_json
+from hookline.node.api.context import Api
+from hookline.node.api.cursors import decode_cursor, encode_cursor
+from hookline.node.api.destination_names import destination_name
+from hookline.node.api.exchange import Reply, Request, answer, page_limit
+from hookline.node.state_machine.reads import DestinationRow
+from hookline.protocol import http
+from hookline.protocol.commands import PutDestination
+from hookline.protocol.durations import parse_duration
+from hookline.protocol.limits import KIB, SECRETS_PER_DESTINATION_MAX
+from hookline.protocol.settings import DestinationSettings, encode
+
+CONCURRENCY_MAX = 10_000
+RATE_MAX = 1_000_000
+RATE_PER_MS_MAX = 86_400_000
+_BODY_BYTES_MAX = 64 * KIB
+_SCOPE = "destinations"
+_requests = msgspec.json.Decoder(http.DestinationRequest)
+
+
+async def list_destinations(api: Api, request: Request) -> Reply:
+    """``GET /destinations``, by name."""
+    query = request.query("limit", "cursor")
+    limit = page_limit(query)
+    cursor = query.get("cursor")
+    after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
+    rows = api.reads.destinations(after, limit + 1)
+    next_cursor = encode_cursor(rows[limit - 1].name, _SCOPE) if len(rows) > limit else None
+    return answer(200, http.DestinationPage([api.views.destination(row) for row in rows[:limit]], next_cursor))
+
+
+async def get_destination(api: Api, request: Request) -> Reply:
+    """``GET /destinations/{host}``."""
+    request.query()
+    return answer(200, api.views.destination(_found(api, destination_name(request.path["host"]))))
+
+
+async def put_destination(api: Api, request: Request) -> Reply:
+    """``PUT /destinations/{host}``: fields that are not given stay as they are."""
+    name = destination_name(request.path["host"])
+    body = await request.body(_BODY_BYTES_MAX)
+    strict_json.check_utf8(body)
+    wanted = strict_json.decode(_requests, body)
+    fields = strict_json.unique_fields(body)
+    if isinstance(wanted.rate, http.Rate):
+        strict_json.unique_fields(fields["rate"])
+    async with api.destinations:
+        row = api.reads.destination(name)
+        settings = _changed(api, wanted, DestinationSettings() if row is None else row.settings)
+        await api.propose(PutDestination(name, encode(settings)))
+    return answer(200, api.views.destination(_found(api, name)))
+
+
+def _changed(api: Api, wanted: http.DestinationRequest, old: DestinationSettings) -> DestinationSettings:
+    rate_limit, rate_per_ms = old.rate_limit, old.rate_per_ms
+    if wanted.rate is not UNSET:
+        rate_limit, rate_per_ms = _rate(wanted.rate)
+    concurrency = old.concurrency if wanted.concurrency is UNSET else wanted.concurrency
+    if concurrency is not None and not 1 <= concurrency <= CONCURRENCY_MAX:
+        raise InvalidRequest(f"concurrency must be from 1 to {CONCURRENCY_MAX}", field="concurrency")
+    return DestinationSettings(
+        concurrency=concurrency,
+        rate_limit=rate_limit,
+        rate_per_ms=rate_per_ms,
+        paused=old.paused if wanted.paused is UNSET else wanted.paused,
+        sealed_secrets=old.sealed_secrets if wanted.secrets is UNSET else _secrets(api, wanted.secrets),
+    )
+
+
+def _rate(rate: http.Rate | None) -> tuple[int | None, int]:
+    if rate is None:
+        return None, DestinationSettings().rate_per_ms
+    if not 1 <= rate.limit <= RATE_MAX:
+        raise InvalidRequest(f"rate.limit must be from 1 to {RATE_MAX}", field="rate.limit")
+    per_ms = parse_duration(rate.per, field="rate.per")
+    if not 1 <= per_ms <= RATE_PER_MS_MAX:
+        raise InvalidTime("rate.per must be from 1 ms to 1 day", field="rate.per")
+    return rate.limit, per_ms
+
+
+def _secrets(api: Api, secrets: list[str] | None) -> tuple[bytes, ...]:
+    if secrets is None:
+        return ()
+    if len(secrets) > SECRETS_PER_DESTINATION_MAX:
+        raise InvalidRequest(f"at most {SECRETS_PER_DESTINATION_MAX} secrets can sign at once", field="secrets")
+    return tuple(api.requests.seal(secret, "secrets") for secret in dict.fromkeys(secrets))
+
+
+def _found(api: Api, name: str) -> DestinationRow:
+    row = api.reads.destination(name)
+    if row is None:
+        raise DestinationNotFound
+    return row

@@ -1,0 +1,164 @@
+"""``/openapi.json``, and ``/docs``: the same document as a page, rendered here. Nothing is loaded, no script runs."""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from typing import Any
+
+import msgspec
+
+from hookline.node.api.context import Api
+from hookline.node.api.exchange import Reply, Request
+from hookline.node.api.openapi import openapi_document
+
+_HTML = b"text/html; charset=utf-8"
+_HEADERS = [(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")]
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
+nav { columns: 3 14rem; font-size: .9rem; } nav a { display: block; text-decoration: none; }
+section { border-top: 1px solid var(--line); margin-top: 2rem; }
+h3 { margin-bottom: .2rem; } h3 code { font-size: 1rem; }
+pre, code { font-family: ui-monospace, monospace; font-size: .85rem; }
+pre { background: var(--soft); overflow-x: auto; padding: .8rem; border-radius: .3rem; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+td, th { border-bottom: 1px solid var(--line); padding: .25rem .5rem; text-align: left; vertical-align: top; }
+.method { display: inline-block; min-width: 4rem; font-weight: 700; }
+"""
+
+
+async def get_openapi(api: Api, request: Request) -> Reply:
+    """``GET /openapi.json``."""
+    request.query()
+    return Reply(200, openapi_bytes())
+
+
+async def get_docs(api: Api, request: Request) -> Reply:
+    """``GET /docs``."""
+    request.query()
+    return Reply(200, docs_html(), _HTML, _HEADERS)
+
+
+@cache
+def openapi_bytes() -> bytes:
+    """The document as JSON."""
+    return msgspec.json.encode(openapi_document())
+
+
+@cache
+def docs_html() -> bytes:
+    """The page."""
+    document = openapi_document()
+    calls = [
+        (path, method.upper(), call) for path, methods in document["paths"].items() for method, call in methods.items()
+    ]
+    parts = [f"<h1>Hookline</h1><p>{escape(document['info']['description'])}</p>", _how_to_read()]
+    for tag in (tag["name"] for tag in document["tags"]):
+        mine = [call for call in calls if tag in call[2]["tags"]]
+        links = "".join(f'<a href="#{call["operationId"]}">{escape(call["summary"])}</a>' for _, _, call in mine)
+        parts.append(f"<h2>{escape(tag)}</h2><nav>{links}</nav>")
+        parts += [_call(*call) for call in mine]
+    parts.append("<h2>Shapes</h2>")
+    parts += [_shape(name, schema) for name, schema in document["components"]["schemas"].items()]
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Hookline API</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+    return page.encode()
+
+
+def _how_to_read() -> str:
+    return (
+        "<p>JSON in, JSON out. Errors are <code>application/problem+json</code> with a stable <code>code</code>; times "
+        'are RFC 3339 with a zone; durations are <code>"1h30m"</code> or seconds; lists go on at '
+        "<code>next_cursor</code>. Unknown fields are refused. The machine-readable form is "
+        '<a href="/openapi.json">/openapi.json</a>.</p>'
+    )
+
+
+def _call(path: str, method: str, call: dict[str, Any]) -> str:
+    parts = [
+        f'<section id="{call["operationId"]}"><h3>{escape(call["summary"])}</h3>',
+        f'<p><span class="method">{method}</span> <code>{escape(path)}</code></p>',
+        f"<p>{_inline(call.get('description', ''))}</p>",
+        f"<pre>{escape(curl(path, method, call))}</pre>",
+    ]
+    if parameters := call.get("parameters"):
+        rows = [
+            (f"<code>{escape(p['name'])}</code>", escape(p["in"]), _type(p["schema"]), _inline(p["description"]))
+            for p in parameters
+        ]
+        parts.append(_table(("parameter", "in", "type", ""), rows))
+    if body := call.get("requestBody"):
+        parts.append(f"<p>Body: {_type(body['content']['application/json']['schema'])}</p>")
+    replies = []
+    for status, response in call["responses"].items():
+        kinds = " or ".join(_type(content["schema"]) for content in response.get("content", {}).values())
+        replies.append((escape(status), kinds, _inline(response["description"])))
+    parts.append(_table(("status", "body", ""), replies))
+    return "".join(parts) + "</section>"
+
+
+def curl(path: str, method: str, call: dict[str, Any], base: str = "http://127.0.0.1:7070") -> str:
+    """A command line that makes the call."""
+    examples = {"{id}": "order-4711", "{host}": "shop.example"}
+    for name, value in examples.items():
+        path = path.replace(name, value)
+    required = [p for p in call.get("parameters", ()) if p["in"] == "query" and p["required"]]
+    query = "&".join(f"{p['name']}={p['schema']['examples'][0].replace(' ', '+')}" for p in required)
+    line = "curl" + ("" if method == "GET" else f" -X {method}") + f" '{base}{path}{'?' + query if query else ''}'"
+    body = call.get("requestBody", {}).get("content", {}).get("application/json", {})
+    if "example" in body:
+        line += f" \\\n  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body['example'])}'"
+    return line
+
+
+def _shape(name: str, schema: dict[str, Any]) -> str:
+    required = set(schema.get("required", ()))
+    rows = [
+        (
+            f"<code>{escape(field)}</code>" + (" *" if field in required else ""),
+            _type(of),
+            _inline(of.get("description", "")),
+        )
+        for field, of in schema["properties"].items()
+    ]
+    text = _inline(schema.get("description", "").replace("``", "`"))
+    return f'<section id="{name}"><h3>{name}</h3><p>{text}</p>{_table(("field", "type", ""), rows)}</section>'
+
+
+def _type(schema: dict[str, Any]) -> str:
+    text = type_text(schema)
+    if "$ref" in schema:
+        return f'<a href="#{text}">{text}</a>'
+    return escape(text)
+
+
+def type_text(schema: dict[str, Any]) -> str:
+    """A schema in a few words."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(type_text(one) for one in schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    kind = schema.get("type", "any JSON")
+    if kind == "array":
+        return f"list of {type_text(schema.get('items', {}))}"
+    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return f"object of {type_text(schema['additionalProperties'])}"
+    return f"{kind} ({schema['format']})" if "format" in schema else str(kind)
+
+
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    head = "".join(f"<th>{head}</th>" for head in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _inline(text: str) -> str:
+    """Escaped, with `code` in backticks."""
+    pieces = escape(text).split("`")
+    return "".join(f"<code>{piece}</code>" if odd % 2 else piece for odd, piece in enumerate(pieces))

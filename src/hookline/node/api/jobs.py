@@ -1,0 +1,165 @@
+"""The calls about single jobs, and the list of jobs."""
+
+from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable
+from hookline.node.api import job_fields, strict_json
+from hookline.node.api.context import Api, refusal
+from hookline.node.api.cursors import decode_cursor, encode_cursor
+from hookline.node.api.exchange import Reply, Request, answer, page_limit
+from hookline.node.api.filters import job_filter
+from hookline.node.api.job_requests import update_command
+from hookline.node.api.views import attempt_view
+from hookline.node.state_machine.reads import JobRow
+from hookline.protocol import http
+from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, Refused, RetryJobs
+from hookline.protocol.ids import check_id, check_key
+from hookline.protocol.jobs import FINISHED, State
+from hookline.protocol.limits import KIB
+
+ENVELOPE_BYTES_MAX = 64 * KIB  # all of a job but its payload
+_REVISION_TRIES = 5
+_FILTERS = ("state", "label", "destination", "created_after")
+
+
+def job_bytes_max(api: Api) -> int:
+    """The largest body of one job: its payload, which may be written in base64, and everything else."""
+    return api.config.payload_bytes_max * 4 // 3 + ENVELOPE_BYTES_MAX
+
+
+async def create_job(api: Api, request: Request) -> Reply:
+    """``POST /jobs``."""
+    clock = api.services.clock
+    started_ms = clock.boot_ms()
+    body = await request.body(job_bytes_max(api))
+    strict_json.check_utf8(body)
+    key = request.header(b"idempotency-key")
+    if key is not None:
+        check_key(key)
+    now_ms = clock.wall_ms()
+    traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
+    new = api.requests.create(body, now_ms, key=key, traceparent=traceparent)
+    command = new.command
+    with api.services.admission.reserve(1, command.size):
+        (result,) = await api.services.replica.propose((command,))
+    if isinstance(result, Refused):
+        raise refusal(result)
+    assert isinstance(result, Created)
+    if result.deduplicated:
+        reply = answer(200, api.views.job(_found(api, result.id), deduplicated=True), _location(result.id))
+    else:
+        reply = answer(201, api.views.new_job(new.spec, command, now_ms), _location(command.id))
+    api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
+    return reply
+
+
+async def get_job(api: Api, request: Request) -> Reply:
+    """``GET /jobs/{id}``."""
+    request.query()
+    return answer(200, api.views.job(_found(api, _job_id(request))))
+
+
+async def list_jobs(api: Api, request: Request) -> Reply:
+    """``GET /jobs``."""
+    query = request.query(*_FILTERS, "limit", "cursor")
+    limit = page_limit(query)
+    scope = "jobs " + repr([query.get(name) for name in _FILTERS])
+    cursor = query.get("cursor")
+    before = None if cursor is None else int(decode_cursor(cursor, scope))
+    wanted = job_filter(http.Filter(**{name: query.get(name) for name in _FILTERS}))  # type: ignore[arg-type]
+    found = await api.reads.find(wanted, before, limit)
+    rows = await api.reads.jobs([match.seq for match in found.matches])
+    next_cursor = None if found.next_before is None else encode_cursor(str(found.next_before), scope)
+    return answer(200, http.JobPage([api.views.job(row, payload=False) for row in rows], next_cursor))
+
+
+async def list_attempts(api: Api, request: Request) -> Reply:
+    """``GET /jobs/{id}/attempts``."""
+    request.query()
+    seq = api.reads.seq_of(_job_id(request))
+    if seq is None:
+        raise JobNotFound
+    return answer(200, http.AttemptList([attempt_view(row) for row in api.reads.attempts(seq)]))
+
+
+async def cancel_job(api: Api, request: Request) -> Reply:
+    """``POST /jobs/{id}/cancel``. Cancelling twice is fine."""
+    await request.no_body()
+    row = _found(api, _job_id(request))
+    if row.state not in FINISHED:
+        await api.propose(CancelJobs((row.seq,)))
+        row = _found(api, row.id)
+    if row.state is not State.CANCELLED:
+        raise JobFinished(f"the job is {row.state.label} already")
+    return answer(200, api.views.job(row))
+
+
+async def retry_job(api: Api, request: Request) -> Reply:
+    """``POST /jobs/{id}/retry``: a finished job again, with a fresh budget and whatever the body overrides."""
+    changes = await _changes(api, request)
+    row = _found(api, _job_id(request))
+    if row.state not in FINISHED:
+        raise JobNotRetryable(f"the job is {row.state.label}")
+    now_ms = api.now_ms()
+    due_ms = job_fields.due_of(changes.run_at, changes.delay, now_ms)
+    due_ms = now_ms if due_ms is None else due_ms
+    spec = api.requests.changed(changes, row.spec)
+    commands: list[AnyCommand] = [RetryJobs((row.seq,), due_ms)]
+    if spec != row.spec:
+        commands.append(update_command(row.seq, row.revision, due_ms, spec))
+    with api.services.admission.reserve(1, len(spec.body)):
+        results = await api.propose(*commands)
+    if results[0] == Changed(0):
+        raise JobNotRetryable
+    return answer(200, api.views.job(_found(api, row.id)))
+
+
+async def run_job(api: Api, request: Request) -> Reply:
+    """``POST /jobs/{id}/run``: a pending job is due now."""
+    await request.no_body()
+    return await _change(api, _job_id(request), http.JobChanges(delay=0), only_sooner=True)
+
+
+async def update_job(api: Api, request: Request) -> Reply:
+    """``PATCH /jobs/{id}``."""
+    changes = await _changes(api, request, empty=False)
+    return await _change(api, _job_id(request), changes)
+
+
+async def _change(api: Api, job_id: str, changes: http.JobChanges, *, only_sooner: bool = False) -> Reply:
+    for _ in range(_REVISION_TRIES):
+        row = _found(api, job_id)
+        if row.state is not State.PENDING:
+            raise JobNotPending(f"the job is {row.state.label}")
+        due_ms = job_fields.due_of(changes.run_at, changes.delay, api.now_ms())
+        if due_ms is None or (only_sooner and due_ms > row.due_ms):
+            due_ms = row.due_ms
+        spec = api.requests.changed(changes, row.spec)
+        if spec == row.spec and due_ms == row.due_ms:
+            return answer(200, api.views.job(row))
+        with api.services.admission.reserve(0, max(0, len(spec.body) - row.size)):
+            (result,) = await api.propose(update_command(row.seq, row.revision, due_ms, spec))
+        if not isinstance(result, Refused):
+            return answer(200, api.views.job(_found(api, job_id)))
+        if result.code != Conflict.code:
+            raise refusal(result)
+    raise Conflict("the job is being changed by others; try again")
+
+
+async def _changes(api: Api, request: Request, *, empty: bool = True) -> http.JobChanges:
+    body = await request.body(job_bytes_max(api))
+    strict_json.check_utf8(body)
+    return http.JobChanges() if empty and not body.strip() else api.requests.changes(body)
+
+
+def _job_id(request: Request) -> str:
+    return check_id(request.path["id"])
+
+
+def _found(api: Api, job_id: str) -> JobRow:
+    row = api.reads.job(job_id)
+    if row is None:
+        raise JobNotFound
+    return row
+
+
+def _location(job_id: str) -> list[tuple[bytes, bytes]]:
+    return [(b"location", b"/jobs/" + job_id.encode())]

@@ -1,0 +1,243 @@
+"""The OpenAPI 3.1 document, made from the types of ``protocol.http`` and the table of calls."""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from hookline import errors as e
+from hookline.node.api.job_fields import METHODS
+from hookline.node.api.operations import COMMON_REFUSALS, OPERATIONS, Operation
+from hookline.protocol import http, limits
+from hookline.protocol.jobs import STATE_BY_LABEL
+
+_REF = "#/components/schemas/{name}"
+_ID = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": limits.ID_CHARS_MAX,
+    "pattern": "^[A-Za-z0-9_:-][A-Za-z0-9._:-]*$",
+}
+_TIME = {"type": "string", "format": "date-time", "examples": ["2026-11-24T14:00:00+01:00"]}
+_DURATION = {"description": '"1h30m" (w d h m s ms) or a number of seconds.', "examples": ["1h30m", 90]}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": limits.PREVIEW_TICKS_MAX, "default": 10}
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": limits.PAGE_MAX, "default": limits.PAGE_DEFAULT}
+
+
+def _parameter(where: str, schema: dict[str, Any], description: str, *, required: bool = False) -> dict[str, Any]:
+    return {"in": where, "required": required, "schema": schema, "description": description}
+
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "id": _parameter("path", _ID, "The id.", required=True),
+    "host": _parameter(
+        "path",
+        {"type": "string", "minLength": 1, "examples": ["https://shop.example:443"]},
+        "`scheme://host:port`, percent-encoded, or `host[:port]` for https.",
+        required=True,
+    ),
+    "state": _parameter("query", {"type": "string", "enum": list(STATE_BY_LABEL)}, "Only jobs in this state."),
+    "label": _parameter(
+        "query",
+        {"type": "string", "minLength": 1, "maxLength": 257, "examples": ["tenant=a1"]},
+        "Only jobs with this label: `name=value`, or `name` for any value.",
+    ),
+    "destination": _parameter("query", {"type": "string", "minLength": 1}, "Only jobs to this destination."),
+    "created_after": _parameter("query", _TIME, "Only jobs accepted after this time."),
+    "limit": _parameter("query", _LIMIT, "How many at most."),
+    "cursor": _parameter("query", {"type": "string", "minLength": 1}, "`next_cursor` of the page before."),
+    "cron": _parameter(
+        "query",
+        {"type": "string", "minLength": 1, "maxLength": limits.CRON_BYTES_MAX, "examples": ["*/5 * * * *"]},
+        "The expression.",
+        required=True,
+    ),
+    "timezone": _parameter("query", {"type": "string", "minLength": 1, "default": "UTC"}, "An IANA name."),
+    "count": _parameter(
+        "query",
+        {"type": "integer", "minimum": 1, "maximum": limits.PREVIEW_TICKS_MAX, "default": 10},
+        "How many ticks.",
+    ),
+    "from": _parameter("query", _TIME, "The first tick is not before this time; now, unless given."),
+    "Idempotency-Key": _parameter(
+        "header",
+        {"type": "string", "minLength": 1, "maxLength": limits.KEY_CHARS_MAX, "pattern": "^[ -~]+$"},
+        "Any text of yours that names this request; remembered for 24 hours unless configured otherwise.",
+    ),
+    "traceparent": _parameter("header", {"type": "string"}, "W3C Trace Context; stored, and sent with the webhook."),
+}
+
+# What a type alone does not say. Types first, then their fields.
+_HEADERS = {
+    "maxProperties": limits.HEADERS_MAX,
+    "propertyNames": {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"},
+    "additionalProperties": {"type": "string", "pattern": "^([!-~]([\\t -~]*[!-~])?)?$"},
+}
+_JOB_FIELDS: dict[str, dict[str, Any]] = {
+    "url": {
+        "format": "uri",
+        "maxLength": limits.URL_BYTES_MAX,
+        "examples": ["https://shop.example/hooks/order-paid"],
+        "description": "http or https, a public host.",
+    },
+    "method": {"enum": sorted(METHODS), "default": "POST"},
+    "headers": _HEADERS,
+    "payload": {"description": "Any JSON; sent on byte for byte as it came."},
+    "body_base64": {"contentEncoding": "base64", "description": "Raw bytes to send, instead of `payload`."},
+    "run_at": _TIME,
+    "delay": _DURATION,
+    "timeout": {**_DURATION, "default": "30s", "description": "For one attempt, 100 ms to 30 s."},
+    "guarantee": {"default": "at_least_once"},
+    "priority": {"minimum": limits.PRIORITY_MIN, "maximum": limits.PRIORITY_MAX, "default": 0},
+    "labels": {"description": f"Up to {limits.LABELS_MAX}, pairs or a list of texts; jobs can be listed by them."},
+    "secret": {
+        "pattern": "^(whsec_|whsk_)[A-Za-z0-9+/]+=*$",
+        "description": "Signs this job (Standard Webhooks). Stored encrypted, never shown.",
+    },
+}
+REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {
+    "JobRequest": _JOB_FIELDS | {"id": _ID},
+    "JobChanges": _JOB_FIELDS,
+    "RetryRequest": {
+        "max_attempts": {"minimum": 1, "maximum": limits.ATTEMPTS_MAX, "default": 10},
+        "factor": {"minimum": 1, "maximum": 100, "default": 2},
+        "schedule": {"maxItems": limits.RETRY_SCHEDULE_MAX},
+    },
+    "ScheduleRequest": {
+        "id": _ID,
+        "cron": {"maxLength": limits.CRON_BYTES_MAX, "examples": ["0 3 * * *"]},
+        "timezone": {"examples": ["Europe/Berlin"]},
+        "job": {"$ref": _REF.format(name="JobRequest"), "description": "Without `id`, `run_at` and `delay`."},
+    },
+    "ScheduleChanges": {
+        "cron": {"maxLength": limits.CRON_BYTES_MAX},
+        "job": {"$ref": _REF.format(name="JobRequest"), "description": "Without `id`, `run_at` and `delay`."},
+    },
+    "BatchRequest": {
+        "jobs": {"maxItems": limits.BATCH_JOBS_MAX, "items": {"$ref": _REF.format(name="JobRequest")}},
+    },
+    "BatchResult": {"error": {"anyOf": [{"type": "null"}, {"$ref": _REF.format(name="Problem")}]}},
+    "BulkRequest": {"limit": {"minimum": 1, "maximum": 10_000}},
+    "Rate": {"limit": {"minimum": 1, "maximum": 1_000_000}},
+    "Problem": {"code": {"enum": []}},  # filled below
+}
+_IDENTITY = {
+    "hookline-cluster": {"description": "The cluster that answered.", "schema": {"type": "string"}},
+    "hookline-node": {"description": "The node that answered.", "schema": {"type": "string"}},
+}
+_RETRY_AFTER = {"retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_LOCATION = {"location": {"description": "Where the new thing is.", "schema": {"type": "string"}}}
+_TYPES = (http.JobRequest, http.Problem)
+
+
+@cache
+def openapi_document() -> dict[str, Any]:
+    """The document, as Python data. The same object each time: do not change it."""
+    types = [*_TYPES, *(operation.body for operation in OPERATIONS if operation.body is not None)]
+    types += [kind for operation in OPERATIONS for kind, _ in operation.replies.values() if _is_type(kind)]
+    _, schemas = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Hookline",
+            "version": version("hookline"),
+            "description": "Delivers HTTP calls now, later or on a schedule, and never loses one.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in OPERATIONS)],
+        "paths": paths,
+        "components": {"schemas": _refined(schemas), "examples": _error_examples()},
+    }
+
+
+def _is_type(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _refined(schemas: dict[str, Any]) -> dict[str, Any]:
+    for name, refinements in REFINEMENTS.items():
+        properties = schemas[name]["properties"]
+        for field, more in refinements.items():
+            properties[field] = {**({} if "$ref" in more else properties[field]), **more}
+    for name in ("JobRequest", "ScheduleRequest"):
+        schemas[name].setdefault("required", [])
+    schemas["JobRequest"]["required"] = ["url"]
+    codes = {error.code for operation in OPERATIONS for error in _refusals(operation)}
+    schemas["Problem"]["properties"]["code"]["enum"] = sorted(codes | {"route_not_found", "method_not_allowed"})
+    schemas["Problem"]["additionalProperties"] = True
+    return dict(sorted(schemas.items()))
+
+
+def _error_examples() -> dict[str, Any]:
+    errors = {error.code: error for operation in OPERATIONS for error in _refusals(operation)}
+    return {code: {"summary": error.title(), "value": error().to_problem()} for code, error in sorted(errors.items())}
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "responses": _responses(operation),
+    }
+    if operation.description:
+        described["description"] = operation.description
+    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    parameters = [{"name": name, **PARAMETERS[name]} for name in (*names, *operation.query, *operation.headers)]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        content: dict[str, Any] = {"schema": _schema(operation.body)}
+        if operation.example is not None:
+            content["example"] = operation.example
+        described["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
+    return described
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, (kind, meaning) in operation.replies.items():
+        response: dict[str, Any] = {"description": meaning, "headers": dict(_IDENTITY)}
+        if status == 201:
+            response["headers"] |= _LOCATION
+        if isinstance(kind, str):
+            response["content"] = {kind: {"schema": {"type": "string"}}}
+        elif kind is not None:
+            response["content"] = {"application/json": {"schema": _schema(kind)}}
+        responses[str(status)] = response
+    for status, errors in refusals_by_status(operation).items():
+        problem = {"application/problem+json": {"schema": _schema(http.Problem), "examples": _examples(errors)}}
+        known = responses.setdefault(str(status), {"description": "", "headers": dict(_IDENTITY), "content": {}})
+        known["content"] |= problem
+        if status in (429, 503):
+            known["headers"] = known["headers"] | _RETRY_AFTER
+        codes = ", ".join(f"`{error.code}`" for error in errors)
+        known["description"] = f"{known['description']} {codes}".strip()
+    return responses
+
+
+def refusals_by_status(operation: Operation) -> dict[int, list[type[e.HooklineError]]]:
+    """The errors a call may answer, by status."""
+    found: dict[int, list[type[e.HooklineError]]] = {}
+    for error in dict.fromkeys(_refusals(operation)):
+        found.setdefault(error.http_status, []).append(error)
+    return dict(sorted(found.items()))
+
+
+def _refusals(operation: Operation) -> tuple[type[e.HooklineError], ...]:
+    return (*operation.refusals, *COMMON_REFUSALS)
+
+
+def _examples(errors: Iterable[type[e.HooklineError]]) -> dict[str, Any]:
+    return {error.code: {"$ref": f"#/components/examples/{error.code}"} for error in errors}
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    if _is_type(kind):
+        return {"$ref": _REF.format(name=kind.__name__)}
+    return {"type": "object"}

@@ -1,0 +1,385 @@
+"""Every call of the API as data: what /openapi.json, /docs and the reference page are made of."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hookline import errors as e
+from hookline.protocol import http
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method on one path.
+
+    Attributes:
+        name: its ``operationId``.
+        query: names of query parameters, described in ``PARAMETERS``.
+        headers: names of request headers, described in ``PARAMETERS``.
+        body: the type of the request, if it takes one.
+        body_required: whether it must be there.
+        replies: status to (type or media type, what it means).
+        refusals: what else it may answer, beyond what every call may.
+        example: a body to show.
+    """
+
+    name: str
+    method: str
+    path: str
+    tag: str
+    summary: str
+    description: str = ""
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    body: Any = None
+    body_required: bool = True
+    replies: dict[int, tuple[Any, str]] = field(default_factory=dict)
+    refusals: tuple[type[e.HooklineError], ...] = ()
+    example: Any = None
+
+
+_BODY = (e.InvalidJson, e.UnknownField, e.PayloadTooLarge, e.UnsupportedMedia)
+_JOB_FIELDS = (
+    *_BODY,
+    e.InvalidUrl,
+    e.ForbiddenDestination,
+    e.InvalidHeader,
+    e.InvalidTime,
+    e.InvalidSecret,
+)
+_JOB_ID = (e.InvalidId, e.JobNotFound)
+_SCHEDULE_ID = (e.InvalidId, e.ScheduleNotFound)
+_PAGE = (e.InvalidCursor,)
+_EMPTY = (e.InvalidJson, e.PayloadTooLarge, e.UnsupportedMedia)
+_FILTERS = ("state", "label", "destination", "created_after")
+
+COMMON_REFUSALS = (e.InvalidRequest, e.Internal, e.Unavailable, e.Overloaded, e.ShuttingDown)
+"""Any call may answer these."""
+
+SHOP = "https://shop.example/hooks"
+JOB_EXAMPLE = {
+    "url": f"{SHOP}/order-paid",
+    "payload": {"order": 4711, "paid": True},
+    "delay": "10m",
+    "retry": {"max_attempts": 8, "initial": "5s", "max": "1h"},
+    "labels": {"tenant": "a1"},
+}
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="createJob",
+        method="POST",
+        path="/jobs",
+        tag="Jobs",
+        summary="Create a job",
+        description=(
+            "One HTTP call to make: now, after `delay`, or at `run_at`. The payload is sent on byte for byte as it "
+            "came. With an `id` of your own or an `Idempotency-Key` the request can be repeated safely: the same again "
+            "answers 200 with `deduplicated`, the same with another body 422."
+        ),
+        headers=("Idempotency-Key", "traceparent"),
+        body=http.JobRequest,
+        replies={201: (http.Job, "Accepted and durable."), 200: (http.Job, "It was accepted before.")},
+        refusals=(*_JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull),
+        example=JOB_EXAMPLE,
+    ),
+    Operation(
+        name="createBatch",
+        method="POST",
+        path="/jobs/batch",
+        tag="Jobs",
+        summary="Create up to 1,000 jobs",
+        description=(
+            "Each job is accepted or refused on its own; the results are in the order of the request. Give each an "
+            "`id` to be able to repeat the whole batch. A bare JSON list of jobs is taken too."
+        ),
+        headers=("traceparent",),
+        body=http.BatchRequest,
+        replies={200: (http.BatchResponse, "The result of each job.")},
+        refusals=(*_BODY, e.BatchTooLarge, e.QueueFull),
+        example={"jobs": [{"id": "order-4711", "url": f"{SHOP}/paid"}, {"id": "order-4712", "url": f"{SHOP}/paid"}]},
+    ),
+    Operation(
+        name="listJobs",
+        method="GET",
+        path="/jobs",
+        tag="Jobs",
+        summary="List jobs",
+        description=(
+            "Newest first, without payloads. A page may be short although there is more: go on for as long as "
+            "`next_cursor` is not null."
+        ),
+        query=(*_FILTERS, "limit", "cursor"),
+        replies={200: (http.JobPage, "A page of jobs.")},
+        refusals=(*_PAGE, e.InvalidTime, e.InvalidUrl),
+    ),
+    Operation(
+        name="getJob",
+        method="GET",
+        path="/jobs/{id}",
+        tag="Jobs",
+        summary="Get a job",
+        description="With its payload, its last attempt, and why it waits if it does.",
+        replies={200: (http.Job, "The job.")},
+        refusals=_JOB_ID,
+    ),
+    Operation(
+        name="listAttempts",
+        method="GET",
+        path="/jobs/{id}/attempts",
+        tag="Jobs",
+        summary="List the attempts of a job",
+        description="Oldest first, with what the receiver answered.",
+        replies={200: (http.AttemptList, "All attempts.")},
+        refusals=_JOB_ID,
+    ),
+    Operation(
+        name="updateJob",
+        method="PATCH",
+        path="/jobs/{id}",
+        tag="Jobs",
+        summary="Change a pending job",
+        description="Fields that are not given stay. `retry`, `headers` and `labels` are replaced as a whole.",
+        body=http.JobChanges,
+        replies={200: (http.Job, "The job as it is now.")},
+        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotPending, e.Conflict, e.QueueFull),
+        example={"delay": "1h", "priority": 10},
+    ),
+    Operation(
+        name="cancelJob",
+        method="POST",
+        path="/jobs/{id}/cancel",
+        tag="Jobs",
+        summary="Cancel a job",
+        description="Pending or running; a running attempt is aborted. Cancelling twice is fine.",
+        replies={200: (http.Job, "The cancelled job.")},
+        refusals=(*_JOB_ID, *_EMPTY, e.JobFinished),
+    ),
+    Operation(
+        name="retryJob",
+        method="POST",
+        path="/jobs/{id}/retry",
+        tag="Jobs",
+        summary="Retry a finished job",
+        description="It is pending again with a fresh budget of attempts. The body may override any of its fields.",
+        body=http.JobChanges,
+        body_required=False,
+        replies={200: (http.Job, "The pending job.")},
+        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotRetryable, e.QueueFull),
+        example={"url": f"{SHOP}/order-paid-v2"},
+    ),
+    Operation(
+        name="runJob",
+        method="POST",
+        path="/jobs/{id}/run",
+        tag="Jobs",
+        summary="Run a pending job now",
+        replies={200: (http.Job, "The job, due now.")},
+        refusals=(*_JOB_ID, *_EMPTY, e.JobNotPending, e.Conflict),
+    ),
+    Operation(
+        name="retryJobs",
+        method="POST",
+        path="/jobs/retry",
+        tag="Jobs",
+        summary="Retry finished jobs by filter",
+        description=(
+            "Without a `state` in the filter, the dead ones. `dry_run` only counts. `overrides` change each job "
+            "that is retried. `more` says that `limit` was reached: call again."
+        ),
+        body=http.BulkRequest,
+        replies={200: (http.BulkResponse, "What matched and what was changed.")},
+        refusals=(*_JOB_FIELDS, e.QueueFull),
+        example={"filter": {"label": "tenant=a1"}, "dry_run": True},
+    ),
+    Operation(
+        name="cancelJobs",
+        method="POST",
+        path="/jobs/cancel",
+        tag="Jobs",
+        summary="Cancel jobs by filter",
+        description="Without a `state` in the filter, pending and running ones. `dry_run` only counts.",
+        body=http.BulkRequest,
+        replies={200: (http.BulkResponse, "What matched and what was changed.")},
+        refusals=(*_BODY, e.InvalidTime, e.InvalidUrl),
+        example={"filter": {"destination": "https://shop.example:443"}},
+    ),
+    Operation(
+        name="createSchedule",
+        method="POST",
+        path="/schedules",
+        tag="Schedules",
+        summary="Create a schedule",
+        description=(
+            "A cron expression in a time zone that makes a job at each tick, exactly one. The same request again "
+            "answers 200 with `deduplicated`; a different one under the same id 409."
+        ),
+        body=http.ScheduleRequest,
+        replies={
+            201: (http.Schedule, "Created."),
+            200: (http.Schedule, "It was created before."),
+        },
+        refusals=(*_JOB_FIELDS, e.InvalidId, e.InvalidCron, e.InvalidTimezone, e.ScheduleExists),
+        example={"id": "nightly", "cron": "0 3 * * *", "timezone": "Europe/Berlin", "job": {"url": f"{SHOP}/night"}},
+    ),
+    Operation(
+        name="listSchedules",
+        method="GET",
+        path="/schedules",
+        tag="Schedules",
+        summary="List schedules",
+        query=("limit", "cursor"),
+        replies={200: (http.SchedulePage, "A page of schedules, by id.")},
+        refusals=_PAGE,
+    ),
+    Operation(
+        name="previewSchedule",
+        method="GET",
+        path="/schedules/preview",
+        tag="Schedules",
+        summary="Preview the ticks of an expression",
+        description="Nothing is stored.",
+        query=("cron", "timezone", "count", "from"),
+        replies={200: (http.Preview, "The next ticks.")},
+        refusals=(e.InvalidCron, e.InvalidTimezone, e.InvalidTime),
+    ),
+    Operation(
+        name="getSchedule",
+        method="GET",
+        path="/schedules/{id}",
+        tag="Schedules",
+        summary="Get a schedule",
+        replies={200: (http.Schedule, "The schedule.")},
+        refusals=_SCHEDULE_ID,
+    ),
+    Operation(
+        name="updateSchedule",
+        method="PATCH",
+        path="/schedules/{id}",
+        tag="Schedules",
+        summary="Change a schedule",
+        description="Fields that are not given stay; `job` is replaced as a whole. Jobs it has made stay.",
+        body=http.ScheduleChanges,
+        replies={200: (http.Schedule, "The schedule as it is now.")},
+        refusals=(*_SCHEDULE_ID, *_JOB_FIELDS, e.InvalidCron, e.InvalidTimezone, e.Conflict),
+        example={"cron": "30 3 * * *"},
+    ),
+    Operation(
+        name="deleteSchedule",
+        method="DELETE",
+        path="/schedules/{id}",
+        tag="Schedules",
+        summary="Delete a schedule",
+        description="Jobs it made stay.",
+        replies={204: (None, "It is gone.")},
+        refusals=_SCHEDULE_ID,
+    ),
+    Operation(
+        name="pauseSchedule",
+        method="POST",
+        path="/schedules/{id}/pause",
+        tag="Schedules",
+        summary="Pause a schedule",
+        replies={200: (http.Schedule, "The paused schedule.")},
+        refusals=(*_SCHEDULE_ID, *_EMPTY, e.Conflict),
+    ),
+    Operation(
+        name="resumeSchedule",
+        method="POST",
+        path="/schedules/{id}/resume",
+        tag="Schedules",
+        summary="Resume a schedule",
+        description="It goes on with the next tick after now; ticks during the pause are not caught up.",
+        replies={200: (http.Schedule, "The schedule.")},
+        refusals=(*_SCHEDULE_ID, *_EMPTY, e.Conflict),
+    ),
+    Operation(
+        name="runSchedule",
+        method="POST",
+        path="/schedules/{id}/run",
+        tag="Schedules",
+        summary="Make one job of a schedule now",
+        replies={201: (http.Job, "The job.")},
+        refusals=(*_SCHEDULE_ID, *_EMPTY, e.QueueFull),
+    ),
+    Operation(
+        name="listDestinations",
+        method="GET",
+        path="/destinations",
+        tag="Destinations",
+        summary="List destinations",
+        query=("limit", "cursor"),
+        replies={200: (http.DestinationPage, "A page of destinations, by name.")},
+        refusals=_PAGE,
+    ),
+    Operation(
+        name="getDestination",
+        method="GET",
+        path="/destinations/{host}",
+        tag="Destinations",
+        summary="Get a destination",
+        description="Its limits, its breaker, what runs and waits there.",
+        replies={200: (http.Destination, "The destination.")},
+        refusals=(e.InvalidUrl, e.DestinationNotFound),
+    ),
+    Operation(
+        name="putDestination",
+        method="PUT",
+        path="/destinations/{host}",
+        tag="Destinations",
+        summary="Set limits and secrets of a destination",
+        description="Fields that are not given stay, null returns to the default. Secrets are never shown again.",
+        body=http.DestinationRequest,
+        replies={200: (http.Destination, "The destination as it is now.")},
+        refusals=(*_BODY, e.InvalidUrl, e.InvalidTime, e.InvalidSecret),
+        example={"concurrency": 5, "rate": {"limit": 100, "per": "1m"}},
+    ),
+    Operation(
+        name="getCluster",
+        method="GET",
+        path="/cluster",
+        tag="Node",
+        summary="Get the cluster",
+        replies={200: (http.Cluster, "The cluster and its nodes.")},
+    ),
+    Operation(
+        name="handover",
+        method="POST",
+        path="/cluster/handover",
+        tag="Node",
+        summary="Hand the lead over",
+        description="With one node there is nobody to hand over to, so it answers 409.",
+        refusals=(*_EMPTY, e.Conflict),
+    ),
+    Operation(
+        name="getHealth",
+        method="GET",
+        path="/health",
+        tag="Node",
+        summary="Is the node fit to take requests?",
+        replies={200: (http.Health, "It is."), 503: (http.Health, "It is not; `detail` says why.")},
+    ),
+    Operation(
+        name="getMetrics",
+        method="GET",
+        path="/metrics",
+        tag="Node",
+        summary="Metrics for Prometheus",
+        replies={200: ("text/plain", "The Prometheus text format.")},
+    ),
+    Operation(
+        name="getOpenapi",
+        method="GET",
+        path="/openapi.json",
+        tag="Node",
+        summary="This description",
+        replies={200: (dict[str, Any], "OpenAPI 3.1.")},
+    ),
+    Operation(
+        name="getDocs",
+        method="GET",
+        path="/docs",
+        tag="Node",
+        summary="This description as a page",
+        replies={200: ("text/html", "A page without scripts.")},
+    ),
+)

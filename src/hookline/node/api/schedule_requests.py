@@ -1,0 +1,166 @@
+"""From the bytes of a schedule request to what is stored. Pure."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hookline.errors import InvalidId, InvalidTime
+from hookline.node.api import strict_json
+from hookline.node.api.job_requests import JobRequests
+from hookline.protocol import http
+from hookline.protocol.commands import PutSchedule
+from hookline.protocol.cron import Cron, parse_cron
+from hookline.protocol.durations import parse_duration, parse_time
+from hookline.protocol.ids import check_id
+from hookline.protocol.jobs import JobSpec, encode_spec, label_texts
+from hookline.protocol.limits import DELAY_MS_MAX
+from hookline.protocol.settings import ScheduleSpec, encode
+from hookline.protocol.ticks import first_tick
+
+RESERVED_IDS = frozenset({"preview"})  # GET /schedules/preview is a call
+
+_requests = msgspec.json.Decoder(http.ScheduleRequest)
+_changes = msgspec.json.Decoder(http.ScheduleChanges)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class NewSchedule:
+    """A schedule that was understood; ``id`` None: to be minted."""
+
+    id: str | None
+    spec: ScheduleSpec
+    job: JobSpec
+    secret: str | None
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleUpdate:
+    """What is to be changed; fields that are None stay."""
+
+    changes: http.ScheduleChanges
+    job: JobSpec | None
+
+
+def read_schedule(body: bytes, requests: JobRequests) -> NewSchedule:
+    """Read a request to create a schedule. Raises InvalidRequest and its kinds."""
+    request = strict_json.decode(_requests, body)
+    fields = strict_json.unique_fields(body)
+    if "catch_up" in fields:
+        strict_json.unique_fields(fields["catch_up"])
+    if request.id in RESERVED_IDS:
+        raise InvalidId(f"the id {request.id!r} is reserved", field="id")
+    parse_cron(request.cron, request.timezone)
+    spec = ScheduleSpec(
+        cron=request.cron,
+        timezone=request.timezone,
+        catch_up=request.catch_up.policy,
+        window_ms=parse_duration(request.catch_up.window, field="catch_up.window"),
+        skip_overlap=request.overlap == "skip",
+        jitter_ms=parse_duration(request.jitter, field="jitter"),
+        start_ms=_time(request.start_at, "start_at"),
+        end_ms=_time(request.end_at, "end_at"),
+    )
+    _check_span(spec)
+    return NewSchedule(
+        id=None if request.id is UNSET else check_id(request.id),
+        spec=spec,
+        job=requests.template(request.job),
+        secret=secret_of(request.job),
+        paused=request.paused,
+    )
+
+
+def read_changes(body: bytes, requests: JobRequests) -> ScheduleUpdate:
+    """Read a request to change a schedule. Raises InvalidRequest and its kinds."""
+    changes = strict_json.decode(_changes, body)
+    fields = strict_json.unique_fields(body)
+    if changes.catch_up is not UNSET:
+        strict_json.unique_fields(fields["catch_up"])
+    return ScheduleUpdate(changes, None if changes.job is UNSET else requests.template(changes.job))
+
+
+def changed_spec(changes: http.ScheduleChanges, old: ScheduleSpec) -> ScheduleSpec:
+    """``old`` with the changes made. Raises InvalidCron, InvalidTimezone, InvalidTime."""
+    policy, window_ms = old.catch_up, old.window_ms
+    if changes.catch_up is not UNSET:
+        policy = changes.catch_up.policy
+        window_ms = parse_duration(changes.catch_up.window, field="catch_up.window")
+    spec = ScheduleSpec(
+        cron=_or(changes.cron, old.cron),
+        timezone=_or(changes.timezone, old.timezone),
+        catch_up=policy,
+        window_ms=window_ms,
+        skip_overlap=old.skip_overlap if changes.overlap is UNSET else changes.overlap == "skip",
+        jitter_ms=old.jitter_ms if changes.jitter is UNSET else parse_duration(changes.jitter, field="jitter"),
+        start_ms=old.start_ms if changes.start_at is UNSET else _time(changes.start_at, "start_at"),
+        end_ms=old.end_ms if changes.end_at is UNSET else _time(changes.end_at, "end_at"),
+    )
+    parse_cron(spec.cron, spec.timezone)
+    _check_span(spec)
+    return spec
+
+
+def next_tick(spec: ScheduleSpec, now_ms: int) -> int | None:
+    """The first tick after ``now_ms``."""
+    return first_tick(Cron(spec.cron, spec.timezone), now_ms, spec.start_ms, spec.end_ms)
+
+
+def same_calendar(one: ScheduleSpec, other: ScheduleSpec) -> bool:
+    """Whether both tick at the same instants."""
+    return (one.cron, one.timezone, one.start_ms, one.end_ms) == (
+        other.cron,
+        other.timezone,
+        other.start_ms,
+        other.end_ms,
+    )
+
+
+def put_command(
+    schedule_id: str, revision: int, spec: ScheduleSpec, job: JobSpec, next_tick_ms: int | None, *, paused: bool
+) -> PutSchedule:
+    """The command that stores a schedule; ``KEEP_TICK`` leaves its next tick as it is."""
+    return PutSchedule(
+        id=schedule_id,
+        revision=revision,
+        spec=encode(spec),
+        job_spec=encode_spec(job),
+        job_destination=job.destination,
+        job_priority=job.priority,
+        job_at_most_once=job.at_most_once,
+        job_size=len(job.body),
+        job_labels=tuple(label_texts(job.labels)),
+        next_tick_ms=next_tick_ms,
+        skip_overlap=spec.skip_overlap,
+        paused=paused,
+    )
+
+
+def secret_of(job: msgspec.Raw) -> str | None:
+    """The secret in a schedule's job, as it was sent."""
+    found = msgspec.json.decode(job, type=_SecretOnly).secret
+    return None if found is UNSET else found
+
+
+class _SecretOnly(msgspec.Struct):
+    secret: str | UnsetType = UNSET
+
+
+def _or(given: T | UnsetType, old: T) -> T:
+    return old if given is UNSET else given
+
+
+def _time(text: str | None, field: str) -> int | None:
+    return None if text is None else parse_time(text, field=field)
+
+
+def _check_span(spec: ScheduleSpec) -> None:
+    if spec.start_ms is not None and spec.end_ms is not None and spec.end_ms < spec.start_ms:
+        raise InvalidTime("end_at is before start_at", field="end_at")
+    if spec.window_ms < 1:
+        raise InvalidTime("catch_up.window must be at least 1 ms", field="catch_up.window")
+    if spec.jitter_ms > DELAY_MS_MAX // 10:
+        raise InvalidTime("jitter may be at most one year", field="jitter")

@@ -1,0 +1,177 @@
+"""The calls about schedules."""
+
+import asyncio
+
+import msgspec
+
+from hookline.errors import Conflict, Internal, InvalidCron, InvalidTime, ScheduleNotFound
+from hookline.node.api import schedule_requests as requests
+from hookline.node.api import strict_json
+from hookline.node.api.context import Api, refusal
+from hookline.node.api.cursors import decode_cursor, encode_cursor
+from hookline.node.api.exchange import Reply, Request, answer, page_limit
+from hookline.node.api.jobs import job_bytes_max
+from hookline.node.api.views import schedule_view
+from hookline.node.state_machine.reads import ScheduleRow
+from hookline.protocol import http
+from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, Refused, RunSchedule
+from hookline.protocol.cron import format_tick, parse_cron
+from hookline.protocol.durations import parse_time
+from hookline.protocol.ids import check_id
+from hookline.protocol.jobs import JobSpec
+from hookline.protocol.limits import PREVIEW_TICKS_MAX
+from hookline.protocol.settings import ScheduleSpec
+
+_REVISION_TRIES = 5
+_PREVIEW_DEFAULT = 10
+_PREVIEW_BETWEEN_YIELDS = 50
+_SCOPE = "schedules"
+
+
+async def create_schedule(api: Api, request: Request) -> Reply:
+    """``POST /schedules``."""
+    body = await request.body(job_bytes_max(api))
+    strict_json.check_utf8(body)
+    new = requests.read_schedule(body, api.requests)
+    now_ms = api.now_ms()
+    schedule_id = new.id if new.id is not None else api.requests.mint_id(now_ms)
+    job = new.job
+    known = api.reads.schedule(schedule_id)
+    if known is not None and new.secret is not None:
+        # A secret is sealed differently each time; sealed as before, the same request is recognised as the same.
+        sealed = known.job_spec.sealed_secret
+        if api.requests.is_sealed_as(sealed, new.secret):
+            job = msgspec.structs.replace(job, sealed_secret=sealed)
+    next_tick_ms = requests.next_tick(new.spec, now_ms)
+    if next_tick_ms is None and known is None:
+        raise InvalidTime("the schedule would never tick: end_at is before its first tick", field="end_at")
+    command = requests.put_command(schedule_id, 0, new.spec, job, next_tick_ms, paused=new.paused)
+    (result,) = await api.propose(command)
+    if isinstance(result, Refused):
+        raise refusal(result)
+    assert isinstance(result, Created)
+    view = schedule_view(_found(api, schedule_id), deduplicated=result.deduplicated)
+    location = [(b"location", b"/schedules/" + schedule_id.encode())]
+    return answer(200 if result.deduplicated else 201, view, location)
+
+
+async def list_schedules(api: Api, request: Request) -> Reply:
+    """``GET /schedules``, by id."""
+    query = request.query("limit", "cursor")
+    limit = page_limit(query)
+    cursor = query.get("cursor")
+    after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
+    rows = api.reads.schedules(after, limit + 1)
+    next_cursor = encode_cursor(rows[limit - 1].id, _SCOPE) if len(rows) > limit else None
+    return answer(200, http.SchedulePage([schedule_view(row) for row in rows[:limit]], next_cursor))
+
+
+async def get_schedule(api: Api, request: Request) -> Reply:
+    """``GET /schedules/{id}``."""
+    request.query()
+    return answer(200, schedule_view(_found(api, _schedule_id(request))))
+
+
+async def update_schedule(api: Api, request: Request) -> Reply:
+    """``PATCH /schedules/{id}``."""
+    body = await request.body(job_bytes_max(api))
+    strict_json.check_utf8(body)
+    update = requests.read_changes(body, api.requests)
+    for _ in range(_REVISION_TRIES):
+        row = _found(api, _schedule_id(request))
+        spec = requests.changed_spec(update.changes, row.spec)
+        job = row.job_spec if update.job is None else update.job
+        if (spec, job) == (row.spec, row.job_spec):
+            return answer(200, schedule_view(row))
+        kept = requests.same_calendar(spec, row.spec)
+        next_tick_ms = KEEP_TICK if kept else requests.next_tick(spec, api.now_ms())
+        if await _put(api, row, spec, job, next_tick_ms, paused=row.paused):
+            return answer(200, schedule_view(_found(api, row.id)))
+    raise Conflict("the schedule is being changed by others; try again")
+
+
+async def delete_schedule(api: Api, request: Request) -> Reply:
+    """``DELETE /schedules/{id}``; jobs it made stay."""
+    (result,) = await api.propose(DeleteSchedule(_schedule_id(request)))
+    if isinstance(result, Refused):
+        raise refusal(result)
+    return Reply(204)
+
+
+async def pause_schedule(api: Api, request: Request) -> Reply:
+    """``POST /schedules/{id}/pause``."""
+    return await _set_paused(api, request, paused=True)
+
+
+async def resume_schedule(api: Api, request: Request) -> Reply:
+    """``POST /schedules/{id}/resume``: goes on with the next tick after now."""
+    return await _set_paused(api, request, paused=False)
+
+
+async def run_schedule(api: Api, request: Request) -> Reply:
+    """``POST /schedules/{id}/run``: one job now, beside the ticks."""
+    await request.no_body()
+    row = _found(api, _schedule_id(request))
+    now_ms = api.now_ms()
+    with api.services.admission.reserve(1, len(row.job_spec.body)):
+        (result,) = await api.propose(RunSchedule(row.id, api.requests.mint_id(now_ms), now_ms))
+    if isinstance(result, Refused):
+        raise refusal(result)
+    assert isinstance(result, Created)
+    job = api.reads.job(result.id)
+    if job is None:
+        raise Internal
+    return answer(201, api.views.job(job), [(b"location", b"/jobs/" + result.id.encode())])
+
+
+async def preview(api: Api, request: Request) -> Reply:
+    """``GET /schedules/preview``: the next ticks of an expression, nothing is stored."""
+    query = request.query("cron", "timezone", "count", "from")
+    count = page_limit(query, _PREVIEW_DEFAULT, PREVIEW_TICKS_MAX, "count")
+    if "cron" not in query:
+        raise InvalidCron("the query parameter cron is missing", field="cron")
+    timezone = query.get("timezone", "UTC")
+    cron = parse_cron(query["cron"], timezone)
+    tick: int | None = parse_time(query["from"], field="from") - 1 if "from" in query else api.now_ms()
+    ticks: list[str] = []
+    while tick is not None and len(ticks) < count:
+        tick = cron.next_after(tick)
+        if tick is not None:
+            ticks.append(format_tick(tick, timezone))
+        if len(ticks) % _PREVIEW_BETWEEN_YIELDS == 0:
+            await asyncio.sleep(0)
+    return answer(200, http.Preview(ticks))
+
+
+async def _set_paused(api: Api, request: Request, *, paused: bool) -> Reply:
+    await request.no_body()
+    for _ in range(_REVISION_TRIES):
+        row = _found(api, _schedule_id(request))
+        if row.paused == paused:
+            return answer(200, schedule_view(row))
+        next_tick_ms = KEEP_TICK if paused else requests.next_tick(row.spec, api.now_ms())
+        if await _put(api, row, row.spec, row.job_spec, next_tick_ms, paused=paused):
+            return answer(200, schedule_view(_found(api, row.id)))
+    raise Conflict("the schedule is being changed by others; try again")
+
+
+async def _put(
+    api: Api, row: ScheduleRow, spec: ScheduleSpec, job: JobSpec, next_tick_ms: int | None, *, paused: bool
+) -> bool:
+    """Store it, if it is still as it was read."""
+    command = requests.put_command(row.id, row.revision, spec, job, next_tick_ms, paused=paused)
+    (result,) = await api.propose(command)
+    if isinstance(result, Refused) and result.code != Conflict.code:
+        raise refusal(result)
+    return not isinstance(result, Refused)
+
+
+def _schedule_id(request: Request) -> str:
+    return check_id(request.path["id"])
+
+
+def _found(api: Api, schedule_id: str) -> ScheduleRow:
+    row = api.reads.schedule(schedule_id)
+    if row is None:
+        raise ScheduleNotFound
+    return row

@@ -1,0 +1,244 @@
+"""The HTTP server of a node: uvicorn with uvloop and httptools, made strict, and bounded in time, size and number.
+
+llhttp already refuses a request with both Content-Length and Transfer-Encoding, with two Content-Lengths, with a bare
+LF or a folded header. Refused here: what it lets pass that two parsers could read differently, and clients that keep a
+connection busy without sending a request.
+"""
+
+import contextlib
+import socket
+from asyncio import AbstractEventLoop, TimerHandle, Transport
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from hookline.protocol.limits import KIB, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
+
+_BODY_SECONDS_FACTOR = 6
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection, and all of them together, may take.
+
+    Attributes:
+        request_s: to send the whole head; then for each pause in the body, which in all may take six times as long.
+        head_bytes: request line and headers.
+        discarded_bytes: of a body that was refused, before the connection is cut.
+        idle_s: between two requests.
+        connections: open at once.
+    """
+
+    request_s: float = REQUEST_SECONDS_MAX
+    head_bytes: int = 64 * KIB
+    discarded_bytes: int = REQUEST_BYTES_MAX
+    idle_s: int = 75
+    connections: int = 10_000
+
+
+class NodeServer(uvicorn.Server):
+    """Leaves signals to whoever runs the node."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def make_server(
+    app: Starlette, listener: socket.socket, limits: ConnectionLimits | None = None, *, grace_s: int = 10
+) -> NodeServer:
+    """A server for ``app``; run it with ``serve(sockets=[listener])``, end it with ``should_exit``.
+
+    Args:
+        app: from ``create_app``.
+        listener: a listening socket.
+        limits: what connections may take.
+        grace_s: for requests under way when the server ends.
+    """
+    limits = limits or ConnectionLimits()
+    config = uvicorn.Config(
+        app,
+        http=_protocol(limits, app.state.identity),
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=limits.idle_s,
+        timeout_graceful_shutdown=grace_s,
+        backlog=2_048,
+    )
+    return NodeServer(config)
+
+
+def _protocol(limits: ConnectionLimits, identity: list[tuple[bytes, bytes]]) -> type[HttpToolsProtocol]:
+    class BoundProtocol(StrictProtocol):
+        pass
+
+    BoundProtocol.limits = limits
+    BoundProtocol.identity = b"".join(b"%s: %s\r\n" % header for header in identity)
+    return BoundProtocol
+
+
+class StrictProtocol(HttpToolsProtocol):
+    """One connection.
+
+    One timer watches it. It is set once and only moved when it fires, so a request costs no timer of its own: what has
+    to arrive has a deadline in ``_deadline``, and None means that we wait for nothing but the next request.
+    """
+
+    limits: ConnectionLimits
+    identity: bytes
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._deadline: float | None = None
+        self._body_until = 0.0
+        self._timer: TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+        self._discarded = 0
+        self._refusal: tuple[int, str, str] | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self._refuse(
+                503, "overloaded", f"more than {self.limits.connections} connections are open; come back later"
+            )
+            return
+        self._deadline = self.loop.time() + self.limits.request_s
+        self._timer = self.loop.call_at(self._deadline, self._check_deadline)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; what it refuses is answered with a problem and the connection is closed."""
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # We speak HTTP/1.1 only and may ignore the wish, but the parser will not go on after such a request.
+            if self.cycle is not None:
+                self.cycle.keep_alive = False
+            return
+        except httptools.HttpParserError as error:
+            status, code, detail = self._refusal or (400, "invalid_request", f"this is not HTTP/1.1: {error}")
+            self._refuse(status, code, detail)
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.limits.head_bytes:
+                self._refuse(431, "invalid_header", self._head_too_large())
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = self._discarded = 0
+        if self._deadline is None:
+            self._wait_until(self.loop.time() + self.limits.request_s)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._check_head()
+        now = self.loop.time()
+        self._deadline = now + self.limits.request_s
+        self._body_until = now + self.limits.request_s * _BODY_SECONDS_FACTOR
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._deadline = min(self.loop.time() + self.limits.request_s, self._body_until)
+        if self.cycle.response_complete:
+            self._discarded += len(body)
+            if self._discarded > self.limits.discarded_bytes:
+                self.transport.close()
+
+    def on_message_complete(self) -> None:
+        self._deadline = None
+        super().on_message_complete()
+
+    def _check_head(self) -> None:
+        """Refuse a head that is too large or could be read in two ways, by raising out of the parser."""
+        size = len(self.url)
+        hosts = 0
+        version = self.parser.get_http_version()
+        for name, value in self.headers:
+            size += len(name) + len(value) + 4
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
+                self._stop(400, "invalid_request", "the only Transfer-Encoding taken is chunked, in HTTP/1.1")
+        if size > self.limits.head_bytes:
+            self._stop(431, "invalid_header", self._head_too_large())
+        if version not in ("1.0", "1.1"):
+            self._stop(400, "invalid_request", "this server speaks HTTP/1.1")
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
+            self._stop(400, "invalid_request", "a request needs exactly one Host header (RFC 9112)")
+
+    def _head_too_large(self) -> str:
+        return f"request line and headers may have at most {self.limits.head_bytes} bytes together"
+
+    def _stop(self, status: int, code: str, detail: str) -> None:
+        self._refusal = (status, code, detail)
+        raise httptools.HttpParserError(detail)
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        """Answer on this level, before there is a request for the app, and close."""
+        problem = {
+            "type": f"https://hookline.dev/errors/{code}",
+            "title": STATUS_LINE[status][13:-2].decode(),
+            "status": status,
+            "code": code,
+            "detail": detail,
+            "retryable": status == 503,
+        }
+        body = _encode(problem)
+        retry_after = b"retry-after: 1\r\n" if status == 503 else b""
+        self.transport.write(
+            STATUS_LINE[status]
+            + self.identity
+            + retry_after
+            + b"content-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+            + body
+        )
+        self.transport.close()
+
+    def _wait_until(self, deadline: float) -> None:
+        """Set a deadline when there was none; the timer is moved forward if it would fire too late."""
+        self._deadline = deadline
+        if self._timer is None:
+            self._timer = self.loop.call_at(deadline, self._check_deadline)
+
+    def _check_deadline(self) -> None:
+        self._timer = None
+        deadline = self._deadline
+        if deadline is None or self.transport.is_closing():
+            return
+        now = self.loop.time()
+        if self.flow.read_paused:  # it is we who do not read
+            deadline = self._deadline = now + self.limits.request_s
+        if now < deadline:
+            self._timer = self.loop.call_at(deadline, self._check_deadline)
+            return
+        self.transport.close()

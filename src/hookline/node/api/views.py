@@ -1,0 +1,252 @@
+"""From rows of the state to the shapes that users see."""
+
+import base64
+from functools import lru_cache
+from typing import Any
+
+from msgspec import UNSET, Raw
+
+from hookline.node.api.services import Services
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.reads import AttemptRow, DestinationRow, JobRow, LastAttemptRow, ScheduleRow
+from hookline.protocol import http
+from hookline.protocol.commands import CreateJob
+from hookline.protocol.durations import format_duration, format_time
+from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
+
+_OUTCOMES: dict[int, Any] = {outcome.value: outcome.label for outcome in Outcome}
+_SECRETS_CACHED_MAX = 10_000
+
+
+class Views:
+    """Builds views; knows which destinations sign, without asking the database for each job."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._signs_all = services.config.signing_secret is not None
+        self._destination_signs: dict[str, bool] = {}
+        services.replica.listen(self._forget_destinations)
+
+    def new_job(self, spec: JobSpec, command: CreateJob, now_ms: int) -> http.Job:
+        """A job that was created just now: no read is needed to know how it looks."""
+        run_at = format_time(command.due_ms)
+        return http.Job(
+            id=command.id,
+            url=spec.url,
+            method=spec.method,
+            state="pending",
+            run_at=run_at,
+            created_at=format_time(now_ms),
+            finished_at=None,
+            attempts_made=0,
+            next_attempt_at=run_at,
+            waiting_for=self._waiting_for(spec.destination, command.due_ms, 0) if command.due_ms > now_ms else None,
+            last_attempt=None,
+            labels=labels_view(spec),
+            guarantee=guarantee_view(spec),
+            priority=spec.priority,
+            destination=spec.destination,
+            headers=dict(spec.headers),
+            timeout=format_duration(spec.timeout_ms),
+            retry=retry_view(spec.retry),
+            signed=self.is_signed(spec),
+            schedule=None,
+            payload=Raw(spec.body) if spec.is_json else UNSET,
+            body_base64=_base64(spec),
+        )
+
+    def job(self, row: JobRow, *, payload: bool = True, deduplicated: bool = False) -> http.Job:
+        """A stored job; ``payload`` only where one job is shown."""
+        spec = row.spec
+        is_pending = row.state is State.PENDING
+        return http.Job(
+            id=row.id,
+            url=spec.url,
+            method=spec.method,
+            state=row.state.label,  # type: ignore[arg-type]
+            run_at=format_time(row.run_at_ms),
+            created_at=format_time(row.created_ms),
+            finished_at=_time(row.finished_ms),
+            attempts_made=row.attempts,
+            next_attempt_at=format_time(row.due_ms) if is_pending else None,
+            waiting_for=self._waiting_for(spec.destination, row.due_ms, row.attempts) if is_pending else None,
+            last_attempt=_last_attempt(row.last_attempt),
+            labels=labels_view(spec),
+            guarantee=guarantee_view(spec),
+            priority=spec.priority,
+            destination=spec.destination,
+            headers=dict(spec.headers),
+            timeout=format_duration(spec.timeout_ms),
+            retry=retry_view(spec.retry),
+            signed=self.is_signed(spec),
+            schedule=row.schedule,
+            payload=Raw(spec.body) if payload and spec.is_json else UNSET,
+            body_base64=_base64(spec) if payload else UNSET,
+            deduplicated=True if deduplicated else UNSET,
+        )
+
+    def destination(self, row: DestinationRow) -> http.Destination:
+        """A destination: its settings, and what is going on there."""
+        settings = row.settings
+        status = self._services.delivery.destination_status(row.name)
+        rate = None
+        if settings.rate_limit is not None:
+            rate = http.Rate(settings.rate_limit, format_duration(settings.rate_per_ms))
+        return http.Destination(
+            host=row.name,
+            concurrency=settings.concurrency,
+            rate=rate,
+            paused=settings.paused,
+            breaker=http.Breaker(status.breaker, _time(status.breaker_until_ms)),  # type: ignore[arg-type]
+            running=status.running,
+            waiting=status.waiting,
+            secrets=len(settings.sealed_secrets),
+        )
+
+    def is_signed(self, spec: JobSpec) -> bool:
+        """Whether its requests will carry a signature."""
+        return self._signs_all or spec.sealed_secret is not None or self._signs(spec.destination)
+
+    def _signs(self, destination: str) -> bool:
+        known = self._destination_signs.get(destination)
+        if known is None:
+            row = self._services.reads.destination(destination)
+            known = row is not None and bool(row.settings.sealed_secrets)
+            if len(self._destination_signs) >= _SECRETS_CACHED_MAX:
+                self._destination_signs.clear()
+            self._destination_signs[destination] = known
+        return known
+
+    def _forget_destinations(self, effects: Effects) -> None:
+        for name in effects.destinations:
+            self._destination_signs.pop(name, None)
+
+    def _waiting_for(self, destination: str, due_ms: int, attempts: int) -> http.WaitingFor:
+        reason, detail, until_ms = self._services.delivery.why_waiting(destination, due_ms, attempts)
+        return http.WaitingFor(reason, detail, _time(until_ms))  # type: ignore[arg-type]
+
+
+def attempt_view(row: AttemptRow) -> http.Attempt:
+    """An attempt in full."""
+    headers: dict[str, str] = {}
+    for name, value in row.response_headers:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return http.Attempt(
+        number=row.number,
+        outcome=_OUTCOMES[row.outcome],
+        status=row.status,
+        error=row.error,
+        started_at=format_time(row.started_ms),
+        duration_ms=row.duration_ms,
+        node=row.node,
+        term=row.term,
+        response_headers=headers,
+        response_body=row.response_body.decode("utf-8", "replace"),
+    )
+
+
+def batch_job(spec: JobSpec, command: CreateJob) -> http.BatchJob:
+    """The short form of a job that was created just now."""
+    return http.BatchJob(
+        id=command.id,
+        url=spec.url,
+        method=spec.method,
+        state="pending",
+        run_at=format_time(command.due_ms),
+        guarantee=guarantee_view(spec),
+    )
+
+
+def known_batch_job(row: JobRow) -> http.BatchJob:
+    """The short form of a job that was there before."""
+    return http.BatchJob(
+        id=row.id,
+        url=row.spec.url,
+        method=row.spec.method,
+        state=row.state.label,  # type: ignore[arg-type]
+        run_at=format_time(row.run_at_ms),
+        guarantee=guarantee_view(row.spec),
+        deduplicated=True,
+    )
+
+
+def schedule_view(row: ScheduleRow, *, deduplicated: bool = False) -> http.Schedule:
+    """A schedule as users see it."""
+    spec = row.spec
+    return http.Schedule(
+        id=row.id,
+        cron=spec.cron,
+        timezone=spec.timezone,
+        catch_up=http.CatchUp(spec.catch_up, format_duration(spec.window_ms)),
+        overlap="skip" if spec.skip_overlap else "allow",
+        jitter=format_duration(spec.jitter_ms),
+        start_at=_time(spec.start_ms),
+        end_at=_time(spec.end_ms),
+        paused=row.paused,
+        created_at=format_time(row.created_ms),
+        next_tick_at=None if row.paused else _time(row.next_tick_ms),
+        last_tick_at=_time(row.last_tick_ms),
+        last_job_id=row.last_job,
+        jobs_made=row.made,
+        ticks_skipped=row.skipped,
+        job=template_view(row.job_spec),
+        deduplicated=True if deduplicated else UNSET,
+    )
+
+
+def template_view(spec: JobSpec) -> dict[str, Any]:
+    """The job of a schedule, as it could be posted; a secret is never shown."""
+    view: dict[str, Any] = {
+        "url": spec.url,
+        "method": spec.method,
+        "headers": dict(spec.headers),
+        "timeout": format_duration(spec.timeout_ms),
+        "retry": retry_view(spec.retry),
+        "guarantee": guarantee_view(spec),
+        "priority": spec.priority,
+        "labels": labels_view(spec),
+    }
+    if spec.is_json:
+        view["payload"] = Raw(spec.body)
+    elif spec.body:
+        view["body_base64"] = base64.b64encode(spec.body).decode()
+    return view
+
+
+@lru_cache(maxsize=1024)
+def retry_view(policy: RetryPolicy) -> http.RetryView:
+    """A retry policy as users see it."""
+    return http.RetryView(
+        max_attempts=policy.max_attempts,
+        initial=format_duration(policy.initial_ms),
+        factor=policy.factor_milli / 1000,
+        max=format_duration(policy.max_ms),
+        schedule=[format_duration(wait) for wait in policy.schedule_ms],
+        budget=None if policy.budget_ms is None else format_duration(policy.budget_ms),
+    )
+
+
+def labels_view(spec: JobSpec) -> http.Labels:
+    """Labels in the form they were given."""
+    return spec.labels if isinstance(spec.labels, dict) else list(spec.labels)
+
+
+def guarantee_view(spec: JobSpec) -> http.Guarantee:
+    """The name of a guarantee."""
+    return "at_most_once" if spec.at_most_once else "at_least_once"
+
+
+def _last_attempt(row: LastAttemptRow | None) -> http.LastAttempt | None:
+    if row is None:
+        return None
+    return http.LastAttempt(
+        row.number, _OUTCOMES[row.outcome], row.status, row.error, format_time(row.started_ms), row.duration_ms
+    )
+
+
+def _base64(spec: JobSpec) -> Any:
+    return UNSET if spec.is_json or not spec.body else base64.b64encode(spec.body).decode()
+
+
+def _time(ms: int | None) -> str | None:
+    return None if ms is None else format_time(ms)
