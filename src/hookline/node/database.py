@@ -60,9 +60,12 @@ class Database:
 
     def quick_check(self) -> None:
         """Raise StateDamaged unless SQLite finds the file sound."""
-        answer = self.writer.pragma("quick_check(1)")
-        if answer != "ok":
-            raise StateDamaged(f"{self.path}: {answer}")
+        try:
+            answer = self.writer.execute("PRAGMA quick_check(1)").fetchall()
+        except apsw.CorruptError as error:
+            raise StateDamaged(f"{self.path}: {error}") from error
+        if answer != [("ok",)]:
+            raise StateDamaged(f"{self.path}: {answer[0][0]}")
 
     def begin(self) -> None:
         """Start the transaction of an entry, unless the local log has started it already."""
