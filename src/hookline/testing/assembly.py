@@ -1,0 +1,94 @@
+"""A node put together from given parts: wired as in ``node.runtime``, without sockets, threads or a real clock."""
+
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+
+from hookline.clock import Clock
+from hookline.node.admission import Admission
+from hookline.node.api.app import create_app
+from hookline.node.api.services import Services
+from hookline.node.config import NodeConfig
+from hookline.node.database import Database
+from hookline.node.delivery_status import DeliveryStatus
+from hookline.node.executor.resolver import Resolver
+from hookline.node.executor.transport import Transport
+from hookline.node.executor.vetting import Vetter
+from hookline.node.leader import Leader, Surroundings
+from hookline.node.leadership.interface import Leadership
+from hookline.node.replica import Commit
+from hookline.node.replicated_log.interface import ReplicatedLog
+from hookline.node.state_machine.leader_reads import LeaderReads
+from hookline.node.state_machine.machine import StateMachine
+from hookline.node.state_machine.reads import Reads
+from hookline.node.vault import KEY_BYTES, Vault
+from hookline.telemetry import Metrics
+
+ANY_ADDRESS = "192.0.2.1"
+"""Where every host name leads; nothing is ever sent there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a node is put together from."""
+
+    config: NodeConfig
+    clock: Clock
+    database: Database
+    log: ReplicatedLog
+    leadership: Leadership
+    commit: Commit
+    transport: Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A node that is ready to run: ``await leader.run()``."""
+
+    leader: Leader
+    app: Starlette
+    machine: StateMachine
+    resolver: Resolver  # to be entered, if host names are used
+
+
+def assemble(parts: Parts) -> Assembly:
+    """Wire the parts. Host names are not looked up; secrets are sealed with a fixed key."""
+    config, clock, database = parts.config, parts.clock, parts.database
+    machine, vault, metrics = StateMachine(database), Vault([bytes(KEY_BYTES)]), Metrics()
+    resolver = Resolver(_lookup, clock)
+    vetter = Vetter(
+        resolver,
+        allow_private=config.allow_private_destinations,
+        own_addresses=frozenset(),
+        ports=config.destination_ports,
+    )
+    leader = Leader(
+        Surroundings(
+            config=config,
+            clock=clock,
+            machine=machine,
+            log=parts.log,
+            leadership=parts.leadership,
+            commit=parts.commit,
+            vault=vault,
+            vetter=vetter,
+            transport=parts.transport,
+            metrics=metrics,
+        )
+    )
+    services = Services(
+        config=config,
+        clock=clock,
+        replica=leader.replica,
+        reads=Reads(database.reader),
+        vault=vault,
+        admission=Admission(config, lambda: leader.replica.counters),
+        delivery=DeliveryStatus(leader, LeaderReads(database.reader), clock),
+        is_ready=lambda: None if leader.is_serving.is_set() else "the node is starting or stopping",
+        metrics=metrics,
+    )
+    return Assembly(leader, create_app(services), machine, resolver)
+
+
+async def _lookup(_host: str, _port: int) -> list[str]:
+    return [ANY_ADDRESS]

@@ -1,0 +1,83 @@
+"""The SDK's client on a node in the same process: the same calls and checks, without a socket."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from hookline.client.awaiting import AsyncClient
+from hookline.client.requests import Request
+from hookline.client.retrying import Retrying
+from hookline.client.transport import AwaitingTransport
+from hookline.clock import Clock
+from hookline.errors import ConnectionFailed
+
+T = TypeVar("T")
+App = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application."""
+
+
+class InProcessClient(AsyncClient):
+    """An ``AsyncClient`` that calls an ASGI application directly.
+
+    Args:
+        app: gives the application of the node that runs now, None while it is down.
+        clock: where ids and jitter come from.
+        retries: how often a call is tried again, if that is safe.
+    """
+
+    def __init__(self, app: Callable[[], App | None], clock: Clock, *, retries: int = 3) -> None:
+        self._clock = clock
+        self._sleep = asyncio.sleep
+        self._transport = InProcessTransport(app, Retrying(retries, 60.0, clock), self._sleep)
+        self._send = self._transport.send
+
+
+class InProcessTransport(AwaitingTransport):
+    """Carries a call to the application and its answer back."""
+
+    def __init__(
+        self, app: Callable[[], App | None], retrying: Retrying, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._app = app
+        self._retrying = retrying
+        self._sleep = sleep
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def _exchange(self, request: Request[T]) -> T:
+        app = self._app()
+        if app is None:
+            raise ConnectionFailed("The node in this process is not running.")
+        answer: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": request.body or b"", "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            answer.append(message)
+
+        await app(_scope(request), receive, send)
+        start, *rest = answer
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+        return request.parse(start["status"], headers, b"".join(message.get("body", b"") for message in rest))
+
+
+def _scope(request: Request[Any]) -> dict[str, Any]:
+    path, _, query = request.path.partition("?")
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers.items()]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode("ascii"),
+        "root_path": "",
+        "query_string": query.encode("ascii"),
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 7070),
+    }

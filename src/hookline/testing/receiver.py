@@ -1,0 +1,142 @@
+"""A receiver in memory: it keeps every request it gets and answers as it is told. Stands in for the network.
+
+receiver = Receiver()
+receiver.next(answer(500), answer(429, headers={"retry-after": "30"}), hang())  # then 200 again
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from hookline.clock import Clock
+from hookline.node.executor.transport import Answer, SendFailed
+from hookline.protocol.durations import parse_duration
+from hookline.protocol.urls import Target
+
+_FOREVER_MS = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What the receiver does with a request; made by ``answer``, ``refuse``, ``break_off`` and ``hang``."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    after_ms: int = 0
+    failure: Literal["connect", "broken"] | None = None
+
+
+def answer(
+    status: int = 200, *, headers: Mapping[str, str] | None = None, body: bytes = b"", after: str | float = 0
+) -> Reaction:
+    """Answer, after a while (seconds or ``"1m30s"``); if that is longer than the job's timeout, it times out."""
+    return Reaction(status, tuple((headers or {}).items()), body, parse_duration(after))
+
+
+def refuse() -> Reaction:
+    """The connection is refused: the request never arrives."""
+    return Reaction(failure="connect")
+
+
+def break_off(*, after: str | float = 0) -> Reaction:
+    """The request arrives, then the connection breaks without an answer."""
+    return Reaction(after_ms=parse_duration(after), failure="broken")
+
+
+def hang() -> Reaction:
+    """The request arrives and is never answered."""
+    return Reaction(after_ms=_FOREVER_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRequest:
+    """A request as it arrived. Header names are lower-case."""
+
+    time_ms: int
+    method: str
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    body: bytes
+
+    @property
+    def webhook_id(self) -> str:
+        """The job's id."""
+        return self.headers["webhook-id"]
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt at the job."""
+        return int(self.headers["hookline-attempt"])
+
+    @property
+    def term(self) -> int:
+        """The term of the leader that sent it."""
+        return int(self.headers["hookline-term"])
+
+    def json(self) -> Any:
+        """The body, parsed."""
+        return msgspec.json.decode(self.body)
+
+
+React = Callable[[ReceivedRequest], Reaction]
+
+
+class Receiver:
+    """All receivers of a node in one. ``requests`` holds what arrived, oldest first, kept before it is answered.
+
+    Args:
+        clock: stamps the requests.
+        react: says what to do with a request, unless ``next`` does; by default each is answered with 200.
+    """
+
+    def __init__(self, clock: Clock, react: React = lambda _request: Reaction()) -> None:
+        self.requests: list[ReceivedRequest] = []
+        self._clock = clock
+        self._react = react
+        self._next: deque[Reaction] = deque()
+        self._arrived = asyncio.Event()
+
+    def next(self, *reactions: Reaction) -> None:
+        """What to do with the next requests, one each."""
+        self._next.extend(reactions)
+
+    async def wait_for(self, count: int) -> list[ReceivedRequest]:
+        """Wait until ``count`` requests have arrived in all, and return them."""
+        while len(self.requests) < count:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.requests[:count]
+
+    async def send(
+        self,
+        target: Target,
+        address: str,
+        method: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        *,
+        timeout_ms: int,
+        fresh_connection: bool,
+    ) -> Answer:
+        """Take a request; this is the ``Transport`` of the executor."""
+        named = {name.lower(): value for name, value in headers}
+        request = ReceivedRequest(self._clock.wall_ms(), method, target.url, named, body)
+        reaction = self._next.popleft() if self._next else self._react(request)
+        if reaction.failure == "connect":
+            raise SendFailed("connect", "Connection refused")
+        self.requests.append(request)
+        self._arrived.set()
+        await asyncio.sleep(min(reaction.after_ms, timeout_ms) / 1_000)
+        if reaction.after_ms >= timeout_ms:
+            raise SendFailed("timeout", f"no answer within {timeout_ms} ms")
+        if reaction.failure == "broken":
+            raise SendFailed("broken", "Connection reset by peer")
+        return Answer(reaction.status, reaction.headers, reaction.body)
+
+    async def close(self) -> None:
+        """Nothing to close."""
