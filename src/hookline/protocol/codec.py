@@ -4,14 +4,28 @@ Source of the layout: docs/decisions/0003-entry-format.md.
 """
 
 import zlib
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
 from hookline.errors import EntryDamaged, EntryTooLarge, UnknownCommand
-from hookline.protocol.commands import AnyCommand
-from hookline.protocol.limits import ENTRY_BYTES_MAX
+from hookline.protocol.commands import (
+    AnyCommand,
+    CancelJobs,
+    ClaimJobs,
+    CreateJob,
+    PutDestination,
+    PutSchedule,
+    RecordOutcome,
+    RecordTicks,
+    RetryJobs,
+    UpdateJob,
+)
+from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
 VERSION = 1
+C = TypeVar("C", bound=AnyCommand)
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -27,7 +41,6 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
-_versions = msgspec.msgpack.Decoder(tuple[int, ...])
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -54,16 +67,51 @@ def decode_entry(data: bytes) -> Entry:
     return entry
 
 
+_FIXED = 128  # tag, prefixes and numbers
+_SHORT_TEXTS = 1_024  # ids and names of the commands that are rare
+_PER_CHAR = 4  # of UTF-8 at most; ids, keys and destinations are ASCII
+_PER_ITEM = 10  # the prefix of a text, or an integer
+
+
 def command_size(command: AnyCommand) -> int:
-    """About how many bytes a command adds to an entry: exact for what can be large, generous for the rest."""
-    spec = getattr(command, "spec", b"")
-    body = getattr(command, "response_body", b"")
-    claims = getattr(command, "claims", ())
-    return (
-        400
-        + len(spec)
-        + len(body)
-        + 32 * len(claims)
-        + len(getattr(command, "job_spec", b""))
-        + len(getattr(command, "settings", b""))
-    )
+    """At least as many bytes as the command takes in an entry, and not many more where there are many of them."""
+    match command:
+        case CreateJob():
+            ascii_texts = len(command.id) + len(command.destination) + len(command.key or "")
+            return _FIXED + ascii_texts + len(command.spec) + len(command.fingerprint) + _texts(command.labels)
+        case RecordOutcome():
+            size = _FIXED + len(command.response_body) + _PER_CHAR * (len(command.error or "") + len(command.node))
+            return size + sum(map(_texts, command.response_headers))
+        case ClaimJobs():
+            return _FIXED + 3 * _PER_ITEM * len(command.claims)
+        case CancelJobs() | RetryJobs():
+            return _FIXED + _PER_ITEM * len(command.seqs)
+        case UpdateJob():
+            return _FIXED + len(command.destination) + len(command.spec) + _texts(command.labels)
+        case PutSchedule():
+            size = _SHORT_TEXTS + len(command.spec) + len(command.job_spec)
+            return size + _texts(command.job_labels)
+        case RecordTicks():
+            return _FIXED + sum(3 * _PER_ITEM + len(job_id) for _, _, job_id in command.ticks)
+        case PutDestination():
+            return _SHORT_TEXTS + len(command.settings)
+        case _:
+            return _SHORT_TEXTS
+
+
+def _texts(texts: tuple[str, ...]) -> int:
+    return _PER_ITEM * (len(texts) + 1) + _PER_CHAR * sum(map(len, texts))
+
+
+def split(commands: Sequence[C]) -> list[list[C]]:
+    """The commands in their order, in parts that each fit an entry together with what else it gathers."""
+    parts: list[list[C]] = []
+    size = 0
+    for command in commands:
+        more = command_size(command)
+        if not parts or size + more > ENTRY_BYTES_GATHER or len(parts[-1]) == ENTRY_COMMANDS_MAX:
+            parts.append([])
+            size = 0
+        parts[-1].append(command)
+        size += more
+    return parts

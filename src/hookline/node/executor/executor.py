@@ -14,12 +14,13 @@ import structlog
 
 from hookline.clock import Clock
 from hookline.node.executor.delivery import Delivery, Report
-from hookline.node.executor.fairness import Fairness
+from hookline.node.executor.fairness import Fairness, Verdict
 from hookline.node.executor.retry import decide
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import ClaimedJob, LeaderReads
 from hookline.node.waiting import Blocked
+from hookline.protocol.codec import split
 from hookline.protocol.commands import Claimed, ClaimJobs, RecordOutcome, Result
 from hookline.protocol.jobs import Outcome, State, destination_of
 from hookline.protocol.limits import ATTEMPT_MS_MAX
@@ -56,9 +57,9 @@ class Source(Protocol):
         """What blocked a destination may be over."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Running:
-    """An attempt that has a slot."""
+    """A claim that has a slot, from the moment it is proposed. Two may name one job: of them one at most is granted."""
 
     due: DueJob
     task: asyncio.Task[None] | None = None
@@ -92,7 +93,7 @@ class Executor:
         self._node = node
         self._source: Source | None = None
         self._wake = asyncio.Event()
-        self._running: dict[int, Running] = {}
+        self._running: set[Running] = set()
         self._outcomes: list[RecordOutcome] = []
         self._stopping = False
         self._attempts_by_outcome = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
@@ -110,12 +111,8 @@ class Executor:
         self._wake.set()
 
     def _on_commit(self, effects: Effects) -> None:
-        for seq in effects.aborted:
-            running = self._running.get(seq)
-            if running is not None:
-                running.is_cancelled = True
-                if running.task is not None:
-                    running.task.cancel()
+        if effects.aborted:
+            self._abort(set(effects.aborted))
         for name in effects.destinations:
             found = self._reads.destination(name)
             if found is not None:
@@ -123,15 +120,23 @@ class Executor:
                 assert self._source is not None
                 self._source.unpark(found[0])
 
+    def _abort(self, seqs: set[int]) -> None:
+        for running in self._running:
+            if running.due.seq in seqs:
+                running.is_cancelled = True
+                if running.task is not None:
+                    running.task.cancel()
+
     async def run(self) -> None:
-        """Claim and attempt until ``stop``, then wait for what runs."""
+        """Claim and attempt until ``stop``, then wait for what runs; the last outcomes are proposed when it returns."""
         async with asyncio.TaskGroup() as attempts:
-            while not (self._stopping and not self._running and not self._outcomes):
-                self._step(attempts)
+            self._step(attempts)
+            while self._running or not self._stopping:
                 await self._wake.wait()
                 self._wake.clear()
                 if self._error is not None:
                     raise self._error
+                self._step(attempts)
 
     def stop(self) -> None:
         """Claim nothing more; ``run`` returns when the running attempts are recorded."""
@@ -140,7 +145,7 @@ class Executor:
 
     def abandon(self) -> None:
         """Give running attempts up: their claims stay open and are resolved by the next term."""
-        for running in self._running.values():
+        for running in self._running:
             if running.task is not None:
                 running.task.cancel()
         self._running.clear()
@@ -156,45 +161,55 @@ class Executor:
         if free > 0 and not self._stopping:
             assert self._source is not None
             taken = self._source.take(free, self._fairness.admit)
-        if not outcomes and not taken:
-            return
+        claims = [Running(due) for due in taken]
+        self._running.update(claims)
         commands: list[RecordOutcome | ClaimJobs] = list(outcomes)
         if taken:
             deadline_ms = self._clock.wall_ms() + ATTEMPT_MS_MAX + _CLAIM_SLACK_MS
             commands.append(ClaimJobs(tuple((due.seq, due.due_ms) for due in taken), (deadline_ms,) * len(taken)))
-            for due in taken:
-                self._running[due.seq] = Running(due)
-        self._replica.propose(commands).add_done_callback(lambda done: self._committed(attempts, taken, done))
+        *before, last = split(commands) or [[]]
+        for part in before:  # answers can be big: they need not fit into one entry
+            self._replica.propose(part).add_done_callback(lambda done: self._committed(attempts, (), done))
+        if last:
+            self._replica.propose(last).add_done_callback(lambda done: self._committed(attempts, claims, done))
 
     def _committed(
-        self, attempts: asyncio.TaskGroup, taken: Sequence[DueJob], done: asyncio.Future[list[Result]]
+        self, attempts: asyncio.TaskGroup, claims: Sequence[Running], done: asyncio.Future[list[Result]]
     ) -> None:
         if done.cancelled():
             return
-        error = done.exception()
-        if error is not None:
-            self._error = error
+        self._error = done.exception()
+        if self._error is None and claims:
+            try:
+                self._start_attempts(attempts, claims, done.result()[-1])
+            except Exception as error:  # noqa: BLE001 - in a callback it would be lost, and with it the slots
+                self._error = error
+        if self._error is not None:
             self.wake()
-            return
-        if not taken:
-            return
-        claimed = done.result()[-1]
+
+    def _start_attempts(self, attempts: asyncio.TaskGroup, claims: Sequence[Running], claimed: Result) -> None:
         granted = dict(claimed.granted) if isinstance(claimed, Claimed) else {}
         jobs = self._reads.claimed(granted)
-        for due in taken:
-            attempt = granted.get(due.seq)
-            running = self._running.get(due.seq)
-            if running is None or running.due is not due:
+        for running in claims:
+            if running not in self._running:  # abandoned
                 continue
+            attempt = granted.pop(running.due.seq, None)
             if attempt is None or running.is_cancelled:
-                self._release(due)
+                self._release(running)
                 continue
-            running.task = attempts.create_task(self._attempt(running, jobs[due.seq], attempt))
+            running.task = attempts.create_task(self._attempt(running, jobs[running.due.seq], attempt))
 
-    def _release(self, due: DueJob) -> None:
+    def _release(self, running: Running) -> None:
         """The claim was refused: the job was cancelled, moved or taken meanwhile."""
-        del self._running[due.seq]
-        self._fairness.ended(self._clock.wall_ms(), destination_of(due.lane), bool(due.lane & 1), "none", 0)
+        self._end(running, self._clock.wall_ms(), "none", 0)
+
+    def _end(self, running: Running, now_ms: int, verdict: Verdict, duration_ms: float) -> None:
+        """Free the slot, and let the destination ask again: it may have waited for this very place."""
+        lane = running.due.lane
+        self._running.remove(running)
+        self._fairness.ended(now_ms, destination_of(lane), bool(lane & 1), verdict, duration_ms)
+        assert self._source is not None
+        self._source.unpark(destination_of(lane))
         self.wake()
 
     # --- one attempt -------------------------------------------------------------------------------------------
@@ -221,9 +236,9 @@ class Executor:
         except Exception as error:  # noqa: BLE001 - our own fault must cost this job an attempt, not the node its life
             _log.exception("attempt_failed_inside", job=job.id)
             report = Report(Outcome.RETRYABLE_FAILURE, "none", started_ms, 0, True, error=f"internal: {error!r}"[:500])
-        self._finish(due, job, number, term, report)
+        self._finish(running, job, number, term, report)
 
-    def _finish(self, due: DueJob, job: ClaimedJob, number: int, term: int, report: Report) -> None:
+    def _finish(self, running: Running, job: ClaimedJob, number: int, term: int, report: Report) -> None:
         now_ms = self._clock.wall_ms()
         following = decide(
             job.spec,
@@ -240,7 +255,7 @@ class Executor:
             error = f"{error}; {following.note}" if error else following.note
         self._outcomes.append(
             RecordOutcome(
-                seq=due.seq,
+                seq=running.due.seq,
                 attempt=number,
                 outcome=report.outcome,
                 state=following.state,
@@ -257,9 +272,4 @@ class Executor:
         )
         self._attempts_by_outcome[report.outcome].inc()
         self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
-        destination = destination_of(due.lane)
-        self._fairness.ended(now_ms, destination, bool(due.lane & 1), report.verdict, report.duration_ms)
-        del self._running[due.seq]
-        assert self._source is not None
-        self._source.unpark(destination)
-        self.wake()
+        self._end(running, now_ms, report.verdict, report.duration_ms)

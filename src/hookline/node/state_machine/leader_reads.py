@@ -52,7 +52,10 @@ class LeaderReads:
 
     def claimed(self, seqs: Iterable[int]) -> dict[int, ClaimedJob]:
         """Jobs that were just claimed, by their number."""
-        rows = self._rows("claimed", apsw.carray(array("q", seqs)))
+        numbers = array("q", seqs)
+        if not numbers:  # an empty array has no address that SQLite would take
+            return {}
+        rows = self._rows("claimed", apsw.carray(numbers))
         return {
             seq: ClaimedJob(job_id, run_at_ms, before, budget_from_ms, decode_spec(spec))
             for seq, job_id, run_at_ms, before, budget_from_ms, spec in rows
