@@ -1,0 +1,254 @@
+"""A real node in this process: SQLite on disk, local log, replica, uvicorn on a free port of 127.0.0.1.
+
+It runs in a thread with its own loop, so that tests are plain calls from outside, as a user's would be. Delivery is a
+stub: nothing is sent, so a job stays as the test left it; ``run`` plays the scheduler and the executor for one attempt.
+"""
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apsw
+import uvloop
+
+from hookline.clock import SystemClock
+from hookline.node.admission import Admission
+from hookline.node.api.app import create_app
+from hookline.node.api.server import ConnectionLimits, make_server
+from hookline.node.api.services import DestinationStatus, Services
+from hookline.node.config import NodeConfig
+from hookline.node.replica import Replica, ThreadCommit
+from hookline.node.replicated_log.local import LocalLog
+from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.state_machine.reads import Reads
+from hookline.node.vault import Vault
+from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Result
+from hookline.protocol.jobs import Outcome, State
+from hookline.telemetry import Metrics
+
+_TABLES = ("jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules", "destinations")
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, plus what the test says."""
+
+    shift_ms = 0
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + self.shift_ms
+
+
+@dataclass
+class StubDelivery:
+    """Answers what the test set."""
+
+    waiting: tuple[str, str, int | None] = ("slots", "nobody works here", None)
+    status: DestinationStatus = field(default_factory=lambda: DestinationStatus("closed", None, 0, 0))
+    ready: str | None = None
+
+    def why_waiting(self, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
+        return self.waiting
+
+    def destination_status(self, destination: str) -> DestinationStatus:
+        return self.status
+
+    def slots(self) -> tuple[int, int]:
+        return 3, 100
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str | None:
+        """The code of a problem."""
+        return self.json.get("code") if self.headers.get("content-type") == "application/problem+json" else None
+
+
+class NodeUnderTest:
+    """A handle on a running node."""
+
+    def __init__(self, config: NodeConfig, limits: ConnectionLimits | None) -> None:
+        self.config = config
+        self.clock = ShiftedClock()
+        self.delivery = StubDelivery()
+        self.port = 0
+        self.replica: Replica
+        self.services: Services
+        self._limits = limits
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._up = threading.Event()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """One request; ``body`` bytes as they are, anything else as JSON."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        given = dict(headers or {})
+        if data is not None:
+            given.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, data, given)
+            answer = connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, names, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Answer:
+        return self.call("GET", path)
+
+    def post(self, path: str, body: object = None, **headers: str) -> Answer:
+        return self.call("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def create(self, **fields: Any) -> Any:
+        """Create a job with a public url and return it."""
+        answer = self.post("/jobs", {"url": "https://example.com/hook"} | fields)
+        assert answer.status == 201, answer
+        return answer.json
+
+    @contextmanager
+    def connection(self) -> Iterator[socket.socket]:
+        """A raw connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            yield connection
+
+    def raw(self, data: bytes) -> bytes:
+        """Everything that comes back for these bytes until the node closes the connection."""
+        with self.connection() as connection:
+            connection.sendall(data)
+            return read_all(connection)
+
+    def propose(self, *commands: AnyCommand) -> list[Result]:
+        """Put commands into the log, as the scheduler and the executor do."""
+
+        async def proposed() -> list[Result]:
+            return await self.replica.propose(commands)
+
+        return asyncio.run_coroutine_threadsafe(proposed(), self._loop).result(10)
+
+    def run(self, job_id: str, outcome: Outcome = Outcome.SUCCESS, *, state: State | None = None) -> None:
+        """One attempt: claimed, and ended with this outcome; the job is then finished as ``state``."""
+        seq, due_ms, attempts = self.rows("SELECT seq, due_ms, attempts FROM jobs WHERE id = ?", job_id)[0]
+        self.propose(ClaimJobs(((seq, due_ms),), (due_ms + 60_000,)))
+        ended = state or (State.SUCCEEDED if outcome is Outcome.SUCCESS else State.DEAD)
+        status = 200 if outcome is Outcome.SUCCESS else 500
+        now_ms = self.clock.wall_ms()
+        self.propose(
+            RecordOutcome(
+                seq, attempts + 1, outcome, ended, None, status, None, now_ms, 12, (("x-a", "1"),), b"ok", "n1", 1
+            )
+        )
+
+    def claim(self, job_id: str) -> None:
+        """Make the job running."""
+        seq, due_ms = self.rows("SELECT seq, due_ms FROM jobs WHERE id = ?", job_id)[0]
+        self.propose(ClaimJobs(((seq, due_ms),), (due_ms + 60_000,)))
+
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """Read the database from outside."""
+        connection = apsw.Connection(str(self.config.data_dir / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return connection.execute(query, values).fetchall()
+        finally:
+            connection.close()
+
+    def stored(self) -> dict[str, int]:
+        """How many rows each table has: the same before and after what must leave nothing behind."""
+        return {table: self.rows(f"SELECT count(*) FROM {table}")[0][0] for table in _TABLES}
+
+    def close_replica(self) -> None:
+        """Let the replica take no more proposals, as at shutdown."""
+        self._loop.call_soon_threadsafe(self.replica.close)
+
+    async def _serve(self) -> None:
+        config = self.config
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        database = open_state(config.data_dir / "state.db")
+        machine = StateMachine(database)
+        commit = ThreadCommit()
+        self.replica = replica = Replica(machine, LocalLog(database), self.clock, commit=commit)
+        await replica.begin_term(machine.term + 1, config.node, old_leader_is_dead=True)
+        self.services = services = Services(
+            config=config,
+            clock=self.clock,
+            replica=replica,
+            reads=Reads(database.reader),
+            vault=Vault([b"k" * 32]),
+            admission=Admission(config, lambda: replica.counters),
+            delivery=self.delivery,
+            is_ready=lambda: self.delivery.ready,
+            metrics=Metrics(),
+        )
+        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = listener.getsockname()[1]
+        server = make_server(create_app(services), listener, self._limits, grace_s=1)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(replica.run())
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            self._up.set()
+            await self._stop.wait()
+            server.should_exit = True
+            for connection in list(server.server_state.connections):
+                connection.transport.close()
+            await serving
+            replica.close()
+            await running
+        commit.close()
+        database.close()
+
+    @contextmanager
+    def running(self) -> Iterator["NodeUnderTest"]:
+        """Run until the block ends."""
+        thread = threading.Thread(target=lambda: uvloop.run(self._serve()), name="node")
+        thread.start()
+        try:
+            assert self._up.wait(10)
+            yield self
+        finally:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            thread.join(10)
+        assert not thread.is_alive()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Until the other side closes."""
+    parts = []
+    while part := _recv(connection):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _recv(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65_536)
+    except ConnectionResetError:
+        return b""
+
+
+def node_config(data_dir: Path, **settings: Any) -> NodeConfig:
+    """A config whose data directory exists."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return NodeConfig(data_dir=data_dir, **settings)
