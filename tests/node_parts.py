@@ -1,7 +1,6 @@
 """What tests of a node's parts share: a clock they move, small jobs and entries, a commit they hold back."""
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,34 +8,21 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
 from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_texts
+from hookline.testing.clock import SimulatedClock
 
 T0 = 1_800_000_000_000  # a wall clock in ms
 
 
-class ManualClock:
+class ManualClock(SimulatedClock):
     """Both clocks stand until the test moves them; randomness is a fixed sequence."""
 
-    def __init__(self, wall_ms: int = T0, boot_ms: float = 5_000.0) -> None:
-        self.wall = wall_ms
-        self.boot = boot_ms
-        self._random = random.Random(7)
-
-    def wall_ms(self) -> int:
-        return self.wall
-
-    def boot_ms(self) -> float:
-        return self.boot
-
-    def random(self) -> float:
-        return self._random.random()
-
-    def token(self, size: int) -> bytes:
-        return self._random.randbytes(size)
+    def __init__(self) -> None:
+        self.now_s = 5.0
+        super().__init__(lambda: self.now_s, seed=7, start_ms=T0 - 5_000)
 
     def advance(self, ms: int) -> None:
         """Time passes: on both clocks."""
-        self.wall += ms
-        self.boot += ms
+        self.now_s += ms / 1_000
 
 
 def job_spec(

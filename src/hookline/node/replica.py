@@ -8,16 +8,18 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hookline.clock import Clock
-from hookline.errors import HooklineError, LogFault, ShuttingDown
+from hookline.errors import EntryTooLarge, HooklineError, LogFault, ShuttingDown
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import VERSION, Entry, command_size
 from hookline.protocol.commands import AnyCommand, BeginTerm, Result
-from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_COMMANDS_MAX
+from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
+
+_PROPOSAL_BYTES_MAX = ENTRY_BYTES_MAX - 128  # the rest is the entry's own: checksum, numbers, nonce
 
 
 class Commit(Protocol):
@@ -25,6 +27,14 @@ class Commit(Protocol):
 
     async def __call__(self, commit: Callable[[], None]) -> None:
         """Run ``commit`` and return when it has."""
+
+
+class _Proposal(NamedTuple):
+    """Commands that go into one entry together; ``size``: their bytes at most."""
+
+    commands: Sequence[AnyCommand]
+    size: int
+    future: asyncio.Future[list[Result]]
 
 
 class ThreadCommit:
@@ -73,7 +83,7 @@ class Replica:
         self._commit = commit
         self._observe = observe_commit
         self._listeners: list[Callable[[Effects], None]] = []
-        self._waiting: deque[tuple[Sequence[AnyCommand], asyncio.Future[list[Result]]]] = deque()
+        self._waiting: deque[_Proposal] = deque()
         self._wake = asyncio.Event()
         self._closed: HooklineError | None = None
         self.term = machine.term
@@ -100,12 +110,19 @@ class Replica:
     def propose(self, commands: Sequence[AnyCommand]) -> asyncio.Future[list[Result]]:
         """Put the commands into the log together, in one entry; the future gives their results once durable.
 
-        Raises ShuttingDown (or what stopped the replica) when it takes no more.
+        Raises:
+            ShuttingDown: the replica takes no more; or what stopped it.
+            EntryTooLarge: they do not fit into one entry; see ``codec.split``. Others are not affected.
         """
         if self._closed is not None:
             raise self._closed
+        size = sum(map(command_size, commands))
+        if size > _PROPOSAL_BYTES_MAX:
+            raise EntryTooLarge(
+                f"{len(commands)} commands have up to {size} bytes; one entry takes {_PROPOSAL_BYTES_MAX}"
+            )
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((commands, future))
+        self._waiting.append(_Proposal(commands, size, future))
         self._wake.set()
         return future
 
@@ -143,28 +160,28 @@ class Replica:
 
     async def _serve_batch(self) -> None:
         batch = self._gather()
-        commands = [command for proposal, _ in batch for command in proposal]
+        commands = [command for proposal in batch for command in proposal.commands]
         try:
             results = await self._append(commands)
         except BaseException:
             self._waiting.extendleft(reversed(batch))
             raise
         position = 0
-        for proposal, future in batch:
-            end = position + len(proposal)
-            if not future.done():
-                future.set_result(results[position:end])
+        for proposal in batch:
+            end = position + len(proposal.commands)
+            if not proposal.future.done():
+                proposal.future.set_result(results[position:end])
             position = end
 
-    def _gather(self) -> list[tuple[Sequence[AnyCommand], asyncio.Future[list[Result]]]]:
-        batch: list[tuple[Sequence[AnyCommand], asyncio.Future[list[Result]]]] = []
+    def _gather(self) -> list[_Proposal]:
+        batch: list[_Proposal] = []
         count = size = 0
         while self._waiting:
-            proposal = self._waiting[0][0]
-            grown = size + sum(map(command_size, proposal))
-            if batch and (grown > ENTRY_BYTES_GATHER or count + len(proposal) > ENTRY_COMMANDS_MAX):
+            proposal = self._waiting[0]
+            size += proposal.size
+            count += len(proposal.commands)
+            if batch and (size > ENTRY_BYTES_GATHER or count > ENTRY_COMMANDS_MAX):
                 break
-            size, count = grown, count + len(proposal)
             batch.append(self._waiting.popleft())
         return batch
 
@@ -192,6 +209,6 @@ class Replica:
     def _fail(self, error: HooklineError) -> None:
         self._closed = error
         while self._waiting:
-            _, future = self._waiting.popleft()
+            future = self._waiting.popleft().future
             if not future.done():
                 future.set_exception(error)

@@ -93,7 +93,7 @@ class Executor:
         self._node = node
         self._source: Source | None = None
         self._wake = asyncio.Event()
-        self._running: set[Running] = set()
+        self._running: dict[Running, None] = {}  # a set whose order does not depend on memory addresses
         self._outcomes: list[RecordOutcome] = []
         self._stopping = False
         self._attempts_by_outcome = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
@@ -162,7 +162,7 @@ class Executor:
             assert self._source is not None
             taken = self._source.take(free, self._fairness.admit)
         claims = [Running(due) for due in taken]
-        self._running.update(claims)
+        self._running.update(dict.fromkeys(claims))
         commands: list[RecordOutcome | ClaimJobs] = list(outcomes)
         if taken:
             deadline_ms = self._clock.wall_ms() + ATTEMPT_MS_MAX + _CLAIM_SLACK_MS
@@ -206,7 +206,7 @@ class Executor:
     def _end(self, running: Running, now_ms: int, verdict: Verdict, duration_ms: float) -> None:
         """Free the slot, and let the destination ask again: it may have waited for this very place."""
         lane = running.due.lane
-        self._running.remove(running)
+        del self._running[running]
         self._fairness.ended(now_ms, destination_of(lane), bool(lane & 1), verdict, duration_ms)
         assert self._source is not None
         self._source.unpark(destination_of(lane))

@@ -1,0 +1,246 @@
+"""Group commit: what is proposed during a commit shares the next entry, and each waiter gets its own results."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from hookline.errors import EntryTooLarge, Fenced, LogFault, ShuttingDown
+from hookline.node.replica import Commit, Replica, ThreadCommit, inline_commit
+from hookline.node.replicated_log.interface import ReplicatedLog
+from hookline.node.replicated_log.local import LocalLog
+from hookline.node.replicated_log.memory import MemoryLog
+from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.protocol import commands as c
+from hookline.protocol.codec import encode_entry
+from hookline.protocol.limits import ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
+from tests.node_parts import T0, GatedCommit, ManualClock, create, entry, job_spec, settle
+
+
+@asynccontextmanager
+async def replica_on(
+    path: Path, commit: Commit, log: ReplicatedLog | None = None
+) -> AsyncIterator[tuple[Replica, MemoryLog]]:
+    """A replica that runs, in its first term; entry 1 is its BeginTerm."""
+    database = open_state(path / "state.db", durable=False)
+    try:
+        memory = MemoryLog()
+        replica = Replica(StateMachine(database), log or memory, ManualClock(), commit=commit)
+        if isinstance(commit, GatedCommit):
+            commit.open = True
+        await replica.begin_term(1, "n1", old_leader_is_dead=True)
+        if isinstance(commit, GatedCommit):
+            commit.open = False
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(replica.run())
+            yield replica, memory
+            replica.close()
+            if isinstance(commit, GatedCommit):
+                commit.stay_open()
+            await running
+    finally:
+        database.close()
+
+
+async def test_proposals_made_during_a_commit_share_one_entry(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with replica_on(tmp_path, gate) as (replica, log):
+        first = replica.propose([create("a")])
+        await gate.reached()
+        others = [replica.propose([create(name)]) for name in "bcde"]
+        await settle()
+        assert not first.done()
+        gate.let_through()
+        assert [result.id for result in await first] == ["a"]
+        await gate.reached()
+        assert not any(other.done() for other in others)
+        gate.let_through()
+        assert [(await other)[0].id for other in others] == ["b", "c", "d", "e"]
+        entries = await log.read_from(2)
+        assert [[command.id for command in logged.commands] for logged in entries] == [["a"], ["b", "c", "d", "e"]]
+        assert replica.applied == 3
+
+
+async def test_each_waiter_gets_the_results_of_its_own_commands(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with replica_on(tmp_path, gate) as (replica, _):
+        blocker = replica.propose([create("x")])
+        await gate.reached()
+        one = replica.propose([create("a"), create("b")])
+        none = replica.propose([])
+        two = replica.propose([c.CancelJobs((999,)), create("c"), c.DeleteSchedule("s")])
+        gate.stay_open()
+        await blocker
+        assert [result.id for result in await one] == ["a", "b"]
+        assert await none == []
+        assert await two == [c.Changed(0), c.Created(4, "c", False), c.Refused("schedule_not_found")]
+
+
+async def test_a_waiter_that_went_away_does_not_disturb_the_others(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with replica_on(tmp_path, gate) as (replica, _):
+        gone, stays = replica.propose([create("a")]), replica.propose([create("b")])
+        await gate.reached()
+        gone.cancel()
+        gate.stay_open()
+        assert [result.seq for result in await stays] == [2]
+
+
+async def test_an_entry_takes_only_so_many_commands_and_never_splits_a_proposal(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    nothing = c.CancelJobs(())
+    async with replica_on(tmp_path, gate) as (replica, log):
+        blocker = replica.propose([nothing])
+        await gate.reached()
+        proposals = [replica.propose([nothing] * 700) for _ in range(4)]
+        gate.stay_open()
+        await asyncio.gather(blocker, *proposals)
+        sizes = [len(logged.commands) for logged in await log.read_from(3)]
+        assert sizes == [1400, 1400]
+        assert max(sizes) <= ENTRY_COMMANDS_MAX
+
+
+async def test_an_entry_takes_only_so_many_bytes(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with replica_on(tmp_path, gate) as (replica, log):
+        blocker = replica.propose([c.CancelJobs(())])
+        await gate.reached()
+        proposals = [replica.propose([create(f"j{n}", job_spec(body=bytes(100_000)))]) for n in range(5)]
+        gate.stay_open()
+        await asyncio.gather(blocker, *proposals)
+        entries = await log.read_from(3)
+        assert [len(logged.commands) for logged in entries] == [2, 2, 1]
+        assert all(len(encode_entry(logged)) <= ENTRY_BYTES_MAX for logged in entries)
+
+
+async def test_a_proposal_that_fits_no_entry_is_refused_alone(tmp_path: Path) -> None:
+    async with replica_on(tmp_path, inline_commit) as (replica, _):
+        big = [create(f"j{n}", job_spec(body=bytes(200_000))) for n in range(3)]
+        with pytest.raises(EntryTooLarge):
+            await replica.propose(big)
+        assert await replica.propose([create("a")]) == [c.Created(1, "a", False)]
+
+
+async def test_nothing_is_answered_before_the_commit_and_effects_come_before_answers(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    order: list[str] = []
+    async with replica_on(tmp_path, gate) as (replica, _):
+        replica.listen(lambda effects: order.append(f"effects of {len(effects.due)} jobs"))
+        future = replica.propose([create("a"), create("b")])
+        future.add_done_callback(lambda _: order.append("answer"))
+        await gate.reached()
+        await settle()
+        assert order == []
+        gate.let_through()
+        await future
+        await settle()
+        assert order == ["effects of 2 jobs", "answer"]
+
+
+async def test_a_fault_of_the_log_fails_all_waiters_and_ends_run(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - what fails is the end of the replica
+        async with replica_on(tmp_path, gate) as (replica, log):
+            first = replica.propose([create("a")])
+            await gate.reached()
+            second, third = replica.propose([create("b")]), replica.propose([create("c")])
+            await log.take_over(2)
+            gate.stay_open()
+            await first
+            await settle()
+    assert caught.group_contains(Fenced)
+    for failed in (second, third):
+        with pytest.raises(Fenced):
+            await failed
+    with pytest.raises(Fenced):
+        replica.propose([create("d")])
+
+
+async def test_a_failed_commit_answers_that_the_outcome_is_not_known(tmp_path: Path) -> None:
+    gate = GatedCommit(fails_with=None)
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - what fails is the end of the replica
+        async with replica_on(tmp_path, gate) as (replica, _):
+            first = replica.propose([create("a")])
+            await gate.reached()
+            second = replica.propose([create("b")])
+            gate.fails_with = OSError("disk")
+            gate.stay_open()
+            await settle()
+    assert caught.group_contains(OSError, match="disk")
+    for failed in (first, second):
+        with pytest.raises(LogFault, match="not known"):
+            await failed
+
+
+async def test_close_makes_durable_what_was_taken_and_takes_no_more(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with replica_on(tmp_path, gate) as (replica, log):
+        first = replica.propose([create("a")])
+        await gate.reached()
+        second = replica.propose([create("b")])
+        replica.close()
+        with pytest.raises(ShuttingDown):
+            replica.propose([create("c")])
+        gate.stay_open()
+        await asyncio.gather(first, second)
+    assert await log.last_index() == 3
+
+
+async def test_entries_carry_term_consecutive_indices_and_the_wall_clock(tmp_path: Path) -> None:
+    async with replica_on(tmp_path, inline_commit) as (replica, log):
+        await replica.propose([create("a")])
+        await replica.propose([create("b")])
+        entries = await log.read_from(1)
+        assert [(logged.index, logged.term, logged.time_ms) for logged in entries] == [
+            (1, 1, T0),
+            (2, 1, T0),
+            (3, 1, T0),
+        ]
+        assert len({logged.nonce for logged in entries}) == 3
+
+
+async def test_a_new_leader_applies_what_the_log_holds_before_it_begins_its_term(tmp_path: Path) -> None:
+    log = MemoryLog()
+    await log.take_over(4)
+    for index in range(1, 251):  # more than one read gives
+        await log.append(entry(index, [create(f"j{index}")], term=4))
+    database = open_state(tmp_path / "state.db", durable=False)
+    replica = Replica(StateMachine(database), log, ManualClock(), commit=inline_commit)
+    await replica.begin_term(5, "n2", old_leader_is_dead=False)
+    assert (replica.applied, replica.term) == (251, 5)
+    assert replica.counters["pending"] == 250
+    (begin,) = await log.read_from(251)
+    assert begin.commands == (c.BeginTerm("n2", False),)
+    database.close()
+
+
+async def test_a_node_that_was_leader_before_cannot_begin_an_older_term(tmp_path: Path) -> None:
+    log = MemoryLog()
+    await log.take_over(4)
+    database = open_state(tmp_path / "state.db", durable=False)
+    replica = Replica(StateMachine(database), log, ManualClock(), commit=inline_commit)
+    with pytest.raises(Fenced):
+        await replica.begin_term(4, "n1", old_leader_is_dead=False)
+    assert await log.last_index() == 0
+    database.close()
+
+
+async def test_on_a_real_disk_and_thread_acknowledged_jobs_are_there_after_reopening(tmp_path: Path) -> None:
+    database = open_state(tmp_path / "state.db")
+    commit = ThreadCommit()
+    replica = Replica(StateMachine(database), LocalLog(database), ManualClock(), commit=commit)
+    await replica.begin_term(1, "n1", old_leader_is_dead=True)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(replica.run())
+        await asyncio.gather(*[replica.propose([create(f"j{number}")]) for number in range(200)])
+        digest = replica.digest
+        replica.close()
+    commit.close()
+    database.close()
+    again = open_state(tmp_path / "state.db")
+    machine = StateMachine(again)
+    assert machine.digest == digest
+    assert machine.tables.counters["pending"] == 200
+    again.close()
