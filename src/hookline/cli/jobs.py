@@ -14,6 +14,7 @@ from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.watching import watch
 from hookline.clock import SystemClock
 from hookline.protocol import http
+from hookline.protocol.limits import PAGE_MAX
 
 app = App(name="jobs", help="Make, look at and change jobs.")
 app.command(watch)
@@ -84,7 +85,10 @@ def list_(*, limit: int = 50, jobs: FilterOptions = ALL_JOBS, service: Service =
     if limit < 0:
         raise usage_error("--limit must be 0 or more.")
     with service.client() as client:
-        found = list(islice(client.list_jobs(**jobs.fields()), limit or None))
+        if 0 < limit <= PAGE_MAX:
+            found = client.list_jobs_page(limit=limit, **jobs.fields()).data
+        else:
+            found = list(islice(client.list_jobs(**jobs.fields()), limit or None))
     if service.json:
         print_json({"data": found})
     else:

@@ -25,10 +25,10 @@ class Kind:
     attempts: int
 
 
-NOW = Kind("now", 80, "succeeded", 1)
+NOW = Kind("now", 88, "succeeded", 1)
 DELAYED = Kind("delayed 1–5 s", 40, "succeeded", 1)
 BATCH = Kind("in one batch", 40, "succeeded", 1)
-FLAKY = Kind("fails twice", 20, "succeeded", 3)
+FLAKY = Kind("fails twice", 12, "succeeded", 3)
 GONE = Kind("answered 410", 6, "dead", 1)
 AT_MOST_ONCE = Kind("at most once", 6, "succeeded", 1)
 CANCELLED = Kind("cancelled", 5, "cancelled", 0)
@@ -67,7 +67,9 @@ def _post_each(client: Client, url: str, made: Callable[[str, Kind], None]) -> N
         client.cancel_job(job_id)
         made(job_id, CANCELLED)
     for n in range(FLAKY.jobs):
-        made(client.create_job(f"{url}/flaky", payload={"n": n}, retry=FAST_RETRY).id, FLAKY)
+        # Spread among jobs that succeed: all failures at once would, rightly, open the destination's breaker.
+        delay = 4.5 * n / FLAKY.jobs
+        made(client.create_job(f"{url}/flaky", payload={"n": n}, delay=delay, retry=FAST_RETRY).id, FLAKY)
     for _ in range(GONE.jobs):
         made(client.create_job(f"{url}/gone").id, GONE)
     for _ in range(AT_MOST_ONCE.jobs):

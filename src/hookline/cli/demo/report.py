@@ -49,6 +49,7 @@ def summary(tallies: Mapping[Kind, Tally]) -> Table:
     """The table, with a line for all."""
     columns = ("KIND", "JOBS", "DELIVERED", "ATTEMPTS", "DEAD", "CANCELLED", "LAG P50", "P99", "SIGNED")
     grid = table(columns, keep=columns, right=columns[1:])
+    grid.padding = 0  # nine columns are many for 80 characters
     everything = Tally()
     for kind, tally in tallies.items():
         grid.add_row(kind.name, *_cells(tally))

@@ -1,0 +1,154 @@
+"""The command as a whole: version, completion, starting a node, secrets, quiet ends."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hookline
+from hookline.cli import app
+from hookline.cli.node_options import NodeOptions
+from hookline.node.config import NodeConfig
+from hookline.protocol import signatures
+
+
+def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:
+    code = app.run(tokens)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (0, f"{hookline.__version__}\n", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    code, out, _ = run(capsys, "completion", shell)
+    assert code == 0
+    assert "retry-all" in out
+
+
+def test_help_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys)
+    assert code == 0
+    for group in ("up", "serve", "listen", "jobs", "schedules", "destinations", "cluster", "secret", "completion"):
+        assert f"│ {group} " in out
+
+
+def test_a_fresh_secret_can_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "secret", "new")
+    assert signatures.parse_secret(out.strip()).can_sign
+    _, out, _ = run(capsys, "secret", "new", "--json")
+    assert signatures.parse_secret(json.loads(out)["secret"]).can_sign
+
+
+def test_a_fresh_key_pair_belongs_together(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "secret", "new", "--ed25519", "--json")
+    pair = json.loads(out)
+    signature = signatures.sign([signatures.parse_secret(pair["private"])], "id", 1, b"x")
+    headers = {"webhook-id": "id", "webhook-timestamp": "1", "webhook-signature": signature}
+    signatures.verify(headers, b"x", pair["public"], now_s=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("up --clusters 2", "clusters"),
+        ("up --nodes 3", "nodes"),
+        ("up --proxies 1", "proxies"),
+        ("serve --data-dir x --etcd http://127.0.0.1:2379", "etcd"),
+        ("up --slots 0", "slots"),
+        ("up --port 70000", "port"),
+        ("up --log-level loud", "log_level"),
+    ],
+)
+def test_what_is_not_there_yet_or_out_of_range_is_said_clearly(
+    capsys: pytest.CaptureFixture[str], line: str, field: str
+) -> None:
+    code, out, err = run(capsys, *line.split(" "))
+    assert (code, out) == (1, "")
+    assert f"code: invalid_config · field: {field}" in err
+
+
+def test_every_setting_of_a_node_can_be_given() -> None:
+    options = {field.name for field in fields(NodeOptions)}
+    settings = {field.name.removesuffix("_ms") for field in fields(NodeConfig)}
+    told_by_serve = {"data_dir", "host", "port", "cluster", "shard", "node"}
+    assert settings == (options - {"log_level", "log_json"}) | told_by_serve
+
+
+def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[NodeConfig] = []
+
+    def note(config: NodeConfig, options: Any) -> int:
+        started.append(config)
+        return 0
+
+    monkeypatch.setattr("hookline.cli.serve.run_until_stopped", note)
+    monkeypatch.setattr("hookline.cli.up.run_until_stopped", note)
+    monkeypatch.setenv("HOOKLINE_RETENTION", "36h")
+    monkeypatch.setenv("HOOKLINE_SIGNING_SECRET", "whsec_x")
+    monkeypatch.setenv("HOOKLINE_ALLOW_PRIVATE_DESTINATIONS", "true")
+    line = "serve --cluster c2 --shard 2 --node n3 --listen [::1]:7071 --data-dir d --slots 7 --destination-ports 80,81"
+    assert app.run([*line.split(" "), "--shutdown-grace", "2.5", "--key-window", "1h"]) == 0
+    assert app.run(["up"]) == 0
+    served, up = started
+    assert served == NodeConfig(
+        data_dir=Path("d"),
+        host="::1",
+        port=7071,
+        cluster="c2",
+        shard=2,
+        node="n3",
+        slots=7,
+        allow_private_destinations=True,
+        destination_ports=frozenset({80, 81}),
+        signing_secret="whsec_x",
+        shutdown_grace_ms=2_500,
+        key_window_ms=3_600_000,
+        retention_ms=36 * 3_600_000,
+    )
+    assert (up.data_dir, up.host, up.port, up.slots) == (Path("hookline-data"), "127.0.0.1", 7070, 100)
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    command = f"{sys.executable} -m hookline.cli.app completion bash"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | true; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() in ("141", "0")
+
+
+def test_importing_the_sdk_brings_in_nothing_heavy() -> None:
+    heavy = ("uvicorn", "apsw", "cryptography", "msgspec", "pyreqwest", "rich", "cyclopts")
+    code = f"import sys, hookline; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "[]"
+    heavy = ("uvicorn", "apsw", "cryptography")
+    code = f"import sys, hookline.cli.app; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "[]", "hookline --help is quick"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in hookline.__all__:
+        assert getattr(hookline, name) is not None
+    assert set(dir(hookline)) == set(hookline.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        hookline.nope  # noqa: B018
+
+
+def test_the_public_names_are_those_the_type_checker_sees() -> None:
+    source = Path(hookline.__file__).read_text()
+    typed = {line.rpartition(" as ")[2].strip() for line in source.splitlines() if line.startswith("    from hookline")}
+    assert typed | {"__version__"} == set(hookline.__all__)

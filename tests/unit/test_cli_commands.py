@@ -1,0 +1,349 @@
+"""Every command that talks to Hookline, against a scripted server: what it asks, what it prints, how it exits."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hookline.cli import app
+from tests import scripted_server as served
+from tests.scripted_server import Answer, Asked, ScriptedServer, problem, scripted_server
+
+JOB = served.job("0192f0c1-7a4b-7def-8123-456789abcdef-0")
+CLUSTER = {
+    "name": "c0",
+    "shard": 0,
+    "term": 3,
+    "leader": "n1",
+    "nodes": [
+        {"name": "n1", "url": "http://127.0.0.1:1", "role": "leader", "applied": 9, "durable": 8, "version": "0.1.0"}
+    ],
+}
+HEALTH = {"status": "ok", "role": "leader", "usage": {"jobs": {"used": 1, "limit": 2}}}
+BULK = {"matched": 2, "changed": 2, "dry_run": False, "more": False, "sample": ["a", "b"]}
+ATTEMPT = {
+    "number": 1,
+    "outcome": "permanent_failure",
+    "status": 410,
+    "error": None,
+    "started_at": "2026-11-24T13:00:00.000Z",
+    "duration_ms": 12,
+    "node": "n1",
+    "term": 1,
+    "response_headers": {},
+    "response_body": "gone",
+}
+DESTINATION = served.destination(rate={"limit": 5, "per": "1s"}, secrets=1)
+
+
+def answer(asked: Asked) -> Answer:
+    """A Hookline with one of everything."""
+    path = asked.path.partition("?")[0]
+    page = {"data": [JOB], "next_cursor": None}
+    table: dict[tuple[str, str], Any] = {
+        ("GET", "/jobs"): page,
+        ("GET", "/schedules"): {"data": [served.schedule()], "next_cursor": None},
+        ("GET", "/schedules/preview"): {"ticks": ["2026-11-25T09:00:00+01:00"]},
+        ("GET", "/destinations"): {"data": [DESTINATION], "next_cursor": None},
+        ("GET", "/cluster"): CLUSTER,
+        ("GET", "/health"): HEALTH,
+        ("POST", "/jobs/retry"): BULK,
+        ("POST", "/jobs/cancel"): BULK,
+        ("POST", "/jobs/batch"): {"results": [{"status": 201, "job": _short("x")}]},
+    }
+    if (asked.method, path) in table:
+        return Answer(200, table[asked.method, path])
+    if path.endswith("/attempts"):
+        return Answer(200, {"data": [ATTEMPT]})
+    if path.startswith("/schedules") and not path.endswith("/run"):
+        return Answer(204 if asked.method == "DELETE" else 200, None if asked.method == "DELETE" else served.schedule())
+    return Answer(200, DESTINATION if path.startswith("/destinations") else JOB)
+
+
+def _short(job_id: str) -> dict[str, Any]:
+    names = ("url", "method", "state", "run_at", "guarantee")
+    return {"id": job_id} | {name: JOB[name] for name in names}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    with scripted_server() as server:
+        server.script = answer
+        monkeypatch.setenv("HOOKLINE_URL", server.url)
+        yield server
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*tokens: str) -> tuple[int, str, str]:
+        code = app.run(tokens)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+COMMANDS: list[tuple[str, str]] = [
+    ("jobs create http://127.0.0.1:9000/hook", "POST /jobs"),
+    ("jobs get j1", "GET /jobs/j1"),
+    ("jobs list --state dead --limit 3", "GET /jobs?state=dead&limit=3"),
+    ("jobs attempts j1", "GET /jobs/j1/attempts"),
+    ("jobs cancel j1", "POST /jobs/j1/cancel"),
+    ("jobs retry j1 --to http://e.example/", "POST /jobs/j1/retry"),
+    ("jobs run j1", "POST /jobs/j1/run"),
+    ("jobs update j1 --priority -5", "PATCH /jobs/j1"),
+    ("jobs watch", "GET /jobs?limit=20"),
+    ("jobs retry-all --state dead --yes", "POST /jobs/retry"),
+    ("jobs cancel-all --label a --dry-run", "POST /jobs/cancel"),
+    ("schedules create 0_9_*_*_* http://127.0.0.1:9000/hook", "POST /schedules"),
+    ("schedules update s1 --jitter 30s", "PATCH /schedules/s1"),
+    ("schedules list", "GET /schedules?limit=1000"),
+    ("schedules get s1", "GET /schedules/s1"),
+    ("schedules preview 0_9_*_*_* --count 1", "GET /schedules/preview?cron=0+9+%2A+%2A+%2A&count=1"),
+    ("schedules pause s1", "POST /schedules/s1/pause"),
+    ("schedules resume s1", "POST /schedules/s1/resume"),
+    ("schedules run s1", "POST /schedules/s1/run"),
+    ("schedules delete s1 --yes", "DELETE /schedules/s1"),
+    ("destinations list", "GET /destinations?limit=1000"),
+    ("destinations get http://127.0.0.1:9000", "GET /destinations/http%3A%2F%2F127.0.0.1%3A9000"),
+    ("destinations set h --rate 5/1s --no-paused", "PUT /destinations/h"),
+    ("cluster show", "GET /cluster"),
+    ("cluster health", "GET /health"),
+]
+TALKING = pytest.mark.parametrize(
+    ("line", "asked"), COMMANDS, ids=["-".join(line.split(" ")[:2]) for line, _ in COMMANDS]
+)
+
+
+def tokens_of(line: str) -> list[str]:
+    return [token.replace("_", " ") for token in line.split(" ")]
+
+
+@TALKING
+def test_each_command_asks_the_right_thing_and_prints_for_people(
+    server: ScriptedServer, run: Run, line: str, asked: str
+) -> None:
+    code, out, err = run(*tokens_of(line))
+    assert (code, err) == (0, "")
+    assert f"{server.asked[0].method} {server.asked[0].path}" == asked
+    assert out
+    assert "\x1b" not in out, "no colour codes when it is no terminal"
+    assert max(len(shown) for shown in out.splitlines()) <= 80
+
+
+@TALKING
+def test_each_command_prints_one_json_document(server: ScriptedServer, run: Run, line: str, asked: str) -> None:
+    code, out, err = run(*tokens_of(line), "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)
+
+
+@TALKING
+def test_each_command_says_why_it_failed(server: ScriptedServer, run: Run, line: str, asked: str) -> None:
+    server.script = lambda _: problem(400, "invalid_request", "what is wrong", field="url")
+    code, out, err = run(*tokens_of(line))
+    assert (code, out) == (1, "")
+    assert err.startswith("error: what is wrong\n  code: invalid_request · field: url\n")
+    code, out, err = run(*tokens_of(line), "--json")
+    assert code == 1
+    assert json.loads(out)["code"] == "invalid_request"
+
+
+def test_ids_are_never_cut(server: ScriptedServer, run: Run) -> None:
+    long_job = served.job(JOB["id"], url="http://a-rather-long-host-name.example.com/with/a/long/path?and=a&query=too")
+    server.script = lambda _: Answer(200, {"data": [long_job], "next_cursor": None})
+    _, out, _ = run("jobs", "list")
+    assert JOB["id"] in out
+    assert "".join(part.split()[-1] for part in out.splitlines()[2:]).endswith("query=too")
+
+
+def test_everything_that_can_be_said_about_a_job_is_sent(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    data = tmp_path / "data.json"
+    data.write_bytes(b' {"b": 1.0,  "a": [2]}\n')
+    code, _, err = run(
+        *("jobs", "create", "http://127.0.0.1:9000/hook", "--delay", "90s", "--id", "mine", "-X", "PUT"),
+        *("--data", f"@{data}", "-H", "x-a: 1", "--header", "x-b:2:3", "--timeout", "2.5", "--retry-max", "3"),
+        *("--retry-schedule", "1s,10", "--retry-budget", "1h", "--at-most-once", "--priority", "7"),
+        *("-l", "team=a", "--label", "env=b", "--secret", "whsec_x"),
+    )
+    assert (code, err) == (0, "")
+    assert b'"payload":{"b": 1.0,  "a": [2]}' in server.asked[0].body, "byte for byte"
+    assert server.asked[0].json == {
+        "url": "http://127.0.0.1:9000/hook",
+        "delay": "90s",
+        "id": "mine",
+        "method": "PUT",
+        "payload": {"b": 1.0, "a": [2]},
+        "headers": {"x-a": "1", "x-b": "2:3"},
+        "timeout": 2.5,
+        "retry": {"max_attempts": 3, "schedule": ["1s", 10.0], "budget": "1h"},
+        "guarantee": "at_most_once",
+        "priority": 7,
+        "labels": {"team": "a", "env": "b"},
+        "secret": "whsec_x",
+    }
+
+
+def test_other_bytes_key_time_and_plain_labels(server: ScriptedServer, run: Run) -> None:
+    when = "2026-11-24T13:00:00Z"
+    run("jobs", "create", "http://e.example/", "--body", "hi", "--key", "k", "--at", when, "-l", "a", "-l", "b=c")
+    assert server.asked[0].headers["idempotency-key"] == "k"
+    assert server.asked[0].json == {
+        "url": "http://e.example/",
+        "body_base64": "aGk=",
+        "run_at": when,
+        "labels": ["a", "b=c"],
+    }
+
+
+@pytest.mark.parametrize(("state", "code"), [("succeeded", 0), ("dead", 1)])
+def test_waiting_says_by_the_exit_code_how_it_ended(server: ScriptedServer, run: Run, state: str, code: int) -> None:
+    server.script = lambda asked: Answer(200, served.job(state="pending" if asked.method == "POST" else state))
+    exited, out, _ = run("jobs", "create", "http://e.example/", "--wait", "--json")
+    assert (exited, json.loads(out)["state"]) == (code, state)
+    exited, out, _ = run("jobs", "watch", "j1", "j2", "--json")
+    assert (exited, len(json.loads(out)["data"])) == (code, 2)
+
+
+def test_schedule_options_are_sent(server: ScriptedServer, run: Run) -> None:
+    run(
+        *("schedules", "create", "0 9 * * *", "http://e.example/", "--timezone", "Europe/Berlin", "--catch-up", "all"),
+        *("--catch-up-window", "2h", "--overlap", "skip", "--jitter", "30s", "--id", "s1", "--paused", "-d", "[1]"),
+    )
+    assert server.asked[0].json == {
+        "cron": "0 9 * * *",
+        "job": {"url": "http://e.example/", "payload": [1]},
+        "timezone": "Europe/Berlin",
+        "catch_up": {"policy": "all", "window": "2h"},
+        "overlap": "skip",
+        "jitter": "30s",
+        "id": "s1",
+        "paused": True,
+    }
+
+
+def test_destination_settings_are_sent_and_reset(server: ScriptedServer, run: Run) -> None:
+    run(
+        "destinations",
+        "set",
+        "h",
+        "--concurrency",
+        "3",
+        "--paused",
+        "--secret",
+        "a",
+        "--secret",
+        "b",
+        "--reset",
+        "rate",
+    )
+    assert server.asked[0].json == {"rate": None, "concurrency": 3, "paused": True, "secrets": ["a", "b"]}
+
+
+def test_bulk_changes_go_on_until_all_is_done(server: ScriptedServer, run: Run) -> None:
+    counted = BULK | {"matched": 1_500, "changed": 0, "dry_run": True}
+    server.script = None
+    server.answers = [
+        Answer(200, counted),
+        Answer(200, BULK | {"matched": 1_000, "changed": 1_000, "more": True}),
+        Answer(200, BULK | {"matched": 500, "changed": 500}),
+    ]
+    code, out, _ = run("jobs", "retry-all", "--state", "dead", "--to", "http://e.example/", "-y", "--json")
+    assert (code, json.loads(out)) == (0, {"matched": 1_500, "changed": 1_500, "dry_run": False})
+    assert [asked.json["dry_run"] for asked in server.asked] == [True, False, False]
+    assert server.asked[2].json["overrides"] == {"url": "http://e.example/"}
+
+
+def test_a_bulk_change_without_a_terminal_needs_yes(server: ScriptedServer, run: Run) -> None:
+    code, out, err = run("jobs", "cancel-all")
+    assert (code, out) == (2, "")
+    assert "add --yes" in err
+    assert all(asked.json["dry_run"] for asked in server.asked)
+
+
+def test_import_reports_each_refused_line(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    lines = tmp_path / "jobs.jsonl"
+    lines.write_text(
+        '{"url": "http://a.example/", "payload": {"a":  1.0}}\n\n{"nope": 1}\n{"url": "http://b.example/"}\n'
+        '{"url": "http://c.example/", "id": "c"}\n'
+    )
+    server.script = lambda _: Answer(
+        200,
+        {
+            "results": [
+                {"status": 201, "job": _short("a")},
+                {"status": 400, "error": {"code": "invalid_url", "detail": "bad"}},
+                {"status": 200, "job": _short("c") | {"deduplicated": True}},
+            ]
+        },
+    )
+    code, out, err = run("jobs", "import", str(lines), "--json")
+    assert (code, err) == (1, "")
+    told = json.loads(out)
+    assert (told["created"], told["existed"], told["refused"]) == (1, 1, 2)
+    assert [error["line"] for error in told["errors"]] == [3, 4]
+    assert b'"payload":{"a":  1.0}' in server.asked[0].body
+    code, out, err = run("jobs", "import", str(lines))
+    assert out == "created 1, existed already 1, refused 2\n"
+    assert "line 4: bad (invalid_url)" in err
+
+
+def test_an_unfit_node_shows_in_the_exit_code(server: ScriptedServer, run: Run) -> None:
+    server.script = lambda _: Answer(503, HEALTH | {"status": "unavailable", "detail": "starting"})
+    code, out, _ = run("cluster", "health")
+    assert code == 1
+    assert "starting" in out
+
+
+def test_a_dead_job_is_shown_in_full(server: ScriptedServer, run: Run) -> None:
+    last = {name: ATTEMPT[name] for name in ("number", "outcome", "status", "error", "started_at", "duration_ms")}
+    server.script = lambda _: Answer(
+        200,
+        served.job(
+            state="dead", last_attempt=last, waiting_for=None, next_attempt_at=None, payload={"x": 1}, labels=["a"]
+        ),
+    )
+    _, out, _ = run("jobs", "get", "j1")
+    assert "#1 permanent_failure, HTTP 410, 12 ms" in out
+    assert '{"x": 1}' in out
+
+
+USAGE_ERRORS = [
+    "jobs nope",
+    "jobs get",
+    "jobs get a b",
+    "jobs get a --nope",
+    "jobs create http://e.example/ --data {",
+    "jobs create http://e.example/ --data @/does/not/exist",
+    "jobs create http://e.example/ -H nocolon",
+    "jobs create http://e.example/ --delay 1s --at 2026-11-24T13:00:00Z",
+    "jobs update j1",
+    "jobs list --limit -1",
+    "jobs import /does/not/exist",
+    "schedules update s1",
+    "schedules update s1 --data 1",
+    "schedules delete s1",
+    "destinations set h",
+    "destinations set h --rate fast",
+    "destinations set h --reset all",
+    "up --nodes 2",
+    "serve",
+    "serve --data-dir x --listen 7070",
+    "up --retention never",
+    "up --destination-ports 0",
+    "listen --status 99",
+    "completion tcsh",
+]
+
+
+@pytest.mark.parametrize("line", USAGE_ERRORS)
+def test_wrong_usage_exits_with_2_and_one_line(server: ScriptedServer, run: Run, line: str) -> None:
+    code, out, err = run(*line.split(" "))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert server.asked == []
