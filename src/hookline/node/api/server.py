@@ -137,10 +137,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # We speak HTTP/1.1 only and may ignore the wish, but the parser will not go on after such a request.
-            if self.cycle is not None:
-                self.cycle.keep_alive = False
+        except httptools.HttpParserUpgrade as stopped:
+            self._ignore_upgrade(data[stopped.args[0] :])
             return
         except httptools.HttpParserError as error:
             status, code, detail = self._refusal or (400, "invalid_request", f"this is not HTTP/1.1: {error}")
@@ -161,6 +159,8 @@ class StrictProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._check_head()
+        if self.parser.should_upgrade():
+            return
         now = self.loop.time()
         self._deadline = now + self.limits.request_s
         self._body_until = now + self.limits.request_s * _BODY_SECONDS_FACTOR
@@ -175,8 +175,22 @@ class StrictProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._deadline = None
         super().on_message_complete()
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Serve the request as if it had no Upgrade header, which RFC 9110 section 7.8 allows.
+
+        Some clients wish for h2c with their first request. The parser stops at the end of such a head, so the head is
+        given to a new one, without the wish.
+        """
+        method = self.parser.get_method()
+        head = [b"%s %s HTTP/1.1\r\n" % (method, self.url)]
+        head += [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] not in (b"upgrade", b"connection")]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join(head) + b"\r\n" + rest)
 
     def _check_head(self) -> None:
         """Refuse a head that is too large or could be read in two ways, by raising out of the parser."""
@@ -191,6 +205,8 @@ class StrictProtocol(HttpToolsProtocol):
                 self._stop(400, "invalid_request", "the only Transfer-Encoding taken is chunked, in HTTP/1.1")
         if size > self.limits.head_bytes:
             self._stop(431, "invalid_header", self._head_too_large())
+        if self.parser.get_method() == b"CONNECT":
+            self._stop(400, "invalid_request", "this server is no proxy")
         if version not in ("1.0", "1.1"):
             self._stop(400, "invalid_request", "this server speaks HTTP/1.1")
         if hosts > 1 or (hosts == 0 and version == "1.1"):

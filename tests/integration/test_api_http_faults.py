@@ -1,0 +1,249 @@
+"""Clients that break HTTP, or take their time: each is cut off, and the node goes on serving."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hookline.node.api.server import ConnectionLimits
+from tests.integration.conftest import StartNode
+from tests.integration.node_under_test import NodeUnderTest, node_config, read_all
+
+JOB = b'{"url":"https://example.com/hook"}'
+HEAD = b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+CUT_S = 0.3
+
+
+@pytest.fixture(scope="module")
+def hasty_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
+    """A node with little patience."""
+    limits = ConnectionLimits(request_s=CUT_S, discarded_bytes=100_000, idle_s=1, connections=20)
+    with NodeUnderTest(node_config(tmp_path_factory.mktemp("node")), limits).running() as running:
+        yield running
+
+
+SMUGGLED = {
+    "CL and TE": HEAD + b"Content-Length: 34\r\nTransfer-Encoding: chunked\r\n\r\n" + JOB,
+    "TE and CL": HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 34\r\n\r\n0\r\n\r\n",
+    "two Content-Lengths": HEAD + b"Content-Length: 34\r\nContent-Length: 34\r\n\r\n" + JOB,
+    "a list of Content-Lengths": HEAD + b"Content-Length: 34, 34\r\n\r\n" + JOB,
+    "a signed Content-Length": HEAD + b"Content-Length: +34\r\n\r\n" + JOB,
+    "a negative Content-Length": HEAD + b"Content-Length: -1\r\n\r\n" + JOB,
+    "bare LF": (HEAD + b"Content-Length: 34\r\n\r\n").replace(b"\r\n", b"\n") + JOB,
+    "one bare LF": HEAD + b"X-A: b\nContent-Length: 34\r\n\r\n" + JOB,
+    "bare CR": HEAD + b"X-A: b\rContent-Length: 34\r\n\r\n" + JOB,
+    "bare LF in a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n22\n" + JOB + b"\n0\n\n",
+    "gzip and chunked": HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n\r\n",
+    "xchunked": HEAD + b"Transfer-Encoding: xchunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n\r\n",
+    "space before the colon": HEAD + b"Content-Length : 34\r\n\r\n" + JOB,
+    "a folded header": HEAD + b"X-A: b\r\n c\r\nContent-Length: 34\r\n\r\n" + JOB,
+    "chunked in HTTP/1.0": b"POST /jobs HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n\r\n",
+    "no Host": b"POST /jobs HTTP/1.1\r\nContent-Length: 34\r\n\r\n" + JOB,
+    "two Hosts": b"POST /jobs HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 34\r\n\r\n" + JOB,
+    "HTTP/2.0": b"GET /jobs HTTP/2.0\r\nHost: a\r\n\r\n",
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "CONNECT": b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "NUL in a header": b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n",
+    "space in the path": b"GET /jo bs HTTP/1.1\r\nHost: a\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "no HTTP": b"hello\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", SMUGGLED.values(), ids=SMUGGLED.keys())
+def test_what_could_be_read_in_two_ways_is_400_and_closed(hasty_node: NodeUnderTest, request_bytes: bytes) -> None:
+    before = hasty_node.stored()
+    answer = hasty_node.raw(request_bytes)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 "), answer
+    assert b"connection: close" in head
+    assert b"application/problem+json" in head
+    assert b"hookline-node: n1" in head
+    assert b'"code":"invalid_request"' in body
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert hasty_node.stored() == before
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 65_536 + b"\r\n\r\n",
+        b"GET /jobs HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 11_000 + b"\r\n",
+        b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 200_000,
+        b"GET /" + b"a" * 100_000,
+    ],
+    ids=["one large header", "many headers", "a header without end", "a path without end"],
+)
+def test_a_head_over_64_kib_is_431(hasty_node: NodeUnderTest, head: bytes) -> None:
+    assert hasty_node.raw(head).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_head_of_almost_64_kib_is_fine(hasty_node: NodeUnderTest) -> None:
+    head = b"GET /cluster HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: " + b"a" * 65_000 + b"\r\n\r\n"
+    assert hasty_node.raw(head).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"GET /jobs HTTP/1.1\r\n", HEAD + b"Content-Length: 34\r\n\r\n", HEAD + b"Content-Length: 34\r\n\r\n{"],
+    ids=["nothing", "half a head", "no body", "half a body"],
+)
+def test_a_client_that_stops_is_cut(hasty_node: NodeUnderTest, start: bytes) -> None:
+    before = hasty_node.stored()
+    started = time.monotonic()
+    assert hasty_node.raw(start) == b""
+    assert CUT_S * 0.9 < time.monotonic() - started < CUT_S * 6
+    assert hasty_node.stored() == before
+
+
+@pytest.mark.parametrize(
+    ("start", "most_s"),
+    [(b"GET /jobs HTTP/1.1\r\nX: ", 2 * CUT_S), (HEAD + b"Content-Length: 100000\r\n\r\n", 8 * CUT_S)],
+    ids=["head", "body"],
+)
+def test_a_client_that_drips_is_cut_as_well(hasty_node: NodeUnderTest, start: bytes, most_s: float) -> None:
+    started = time.monotonic()
+    with hasty_node.connection() as connection:
+        connection.sendall(start)
+        stopped = threading.Event()
+        dripping = threading.Thread(target=_drip, args=(connection, stopped))
+        dripping.start()
+        assert read_all(connection) == b""
+        stopped.set()
+        dripping.join(5)
+    assert time.monotonic() - started < most_s + 1
+
+
+def test_a_second_request_on_a_kept_connection_has_its_own_time(hasty_node: NodeUnderTest) -> None:
+    request = b"GET /cluster HTTP/1.1\r\nHost: a\r\n\r\n"
+    with hasty_node.connection() as connection:
+        connection.sendall(request)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(request[:10])
+        started = time.monotonic()
+        assert read_all(connection) == b""
+        assert time.monotonic() - started > CUT_S * 0.9
+
+
+def test_an_idle_connection_is_kept_and_then_closed(hasty_node: NodeUnderTest) -> None:
+    with hasty_node.connection() as connection:
+        connection.sendall(b"GET /cluster HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        started = time.monotonic()
+        assert read_all(connection) == b""
+        assert 2 * CUT_S < time.monotonic() - started < 3
+
+
+def test_other_clients_are_served_beside_a_hundred_slow_ones(tmp_path: Path) -> None:
+    limits = ConnectionLimits(request_s=5)
+    with NodeUnderTest(node_config(tmp_path / "node"), limits).running() as node:
+        slow = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(100)]
+        for connection in slow:
+            connection.sendall(b"POST /jobs HT")
+        assert node.post("/jobs", JOB).status == 201
+        for connection in slow:
+            connection.close()
+
+
+def test_more_connections_than_allowed_are_told_so(start_node: StartNode) -> None:
+    with start_node(ConnectionLimits(connections=3)) as node:
+        held = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(3)]
+        for connection in held:
+            assert _cluster(connection).startswith(b"HTTP/1.1 200 ")
+        refused = node.raw(b"")
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1" in refused
+        assert _cluster(held[0]).startswith(b"HTTP/1.1 200 ")
+        for connection in held:
+            connection.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit_is_refused_before_it_is_read(hasty_node: NodeUnderTest, chunked: bool) -> None:
+    framing = b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: 1000000000\r\n\r\n"
+    with hasty_node.connection() as connection:
+        connection.sendall(HEAD + framing)
+        if chunked:
+            for _ in range(8):
+                connection.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+        answer = connection.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b'"code":"payload_too_large"' in answer
+
+
+def test_who_goes_on_sending_after_413_is_cut(hasty_node: NodeUnderTest) -> None:
+    with hasty_node.connection() as connection:
+        connection.sendall(HEAD + b"Content-Length: 1000000000\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(1_000):
+                connection.sendall(b" " * 65_536)
+
+
+def test_a_connection_is_usable_after_413_when_the_rest_is_small(hasty_node: NodeUnderTest) -> None:
+    size = 480_000
+    with hasty_node.connection() as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % size)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+        connection.sendall(b" " * 90_000)
+    assert hasty_node.post("/jobs", JOB).status == 201
+
+
+def test_a_client_that_leaves_in_the_middle_stores_nothing(hasty_node: NodeUnderTest) -> None:
+    before = hasty_node.stored()
+    for _ in range(5):
+        with hasty_node.connection() as connection:
+            connection.sendall(HEAD + b"Content-Length: 34\r\n\r\n" + JOB[:20])
+    assert hasty_node.get("/cluster").status == 200
+    assert hasty_node.stored() == before
+
+
+def test_a_job_is_stored_also_when_the_client_does_not_wait(hasty_node: NodeUnderTest) -> None:
+    body = b'{"url":"https://example.com/","id":"left-early"}'
+    with hasty_node.connection() as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    deadline = time.monotonic() + 5
+    while hasty_node.get("/jobs/left-early").status != 200:
+        assert time.monotonic() < deadline
+
+
+def test_pipelined_requests_are_answered_in_order(hasty_node: NodeUnderTest) -> None:
+    request = HEAD + b"Content-Length: %d\r\n\r\n" % len(JOB) + JOB
+    last = b"GET /cluster HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    answer = hasty_node.raw(request * 3 + last)
+    assert [line[9:12] for line in answer.split(b"\r\n") if b"HTTP/1.1 " in line and line[:4] == b"HTTP"][0] == b"201"
+    assert answer.count(b"HTTP/1.1 201 ") == 3
+    assert answer.count(b"HTTP/1.1 200 ") == 1
+
+
+def test_a_wish_for_http2_is_ignored(hasty_node: NodeUnderTest) -> None:
+    head = HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(JOB)
+    assert hasty_node.raw(head + JOB).startswith(b"HTTP/1.1 201 ")
+
+
+def test_expect_100_continue(hasty_node: NodeUnderTest) -> None:
+    with hasty_node.connection() as connection:
+        connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(JOB))
+        assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(JOB)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 201 ")
+
+
+def _cluster(connection: socket.socket) -> bytes:
+    """A small request on a connection that stays open, and its whole answer."""
+    connection.sendall(b"GET /cluster HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"}]}"):
+        answer += connection.recv(65_536)
+    return answer
+
+
+def _drip(connection: socket.socket, stopped: threading.Event) -> None:
+    while not stopped.wait(CUT_S / 6):
+        try:
+            connection.sendall(b"a")
+        except OSError:
+            return
