@@ -179,8 +179,7 @@ def test_who_goes_on_sending_after_413_is_cut(hasty_node: NodeUnderTest) -> None
         connection.sendall(HEAD + b"Content-Length: 1000000000\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            for _ in range(1_000):
-                connection.sendall(b" " * 65_536)
+            connection.sendall(b" " * 65_536_000)
 
 
 def test_a_connection_is_usable_after_413_when_the_rest_is_small(hasty_node: NodeUnderTest) -> None:
@@ -214,14 +213,18 @@ def test_pipelined_requests_are_answered_in_order(hasty_node: NodeUnderTest) -> 
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(JOB) + JOB
     last = b"GET /cluster HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     answer = hasty_node.raw(request * 3 + last)
-    assert [line[9:12] for line in answer.split(b"\r\n") if b"HTTP/1.1 " in line and line[:4] == b"HTTP"][0] == b"201"
+    assert answer.rindex(b"HTTP/1.1 201 ") < answer.index(b"HTTP/1.1 200 ")
     assert answer.count(b"HTTP/1.1 201 ") == 3
     assert answer.count(b"HTTP/1.1 200 ") == 1
 
 
 def test_a_wish_for_http2_is_ignored(hasty_node: NodeUnderTest) -> None:
     head = HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(JOB)
-    assert hasty_node.raw(head + JOB).startswith(b"HTTP/1.1 201 ")
+    with hasty_node.connection() as connection:
+        connection.sendall((head + JOB) * 2 + b"GET /cluster HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1 201 ") == 2
+    assert answer.count(b"HTTP/1.1 200 ") == 1
 
 
 def test_expect_100_continue(hasty_node: NodeUnderTest) -> None:

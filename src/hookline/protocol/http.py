@@ -209,7 +209,7 @@ class BulkResponse(Struct, frozen=True):
     sample: list[str]
 
 
-class CatchUp(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class CatchUp(Struct, frozen=True, forbid_unknown_fields=True):
     """What happens to ticks that were missed, if they are not older than ``window``."""
 
     policy: Literal["skip", "coalesce", "all"] = "coalesce"

@@ -136,18 +136,14 @@ class StrictProtocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as stopped:
-            self._ignore_upgrade(data[stopped.args[0] :])
-            return
+            while data:
+                data = self._feed(data)
         except httptools.HttpParserError as error:
             status, code, detail = self._refusal or (400, "invalid_request", f"this is not HTTP/1.1: {error}")
             self._refuse(status, code, detail)
             return
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.limits.head_bytes:
-                self._refuse(431, "invalid_header", self._head_too_large())
+        if self._in_head and self._head_bytes > self.limits.head_bytes:
+            self._refuse(431, "invalid_header", self._head_too_large())
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -180,8 +176,17 @@ class StrictProtocol(HttpToolsProtocol):
         self._deadline = None
         super().on_message_complete()
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Serve the request as if it had no Upgrade header, which RFC 9110 section 7.8 allows.
+    def _feed(self, data: bytes) -> bytes:
+        """Feed the parser; what is left is to be fed again."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            return self._without_upgrade(data[stopped.args[0] :])
+        self._head_bytes += len(data)
+        return b""
+
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """The request again, as if it had no Upgrade header, which RFC 9110 section 7.8 allows.
 
         Some clients wish for h2c with their first request. The parser stops at the end of such a head, so the head is
         given to a new one, without the wish.
@@ -190,7 +195,7 @@ class StrictProtocol(HttpToolsProtocol):
         head = [b"%s %s HTTP/1.1\r\n" % (method, self.url)]
         head += [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] not in (b"upgrade", b"connection")]
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"".join(head) + b"\r\n" + rest)
+        return b"".join(head) + b"\r\n" + rest
 
     def _check_head(self) -> None:
         """Refuse a head that is too large or could be read in two ways, by raising out of the parser."""

@@ -1,0 +1,83 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hookline.node.api.services import DestinationStatus
+from tests.integration.node_under_test import NodeUnderTest
+
+SECRET = "whsec_" + "a" * 32
+OTHER = "whsec_" + "b" * 32
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("example.com", "https://example.com:443"),
+        ("example.com:80", "http://example.com:80"),
+        ("example.com:8443", "https://example.com:8443"),
+        ("https://example.com", "https://example.com:443"),
+        ("http://EXAMPLE.com:8080", "http://example.com:8080"),
+        ("https%3A%2F%2Fexample.com%3A443", "https://example.com:443"),
+        ("http%3a%2f%2fexample.com", "http://example.com:80"),
+        ("%5B2001:470::1%5D:8443", "https://[2001:470::1]:8443"),
+    ],
+)
+def test_ways_to_name_one(node: NodeUnderTest, host: str, name: str) -> None:
+    answer = node.call("PUT", f"/destinations/{host}", {"paused": True})
+    assert (answer.status, answer.json["host"]) == (200, name)
+    assert node.get(f"/destinations/{host}").json == answer.json
+
+
+def test_fields_stay_unless_given_and_null_is_the_default(node: NodeUnderTest) -> None:
+    path = "/destinations/example.com"
+    node.call("PUT", path, {"concurrency": 5, "rate": {"limit": 100, "per": "1m"}})
+    put = node.call("PUT", path, {"paused": True}).json
+    assert (put["concurrency"], put["rate"], put["paused"]) == (5, {"limit": 100, "per": "1m"}, True)
+    put = node.call("PUT", path, {"concurrency": None, "rate": None, "paused": False}).json
+    assert (put["concurrency"], put["rate"], put["paused"]) == (None, None, False)
+
+
+def test_secrets_are_counted_never_shown(node: NodeUnderTest) -> None:
+    path = "/destinations/example.com"
+    job = node.create()
+    assert job["signed"] is False
+    answer = node.call("PUT", path, {"secrets": [SECRET, OTHER, SECRET]})
+    assert answer.json["secrets"] == 2
+    assert SECRET.encode() not in answer.body
+    assert SECRET.encode() not in b"".join(blob for (blob,) in node.rows("SELECT entry FROM log_entries"))
+    assert node.create()["signed"] is True
+    assert node.get(f"/jobs/{job['id']}").json["signed"] is True
+    assert node.call("PUT", path, {"secrets": []}).json["secrets"] == 0
+    assert node.create()["signed"] is False
+
+
+def test_what_goes_on_there(node: NodeUnderTest) -> None:
+    node.create()
+    node.delivery.status = DestinationStatus("open", 1_900_000_000_000, 2, 7)
+    assert node.get("/destinations/example.com").json == {
+        "host": "https://example.com:443",
+        "concurrency": None,
+        "rate": None,
+        "paused": False,
+        "breaker": {"state": "open", "until": "2030-03-17T17:46:40.000Z"},
+        "running": 2,
+        "waiting": 7,
+        "secrets": 0,
+    }
+
+
+def test_pages(node: NodeUnderTest) -> None:
+    for host in ("b.example", "c.example", "a.example"):
+        node.create(url=f"https://{host}/")
+    page = node.get("/destinations?limit=2").json
+    assert [found["host"] for found in page["data"]] == ["https://a.example:443", "https://b.example:443"]
+    page = node.get(f"/destinations?cursor={page['next_cursor']}").json
+    assert [found["host"] for found in page["data"]] == ["https://c.example:443"]
+
+
+def test_changes_at_once_do_not_undo_each_other(node: NodeUnderTest) -> None:
+    changes = [{"concurrency": 5}, {"rate": {"limit": 7}}, {"paused": True}, {"secrets": [SECRET]}]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda change: node.call("PUT", "/destinations/example.com", change), changes))
+    found = node.get("/destinations/example.com").json
+    assert (found["concurrency"], found["rate"]["limit"], found["paused"], found["secrets"]) == (5, 7, True, 1)
