@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, nsmallest
 from typing import NamedTuple
 
+from hookline.node.scheduler.timers import Timers
 from hookline.node.waiting import Blocked
 from hookline.protocol.jobs import destination_of
 
@@ -43,7 +44,7 @@ class DueQueue:
     def __init__(self) -> None:
         self._lanes: dict[int, Lane] = {}
         self._lanes_of: dict[int, list[int]] = {}  # destination id -> its lanes, most urgent priority first
-        self._timers: list[tuple[int, int]] = []  # (due_ms of a lane's head, destination id), some outdated
+        self._timers = Timers()  # by destination id: when its next job is due, or its parking ends
         self._turns: dict[int, None] = {}  # destinations with a due job, in turn
         self._short: set[int] = set()  # lanes whose window should be refilled
         self._parked: dict[int, Blocked] = {}
@@ -101,13 +102,13 @@ class DueQueue:
 
     def _arm(self, destination: int, due_ms: int) -> None:
         if destination not in self._turns and destination not in self._parked:
-            heappush(self._timers, (due_ms, destination))
+            self._timers.set(destination, due_ms)
 
     # --- taking ----------------------------------------------------------------------------------------------
 
     def next_due_ms(self) -> int | None:
         """When ``take`` may next have something to give, except for what is due and waits for room already."""
-        return self._timers[0][0] if self._timers else None
+        return self._timers.next_ms()
 
     def take(self, limit: int, now_ms: int, admit: Admit) -> list[Due]:
         """Up to ``limit`` due jobs that ``admit`` lets start; first each destination's share, then beyond it."""
@@ -142,14 +143,8 @@ class DueQueue:
         return Due(number, due_ms, seq)
 
     def _start_turns(self, now_ms: int) -> None:
-        timers = self._timers
-        while timers and timers[0][0] <= now_ms:
-            _, destination = heappop(timers)
-            blocked = self._parked.get(destination)
-            if blocked is not None:
-                if blocked.until_ms is None or blocked.until_ms > now_ms:
-                    continue
-                del self._parked[destination]
+        for destination in self._timers.pop(now_ms):
+            self._parked.pop(destination, None)
             if destination in self._lanes_of:
                 self._turns.setdefault(destination)
 
@@ -181,7 +176,7 @@ class DueQueue:
                 del self._lanes[number]
                 self._lanes_of[destination].remove(number)
         if heads:
-            heappush(self._timers, (min(heads), destination))
+            self._timers.set(destination, min(heads))
         elif not self._lanes_of.get(destination, True):
             del self._lanes_of[destination]
 
@@ -190,12 +185,12 @@ class DueQueue:
     def _park(self, destination: int, blocked: Blocked) -> None:
         self._parked[destination] = blocked
         if blocked.until_ms is not None:
-            heappush(self._timers, (blocked.until_ms, destination))
+            self._timers.set(destination, blocked.until_ms)
 
     def unpark(self, destination: int, now_ms: int) -> None:
         """What blocked the destination may be over: let it ask again."""
         if self._parked.pop(destination, None) is not None:
-            heappush(self._timers, (now_ms, destination))
+            self._timers.set(destination, now_ms)
 
     def parked(self, destination: int) -> Blocked | None:
         """Why the destination's due jobs do not start, if it is parked."""
