@@ -29,7 +29,7 @@ _STYLES = {
 
 def table(columns: Sequence[str], *, keep: Sequence[str] = ("ID",), right: Sequence[str] = ()) -> Table:
     """An empty table; the columns in ``keep`` never wrap, those in ``right`` hold numbers."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in columns:
         grid.add_column(
             name, overflow="fold", no_wrap=name in keep, justify="right" if name in right else "left", min_width=3
@@ -112,7 +112,7 @@ def attempt_table(attempts: Iterable[http.Attempt]) -> Table:
             "-" if attempt.status is None else str(attempt.status),
             attempt.started_at,
             f"{attempt.duration_ms} ms",
-            attempt.error or attempt.response_body[:200],
+            attempt.error or attempt.response_body[:200].strip(),
         )
     return grid
 
@@ -145,7 +145,7 @@ def schedule_facts(schedule: http.Schedule) -> Table:
             ("jitter", schedule.jitter),
             ("starts", schedule.start_at),
             ("ends", schedule.end_at),
-            ("job", msgspec.json.encode(schedule.job).decode()),
+            ("each job", f"{schedule.job.get('method', 'POST')} {schedule.job.get('url')}"),
         )
     )
 

@@ -1,0 +1,64 @@
+"""The pages about the command line and the SDK say what the code does."""
+
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+import hookline
+from docs.generators import cli
+from hookline.cli.node_options import NodeOptions
+from hookline.node.config import NodeConfig
+from hookline.protocol.durations import format_duration
+
+DOCS = Path(__file__).parents[2] / "docs"
+SDK = (DOCS / "reference" / "python-sdk.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_of_the_command_line_is_up_to_date() -> None:
+    assert cli.PAGE.read_text(encoding="utf-8") == cli.render(), "run: python docs/generators/cli.py"
+
+
+def test_defaults_named_in_the_help_are_the_real_ones() -> None:
+    named = dict(re.findall(r"^ +(\w+): .*\[(.+)\]$", NodeOptions.__doc__ or "", re.MULTILINE))
+    real = {field.name: field.default for field in fields(NodeConfig) if field.default is not MISSING}
+    for option, text in named.items():
+        default = real.get(option, real.get(f"{option}_ms"))
+        if f"{option}_ms" in real:
+            assert isinstance(default, int)
+            assert text in (format_duration(default), f"{default // 3_600_000}h"), option
+        elif isinstance(default, frozenset):
+            assert text == ",".join(str(port) for port in sorted(default)), option
+        else:
+            assert text == str(default), option
+    assert len(named) >= 10
+
+
+@pytest.mark.parametrize("name", sorted(name for name in vars(hookline.Client) if not name.startswith("_")))
+def test_every_method_of_the_sdk_is_described(name: str) -> None:
+    assert name == "close" or f"`{name}(" in SDK
+
+
+def test_every_exported_error_is_described() -> None:
+    for name in hookline.__all__:
+        kind = getattr(hookline, name)
+        if isinstance(kind, type) and issubclass(kind, hookline.HooklineError):
+            assert f"`{name}`" in SDK
+
+
+@pytest.mark.parametrize("page", ["reference/python-sdk.md", "tutorial/first-webhook.md"])
+def test_python_in_the_pages_compiles(page: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        compile(block, page, "exec")
+
+
+def test_commands_in_the_tutorial_exist() -> None:
+    text = (DOCS / "tutorial" / "first-webhook.md").read_text(encoding="utf-8")
+    reference = cli.PAGE.read_text(encoding="utf-8")
+    commands = re.findall(r"^hookline ((?:jobs|schedules|destinations|secret) [a-z-]+|up|listen)\b", text, re.MULTILINE)
+    assert len(commands) >= 10
+    for command in commands:
+        assert f"hookline {command}\n" in reference
