@@ -1,4 +1,4 @@
-"""Whatever is added and taken in whatever order: every due job is given out exactly once, in order, in little memory."""
+"""Whatever is added and taken: every due job is given out exactly once, in order, in little memory."""
 
 from bisect import insort
 
