@@ -34,7 +34,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "id": _parameter("path", _ID, "The id.", required=True),
     "host": _parameter(
         "path",
-        {"type": "string", "minLength": 1, "examples": ["https://shop.example:443"]},
+        {"type": "string", "pattern": "^[^\\u0000-\\u0020]+$", "examples": ["https://shop.example:443"]},
         "`scheme://host:port`, percent-encoded, or `host[:port]` for https.",
         required=True,
     ),
