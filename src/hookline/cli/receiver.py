@@ -113,7 +113,7 @@ def url_of(listener: socket.socket) -> str:
 def server(receiver: Receiver) -> uvicorn.Server:
     """The server that runs it: ``run(sockets=[…])`` returns after ``should_exit`` is set, or a signal came."""
     return uvicorn.Server(
-        uvicorn.Config(receiver, lifespan="off", access_log=False, log_level="warning", timeout_graceful_shutdown=2)
+        uvicorn.Config(receiver, lifespan="off", access_log=False, log_level="critical", timeout_graceful_shutdown=2)
     )
 
 
