@@ -55,6 +55,8 @@ def create_app(services: Services) -> Starlette:
     app = Starlette(routes=[Route(path, Endpoint(api, handlers)) for path, handlers in ROUTES.items()])
     app.router.redirect_slashes = False
     app.router.default = Endpoint(api, None)
+    # Endpoints answer every error themselves; Starlette's own error handling would only cost time around them.
+    app.middleware_stack = app.router
     app.state.identity = identity_headers(services)
     return app
 

