@@ -7,13 +7,14 @@ from typing import Literal, Protocol
 
 import msgspec
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import BuilderError, ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
+from pyreqwest.exceptions import BuilderError, PyreqwestError, RequestTimeoutError
 
 from hookline.errors import HooklineError
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
 
 _CLIENTS_MAX = 1_024
+_NOT_CONNECTED = "client error (Connect)"
 
 FailureKind = Literal["connect", "timeout", "broken", "unsendable"]
 
@@ -83,6 +84,8 @@ class HttpTransport:
         client = self._client(target, address, fresh_connection)
         try:
             request = client.request(method, target.url).headers(headers).timeout(timedelta(milliseconds=timeout_ms))
+            # Without this the client reads the body before it tells the status.
+            request = request.streamed_read_buffer_limit(0)
             if body:
                 request = request.body_bytes(body)
             async with request.build_streamed() as response:
@@ -91,14 +94,8 @@ class HttpTransport:
                 except PyreqwestError:
                     kept = b""  # cut off or too slow; the status line has decided already
                 return Answer(response.status, list(response.headers.items()), kept)
-        except (ConnectError, ConnectTimeoutError) as error:
-            raise SendFailed("connect", _explain(error)) from error
-        except RequestTimeoutError as error:
-            raise SendFailed("timeout", f"no answer within {timeout_ms} ms") from error
-        except BuilderError as error:
-            raise SendFailed("unsendable", _explain(error)) from error
         except PyreqwestError as error:
-            raise SendFailed("broken", _explain(error)) from error
+            raise _failure(error, timeout_ms) from error
 
     def _client(self, target: Target, address: str, fresh: bool) -> Client:
         key = (target.destination, address, fresh)
@@ -140,8 +137,22 @@ def _build(target: Target, address: str, fresh: bool) -> Client:
     return builder.build()
 
 
-def _explain(error: PyreqwestError) -> str:
-    """The innermost cause: what the operating system or the protocol said."""
+def _failure(error: PyreqwestError, timeout_ms: int) -> SendFailed:
+    """What happened.
+
+    The exception's class does not tell: a request that was sent and not answered in time is a ``ConnectTimeoutError``
+    too. Only the cause that the client's connector reports shows that nothing left.
+    """
+    causes = _causes(error)
+    if _NOT_CONNECTED in causes:
+        return SendFailed("connect", causes[-1])
+    if isinstance(error, RequestTimeoutError):
+        return SendFailed("timeout", f"no answer within {timeout_ms} ms")
+    return SendFailed("unsendable" if isinstance(error, BuilderError) else "broken", causes[-1])
+
+
+def _causes(error: PyreqwestError) -> list[str]:
+    """Outermost first; the last is what the operating system or the protocol said."""
     details = getattr(error, "details", None)
     causes = details.get("causes") if isinstance(details, dict) else None
-    return str(causes[-1]["message"]) if causes else error.message
+    return [str(cause["message"]) for cause in causes] if causes else [error.message]

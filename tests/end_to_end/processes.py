@@ -1,0 +1,167 @@
+"""Real processes for end-to-end tests: a node started as users start it, and a receiver with a journal."""
+
+import http.client
+import http.server
+import json
+import os
+import re
+import signal
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hookline.clock import SystemClock
+
+CLOCK = SystemClock()
+
+
+class NodeProcess:
+    """``hookline up`` on a data directory; killed hard or stopped, and started again at will."""
+
+    def __init__(self, data_dir: Path, *options: str, port: int = 0, environment: dict[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self.port = port
+        self._options = options
+        self._environment = os.environ | (environment or {})
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it and wait for its ready line."""
+        command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(self.data_dir)]
+        command += ["--port", str(self.port), "--allow-private-destinations", *self._options]
+        log = self.data_dir.parent / "node.log"
+        with log.open("a") as stderr:
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=self._environment
+            )
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if match := re.fullmatch(r"ready http://127\.0\.0\.1:(\d+)\n", line):
+                self.port = int(match[1])
+                return
+        raise AssertionError(f"the node did not start: {log.read_text()[-2000:]}")
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process
+        self._process.kill()
+        self._end(5)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self._process
+        self._process.send_signal(signal.SIGTERM)
+        return self._end(30)
+
+    def _end(self, seconds: float) -> int:
+        assert self._process
+        code = self._process.wait(seconds)
+        assert self._process.stdout
+        self._process.stdout.close()
+        return code
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """One request; (status, parsed body). Raises OSError or HTTPException when the node is away."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, data, {"content-type": "application/json", **headers})
+            response = connection.getresponse()
+            raw = response.read()
+            return response.status, json.loads(raw) if raw else None
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running_node(data_dir: Path, *options: str, **more: Any) -> Iterator[NodeProcess]:
+    """A started node that is gone at the end."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    node = NodeProcess(data_dir, *options, **more)
+    node.start()
+    try:
+        yield node
+    finally:
+        node.kill()
+
+
+@dataclass
+class Journal:
+    """What arrived: written before the receiver answers, so a request that was answered is in it."""
+
+    requests: list[tuple[str, float, dict[str, str], bytes]] = field(default_factory=list)  # (webhook-id, time, …)
+    arrived: threading.Condition = field(default_factory=threading.Condition)
+
+    def count(self, webhook_id: str) -> int:
+        """How many requests carried this id."""
+        return sum(1 for found, *_ in self.requests if found == webhook_id)
+
+
+Answer = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]
+
+
+def answer_ok(handler: http.server.BaseHTTPRequestHandler, _body: bytes) -> None:
+    """200."""
+    handler.send_response(200)
+    handler.send_header("content-length", "0")
+    handler.end_headers()
+
+
+class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """A killed node resets its connections; that is the test."""
+
+
+@contextmanager
+def journal_receiver(answer: Answer = answer_ok) -> Iterator[tuple[int, Journal]]:
+    """(port, journal) of a receiver in a thread of the test."""
+    journal = Journal()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            with journal.arrived:
+                journal.requests.append((headers.get("webhook-id", ""), CLOCK.wall_ms() / 1_000, headers, body))
+                journal.arrived.notify_all()
+            answer(self, body)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = _Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1], journal
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Poll a condition of another process; there is no event to wait for across processes."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out waiting until {what}"
+        threading.Event().wait(0.02)

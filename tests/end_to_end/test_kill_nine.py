@@ -1,0 +1,84 @@
+"""An acknowledged job survives ``kill -9`` at any moment: every one is accounted for after 22 kills under load."""
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.clients import LoadingClient
+from tests.end_to_end.processes import CLOCK, journal_receiver, running_node, until
+
+KILLS = 22
+SLOTS = 20
+FINAL = {"succeeded", "dead", "cancelled", "unknown"}
+
+
+def test_every_acknowledged_job_is_accounted_for(tmp_path: Path) -> None:
+    seed = CLOCK.wall_ms() % 10**6
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with journal_receiver() as (port, journal), running_node(tmp_path / "data", "--slots", str(SLOTS)) as node:
+        clients = [LoadingClient(node, f"http://127.0.0.1:{port}/", seed + number) for number in range(2)]
+        for client in clients:
+            client.start()
+        kills = 0
+        while kills < KILLS:
+            seen = len(journal.requests)
+            until(lambda seen=seen: len(journal.requests) > seen + 5, "the node delivers again")
+            time.sleep(chance.uniform(0, 0.25))  # any moment of the work, not the same one each time
+            node.kill()
+            kills += 1
+            node.start()
+        ledgers = [client.stop() for client in clients]
+        acknowledged = set().union(*(ledger.at_least_once | ledger.at_most_once for ledger in ledgers))
+        once = set().union(*(ledger.at_most_once for ledger in ledgers))
+        cancelled = set().union(*(ledger.cancelled for ledger in ledgers))
+        unclear = set().union(*(ledger.unclear for ledger in ledgers))
+        until(lambda: _open_jobs(node) == 0, "nothing is pending or running", 60)
+        jobs = {job["id"]: job for job in _all_jobs(node)}
+        assert node.stop() == 0
+
+    arrivals = Counter(found for found, *_ in journal.requests)
+    assert len(acknowledged) > 1_000, "there was hardly any load"
+    assert not acknowledged - jobs.keys(), "acknowledged jobs are gone"
+    assert not jobs.keys() - acknowledged - unclear, "jobs nobody created"
+    assert not {job["state"] for job in jobs.values()} - FINAL
+    assert not arrivals.keys() - jobs.keys(), "requests for jobs that do not exist"
+
+    duplicates = {found: count for found, count in arrivals.items() if count > 1}
+    assert not duplicates.keys() & once, "at-most-once jobs were sent twice"
+    assert sum(count - 1 for count in duplicates.values()) <= KILLS * SLOTS, "more duplicates than claims open at kills"
+    for found in duplicates:
+        assert jobs[found]["attempts_made"] >= arrivals[found], "a duplicate without a claim of its own"
+
+    for job_id in acknowledged:
+        state = jobs[job_id]["state"]
+        if state == "succeeded":
+            assert arrivals[job_id] >= 1, f"{job_id} is said to be delivered and never arrived"
+        elif state == "cancelled":
+            assert job_id in cancelled | unclear
+        elif state == "unknown":
+            assert job_id in once
+        else:
+            raise AssertionError(f"{job_id} is {state}")
+    delivered = Counter(job["state"] for job in jobs.values())
+    print(f"{len(acknowledged)} acknowledged, {delivered}, {len(duplicates)} duplicates in {KILLS} kills")
+
+
+def _open_jobs(node: Any) -> int:
+    _, health = node.call("GET", "/health")
+    used: int = health["usage"]["pending_jobs"]["used"]
+    return used
+
+
+def _all_jobs(node: Any) -> list[dict[str, Any]]:
+    jobs: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        status, page = node.call("GET", f"/jobs?limit=1000{cursor}")
+        assert status == 200, page
+        jobs += page["data"]
+        if page["next_cursor"] is None:
+            return jobs
+        cursor = f"&cursor={page['next_cursor']}"
