@@ -80,7 +80,7 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_ms);
 
 CREATE TABLE schedules (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never one of a deleted schedule: its jobs and claims still name it
     id TEXT NOT NULL UNIQUE,
     revision INTEGER NOT NULL,
     spec BLOB NOT NULL,                 -- MessagePack of ScheduleSpec
