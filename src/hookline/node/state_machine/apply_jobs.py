@@ -18,7 +18,7 @@ from hookline.protocol.commands import (
     RetryJobs,
     UpdateJob,
 )
-from hookline.protocol.jobs import Outcome, State, decode_spec, label_texts, lane_of
+from hookline.protocol.jobs import Outcome, State, decode_spec, destination_of, label_texts, lane_of
 from hookline.protocol.limits import LOST_CLAIMS_MAX
 
 _MISMATCH = Refused("idempotency_mismatch")
@@ -34,11 +34,21 @@ def create_job(tables: Tables, effects: Effects, time_ms: int, command: CreateJo
     if command.id_is_chosen:
         known = tables.row("job_by_id", command.id)
         if known is not None:
-            return Created(known[0], command.id, deduplicated=True) if known[1] == command.fingerprint else _MISMATCH
+            return _known_id(tables, command, known[0], known[1])
     seq = insert_job(tables, effects, time_ms, command)
     if command.key is not None:
         tables.run("put_key", command.key, seq, command.fingerprint, command.key_expires_ms)
     return Created(seq, command.id, deduplicated=False)
+
+
+def _known_id(tables: Tables, command: CreateJob, seq: int, fingerprint: bytes) -> Result:
+    """The job exists; a key that comes with the same body names it from now on, too."""
+    if fingerprint != command.fingerprint:
+        return _MISMATCH
+    if command.key is not None:
+        tables.run("put_key", command.key, seq, command.fingerprint, command.key_expires_ms)
+        tables.run("keep_job", seq, command.key_expires_ms)
+    return Created(seq, command.id, deduplicated=True)
 
 
 def insert_job(
@@ -67,10 +77,18 @@ def insert_job(
     return seq
 
 
-def claim_jobs(tables: Tables, term: int, command: ClaimJobs) -> Result:
-    """Move each job that is still pending and due as the leader saw it to running."""
+def claim_jobs(tables: Tables, effects: Effects, term: int, command: ClaimJobs) -> Result:
+    """Move each job that is still pending and due as the leader saw it to running.
+
+    The leader may have proposed the claim before a pause that is ahead of it in the log; such a job waits on.
+    """
     granted: list[tuple[int, int]] = []
     for (seq, due_ms), deadline_ms in zip(command.claims, command.deadlines_ms, strict=True):
+        if tables.paused:
+            pending = tables.row("pending_lane", seq, due_ms)
+            if pending is not None and destination_of(pending[0]) in tables.paused:
+                effects.due.append((pending[0], due_ms, seq))
+                continue
         row = tables.row("claim_job", seq, due_ms, term, deadline_ms)
         if row is not None:
             granted.append((seq, row[0]))

@@ -4,11 +4,17 @@ from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import Changed, PurgeFinished, PurgeKeys, PutDestination, Result
 from hookline.protocol.jobs import FINISHED, State, decode_spec, label_texts
+from hookline.protocol.settings import decode_destination
 
 
 def put_destination(tables: Tables, effects: Effects, command: PutDestination) -> Result:
     """Replace the settings of a destination."""
-    tables.run("put_destination", tables.destination_id(command.name), command.settings)
+    number = tables.destination_id(command.name)
+    tables.run("put_destination", number, command.settings)
+    if decode_destination(command.settings).paused:
+        tables.paused.add(number)
+    else:
+        tables.paused.discard(number)
     effects.destinations.append(command.name)
     return Changed(1)
 

@@ -39,6 +39,12 @@ INSERT OR IGNORE INTO labels (label, seq) VALUES (?, ?)
 -- name: delete_label
 DELETE FROM labels WHERE label = ? AND seq = ?
 
+-- name: keep_job
+UPDATE jobs SET kept_until_ms = max(kept_until_ms, ?2) WHERE seq = ?1
+
+-- name: pending_lane
+SELECT lane FROM jobs WHERE seq = ? AND state = 0 AND due_ms = ?
+
 -- name: claim_job
 UPDATE jobs SET state = 1, attempts = attempts + 1, claim_term = ?3, claim_deadline_ms = ?4
 WHERE seq = ?1 AND state = 0 AND due_ms = ?2 RETURNING attempts

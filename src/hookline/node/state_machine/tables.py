@@ -7,6 +7,7 @@ import apsw
 
 from hookline.node.state_machine import sql
 from hookline.protocol.jobs import State
+from hookline.protocol.settings import decode_destination
 
 PENDING_BYTES = "pending_bytes"
 STATEMENTS = sql.load("statements.sql")
@@ -28,6 +29,8 @@ class Tables:
     def reload(self) -> None:
         """Read the caches from the database."""
         self._destination_ids: dict[str, int] = dict(self._writer.execute("SELECT name, id FROM destinations"))
+        settings = self._writer.execute("SELECT id, settings FROM destinations WHERE settings IS NOT NULL")
+        self.paused: set[int] = {number for number, blob in settings if decode_destination(blob).paused}
         self.counters: dict[str, int] = {state.label: 0 for state in State} | {PENDING_BYTES: 0}
         self.counters |= dict(self._writer.execute("SELECT name, value FROM counters"))
         self._counters_written = dict(self.counters)
