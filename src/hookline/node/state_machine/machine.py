@@ -16,8 +16,19 @@ from hookline.protocol.codec import Entry
 from hookline.protocol.commands import AnyCommand, Refused, Result
 
 _encode = msgspec.msgpack.Encoder().encode
-_GUARDED = (apsw.Error, ValueError, TypeError, KeyError, AssertionError)
-_FATAL = (apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.NoMemError)
+# What a command and the state alone can cause, so that it happens on every node alike. All else (the disk, memory, a
+# lock, the depth of the stack) is this node's own trouble and ends it: answered "refused", the nodes would differ.
+_GUARDED = (
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 SCHEMA_VERSION = 1
@@ -55,8 +66,6 @@ class StateMachine:
         try:
             effects = Effects()
             results = [apply_command(self.tables, effects, entry, command) for command in entry.commands]
-        except _FATAL:
-            raise
         except _GUARDED:
             self._undo("entry")
             effects = Effects()
@@ -73,8 +82,6 @@ class StateMachine:
             mine = Effects()
             result = apply_command(tables, mine, entry, command)
             tables.flush()
-        except _FATAL:
-            raise
         except _GUARDED:
             self._undo("command")
             writer.execute("RELEASE command")

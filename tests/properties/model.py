@@ -1,0 +1,345 @@
+"""What the state machine should do, written as plainly as possible: dicts and loops, no SQL, no speed."""
+
+from dataclasses import dataclass, field
+
+from hookline.protocol import commands as c
+from hookline.protocol.codec import Entry
+from hookline.protocol.jobs import Outcome, State, lane_of
+from hookline.protocol.limits import LOST_CLAIMS_MAX
+from hookline.protocol.settings import decode_destination
+
+FINISHED = (State.SUCCEEDED, State.DEAD, State.CANCELLED, State.UNKNOWN)
+OPEN = (State.PENDING, State.RUNNING)
+
+
+@dataclass
+class Job:
+    seq: int
+    id: str
+    destination: int
+    priority: int
+    due_ms: int
+    run_at_ms: int
+    created_ms: int
+    budget_from_ms: int
+    at_most_once: bool
+    size: int
+    spec: bytes
+    fingerprint: bytes
+    labels: tuple[str, ...]
+    kept_until_ms: int
+    schedule: int | None = None
+    state: State = State.PENDING
+    is_retry: bool = False
+    finished_ms: int | None = None
+    attempts: int = 0
+    attempts_before: int = 0
+    lost: int = 0
+    claim: tuple[int, int] | None = None  # (term, deadline); a job cancelled in flight keeps it
+    revision: int = 1
+
+    @property
+    def lane(self) -> int:
+        return lane_of(self.destination, self.priority, self.is_retry)
+
+
+@dataclass
+class Schedule:
+    seq: int
+    put: c.PutSchedule
+    created_ms: int
+    next_tick_ms: int | None
+    revision: int = 1
+    last_tick_ms: int | None = None
+    last_job: int | None = None
+    made: int = 0
+    skipped: int = 0
+
+
+@dataclass
+class Model:
+    jobs: dict[int, Job] = field(default_factory=dict)
+    keys: dict[str, tuple[int, bytes, int]] = field(default_factory=dict)
+    attempts: dict[tuple[int, int], Outcome] = field(default_factory=dict)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    destinations: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
+    jobs_ever: int = 0
+    schedules_ever: int = 0
+    due: list[tuple[int, int, int]] = field(default_factory=list)
+    aborted: list[int] = field(default_factory=list)
+
+    def apply(self, entry: Entry) -> list[c.Result]:
+        """The results; ``due`` and ``aborted`` are the effects of this entry."""
+        self.due, self.aborted = [], []
+        return [self._apply(entry, command) for command in entry.commands]
+
+    def _apply(self, entry: Entry, command: c.AnyCommand) -> c.Result:  # noqa: C901, PLR0912 - one match, as in apply
+        now = entry.time_ms
+        match command:
+            case c.BeginTerm():
+                return self._begin_term(command, now)
+            case c.CreateJob():
+                return self._create(command, now)
+            case c.ClaimJobs():
+                return self._claim(command, entry.term)
+            case c.RecordOutcome():
+                return self._outcome(command, now)
+            case c.CancelJobs():
+                return self._cancel(command, now)
+            case c.UpdateJob():
+                return self._update(command)
+            case c.RetryJobs():
+                return self._redrive(command)
+            case c.PutSchedule():
+                return self._put_schedule(command, now)
+            case c.DeleteSchedule():
+                gone = self.schedules.pop(command.id, None)
+                return c.Changed(1) if gone else c.Refused("schedule_not_found")
+            case c.RecordTicks():
+                return self._ticks(command, now)
+            case c.RunSchedule():
+                return self._run_schedule(command, now)
+            case c.PutDestination():
+                number = self._destination(command.name)
+                self.destinations[command.name] = (number, command.settings)
+                return c.Changed(1)
+            case c.PurgeFinished():
+                return self._purge(command, now)
+            case c.PurgeKeys():
+                old = sorted((key[2], name) for name, key in self.keys.items() if key[2] < command.before_ms)
+                for _, name in old[: command.limit]:
+                    del self.keys[name]
+                return c.Changed(len(old[: command.limit]))
+
+    # --- jobs -----------------------------------------------------------------------------------------------------
+
+    def job_named(self, job_id: str) -> Job | None:
+        return next((job for job in self.jobs.values() if job.id == job_id), None)
+
+    def _destination(self, name: str) -> int:
+        self.destinations.setdefault(name, (len(self.destinations) + 1, None))
+        return self.destinations[name][0]
+
+    def paused(self) -> set[int]:
+        blobs = dict(self.destinations.values())
+        return {number for number, blob in blobs.items() if decode_destination(blob).paused}
+
+    def _becomes_pending(self, job: Job, due_ms: int) -> None:
+        job.state, job.due_ms, job.finished_ms = State.PENDING, due_ms, None
+        self.due.append((job.lane, due_ms, job.seq))
+
+    def _create(self, command: c.CreateJob, now: int) -> c.Result:
+        known = self.keys.get(command.key) if command.key is not None else None
+        if known is not None and known[2] > now and known[0] in self.jobs:
+            if known[1] != command.fingerprint:
+                return c.Refused("idempotency_mismatch")
+            return c.Created(known[0], self.jobs[known[0]].id, deduplicated=True)
+        job = self.job_named(command.id)
+        if job is not None:
+            if not command.id_is_chosen:
+                return c.Refused("internal")  # a minted id that exists: cannot happen, and must not do harm
+            if job.fingerprint != command.fingerprint:
+                return c.Refused("idempotency_mismatch")
+        is_known = job is not None
+        if job is None:
+            job = self._insert(command, now, None)
+        if command.key is not None:
+            self.keys[command.key] = (job.seq, command.fingerprint, command.key_expires_ms)
+            job.kept_until_ms = max(job.kept_until_ms, command.key_expires_ms)
+        return c.Created(job.seq, job.id, deduplicated=is_known)
+
+    def _insert(self, command: c.CreateJob, now: int, schedule: int | None) -> Job:
+        self.jobs_ever += 1
+        job = Job(
+            seq=self.jobs_ever,
+            id=command.id,
+            destination=self._destination(command.destination),
+            priority=command.priority,
+            due_ms=command.due_ms,
+            run_at_ms=command.due_ms,
+            created_ms=now,
+            budget_from_ms=command.due_ms,
+            at_most_once=command.at_most_once,
+            size=command.size,
+            spec=command.spec,
+            fingerprint=command.fingerprint,
+            labels=command.labels,
+            kept_until_ms=command.key_expires_ms,
+            schedule=schedule,
+        )
+        self.jobs[job.seq] = job
+        self._becomes_pending(job, command.due_ms)
+        return job
+
+    def _claim(self, command: c.ClaimJobs, term: int) -> c.Result:
+        granted = []
+        for (seq, due_ms), deadline_ms in zip(command.claims, command.deadlines_ms, strict=True):
+            job = self.jobs.get(seq)
+            if job is None or job.state is not State.PENDING or job.due_ms != due_ms:
+                continue
+            if job.destination in self.paused():
+                self.due.append((job.lane, due_ms, seq))
+            else:
+                job.state, job.claim = State.RUNNING, (term, deadline_ms)
+                job.attempts += 1
+                granted.append((seq, job.attempts))
+        return c.Claimed(tuple(granted))
+
+    def _outcome(self, command: c.RecordOutcome, now: int) -> c.Result:
+        job = self.jobs.get(command.seq)
+        if job is None or job.attempts != command.attempt:
+            return c.Changed(0)
+        in_flight = job.state is State.CANCELLED and job.claim is not None
+        if job.state is not State.RUNNING and not in_flight:
+            return c.Changed(0)
+        if job.state is State.RUNNING:
+            job.claim, job.lost = None, 0
+            if command.retry_at_ms is None:
+                job.state, job.finished_ms = State(command.state), now
+            else:
+                job.is_retry = True
+                self._becomes_pending(job, command.retry_at_ms)
+        self.attempts.setdefault((job.seq, command.attempt), Outcome(command.outcome))
+        return c.Changed(1)
+
+    def _cancel(self, command: c.CancelJobs, now: int) -> c.Result:
+        count = 0
+        for seq in command.seqs:
+            job = self.jobs.get(seq)
+            if job is None or job.state not in OPEN:
+                continue
+            if job.state is State.RUNNING:
+                self.aborted.append(seq)
+            job.state, job.finished_ms = State.CANCELLED, now
+            count += 1
+        return c.Changed(count)
+
+    def _update(self, command: c.UpdateJob) -> c.Result:
+        job = self.jobs.get(command.seq)
+        if job is None:
+            return c.Refused("job_not_found")
+        if job.state is not State.PENDING:
+            return c.Refused("job_not_pending")
+        if job.revision != command.revision:
+            return c.Refused("conflict")
+        job.revision += 1
+        job.destination, job.priority = self._destination(command.destination), command.priority
+        if command.due_ms != job.due_ms:
+            job.run_at_ms = job.budget_from_ms = command.due_ms
+        job.at_most_once, job.size, job.spec = command.at_most_once, command.size, command.spec
+        job.labels = command.labels
+        self._becomes_pending(job, command.due_ms)
+        return c.Changed(1)
+
+    def _redrive(self, command: c.RetryJobs) -> c.Result:
+        count = 0
+        for seq in command.seqs:
+            job = self.jobs.get(seq)
+            if job is None or job.state not in FINISHED:
+                continue
+            job.is_retry, job.claim, job.lost = False, None, 0
+            job.attempts_before, job.budget_from_ms = job.attempts, command.due_ms
+            self._becomes_pending(job, command.due_ms)
+            count += 1
+        return c.Changed(count)
+
+    def _begin_term(self, command: c.BeginTerm, now: int) -> c.Result:
+        count = 0
+        for job in self.jobs.values():
+            if job.state is not State.RUNNING:
+                continue
+            assert job.claim is not None
+            due_ms = now if command.old_leader_is_dead else max(now, job.claim[1])
+            count += 1
+            job.lost, job.claim, job.due_ms = job.lost + 1, None, due_ms
+            self.attempts.setdefault((job.seq, job.attempts), Outcome.UNKNOWN)
+            if job.at_most_once:
+                job.state, job.finished_ms = State.UNKNOWN, now
+            elif job.lost >= LOST_CLAIMS_MAX:
+                job.state, job.finished_ms = State.DEAD, now
+            else:
+                self._becomes_pending(job, due_ms)
+        return c.Changed(count)
+
+    def _purge(self, command: c.PurgeFinished, now: int) -> c.Result:
+        finished = [job for job in self.jobs.values() if job.state in FINISHED]
+        free = sorted((job.finished_ms or 0, job.seq) for job in finished if job.kept_until_ms <= now)
+        old = [seq for finished_ms, seq in free if finished_ms < command.before_ms][: command.limit]
+        excess = min(len(finished) - command.keep, command.limit)
+        doomed = set(old) | {seq for _, seq in free[: max(0, excess)]}
+        for seq in doomed:
+            del self.jobs[seq]
+        self.attempts = {key: value for key, value in self.attempts.items() if key[0] not in doomed}
+        return c.Changed(len(doomed))
+
+    # --- schedules --------------------------------------------------------------------------------------------------
+
+    def _put_schedule(self, command: c.PutSchedule, now: int) -> c.Result:
+        known = self.schedules.get(command.id)
+        if known is None:
+            if command.revision != 0:
+                return c.Refused("schedule_not_found")
+            self.schedules_ever += 1
+            self.schedules[command.id] = Schedule(self.schedules_ever, command, now, command.next_tick_ms)
+            return c.Created(self.schedules_ever, command.id, deduplicated=False)
+        if command.revision == 0:
+            if (known.put.spec, known.put.job_spec) != (command.spec, command.job_spec):
+                return c.Refused("schedule_exists")
+            return c.Created(known.seq, command.id, deduplicated=True)
+        if command.revision != known.revision:
+            return c.Refused("conflict")
+        known.put, known.revision = command, known.revision + 1
+        if command.next_tick_ms != c.KEEP_TICK:
+            known.next_tick_ms = command.next_tick_ms
+        return c.Changed(1)
+
+    def schedule_numbered(self, seq: int) -> Schedule | None:
+        return next((schedule for schedule in self.schedules.values() if schedule.seq == seq), None)
+
+    def _ticks(self, command: c.RecordTicks, now: int) -> c.Result:
+        schedule = self.schedule_numbered(command.schedule)
+        if schedule is None:
+            return c.Refused("schedule_not_found")
+        waits_for = (schedule.revision, schedule.next_tick_ms, schedule.put.paused)
+        if waits_for != (command.revision, command.expected_ms, False):
+            return c.Refused("conflict")
+        made = 0
+        schedule.skipped += command.skipped
+        for instant_ms, run_at_ms, job_id in command.ticks:
+            schedule.last_tick_ms = instant_ms
+            last = self.jobs.get(schedule.last_job or 0)
+            if self.job_named(job_id) is not None:
+                continue  # this tick made its job before
+            if schedule.put.skip_overlap and last is not None and last.state in OPEN:
+                schedule.skipped += 1
+                continue
+            self._make(schedule, job_id, run_at_ms, now)
+            made += 1
+        schedule.next_tick_ms = command.next_tick_ms
+        return c.Changed(made)
+
+    def _run_schedule(self, command: c.RunSchedule, now: int) -> c.Result:
+        schedule = self.schedules.get(command.id)
+        if schedule is None:
+            return c.Refused("schedule_not_found")
+        if self.job_named(command.job_id) is not None:
+            return c.Refused("internal")
+        job = self._make(schedule, command.job_id, command.due_ms, now)
+        return c.Created(job.seq, job.id, deduplicated=False)
+
+    def _make(self, schedule: Schedule, job_id: str, due_ms: int, now: int) -> Job:
+        put = schedule.put
+        command = c.CreateJob(
+            id=job_id,
+            due_ms=due_ms,
+            destination=put.job_destination,
+            priority=put.job_priority,
+            at_most_once=put.job_at_most_once,
+            size=put.job_size,
+            spec=put.job_spec,
+            labels=put.job_labels,
+        )
+        job = self._insert(command, now, schedule.seq)
+        schedule.last_job = job.seq
+        schedule.made += 1
+        return job

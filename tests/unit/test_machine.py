@@ -1,0 +1,213 @@
+"""The state machine's guard: one bad command costs itself only, a bad disk stops everything."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from hookline.errors import LogFault, UnknownCommand
+from hookline.node.state_machine import apply_jobs
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.state_machine.tables import Tables
+from hookline.protocol import commands as c
+from hookline.protocol.codec import VERSION, Entry
+from hookline.protocol.jobs import encode_spec
+from tests.node_parts import T0, apply, create, entry, job_spec
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[StateMachine]:
+    database = open_state(tmp_path / "state.db", durable=False)
+    yield StateMachine(database)
+    database.close()
+
+
+def rows(machine: StateMachine, query: str) -> list[tuple[Any, ...]]:
+    return machine.database.writer.execute(query).fetchall()
+
+
+def break_create_of(job_id: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creating that job fails after it has written half of what it should."""
+    real = apply_jobs.create_job
+
+    def create_job(tables: Tables, effects: Effects, time_ms: int, command: c.CreateJob) -> c.Result:
+        result = real(tables, effects, time_ms, command)
+        if command.id == job_id:
+            raise error
+        return result
+
+    monkeypatch.setattr(apply_jobs, "create_job", create_job)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("v"),
+        TypeError("t"),
+        KeyError("k"),
+        IndexError("i"),
+        AssertionError("a"),
+        AttributeError("b"),
+        OverflowError("o"),
+        ZeroDivisionError("z"),
+        apsw.ConstraintError("c"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_command_that_breaks_our_handling_is_refused_and_the_others_are_applied(
+    machine: StateMachine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    apply(machine, create("before", job_spec("https://z.example/", "https://z.example:443")))
+    break_create_of("poison", error, monkeypatch)
+    poison = create("poison", job_spec(labels=("x",), body=b"12345"), key="k", key_expires_ms=T0 + 9)
+    logged = entry(2, [create("a"), poison, create("b"), c.CancelJobs((1,))])
+    results, effects = machine.apply(logged)
+    machine.commit()
+    assert results == [
+        c.Created(2, "a", False),
+        c.Refused("internal"),
+        c.Created(3, "b", False),
+        c.Changed(1),
+    ]
+    assert [seq for _, _, seq in effects.due] == [2, 3]
+    assert rows(machine, "SELECT seq, id, state FROM jobs ORDER BY seq") == [(1, "before", 4), (2, "a", 0), (3, "b", 0)]
+    assert rows(machine, "SELECT count(*) FROM labels") == [(0,)]
+    assert rows(machine, "SELECT count(*) FROM idempotency_keys") == [(0,)]
+    assert machine.tables.counters["pending"] == 2
+    assert machine.tables.counters["pending_bytes"] == 4
+    assert machine.applied == 2
+    # What comes next is not disturbed by what the failed command left in memory.
+    monkeypatch.undo()
+    assert apply(machine, create("poison")) == [c.Created(4, "poison", False)]
+
+
+@pytest.mark.parametrize(
+    "error", [apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.BusyError, MemoryError, RecursionError]
+)
+def test_a_bad_disk_is_nobodys_command(
+    machine: StateMachine, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    break_create_of("a", error("disk"), monkeypatch)
+    with pytest.raises(error):
+        machine.apply(entry(1, [create("a")]))
+
+
+def test_a_bad_disk_found_while_replaying_command_by_command_is_not_swallowed(
+    machine: StateMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = apply_jobs.create_job
+    calls = 0
+
+    def create_job(tables: Tables, effects: Effects, time_ms: int, command: c.CreateJob) -> c.Result:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise ValueError("poison")
+        if calls == 3:
+            raise apsw.IOError("disk")
+        return real(tables, effects, time_ms, command)
+
+    monkeypatch.setattr(apply_jobs, "create_job", create_job)
+    with pytest.raises(apsw.IOError):
+        machine.apply(entry(1, [create("a"), create("b")]))
+
+
+def test_a_number_beyond_64_bits_is_refused_not_fatal(machine: StateMachine) -> None:
+    assert apply(machine, create("a", due_ms=2**63), create("b")) == [
+        c.Refused("internal"),
+        c.Created(1, "b", False),
+    ]
+
+
+def test_a_spec_that_cannot_be_read_does_not_stop_an_update_for_others(machine: StateMachine) -> None:
+    command = create("a")
+    broken = c.CreateJob(command.id, T0, command.destination, 0, False, 2, b"\xc1")
+    apply(machine, broken, create("b"))
+    spec = job_spec(body=b"new")
+    update = c.UpdateJob(1, 1, T0, spec.destination, 0, False, 3, encode_spec(spec), ())
+    assert apply(machine, update, c.CancelJobs((2,))) == [c.Refused("internal"), c.Changed(1)]
+
+
+@pytest.mark.parametrize("index", [0, 1, 3])
+def test_an_entry_out_of_order_is_a_fault_of_the_log(machine: StateMachine, index: int) -> None:
+    apply(machine, create("a"))
+    with pytest.raises(LogFault):
+        machine.apply(entry(index, [create("b")]))
+    assert machine.applied == 1
+
+
+def test_an_unknown_command_halts_the_node(machine: StateMachine) -> None:
+    class NewCommand(c.Command, frozen=True, array_like=True, tag=99):
+        pass
+
+    with pytest.raises(UnknownCommand, match="upgrade me"):
+        machine.apply(Entry(VERSION, 1, 1, T0, b"", (NewCommand(),)))  # type: ignore[arg-type]
+
+
+def test_index_term_and_digest_are_committed_with_the_effects(tmp_path: Path) -> None:
+    database = open_state(tmp_path / "state.db", durable=False)
+    machine = StateMachine(database)
+    apply(machine, create("a"), term=3)
+    digest = machine.digest
+    machine.apply(entry(2, [create("lost")], term=4))  # never committed
+    database.close()
+    database = open_state(tmp_path / "state.db", durable=False)
+    again = StateMachine(database)
+    assert (again.applied, again.term, again.digest) == (1, 3, digest)
+    assert rows(again, "SELECT id FROM jobs") == [("a",)]
+    database.close()
+
+
+def test_the_digest_tells_other_histories_apart(tmp_path: Path) -> None:
+    digests = set()
+    for number, commands in enumerate([[create("a")], [create("b")], [create("a"), create("b")], []]):
+        database = open_state(tmp_path / f"{number}.db", durable=False)
+        machine = StateMachine(database)
+        apply(machine, *commands)
+        digests.add(machine.digest)
+        database.close()
+    assert len(digests) == 4
+
+
+# --- what the model test found, each by itself ------------------------------------------------------------------------
+
+
+def schedule(name: str = "s", *, revision: int = 0, next_tick_ms: int = T0) -> c.PutSchedule:
+    spec = job_spec()
+    return c.PutSchedule(
+        name, revision, b"cron", encode_spec(spec), spec.destination, 0, False, 2, (), next_tick_ms, False
+    )
+
+
+def test_a_tick_whose_job_exists_is_passed_over_and_the_schedule_goes_on(machine: StateMachine) -> None:
+    """The same name deleted and made again, with a clock that went back between: still one job per tick."""
+    apply(machine, schedule())
+    apply(machine, c.RecordTicks(1, 1, T0, ((T0, T0, "s-tick"),), 0, T0 + 60_000))
+    apply(machine, c.DeleteSchedule("s"))
+    apply(machine, schedule())
+    ticks = c.RecordTicks(2, 1, T0, ((T0, T0, "s-tick"), (T0 + 60_000, T0 + 60_000, "s-tick2")), 0, T0 + 120_000)
+    assert apply(machine, ticks) == [c.Changed(1)]
+    assert rows(machine, "SELECT id FROM jobs ORDER BY seq") == [("s-tick",), ("s-tick2",)]
+    assert rows(machine, "SELECT next_tick_ms FROM schedules") == [(T0 + 120_000,)]
+
+
+def test_the_number_of_a_deleted_schedule_is_not_used_again(machine: StateMachine) -> None:
+    apply(machine, schedule())
+    apply(machine, c.DeleteSchedule("s"), schedule("other"))
+    late = c.RecordTicks(1, 1, T0, ((T0, T0, "s-tick"),), 0, None)
+    assert apply(machine, late) == [c.Refused("schedule_not_found")]
+
+
+def test_a_key_that_came_with_a_known_id_is_remembered_too(machine: StateMachine) -> None:
+    def with_id_and_key(job_id: str, key: str | None, fingerprint: bytes) -> c.CreateJob:
+        return create(job_id, key=key, key_expires_ms=T0 + 1_000, fingerprint=fingerprint, chosen=True)
+
+    apply(machine, with_id_and_key("a", None, b"f"))
+    assert apply(machine, with_id_and_key("a", "k", b"f")) == [c.Created(1, "a", True)]
+    assert apply(machine, with_id_and_key("b", "k", b"g")) == [c.Refused("idempotency_mismatch")]
+    apply(machine, c.CancelJobs((1,)))
+    apply(machine, c.PurgeFinished(T0 + 10, 0, 10))
+    assert rows(machine, "SELECT id FROM jobs") == [("a",)], "a job is kept as long as a key points at it"
