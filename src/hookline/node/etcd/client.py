@@ -1,0 +1,246 @@
+"""A thin etcd client: the calls Hookline needs, over several endpoints, with no retry of its own.
+
+Whether a failed write may be repeated is a question of safety, so it is the caller's. An error says which of three
+things is known: the request surely had no effect, it may have had one, or etcd said no. Why not a ready-made client:
+docs/decisions/0008-etcd-client.md. Source of the interface: https://etcd.io/docs/v3.5/learning/api/
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from hookline.errors import InvalidConfig, LogFault
+from hookline.node.etcd import rpc_pb2 as rpc
+
+_OPTIONS = [
+    ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.keepalive_time_ms", 6_000),  # etcd refuses pings faster than every 5 s
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+_NO_EFFECT_DETAILS = ("etcdserver: too many requests", "etcdserver: no leader", "etcdserver: not leader")
+
+
+class EtcdUnclear(LogFault):
+    """etcd did not answer; whether the request had an effect is not known."""
+
+    code = "etcd_unclear"
+
+
+class EtcdRefused(LogFault):
+    """etcd refused the request; it had no effect."""
+
+    code = "etcd_refused"
+
+
+class EtcdFull(EtcdRefused):
+    """etcd's database has reached its quota; it takes no writes until space is made."""
+
+    code = "etcd_full"
+
+
+class EtcdCompacted(EtcdRefused):
+    """The revision asked for has been compacted."""
+
+    code = "etcd_compacted"
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdAddress:
+    """Where etcd is and how to get in.
+
+    Attributes:
+        endpoints: urls of all members, ``http://`` or ``https://``, all of one kind.
+        ca_file, cert_file, key_file: PEM files for TLS; without ``ca_file`` the system's authorities are trusted.
+        user, password: for etcd's authentication.
+    """
+
+    endpoints: tuple[str, ...]
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.endpoints:
+            raise InvalidConfig("--etcd names no endpoint; give the urls of all members", field="etcd")
+        for endpoint in self.endpoints:
+            if not endpoint.startswith(("http://", "https://")):
+                raise InvalidConfig(f"--etcd has {endpoint!r}; use http://host:port or https://host:port", field="etcd")
+        if len({endpoint.split(":", 1)[0] for endpoint in self.endpoints}) > 1:
+            raise InvalidConfig("--etcd mixes http and https; use one of them for all members", field="etcd")
+
+    @property
+    def is_secure(self) -> bool:
+        """The members speak TLS."""
+        return self.endpoints[0].startswith("https://")
+
+    def targets(self) -> list[str]:
+        """``host:port`` of each endpoint, as gRPC takes them."""
+        return [endpoint.split("://", 1)[1].rstrip("/") for endpoint in self.endpoints]
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """For TLS channels."""
+
+        def read(path: Path | None) -> bytes | None:
+            return path.read_bytes() if path else None
+
+        return grpc.ssl_channel_credentials(read(self.ca_file), read(self.key_file), read(self.cert_file))
+
+
+class EtcdClient:
+    """Calls one endpoint at a time; ``rotate`` moves on to the next, which callers do when an answer is unclear."""
+
+    def __init__(self, address: EtcdAddress) -> None:
+        self._address = address
+        credentials = address.credentials() if address.is_secure else None
+        self._members = [_Member(target, credentials) for target in address.targets()]
+        self._current = 0
+        self._token: str | None = None
+
+    def rotate(self) -> None:
+        """Use the next endpoint from now on."""
+        self._current = (self._current + 1) % len(self._members)
+
+    async def txn(self, request: rpc.TxnRequest, timeout_s: float) -> rpc.TxnResponse:
+        """One transaction, sent once. Raises EtcdUnclear, EtcdRefused, EtcdFull."""
+        answer: rpc.TxnResponse = await self._call(lambda member: member.txn, request, timeout_s)
+        return answer
+
+    async def range(self, request: rpc.RangeRequest, timeout_s: float) -> rpc.RangeResponse:
+        """A read. Raises EtcdUnclear, EtcdCompacted."""
+        answer: rpc.RangeResponse = await self._call(lambda member: member.range, request, timeout_s)
+        return answer
+
+    async def compact(self, revision: int, timeout_s: float) -> None:
+        """Forget what is older than ``revision``; nothing happens when that was done before."""
+        try:
+            await self._call(lambda member: member.compact, rpc.CompactionRequest(revision=revision), timeout_s)
+        except EtcdCompacted:
+            return
+
+    async def alarms(self, request: rpc.AlarmRequest, timeout_s: float) -> rpc.AlarmResponse:
+        """Read, raise or disarm alarms."""
+        answer: rpc.AlarmResponse = await self._call(lambda member: member.alarm, request, timeout_s)
+        return answer
+
+    async def statuses(self, timeout_s: float) -> list[rpc.StatusResponse | None]:
+        """The status of each member, in the order of the endpoints; None for one that does not answer."""
+        found: list[rpc.StatusResponse | None] = []
+        for member in self._members:
+            try:
+                found.append(await self._ask(member.status, rpc.StatusRequest(), timeout_s))
+            except LogFault:
+                found.append(None)
+        return found
+
+    async def defragment(self, endpoint: int, timeout_s: float) -> None:
+        """Give the free space of one member's file back; the member answers nothing else meanwhile."""
+        await self._ask(self._members[endpoint].defragment, rpc.DefragmentRequest(), timeout_s)
+
+    async def watch(self, prefix: bytes) -> AsyncIterator[rpc.WatchResponse]:
+        """Changes below ``prefix`` from now on; a hint only. Ends or raises EtcdUnclear when the stream breaks."""
+        create = rpc.WatchCreateRequest(key=prefix, range_end=prefix_end(prefix), progress_notify=True)
+        member = self._members[self._current]
+        # Without hasleader a member that is cut off from the others keeps the stream open and silent.
+        metadata = [("hasleader", "true"), *self._metadata()]
+        stream = member.watch(metadata=metadata)
+        try:
+            await stream.write(rpc.WatchRequest(create_request=create))
+            async for response in stream:
+                if response.canceled:
+                    return
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise _mapped(error) from error
+        finally:
+            stream.cancel()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for member in self._members:
+            await member.channel.close()
+
+    async def _call(self, pick: Callable[["_Member"], Any], request: Any, timeout_s: float) -> Any:
+        return await self._ask(pick(self._members[self._current]), request, timeout_s)
+
+    async def _ask(self, method: Any, request: Any, timeout_s: float) -> Any:
+        if self._address.user is not None and self._token is None:
+            await self._log_in(timeout_s)
+        try:
+            return await method(request, timeout=timeout_s, metadata=self._metadata())
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                self._token = None  # expired; refused before it had any effect
+            raise _mapped(error) from error
+
+    def _metadata(self) -> Sequence[tuple[str, str]]:
+        return [("token", self._token)] if self._token else []
+
+    async def _log_in(self, timeout_s: float) -> None:
+        request = rpc.AuthenticateRequest(name=self._address.user or "", password=self._address.password or "")
+        try:
+            answer = await self._members[self._current].authenticate(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise _mapped(error) from error
+        self._token = answer.token
+
+
+class _Member:
+    """The methods of one etcd member."""
+
+    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None) -> None:
+        if credentials is None:
+            self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        else:
+            self.channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+        self.txn = self._unary("KV/Txn", rpc.TxnResponse)
+        self.range = self._unary("KV/Range", rpc.RangeResponse)
+        self.compact = self._unary("KV/Compact", rpc.CompactionResponse)
+        self.alarm = self._unary("Maintenance/Alarm", rpc.AlarmResponse)
+        self.status = self._unary("Maintenance/Status", rpc.StatusResponse)
+        self.defragment = self._unary("Maintenance/Defragment", rpc.DefragmentResponse)
+        self.authenticate = self._unary("Auth/Authenticate", rpc.AuthenticateResponse)
+        self.watch: Any = self.channel.stream_stream(
+            "/etcdserverpb.Watch/Watch",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=rpc.WatchResponse.FromString,
+        )
+
+    def _unary(self, method: str, response: Any) -> Any:
+        return self.channel.unary_unary(
+            f"/etcdserverpb.{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=response.FromString,
+        )
+
+
+def _mapped(error: grpc.RpcError) -> LogFault:
+    """What a gRPC error says about the request's effect."""
+    code, details = error.code(), error.details() or ""
+    text = f"etcd: {code.name}: {details}"
+    match code:
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if "space exceeded" in details:
+            return EtcdFull(text)
+        case grpc.StatusCode.OUT_OF_RANGE:
+            return EtcdCompacted(text)
+        case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
+            return EtcdRefused(text)
+        case _ if details in _NO_EFFECT_DETAILS:
+            return EtcdRefused(text)
+        case _:
+            return EtcdUnclear(text)
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The ``range_end`` that makes a range cover every key that starts with ``prefix``."""
+    last = prefix[-1]
+    assert last < 0xFF, "our prefixes are ASCII"
+    return prefix[:-1] + bytes([last + 1])

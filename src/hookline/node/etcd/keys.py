@@ -1,0 +1,24 @@
+"""Where a cluster's things are in etcd. Pure."""
+
+
+class Keys:
+    """The keys of one cluster, all below ``/hookline/<cluster>/``."""
+
+    def __init__(self, cluster: str) -> None:
+        self.root = f"/hookline/{cluster}/".encode()
+        self.leader = self.root + b"leader"
+        self.beat = self.root + b"beat"
+        self.log = self.root + b"log/"
+        self.nodes = self.root + b"nodes/"
+
+    def entry(self, index: int) -> bytes:
+        """Of a log entry; sorts by index."""
+        return self.log + b"%016x" % index
+
+    def index_of(self, key: bytes) -> int:
+        """The inverse of ``entry``."""
+        return int(key[len(self.log) :], 16)
+
+    def node(self, name: str) -> bytes:
+        """Of what a node tells about itself."""
+        return self.nodes + name.encode()
