@@ -16,7 +16,7 @@ import grpc.aio
 from hookline.errors import InvalidConfig, LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
 
-_OPTIONS = [
+CHANNEL_OPTIONS = [
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.keepalive_time_ms", 6_000),  # etcd refuses pings faster than every 5 s
@@ -159,7 +159,7 @@ class EtcdClient:
                     return
                 yield response
         except grpc.aio.AioRpcError as error:
-            raise _mapped(error) from error
+            raise mapped(error) from error
         finally:
             stream.cancel()
 
@@ -179,7 +179,7 @@ class EtcdClient:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 self._token = None  # expired; refused before it had any effect
-            raise _mapped(error) from error
+            raise mapped(error) from error
 
     def _metadata(self) -> Sequence[tuple[str, str]]:
         return [("token", self._token)] if self._token else []
@@ -189,7 +189,7 @@ class EtcdClient:
         try:
             answer = await self._members[self._current].authenticate(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
-            raise _mapped(error) from error
+            raise mapped(error) from error
         self._token = answer.token
 
 
@@ -198,9 +198,9 @@ class _Member:
 
     def __init__(self, target: str, credentials: grpc.ChannelCredentials | None) -> None:
         if credentials is None:
-            self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+            self.channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         else:
-            self.channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+            self.channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
         self.txn = self._unary("KV/Txn", rpc.TxnResponse)
         self.range = self._unary("KV/Range", rpc.RangeResponse)
         self.compact = self._unary("KV/Compact", rpc.CompactionResponse)
@@ -222,7 +222,7 @@ class _Member:
         )
 
 
-def _mapped(error: grpc.RpcError) -> LogFault:
+def mapped(error: grpc.RpcError) -> LogFault:
     """What a gRPC error says about the request's effect."""
     code, details = error.code(), error.details() or ""
     text = f"etcd: {code.name}: {details}"

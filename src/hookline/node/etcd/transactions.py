@@ -1,0 +1,107 @@
+"""The transactions that safety rests on, as plain messages. Pure.
+
+Each compares the leader record's revision and contains a put, so that etcd puts it through Raft and a node that lost
+the lead, or talks to a member that lags, cannot slip through.
+"""
+
+import msgspec
+
+from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd.keys import Keys
+
+
+class LeaderRecord(msgspec.Struct, frozen=True):
+    """Who leads. ``url`` empty: nobody, the last leader handed over. ``nonce`` tells this write from any other."""
+
+    node: str
+    url: str
+    term: int
+    nonce: str
+
+
+def encode_leader(record: LeaderRecord) -> bytes:
+    """As JSON, so that an operator can read it with etcdctl."""
+    return msgspec.json.encode(record)
+
+
+def decode_leader(value: bytes) -> LeaderRecord:
+    """The inverse."""
+    return msgspec.json.decode(value, type=LeaderRecord)
+
+
+def append(keys: Keys, index: int, data: bytes, leader_revision: int) -> rpc.TxnRequest:
+    """Write entry ``index`` if we still lead, the slot is empty and the one before it is not."""
+    compare = [_unchanged(keys.leader, leader_revision), _absent(keys.entry(index))]
+    if index > 1:
+        compare.append(_present(keys.entry(index - 1)))
+    return rpc.TxnRequest(
+        compare=compare,
+        success=[_put(keys.entry(index), data), _put(keys.beat, b"%d" % index)],
+        failure=[_get(keys.entry(index)), _get(keys.leader)],
+    )
+
+
+def renew(keys: Keys, leader_revision: int, beat: int) -> rpc.TxnRequest:
+    """Show that the leader lives."""
+    return rpc.TxnRequest(
+        compare=[_unchanged(keys.leader, leader_revision)],
+        success=[_put(keys.beat, b"idle %d" % beat)],
+        failure=[_get(keys.leader)],
+    )
+
+
+def campaign(keys: Keys, record: LeaderRecord, leader_revision: int, beat_revision: int) -> rpc.TxnRequest:
+    """Become the leader if neither the leader nor its beat has moved since they were seen (0: they were absent)."""
+    value = encode_leader(record)
+    return rpc.TxnRequest(
+        compare=[_unchanged(keys.leader, leader_revision), _unchanged(keys.beat, beat_revision)],
+        success=[_put(keys.leader, value), _put(keys.beat, b"elected")],
+        failure=[_get(keys.leader)],
+    )
+
+
+def release(keys: Keys, record: LeaderRecord, leader_revision: int) -> rpc.TxnRequest:
+    """Give the lead up; the followers may campaign at once."""
+    return rpc.TxnRequest(
+        compare=[_unchanged(keys.leader, leader_revision)],
+        success=[_put(keys.leader, encode_leader(record))],
+        failure=[_get(keys.leader)],
+    )
+
+
+def truncate(keys: Keys, upto: int, leader_revision: int) -> rpc.TxnRequest:
+    """Delete the entries up to ``upto``, if we still lead."""
+    delete = rpc.DeleteRangeRequest(key=keys.entry(0), range_end=keys.entry(upto + 1))
+    return rpc.TxnRequest(
+        compare=[_unchanged(keys.leader, leader_revision)],
+        success=[rpc.RequestOp(request_delete_range=delete), _put(keys.beat, b"truncated %d" % upto)],
+    )
+
+
+def kv_of(response: rpc.TxnResponse, key: bytes) -> rpc.KeyValue | None:
+    """What the failure branch read of ``key``."""
+    for answer in response.responses:
+        for kv in answer.response_range.kvs:
+            if kv.key == key:
+                return kv
+    return None
+
+
+def _unchanged(key: bytes, revision: int) -> rpc.Compare:
+    return rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.MOD, key=key, mod_revision=revision)
+
+
+def _absent(key: bytes) -> rpc.Compare:
+    return rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.CREATE, key=key, create_revision=0)
+
+
+def _present(key: bytes) -> rpc.Compare:
+    return rpc.Compare(result=rpc.Compare.GREATER, target=rpc.Compare.CREATE, key=key, create_revision=0)
+
+
+def _put(key: bytes, value: bytes) -> rpc.RequestOp:
+    return rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value))
+
+
+def _get(key: bytes) -> rpc.RequestOp:
+    return rpc.RequestOp(request_range=rpc.RangeRequest(key=key))

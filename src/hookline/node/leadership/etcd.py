@@ -1,0 +1,180 @@
+"""Leading a cluster of several nodes: a record in etcd, changed only by compare-and-swap; no lease is trusted.
+
+A follower that has seen neither the leader record nor its beat change for the election timeout, by its own boot
+clock, swaps itself in with the next term. It may do so earlier on a hint (the leader released, its process is gone):
+a hint that is wrong costs an election, never safety, since the old leader's appends then fail.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from hookline.clock import Clock
+from hookline.errors import HooklineError
+from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd import transactions
+from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear, prefix_end
+from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS, RENEWAL_MS, Fence
+from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.transactions import LeaderRecord
+
+_TRY_S = 0.5
+_POLL_S = 0.1
+
+_log = structlog.get_logger()
+
+
+class EtcdLeadership:
+    """This node's view of who leads, and its own attempts to.
+
+    Args:
+        node, url: what the record says when this node leads.
+        leader_is_gone: asked about the present leader's url: is it proven that its process is dead?
+    """
+
+    def __init__(
+        self,
+        client: EtcdClient,
+        keys: Keys,
+        fence: Fence,
+        clock: Clock,
+        *,
+        node: str,
+        url: str,
+        leader_is_gone: Callable[[str], bool],
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._fence = fence
+        self._clock = clock
+        self._node = node
+        self._url = url
+        self._leader_is_gone = leader_is_gone
+        self._old_leader_is_dead = False
+        self.leader: LeaderRecord | None = None  # as last seen; a hint
+
+    async def acquire(self) -> int:
+        """Wait until this node has won an election; returns its term."""
+        seen: tuple[int, int] | None = None
+        changed_ms = self._clock.boot_ms()
+        timeout_ms = self._jittered()
+        while True:
+            found = await self._look()
+            if found is not None:
+                leader_revision, beat_revision = found
+                if found != seen:
+                    seen, changed_ms, timeout_ms = found, self._clock.boot_ms(), self._jittered()
+                is_free = self.leader is None or not self.leader.url
+                is_gone = not is_free and self.leader is not None and self._leader_is_gone(self.leader.url)
+                waited_ms = self._clock.boot_ms() - changed_ms
+                if is_free or is_gone or waited_ms >= timeout_ms:
+                    self._old_leader_is_dead = is_free or is_gone
+                    if (term := await self._campaign(leader_revision, beat_revision)) is not None:
+                        return term
+                    seen = None
+                    continue
+            await asyncio.sleep(_POLL_S)
+
+    def _jittered(self) -> float:
+        return ELECTION_TIMEOUT_MS * (1 + 0.2 * self._clock.random())
+
+    async def _look(self) -> tuple[int, int] | None:
+        """(revision of the leader record, of the beat), 0 for what is absent; None when etcd does not answer."""
+        request = rpc.RangeRequest(key=self._keys.beat, range_end=prefix_end(self._keys.leader))
+        try:
+            kvs = {kv.key: kv for kv in (await self._client.range(request, _TRY_S)).kvs}
+        except (EtcdUnclear, EtcdRefused):
+            self._client.rotate()
+            return None
+        leader, beat = kvs.get(self._keys.leader), kvs.get(self._keys.beat)
+        self.leader = transactions.decode_leader(leader.value) if leader else None
+        return (leader.mod_revision if leader else 0, beat.mod_revision if beat else 0)
+
+    async def _campaign(self, leader_revision: int, beat_revision: int) -> int | None:
+        term = (self.leader.term if self.leader else 0) + 1
+        record = LeaderRecord(self._node, self._url, term, self._clock.token(8).hex())
+        request = transactions.campaign(self._keys, record, leader_revision, beat_revision)
+        while True:
+            asked_ms = self._clock.boot_ms()
+            try:
+                response = await self._client.txn(request, _TRY_S)
+            except (EtcdUnclear, EtcdRefused):
+                self._client.rotate()
+                await asyncio.sleep(_POLL_S)
+                continue
+            if response.succeeded:
+                revision = response.header.revision
+            else:
+                found = transactions.kv_of(response, self._keys.leader)
+                if found is None or transactions.decode_leader(found.value) != record:
+                    return None
+                revision = found.mod_revision  # an earlier try had been written
+            self.leader = record
+            self._fence.hold(revision, term, asked_ms)
+            return term
+
+    def is_valid(self) -> bool:
+        return self._fence.is_valid()
+
+    def old_leader_is_dead(self) -> bool:
+        return self._old_leader_is_dead
+
+    async def release(self) -> None:
+        """Give the lead up, once; when the answer is lost the others wait for the election timeout."""
+        revision = self._fence.revision
+        if revision is None:
+            return
+        record = LeaderRecord(self._node, "", self._fence.term, self._clock.token(8).hex())
+        self._fence.lose()
+        try:
+            await self._client.txn(transactions.release(self._keys, record, revision), _TRY_S)
+        except (EtcdUnclear, EtcdRefused) as error:
+            _log.warning("release_unclear", error=error.detail)
+
+
+class Renewal:
+    """Beats while appends do not, in a thread with a connection of its own: a busy event loop must not cost the lead.
+
+    Args:
+        ask: sends one transaction and waits for the answer; raises HooklineError when it is unclear.
+    """
+
+    def __init__(
+        self, ask: Callable[[rpc.TxnRequest, float], rpc.TxnResponse], keys: Keys, fence: Fence, clock: Clock
+    ) -> None:
+        self._ask = ask
+        self._keys = keys
+        self._fence = fence
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
+
+    def start(self) -> None:
+        """Begin to renew whenever this node leads."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        beat = 0
+        while not self._stop.wait(RENEWAL_MS / 3_000):
+            revision = self._fence.revision
+            if revision is None or self._clock.boot_ms() - self._fence.confirmed_ms < RENEWAL_MS:
+                continue
+            beat += 1
+            asked_ms = self._clock.boot_ms()
+            try:
+                response = self._ask(transactions.renew(self._keys, revision, beat), _TRY_S)
+            except HooklineError:
+                continue
+            if self._fence.revision != revision:
+                continue
+            if response.succeeded:
+                self._fence.confirmed(asked_ms)
+            else:
+                self._fence.lose()

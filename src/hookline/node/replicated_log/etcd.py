@@ -1,0 +1,109 @@
+"""The log of a cluster: one etcd key for each entry, written by fenced transactions only.
+
+An append whose answer is lost is sent again, the identical transaction, until an answer comes. That is safe because
+it writes only into an empty slot and only for the leader it names; and only then is it known what happened.
+"""
+
+import asyncio
+
+from hookline.clock import Clock
+from hookline.errors import Compacted, Fenced
+from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd import transactions
+from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear, prefix_end
+from hookline.node.etcd.fence import Fence
+from hookline.node.etcd.keys import Keys
+from hookline.protocol.codec import Entry, decode_entry, encode_entry
+
+_TRY_S = 0.7  # one try; a member that is paused costs this much before the next one is asked
+_PAUSE_S = 0.03
+
+
+class EtcdLog:
+    """The entries of one cluster.
+
+    Args:
+        client: to etcd.
+        keys: of the cluster.
+        fence: what this node holds of the lead.
+        clock: for the time that a successful append extends the lead by.
+    """
+
+    def __init__(self, client: EtcdClient, keys: Keys, fence: Fence, clock: Clock) -> None:
+        self._client = client
+        self._keys = keys
+        self._fence = fence
+        self._clock = clock
+
+    async def append(self, entry: Entry) -> int:
+        revision = self._fence.revision
+        if revision is None or entry.term != self._fence.term:
+            raise Fenced(f"this node does not lead in term {entry.term}")
+        key, data = self._keys.entry(entry.index), encode_entry(entry)
+        request = transactions.append(self._keys, entry.index, data, revision)
+        while True:
+            asked_ms = self._clock.boot_ms()
+            response = await self._ask(request)
+            if response is None:
+                continue
+            if response.succeeded:
+                self._fence.confirmed(asked_ms)
+                return entry.index
+            found = transactions.kv_of(response, key)
+            if found is not None and found.value == data:
+                return entry.index  # an earlier try had been written
+            self._fence.lose()
+            raise Fenced(f"entry {entry.index} of term {entry.term} was refused: another leader owns the log")
+
+    async def _ask(self, request: rpc.TxnRequest) -> rpc.TxnResponse | None:
+        """One try; None when nothing is known and the same must be asked again."""
+        try:
+            return await self._client.txn(request, _TRY_S)
+        except (EtcdUnclear, EtcdRefused):
+            # Refused tries (no space, no leader) had no effect, but an earlier, unclear one may have: go on asking.
+            self._client.rotate()
+            await asyncio.sleep(_PAUSE_S)
+            return None
+
+    async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
+        request = rpc.RangeRequest(key=self._keys.entry(index), range_end=prefix_end(self._keys.log), limit=limit)
+        kvs = (await self._read(request)).kvs
+        if kvs and (first := self._keys.index_of(kvs[0].key)) != index:
+            raise Compacted(f"entry {index} was truncated; the first is {first}")
+        return [decode_entry(kv.value) for kv in kvs]
+
+    async def last_index(self) -> int:
+        request = rpc.RangeRequest(
+            key=self._keys.log,
+            range_end=prefix_end(self._keys.log),
+            limit=1,
+            keys_only=True,
+            sort_order=rpc.RangeRequest.DESCEND,
+            sort_target=rpc.RangeRequest.KEY,
+        )
+        kvs = (await self._read(request)).kvs
+        return self._keys.index_of(kvs[0].key) if kvs else 0
+
+    async def _read(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
+        try:
+            return await self._client.range(request, _TRY_S)
+        except EtcdUnclear:
+            self._client.rotate()
+            raise
+
+    async def truncate(self, upto: int) -> None:
+        """Forget entries up to ``upto`` (never the newest), and have etcd forget their old revisions too."""
+        revision = self._fence.revision
+        upto = min(upto, await self.last_index() - 1)
+        if revision is None or upto < 1:
+            return
+        response = await self._client.txn(transactions.truncate(self._keys, upto, revision), _TRY_S)
+        if not response.succeeded:
+            self._fence.lose()
+            raise Fenced("the log was not truncated: another leader owns it")
+        await self._client.compact(response.header.revision, _TRY_S)
+
+    async def take_over(self, term: int) -> None:
+        """The election has fenced older terms already; this checks that it was ours."""
+        if self._fence.revision is None or self._fence.term != term:
+            raise Fenced(f"this node does not lead in term {term}")
