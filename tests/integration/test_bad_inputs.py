@@ -183,10 +183,7 @@ CASES = [
     job("timeout of 99 ms", "invalid_time", "timeout", timeout="99ms"),
     job("timeout of 31 s", "invalid_time", "timeout", timeout=31),
     # ids and keys
-    *(
-        job(f"id {text!r}", "invalid_id", "id", id=text)
-        for text in ("../x", "%2e%2e", ".hidden", "a b", "", "ä", "batch")
-    ),
+    *(job(f"id {text!r}", "invalid_id", "id", id=text) for text in ("../x", "%2e%2e", "a.b", "a b", "", "ä", "batch")),
     job("id of 10 kB", "invalid_id", "id", id="a" * 10_000),
     get("id with dots in the path", "/jobs/%2e%2e", "invalid_id"),
     get("id with a slash in the path", "/jobs/%2e%2e%2fx", "route_not_found", 404),

@@ -18,7 +18,7 @@ _ID = {
     "type": "string",
     "minLength": 1,
     "maxLength": limits.ID_CHARS_MAX,
-    "pattern": "^[A-Za-z0-9_:-][A-Za-z0-9._:-]*$",
+    "pattern": "^[A-Za-z0-9_:-]+$",
 }
 _TIME = {"type": "string", "format": "date-time", "examples": ["2026-11-24T14:00:00+01:00"]}
 _DURATION = {"description": '"1h30m" (w d h m s ms) or a number of seconds.', "examples": ["1h30m", 90]}
