@@ -1,5 +1,7 @@
-"""Which new jobs the node has room for. Counts what is stored and what is on its way into the log, so that a limit
-holds exactly, however many requests arrive at once.
+"""Which new jobs the node has room for.
+
+Counts what is stored and what is on its way into the log, so that a limit holds exactly, however many requests arrive
+at once.
 """
 
 from collections.abc import Callable, Iterator

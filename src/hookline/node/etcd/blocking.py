@@ -1,5 +1,7 @@
 """One blocking call to etcd, for the thread that renews the lead."""
 
+from typing import Any
+
 import grpc
 
 from hookline.node.etcd import rpc_pb2 as rpc
@@ -26,7 +28,7 @@ class BlockingTxn:
         try:
             if self._address.user is not None and self._token is None:
                 self._token = self._log_in(channel, timeout_s)
-            method = channel.unary_unary(
+            method: Any = channel.unary_unary(
                 "/etcdserverpb.KV/Txn",
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=rpc.TxnResponse.FromString,
@@ -40,7 +42,7 @@ class BlockingTxn:
         return answer
 
     def _log_in(self, channel: grpc.Channel, timeout_s: float) -> str:
-        method = channel.unary_unary(
+        method: Any = channel.unary_unary(
             "/etcdserverpb.Auth/Authenticate",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=rpc.AuthenticateResponse.FromString,
