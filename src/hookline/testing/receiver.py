@@ -83,6 +83,18 @@ class ReceivedRequest:
         return msgspec.json.decode(self.body)
 
 
+async def carry_out(reaction: Reaction, timeout_ms: int) -> Answer:
+    """What the node sees of a reaction: its answer in time, or SendFailed."""
+    if reaction.failure == "connect":
+        raise SendFailed("connect", "Connection refused")
+    await asyncio.sleep(min(reaction.after_ms, timeout_ms) / 1_000)
+    if reaction.after_ms >= timeout_ms:
+        raise SendFailed("timeout", f"no answer within {timeout_ms} ms")
+    if reaction.failure == "broken":
+        raise SendFailed("broken", "Connection reset by peer")
+    return Answer(reaction.status, reaction.headers, reaction.body)
+
+
 React = Callable[[ReceivedRequest], Reaction]
 
 
@@ -127,16 +139,10 @@ class Receiver:
         named = {name.lower(): value for name, value in headers}
         request = ReceivedRequest(self._clock.wall_ms(), method, target.url, named, body)
         reaction = self._next.popleft() if self._next else self._react(request)
-        if reaction.failure == "connect":
-            raise SendFailed("connect", "Connection refused")
-        self.requests.append(request)
-        self._arrived.set()
-        await asyncio.sleep(min(reaction.after_ms, timeout_ms) / 1_000)
-        if reaction.after_ms >= timeout_ms:
-            raise SendFailed("timeout", f"no answer within {timeout_ms} ms")
-        if reaction.failure == "broken":
-            raise SendFailed("broken", "Connection reset by peer")
-        return Answer(reaction.status, reaction.headers, reaction.body)
+        if reaction.failure != "connect":
+            self.requests.append(request)
+            self._arrived.set()
+        return await carry_out(reaction, timeout_ms)
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -1,0 +1,92 @@
+"""What was seen from outside during a run: the clients' calls, the receivers' journal, the node's ups and downs.
+
+Everything is stamped from one counter, so that "before" and "after" are exact even within one millisecond.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hookline.protocol.codec import Entry
+
+NEVER = 2**62
+
+
+@dataclass(slots=True)
+class Call:
+    """A client's call. ``unknown``: it may or may not have been accepted. ``fail``: it was surely not."""
+
+    number: int
+    kind: str
+    target: str | None
+    arguments: dict[str, Any]
+    began: int
+    began_ms: int
+    ended: int = NEVER
+    outcome: str = "unknown"
+    code: str | None = None
+    answer: Any = None
+
+    @property
+    def is_ok(self) -> bool:
+        return self.outcome == "ok"
+
+    @property
+    def may_have_worked(self) -> bool:
+        return self.outcome != "fail"
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A request at a receiver, written before it is answered."""
+
+    at: int
+    time_ms: int
+    job: str
+    attempt: int
+    term: int
+    url: str
+    body: bytes
+    result: str | None = None  # what the node was told, if it was told
+    retry_after_s: int = 0
+    answered_ms: int = 0
+
+
+@dataclass(slots=True)
+class Serving:
+    """A stretch in which the node served and its wall clock ran evenly, by that clock."""
+
+    from_at: int
+    from_ms: int
+    sure_after_ms: int  # for how long it may not have looked at what is due
+    until_at: int = NEVER
+    until_ms: int = NEVER
+
+
+@dataclass(slots=True)
+class History:
+    """One run; ``now_s`` stamps the journal."""
+
+    now_s: Callable[[], float]
+    calls: list[Call] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    serving: list[Serving] = field(default_factory=list)
+    outages: list[int] = field(default_factory=list)  # when, by the counter
+    entries: list[tuple[int, Entry]] = field(default_factory=list)  # what the log holds, and when it was written
+    complaints: list[str] = field(default_factory=list)  # what should never be logged
+    lines: list[str] = field(default_factory=list)
+    _count: int = 0
+
+    def note(self, text: str) -> int:
+        """Write a line into the journal; returns its stamp."""
+        self._count += 1
+        self.lines.append(f"{self._count:6} {self.now_s():12.4f} {text}")
+        return self._count
+
+    def journal(self) -> bytes:
+        """The whole run as bytes, to compare two runs of one seed."""
+        return "\n".join(self.lines).encode()
+
+    def about(self, job: str, *kinds: str) -> list[Call]:
+        """The calls of these kinds that named a job and may have had an effect."""
+        return [call for call in self.calls if call.target == job and call.kind in kinds and call.may_have_worked]

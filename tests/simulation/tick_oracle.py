@@ -1,0 +1,129 @@
+"""Which ticks a schedule must have made, worked out by another cron library from the log of its changes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from croniter import croniter
+
+from hookline.protocol.jobs import State
+from hookline.protocol.limits import LATE_MS
+from hookline.protocol.settings import ScheduleSpec
+from hookline.protocol.ticks import tick_job_id
+from tests.simulation.history import NEVER, History, Serving
+from tests.simulation.replay import CalendarChange, Replay
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A calendar was in force. Before ``sure_from_ms`` a tick may have been computed just before."""
+
+    spec: ScheduleSpec
+    from_at: int
+    from_ms: int
+    until_at: int
+    until_ms: int
+
+
+def check_ticks(history: History, found: Replay, shard: int) -> Iterator[str]:
+    """Every tick exactly one job, none that is no tick."""
+    made_by_schedule: dict[int, set[str]] = {}
+    for job, row in found.jobs.items():
+        made_by_schedule.setdefault(row["schedule"], set()).add(job)
+    by_hand = {call.answer.id for call in history.calls if call.kind == "run_schedule" and call.is_ok}
+    ticks: dict[str, tuple[str, int]] = {}
+    latest_ms = max((entry.time_ms for _, entry in history.entries), default=0)
+    for schedule, changes in found.calendars.items():
+        for period in periods(changes):
+            # The wall clock may have gone back within the period, so its end does not say how late it once was.
+            instants = list(_instants(period, latest_ms))
+            for instant_ms in instants:
+                ticks[tick_job_id(schedule, instant_ms, shard)] = (schedule, instant_ms)
+            yield from _missing(history, found, schedule, period, instants, shard)
+    unsure = any(call.kind == "run_schedule" and call.outcome == "unknown" for call in history.calls)
+    for schedule_seq, jobs in made_by_schedule.items():
+        for job in sorted(jobs - ticks.keys() - by_hand) if schedule_seq is not None and not unsure else ():
+            yield f"{job} was made by a schedule, but at no tick of it"
+    for job, (schedule, instant_ms) in ticks.items():
+        row = found.jobs.get(job)
+        if row is not None and not history.about(job, "update", "run", "retry"):
+            late_ms = row["run_at_ms"] - instant_ms
+            if not 0 <= late_ms <= 5_000:
+                yield f"{schedule} made a job for {_text(row['run_at_ms'])} at its tick {_text(instant_ms)}"
+
+
+def periods(changes: list[CalendarChange]) -> Iterator[Period]:
+    """When the schedule ticked, and by which calendar."""
+    for change, following in zip(changes, [*changes[1:], None], strict=True):
+        if change.spec is not None and not change.is_paused:
+            until_at, until_ms = (NEVER, NEVER) if following is None else (following.at, following.time_ms)
+            yield Period(change.spec, change.at, change.time_ms, until_at, until_ms)
+
+
+def _instants(period: Period, latest_ms: int) -> Iterator[int]:
+    # A call reads the clock a little before its entry is stamped, so the first tick may be a little older.
+    start = datetime.fromtimestamp((period.from_ms - 3_000) / 1_000, UTC)
+    for instant in croniter(period.spec.cron, start, ret_type=datetime):
+        instant_ms = int(instant.timestamp() * 1_000)
+        if instant_ms > latest_ms:
+            return
+        yield instant_ms
+
+
+def _missing(
+    history: History, found: Replay, schedule: str, period: Period, instants: list[int], shard: int
+) -> Iterator[str]:
+    for instant_ms in instants:
+        if instant_ms <= period.from_ms or tick_job_id(schedule, instant_ms, shard) in found.jobs:
+            continue
+        seen_at_ms = _surely_seen(history, instant_ms, period)
+        if seen_at_ms is None:
+            continue
+        on_time = seen_at_ms <= instant_ms + LATE_MS
+        if period.spec.skip_overlap and _another_was_open(found, schedule, instants, instant_ms, seen_at_ms, shard):
+            continue
+        if on_time or period.spec.catch_up == "all" or _is_last_missed(period, instants, instant_ms, seen_at_ms):
+            yield f"{schedule} ({period.spec.cron}, {period.spec.catch_up}) made no job at {_text(instant_ms)}"
+
+
+def _surely_seen(history: History, instant_ms: int, period: Period) -> int | None:
+    """When at the latest a serving node had looked at this tick; None if it may not have."""
+    ends = [
+        max(part.from_ms, instant_ms) + part.sure_after_ms
+        for part in history.serving
+        if part.until_at > period.from_at
+        and part.from_at < period.until_at
+        and max(part.from_ms, instant_ms) + part.sure_after_ms < _end_ms(part, period)
+    ]
+    return min(ends, default=None)
+
+
+def _end_ms(part: Serving, period: Period) -> int:
+    """The wall clock when the part or the period was over, whichever came first."""
+    return part.until_ms if part.until_at < period.until_at else period.until_ms
+
+
+def _is_last_missed(period: Period, instants: list[int], instant_ms: int, seen_at_ms: int) -> bool:
+    return period.spec.catch_up == "coalesce" and not any(instant_ms < other <= seen_at_ms for other in instants)
+
+
+def _another_was_open(
+    found: Replay, schedule: str, instants: list[int], instant_ms: int, seen_at_ms: int, shard: int
+) -> bool:
+    """Some job of the schedule was unfinished between this tick and the time it was looked at."""
+    numbers = {row["schedule"] for job, row in found.jobs.items() if job == _any_tick(found, schedule, instants, shard)}
+    for row in found.jobs.values():
+        if row["schedule"] in numbers and row["created_ms"] <= seen_at_ms:
+            finished_ms = row["finished_ms"] if State(row["state"]) not in (State.PENDING, State.RUNNING) else NEVER
+            if finished_ms >= instant_ms:
+                return True
+    return False
+
+
+def _any_tick(found: Replay, schedule: str, instants: list[int], shard: int) -> str | None:
+    names = (tick_job_id(schedule, instant_ms, shard) for instant_ms in instants)
+    return next((name for name in names if name in found.jobs), None)
+
+
+def _text(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1_000, UTC).strftime("%H:%M:%S.%f")[:-3]

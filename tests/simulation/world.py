@@ -1,0 +1,234 @@
+"""One simulated world: a node that crashes, receivers that fail, clients that want things, all from one seed."""
+
+import asyncio
+import random
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from hookline.node.config import NodeConfig
+from hookline.node.leadership.memory import MemoryLeadership
+from hookline.node.state_machine.machine import open_state
+from hookline.testing.assembly import Assembly, Parts, assemble
+from hookline.testing.client import InProcessClient
+from hookline.testing.clock import SimulatedClock
+from hookline.testing.virtual_time import run
+from tests.simulation.clients import Clients
+from tests.simulation.faults import Faults, FaultyLog
+from tests.simulation.history import NEVER, History, Serving
+from tests.simulation.receivers import Receivers
+
+PATIENCE_S = 3_600  # after everything is healed, by when all work must be done
+ENTRIES_MAX = 20_000  # more is a node that runs in circles
+COMPLAINTS = frozenset({"attempt_failed_inside", "request_crashed", "schedule_unreadable"})
+
+
+class World:
+    """Lives inside a ``VirtualTimeLoop``. ``directory`` is for the state file, and empty."""
+
+    def __init__(self, seed: int, directory: Path) -> None:
+        loop = asyncio.get_running_loop()
+        self.random = random.Random(f"world {seed}")
+        self.clock = SimulatedClock(loop.time, seed=seed)
+        self.history = History(loop.time)
+        self.faults = Faults(self.clock, seed)
+        self.log = FaultyLog(self.faults, self.history)
+        self.leadership = MemoryLeadership()
+        self.receivers = Receivers(self.history, self.faults, seed)
+        self.slots = self.random.choice((3, 5, 10, 20))
+        self.config = NodeConfig(
+            data_dir=directory, allow_private_destinations=True, slots=self.slots, shutdown_grace_ms=5_000
+        )
+        self.node: Assembly | None = None
+        self.client = InProcessClient(self._app, self.clock, retries=0)
+        self.violations: list[str] = []
+        self._is_over = False
+        self._stop = asyncio.Event()
+
+    @property
+    def state_file(self) -> Path:
+        return self.config.data_dir / "state.db"
+
+    def _app(self) -> Any:
+        node = self.node
+        return node.app if node is not None and node.leader.is_serving.is_set() else None
+
+    async def live(self, seed: int) -> None:
+        """The whole run: trouble, then healing, then quiet."""
+        clients = Clients(self.client, self.history, self.clock, seed)
+        async with asyncio.TaskGroup() as tasks:
+            node = tasks.create_task(self._run_node())
+            trouble = tasks.create_task(self._make_trouble())
+            await clients.work()
+            trouble.cancel()
+            self._heal()
+            await clients.tidy()
+            self.receivers.is_healed = True
+            await self._until_quiet()
+            self._is_over = True
+            self._stop.set()
+            await node
+
+    # --- the node ----------------------------------------------------------------------------------------------
+
+    async def _run_node(self) -> None:
+        while not self._is_over:
+            await self._run_once()
+            if not self._is_over:
+                await asyncio.sleep(self.random.choice((0.0, 0.5, 3.0, 20.0, 90.0, 300.0)) * self.random.random())
+
+    async def _run_once(self) -> None:
+        self.faults.crashed = asyncio.Event()
+        self._stop.clear()
+        if self.random.random() < 0.3:
+            self._keep_copy()
+        database = open_state(self.state_file, durable=False)
+        node = assemble(
+            Parts(
+                config=self.config,
+                clock=self.clock,
+                database=database,
+                log=self.log,
+                leadership=self.leadership,
+                commit=self.faults.commit,
+                transport=self.receivers,
+            )
+        )
+        self.node = node
+        async with asyncio.TaskGroup() as tasks:
+            leading = tasks.create_task(self._lead(node))
+            watch = [tasks.create_task(self.faults.crashed.wait()), tasks.create_task(self._stop.wait())]
+            await asyncio.wait({leading, *watch}, return_when=asyncio.FIRST_COMPLETED)
+            self._check_slots(node)
+            if self._stop.is_set() and not self.faults.crashed.is_set():
+                node.leader.stop()
+                await asyncio.wait({leading, watch[0]}, return_when=asyncio.FIRST_COMPLETED)
+            self._went_down("crash" if self.faults.crashed.is_set() else "stop")
+            for task in (leading, *watch):
+                task.cancel()
+        database.close()
+        if self.faults.crashed.is_set() and self.random.random() < 0.3:
+            self._lose_power()
+
+    async def _lead(self, node: Assembly) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            leading = tasks.create_task(node.leader.run())
+            await node.leader.is_serving.wait()
+            self._serving_begins(f"serving in term {self.leadership.term}")
+            await leading
+
+    def _went_down(self, how: str) -> None:
+        self.node = None
+        stamp = self.history.note(how)
+        self.history.outages.append(stamp)
+        self._serving_ends(stamp)
+
+    def _serving_begins(self, why: str, sure_after_ms: int = 20_000) -> None:
+        self.history.serving.append(Serving(self.history.note(why), self.clock.wall_ms(), sure_after_ms))
+
+    def _serving_ends(self, stamp: int) -> bool:
+        """Returns whether it was serving."""
+        if not self.history.serving or self.history.serving[-1].until_at != NEVER:
+            return False
+        self.history.serving[-1].until_at = stamp
+        self.history.serving[-1].until_ms = self.clock.wall_ms()
+        return True
+
+    def _check_slots(self, node: Assembly) -> None:
+        """Every slot that is taken belongs to a claim or an attempt."""
+        taken, running = node.leader.fairness.running, len(node.leader.executor._running)
+        if taken != running:
+            self.violations.append(f"{taken} slots are taken by {running} attempts, at {self.history.note('check')}")
+
+    def _keep_copy(self) -> None:
+        if self.state_file.exists():
+            shutil.copy(self.state_file, self.state_file.with_suffix(".copy"))
+
+    def _lose_power(self) -> None:
+        """The state file falls back to an older copy, or is gone: the log has what it lacks."""
+        self.history.note("the state file is behind")
+        for suffix in (".db", ".db-wal", ".db-shm"):
+            self.state_file.with_suffix(suffix).unlink(missing_ok=True)
+        copy = self.state_file.with_suffix(".copy")
+        if copy.exists():
+            shutil.copy(copy, self.state_file)
+
+    # --- what befalls it -----------------------------------------------------------------------------------------
+
+    async def _make_trouble(self) -> None:
+        troubles = self.random.choice((0, 1, 2, 4, 8))
+        jumps = self.random.random() < 0.25
+        for _ in range(troubles):
+            await asyncio.sleep(self.random.expovariate(1 / 60))
+            dice = self.random.random()
+            if jumps and dice < 0.3:
+                self._jump()
+            elif dice < 0.45:
+                self._stop.set()
+            elif dice < 0.6:
+                self.faults.crashed.set()
+            else:
+                self.faults.plan_crash()
+
+    def _jump(self) -> None:
+        milliseconds = int(self.random.choice((-1, 1)) * 10 ** self.random.uniform(2, 6.5))
+        was_serving = self._serving_ends(self.history.note(f"the wall clock jumps by {milliseconds} ms"))
+        self.clock.step_ms(milliseconds)
+        if was_serving:
+            # The scheduler sleeps for a minute at most, then lets the clock settle.
+            self._serving_begins("serving on", sure_after_ms=80_000)
+
+    def _heal(self) -> None:
+        self.history.note("healing")
+        self.faults.heal()
+
+    async def _until_quiet(self) -> None:
+        counters: dict[str, int] = {}
+        for _ in range(PATIENCE_S // 10):
+            await asyncio.sleep(10)
+            if len(self.history.entries) > ENTRIES_MAX:
+                break
+            if self.node is not None and self.node.leader.is_serving.is_set():
+                counters = self.node.leader.replica.counters
+                if counters["pending"] + counters["running"] == 0:
+                    return
+        self.violations.append(f"not quiet {PATIENCE_S} s after everything was healed: {counters}")
+
+    # --- logs ----------------------------------------------------------------------------------------------------
+
+    def hear(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """A structlog processor: keeps what should never be logged while the node lives."""
+        if event["event"] in COMPLAINTS and not self.faults.crashed.is_set():
+            error = sys.exc_info()[1]
+            where = "".join(traceback.format_exception(error)[-3:]) if error else ""
+            self.history.complaints.append(f"{event} {where}")
+        raise structlog.DropEvent
+
+
+@contextmanager
+def heard_by(world: World) -> Iterator[None]:
+    """Send all logs to the world."""
+    before = structlog.get_config()
+    structlog.configure(processors=[world.hear])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def simulate(seed: int, directory: Path) -> World:
+    """Run a world to its end."""
+
+    async def main() -> World:
+        world = World(seed, directory)
+        with heard_by(world):
+            await world.live(seed)
+        return world
+
+    return run(main())
