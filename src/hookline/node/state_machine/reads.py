@@ -154,8 +154,8 @@ class Reads:
         return found
 
     def attempts(self, seq: int) -> list[AttemptRow]:
-        """All attempts of a job, oldest first; the bodies of the oldest are left out when they are large together."""
-        rows = [_attempt(row) for row in self._all("attempts", seq, 0, ATTEMPTS_MAX)]
+        """The newest attempts of a job, oldest first; the bodies of the oldest are left out when they are large."""
+        rows = [_attempt(row) for row in reversed(self._all("attempts", seq, ATTEMPTS_MAX))]
         size = 0
         for position in range(len(rows) - 1, -1, -1):
             size += len(rows[position].response_body)

@@ -19,7 +19,7 @@ SELECT seq FROM jobs WHERE id = ?
 
 -- name: attempts
 SELECT number, outcome, status, error, started_ms, duration_ms, node, term, response_headers, response_body
-FROM attempts WHERE seq = ?1 AND number > ?2 ORDER BY number LIMIT ?3
+FROM attempts WHERE seq = ?1 ORDER BY number DESC LIMIT ?2
 
 -- name: window
 SELECT seq, id, state, lane, created_ms, size FROM jobs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2
