@@ -116,3 +116,13 @@ async def all_pages(reads: Reads, wanted: JobFilter, limit: int) -> list[int]:
             return seen
         assert before is None or found.next_before < before, "each page gets further"
         before = found.next_before
+
+
+def test_values_of_a_label_are_merged_without_losing_the_rest_of_a_full_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = ["1", "2", "1", "1", "1", "2"]
+    machine = state_of([(HOSTS[0], {"t": value}, False) for value in values], tmp_path / "state.db")
+    monkeypatch.setattr(reads_module, "WINDOW_ROWS", 3)  # one row of each value, and of the plain label, at a time
+    assert asyncio.run(all_pages(Reads(machine.database.reader), JobFilter(label="t"), 10)) == [6, 5, 4, 3, 2, 1]
+    machine.database.close()
