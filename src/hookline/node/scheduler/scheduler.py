@@ -77,7 +77,7 @@ class Scheduler:
                 if next_due_ms is not None and next_due_ms <= now_ms:
                     self._wake_executor()
             self._wake.clear()
-            await self._sleep(self._clock.wall_ms())
+            await self._sleep(now_ms)  # not a later time: what came due since would be slept past
 
     def stop(self) -> None:
         """Make ``run`` return; nothing is given out any more."""

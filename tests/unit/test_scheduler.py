@@ -1,0 +1,52 @@
+"""The scheduler's sleep: it never sleeps past a job that came due while it looked at the clock."""
+
+import asyncio
+from typing import Any, cast
+
+from hookline.node.replica import Replica
+from hookline.node.scheduler.scheduler import Scheduler
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.leader_reads import LeaderReads
+from hookline.protocol.jobs import lane_of
+from tests.node_parts import T0, ManualClock
+
+
+class RunningClock(ManualClock):
+    """Time passes with every look at the clock, as it does on a real machine."""
+
+    def wall_ms(self) -> int:
+        self.advance(1)
+        return super().wall_ms()
+
+
+class NoReplica:
+    """Takes listeners, commits nothing by itself."""
+
+    def listen(self, listener: Any) -> None:
+        self.commit = listener
+
+
+class NoReads:
+    """An empty state."""
+
+    def lanes(self) -> list[int]:
+        return []
+
+    def next_tick_ms(self) -> None:
+        return None
+
+
+async def test_a_job_that_comes_due_between_two_looks_at_the_clock_wakes_the_executor() -> None:
+    for after_ms in range(1, 6):  # one of them falls between the look that decides and the look that sleeps
+        woken = asyncio.Event()
+        replica = NoReplica()
+        scheduler = Scheduler(
+            cast("Replica", replica), cast("LeaderReads", NoReads()), RunningClock(), shard=0, wake_executor=woken.set
+        )
+        scheduler.start()
+        replica.commit(Effects(due=[(lane_of(1, 0, retry=False), T0 + after_ms, 1)]))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(scheduler.run())
+            async with asyncio.timeout(2):
+                await woken.wait()
+            scheduler.stop()
