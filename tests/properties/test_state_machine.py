@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from hookline.node.database import Database
 from hookline.node.state_machine.machine import StateMachine, open_state
@@ -208,7 +208,22 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         command = create(job_id, spec, due_ms=self.now + due, key=key, key_expires_ms=expires_ms, fingerprint=body)
         self.submit(c.CreateJob(*[getattr(command, name) for name in command.__struct_fields__[:-1]], True), more)
 
-    @rule(claimed=st.lists(st.tuples(seqs, st.booleans()), min_size=1, max_size=6), more=more)
+    @initialize(first=st.lists(specs, min_size=3, max_size=3))
+    def some_jobs(self, first: list[Any]) -> None:
+        for spec in first:
+            self.minted += 1
+            self.submit(create(f"m{self.minted}", spec, due_ms=self.now), more=True)
+        self.flush()
+
+    @rule()
+    def claim_all(self) -> None:
+        """Without it few jobs would ever run, and nothing that happens to running jobs be seen."""
+        self.flush()
+        pending = [job for job in self.model.jobs.values() if job.state is State.PENDING]
+        deadlines = (self.now + 35 * SECOND,) * len(pending)
+        self.submit(c.ClaimJobs(tuple((job.seq, job.due_ms) for job in pending), deadlines), more=False)
+
+    @rule(claimed=st.lists(st.tuples(seqs, st.sampled_from([False, False, True])), min_size=1, max_size=6), more=more)
     def claim(self, claimed: list[tuple[int, bool]], more: bool) -> None:
         """The boolean: claim the job as it was at some other time."""
         claims = []
@@ -343,8 +358,10 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     def purge_keys(self, limit: int, more: bool) -> None:
         self.submit(c.PurgeKeys(self.now, limit), more)
 
-    @rule(is_dead=st.booleans())
-    def begin_term(self, is_dead: bool) -> None:
+    @rule(is_dead=st.booleans(), claim_first=st.booleans())
+    def begin_term(self, is_dead: bool, claim_first: bool) -> None:
+        if claim_first:
+            self.claim_all()
         self.flush()
         self.claimed_once |= {
             job.seq for job in self.model.jobs.values() if job.state is State.RUNNING and job.at_most_once
@@ -417,5 +434,5 @@ def hostile_environment() -> ExitStack:
 def test_the_state_machine_does_what_the_model_says() -> None:
     run_state_machine_as_test(
         StateMachineAgainstModel,
-        settings=settings(max_examples=100, stateful_step_count=40),
+        settings=settings(max_examples=60, stateful_step_count=40),
     )
