@@ -39,7 +39,7 @@ class Clients:
             (self._retry, 2),
             (self._run, 2),
             (self._bulk, 1),
-            (self._schedule, 1),
+            (self._schedule, 2),
             (self._change_schedule, 2),
             (self._set_destination, 2),
         )

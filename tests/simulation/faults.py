@@ -10,7 +10,8 @@ from hookline.protocol.codec import Entry
 from hookline.testing.clock import SimulatedClock
 from tests.simulation.history import History
 
-POINTS = ("before_append", "appended", "before_commit", "committed", "before_send", "after_send", "answered")
+SEND_POINTS = ("before_send", "after_send", "answered")
+POINTS = ("before_append", "appended", "before_commit", "committed", *SEND_POINTS)
 CALL_POINTS = ("call_before_append", "call_appended", "call_appended")  # of entries that a client waits for
 _OWN_COMMANDS = (c.BeginTerm, c.ClaimJobs, c.RecordOutcome, c.RecordTicks, c.PurgeFinished, c.PurgeKeys)
 
@@ -27,7 +28,7 @@ class Faults:
 
     def plan_crash(self) -> None:
         """Let the node crash when it passes some point for the n-th time from now."""
-        points = self.random.choice((POINTS, CALL_POINTS))
+        points = self.random.choice((POINTS, CALL_POINTS, SEND_POINTS))
         self._crash_at = (self.random.choice(points), self.random.randint(1, 4))
 
     def heal(self) -> None:

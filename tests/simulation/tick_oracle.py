@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from croniter import croniter
 
@@ -44,12 +45,28 @@ def check_ticks(history: History, found: Replay, shard: int) -> Iterator[str]:
     for schedule_seq, jobs in made_by_schedule.items():
         for job in sorted(jobs - ticks.keys() - by_hand) if schedule_seq is not None and not unsure else ():
             yield f"{job} was made by a schedule, but at no tick of it"
+    yield from _overlaps(history, found, ticks)
     for job, (schedule, instant_ms) in ticks.items():
         row = found.jobs.get(job)
         if row is not None and not history.about(job, "update", "run", "retry"):
             late_ms = row["run_at_ms"] - instant_ms
             if not 0 <= late_ms <= 5_000:
                 yield f"{schedule} made a job for {_text(row['run_at_ms'])} at its tick {_text(instant_ms)}"
+
+
+def _overlaps(history: History, found: Replay, ticks: dict[str, tuple[str, int]]) -> Iterator[str]:
+    """Where it is not wanted, a tick makes no job while the one before is unfinished."""
+    jobs: dict[str, list[str]] = {}
+    for job, (schedule, _) in sorted(ticks.items(), key=lambda item: found.jobs.get(item[0], {"seq": 0})["seq"]):
+        if job in found.jobs:
+            jobs.setdefault(schedule, []).append(job)
+    for schedule, made in jobs.items():
+        if all(change.spec is None or change.spec.skip_overlap for change in found.calendars[schedule]):
+            for before, after in pairwise(made):
+                finished_ms = found.jobs[before]["finished_ms"] or NEVER
+                was_retried = found.jobs[before]["attempts_before"] or history.about(before, "retry")
+                if found.jobs[after]["created_ms"] < finished_ms and not was_retried:
+                    yield f"{schedule} made {after} while {before} was unfinished"
 
 
 def periods(changes: list[CalendarChange]) -> Iterator[Period]:

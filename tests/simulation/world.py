@@ -81,7 +81,7 @@ class World:
         while not self._is_over:
             await self._run_once()
             if not self._is_over:
-                await asyncio.sleep(self.random.choice((0.0, 0.5, 3.0, 20.0, 90.0, 300.0)) * self.random.random())
+                await asyncio.sleep(self.random.choice((0.0, 0.0, 0.5, 3.0, 20.0, 400.0)) * self.random.random())
 
     async def _run_once(self) -> None:
         self.faults.crashed = asyncio.Event()
@@ -162,10 +162,10 @@ class World:
     # --- what befalls it -----------------------------------------------------------------------------------------
 
     async def _make_trouble(self) -> None:
-        troubles = self.random.choice((0, 1, 2, 4, 8))
+        troubles, pause_s = self.random.choice((0, 1, 3, 6, 12)), self.random.choice((2, 10, 60))
         jumps = self.random.random() < 0.25
         for _ in range(troubles):
-            await asyncio.sleep(self.random.expovariate(1 / 60))
+            await asyncio.sleep(self.random.expovariate(1 / pause_s))
             dice = self.random.random()
             if jumps and dice < 0.3:
                 self._jump()
