@@ -1,0 +1,190 @@
+"""Entries as bytes: a change of the format is seen, damage is found, and sizes are never underestimated."""
+
+import zlib
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookline.errors import EntryDamaged, EntryTooLarge, UnknownCommand
+from hookline.protocol import commands as c
+from hookline.protocol.codec import VERSION, Entry, command_size, decode_entry, encode_entry, split
+from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
+
+# What this release writes. Never change a line: entries of earlier releases are read again. A new field has a default
+# and is added at the end; a new command gets a new line.
+GOLDEN: list[tuple[c.AnyCommand, str]] = [
+    (c.BeginTerm("n1", True), "9301a26e31c3"),
+    (
+        c.CreateJob("a", 7, "http://h:80", -5, True, 2, b"s", b"f", "k", 9, ("x=1",), True),
+        "9d02a16107ab687474703a2f2f683a3830fbc302c40173c40166a16b0991a3783d31c3",
+    ),
+    (c.ClaimJobs(((1, 7), (2, 8)), (9, 10)), "930392920107920208920 90a".replace(" ", "")),
+    (
+        c.RecordOutcome(1, 2, 1, 0, 99, 503, "e", 7, 5, (("a", "b"),), b"r", "n1", 3),
+        "9e0401020100 63cd01f7a165070591 92a161a162c40172a26e3103".replace(" ", ""),
+    ),
+    (c.CancelJobs((1, 300)), "92059201cd012c"),
+    (
+        c.UpdateJob(1, 2, 7, "http://h:80", 0, False, 2, b"s", ("x",)),
+        "9a06010207ab687474703a2f2f683a383000c202c4017391a178",
+    ),
+    (c.RetryJobs((1,), 7), "9307910107"),
+    (
+        c.PutSchedule("s", 0, b"c", b"j", "http://h:80", 0, False, 2, (), None, True, False),
+        "9d08a17300c40163c4016aab687474703a2f2f683a383000c20290c0c3c2",
+    ),
+    (c.DeleteSchedule("s"), "9209a173"),
+    (c.RecordTicks(1, 2, 7, ((7, 8, "t"),), 0, 67), "970a010207 91930708a174 0043".replace(" ", "")),
+    (c.RunSchedule("s", "j", 7), "940ba173a16a07"),
+    (c.PutDestination("http://h:80", b"p"), "930cab687474703a2f2f683a3830c40170"),
+    (c.PurgeFinished(7, 8, 9), "940d070809"),
+    (c.PurgeKeys(7, 9), "930e0709"),
+]
+
+
+def entry_of(*commands: c.AnyCommand) -> Entry:
+    return Entry(VERSION, 1, 2, 3, b"\0" * 8, commands)
+
+
+@pytest.mark.parametrize(("command", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_the_bytes_of_each_command_stay_as_they_are(command: c.AnyCommand, golden: str) -> None:
+    body = bytes.fromhex("9601010203c408" + "00" * 8 + "91" + golden)
+    stored = zlib.crc32(body).to_bytes(4, "big") + body
+    assert encode_entry(entry_of(command)) == stored
+    assert decode_entry(stored) == entry_of(command)
+
+
+def test_every_command_has_golden_bytes() -> None:
+    assert {type(command) for command, _ in GOLDEN} == set(c.Command.__subclasses__()) & set(c.AnyCommand.__args__)
+    assert len(GOLDEN) == len(c.AnyCommand.__args__)
+
+
+def test_a_command_of_an_earlier_release_gets_the_defaults() -> None:
+    body = bytes.fromhex("9601010203c400 91 9802a16107a16400c202c40173".replace(" ", ""))
+    stored = zlib.crc32(body).to_bytes(4, "big") + body
+    assert decode_entry(stored).commands == (c.CreateJob("a", 7, "d", 0, False, 2, b"s"),)
+
+
+def test_a_flipped_bit_anywhere_is_noticed() -> None:
+    stored = encode_entry(entry_of(*[command for command, _ in GOLDEN]))
+    for position in range(len(stored)):
+        for bit in range(8):
+            damaged = bytearray(stored)
+            damaged[position] ^= 1 << bit
+            with pytest.raises(EntryDamaged):
+                decode_entry(bytes(damaged))
+
+
+@pytest.mark.parametrize("length", [0, 1, 4, 5, 19])
+def test_a_cut_entry_is_damaged(length: int) -> None:
+    with pytest.raises(EntryDamaged):
+        decode_entry(encode_entry(entry_of())[:length])
+
+
+def packed(value: Any) -> bytes:
+    body = msgspec.msgpack.encode(value)
+    return zlib.crc32(body).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [VERSION, 1, 2, 3, b"", [[99, "what"]]],
+        [VERSION + 1, 1, 2, 3, b"", []],
+        [VERSION + 1, 1, 2, 3, b"", [], "a new field"],
+        [VERSION, 1, 2, 3, b"", [[1, 5, True]]],
+        {"version": 2},
+        "text",
+    ],
+)
+def test_what_this_release_does_not_know_asks_for_an_upgrade(value: Any) -> None:
+    with pytest.raises(UnknownCommand, match="upgrade me"):
+        decode_entry(packed(value))
+
+
+def test_an_entry_may_have_the_limit_and_not_a_byte_more() -> None:
+    room = ENTRY_BYTES_MAX - len(encode_entry(entry_of(c.PutDestination("d", bytes(100_000))))) + 100_000
+    fits = c.PutDestination("d", bytes(room))
+    assert len(encode_entry(entry_of(fits))) == ENTRY_BYTES_MAX
+    with pytest.raises(EntryTooLarge):
+        encode_entry(entry_of(c.PutDestination("d", bytes(room + 1))))
+
+
+ints = st.integers(-(2**63), 2**63 - 1)
+ascii_text = st.text(st.characters(max_codepoint=126), max_size=128)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+blobs = st.binary(max_size=300)
+label_lists = st.lists(texts, max_size=8).map(tuple)
+any_command = st.one_of(
+    st.builds(c.BeginTerm, ascii_text, st.booleans()),
+    st.builds(
+        *(c.CreateJob, ascii_text, ints, ascii_text, ints, st.booleans(), ints, blobs, st.binary(max_size=32)),
+        *(st.none() | ascii_text, ints, label_lists, st.booleans()),
+    ),
+    st.lists(st.tuples(ints, ints), max_size=50).map(
+        lambda claims: c.ClaimJobs(tuple(claims), tuple(due for _, due in claims))
+    ),
+    st.builds(
+        *(c.RecordOutcome, ints, ints, ints, ints, st.none() | ints, st.none() | ints, st.none() | texts, ints, ints),
+        *(st.lists(st.tuples(texts, texts), max_size=20).map(tuple), blobs, texts, ints),
+    ),
+    st.builds(c.CancelJobs, st.lists(ints, max_size=50).map(tuple)),
+    st.builds(c.UpdateJob, ints, ints, ints, ascii_text, ints, st.booleans(), ints, blobs, label_lists),
+    st.builds(c.RetryJobs, st.lists(ints, max_size=50).map(tuple), ints),
+    st.builds(
+        *(c.PutSchedule, ascii_text, ints, blobs, blobs, ascii_text, ints, st.booleans(), ints, label_lists),
+        *(st.none() | ints, st.booleans(), st.booleans()),
+    ),
+    st.builds(c.DeleteSchedule, ascii_text),
+    st.builds(
+        *(c.RecordTicks, ints, ints, ints, st.lists(st.tuples(ints, ints, ascii_text), max_size=20).map(tuple)),
+        *(ints, st.none() | ints),
+    ),
+    st.builds(c.RunSchedule, ascii_text, ascii_text, ints),
+    st.builds(c.PutDestination, ascii_text, blobs),
+    st.builds(c.PurgeFinished, ints, ints, ints),
+    st.builds(c.PurgeKeys, ints, ints),
+)
+
+
+@given(any_command)
+def test_a_commands_size_is_never_underestimated(command: c.AnyCommand) -> None:
+    assert len(msgspec.msgpack.encode(command)) <= command_size(command)
+
+
+@given(st.lists(any_command, max_size=40))
+def test_entries_come_back_equal(commands: list[c.AnyCommand]) -> None:
+    assert decode_entry(encode_entry(entry_of(*commands))).commands == tuple(commands)
+
+
+def test_the_usual_create_is_not_overestimated_much() -> None:
+    command = c.CreateJob(
+        "0192f0c1-0000-7000-8000-000000000000-0", 2**41, "https://a.example:443", 0, False, 500, bytes(700)
+    )
+    assert command_size(command) <= 1.3 * len(msgspec.msgpack.encode(command))
+
+
+@given(st.lists(st.tuples(st.integers(0, 90_000), st.integers(0, 30)), max_size=25))
+def test_parts_keep_the_order_and_each_fits_what_an_entry_gathers(shape: list[tuple[int, int]]) -> None:
+    commands: list[c.AnyCommand] = []
+    for size, repeats in shape:
+        commands += [c.PutDestination("d", bytes(size)), *[c.PurgeKeys(1, 1)] * repeats]
+    parts = split(commands)
+    assert [command for part in parts for command in part] == commands
+    assert all(parts)
+    for part in parts:
+        assert len(part) == 1 or sum(map(command_size, part)) <= ENTRY_BYTES_GATHER
+
+
+def test_parts_have_a_limited_number_of_commands() -> None:
+    parts = split([c.CancelJobs(())] * (ENTRY_COMMANDS_MAX + 1))
+    assert max(map(len, parts)) <= ENTRY_COMMANDS_MAX
+    assert split([]) == []
+
+
+def test_one_large_command_is_a_part_of_its_own() -> None:
+    large, small = c.PutDestination("d", bytes(ENTRY_BYTES_GATHER)), c.PurgeKeys(1, 1)
+    assert split([small, large, small]) == [[small], [large], [small]]
