@@ -39,12 +39,12 @@ class Breaker:
         if self.state == "closed":
             return None
         if self.state == "open":
-            return None if now_ms >= self.until_ms else self.until_ms
+            return None if self._has_waited(now_ms) else self.until_ms
         return now_ms + self.wait_ms  # half-open: a probe is under way
 
     def started(self, now_ms: float) -> None:
         """A call was let through; in an open breaker it is the probe."""
-        if self.state == "open" and now_ms >= self.until_ms:
+        if self.state == "open" and self._has_waited(now_ms):
             self.state = "half_open"
 
     def succeeded(self, now_ms: float) -> None:
@@ -71,8 +71,12 @@ class Breaker:
         if self.state == "half_open":
             self.state, self.until_ms = "open", now_ms
 
+    def _has_waited(self, now_ms: float) -> bool:
+        """Also when the clock went back: no wait is longer than ``wait_ms_max``."""
+        return not 0 < self.until_ms - now_ms <= self.wait_ms_max
+
     def _count(self, now_ms: float, *, failed: bool) -> None:
-        if now_ms - self._window_start_ms > WINDOW_MS:
+        if not 0 <= now_ms - self._window_start_ms <= WINDOW_MS:
             self._window_start_ms, self._calls, self._failures = now_ms, 0, 0
         self._calls += 1
         self._failures += failed
