@@ -103,7 +103,8 @@ class Fairness:
         if load.tokens_at_ms is None:
             load.tokens = limit
         else:
-            load.tokens = min(limit, load.tokens + (now_ms - load.tokens_at_ms) * limit / per_ms)
+            passed_ms = max(0, now_ms - load.tokens_at_ms)  # the wall clock may go back
+            load.tokens = min(limit, load.tokens + passed_ms * limit / per_ms)
         load.tokens_at_ms = now_ms
         if load.tokens >= 1:
             return None
