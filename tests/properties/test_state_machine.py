@@ -188,6 +188,11 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
 
     more = st.sampled_from([False, False, True])
 
+    def among(self, seq: int, state: State) -> int:
+        """Mostly a job in that state, so that commands often hit; sometimes any."""
+        fitting = [job.seq for job in self.model.jobs.values() if job.state is state]
+        return fitting[seq % len(fitting)] if fitting and seq < 7 else seq
+
     @rule(passed=st.integers(0, 30))
     def time_passes(self, passed: int) -> None:
         self.flush()
@@ -235,8 +240,9 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
 
     @rule(seq=seqs, age=st.sampled_from([0, 0, 0, 1, -1]), kind=st.integers(0, 3), wait=st.none() | times, more=more)
     def record_outcome(self, seq: int, age: int, kind: int, wait: int | None, more: bool) -> None:
+        seq = self.among(seq, State.RUNNING)
         job = self.model.jobs.get(seq)
-        attempt = max(1, job.attempts - age) if job else 1
+        attempt = job.attempts - age if job else 1
         state = [State.SUCCEEDED, State.DEAD, State.DEAD, State.UNKNOWN][kind]
         retry_at_ms = None if wait is None or kind == 0 else self.now + wait
         command = outcome(seq, attempt, state=state, kind=kind, retry_at_ms=retry_at_ms, body=b"answer")
@@ -249,6 +255,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     @rule(seq=seqs, spec=st.none() | specs, due=times, is_stale=st.booleans(), more=more)
     def update(self, seq: int, spec: Any, due: int, is_stale: bool, more: bool) -> None:
         """Without a spec: only its time changes."""
+        seq = self.among(seq, State.PENDING)
         job = self.model.jobs.get(seq)
         revision = job.revision - is_stale if job else 1
         if spec is None and job is not None:
