@@ -54,8 +54,10 @@ class NodeProcess:
         return self._process.pid
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL; nothing happens to one that is gone already."""
         assert self._process
+        if self._process.returncode is not None:
+            return
         self._process.kill()
         self._end(5)
 
