@@ -60,7 +60,7 @@ class Leader:
         delivery = Delivery(given.vetter, given.transport, clock, keys=self.keys.of, may_send=given.leadership.is_valid)
         self.executor = Executor(self.replica, reads, delivery, self.fairness, clock, given.metrics, node=config.node)
         self.scheduler = Scheduler(self.replica, reads, clock, shard=config.shard, wake_executor=self.executor.wake)
-        self.retention = Retention(self.replica, clock, config)
+        self.retention = Retention(self.replica, reads, clock, config)
         self._stop = asyncio.Event()
         self.is_serving = asyncio.Event()
 

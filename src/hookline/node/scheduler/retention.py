@@ -5,18 +5,25 @@ import asyncio
 from hookline.clock import Clock
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
+from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.protocol.commands import Changed, PurgeFinished, PurgeKeys
+from hookline.protocol.jobs import FINISHED
 
 _STEP_JOBS = 100  # a few milliseconds of work in one entry
-_REST_S = 5.0  # when there is nothing to forget
+_REST_S = 5.0  # when all was forgotten that can be for now
+_IDLE_S = 60.0  # at most, when nothing is old enough
 _STEP_REST_S = 0.02  # between steps: deliveries and creates get in
 
 
 class Retention:
-    """Runs on the leader; what it forgets is decided by log commands like everything else."""
+    """Runs on the leader; what it forgets is decided by log commands like everything else.
 
-    def __init__(self, replica: Replica, clock: Clock, config: NodeConfig) -> None:
+    It looks before it proposes: an idle node writes nothing into its log.
+    """
+
+    def __init__(self, replica: Replica, reads: LeaderReads, clock: Clock, config: NodeConfig) -> None:
         self._replica = replica
+        self._reads = reads
         self._clock = clock
         self._config = config
         self._stop = asyncio.Event()
@@ -24,8 +31,25 @@ class Retention:
     async def run(self) -> None:
         """Until ``stop``."""
         while not self._stop.is_set():
+            idle_s = self.idle_s()
+            if idle_s > 0:
+                await self._rest(idle_s)
+                continue
             forgotten = await self.step()
             await self._rest(_STEP_REST_S if forgotten >= _STEP_JOBS else _REST_S)
+
+    def idle_s(self) -> float:
+        """Seconds until there may be something to forget; 0 when there may be now."""
+        config, counters = self._config, self._replica.counters
+        finished = sum(counters[state.label] for state in FINISHED)
+        if finished > config.retention_jobs:
+            return 0
+        idle_s = _REST_S if finished > config.retention_jobs // 2 else _IDLE_S
+        job_ms, key_ms = self._reads.oldest_finished_ms(), self._reads.oldest_key_ms()
+        for old_ms in (None if job_ms is None else job_ms + config.retention_ms, key_ms):
+            if old_ms is not None:
+                idle_s = min(idle_s, (old_ms + 1 - self._clock.wall_ms()) / 1_000)
+        return max(0, idle_s)
 
     async def step(self) -> int:
         """Forget up to one step of jobs and of keys; returns the larger number."""

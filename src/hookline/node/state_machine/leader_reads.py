@@ -42,6 +42,10 @@ class LeaderReads:
     def _rows(self, name: str, *values: object) -> list[tuple[Any, ...]]:
         return self._cursor.execute(_STATEMENTS[name], values).fetchall()
 
+    def _number(self, name: str) -> int | None:
+        ((number,),) = self._rows(name)
+        return number if isinstance(number, int) else None
+
     def lanes(self) -> list[int]:
         """All lanes with a pending job."""
         return [lane for (lane,) in self._rows("lanes")]
@@ -68,8 +72,15 @@ class LeaderReads:
 
     def next_tick_ms(self) -> int | None:
         """The earliest tick of all schedules."""
-        ((tick_ms,),) = self._rows("next_tick")
-        return tick_ms if isinstance(tick_ms, int) else None
+        return self._number("next_tick")
+
+    def oldest_finished_ms(self) -> int | None:
+        """When the job finished that finished first."""
+        return self._number("oldest_finished")
+
+    def oldest_key_ms(self) -> int | None:
+        """When the idempotency key expires that expires first."""
+        return self._number("oldest_key")
 
     def destinations(self) -> list[tuple[int, str, DestinationSettings]]:
         """(id, name, settings) of the destinations that have settings."""

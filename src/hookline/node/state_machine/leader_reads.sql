@@ -22,6 +22,12 @@ WHERE paused = 0 AND next_tick_ms IS NOT NULL AND next_tick_ms <= ?1 ORDER BY ne
 -- name: next_tick
 SELECT min(next_tick_ms) FROM schedules WHERE paused = 0 AND next_tick_ms IS NOT NULL
 
+-- name: oldest_finished
+SELECT min(finished_ms) FROM jobs WHERE finished_ms IS NOT NULL
+
+-- name: oldest_key
+SELECT min(expires_ms) FROM idempotency_keys
+
 -- name: destinations
 SELECT id, name, settings FROM destinations WHERE settings IS NOT NULL
 
