@@ -132,8 +132,10 @@ def nothing_is_early(history: History, found: Replay) -> Iterator[str]:
             run_at_ms = _run_at_ms(call, job)
             if run_at_ms is None or _is_changed(history, job):
                 continue
-            for arrival in by_job.get(job, ()):  # a retry may be, if the wall clock has gone back meanwhile
-                if arrival.time_ms < run_at_ms and arrival.attempt == 1:
+            for arrival in by_job.get(job, ()):
+                # The wall clock may have gone back since the claim, or before a retry.
+                grant = found.grants.get((job, 1))
+                if arrival.attempt == 1 and grant and max(arrival.time_ms, grant.time_ms) < run_at_ms:
                     yield f"{job} arrived {run_at_ms - arrival.time_ms} ms before its time"
 
 

@@ -52,6 +52,7 @@ class Replay:
     outcomes: dict[tuple[str, int], tuple[int, c.RecordOutcome]] = field(default_factory=dict)
     lost: list[tuple[int, int]] = field(default_factory=list)  # (when, claims that a new term found open)
     calendars: dict[str, list[CalendarChange]] = field(default_factory=dict)
+    schedule_numbers: dict[str, int] = field(default_factory=dict)
 
 
 def dump(path: Path) -> dict[str, list[Any]]:
@@ -108,6 +109,8 @@ class _Follower:
                 is_paused = decode_destination(command.settings).paused
                 (self._paused.add if is_paused else self._paused.discard)(command.name)
             case c.PutSchedule(), c.Created(deduplicated=False) | c.Changed():
+                if isinstance(result, c.Created):
+                    found.schedule_numbers[command.id] = result.seq
                 change = CalendarChange(at, entry.time_ms, decode_schedule(command.spec), command.paused)
                 found.calendars.setdefault(command.id, []).append(change)
             case c.DeleteSchedule(), c.Changed():

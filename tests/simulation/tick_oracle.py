@@ -7,7 +7,6 @@ from itertools import pairwise
 
 from croniter import croniter
 
-from hookline.protocol.jobs import State
 from hookline.protocol.limits import LATE_MS
 from hookline.protocol.settings import ScheduleSpec
 from hookline.protocol.ticks import tick_job_id
@@ -97,7 +96,7 @@ def _missing(
         if seen_at_ms is None:
             continue
         on_time = seen_at_ms <= instant_ms + LATE_MS
-        if period.spec.skip_overlap and _another_was_open(found, schedule, instants, instant_ms, seen_at_ms, shard):
+        if period.spec.skip_overlap and _another_was_open(found, schedule, instant_ms, seen_at_ms):
             continue
         if on_time or period.spec.catch_up == "all" or _is_last_missed(period, instants, instant_ms, seen_at_ms):
             yield f"{schedule} ({period.spec.cron}, {period.spec.catch_up}) made no job at {_text(instant_ms)}"
@@ -124,22 +123,11 @@ def _is_last_missed(period: Period, instants: list[int], instant_ms: int, seen_a
     return period.spec.catch_up == "coalesce" and not any(instant_ms < other <= seen_at_ms for other in instants)
 
 
-def _another_was_open(
-    found: Replay, schedule: str, instants: list[int], instant_ms: int, seen_at_ms: int, shard: int
-) -> bool:
+def _another_was_open(found: Replay, schedule: str, instant_ms: int, seen_at_ms: int) -> bool:
     """Some job of the schedule was unfinished between this tick and the time it was looked at."""
-    numbers = {row["schedule"] for job, row in found.jobs.items() if job == _any_tick(found, schedule, instants, shard)}
-    for row in found.jobs.values():
-        if row["schedule"] in numbers and row["created_ms"] <= seen_at_ms:
-            finished_ms = row["finished_ms"] if State(row["state"]) not in (State.PENDING, State.RUNNING) else NEVER
-            if finished_ms >= instant_ms:
-                return True
-    return False
-
-
-def _any_tick(found: Replay, schedule: str, instants: list[int], shard: int) -> str | None:
-    names = (tick_job_id(schedule, instant_ms, shard) for instant_ms in instants)
-    return next((name for name in names if name in found.jobs), None)
+    number = found.schedule_numbers[schedule]
+    jobs = [row for row in found.jobs.values() if row["schedule"] == number and row["created_ms"] <= seen_at_ms]
+    return any((row["finished_ms"] or NEVER) >= instant_ms for row in jobs)
 
 
 def _text(ms: int) -> str:

@@ -1,0 +1,183 @@
+"""The public testing package: virtual time, the receiver, and the snippets of its how-to."""
+
+import asyncio
+import re
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+
+from hookline.errors import ConnectionFailed, DeadlineExceeded
+from hookline.testing import (
+    Deadlocked,
+    InProcessNode,
+    ReceivedRequest,
+    SimulatedClock,
+    answer,
+    break_off,
+    hang,
+    refuse,
+    run,
+)
+from hookline.testing.client import InProcessClient
+from hookline.testing.clock import START_MS
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "test-your-webhooks.md"
+SNIPPETS = re.findall(r"```python\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
+URL = "https://shop.example/hook"
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_the_snippets_of_the_how_to_run(number: int) -> None:
+    names: dict[str, object] = {}
+    exec(compile(SNIPPETS[number], f"{HOW_TO.name} snippet {number}", "exec"), names)
+    tests = [value for name, value in names.items() if name.startswith("test_") and isinstance(value, FunctionType)]
+    assert tests
+    for test in tests:
+        test()
+
+
+def test_there_are_snippets() -> None:
+    assert len(SNIPPETS) >= 4
+
+
+# --- virtual time -------------------------------------------------------------------------------------------------
+
+
+def test_an_hour_passes_at_once_and_timers_fire_in_their_order() -> None:
+    async def main() -> list[str]:
+        order: list[str] = []
+
+        async def after(seconds: float, name: str) -> None:
+            await asyncio.sleep(seconds)
+            order.append(name)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(after(3_600, "an hour"))
+            tasks.create_task(after(1, "a second"))
+        assert asyncio.get_running_loop().time() == pytest.approx(3_600)
+        return order
+
+    assert run(main()) == ["a second", "an hour"]
+
+
+def test_waiting_for_nothing_is_an_error_that_says_where() -> None:
+    async def waits_for_ever() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Deadlocked, match=r"waits_for_ever at .*test_testing\.py:"):
+        run(waits_for_ever())
+
+
+def test_a_set_of_tasks_is_walked_in_the_order_they_were_made() -> None:
+    async def main() -> list[int]:
+        stopped: list[int] = []
+
+        async def wait(number: int) -> None:
+            try:
+                await asyncio.sleep(1_000)
+            finally:
+                stopped.append(number)
+
+        async def break_a_group() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(30):
+                    tasks.create_task(wait(number))
+                await asyncio.sleep(1)
+                raise ValueError
+
+        with pytest.raises(ExceptionGroup):
+            await break_a_group()
+        return stopped
+
+    first = run(main())
+    assert sorted(first) == list(range(30))
+    assert run(main()) == first
+
+
+# --- clock --------------------------------------------------------------------------------------------------------
+
+
+def test_the_clock_follows_the_loop_and_its_numbers_follow_the_seed() -> None:
+    now_s = 1.5
+    clock, same, other = (SimulatedClock(lambda: now_s, seed=seed) for seed in (7, 7, 8))
+    assert clock.wall_ms() == START_MS + 1_500
+    now_s = 2.0
+    clock.step_ms(-3_000)
+    assert (clock.wall_ms(), clock.boot_ms()) == (START_MS - 1_000, pytest.approx(2_000, abs=0.001))
+    numbers = [(each.random(), each.token(8)) for each in (clock, same, other)]
+    assert numbers[0] == numbers[1] != numbers[2]
+
+
+# --- node and receiver --------------------------------------------------------------------------------------------
+
+
+def test_each_reaction_is_what_the_node_sees() -> None:
+    async def main() -> None:
+        async with InProcessNode() as node:
+            node.receiver.next(refuse(), break_off(after=1), hang(), answer(500, body=b"no"), answer(after="2s"))
+            job = await node.client.create_job(URL, payload={"n": 1}, timeout=5, retry={"initial": 1})
+            done = await node.finished(job)
+            assert done.state == "succeeded"
+            attempts = await node.client.attempts(job.id)
+            assert [(attempt.status, attempt.outcome) for attempt in attempts] == [
+                (None, "retryable_failure"),
+                (None, "retryable_failure"),
+                (None, "retryable_failure"),
+                (500, "retryable_failure"),
+                (200, "success"),
+            ]
+            assert [attempt.duration_ms for attempt in attempts] == [0, 1_000, 5_000, 0, 2_000]
+            assert attempts[3].response_body == "no"
+            assert [request.attempt for request in node.receiver.requests] == [2, 3, 4, 5]
+            assert {(request.webhook_id, request.term) for request in node.receiver.requests} == {(job.id, 1)}
+
+    run(main())
+
+
+def test_a_request_is_kept_before_it_is_answered() -> None:
+    seen: list[ReceivedRequest] = []
+
+    async def main() -> None:
+        async with InProcessNode(lambda request: seen.append(request) or answer(after=10)) as node:
+            await node.client.create_job(URL, payload=[1])
+            (request,) = await node.receiver.wait_for(1)
+            assert request.json() == [1]
+            assert (request.method, request.url, request.time_ms) == ("POST", URL, START_MS)
+            assert seen == [request]
+
+    run(main())
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    async def main(seed: int) -> list[tuple[int, str]]:
+        async with InProcessNode(lambda _: answer(503), seed=seed) as node:
+            await node.finished(await node.client.create_job(URL, retry={"max_attempts": 4}))
+            return [(request.time_ms, request.webhook_id) for request in node.receiver.requests]
+
+    assert run(main(1)) == run(main(1)) != run(main(2))
+
+
+def test_not_finished_in_time_is_an_error() -> None:
+    async def main() -> None:
+        async with InProcessNode() as node:
+            job = await node.client.create_job(URL, delay="2h")
+            with pytest.raises(DeadlineExceeded):
+                await node.finished(job.id, within="1h")
+
+    run(main())
+
+
+def test_without_virtual_time_it_says_what_to_do() -> None:
+    async def main() -> None:
+        async with InProcessNode():
+            pass
+
+    with pytest.raises(AssertionError, match=r"hookline\.testing\.run"):
+        asyncio.run(main())
+
+
+def test_a_client_of_a_node_that_is_down_cannot_connect() -> None:
+    client = InProcessClient(lambda: None, SimulatedClock(lambda: 0.0), retries=0)
+    with pytest.raises(ConnectionFailed):
+        run(client.get_job("job"))
