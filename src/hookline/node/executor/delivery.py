@@ -105,9 +105,9 @@ class Delivery:
         keys = self._keys(spec)
         if keys:
             headers.append(("webhook-signature", sign(keys, job.id, now_ms // 1_000, spec.body)))
-        if spec.traceparent is not None:
-            headers.append(("traceparent", spec.traceparent))
         own = {name.lower() for name, _ in spec.headers} if spec.headers else ()
+        if spec.traceparent is not None and "traceparent" not in own:
+            headers.append(("traceparent", spec.traceparent))
         if "user-agent" not in own:
             headers.append(("user-agent", USER_AGENT))
         if spec.body and "content-type" not in own:

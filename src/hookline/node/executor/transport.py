@@ -2,12 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Literal, Protocol
 
 import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, PyreqwestError, RequestTimeoutError
+from pyreqwest.http import HeaderMap
 
 from hookline.errors import HooklineError
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
@@ -93,9 +95,11 @@ class HttpTransport:
                     kept = bytes(await response.body_reader.read(RESPONSE_BYTES_READ_MAX) or b"")
                 except PyreqwestError:
                     kept = b""  # cut off or too slow; the status line has decided already
-                return Answer(response.status, list(response.headers.items()), kept)
+                return Answer(response.status, _readable(response.headers), kept)
         except PyreqwestError as error:
             raise _failure(error, timeout_ms) from error
+        except ValueError as error:  # while the request is put together
+            raise SendFailed("unsendable", f"a header cannot be sent: {error}") from error
 
     def _client(self, target: Target, address: str, fresh: bool) -> Client:
         key = (target.destination, address, fresh)
@@ -135,6 +139,18 @@ def _build(target: Target, address: str, fresh: bool) -> Client:
     if not target.is_literal:
         builder = builder.resolve(target.host, address, target.port)
     return builder.build()
+
+
+def _readable(headers: HeaderMap) -> list[tuple[str, str]]:
+    """The headers, without those whose value is not ASCII: an odd header must not turn a success into a failure."""
+    try:
+        return list(headers.items())
+    except ValueError:
+        readable = []
+        for name in dict.fromkeys(headers.keys()):
+            with suppress(ValueError):
+                readable += [(name, value) for value in headers.getall(name)]
+        return readable
 
 
 def _failure(error: PyreqwestError, timeout_ms: int) -> SendFailed:

@@ -1,0 +1,240 @@
+"""One attempt: what is sent, in which order things are asked, and what each failure comes to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
+from hookline.node.executor.delivery import USER_AGENT, Delivery, Report
+from hookline.node.executor.transport import Answer, FailureKind, SendFailed
+from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.protocol.jobs import JobSpec, Outcome
+from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
+from hookline.protocol.signatures import SigningKey, generate_secret, parse_secret, verify
+from hookline.protocol.urls import Target
+from tests.node_parts import T0, ManualClock, job_spec
+
+SECRETS = [generate_secret(bytes([number]) * 32) for number in (1, 2)]
+ADDRESS = "203.0.113.9"
+
+
+@dataclass
+class Sent:
+    target: Target
+    address: str
+    method: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    timeout_ms: int
+    fresh_connection: bool
+
+    def named(self, name: str) -> list[str]:
+        return [value for header, value in self.headers if header.lower() == name]
+
+
+@dataclass
+class World:
+    """Vetter, transport, keys and leadership in one, so that the order of their calls is seen."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    calls: list[str] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
+    answer: Answer | SendFailed = field(default_factory=lambda: Answer(200, [], b"ok"))
+    vetting: HooklineError | None = None
+    is_cached: bool = True
+    secrets: Sequence[str] = ()
+    keys_fail: HooklineError | None = None
+    leads: bool = True
+    takes_ms: int = 40
+
+    def vet_cached(self, _target: Target) -> str | None:
+        self.calls.append("vet_cached")
+        if self.vetting is not None:
+            raise self.vetting
+        return ADDRESS if self.is_cached else None
+
+    async def vet(self, _target: Target) -> str:
+        self.calls.append("vet")
+        return ADDRESS
+
+    def keys(self, _spec: JobSpec) -> Sequence[SigningKey]:
+        self.calls.append("keys")
+        if self.keys_fail is not None:
+            raise self.keys_fail
+        return [parse_secret(secret) for secret in self.secrets]
+
+    def may_send(self) -> bool:
+        self.calls.append("may_send")
+        return self.leads
+
+    async def send(
+        self,
+        target: Target,
+        address: str,
+        method: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        *,
+        timeout_ms: int,
+        fresh_connection: bool,
+    ) -> Answer:
+        self.calls.append("send")
+        self.sent.append(Sent(target, address, method, list(headers), body, timeout_ms, fresh_connection))
+        self.clock.advance(self.takes_ms)
+        if isinstance(self.answer, SendFailed):
+            raise self.answer
+        return self.answer
+
+    async def close(self) -> None:
+        pass
+
+    async def attempt(self, spec: JobSpec | None = None, *, number: int = 3, term: int = 7) -> Report:
+        delivery = Delivery(self, self, self.clock, keys=self.keys, may_send=self.may_send)  # type: ignore[arg-type]
+        return await delivery.attempt(ClaimedJob("job-1", T0 - 1_500, 0, T0, spec or job_spec()), number, term)
+
+
+async def test_what_is_sent() -> None:
+    world = World()
+    await world.attempt(job_spec("https://a.example/hook?x=1", body=b'{"a": 1}', headers=(("X-Own", "yes"),)))
+    (sent,) = world.sent
+    assert (sent.target.url, sent.address, sent.method) == ("https://a.example/hook?x=1", ADDRESS, "POST")
+    assert sent.body == b'{"a": 1}'
+    assert (sent.timeout_ms, sent.fresh_connection) == (30_000, False)
+    assert sent.headers == [
+        ("webhook-id", "job-1"),
+        ("webhook-timestamp", str(T0 // 1_000)),
+        ("hookline-attempt", "3"),
+        ("hookline-term", "7"),
+        ("hookline-scheduled-at", "2027-01-15T07:59:58.500Z"),
+        ("user-agent", USER_AGENT),
+        ("content-type", "application/json"),
+        ("X-Own", "yes"),
+    ]
+
+
+async def test_the_signature_verifies_with_each_active_secret_over_what_is_sent() -> None:
+    world = World(secrets=SECRETS)
+    await world.attempt(job_spec(body=b"payload"))
+    (sent,) = world.sent
+    for secret in SECRETS:
+        verify(dict(sent.headers), sent.body, secret, now_s=T0 // 1_000)
+
+
+async def test_leadership_is_asked_last_before_the_request_leaves() -> None:
+    world = World(is_cached=False)
+    await world.attempt()
+    assert world.calls == ["vet_cached", "vet", "keys", "may_send", "send"]
+
+
+async def test_a_node_that_no_longer_leads_sends_nothing() -> None:
+    world = World(leads=False)
+    report = await world.attempt(job_spec(at_most_once=True))
+    assert world.sent == []
+    assert (report.outcome, report.verdict, report.sent) == (Outcome.RETRYABLE_FAILURE, "none", False)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_json", "expected"),
+    [(b"{}", True, ["application/json"]), (b"\0", False, ["application/octet-stream"]), (b"", True, [])],
+)
+async def test_the_content_type_follows_from_the_body(body: bytes, is_json: bool, expected: list[str]) -> None:
+    world = World()
+    await world.attempt(job_spec(body=body, is_json=is_json))
+    assert world.sent[0].named("content-type") == expected
+
+
+async def test_the_users_own_headers_win() -> None:
+    own = (("Content-Type", "text/plain"), ("USER-AGENT", "mine"), ("TraceParent", "00-own-own-00"))
+    world = World()
+    await world.attempt(job_spec(headers=own, traceparent="00-request-request-01"))
+    (sent,) = world.sent
+    assert sent.named("content-type") == ["text/plain"]
+    assert sent.named("user-agent") == ["mine"]
+    assert sent.named("traceparent") == ["00-own-own-00"]
+
+
+async def test_the_traceparent_of_the_request_is_sent_on() -> None:
+    world = World()
+    await world.attempt(job_spec(traceparent="00-request-request-01"))
+    assert world.sent[0].named("traceparent") == ["00-request-request-01"]
+
+
+async def test_an_at_most_once_job_gets_a_connection_of_its_own() -> None:
+    world = World()
+    await world.attempt(job_spec(at_most_once=True, timeout_ms=500))
+    assert world.sent[0].fresh_connection
+    assert world.sent[0].timeout_ms == 500
+
+
+@pytest.mark.parametrize(
+    ("kind", "once", "outcome", "verdict", "sent"),
+    [
+        ("connect", False, Outcome.RETRYABLE_FAILURE, "bad", False),
+        ("connect", True, Outcome.RETRYABLE_FAILURE, "bad", False),
+        ("timeout", False, Outcome.RETRYABLE_FAILURE, "timeout", True),
+        ("timeout", True, Outcome.UNKNOWN, "timeout", True),
+        ("broken", False, Outcome.RETRYABLE_FAILURE, "bad", True),
+        ("broken", True, Outcome.UNKNOWN, "bad", True),
+        ("unsendable", False, Outcome.PERMANENT_FAILURE, "none", False),
+        ("unsendable", True, Outcome.PERMANENT_FAILURE, "none", False),
+    ],
+)
+async def test_what_each_failure_comes_to(
+    kind: FailureKind, once: bool, outcome: Outcome, verdict: str, sent: bool
+) -> None:
+    report = await World(answer=SendFailed(kind, "x" * 9_000)).attempt(job_spec(at_most_once=once))
+    assert (report.outcome, report.verdict, report.sent, report.status) == (outcome, verdict, sent, None)
+    assert report.error == "x" * ERROR_CHARS_MAX
+    assert (report.started_ms, report.duration_ms) == (T0, 40)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "verdict"),
+    [
+        (ForbiddenDestination("not public"), Outcome.PERMANENT_FAILURE, "none"),
+        (ResolveFailed("no such name"), Outcome.RETRYABLE_FAILURE, "bad"),
+    ],
+)
+async def test_a_target_that_is_not_vetted_is_not_called(error: HooklineError, outcome: Outcome, verdict: str) -> None:
+    world = World(vetting=error)
+    report = await world.attempt()
+    assert "send" not in world.calls
+    assert (report.outcome, report.verdict, report.sent, report.error) == (outcome, verdict, False, error.detail)
+
+
+async def test_a_secret_that_cannot_be_opened_sends_nothing_unsigned() -> None:
+    world = World(keys_fail=SecretKeyMissing("key gone"))
+    report = await world.attempt()
+    assert world.sent == []
+    assert (report.outcome, report.verdict, report.sent) == (Outcome.RETRYABLE_FAILURE, "none", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "verdict"),
+    [
+        (204, Outcome.SUCCESS, "good"),
+        (301, Outcome.PERMANENT_FAILURE, "good"),
+        (404, Outcome.PERMANENT_FAILURE, "good"),
+        (429, Outcome.RETRYABLE_FAILURE, "good"),
+        (503, Outcome.RETRYABLE_FAILURE, "bad"),
+    ],
+)
+async def test_what_each_answer_comes_to(status: int, outcome: Outcome, verdict: str) -> None:
+    report = await World(answer=Answer(status, [("A", "b")], b"body")).attempt()
+    assert (report.outcome, report.verdict, report.sent, report.status) == (outcome, verdict, True, status)
+    assert (report.headers, report.body, report.error) == ((("A", "b"),), b"body", None)
+
+
+async def test_retry_after_is_read_when_it_matters_from_the_time_of_the_answer() -> None:
+    headers = [("Retry-After", "Fri, 15 Jan 2027 08:00:30 GMT")]
+    report = await World(answer=Answer(503, headers, b""), takes_ms=10_000).attempt()
+    assert report.retry_after_ms == 20_000
+    assert (await World(answer=Answer(200, headers, b"")).attempt()).retry_after_ms is None
+
+
+async def test_only_so_much_of_an_answer_is_kept() -> None:
+    headers = [(f"h{number}", "v" * 1_000) for number in range(100)]
+    report = await World(answer=Answer(200, headers, bytes(60_000))).attempt()
+    assert len(report.body) == RESPONSE_BYTES_KEPT_MAX
+    assert [name for name, _ in report.headers] == ["h0", "h1", "h2", "h3"]
