@@ -210,8 +210,23 @@ CASES = [
     get("destination with a path", "/jobs?destination=https://example.com/x", "invalid_url"),
     # media and size
     Bad("gzip", 415, "unsupported_media", gzip.compress(b'{"url":"x"}'), headers={"Content-Encoding": "gzip"}),
-    Bad("form", 415, "unsupported_media", b"url=x", headers={"Content-Type": "application/x-www-form-urlencoded"}),
-    Bad("text", 415, "unsupported_media", b"{}", headers={"Content-Type": "text/plain"}),
+    Bad("form", 400, "invalid_json", b"url=x", headers={"Content-Type": "application/x-www-form-urlencoded"}),
+    Bad("xml", 415, "unsupported_media", b"{}", headers={"Content-Type": "text/xml"}),
+    Bad(
+        "form from a web page",
+        415,
+        "unsupported_media",
+        b"{}",
+        headers={"Content-Type": "application/x-www-form-urlencoded", "Origin": "https://evil.example"},
+    ),
+    Bad(
+        "text from a web page",
+        415,
+        "unsupported_media",
+        b"{}",
+        headers={"Content-Type": "text/plain", "Sec-Fetch-Site": "cross-site"},
+    ),
+    Bad("no type from a web page", 415, "unsupported_media", b"{}", headers={"Content-Type": "", "Origin": "null"}),
     Bad("latin-1", 415, "unsupported_media", b"{}", headers={"Content-Type": "application/json; charset=latin-1"}),
     Bad(
         "payload over the limit by one byte", 413, "payload_too_large", {"url": URL, "payload": "a" * (256 * 1024 - 1)}
@@ -352,6 +367,14 @@ def test_no_content_type_is_fine(shared_node: NodeUnderTest) -> None:
     assert shared_node.raw(request).startswith(b"HTTP/1.1 201 ")
 
 
-@pytest.mark.parametrize("kind", ["application/json; charset=UTF-8", "application/vnd.shop+json", "Application/JSON"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json; charset=UTF-8",
+        "application/vnd.shop+json",
+        "Application/JSON",
+        "application/x-www-form-urlencoded",  # what curl -d says
+    ],
+)
 def test_other_spellings_of_json_are_fine(shared_node: NodeUnderTest, kind: str) -> None:
     assert shared_node.call("POST", "/jobs", {"url": URL}, {"Content-Type": kind}).status == 201

@@ -1,6 +1,7 @@
 """The composition root of a node: reads as a start list and, reversed, as a stop list."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -106,6 +107,7 @@ async def _run(
         leading = tasks.create_task(leader.run())
         await _first(leading, leader.is_serving.wait())
         serving = tasks.create_task(server.serve(sockets=[listener]))
+        _calm_garbage_collector()
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
         ready(url)
@@ -123,6 +125,13 @@ async def _first(leading: asyncio.Task[None], event: Coroutine[None, None, objec
         waiting = tasks.create_task(event)
         await asyncio.wait({leading, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+
+
+def _calm_garbage_collector() -> None:
+    """What was loaded at the start stays; a busy node makes few cycles, and looking for them cost 5 % of its time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _bind(host: str, port: int) -> socket.socket:

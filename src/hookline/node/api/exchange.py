@@ -21,6 +21,9 @@ HeaderPair = tuple[bytes, bytes]
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
 _QUERY_FIELDS_MAX = 20
+# What comes when nobody told curl or an HTTP library the type. Read as JSON, but not from a browser: there these types
+# are what a foreign page may send without asking.
+_UNTOLD_MEDIA = frozenset({None, b"application/x-www-form-urlencoded", b"text/plain", b"application/octet-stream"})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -122,6 +125,10 @@ class Request:
         if (await self.body(1024)).strip() not in (b"", b"{}"):
             raise InvalidJson("this call takes no body")
 
+    def _is_from_browser(self) -> bool:
+        """Browsers say where a page's request comes from."""
+        return any(name in (b"origin", b"sec-fetch-site") for name, _ in self.headers)
+
     def _part(self, message: Message) -> bytes:
         if message["type"] == "http.disconnect":
             raise Disconnected
@@ -129,20 +136,21 @@ class Request:
         return part
 
     def _check_body_headers(self, limit: int) -> None:
+        media_type = None
         for name, value in self.headers:
             if name == b"content-length":
                 if int(value) > limit:
                     raise _too_large(limit)
             elif name == b"content-type":
-                check_media_type(value)
+                media_type = value
             elif name == b"content-encoding" and value.strip().lower() not in (b"identity", b""):
                 raise UnsupportedMedia("the body must not be compressed; leave Content-Encoding out")
+        if media_type != JSON and not (media_type in _UNTOLD_MEDIA and not self._is_from_browser()):
+            check_media_type(media_type or b"")
 
 
 def check_media_type(value: bytes) -> None:
     """Raise UnsupportedMedia unless it is JSON in UTF-8."""
-    if value == JSON:
-        return
     media, *parameters = (part.strip().lower() for part in value.split(b";"))
     if media != JSON and not (media.startswith(b"application/") and media.endswith(b"+json")):
         raise UnsupportedMedia("the Content-Type must be application/json")
