@@ -178,7 +178,10 @@ class World:
 
     def _jump(self) -> None:
         milliseconds = int(self.random.choice((-1, 1)) * 10 ** self.random.uniform(2, 6.5))
-        was_serving = self._serving_ends(self.history.note(f"the wall clock jumps by {milliseconds} ms"))
+        stamp = self.history.note(f"the wall clock jumps by {milliseconds} ms")
+        if milliseconds < 0:
+            self.history.steps_back.append((stamp, -milliseconds))
+        was_serving = self._serving_ends(stamp)
         self.clock.step_ms(milliseconds)
         if was_serving:
             # The scheduler sleeps for a minute at most, then lets the clock settle.
