@@ -4,9 +4,11 @@ import asyncio
 from typing import Any, cast
 
 from hookline.node.replica import Replica
+from hookline.node.scheduler.clock_guard import SETTLE_MS
 from hookline.node.scheduler.scheduler import Scheduler
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import LeaderReads
+from hookline.node.waiting import Blocked
 from hookline.protocol.jobs import lane_of
 from tests.node_parts import T0, ManualClock
 
@@ -50,3 +52,19 @@ async def test_a_job_that_comes_due_between_two_looks_at_the_clock_wakes_the_exe
             async with asyncio.timeout(2):
                 await woken.wait()
             scheduler.stop()
+
+
+async def test_what_waits_for_a_time_asks_again_after_the_wall_clock_went_back() -> None:
+    """Else a destination that was to wait a second would wait for as long as the clock went back."""
+    clock, replica = ManualClock(), NoReplica()
+    scheduler = Scheduler(
+        cast("Replica", replica), cast("LeaderReads", NoReads()), clock, shard=0, wake_executor=lambda: None
+    )
+    scheduler.start()
+    replica.commit(Effects(due=[(lane_of(1, 0, retry=False), T0 - 7_200_000, 1)]))
+    breaker = Blocked("breaker", "the destination fails", T0 + 1_000)
+    assert scheduler.take(9, lambda *_: breaker) == []
+    clock.step_ms(-3_600_000)
+    assert scheduler.take(9, lambda *_: None) == [], "the clock is not trusted"
+    clock.advance(SETTLE_MS)
+    assert [due.seq for due in scheduler.take(9, lambda *_: None)] == [1]

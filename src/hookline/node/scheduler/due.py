@@ -192,6 +192,11 @@ class DueQueue:
         if self._parked.pop(destination, None) is not None:
             self._timers.set(destination, now_ms)
 
+    def unpark_all(self, now_ms: int) -> None:
+        """The wall clock was set: what was to end at a time may be over."""
+        for destination in list(self._parked):
+            self.unpark(destination, now_ms)
+
     def parked(self, destination: int) -> Blocked | None:
         """Why the destination's due jobs do not start, if it is parked."""
         return self._parked.get(destination)

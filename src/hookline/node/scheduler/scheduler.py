@@ -95,7 +95,11 @@ class Scheduler:
         timer.cancel()
 
     def _may_claim(self, now_ms: int) -> bool:
-        return self._guard.observe(now_ms, self._clock.boot_ms())
+        was_trusted = self._guard.is_trusted
+        is_trusted = self._guard.observe(now_ms, self._clock.boot_ms())
+        if is_trusted and not was_trusted:
+            self._queue.unpark_all(now_ms)  # the times they wait for are those of another clock
+        return is_trusted
 
     # --- jobs ------------------------------------------------------------------------------------------------
 
