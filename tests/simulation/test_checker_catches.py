@@ -25,8 +25,8 @@ def _first_failure(directory: Path) -> tuple[int, str] | None:
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
-def test_the_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
     bug(monkeypatch)
-    found = _first_failure(tmp_path)
+    found = _first_failure(directory)
     assert found is not None, f"{SEEDS} seeds were content with it"
     print(f"seed {found[0]}: {found[1]}")

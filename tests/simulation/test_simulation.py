@@ -10,31 +10,31 @@ from tests.simulation.world import simulate
 _JOURNAL_LINES_SHOWN = 400
 
 
-def test_every_promise_is_kept(seed: int, tmp_path: Path) -> None:
-    world = simulate(seed, tmp_path)
-    wrong = violations(world, tmp_path)
+def test_every_promise_is_kept(seed: int, directory: Path) -> None:
+    world = simulate(seed, directory)
+    wrong = violations(world, directory)
     if wrong:
         print(*world.history.lines[-_JOURNAL_LINES_SHOWN:], sep="\n")
         pytest.fail(f"replay with: make simulate SEED={seed}\n  " + "\n  ".join(wrong[:10]), pytrace=False)
 
 
 @pytest.mark.parametrize("chosen", [3, 17, 61])
-def test_the_same_seed_is_the_same_run(chosen: int, tmp_path: Path) -> None:
+def test_the_same_seed_is_the_same_run(chosen: int, directory: Path) -> None:
     journals = []
     for name in ("first", "second"):
-        directory = tmp_path / name
-        directory.mkdir()
-        journals.append(simulate(chosen, directory).history.journal())
+        place = directory / name
+        place.mkdir()
+        journals.append(simulate(chosen, place).history.journal())
     assert journals[0] == journals[1]
 
 
-def test_the_runs_have_trouble_and_work(tmp_path: Path) -> None:
+def test_the_runs_have_trouble_and_work(directory: Path) -> None:
     """A checker that sees nothing agrees with everything: these are what a few seeds must contain."""
     arrivals, outages, unsure, refused, made = 0, 0, 0, 0, 0
     for chosen in range(25):
-        directory = tmp_path / str(chosen)
-        directory.mkdir()
-        history = simulate(chosen, directory).history
+        place = directory / str(chosen)
+        place.mkdir()
+        history = simulate(chosen, place).history
         arrivals += len(history.arrivals)
         outages += len(history.outages) - 1  # the last one is the end
         unsure += sum(call.outcome == "unknown" for call in history.calls)
