@@ -380,6 +380,12 @@ class StateDamaged(NodeFault):
     code = "state_damaged"
 
 
+class StateDiffers(StateDamaged):
+    """This node's state is not the leader's at the same log index; it is installed anew from a peer."""
+
+    code = "state_differs"
+
+
 class UnknownCommand(NodeFault):
     """The log holds a command or version this release does not know; upgrade me."""
 

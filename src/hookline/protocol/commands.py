@@ -15,10 +15,13 @@ class BeginTerm(Command, frozen=True, array_like=True, tag=1):
     """A new leader begins; claims of earlier terms without an outcome are resolved.
 
     ``old_leader_is_dead``: at-least-once claims are due again at once, not only at their deadline.
+    ``handed_over``: the old leader still runs its attempts and tells their outcomes; its claims stay open until then,
+    or until ``ExpireClaims``.
     """
 
     node: str
     old_leader_is_dead: bool
+    handed_over: bool = False
 
 
 class CreateJob(Command, frozen=True, array_like=True, tag=2):
@@ -158,6 +161,16 @@ class PurgeKeys(Command, frozen=True, array_like=True, tag=14):
     limit: int
 
 
+class ExpireClaims(Command, frozen=True, array_like=True, tag=15):
+    """Claims of earlier terms whose deadline has passed are lost."""
+
+
+class CheckDigest(Command, frozen=True, array_like=True, tag=16):
+    """The leader's rolling digest before this entry; a node with another one has another state and stops."""
+
+    digest: bytes
+
+
 AnyCommand = (
     BeginTerm
     | CreateJob
@@ -173,6 +186,8 @@ AnyCommand = (
     | PutDestination
     | PurgeFinished
     | PurgeKeys
+    | ExpireClaims
+    | CheckDigest
 )
 
 

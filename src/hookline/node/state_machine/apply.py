@@ -40,5 +40,9 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_upkeep.purge_keys(tables, command)
         case c.BeginTerm():
             return apply_jobs.begin_term(tables, effects, now, command)
+        case c.ExpireClaims():
+            return apply_jobs.expire_claims(tables, effects, now, entry.term)
+        case c.CheckDigest():
+            return apply_upkeep.check_digest(tables, command)
         case _:
             raise UnknownCommand(f"this release does not know the command {type(command).__name__}; upgrade me")

@@ -3,7 +3,7 @@
 import msgspec
 
 from hookline.node.state_machine.effects import Effects
-from hookline.node.state_machine.tables import Tables
+from hookline.node.state_machine.tables import Row, Tables
 from hookline.protocol.commands import (
     BeginTerm,
     CancelJobs,
@@ -182,21 +182,34 @@ def retry_jobs(tables: Tables, effects: Effects, command: RetryJobs) -> Result:
 
 
 def begin_term(tables: Tables, effects: Effects, time_ms: int, command: BeginTerm) -> Result:
-    """Resolve the claims that an earlier leader left open."""
-    claims = tables.rows("open_claims")
-    for seq, attempt, lane, at_most_once, lost_before, size, term, deadline_ms in claims:
-        lost = lost_before + 1
-        due_ms = time_ms if command.old_leader_is_dead else max(time_ms, deadline_ms)
-        if at_most_once:
-            state, error = State.UNKNOWN, "the node was lost during an at-most-once attempt; it is not sent again"
-        elif lost >= LOST_CLAIMS_MAX:
-            state, error = State.DEAD, f"the node was lost during {lost} attempts in a row"
-        else:
-            state, error = State.PENDING, "the node was lost during this attempt"
-        finished_ms = None if state is State.PENDING else time_ms
-        tables.run("lose_claim", seq, state, due_ms, finished_ms, lost)
-        tables.run("insert_attempt", seq, attempt, Outcome.UNKNOWN, None, error, time_ms, 0, "", term, None, None)
-        tables.moved(State.RUNNING, state, size)
-        if state is State.PENDING:
-            effects.due.append((lane, due_ms, seq))
+    """Resolve the claims that an earlier leader left open, unless it still works on them."""
+    claims = [] if command.handed_over else tables.rows("open_claims")
+    for claim in claims:
+        deadline_ms = claim[-1]
+        _lose(tables, effects, time_ms, claim, time_ms if command.old_leader_is_dead else max(time_ms, deadline_ms))
     return Changed(len(claims))
+
+
+def expire_claims(tables: Tables, effects: Effects, time_ms: int, term: int) -> Result:
+    """Resolve the claims of earlier terms whose deadline has passed: their leader will tell no more."""
+    claims = tables.rows("expired_claims", term, time_ms)
+    for claim in claims:
+        _lose(tables, effects, time_ms, claim, time_ms)
+    return Changed(len(claims))
+
+
+def _lose(tables: Tables, effects: Effects, time_ms: int, claim: Row, due_ms: int) -> None:
+    seq, attempt, lane, at_most_once, lost_before, size, term, _ = claim
+    lost = lost_before + 1
+    if at_most_once:
+        state, error = State.UNKNOWN, "the node was lost during an at-most-once attempt; it is not sent again"
+    elif lost >= LOST_CLAIMS_MAX:
+        state, error = State.DEAD, f"the node was lost during {lost} attempts in a row"
+    else:
+        state, error = State.PENDING, "the node was lost during this attempt"
+    finished_ms = None if state is State.PENDING else time_ms
+    tables.run("lose_claim", seq, state, due_ms, finished_ms, lost)
+    tables.run("insert_attempt", seq, attempt, Outcome.UNKNOWN, None, error, time_ms, 0, "", term, None, None)
+    tables.moved(State.RUNNING, state, size)
+    if state is State.PENDING:
+        effects.due.append((lane, due_ms, seq))

@@ -1,8 +1,9 @@
 """Applying what keeps the state in shape: destination settings and retention."""
 
+from hookline.errors import StateDiffers
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Tables
-from hookline.protocol.commands import Changed, PurgeFinished, PurgeKeys, PutDestination, Result
+from hookline.protocol.commands import Changed, CheckDigest, PurgeFinished, PurgeKeys, PutDestination, Result
 from hookline.protocol.jobs import FINISHED, State, decode_spec, label_texts
 from hookline.protocol.settings import decode_destination
 
@@ -49,3 +50,11 @@ def purge_keys(tables: Tables, command: PurgeKeys) -> Result:
     for (key,) in keys:
         tables.run("purge_key", key)
     return Changed(len(keys))
+
+
+def check_digest(tables: Tables, command: CheckDigest) -> Result:
+    """Raise StateDiffers unless this node's state is the one the leader had when it wrote the entry."""
+    row = tables.row("digest")
+    if row is None or row[0] != command.digest:
+        raise StateDiffers
+    return Changed(0)

@@ -92,6 +92,13 @@ WHERE seq = ?1 AND state > 1 RETURNING lane, size
 SELECT seq, attempts, lane, at_most_once, lost, size, claim_term, claim_deadline_ms FROM jobs
 WHERE state = 1 ORDER BY seq
 
+-- name: expired_claims
+SELECT seq, attempts, lane, at_most_once, lost, size, claim_term, claim_deadline_ms FROM jobs
+WHERE state = 1 AND claim_term < ?1 AND claim_deadline_ms <= ?2 ORDER BY seq
+
+-- name: digest
+SELECT value FROM meta WHERE name = 'digest'
+
 -- name: lose_claim
 UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term = NULL, claim_deadline_ms = NULL
 WHERE seq = ?1
