@@ -103,15 +103,18 @@ def _missing(
 
 
 def _surely_seen(history: History, instant_ms: int, period: Period) -> int | None:
-    """When at the latest a serving node had looked at this tick; None if it may not have."""
-    ends = [
-        max(part.from_ms, instant_ms) + part.sure_after_ms
-        for part in history.serving
-        if part.until_at > period.from_at
-        and part.from_at < period.until_at
-        and max(part.from_ms, instant_ms) + part.sure_after_ms < _end_ms(part, period)
-    ]
-    return min(ends, default=None)
+    """When at the latest a serving node had looked at this tick; None if it may not have, or nobody can say when."""
+    for part in history.serving:
+        if part.until_at <= period.from_at or part.from_at >= period.until_at:
+            continue
+        end_ms = _end_ms(part, period)
+        seen_at_ms = max(part.from_ms, instant_ms) + part.sure_after_ms
+        if seen_at_ms < end_ms:
+            return seen_at_ms
+        makes_all = period.spec.catch_up == "all" and not period.spec.skip_overlap
+        if end_ms > instant_ms + LATE_MS and not makes_all:
+            return None  # it may have passed the tick over as too late, before the wall clock went back
+    return None
 
 
 def _end_ms(part: Serving, period: Period) -> int:
