@@ -11,7 +11,7 @@ from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
 from hookline.protocol.settings import DestinationSettings, encode
 from hookline.protocol.ticks import tick_job_id
-from hookline.testing import InProcessNode, run
+from hookline.testing import InProcessNode, answer, run
 from hookline.testing.clock import START_MS
 
 URL = "https://shop.example/hook"
@@ -39,6 +39,21 @@ def test_a_claim_behind_a_pause_in_the_log_is_not_granted(tmp_path: Path) -> Non
     _, claimed = apply(c.PutDestination(destination, encode(DestinationSettings())), claim)[0]
     assert claimed == c.Claimed(((1, 1),))
     database.close()
+
+
+def test_jobs_that_waited_for_a_slot_go_on_after_the_wall_clock_jumped() -> None:
+    """Seed 30671: the executor asked while the clock was not trusted, got nothing, and nobody woke it again."""
+
+    async def main() -> None:
+        async with InProcessNode(lambda _: answer(after=2), slots=1) as node:
+            for _ in range(3):
+                await node.client.create_job(URL)
+            await node.advance(1)  # one is under way, two wait for its slot
+            node.clock.step_ms(10 * MINUTE_MS)
+            await node.advance(20)
+            assert len(node.receiver.requests) == 3
+
+    run(main())
 
 
 def test_a_key_that_comes_with_a_known_id_names_that_job() -> None:

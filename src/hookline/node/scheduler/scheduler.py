@@ -99,6 +99,9 @@ class Scheduler:
         is_trusted = self._guard.observe(now_ms, self._clock.boot_ms())
         if is_trusted and not was_trusted:
             self._queue.unpark_all(now_ms)  # the times they wait for are those of another clock
+            self._wake_executor()  # it may have asked meanwhile, and been given nothing
+        elif was_trusted and not is_trusted:
+            self._wake.set()  # whoever noticed: ``run`` is to ask again when the clock has settled
         return is_trusted
 
     # --- jobs ------------------------------------------------------------------------------------------------
