@@ -69,8 +69,13 @@ def _overlaps(history: History, found: Replay, ticks: dict[str, tuple[str, int]]
 
 
 def periods(changes: list[CalendarChange]) -> Iterator[Period]:
-    """When the schedule ticked, and by which calendar."""
-    for change, following in zip(changes, [*changes[1:], None], strict=True):
+    """When the schedule ticked, and by which calendar. A change of its job alone begins nothing new."""
+    distinct = [
+        change
+        for before, change in zip([None, *changes[:-1]], changes, strict=True)
+        if before is None or (before.spec, before.is_paused) != (change.spec, change.is_paused)
+    ]
+    for change, following in zip(distinct, [*distinct[1:], None], strict=True):
         if change.spec is not None and not change.is_paused:
             until_at, until_ms = (NEVER, NEVER) if following is None else (following.at, following.time_ms)
             yield Period(change.spec, change.at, change.time_ms, until_at, until_ms)
