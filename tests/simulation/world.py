@@ -117,11 +117,16 @@ class World:
             self._lose_power()
 
     async def _lead(self, node: Assembly) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            leading = tasks.create_task(node.leader.run())
-            await node.leader.is_serving.wait()
-            self._serving_begins(f"serving in term {self.leadership.term}")
-            await leading
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                leading = tasks.create_task(node.leader.run())
+                await node.leader.is_serving.wait()
+                self._serving_begins(f"serving in term {self.leadership.term}")
+                await leading
+        except Exception:
+            # A crash cancels the tasks in some order, and what one says then of another is heard by nobody.
+            if not self.faults.crashed.is_set():
+                raise
 
     def _went_down(self, how: str) -> None:
         self.node = None
