@@ -57,7 +57,9 @@ def redirect_to(location: str) -> Behave:
     """302 to somewhere inside."""
 
     async def behave(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 302 Found\r\nlocation: %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % location.encode())
+        writer.write(
+            b"HTTP/1.1 302 Found\r\nlocation: %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % location.encode()
+        )
         await writer.drain()
 
     return behave

@@ -30,6 +30,7 @@ from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
 from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Result
+from hookline.protocol.http import NodeView
 from hookline.protocol.jobs import Outcome, State
 from hookline.telemetry import Metrics
 
@@ -61,6 +62,33 @@ class StubDelivery:
 
     def slots(self) -> tuple[int, int]:
         return 3, 100
+
+
+class AloneRole:
+    """A node without others, which always leads."""
+
+    def __init__(self, config: NodeConfig, replica: Replica) -> None:
+        self._config = config
+        self._replica = replica
+
+    def is_leading(self) -> bool:
+        return True
+
+    def leader_url(self) -> str | None:
+        return None
+
+    def leader_name(self) -> str | None:
+        return self._config.node
+
+    def nodes(self) -> list[NodeView]:
+        applied = self._replica.applied
+        return [NodeView(self._config.node, self._config.url, "leader", applied, applied, "test")]
+
+    def hand_over(self) -> bool:
+        return False
+
+    def pressure(self) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -201,12 +229,13 @@ class NodeUnderTest:
             delivery=self.delivery,
             is_ready=lambda: self.delivery.ready,
             metrics=Metrics(),
+            role=AloneRole(config, replica),
         )
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]
         server = make_server(create_app(services), listener, self._limits, grace_s=1)
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(replica.run())
+            running = tasks.create_task(replica.lead())
             serving = tasks.create_task(server.serve(sockets=[listener]))
             self._up.set()
             await self._stop.wait()

@@ -57,7 +57,7 @@ class World:
 
     def _app(self) -> Any:
         node = self.node
-        return node.app if node is not None and node.leader.is_serving.is_set() else None
+        return node.app if node is not None and node.member.is_serving.is_set() else None
 
     async def live(self, seed: int) -> None:
         """The whole run: trouble, then healing, then quiet."""
@@ -107,7 +107,7 @@ class World:
             await asyncio.wait({leading, *watch}, return_when=asyncio.FIRST_COMPLETED)
             self._check_slots(node)
             if self._stop.is_set() and not self.faults.crashed.is_set():
-                node.leader.stop()
+                node.member.stop()
                 await asyncio.wait({leading, watch[0]}, return_when=asyncio.FIRST_COMPLETED)
             self._went_down("crash" if self.faults.crashed.is_set() else "stop")
             for task in (leading, *watch):
@@ -119,8 +119,8 @@ class World:
     async def _lead(self, node: Assembly) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                leading = tasks.create_task(node.leader.run())
-                await node.leader.is_serving.wait()
+                leading = tasks.create_task(node.member.run())
+                await node.member.is_serving.wait()
                 self._serving_begins(f"serving in term {self.leadership.term}")
                 await leading
         except Exception:
@@ -147,7 +147,10 @@ class World:
 
     def _check_slots(self, node: Assembly) -> None:
         """Every slot that is taken belongs to a claim or an attempt."""
-        taken, running = node.leader.fairness.running, len(node.leader.executor._running)
+        leader = node.member.leader
+        if leader is None:
+            return
+        taken, running = leader.fairness.running, len(leader.executor._running)
         if taken != running:
             self.violations.append(f"{taken} slots are taken by {running} attempts, at {self.history.note('check')}")
 
@@ -202,8 +205,8 @@ class World:
             await asyncio.sleep(10)
             if len(self.history.entries) > ENTRIES_MAX:
                 break
-            if self.node is not None and self.node.leader.is_serving.is_set():
-                counters = self.node.leader.replica.counters
+            if self.node is not None and self.node.member.is_serving.is_set():
+                counters = self.node.member.replica.counters
                 if counters["pending"] + counters["running"] == 0:
                     return
         self.violations.append(f"not quiet {PATIENCE_S} s after everything was healed: {counters}")

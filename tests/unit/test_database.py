@@ -19,6 +19,8 @@ def put(database: Database, key: int, size: int = 10) -> None:
     database.begin()
     database.writer.execute("INSERT INTO t VALUES (?, zeroblob(?))", (key, size))
     database.commit()
+    if database.wants_checkpoint:
+        assert database.checkpoint()
 
 
 def count(connection: apsw.Connection) -> int:

@@ -102,7 +102,7 @@ class Stage:
 
         self.replica.listen(collect)
         await self.replica.propose(commands)
-        self.replica._listeners.remove(collect)  # type: ignore[arg-type]
+        self.replica._term_listeners.remove(collect)  # type: ignore[arg-type]
         self.source.rows += due
         return due
 
@@ -146,7 +146,7 @@ async def stage(path: Path, *, slots: int = 4, commit: Commit = inline_commit) -
     executor.start(source)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(replica.run())
+            tasks.create_task(replica.lead())
             running = tasks.create_task(executor.run())
             yield Stage(machine, log, replica, executor, fairness, delivery, source, clock)
             if isinstance(commit, GatedCommit):

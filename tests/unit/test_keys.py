@@ -48,7 +48,7 @@ async def on(tmp_path: Path) -> AsyncIterator[Stage]:
     replica = Replica(StateMachine(database), MemoryLog(), ManualClock(), commit=inline_commit)
     await replica.begin_term(1, "n1", old_leader_is_dead=True)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(replica.run())
+        tasks.create_task(replica.lead())
         yield Stage(replica, LeaderReads(database.reader))
         replica.close()
     database.close()

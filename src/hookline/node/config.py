@@ -20,6 +20,16 @@ class NodeConfig:
     shard: int = 0
     node: str = "n1"
 
+    # A cluster of several nodes.
+    etcd: tuple[str, ...] = ()
+    etcd_ca: Path | None = None
+    etcd_cert: Path | None = None
+    etcd_key: Path | None = None
+    etcd_user: str | None = None
+    etcd_password: str | None = field(default=None, repr=False)
+    etcd_quota_bytes: int = 2 * 1024**3
+    advertise: str | None = None
+
     # Delivery.
     slots: int = 100
     allow_private_destinations: bool = False
@@ -68,3 +78,8 @@ class NodeConfig:
         """Where this node is reached."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def advertised_url(self) -> str:
+        """Where other nodes reach this one."""
+        return self.advertise or self.url

@@ -25,6 +25,7 @@ class Database:
     def __init__(self, path: Path, schema: str, version: int, *, durable: bool = True) -> None:
         self.path = path
         self._wal_pages = 0
+        self.is_durable = durable
         try:
             self.writer = self._connect()
             self._prepare(schema, version, durable)
@@ -73,22 +74,30 @@ class Database:
             self.writer.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make the entry durable (fsync), then move the write-ahead log into the file when it has grown.
+        """End the transaction of an entry: with an fsync if the file is durable, else with the next checkpoint.
 
         Blocking: runs off the event loop.
         """
         self.writer.execute("COMMIT")
-        if self._wal_pages >= _CHECKPOINT_PAGES:
-            self.checkpoint()
+
+    @property
+    def wants_checkpoint(self) -> bool:
+        """The write-ahead log has grown so much that it should be moved into the file."""
+        return self._wal_pages >= _CHECKPOINT_PAGES
 
     def rollback(self) -> None:
         """Forget the open transaction, if any."""
         if self.writer.in_transaction:
             self.writer.execute("ROLLBACK")
 
-    def checkpoint(self) -> None:
-        """Copy the write-ahead log into the database file, without waiting for readers. Blocking."""
-        self.writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    def checkpoint(self) -> bool:
+        """Copy the write-ahead log into the file and fsync it, without waiting for readers. Blocking.
+
+        Returns:
+            Whether everything committed so far is in the file now.
+        """
+        pages, moved = self.writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return pages == moved
 
     def close(self) -> None:
         """Close both connections; the last one checkpoints."""

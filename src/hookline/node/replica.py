@@ -10,16 +10,31 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
+import structlog
+
 from hookline.clock import Clock
-from hookline.errors import EntryTooLarge, HooklineError, LogFault, ShuttingDown
+from hookline.errors import (
+    Compacted,
+    EntryDamaged,
+    EntryTooLarge,
+    Fenced,
+    HooklineError,
+    LogFault,
+    NotLeader,
+    ShuttingDown,
+)
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import VERSION, Entry, command_size
-from hookline.protocol.commands import AnyCommand, BeginTerm, Result
+from hookline.protocol.commands import AnyCommand, BeginTerm, CheckDigest, Result
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
+CHECK_EVERY_ENTRIES = 1_000
+_POLL_S = 1.0  # a follower looks at the log at least this often, whatever its watch says
 _PROPOSAL_BYTES_MAX = ENTRY_BYTES_MAX - 128  # the rest is the entry's own: checksum, numbers, nonce
+
+_log = structlog.get_logger()
 
 
 class Commit(Protocol):
@@ -44,7 +59,12 @@ class ThreadCommit:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
 
     async def __call__(self, commit: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, commit)
+        running = asyncio.get_running_loop().run_in_executor(self._thread, commit)
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait({running})  # who comes next must not meet an open transaction
+            raise
 
     def close(self) -> None:
         """End the thread."""
@@ -57,14 +77,13 @@ async def inline_commit(commit: Callable[[], None]) -> None:
 
 
 class Replica:
-    """Proposes batches of commands to the log and applies what the log holds.
+    """Follows the log, or leads: proposes batches of commands to it. Either way it applies what the log holds.
 
     Args:
         machine: the state.
         log: where entries go.
         clock: stamps entries.
         commit: how a transaction is made durable.
-        on_commit: called after each committed entry with its effects, on the loop.
         observe_commit: called with (commands, seconds from gathered to committed).
     """
 
@@ -83,15 +102,22 @@ class Replica:
         self._commit = commit
         self._observe = observe_commit
         self._listeners: list[Callable[[Effects], None]] = []
+        self._term_listeners: list[Callable[[Effects], None]] = []
         self._waiting: deque[_Proposal] = deque()
         self._wake = asyncio.Event()
-        self._closed: HooklineError | None = None
+        self._closed: HooklineError | None = NotLeader()
         self.term = machine.term
+        self.is_caught_up = False
 
     @property
     def applied(self) -> int:
         """Index of the newest entry in the state."""
         return self._machine.applied
+
+    @property
+    def durable(self) -> int:
+        """Index up to which the entries' effects survive a power cut of this node."""
+        return self._machine.durable
 
     @property
     def counters(self) -> dict[str, int]:
@@ -103,15 +129,18 @@ class Replica:
         """The rolling digest at ``applied``."""
         return self._machine.digest
 
-    def listen(self, listener: Callable[[Effects], None]) -> None:
-        """Have ``listener`` called with the effects of every entry, after its commit and before its waiters."""
-        self._listeners.append(listener)
+    def listen(self, listener: Callable[[Effects], None], *, this_term: bool = True) -> None:
+        """Have ``listener`` called with the effects of every entry, after its commit and before its waiters.
+
+        ``this_term``: until the replica stops leading; else for good.
+        """
+        (self._term_listeners if this_term else self._listeners).append(listener)
 
     def propose(self, commands: Sequence[AnyCommand]) -> asyncio.Future[list[Result]]:
         """Put the commands into the log together, in one entry; the future gives their results once durable.
 
         Raises:
-            ShuttingDown: the replica takes no more; or what stopped it.
+            NotLeader, ShuttingDown: the replica takes no more; or what stopped it.
             EntryTooLarge: they do not fit into one entry; see ``codec.split``. Others are not affected.
         """
         if self._closed is not None:
@@ -126,22 +155,46 @@ class Replica:
         self._wake.set()
         return future
 
-    async def begin_term(self, term: int, node: str, *, old_leader_is_dead: bool) -> None:
-        """Take the log over for ``term`` and resolve what an earlier leader left open. Before ``run``."""
-        await self._catch_up()
+    async def follow(self) -> None:
+        """Apply what others append, until cancelled.
+
+        Raises:
+            Compacted: the entries that come next are gone; the state has to be installed from a peer.
+            StateDamaged: this node's state differs from the leader's.
+        """
+        while True:
+            try:
+                await self._catch_up()
+                self.is_caught_up = True
+            except (Compacted, EntryDamaged):
+                raise
+            except LogFault as error:  # the log does not answer; it will
+                self.is_caught_up = False
+                _log.warning("log_unreadable", error=error.detail)
+            await self._log.wait_for_change(_POLL_S)
+
+    async def begin_term(self, term: int, node: str, *, old_leader_is_dead: bool, handed_over: bool = False) -> None:
+        """Take the log over for ``term`` and resolve what an earlier leader left open. Before ``lead``."""
         await self._log.take_over(term)
+        await self._catch_up()
         self.term = term
-        await self._append([BeginTerm(node, old_leader_is_dead)])
+        await self._append([BeginTerm(node, old_leader_is_dead, handed_over)])
+        self._closed = None
 
     async def _catch_up(self) -> None:
         while entries := await self._log.read_from(self._machine.applied + 1):
             for entry in entries:
                 _, effects = self._machine.apply(entry)
                 await self._commit(self._machine.commit)
+                self.term = max(self.term, entry.term)
                 self._announce(effects)
 
-    async def run(self) -> None:
-        """Serve proposals until ``close``. Any fault stops the replica and fails all waiters."""
+    async def lead(self) -> None:
+        """Serve proposals until ``close``. Any fault ends the lead and fails all waiters.
+
+        Raises:
+            Fenced: another node leads; follow again.
+        """
         try:
             while True:
                 if not self._waiting:
@@ -151,12 +204,17 @@ class Replica:
                     await self._wake.wait()
                     continue
                 await self._serve_batch()
+        except Fenced:  # what was proposed is surely not in the log
+            self._fail(NotLeader("another node leads now; the request was not accepted"))
+            raise
         except HooklineError as error:
             self._fail(error)
             raise
         except BaseException:
             self._fail(LogFault("the replica stopped; whether the request was accepted is not known"))
             raise
+        finally:
+            self._term_listeners.clear()
 
     async def _serve_batch(self) -> None:
         batch = self._gather()
@@ -188,7 +246,10 @@ class Replica:
     async def _append(self, commands: list[AnyCommand]) -> list[Result]:
         clock, machine = self._clock, self._machine
         started_ms = clock.boot_ms()
-        entry = Entry(VERSION, self.term, machine.applied + 1, clock.wall_ms(), clock.token(8), tuple(commands))
+        index = machine.applied + 1
+        if machine.applied % CHECK_EVERY_ENTRIES == 0 and machine.applied:
+            commands = [*commands, CheckDigest(machine.digest)]
+        entry = Entry(VERSION, self.term, index, clock.wall_ms(), clock.token(8), tuple(commands))
         await self._log.append(entry)
         results, effects = machine.apply(entry)
         await self._commit(machine.commit)
@@ -197,13 +258,13 @@ class Replica:
         return results
 
     def _announce(self, effects: Effects) -> None:
-        for listener in self._listeners:
+        for listener in (*self._listeners, *self._term_listeners):
             listener(effects)
 
-    def close(self) -> None:
-        """Take no more proposals; ``run`` ends once those already taken are durable."""
+    def close(self, reason: HooklineError | None = None) -> None:
+        """Take no more proposals; ``lead`` ends once those already taken are durable."""
         if self._closed is None:
-            self._closed = ShuttingDown()
+            self._closed = reason or ShuttingDown()
         self._wake.set()
 
     def _fail(self, error: HooklineError) -> None:

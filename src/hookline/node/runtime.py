@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 
 import structlog
 
@@ -13,21 +13,26 @@ from hookline.errors import InvalidConfig
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.server import make_server
-from hookline.node.api.services import Services
+from hookline.node.api.services import Role, Services
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.executor.resolver import Resolver, system_lookup
 from hookline.node.executor.transport import HttpTransport
 from hookline.node.executor.vetting import Vetter
-from hookline.node.leader import Leader, Surroundings
+from hookline.node.leader import Surroundings
 from hookline.node.leadership.local import LocalLeadership
+from hookline.node.member import Member
+from hookline.node.quorum import Quorum
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
+from hookline.node.single_role import SingleRole
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
 from hookline.telemetry import Metrics
+
+_READY_POLL_S = 0.005
 
 _log = structlog.get_logger()
 
@@ -49,28 +54,32 @@ async def run_node(
     clock = clock or SystemClock()
     config.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        leadership = LocalLeadership(config.data_dir)
-        leadership.lock()
-        stack.push_async_callback(leadership.release)
+        lock = LocalLeadership(config.data_dir)
+        lock.lock()
+        stack.push_async_callback(lock.release)
         vault = Vault.load(config.data_dir, config.secret_key_file, config.secret_key, clock)
-        database = open_state(config.data_dir / "state.db")
+        listener = stack.enter_context(_bind(config.host, config.port))
+        database = open_state(config.data_dir / "state.db", durable=not config.etcd)
         stack.callback(database.close)
         database.quick_check()
         machine = StateMachine(database)
-        leadership.continue_after(machine.term)
-        resolver = await stack.enter_async_context(Resolver(system_lookup(), clock))
+        lock.continue_after(machine.term)
+        lookup = system_lookup()
+        stack.callback(lookup.close)
+        resolver = await stack.enter_async_context(Resolver(lookup, clock))
         transport = HttpTransport()
         stack.push_async_callback(transport.close)
-        metrics = Metrics()
         commit = ThreadCommit()
         stack.callback(commit.close)
-        leader = Leader(
+        metrics = Metrics()
+        quorum = Quorum(config, clock, vault) if config.etcd else None
+        member = Member(
             Surroundings(
                 config=config,
                 clock=clock,
                 machine=machine,
-                log=LocalLog(database),
-                leadership=leadership,
+                log=quorum.log if quorum else LocalLog(database),
+                leadership=quorum.leadership if quorum else lock,
                 commit=commit,
                 vault=vault,
                 vetter=Vetter(
@@ -81,49 +90,63 @@ async def run_node(
                 ),
                 transport=transport,
                 metrics=metrics,
+                successor=quorum.successor if quorum else None,
             )
         )
+        role = quorum or SingleRole(config, member)
         services = Services(
             config=config,
             clock=clock,
-            replica=leader.replica,
+            replica=member.replica,
             reads=Reads(database.reader),
             vault=vault,
-            admission=Admission(config, lambda: leader.replica.counters),
-            delivery=DeliveryStatus(leader, LeaderReads(database.reader), clock),
-            is_ready=lambda: None if leader.is_serving.is_set() else "the node is starting or stopping",
+            admission=Admission(config, lambda: member.replica.counters),
+            delivery=DeliveryStatus(member, LeaderReads(database.reader), clock, slots=config.slots),
+            is_ready=lambda: _why_not_ready(role),
             metrics=metrics,
+            role=role,
         )
-        listener = stack.enter_context(_bind(config.host, config.port))
-        await _run(leader, services, listener, ready=ready, stop=stop)
+        await stack.enter_async_context(quorum.running(member) if quorum else nullcontext())
+        await _run(member, services, listener, ready=ready, stop=stop)
+
+
+def _why_not_ready(role: Role) -> str | None:
+    if role.is_leading() or role.leader_url() is not None:
+        return None
+    return "no node leads; the node is starting or an election is under way"
 
 
 async def _run(
-    leader: Leader, services: Services, listener: socket.socket, *, ready: Callable[[str], None], stop: asyncio.Event
+    member: Member, services: Services, listener: socket.socket, *, ready: Callable[[str], None], stop: asyncio.Event
 ) -> None:
     host, port = listener.getsockname()[:2]
     server = make_server(create_app(services), listener)
     async with asyncio.TaskGroup() as tasks:
-        leading = tasks.create_task(leader.run())
-        await _first(leading, leader.is_serving.wait())
+        running = tasks.create_task(member.run())
+        await _first(running, _until_ready(services))
         serving = tasks.create_task(server.serve(sockets=[listener]))
         _calm_garbage_collector()
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
         ready(url)
-        await _first(leading, stop.wait())
-        _log.info("node_stopping", running=leader.fairness.running)
-        leader.stop()
-        await leading
+        await _first(running, stop.wait())
+        _log.info("node_stopping")
+        member.stop()
+        await running
         server.should_exit = True
         await serving
 
 
-async def _first(leading: asyncio.Task[None], event: Coroutine[None, None, object]) -> None:
-    """Wait for an event, unless the leader fails before: then its task group ends us."""
+async def _until_ready(services: Services) -> None:
+    while services.is_ready() is not None:  # noqa: ASYNC110 - it depends on other processes, which set no event here
+        await asyncio.sleep(_READY_POLL_S)
+
+
+async def _first(running: asyncio.Task[None], event: Coroutine[None, None, object]) -> None:
+    """Wait for an event, unless the member fails before: then its task group ends us."""
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(event)
-        await asyncio.wait({leading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
 
 

@@ -12,6 +12,7 @@ The first key seals and all keys open, so a key is rotated by putting a new one 
 
 import base64
 import hashlib
+import hmac
 import os
 import stat
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ class Vault:
         """Take the keys, 32 bytes each; the first one seals."""
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._sealing_id = _key_id(keys[0])
+        self._mac_keys = [hashlib.sha256(b"hookline internal messages" + key).digest() for key in keys]
         self._cached_signing_key = lru_cache(maxsize=_CACHED_SIGNING_KEYS)(self._parse)
 
     @classmethod
@@ -117,6 +119,14 @@ class Vault:
         """
         return self._cached_signing_key(sealed)
 
+    def mac(self, message: bytes) -> str:
+        """Shows to another node with the same key that a message is from its own cluster (HMAC-SHA256, hex)."""
+        return _mac(self._mac_keys[0], message)
+
+    def is_own(self, message: bytes, mac: str) -> bool:
+        """Is the message from a node that has one of our keys?"""
+        return any(hmac.compare_digest(_mac(key, message), mac) for key in self._mac_keys)
+
     def __repr__(self) -> str:
         return f"Vault({', '.join(key_id.hex() for key_id in self._ciphers)})"
 
@@ -132,6 +142,10 @@ class Vault:
                 f"add that key in {ENV_NAME} or {FILE_OPTION} and start again."
             )
         return cipher
+
+
+def _mac(key: bytes, message: bytes) -> str:
+    return hmac.new(key, message, hashlib.sha256).hexdigest()
 
 
 def _key_id(key: bytes) -> bytes:

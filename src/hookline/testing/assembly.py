@@ -14,10 +14,12 @@ from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.executor.resolver import Resolver
 from hookline.node.executor.transport import Transport
 from hookline.node.executor.vetting import Vetter
-from hookline.node.leader import Leader, Surroundings
+from hookline.node.leader import Surroundings
 from hookline.node.leadership.interface import Leadership
+from hookline.node.member import Member
 from hookline.node.replica import Commit
 from hookline.node.replicated_log.interface import ReplicatedLog
+from hookline.node.single_role import SingleRole
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.reads import Reads
@@ -43,9 +45,9 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """A node that is ready to run: ``await leader.run()``."""
+    """A node that is ready to run: ``await member.run()``."""
 
-    leader: Leader
+    member: Member
     app: Starlette
     machine: StateMachine
     resolver: Resolver  # to be entered, if host names are used
@@ -62,7 +64,7 @@ def assemble(parts: Parts) -> Assembly:
         own_addresses=frozenset(),
         ports=config.destination_ports,
     )
-    leader = Leader(
+    member = Member(
         Surroundings(
             config=config,
             clock=clock,
@@ -79,15 +81,16 @@ def assemble(parts: Parts) -> Assembly:
     services = Services(
         config=config,
         clock=clock,
-        replica=leader.replica,
+        replica=member.replica,
         reads=Reads(database.reader),
         vault=vault,
-        admission=Admission(config, lambda: leader.replica.counters),
-        delivery=DeliveryStatus(leader, LeaderReads(database.reader), clock),
-        is_ready=lambda: None if leader.is_serving.is_set() else "the node is starting or stopping",
+        admission=Admission(config, lambda: member.replica.counters),
+        delivery=DeliveryStatus(member, LeaderReads(database.reader), clock, slots=config.slots),
+        is_ready=lambda: None if member.is_leading else "the node is starting or stopping",
         metrics=metrics,
+        role=SingleRole(config, member),
     )
-    return Assembly(leader, create_app(services), machine, resolver)
+    return Assembly(member, create_app(services), machine, resolver)
 
 
 async def _lookup(_host: str, _port: int) -> list[str]:

@@ -78,9 +78,9 @@ class InProcessNode:
         )
         await stack.enter_async_context(node.resolver)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        stack.callback(node.leader.stop)
-        tasks.create_task(node.leader.run())
-        await node.leader.is_serving.wait()
+        stack.callback(node.member.stop)
+        tasks.create_task(node.member.run())
+        await node.member.is_serving.wait()
         self.client = InProcessClient(lambda: node.app, self.clock)
 
     async def __aexit__(self, *error: Any) -> None:

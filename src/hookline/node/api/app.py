@@ -7,9 +7,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from hookline.errors import HooklineError, Internal, MethodNotAllowed, NodeFault, RouteNotFound
-from hookline.node.api import batches, bulk, cluster, destinations, docs_page, jobs, schedules
+from hookline.node.api import batches, bulk, cluster, destinations, docs_page, jobs, outcomes, schedules
 from hookline.node.api.context import Api
 from hookline.node.api.exchange import Disconnected, HeaderPair, Receive, Reply, Request, Scope, Send
+from hookline.node.api.forwarding import Forwarder
 from hookline.node.api.problems import problem_reply
 from hookline.node.api.services import Services
 
@@ -44,7 +45,10 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/metrics": {"GET": cluster.get_metrics},
     "/openapi.json": {"GET": docs_page.get_openapi},
     "/docs": {"GET": docs_page.get_docs},
+    "/internal/outcomes": {"POST": outcomes.take_outcomes},
 }
+# Answered by every node for itself; all else is the leader's to answer.
+OWN_PATHS = frozenset({"/cluster", "/health", "/metrics", "/openapi.json", "/docs"})
 
 _log = structlog.get_logger()
 
@@ -52,9 +56,15 @@ _log = structlog.get_logger()
 def create_app(services: Services) -> Starlette:
     """The ASGI application of a node. ``app.state.identity`` holds the headers that every answer carries."""
     api = Api(services)
-    app = Starlette(routes=[Route(path, Endpoint(api, handlers)) for path, handlers in ROUTES.items()])
+    forwarder = Forwarder(services.role)
+    app = Starlette(
+        routes=[
+            Route(path, Endpoint(api, handlers, None if path in OWN_PATHS else forwarder))
+            for path, handlers in ROUTES.items()
+        ]
+    )
     app.router.redirect_slashes = False
-    app.router.default = Endpoint(api, None)
+    app.router.default = Endpoint(api, None, None)
     # Endpoints answer every error themselves; Starlette's own error handling would only cost time around them.
     app.middleware_stack = app.router
     app.state.identity = identity_headers(services)
@@ -73,10 +83,13 @@ class Endpoint:
     Args:
         api: handed to the handlers.
         handlers: by method; None: there is no such path.
+        forwarder: to the leader, when this node does not lead; None: this node answers for itself.
     """
 
-    def __init__(self, api: Api, handlers: dict[str, Handler] | None) -> None:
+    def __init__(self, api: Api, handlers: dict[str, Handler] | None, forwarder: Forwarder | None) -> None:
         self._api = api
+        self._forwarder = forwarder
+        self._role = api.services.role
         self._handlers = handlers
         self._identity = identity_headers(api.services)
         if handlers is not None and "GET" in handlers:
@@ -100,7 +113,18 @@ class Endpoint:
             handler = self._handlers.get(scope["method"])
             if handler is None:
                 return self._refuse(MethodNotAllowed(), [(b"allow", self._allow)])
-            return await handler(self._api, Request(scope, receive))
+            request = Request(scope, receive)
+            if self._forwarder is None:
+                return await handler(self._api, request)
+            if (
+                b"consistency=" in scope["query_string"]
+                and scope["method"] in ("GET", "HEAD")
+                and request.wants_local()
+            ):
+                return await self._local(handler, request)
+            if not self._role.is_leading():
+                return await self._forwarder.forward(request)
+            return await handler(self._api, request)
         except Disconnected:
             raise
         except NodeFault as error:
@@ -111,6 +135,13 @@ class Endpoint:
         except Exception:  # noqa: BLE001 - the last place to catch it: the caller gets an answer, the log the reason
             _log.exception("request_crashed", path=scope["path"], method=scope["method"])
             return self._refuse(Internal())
+
+    async def _local(self, handler: Handler, request: Request) -> Reply:
+        """From this node's own state, which may be behind; the answer says at which index it is."""
+        applied = self._api.services.replica.applied
+        reply = await handler(self._api, request)
+        reply.headers = [*reply.headers, (b"hookline-applied", b"%d" % applied)]
+        return reply
 
     def _refuse(self, error: HooklineError, headers: list[HeaderPair] | None = None) -> Reply:
         self._api.services.metrics.rejections.labels(error.code).inc()

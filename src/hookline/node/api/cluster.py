@@ -1,6 +1,6 @@
 """The calls about the node itself: its cluster, whether it is fit, its metrics."""
 
-from importlib.metadata import version
+from typing import Literal
 
 from hookline.errors import Conflict
 from hookline.node.api.context import Api
@@ -8,22 +8,23 @@ from hookline.node.api.exchange import Reply, Request, answer
 from hookline.protocol import http
 from hookline.protocol.jobs import State
 
-_VERSION = version("hookline")
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def get_cluster(api: Api, request: Request) -> Reply:
-    """``GET /cluster``. A single node is always its leader, and durable as far as it has applied."""
+    """``GET /cluster``: the nodes as this one sees them."""
     request.query()
-    config, replica = api.config, api.services.replica
-    node = http.NodeView(config.node, config.url, "leader", replica.applied, replica.applied, _VERSION)
-    return answer(200, http.Cluster(config.cluster, config.shard, replica.term, config.node, [node]))
+    config, role = api.config, api.services.role
+    view = http.Cluster(config.cluster, config.shard, api.services.replica.term, role.leader_name(), role.nodes())
+    return answer(200, view)
 
 
 async def handover(api: Api, request: Request) -> Reply:
-    """``POST /cluster/handover``: there is nobody to hand over to."""
+    """``POST /cluster/handover``: let another node lead."""
     await request.no_body()
-    raise Conflict("this cluster has one node; there is no other to hand over to")
+    if not api.services.role.hand_over():
+        raise Conflict("this cluster has one node; there is no other to hand over to")
+    return Reply(202, b"{}")
 
 
 async def get_health(api: Api, request: Request) -> Reply:
@@ -31,7 +32,8 @@ async def get_health(api: Api, request: Request) -> Reply:
     request.query()
     why_not = api.services.is_ready()
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
-    health = http.Health("ok" if why_not is None else "unavailable", "leader", usage, why_not)
+    role: Literal["leader", "follower"] = "leader" if api.services.role.is_leading() else "follower"
+    health = http.Health("ok" if why_not is None else "unavailable", role, usage, why_not)
     return answer(200 if why_not is None else 503, health)
 
 

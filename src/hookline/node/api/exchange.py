@@ -80,6 +80,16 @@ class Request:
             raise InvalidRequest(f"the header {text} is there more than once", field=text)
         return found[0].decode("latin-1")
 
+    def wants_local(self) -> bool:
+        """``?consistency=local``: this node's own state will do. The parameter is taken out of the query."""
+        parts = self.scope["query_string"].split(b"&")
+        kept = [part for part in parts if not part.startswith(b"consistency=")]
+        asked = [part for part in parts if part.startswith(b"consistency=")]
+        if asked not in ([b"consistency=local"], [b"consistency=linearizable"]):
+            raise InvalidRequest("consistency must be local or linearizable", field="consistency")
+        self.scope["query_string"] = b"&".join(kept)
+        return asked == [b"consistency=local"]
+
     def query(self, *allowed: str) -> dict[str, str]:
         """The query parameters. Raises InvalidRequest for one that is not allowed, empty or there twice."""
         text = self.scope["query_string"]
@@ -108,6 +118,10 @@ class Request:
             PayloadTooLarge, UnsupportedMedia: by the headers, or as soon as too much has come.
         """
         self._check_body_headers(limit)
+        return await self.whole_body(limit)
+
+    async def whole_body(self, limit: int) -> bytes:
+        """The body whatever its type, at most ``limit`` bytes. Raises PayloadTooLarge."""
         message = await self._receive()
         first: bytes = self._part(message)
         if not message.get("more_body", False):

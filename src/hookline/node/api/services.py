@@ -10,6 +10,7 @@ from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
+from hookline.protocol.http import NodeView
 from hookline.telemetry import Metrics
 
 
@@ -36,6 +37,28 @@ class Delivery(Protocol):
         """(in use, limit)."""
 
 
+class Role(Protocol):
+    """This node among the nodes of its cluster."""
+
+    def is_leading(self) -> bool:
+        """May this node answer for the cluster now?"""
+
+    def leader_url(self) -> str | None:
+        """Where the leader is; None while there is none, or it is this node."""
+
+    def leader_name(self) -> str | None:
+        """The leader's name, this node's too."""
+
+    def nodes(self) -> list[NodeView]:
+        """All nodes of the cluster, by name."""
+
+    def hand_over(self) -> bool:
+        """Let another node lead; False when there is none."""
+
+    def pressure(self) -> float:
+        """How full the log's storage is, 0 to 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Handed to ``create_app``."""
@@ -49,3 +72,4 @@ class Services:
     delivery: Delivery
     is_ready: Callable[[], str | None]  # None when ready, else why not
     metrics: Metrics
+    role: Role

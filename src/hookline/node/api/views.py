@@ -25,7 +25,7 @@ class Views:
         self._services = services
         self._signs_all = services.config.signing_secret is not None
         self._destination_signs: dict[str, bool] = {}
-        services.replica.listen(self._forget_destinations)
+        services.replica.listen(self._forget_destinations, this_term=False)
 
     def new_job(self, spec: JobSpec, command: CreateJob, now_ms: int) -> http.Job:
         """A job that was created just now: no read is needed to know how it looks."""

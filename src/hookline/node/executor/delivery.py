@@ -36,6 +36,7 @@ class Report(msgspec.Struct, frozen=True):
     retry_after_ms: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    is_ours: bool = False  # it did not leave for a reason of our own, which must not cost the job an attempt
 
 
 class Delivery:
@@ -71,7 +72,15 @@ class Delivery:
             address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
             headers = self._headers(job, number, term, started_ms)
             if not self._may_send():
-                return report(Outcome.RETRYABLE_FAILURE, "none", "this node no longer leads; nothing was sent")
+                took = round(self._clock.boot_ms() - started_boot)
+                return Report(
+                    Outcome.RETRYABLE_FAILURE,
+                    "none",
+                    started_ms,
+                    took,
+                    is_ours=True,
+                    error="the node could not prove that it leads; nothing was sent",
+                )
             answer = await self._transport.send(
                 target,
                 address,

@@ -15,17 +15,18 @@ import structlog
 from hookline.clock import Clock
 from hookline.node.executor.delivery import Delivery, Report
 from hookline.node.executor.fairness import Fairness, Verdict
-from hookline.node.executor.retry import decide
+from hookline.node.executor.retry import Next, decide
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import ClaimedJob, LeaderReads
 from hookline.node.waiting import Blocked
 from hookline.protocol.codec import split
-from hookline.protocol.commands import Claimed, ClaimJobs, RecordOutcome, Result
+from hookline.protocol.commands import AnyCommand, Claimed, ClaimJobs, RecordOutcome, Result
 from hookline.protocol.jobs import Outcome, State, destination_of
 from hookline.protocol.limits import ATTEMPT_MS_MAX
 from hookline.telemetry import Metrics
 
+_OURS_RETRY_MS = 500  # after an attempt that this node could not make
 _CLAIM_SLACK_MS = 5_000  # beyond the longest attempt, until a claim may be taken to be lost
 
 _log = structlog.get_logger()
@@ -98,6 +99,7 @@ class Executor:
         self._stopping = False
         self._attempts_by_outcome = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
         self._error: BaseException | None = None
+        self._propose: Callable[[Sequence[AnyCommand]], asyncio.Future[list[Result]]] = replica.propose
 
     def start(self, source: Source) -> None:
         """Learn the destinations' settings, and follow what is committed."""
@@ -143,6 +145,10 @@ class Executor:
         self._stopping = True
         self._wake.set()
 
+    def redirect(self, propose: Callable[[Sequence[AnyCommand]], asyncio.Future[list[Result]]]) -> None:
+        """From now on tell outcomes to somebody else: another node leads."""
+        self._propose = propose
+
     def abandon(self) -> None:
         """Give running attempts up: their claims stay open and are resolved by the next term."""
         for running in self._running:
@@ -169,9 +175,9 @@ class Executor:
             commands.append(ClaimJobs(tuple((due.seq, due.due_ms) for due in taken), (deadline_ms,) * len(taken)))
         *before, last = split(commands) or [[]]
         for part in before:  # answers can be big: they need not fit into one entry
-            self._replica.propose(part).add_done_callback(lambda done: self._committed(attempts, (), done))
+            self._propose(part).add_done_callback(lambda done: self._committed(attempts, (), done))
         if last:
-            self._replica.propose(last).add_done_callback(lambda done: self._committed(attempts, claims, done))
+            self._propose(last).add_done_callback(lambda done: self._committed(attempts, claims, done))
 
     def _committed(
         self, attempts: asyncio.TaskGroup, claims: Sequence[Running], done: asyncio.Future[list[Result]]
@@ -238,9 +244,10 @@ class Executor:
             report = Report(Outcome.RETRYABLE_FAILURE, "none", started_ms, 0, True, error=f"internal: {error!r}"[:500])
         self._finish(running, job, number, term, report)
 
-    def _finish(self, running: Running, job: ClaimedJob, number: int, term: int, report: Report) -> None:
-        now_ms = self._clock.wall_ms()
-        following = decide(
+    def _following(self, job: ClaimedJob, number: int, report: Report, now_ms: int) -> Next:
+        if report.is_ours:
+            return Next(State.PENDING, now_ms + _OURS_RETRY_MS)
+        return decide(
             job.spec,
             report.outcome,
             sent=report.sent,
@@ -250,6 +257,10 @@ class Executor:
             retry_after_ms=report.retry_after_ms,
             chance=self._clock.random(),
         )
+
+    def _finish(self, running: Running, job: ClaimedJob, number: int, term: int, report: Report) -> None:
+        now_ms = self._clock.wall_ms()
+        following = self._following(job, number, report, now_ms)
         error = report.error
         if following.note is not None:
             error = f"{error}; {following.note}" if error else following.note

@@ -17,6 +17,7 @@ from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear, prefix_end
 from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS, RENEWAL_MS, Fence
+from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.transactions import LeaderRecord
 
@@ -32,6 +33,7 @@ class EtcdLeadership:
     Args:
         node, url: what the record says when this node leads.
         leader_is_gone: asked about the present leader's url: is it proven that its process is dead?
+        hints: say when the leader record changes, so that a hand-over takes milliseconds; without it a poll has to do.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class EtcdLeadership:
         node: str,
         url: str,
         leader_is_gone: Callable[[str], bool],
+        hints: Hints | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -52,7 +55,10 @@ class EtcdLeadership:
         self._node = node
         self._url = url
         self._leader_is_gone = leader_is_gone
+        self._hints = hints or Hints(client, keys)
         self._old_leader_is_dead = False
+        self._was_handed_over = False
+        self._stand_back_until_ms = 0.0
         self.leader: LeaderRecord | None = None  # as last seen; a hint
 
     async def acquire(self) -> int:
@@ -61,26 +67,29 @@ class EtcdLeadership:
         changed_ms = self._clock.boot_ms()
         timeout_ms = self._jittered()
         while True:
-            found = await self._look()
+            found = await self.look()
             if found is not None:
                 leader_revision, beat_revision = found
                 if found != seen:
                     seen, changed_ms, timeout_ms = found, self._clock.boot_ms(), self._jittered()
                 is_free = self.leader is None or not self.leader.url
+                if is_free and self._clock.boot_ms() < self._stand_back_until_ms:
+                    is_free, changed_ms = False, self._clock.boot_ms()  # we gave it up so that another takes it
                 is_gone = not is_free and self.leader is not None and self._leader_is_gone(self.leader.url)
                 waited_ms = self._clock.boot_ms() - changed_ms
                 if is_free or is_gone or waited_ms >= timeout_ms:
-                    self._old_leader_is_dead = is_free or is_gone
+                    self._was_handed_over = is_free and self.leader is not None
+                    self._old_leader_is_dead = is_gone
                     if (term := await self._campaign(leader_revision, beat_revision)) is not None:
                         return term
                     seen = None
                     continue
-            await asyncio.sleep(_POLL_S)
+            await self._hints.leader_changed(_POLL_S)
 
     def _jittered(self) -> float:
         return ELECTION_TIMEOUT_MS * (1 + 0.2 * self._clock.random())
 
-    async def _look(self) -> tuple[int, int] | None:
+    async def look(self) -> tuple[int, int] | None:
         """(revision of the leader record, of the beat), 0 for what is absent; None when etcd does not answer."""
         request = rpc.RangeRequest(key=self._keys.beat, range_end=prefix_end(self._keys.leader))
         try:
@@ -121,6 +130,9 @@ class EtcdLeadership:
     def old_leader_is_dead(self) -> bool:
         return self._old_leader_is_dead
 
+    def was_handed_over(self) -> bool:
+        return self._was_handed_over
+
     async def release(self) -> None:
         """Give the lead up, once; when the answer is lost the others wait for the election timeout."""
         revision = self._fence.revision
@@ -128,6 +140,7 @@ class EtcdLeadership:
             return
         record = LeaderRecord(self._node, "", self._fence.term, self._clock.token(8).hex())
         self._fence.lose()
+        self._stand_back_until_ms = self._clock.boot_ms() + 2 * ELECTION_TIMEOUT_MS
         try:
             await self._client.txn(transactions.release(self._keys, record, revision), _TRY_S)
         except (EtcdUnclear, EtcdRefused) as error:

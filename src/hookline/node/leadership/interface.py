@@ -18,5 +18,8 @@ class Leadership(Protocol):
     def old_leader_is_dead(self) -> bool:
         """Is it proven that no earlier leader is still sending?"""
 
+    def was_handed_over(self) -> bool:
+        """Did the earlier leader hand over, and does it still work on its open claims?"""
+
     async def release(self) -> None:
         """Give the lead up."""

@@ -45,6 +45,9 @@ class LocalLeadership:
     def old_leader_is_dead(self) -> bool:
         return self._file is not None
 
+    def was_handed_over(self) -> bool:
+        return False
+
     async def release(self) -> None:
         if self._file is not None:
             os.close(self._file)

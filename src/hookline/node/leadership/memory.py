@@ -19,5 +19,8 @@ class MemoryLeadership:
     def old_leader_is_dead(self) -> bool:
         return True
 
+    def was_handed_over(self) -> bool:
+        return False
+
     async def release(self) -> None:
         self.valid = False

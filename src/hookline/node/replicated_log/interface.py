@@ -34,3 +34,6 @@ class ReplicatedLog(Protocol):
 
     async def take_over(self, term: int) -> None:
         """Fence every term below ``term``. Raises Fenced when the log has seen that term or a newer one."""
+
+    async def wait_for_change(self, timeout_s: float) -> None:
+        """Return when there may be new entries, after ``timeout_s`` at the latest. Only a hint."""

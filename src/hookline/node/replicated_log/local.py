@@ -4,6 +4,7 @@
 One fsync makes both durable, so an entry is never logged without its effects or the other way round.
 """
 
+import asyncio
 from typing import Any
 
 import apsw
@@ -69,6 +70,10 @@ class LocalLog:
             raise Fenced(f"term {term} is not newer than {self._term}")
         self._in_transaction(_PUT_TERM, term)
         self._term = term
+
+    async def wait_for_change(self, timeout_s: float) -> None:
+        """Nobody else appends here."""
+        await asyncio.sleep(timeout_s)
 
     def _in_transaction(self, statement: str, value: int) -> None:
         connection: apsw.Connection = self._writer

@@ -1,5 +1,8 @@
 """A log in memory, for tests and the simulation: durable as long as the object lives."""
 
+import asyncio
+from contextlib import suppress
+
 from hookline.errors import Compacted, Fenced
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
 
@@ -12,6 +15,7 @@ class MemoryLog:
         self._first = 1
         self._last = 0
         self._term = 0
+        self._changed = asyncio.Event()
 
     async def append(self, entry: Entry) -> int:
         if entry.term != self._term:
@@ -20,6 +24,8 @@ class MemoryLog:
             raise Fenced(f"index {entry.index} is not the next one, {self._last + 1} is")
         self._entries[entry.index] = encode_entry(entry)
         self._last = entry.index
+        self._changed.set()
+        self._changed = asyncio.Event()
         return entry.index
 
     async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
@@ -41,3 +47,8 @@ class MemoryLog:
         if term <= self._term:
             raise Fenced(f"term {term} is not newer than {self._term}")
         self._term = term
+
+    async def wait_for_change(self, timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()

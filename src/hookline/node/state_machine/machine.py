@@ -32,6 +32,7 @@ _GUARDED = (
 
 
 SCHEMA_VERSION = 1
+_CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 
 
 def open_state(path: Path, *, durable: bool = True) -> Database:
@@ -53,6 +54,7 @@ class StateMachine:
         self.applied: int = meta.get("applied", 0)
         self.term: int = meta.get("term", 0)
         self.digest: bytes = meta.get("digest", b"")
+        self.durable = self.applied if database.is_durable else 0
 
     def apply(self, entry: Entry) -> tuple[list[Result], Effects]:
         """Execute the entry's commands. Raises LogFault unless it is the next one, UnknownCommand on a newer format.
@@ -110,5 +112,14 @@ class StateMachine:
         self.database.writer.execute("RELEASE entry")
 
     def commit(self) -> None:
-        """Make the applied entry durable. Blocking."""
-        self.database.commit()
+        """End the applied entry's transaction, and checkpoint now and then. Blocking.
+
+        With a durable database the entry is durable then; else ``durable`` says up to where the entries are.
+        """
+        database = self.database
+        database.commit()
+        if database.is_durable:
+            self.durable = self.applied
+        wants = database.wants_checkpoint or self.applied - self.durable >= _CHECKPOINT_ENTRIES
+        if wants and database.checkpoint():
+            self.durable = self.applied

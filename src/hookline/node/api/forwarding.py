@@ -1,0 +1,85 @@
+"""A follower passes requests on to the leader: one hop, the answer as it came."""
+
+from datetime import timedelta
+
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+
+from hookline.errors import DeadlineExceeded, NotLeader, Unavailable
+from hookline.node.api.exchange import HeaderPair, Reply, Request, Send
+from hookline.node.api.services import Role
+from hookline.protocol.limits import REQUEST_BYTES_MAX
+
+FORWARDED = b"hookline-forwarded"
+_TIMEOUT_S = 30
+_HOP_HEADERS = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"te", b"upgrade", b"expect"}
+)
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_NOT_CONNECTED = "client error (Connect)"
+
+
+class ForwardedReply(Reply):
+    """An answer of another node, with that node's own identity headers."""
+
+    async def send(self, send: Send, identity: list[HeaderPair]) -> None:
+        await super().send(send, [])
+
+
+class Forwarder:
+    """Holds the connections to the other nodes."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+        self._client = (
+            ClientBuilder()
+            .http1_only()
+            .no_proxy()
+            .follow_redirects(False)
+            .timeout(timedelta(seconds=_TIMEOUT_S))
+            .build()
+        )
+
+    async def forward(self, request: Request) -> Reply:
+        """The leader's answer.
+
+        Raises:
+            NotLeader: nobody leads, or the request surely did not reach the leader.
+            DeadlineExceeded: it may have.
+        """
+        url = self._role.leader_url()
+        if url is None or any(name == FORWARDED for name, _ in request.headers):
+            raise NotLeader(retry_after_s=1)
+        scope = request.scope
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        body = await request.whole_body(REQUEST_BYTES_MAX)
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in request.headers
+            if name not in _HOP_HEADERS
+        ]
+        call = self._client.request(scope["method"], url + (scope["raw_path"] + query).decode("ascii"))
+        call = call.headers([*headers, (FORWARDED.decode(), "1")])
+        if body:
+            call = call.body_bytes(body)
+        try:
+            answer = await call.build().send()
+            payload = bytes(await answer.bytes())
+        except PyreqwestError as error:
+            raise self._failure(scope["method"], error) from error
+        own = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in answer.headers.items()
+            if name.encode("latin-1") not in _HOP_HEADERS and name not in ("content-type", "date")
+        ]
+        content_type = answer.get_header("content-type") or "application/octet-stream"
+        return ForwardedReply(answer.status, payload, content_type.encode("latin-1"), own)
+
+    def _failure(self, method: str, error: PyreqwestError) -> NotLeader | DeadlineExceeded | Unavailable:
+        details = getattr(error, "details", None) or {}
+        causes = [cause["message"] for cause in details.get("causes") or []]
+        if _NOT_CONNECTED in causes:
+            return NotLeader("the leader cannot be reached; the request was not accepted", retry_after_s=1)
+        if method in _SAFE_METHODS:
+            return Unavailable("the leader did not answer", retry_after_s=1)
+        return DeadlineExceeded("the leader did not answer; repeat the request with the same id or key")

@@ -1,0 +1,75 @@
+"""What the nodes of a cluster tell about themselves: for users to see, and for the log to know what it may forget."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from hookline.clock import Clock
+from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear, prefix_end
+from hookline.node.etcd.keys import Keys
+
+_EVERY_S = 1.0
+_TRY_S = 0.7
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """One node, as it saw itself at ``at_ms`` of its wall clock."""
+
+    name: str
+    url: str
+    role: str  # leader, follower
+    applied: int
+    durable: int
+    version: str
+    at_ms: int
+
+
+class Statuses:
+    """Publishes this node's status every second and reads those of all.
+
+    Args:
+        own: this node's status now.
+    """
+
+    def __init__(self, client: EtcdClient, keys: Keys, clock: Clock, own: Callable[[], NodeStatus]) -> None:
+        self._client = client
+        self._keys = keys
+        self._clock = clock
+        self._own = own
+        self._read: list[NodeStatus] = []
+        self._changed_ms: dict[str, tuple[NodeStatus, float]] = {}
+
+    def all(self) -> list[NodeStatus]:
+        """Every node that ever told about itself, by name; this one as it is now."""
+        own = self._own()
+        return sorted([own, *(status for status in self._read if status.name != own.name)], key=lambda it: it.name)
+
+    def silent_ms(self, name: str) -> float:
+        """How long a node has not been heard of, by this node's boot clock."""
+        seen = self._changed_ms.get(name)
+        return 0.0 if seen is None else self._clock.boot_ms() - seen[1]
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._exchange()
+            except (EtcdUnclear, EtcdRefused):
+                self._client.rotate()
+            await asyncio.sleep(_EVERY_S)
+
+    async def _exchange(self) -> None:
+        own = self._own()
+        put = rpc.PutRequest(key=self._keys.node(own.name), value=msgspec.json.encode(own))
+        read = rpc.RangeRequest(key=self._keys.nodes, range_end=prefix_end(self._keys.nodes))
+        request = rpc.TxnRequest(success=[rpc.RequestOp(request_put=put), rpc.RequestOp(request_range=read)])
+        response = await self._client.txn(request, _TRY_S)
+        kvs = response.responses[1].response_range.kvs
+        self._read = [msgspec.json.decode(kv.value, type=NodeStatus) for kv in kvs]
+        now_ms = self._clock.boot_ms()
+        for status in self._read:
+            known = self._changed_ms.get(status.name)
+            if known is None or known[0] != status:
+                self._changed_ms[status.name] = (status, now_ms)

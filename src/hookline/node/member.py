@@ -1,0 +1,87 @@
+"""A node's roles over time: it follows the log, leads when it is elected, and follows again.
+
+A node without others is elected at once and leads until it stops.
+"""
+
+import asyncio
+
+import structlog
+
+from hookline.errors import Fenced, NotLeader
+from hookline.node.leader import Leader, Surroundings
+from hookline.node.replica import Replica
+
+_log = structlog.get_logger()
+
+
+class Member:
+    """One node of its cluster.
+
+    Attributes:
+        replica: the node's, through all its roles.
+        leader: of the present term, None while another node leads.
+        is_serving: set while this node leads and takes requests.
+    """
+
+    def __init__(self, given: Surroundings) -> None:
+        self._given = given
+        self._stop = asyncio.Event()
+        self.is_serving = asyncio.Event()
+        self.replica = Replica(
+            given.machine, given.log, given.clock, commit=given.commit, observe_commit=given.metrics.observe_commit
+        )
+        self.leader: Leader | None = None
+
+    @property
+    def is_leading(self) -> bool:
+        """This node takes requests: it leads, and has the proof that it still does."""
+        return self.is_serving.is_set() and self._given.leadership.is_valid()
+
+    async def run(self) -> None:
+        """Follow and lead until ``stop``.
+
+        Raises:
+            Compacted, StateDamaged (in a group): the state has to be installed from a peer.
+            NodeFault (in a group): the node cannot go on.
+        """
+        while not self._stop.is_set():
+            term = await self._follow()
+            if term is not None:
+                await self._lead(term)
+
+    async def _follow(self) -> int | None:
+        """Until this node is elected: its term; None when it is to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(self.replica.follow())
+            electing = tasks.create_task(self._given.leadership.acquire())
+            stopping = tasks.create_task(self._stop.wait())
+            await asyncio.wait({following, electing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (following, electing, stopping):
+                task.cancel()
+        if electing.cancelled():
+            return None
+        if self._stop.is_set():
+            await self._given.leadership.release()
+            return None
+        return electing.result()
+
+    async def _lead(self, term: int) -> None:
+        self.leader = Leader(self._given, self.replica, self.is_serving)
+        try:
+            await self.leader.run(term)
+        except* (Fenced, NotLeader):
+            _log.warning("lead_lost", term=term)
+        finally:
+            self.leader = None
+
+    def hand_over(self) -> bool:
+        """Let another node lead, and follow; False when this node does not lead."""
+        if self.leader is None:
+            return False
+        self.leader.stop()
+        return True
+
+    def stop(self) -> None:
+        """Make ``run`` return in good order."""
+        self._stop.set()
+        self.hand_over()

@@ -1,0 +1,131 @@
+"""The etcd side of a node: its log, its leadership, and what it knows of the other nodes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from hookline.clock import Clock
+from hookline.node.config import NodeConfig
+from hookline.node.etcd.blocking import BlockingTxn
+from hookline.node.etcd.client import EtcdAddress, EtcdClient
+from hookline.node.etcd.fence import Fence
+from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.statuses import NodeStatus, Statuses
+from hookline.node.leadership.etcd import EtcdLeadership, Renewal
+from hookline.node.leadership.watch import LeaderWatch
+from hookline.node.member import Member
+from hookline.node.replicated_log.etcd import EtcdLog
+from hookline.node.successor import Teller
+from hookline.node.vault import Vault
+from hookline.protocol.http import NodeView
+
+_VERSION = version("hookline")
+_LOOK_S = 0.2
+
+
+class Quorum:
+    """Everything a node shares with the others; also answers the API's questions (``api.services.Role``)."""
+
+    def __init__(self, config: NodeConfig, clock: Clock, vault: Vault) -> None:
+        self._config = config
+        address = EtcdAddress(
+            config.etcd, config.etcd_ca, config.etcd_cert, config.etcd_key, config.etcd_user, config.etcd_password
+        )
+        self._clock = clock
+        keys = Keys(config.cluster)
+        self._client = EtcdClient(address)
+        self._blocking = BlockingTxn(address)
+        self.fence = Fence(clock)
+        self.log = EtcdLog(self._client, keys, self.fence, clock)
+        self._watch = LeaderWatch(self.leader_url)
+        self.leadership = EtcdLeadership(
+            self._client,
+            keys,
+            self.fence,
+            clock,
+            node=config.node,
+            url=config.advertised_url,
+            leader_is_gone=self._watch.is_gone,
+        )
+        self._renewal = Renewal(self._blocking, keys, self.fence, clock)
+        self.successor = Teller(self.leader_url, vault, clock)
+        self._statuses = Statuses(self._client, keys, clock, self._own_status)
+        self._member: Member | None = None
+
+    @asynccontextmanager
+    async def running(self, member: Member) -> AsyncIterator[None]:
+        """Keep in touch with the others while ``member`` runs."""
+        self._member = member
+        self._renewal.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(self._watch.run()),
+                    tasks.create_task(self.successor.run()),
+                    tasks.create_task(self._statuses.run()),
+                    tasks.create_task(self._look()),
+                ]
+                yield
+                for task in background:
+                    task.cancel()
+        finally:
+            self._renewal.stop()
+            self._blocking.close()
+            await self.successor.close()
+            await self._client.close()
+
+    async def _look(self) -> None:
+        """See who leads, also while this node hands over and nobody else looks."""
+        while True:
+            if self.fence.revision is None:
+                await self.leadership.look()
+            await asyncio.sleep(_LOOK_S)
+
+    def _own_status(self) -> NodeStatus:
+        assert self._member
+        replica = self._member.replica
+        return NodeStatus(
+            self._config.node,
+            self._config.advertised_url,
+            "leader" if self._member.is_leading else "follower",
+            replica.applied,
+            replica.durable,
+            _VERSION,
+            self._clock.wall_ms(),
+        )
+
+    # --- what the API asks ---------------------------------------------------------------------------------------
+
+    def is_leading(self) -> bool:
+        return self._member is not None and self._member.is_leading
+
+    def leader_url(self) -> str | None:
+        leader = self.leadership.leader
+        if leader is None or not leader.url or leader.node == self._config.node:
+            return None
+        return leader.url
+
+    def leader_name(self) -> str | None:
+        leader = self.leadership.leader
+        return leader.node if leader is not None and leader.url else None
+
+    def nodes(self) -> list[NodeView]:
+        leader = self.leader_name()
+        return [
+            NodeView(
+                status.name,
+                status.url,
+                "leader" if status.name == leader else "follower",
+                status.applied,
+                status.durable,
+                status.version,
+            )
+            for status in self._statuses.all()
+        ]
+
+    def hand_over(self) -> bool:
+        return self._member is not None and self._member.hand_over()
+
+    def pressure(self) -> float:
+        return 0.0

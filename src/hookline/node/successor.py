@@ -1,0 +1,79 @@
+"""Tells the outcomes of attempts that outlive this node's lead to whoever leads now."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+
+from hookline.clock import Clock
+from hookline.node.vault import Vault
+from hookline.protocol.commands import AnyCommand, RecordOutcome, Result
+from hookline.protocol.limits import ATTEMPT_MS_MAX
+
+PATH = "/internal/outcomes"
+MAC_HEADER = "hookline-internal"
+_GIVE_UP_MS = ATTEMPT_MS_MAX + 5_000
+_PAUSE_S = 0.05
+
+_log = structlog.get_logger()
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Message(NamedTuple):
+    outcomes: Sequence[AnyCommand]
+    until_ms: float
+    done: asyncio.Future[list[Result]]
+
+
+class Teller:
+    """A queue of outcomes and the one task that sends them.
+
+    Args:
+        leader_url: who leads now; None while nobody or this node does.
+        vault: its key shows the other node that the message is from its own cluster.
+    """
+
+    def __init__(self, leader_url: Callable[[], str | None], vault: Vault, clock: Clock) -> None:
+        self._leader_url = leader_url
+        self._vault = vault
+        self._clock = clock
+        self._queue: asyncio.Queue[_Message] = asyncio.Queue()
+        self._client = ClientBuilder().http1_only().no_proxy().timeout(timedelta(seconds=2)).build()
+
+    def tell(self, outcomes: Sequence[AnyCommand]) -> asyncio.Future[list[Result]]:
+        """Have outcomes recorded; done when they are, or when the claims have expired anyway."""
+        done: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        told = [command for command in outcomes if isinstance(command, RecordOutcome)]
+        self._queue.put_nowait(_Message(told, self._clock.boot_ms() + _GIVE_UP_MS, done))
+        return done
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            message = await self._queue.get()
+            while not await self._send(message) and self._clock.boot_ms() < message.until_ms:  # noqa: ASYNC110 - paced
+                await asyncio.sleep(_PAUSE_S)
+            if not message.done.done():
+                message.done.set_result([])
+
+    async def _send(self, message: _Message) -> bool:
+        url = self._leader_url()
+        if url is None:
+            return False
+        body = _encode(message.outcomes)
+        request = self._client.post(url + PATH).headers([(MAC_HEADER, self._vault.mac(body))]).body_bytes(body)
+        try:
+            response = await request.build().send()
+        except PyreqwestError as error:
+            _log.info("outcomes_not_told", url=url, error=error.message)
+            return False
+        return response.status == 200
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
