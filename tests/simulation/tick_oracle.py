@@ -54,12 +54,17 @@ def check_ticks(history: History, found: Replay, shard: int) -> Iterator[str]:
 
 
 def _overlaps(history: History, found: Replay, ticks: dict[str, tuple[str, int]]) -> Iterator[str]:
-    """Where it is not wanted, a tick makes no job while the one before is unfinished."""
+    """Where it is not wanted, a tick makes no job while the one before is unfinished.
+
+    A job made by hand takes the place of the one before, so schedules with such jobs are left out.
+    """
     jobs: dict[str, list[str]] = {}
     for job, (schedule, _) in sorted(ticks.items(), key=lambda item: found.jobs.get(item[0], {"seq": 0})["seq"]):
         if job in found.jobs:
             jobs.setdefault(schedule, []).append(job)
     for schedule, made in jobs.items():
+        if history.about(schedule, "run_schedule"):
+            continue
         if all(change.spec is None or change.spec.skip_overlap for change in found.calendars[schedule]):
             for before, after in pairwise(made):
                 finished_ms = found.jobs[before]["finished_ms"] or NEVER

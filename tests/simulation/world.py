@@ -201,7 +201,8 @@ class World:
 
     async def _until_quiet(self) -> None:
         counters: dict[str, int] = {}
-        for _ in range(PATIENCE_S // 10):
+        patience_s = PATIENCE_S + sum(by_ms for _, by_ms in self.history.steps_back) // 1_000
+        for _ in range(patience_s // 10):
             await asyncio.sleep(10)
             if len(self.history.entries) > ENTRIES_MAX:
                 break
@@ -209,7 +210,7 @@ class World:
                 counters = self.node.member.replica.counters
                 if counters["pending"] + counters["running"] == 0:
                     return
-        self.violations.append(f"not quiet {PATIENCE_S} s after everything was healed: {counters}")
+        self.violations.append(f"not quiet {patience_s} s after everything was healed: {counters}")
 
     # --- logs ----------------------------------------------------------------------------------------------------
 
