@@ -21,6 +21,8 @@ CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.keepalive_time_ms", 6_000),  # etcd refuses pings faster than every 5 s
     ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),  # no limit
+    ("grpc.http2.ping_timeout_ms", 3_000),  # else a half-open connection is noticed after a minute
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
@@ -103,11 +105,13 @@ class EtcdClient:
         credentials = address.credentials() if address.is_secure else None
         self._members = [_Member(target, credentials) for target in address.targets()]
         self._current = 0
+        self._failed = 0
         self._token: str | None = None
 
     def rotate(self) -> None:
-        """Use the next endpoint from now on."""
-        self._current = (self._current + 1) % len(self._members)
+        """Use the next endpoint from now on; nothing happens when another task has moved on from the failed one."""
+        if self._failed == self._current:
+            self._current = (self._current + 1) % len(self._members)
 
     async def txn(self, request: rpc.TxnRequest, timeout_s: float) -> rpc.TxnResponse:
         """One transaction, sent once. Raises EtcdUnclear, EtcdRefused, EtcdFull."""
@@ -145,10 +149,14 @@ class EtcdClient:
         """Give the free space of one member's file back; the member answers nothing else meanwhile."""
         await self._ask(self._members[endpoint].defragment, rpc.DefragmentRequest(), timeout_s)
 
-    async def watch(self, prefix: bytes) -> AsyncIterator[rpc.WatchResponse]:
-        """Changes below ``prefix`` from now on; a hint only. Ends or raises EtcdUnclear when the stream breaks."""
-        create = rpc.WatchCreateRequest(key=prefix, range_end=prefix_end(prefix), progress_notify=True)
-        member = self._members[self._current]
+    async def watch(self, key: bytes, range_end: bytes) -> AsyncIterator[rpc.WatchResponse]:
+        """Changes from now on, a hint only; the first response says that the stream is open.
+
+        Ends or raises EtcdUnclear, EtcdRefused when it breaks.
+        """
+        create = rpc.WatchCreateRequest(key=key, range_end=range_end)
+        endpoint = self._current
+        member = self._members[endpoint]
         # Without hasleader a member that is cut off from the others keeps the stream open and silent.
         metadata = [("hasleader", "true"), *self._metadata()]
         stream = member.watch(metadata=metadata)
@@ -159,6 +167,7 @@ class EtcdClient:
                     return
                 yield response
         except grpc.aio.AioRpcError as error:
+            self._failed = endpoint
             raise mapped(error) from error
         finally:
             stream.cancel()
@@ -169,7 +178,12 @@ class EtcdClient:
             await member.channel.close()
 
     async def _call(self, pick: Callable[["_Member"], Any], request: Any, timeout_s: float) -> Any:
-        return await self._ask(pick(self._members[self._current]), request, timeout_s)
+        endpoint = self._current
+        try:
+            return await self._ask(pick(self._members[endpoint]), request, timeout_s)
+        except LogFault:
+            self._failed = endpoint
+            raise
 
     async def _ask(self, method: Any, request: Any, timeout_s: float) -> Any:
         if self._address.user is not None and self._token is None:
@@ -237,10 +251,3 @@ def mapped(error: grpc.RpcError) -> LogFault:
             return EtcdRefused(text)
         case _:
             return EtcdUnclear(text)
-
-
-def prefix_end(prefix: bytes) -> bytes:
-    """The ``range_end`` that makes a range cover every key that starts with ``prefix``."""
-    last = prefix[-1]
-    assert last < 0xFF, "our prefixes are ASCII"
-    return prefix[:-1] + bytes([last + 1])

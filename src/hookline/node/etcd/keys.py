@@ -22,3 +22,10 @@ class Keys:
     def node(self, name: str) -> bytes:
         """Of what a node tells about itself."""
         return self.nodes + name.encode()
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The ``range_end`` that makes a range cover every key that starts with ``prefix``."""
+    last = prefix[-1]
+    assert last < 0xFF, "our prefixes are ASCII"
+    return prefix[:-1] + bytes([last + 1])

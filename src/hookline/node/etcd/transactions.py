@@ -7,7 +7,9 @@ the lead, or talks to a member that lags, cannot slip through.
 import msgspec
 
 from hookline.node.etcd import rpc_pb2 as rpc
-from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.keys import Keys, prefix_end
+
+IDLE_BEAT = b"idle"  # how the beat begins that only says "I live"
 
 
 class LeaderRecord(msgspec.Struct, frozen=True):
@@ -30,14 +32,19 @@ def decode_leader(value: bytes) -> LeaderRecord:
 
 
 def append(keys: Keys, index: int, data: bytes, leader_revision: int) -> rpc.TxnRequest:
-    """Write entry ``index`` if we still lead, the slot is empty and the one before it is not."""
-    compare = [_unchanged(keys.leader, leader_revision), _absent(keys.entry(index))]
-    if index > 1:
-        compare.append(_present(keys.entry(index - 1)))
+    """Write entry ``index`` if we still lead, the slot is empty and the one before it is not.
+
+    The first entry has none before it; there the whole log has to be empty, or one that was truncated would begin
+    anew. A refusal brings the entry in the slot or, when that is empty, the next one.
+    """
+    slot = keys.entry(index)
+    compare = [_unchanged(keys.leader, leader_revision)]
+    compare += [_absent(slot), _present(keys.entry(index - 1))] if index > 1 else [_none_in(keys.log)]
+    found = rpc.RangeRequest(key=slot, range_end=prefix_end(keys.log), limit=1)
     return rpc.TxnRequest(
         compare=compare,
-        success=[_put(keys.entry(index), data), _put(keys.beat, b"%d" % index)],
-        failure=[_get(keys.entry(index)), _get(keys.leader)],
+        success=[_put(slot, data), _put(keys.beat, b"%d" % index)],
+        failure=[rpc.RequestOp(request_range=found)],
     )
 
 
@@ -45,7 +52,7 @@ def renew(keys: Keys, leader_revision: int, beat: int) -> rpc.TxnRequest:
     """Show that the leader lives."""
     return rpc.TxnRequest(
         compare=[_unchanged(keys.leader, leader_revision)],
-        success=[_put(keys.beat, b"idle %d" % beat)],
+        success=[_put(keys.beat, b"%s %d" % (IDLE_BEAT, beat))],
         failure=[_get(keys.leader)],
     )
 
@@ -78,13 +85,10 @@ def truncate(keys: Keys, upto: int, leader_revision: int) -> rpc.TxnRequest:
     )
 
 
-def kv_of(response: rpc.TxnResponse, key: bytes) -> rpc.KeyValue | None:
-    """What the failure branch read of ``key``."""
-    for answer in response.responses:
-        for kv in answer.response_range.kvs:
-            if kv.key == key:
-                return kv
-    return None
+def found_in(response: rpc.TxnResponse) -> rpc.KeyValue | None:
+    """What the failure branch read."""
+    kvs = response.responses[0].response_range.kvs
+    return kvs[0] if kvs else None
 
 
 def _unchanged(key: bytes, revision: int) -> rpc.Compare:
@@ -93,6 +97,16 @@ def _unchanged(key: bytes, revision: int) -> rpc.Compare:
 
 def _absent(key: bytes) -> rpc.Compare:
     return rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.CREATE, key=key, create_revision=0)
+
+
+def _none_in(prefix: bytes) -> rpc.Compare:
+    return rpc.Compare(
+        result=rpc.Compare.EQUAL,
+        target=rpc.Compare.CREATE,
+        key=prefix,
+        range_end=prefix_end(prefix),
+        create_revision=0,
+    )
 
 
 def _present(key: bytes) -> rpc.Compare:

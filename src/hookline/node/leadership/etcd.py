@@ -15,10 +15,10 @@ from hookline.clock import Clock
 from hookline.errors import HooklineError
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
-from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear, prefix_end
+from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS, RENEWAL_MS, Fence
 from hookline.node.etcd.hints import Hints
-from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.transactions import LeaderRecord
 
 _TRY_S = 0.5
@@ -116,7 +116,7 @@ class EtcdLeadership:
             if response.succeeded:
                 revision = response.header.revision
             else:
-                found = transactions.kv_of(response, self._keys.leader)
+                found = transactions.found_in(response)
                 if found is None or transactions.decode_leader(found.value) != record:
                     return None
                 revision = found.mod_revision  # an earlier try had been written

@@ -7,12 +7,13 @@ it writes only into an empty slot and only for the leader it names; and only the
 import asyncio
 
 from hookline.clock import Clock
-from hookline.errors import Compacted, Fenced
+from hookline.errors import Compacted, Fenced, LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
-from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear, prefix_end
+from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.fence import Fence
-from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.hints import Hints
+from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
 
 _TRY_S = 0.7  # one try; a member that is paused costs this much before the next one is asked
@@ -27,43 +28,45 @@ class EtcdLog:
         keys: of the cluster.
         fence: what this node holds of the lead.
         clock: for the time that a successful append extends the lead by.
+        hints: wake who follows the log; without it they poll.
     """
 
-    def __init__(self, client: EtcdClient, keys: Keys, fence: Fence, clock: Clock) -> None:
+    def __init__(self, client: EtcdClient, keys: Keys, fence: Fence, clock: Clock, hints: Hints | None = None) -> None:
         self._client = client
         self._keys = keys
         self._fence = fence
         self._clock = clock
+        self._hints = hints or Hints(client, keys)
 
     async def append(self, entry: Entry) -> int:
         revision = self._fence.revision
         if revision is None or entry.term != self._fence.term:
             raise Fenced(f"this node does not lead in term {entry.term}")
+        if entry.index < 1:
+            raise Fenced(f"index {entry.index} is before the first one")
         key, data = self._keys.entry(entry.index), encode_entry(entry)
         request = transactions.append(self._keys, entry.index, data, revision)
+        is_unclear = False
         while True:
             asked_ms = self._clock.boot_ms()
-            response = await self._ask(request)
-            if response is None:
+            try:
+                response = await self._client.txn(request, _TRY_S)
+            except (EtcdUnclear, EtcdRefused) as error:
+                # Refused tries (no space, no leader) had no effect, but an earlier, unclear one may have: go on asking.
+                is_unclear = is_unclear or isinstance(error, EtcdUnclear)
+                self._client.rotate()
+                await asyncio.sleep(_PAUSE_S)
                 continue
             if response.succeeded:
                 self._fence.confirmed(asked_ms)
                 return entry.index
-            found = transactions.kv_of(response, key)
-            if found is not None and found.value == data:
+            found = transactions.found_in(response)
+            if found is not None and found.key == key and found.value == data:
                 return entry.index  # an earlier try had been written
             self._fence.lose()
+            if found is not None and found.key != key and is_unclear:
+                raise LogFault(f"entry {entry.index} was truncated before it was known whether it is this one")
             raise Fenced(f"entry {entry.index} of term {entry.term} was refused: another leader owns the log")
-
-    async def _ask(self, request: rpc.TxnRequest) -> rpc.TxnResponse | None:
-        """One try; None when nothing is known and the same must be asked again."""
-        try:
-            return await self._client.txn(request, _TRY_S)
-        except (EtcdUnclear, EtcdRefused):
-            # Refused tries (no space, no leader) had no effect, but an earlier, unclear one may have: go on asking.
-            self._client.rotate()
-            await asyncio.sleep(_PAUSE_S)
-            return None
 
     async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
         request = rpc.RangeRequest(key=self._keys.entry(index), range_end=prefix_end(self._keys.log), limit=limit)
@@ -107,3 +110,6 @@ class EtcdLog:
         """The election has fenced older terms already; this checks that it was ours."""
         if self._fence.revision is None or self._fence.term != term:
             raise Fenced(f"this node does not lead in term {term}")
+
+    async def wait_for_change(self, timeout_s: float) -> None:
+        await self._hints.log_changed(timeout_s)

@@ -1,0 +1,131 @@
+"""What tests against real etcd share: a node's log and leadership in a cluster of its own, and how to reach them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+
+from hookline.clock import Clock, SystemClock
+from hookline.errors import Fenced, LogFault
+from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd import transactions
+from hookline.node.etcd.blocking import BlockingTxn
+from hookline.node.etcd.client import EtcdAddress, EtcdClient
+from hookline.node.etcd.fence import Fence
+from hookline.node.etcd.hints import Hints
+from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.transactions import LeaderRecord
+from hookline.node.leadership.etcd import EtcdLeadership, Renewal
+from hookline.node.replicated_log.etcd import EtcdLog
+from tests.node_parts import entry
+
+_TOKENS = SystemClock()
+_numbers = count(1)
+
+
+def fresh_keys() -> Keys:
+    """Of a cluster that no other test uses."""
+    return Keys(f"t{next(_numbers)}-{_TOKENS.token(6).hex()}")
+
+
+@dataclass
+class EtcdNode:
+    """One node's parts, as its composition root wires them."""
+
+    name: str
+    address: EtcdAddress
+    client: EtcdClient
+    keys: Keys
+    clock: Clock
+    fence: Fence
+    hints: Hints
+    log: EtcdLog
+    leadership: EtcdLeadership
+    gone: set[str]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.name}"
+
+    async def append(self, index: int) -> None:
+        await self.log.append(entry(index, term=self.fence.term))
+
+    @asynccontextmanager
+    async def renewing(self) -> AsyncIterator[Renewal]:
+        """Its thread beats."""
+        ask = BlockingTxn(self.address)
+        renewal = Renewal(ask, self.keys, self.fence, self.clock)
+        renewal.start()
+        try:
+            yield renewal
+        finally:
+            await asyncio.to_thread(renewal.stop)
+            ask.close()
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Its hints come, from now on."""
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(self.hints.run())
+            await until(lambda: self.hints.is_watching)
+            yield
+            running.cancel()
+
+
+@asynccontextmanager
+async def etcd_node(
+    name: str, keys: Keys, endpoints: tuple[str, ...], *, clock: Clock | None = None, **address: object
+) -> AsyncIterator[EtcdNode]:
+    """A node ``name`` of the cluster ``keys``."""
+    clock = clock or SystemClock()
+    where = EtcdAddress(endpoints, **address)  # type: ignore[arg-type]
+    client, fence, gone = EtcdClient(where), Fence(clock), set[str]()
+    hints = Hints(client, keys)
+    log = EtcdLog(client, keys, fence, clock, hints)
+    leadership = EtcdLeadership(
+        client,
+        keys,
+        fence,
+        clock,
+        node=name,
+        url=f"http://{name}",
+        leader_is_gone=gone.__contains__,
+        hints=hints,
+    )
+    try:
+        yield EtcdNode(name, where, client, keys, clock, fence, hints, log, leadership, gone)
+    finally:
+        await client.close()
+
+
+async def elect(client: EtcdClient, keys: Keys, fence: Fence, term: int) -> None:
+    """Make ``fence`` the holder of the lead in ``term``, whoever led before. Raises Fenced when the term is not new."""
+    request = rpc.RangeRequest(key=keys.leader)
+    kvs = (await client.range(request, 5)).kvs
+    if kvs and transactions.decode_leader(kvs[0].value).term >= term:
+        raise Fenced(f"term {term} is not new")
+    value = transactions.encode_leader(LeaderRecord("test", "http://test", term, _TOKENS.token(8).hex()))
+    put = rpc.TxnRequest(success=[rpc.RequestOp(request_put=rpc.PutRequest(key=keys.leader, value=value))])
+    answer = await client.txn(put, 5)
+    fence.hold(answer.header.revision, term, 0)
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    """Wait until it holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - etcd cannot set an asyncio.Event
+            await asyncio.sleep(0.005)
+
+
+async def settled(node: EtcdNode, timeout_s: float = 15) -> None:
+    """Wait until etcd answers this node again after a fault."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            try:
+                await node.client.range(rpc.RangeRequest(key=node.keys.leader), 1)
+            except LogFault:
+                node.client.rotate()
+                await asyncio.sleep(0.05)
+            else:
+                return
