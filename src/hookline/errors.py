@@ -11,10 +11,11 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · ScheduleExists · StaleTerm
     ├── PayloadTooLarge           413  (BatchTooLarge)
     ├── UnsupportedMedia          415
+    ├── RangeNotSatisfiable       416
     ├── IdempotencyMismatch       422
     ├── TooManyRequests           429  QueueFull
     ├── Internal                  500  the fault is ours
-    └── Unavailable               503  NotLeader · Overloaded · ShuttingDown
+    └── Unavailable               503  NotLeader · Overloaded · ShuttingDown · NotEnoughSpace · SnapshotUnavailable
                                        (these surely did not accept the request)
 
 ``ResolveFailed`` stays inside a node: it is the reason of a failed attempt.
@@ -224,7 +225,7 @@ class StaleTerm(Conflict):
     code = "stale_term"
 
 
-# --- 413, 415, 422, 429 -------------------------------------------------------------------------------------
+# --- 413, 415, 416, 422, 429 --------------------------------------------------------------------------------
 
 
 class PayloadTooLarge(HooklineError):
@@ -245,6 +246,13 @@ class UnsupportedMedia(HooklineError):
 
     code = "unsupported_media"
     http_status = 415
+
+
+class RangeNotSatisfiable(HooklineError):
+    """The range begins behind the end of the file; ask for one that is in it."""
+
+    code = "range_not_satisfiable"
+    http_status = 416
 
 
 class IdempotencyMismatch(HooklineError):
@@ -303,6 +311,18 @@ class ShuttingDown(Unavailable):
     """The node is shutting down; the request was not accepted."""
 
     code = "shutting_down"
+
+
+class NotEnoughSpace(Unavailable):
+    """The disk has too little room for a copy of the state; make room and try again."""
+
+    code = "not_enough_space"
+
+
+class SnapshotUnavailable(Unavailable):
+    """No node gave a copy of its state that passed the checks; try again when one is up."""
+
+    code = "snapshot_unavailable"
 
 
 # --- what the SDK adds --------------------------------------------------------------------------------------

@@ -1,0 +1,312 @@
+"""Copies of a node's state: made while it works, checked by whoever gets one, installed so that a crash does no harm.
+
+A snapshot is two files in one directory: ``<name>.db``, a SQLite file as of one log index, and ``<name>.json``, its
+``SnapshotInfo``. The ``.db`` gets its name last, so one that has it is complete, and it never changes after that: its
+name holds its checksum, and whoever reads it may go on after a break.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import apsw
+import msgspec
+import structlog
+
+from hookline.clock import Clock
+from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
+from hookline.node.database import Database
+
+STATE_FILE = "state.db"
+_INCOMING_FILE = "state.db.install"  # being there, it has been verified and is to become the state
+_KEPT = 2
+_PAGES_PER_STEP = 1_000  # about 4 MiB, so that a shutdown need not wait for the whole copy
+_SPACE_FACTOR = 1.2
+
+_log = structlog.get_logger()
+
+
+class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot holds.
+
+    Attributes:
+        name: of its file, without suffix; another one for another content.
+        index, term, digest: of the last log entry in it; the digest in hex.
+        size, sha256: of the file, in bytes and hex.
+        version: of the schema.
+        created_ms: wall clock, when it was made.
+    """
+
+    name: str
+    index: int
+    term: int
+    digest: str
+    size: int
+    sha256: str
+    version: int
+    created_ms: int
+
+
+_decoder = msgspec.json.Decoder(SnapshotInfo)
+
+
+class Snapshots:
+    """The snapshots of one node.
+
+    Args:
+        database: whose state is copied; the copy has its own connection and blocks neither readers nor the writer.
+        directory: where they are kept; made when missing. What an earlier run left half done there is removed.
+        clock: says when they were made.
+    """
+
+    def __init__(self, database: Database, directory: Path, clock: Clock) -> None:
+        self._database = database
+        self._directory = directory
+        self._clock = clock
+        self._making: asyncio.Future[SnapshotInfo] | None = None
+        self._stopping = False
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot")
+        directory.mkdir(parents=True, exist_ok=True)
+        self._remove_all_but(self._all())
+
+    async def create(self) -> SnapshotInfo:
+        """Make one of the present state; who asks while one is being made gets that one.
+
+        Raises:
+            NotEnoughSpace: nothing was written.
+            StateDamaged: the state cannot be read.
+            ShuttingDown: ``close`` was called meanwhile.
+        """
+        if self._making is None:
+            self._making = asyncio.get_running_loop().run_in_executor(self._thread, self._make)
+            self._making.add_done_callback(self._made)
+        return await asyncio.shield(self._making)
+
+    def _made(self, making: asyncio.Future[SnapshotInfo]) -> None:
+        self._making = None
+        if not making.cancelled() and (error := making.exception()) is not None:
+            _log.warning("snapshot_failed", error=str(error))
+
+    async def fresh(self, *, max_age_ms: int, at_least: int = 0) -> SnapshotInfo:
+        """The newest if it is no older than ``max_age_ms`` and has entry ``at_least``, else a new one. See ``create``.
+
+        What is asked for while one is being made may be newer than that one; it is the caller's to ask again.
+        """
+        newest = self.newest()
+        if newest is not None and newest.index >= at_least:
+            age_ms = self._clock.wall_ms() - newest.created_ms
+            if 0 <= age_ms <= max_age_ms:
+                return newest
+        return await self.create()
+
+    def newest(self) -> SnapshotInfo | None:
+        """The newest that is there."""
+        found = self._all()
+        return found[-1] if found else None
+
+    def open(self, name: str) -> tuple[BinaryIO, SnapshotInfo]:
+        """The file, to be closed by the caller, and what it holds. It stays readable when it is replaced meanwhile.
+
+        Raises:
+            NotFound: there is none of that name, or no more.
+        """
+        for info in self._all():
+            if info.name == name:
+                with suppress(FileNotFoundError):
+                    return (self._directory / f"{name}.db").open("rb"), info
+        raise NotFound("there is no such snapshot, or no more; ask for the newest")
+
+    def close(self) -> None:
+        """Stop making one and end the thread."""
+        self._stopping = True
+        self._thread.shutdown()
+
+    # --- in the thread -------------------------------------------------------------------------------------------
+
+    def _make(self) -> SnapshotInfo:
+        require_space(self._directory, int(_size_on_disk(self._database.path) * _SPACE_FACTOR))
+        partial = self._directory / "making.partial"
+        partial.unlink(missing_ok=True)
+        try:
+            self._copy(partial)
+            _sync(partial)
+            info = _describe(partial, self._clock.wall_ms())
+            _write_synced(self._directory / f"{info.name}.json", msgspec.json.encode(info))
+            partial.rename(self._directory / f"{info.name}.db")
+        except apsw.FullError as error:
+            raise NotEnoughSpace(f"the disk of {self._directory} filled up while a snapshot was written") from error
+        except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
+            raise StateDamaged(f"{self._database.path} cannot be copied: {error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync(self._directory)
+        self._remove_all_but(self._all()[-_KEPT:])
+        _log.info("snapshot_made", index=info.index, size=info.size)
+        return info
+
+    def _copy(self, to: Path) -> None:
+        source = apsw.Connection(str(self._database.path), flags=apsw.SQLITE_OPEN_READONLY)
+        with closing(source), closing(apsw.Connection(str(to))) as target:
+            target.pragma("journal_mode", "OFF")  # a copy that is not finished is thrown away
+            target.pragma("synchronous", "OFF")
+            source.set_busy_timeout(5_000)
+            # One read transaction around all steps: what is committed meanwhile is not in the copy, and SQLite does
+            # not begin it anew.
+            source.execute("BEGIN")
+            source.execute("SELECT value FROM meta LIMIT 1").fetchall()
+            with target.backup("main", source, "main") as backup:
+                while not backup.done:
+                    if self._stopping:
+                        raise ShuttingDown("the node is shutting down; no snapshot was made")
+                    backup.step(_PAGES_PER_STEP)
+
+    def _all(self) -> list[SnapshotInfo]:
+        """What is there, oldest first."""
+        found = []
+        for file in self._directory.glob("*.db"):
+            with suppress(OSError, msgspec.MsgspecError):
+                found.append(_decoder.decode(file.with_suffix(".json").read_bytes()))
+        return sorted(found, key=lambda info: (info.index, info.created_ms))
+
+    def _remove_all_but(self, kept: list[SnapshotInfo]) -> None:
+        names = {info.name for info in kept}
+        for file in self._directory.iterdir():
+            if file.name.split(".", 1)[0] not in names:
+                file.unlink(missing_ok=True)
+
+
+def require_space(directory: Path, size: int) -> None:
+    """Raise NotEnoughSpace unless the directory's disk has ``size`` bytes free."""
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise NotEnoughSpace(
+            f"the disk of {directory} has {free // 2**20} MiB free, {size // 2**20 + 1} MiB are needed; make room"
+        )
+
+
+def read_info(file: Path) -> SnapshotInfo:
+    """The information beside a snapshot. Raises StateDamaged."""
+    try:
+        return _decoder.decode(file.read_bytes())
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StateDamaged(f"{file} does not describe a snapshot: {error}") from error
+
+
+def verify(path: Path, info: SnapshotInfo) -> None:
+    """Raise StateDamaged unless the file is exactly, and soundly, what ``info`` says. Blocking; writes nothing."""
+    if (size := path.stat().st_size) != info.size:
+        raise StateDamaged(f"{path} has {size} bytes, not {info.size}")
+    if _sha256(path) != info.sha256:
+        raise StateDamaged(f"the checksum of {path} does not match; it was damaged or changed")
+    try:
+        with _opened(path) as connection:
+            if (answer := connection.execute("PRAGMA quick_check(1)").fetchall()) != [("ok",)]:
+                raise StateDamaged(f"{path}: {answer[0][0]}")
+            found = _position(connection)
+    except apsw.Error as error:
+        raise StateDamaged(f"{path} is not a database: {error}") from error
+    if found != (info.index, info.term, info.digest, info.version):
+        raise StateDamaged(f"{path} holds entry {found[0]} of term {found[1]}, not what its description says")
+
+
+def install(data_dir: Path, path: Path) -> None:
+    """Make a snapshot that passed ``verify`` the state of a node that does not have its state open.
+
+    ``path`` is moved, so it must be on the file system of ``data_dir``.
+
+    After a crash at any point the node has either its old state or, once ``finish_install`` has run, the new one:
+    the new file comes to lie beside the old state under a name that says that the decision is made, and whatever
+    comes after that is done again at the next start. In between the old write-ahead log goes, for SQLite would play
+    it onto the new file.
+    """
+    _sync(path)
+    path.rename(data_dir / _INCOMING_FILE)
+    _sync(data_dir)
+    finish_install(data_dir)
+
+
+def finish_install(data_dir: Path) -> bool:
+    """Go on with an installation that a crash has interrupted; call it before the state is opened.
+
+    Returns:
+        Whether there was one.
+    """
+    incoming, state = data_dir / _INCOMING_FILE, data_dir / STATE_FILE
+    if not incoming.exists():
+        return False
+    for suffix in ("-wal", "-shm"):
+        state.with_name(state.name + suffix).unlink(missing_ok=True)
+    _sync(data_dir)  # or the rename might survive a power cut and the removal not
+    incoming.rename(state)
+    _sync(data_dir)
+    _log.info("snapshot_installed", path=str(state))
+    return True
+
+
+def holds_state(data_dir: Path) -> bool:
+    """There is a state in this directory, or one is being installed."""
+    return any(data_dir.glob(STATE_FILE + "*"))
+
+
+def _describe(path: Path, created_ms: int) -> SnapshotInfo:
+    sha256 = _sha256(path)
+    with _opened(path) as connection:
+        index, term, digest, version = _position(connection)
+    return SnapshotInfo(
+        name=f"{index:012d}-{sha256[:16]}",
+        index=index,
+        term=term,
+        digest=digest,
+        size=path.stat().st_size,
+        sha256=sha256,
+        version=version,
+        created_ms=created_ms,
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[apsw.Connection]:
+    """Without the -wal and -shm files that SQLite would make beside a file that says it is in WAL mode."""
+    uri = path.resolve().as_uri() + "?immutable=1"
+    with closing(apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)) as connection:
+        yield connection
+
+
+def _position(connection: apsw.Connection) -> tuple[int, int, str, int]:
+    """(index, term, digest, schema version)."""
+    meta = dict(connection.execute("SELECT name, value FROM meta"))
+    digest: bytes = meta.get("digest", b"")
+    version: int = connection.pragma("user_version")
+    return meta.get("applied", 0), meta.get("term", 0), digest.hex(), version
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _size_on_disk(database: Path) -> int:
+    wal = database.with_name(database.name + "-wal")
+    return database.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Of a file its content, of a directory its names."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
