@@ -89,7 +89,6 @@ class Endpoint:
     def __init__(self, api: Api, handlers: dict[str, Handler] | None, forwarder: Forwarder | None) -> None:
         self._api = api
         self._forwarder = forwarder
-        self._role = api.services.role
         self._handlers = handlers
         self._identity = identity_headers(api.services)
         if handlers is not None and "GET" in handlers:
@@ -113,18 +112,7 @@ class Endpoint:
             handler = self._handlers.get(scope["method"])
             if handler is None:
                 return self._refuse(MethodNotAllowed(), [(b"allow", self._allow)])
-            request = Request(scope, receive)
-            if self._forwarder is None:
-                return await handler(self._api, request)
-            if (
-                b"consistency=" in scope["query_string"]
-                and scope["method"] in ("GET", "HEAD")
-                and request.wants_local()
-            ):
-                return await self._local(handler, request)
-            if not self._role.is_leading():
-                return await self._forwarder.forward(request)
-            return await handler(self._api, request)
+            return await self._answer(handler, Request(scope, receive))
         except Disconnected:
             raise
         except NodeFault as error:
@@ -135,6 +123,15 @@ class Endpoint:
         except Exception:  # noqa: BLE001 - the last place to catch it: the caller gets an answer, the log the reason
             _log.exception("request_crashed", path=scope["path"], method=scope["method"])
             return self._refuse(Internal())
+
+    async def _answer(self, handler: Handler, request: Request) -> Reply:
+        """By this node if it leads, or if anybody may answer; else by the leader."""
+        if self._forwarder is None:
+            return await handler(self._api, request)
+        is_read = request.scope["method"] in ("GET", "HEAD")
+        if is_read and b"consistency=" in request.scope["query_string"] and request.wants_local():
+            return await self._local(handler, request)
+        return await self._forwarder.answer(request, lambda: handler(self._api, request))
 
     async def _local(self, handler: Handler, request: Request) -> Reply:
         """From this node's own state, which may be behind; the answer says at which index it is."""

@@ -62,11 +62,12 @@ def answer(status: int, value: object, headers: Iterable[HeaderPair] = ()) -> Re
 class Request:
     """What came in. Header names are lower-case bytes, path values are percent-decoded."""
 
-    __slots__ = ("_receive", "headers", "path", "scope")
+    __slots__ = ("_body", "_receive", "headers", "path", "scope")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self._receive = receive
+        self._body: bytes | None = None
         self.path: dict[str, str] = scope.get("path_params", {})
         self.headers: list[HeaderPair] = scope["headers"]
 
@@ -121,7 +122,12 @@ class Request:
         return await self.whole_body(limit)
 
     async def whole_body(self, limit: int) -> bytes:
-        """The body whatever its type, at most ``limit`` bytes. Raises PayloadTooLarge."""
+        """The body whatever its type, at most ``limit`` bytes; can be asked for again. Raises PayloadTooLarge."""
+        if self._body is None:
+            self._body = await self._read(limit)
+        return _within(self._body, limit)
+
+    async def _read(self, limit: int) -> bytes:
         message = await self._receive()
         first: bytes = self._part(message)
         if not message.get("more_body", False):

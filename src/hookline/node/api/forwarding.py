@@ -1,5 +1,7 @@
 """A follower passes requests on to the leader: one hop, the answer as it came."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from pyreqwest.client import ClientBuilder
@@ -12,6 +14,8 @@ from hookline.protocol.limits import REQUEST_BYTES_MAX
 
 FORWARDED = b"hookline-forwarded"
 _TIMEOUT_S = 30
+_WAIT_S = 3.0  # an election takes less
+_PAUSE_S = 0.01
 _HOP_HEADERS = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"te", b"upgrade", b"expect"}
 )
@@ -40,19 +44,36 @@ class Forwarder:
             .build()
         )
 
-    async def forward(self, request: Request) -> Reply:
-        """The leader's answer.
+    async def answer(self, request: Request, here: Callable[[], Awaitable[Reply]]) -> Reply:
+        """The answer of whoever leads, ``here`` if it is this node; while nobody does, a moment is waited.
 
         Raises:
             NotLeader: nobody leads, or the request surely did not reach the leader.
             DeadlineExceeded: it may have.
         """
+        is_forwarded = any(name == FORWARDED for name, _ in request.headers)
+        until: float | None = None
+        while True:
+            try:
+                if self._role.is_leading():
+                    return await here()
+                if is_forwarded:
+                    raise NotLeader(retry_after_s=1)
+                return await self._try(request)
+            except NotLeader:
+                now = asyncio.get_running_loop().time()
+                until = until or now + _WAIT_S
+                if is_forwarded or now > until:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _try(self, request: Request) -> Reply:
         url = self._role.leader_url()
-        if url is None or any(name == FORWARDED for name, _ in request.headers):
+        if url is None:
             raise NotLeader(retry_after_s=1)
+        body = await request.whole_body(REQUEST_BYTES_MAX)
         scope = request.scope
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
-        body = await request.whole_body(REQUEST_BYTES_MAX)
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in request.headers
@@ -67,6 +88,8 @@ class Forwarder:
             payload = bytes(await answer.bytes())
         except PyreqwestError as error:
             raise self._failure(scope["method"], error) from error
+        if answer.status == 503 and b'"code":"no_leader"' in payload:
+            raise NotLeader(retry_after_s=1)
         own = [
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in answer.headers.items()
