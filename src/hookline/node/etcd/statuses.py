@@ -7,8 +7,8 @@ import msgspec
 
 from hookline.clock import Clock
 from hookline.node.etcd import rpc_pb2 as rpc
-from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear, prefix_end
-from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
+from hookline.node.etcd.keys import Keys, prefix_end
 
 _EVERY_S = 1.0
 _TRY_S = 0.7
