@@ -31,6 +31,8 @@ from hookline.node.vault import Vault
 from hookline.protocol.commands import AnyCommand, Result
 from hookline.telemetry import Metrics
 
+_LOSS_POLL_S = 0.1
+
 _log = structlog.get_logger()
 
 
@@ -100,12 +102,14 @@ class Leader:
             tasks.create_task(self.scheduler.run())
             tasks.create_task(self.retention.run())
             tasks.create_task(self.expiry.run())
+            guard = tasks.create_task(self._notice_loss())
             self.executor.wake()
             self._is_serving.set()
             try:
                 await self._stop.wait()
             finally:
                 self._is_serving.clear()
+                guard.cancel()
             self._claim_no_more()
             if self._given.successor is None:
                 await self._end_attempts(executor)
@@ -113,6 +117,12 @@ class Leader:
                 await replica
             else:
                 await self._hand_over(self._given.successor, replica, executor)
+
+    async def _notice_loss(self) -> None:
+        """An idle leader appends nothing, so nothing tells it that another node took over while it was paused."""
+        while not self._given.leadership.is_lost():  # noqa: ASYNC110 - another process takes the lead, or a thread learns it
+            await asyncio.sleep(_LOSS_POLL_S)
+        raise NotLeader
 
     def _claim_no_more(self) -> None:
         self.scheduler.stop()

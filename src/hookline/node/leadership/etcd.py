@@ -127,6 +127,9 @@ class EtcdLeadership:
     def is_valid(self) -> bool:
         return self._fence.is_valid()
 
+    def is_lost(self) -> bool:
+        return self._fence.revision is None
+
     def old_leader_is_dead(self) -> bool:
         return self._old_leader_is_dead
 

@@ -42,6 +42,9 @@ class LocalLeadership:
     def is_valid(self) -> bool:
         return self._file is not None
 
+    def is_lost(self) -> bool:
+        return self._file is None
+
     def old_leader_is_dead(self) -> bool:
         return self._file is not None
 

@@ -16,6 +16,9 @@ class MemoryLeadership:
     def is_valid(self) -> bool:
         return self.valid
 
+    def is_lost(self) -> bool:
+        return not self.valid
+
     def old_leader_is_dead(self) -> bool:
         return True
 

@@ -30,7 +30,9 @@ class LeaderWatch:
         """Until cancelled."""
         while True:
             url = self._leader_url()
-            if url is not None:
+            if url is None:
+                self._gone = None  # what was proven of a process says nothing of the next one at its address
+            else:
                 await self._look(url)
             await asyncio.sleep(_PAUSE_S)
 
