@@ -26,6 +26,7 @@ from hookline.node.api.services import DestinationStatus, Services
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica, ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
+from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
@@ -230,6 +231,7 @@ class NodeUnderTest:
             is_ready=lambda: self.delivery.ready,
             metrics=Metrics(),
             role=AloneRole(config, replica),
+            snapshots=Snapshots(database, config.data_dir / "snapshots", self.clock),
         )
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]
@@ -246,6 +248,8 @@ class NodeUnderTest:
             replica.close()
             await running
         commit.close()
+        assert services.snapshots
+        services.snapshots.close()
         database.close()
 
     @contextmanager

@@ -28,6 +28,7 @@ _INCOMING_FILE = "state.db.install"  # being there, it has been verified and is 
 _KEPT = 2
 _PAGES_PER_STEP = 1_000  # about 4 MiB, so that a shutdown need not wait for the whole copy
 _SPACE_FACTOR = 1.2
+BYTES_PER_S = 50 * 2**20
 
 _log = structlog.get_logger()
 
@@ -63,14 +64,17 @@ class Snapshots:
         database: whose state is copied; the copy has its own connection and blocks neither readers nor the writer.
         directory: where they are kept; made when missing. What an earlier run left half done there is removed.
         clock: says when they were made.
+        bytes_per_s: for all who read them together.
     """
 
-    def __init__(self, database: Database, directory: Path, clock: Clock) -> None:
+    def __init__(self, database: Database, directory: Path, clock: Clock, *, bytes_per_s: int = BYTES_PER_S) -> None:
         self._database = database
         self._directory = directory
         self._clock = clock
         self._making: asyncio.Future[SnapshotInfo] | None = None
         self._stopping = False
+        self._bytes_per_ms = bytes_per_s / 1_000
+        self._next_ms = 0.0  # on the boot clock: when the next bytes may go
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot")
         directory.mkdir(parents=True, exist_ok=True)
         self._remove_all_but(self._all())
@@ -121,6 +125,13 @@ class Snapshots:
                 with suppress(FileNotFoundError):
                     return (self._directory / f"{name}.db").open("rb"), info
         raise NotFound("there is no such snapshot, or no more; ask for the newest")
+
+    async def take_turn(self, size: int) -> None:
+        """Wait until ``size`` bytes may be sent, so that handing out snapshots leaves the network to the jobs."""
+        now_ms = self._clock.boot_ms()
+        start_ms = max(self._next_ms, now_ms)
+        self._next_ms = start_ms + size / self._bytes_per_ms
+        await asyncio.sleep((start_ms - now_ms) / 1_000)
 
     def close(self) -> None:
         """Stop making one and end the thread."""

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from hookline.errors import HooklineError, Internal, MethodNotAllowed, NodeFault, RouteNotFound
-from hookline.node.api import batches, bulk, cluster, destinations, docs_page, jobs, outcomes, schedules
+from hookline.node.api import batches, bulk, cluster, destinations, docs_page, jobs, outcomes, schedules, snapshots
 from hookline.node.api.context import Api
 from hookline.node.api.exchange import Disconnected, HeaderPair, Receive, Reply, Request, Scope, Send
 from hookline.node.api.forwarding import Forwarder
@@ -46,9 +46,21 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/openapi.json": {"GET": docs_page.get_openapi},
     "/docs": {"GET": docs_page.get_docs},
     "/internal/outcomes": {"POST": outcomes.take_outcomes},
+    "/internal/snapshot": {"GET": snapshots.get_snapshot},
+    "/internal/snapshot/{name}": {"GET": snapshots.read_snapshot},
 }
 # Answered by every node for itself; all else is the leader's to answer.
-OWN_PATHS = frozenset({"/cluster", "/health", "/metrics", "/openapi.json", "/docs"})
+OWN_PATHS = frozenset(
+    {
+        "/cluster",
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/internal/snapshot",
+        "/internal/snapshot/{name}",
+    }
+)
 
 _log = structlog.get_logger()
 

@@ -140,6 +140,11 @@ class Request:
                 raise _too_large(limit)
         return bytes(parts)
 
+    async def disconnected(self) -> None:
+        """Wait until the client has gone away, in a call that takes no body."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def no_body(self) -> None:
         """For calls that take none: an empty one or ``{}`` will do. Raises InvalidJson."""
         if (await self.body(1024)).strip() not in (b"", b"{}"):

@@ -8,6 +8,7 @@ from hookline.clock import Clock
 from hookline.node.admission import Admission
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
+from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
 from hookline.protocol.http import NodeView
@@ -73,3 +74,4 @@ class Services:
     is_ready: Callable[[], str | None]  # None when ready, else why not
     metrics: Metrics
     role: Role
+    snapshots: Snapshots | None = None  # None: this node gives out no copies of its state
