@@ -29,6 +29,17 @@ def fresh_keys() -> Keys:
     return Keys(f"t{next(_numbers)}-{_TOKENS.token(6).hex()}")
 
 
+class CountedLeadership(EtcdLeadership):
+    """Counts how often it looked at who leads, so that a test can wait for that."""
+
+    looks = 0
+
+    async def look(self) -> tuple[int, int] | None:
+        found = await super().look()
+        self.looks += 1
+        return found
+
+
 @dataclass
 class EtcdNode:
     """One node's parts, as its composition root wires them."""
@@ -41,7 +52,7 @@ class EtcdNode:
     fence: Fence
     hints: Hints
     log: EtcdLog
-    leadership: EtcdLeadership
+    leadership: CountedLeadership
     gone: set[str]
 
     @property
@@ -50,6 +61,16 @@ class EtcdNode:
 
     async def append(self, index: int) -> None:
         await self.log.append(entry(index, term=self.fence.term))
+
+    async def looked(self) -> None:
+        """Until it has looked, from the beginning to the end, and acted on what it saw."""
+        seen = self.leadership.looks
+        await until(lambda: self.leadership.looks >= seen + 3)
+
+    async def beat(self) -> bool:
+        """Show once that this leader lives; False when it is not one."""
+        assert self.fence.revision
+        return (await self.client.txn(transactions.renew(self.keys, self.fence.revision, 1), 5)).succeeded
 
     @asynccontextmanager
     async def renewing(self) -> AsyncIterator[Renewal]:
@@ -83,7 +104,7 @@ async def etcd_node(
     client, fence, gone = EtcdClient(where), Fence(clock), set[str]()
     hints = Hints(client, keys)
     log = EtcdLog(client, keys, fence, clock, hints)
-    leadership = EtcdLeadership(
+    leadership = CountedLeadership(
         client,
         keys,
         fence,

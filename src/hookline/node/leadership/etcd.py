@@ -105,6 +105,7 @@ class EtcdLeadership:
         term = (self.leader.term if self.leader else 0) + 1
         record = LeaderRecord(self._node, self._url, term, self._clock.token(8).hex())
         request = transactions.campaign(self._keys, record, leader_revision, beat_revision)
+        first_asked_ms = self._clock.boot_ms()
         while True:
             asked_ms = self._clock.boot_ms()
             try:
@@ -119,7 +120,8 @@ class EtcdLeadership:
                 found = transactions.found_in(response)
                 if found is None or transactions.decode_leader(found.value) != record:
                     return None
-                revision = found.mod_revision  # an earlier try had been written
+                # An earlier try had been written; the others' patience began then, not with this try.
+                revision, asked_ms = found.mod_revision, first_asked_ms
             self.leader = record
             self._fence.hold(revision, term, asked_ms)
             return term
