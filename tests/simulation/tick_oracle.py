@@ -106,7 +106,8 @@ def _missing(
         if seen_at_ms is None:
             continue
         on_time = seen_at_ms <= instant_ms + LATE_MS
-        if period.spec.skip_overlap and _another_was_open(found, schedule, instant_ms, seen_at_ms):
+        latest_ms = seen_at_ms + sum(by_ms for _, by_ms in history.steps_back)
+        if period.spec.skip_overlap and _another_was_open(found, schedule, instant_ms, latest_ms):
             continue
         if on_time or period.spec.catch_up == "all" or _is_last_missed(period, instants, instant_ms, seen_at_ms):
             yield f"{schedule} ({period.spec.cron}, {period.spec.catch_up}) made no job at {_text(instant_ms)}"
@@ -136,10 +137,10 @@ def _is_last_missed(period: Period, instants: list[int], instant_ms: int, seen_a
     return period.spec.catch_up == "coalesce" and not any(instant_ms < other <= seen_at_ms for other in instants)
 
 
-def _another_was_open(found: Replay, schedule: str, instant_ms: int, seen_at_ms: int) -> bool:
-    """Some job of the schedule was unfinished between this tick and the time it was looked at."""
+def _another_was_open(found: Replay, schedule: str, instant_ms: int, latest_ms: int) -> bool:
+    """Some job of the schedule was unfinished between this tick and the time at which it was looked at, at the latest."""
     number = found.schedule_numbers[schedule]
-    jobs = [row for row in found.jobs.values() if row["schedule"] == number and row["created_ms"] <= seen_at_ms]
+    jobs = [row for row in found.jobs.values() if row["schedule"] == number and row["created_ms"] <= latest_ms]
     return any((row["finished_ms"] or NEVER) >= instant_ms for row in jobs)
 
 
