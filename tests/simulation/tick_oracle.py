@@ -138,7 +138,7 @@ def _is_last_missed(period: Period, instants: list[int], instant_ms: int, seen_a
 
 
 def _another_was_open(found: Replay, schedule: str, instant_ms: int, latest_ms: int) -> bool:
-    """Some job of the schedule was unfinished between this tick and the time at which it was looked at, at the latest."""
+    """Some job of the schedule was unfinished at some time from this tick until it was looked at."""
     number = found.schedule_numbers[schedule]
     jobs = [row for row in found.jobs.values() if row["schedule"] == number and row["created_ms"] <= latest_ms]
     return any((row["finished_ms"] or NEVER) >= instant_ms for row in jobs)
