@@ -45,6 +45,8 @@ CATCH_UP_TICKS_MAX = 1_000  # jobs made by one decision
 ENTRY_BYTES_MAX = 512 * KIB
 ENTRY_BYTES_GATHER = 256 * KIB  # a batch stops gathering here, so that one more command still fits
 ENTRY_COMMANDS_MAX = 2_000
+LOG_ENTRIES_MAX = 100_000  # kept in etcd for a node that is away; one that needs older ones installs a snapshot
+LOG_BYTES_MAX = 256 * KIB * KIB  # likewise
 LOG_ENTRIES_KEPT = 1_000  # by the local log, behind the durable index
 
 assert RESPONSE_BYTES_KEPT_MAX <= RESPONSE_BYTES_READ_MAX

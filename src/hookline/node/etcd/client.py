@@ -5,6 +5,7 @@ things is known: the request surely had no effect, it may have had one, or etcd 
 docs/decisions/0008-etcd-client.md. Source of the interface: https://etcd.io/docs/v3.5/learning/api/
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,10 +124,14 @@ class EtcdClient:
         answer: rpc.RangeResponse = await self._call(lambda member: member.range, request, timeout_s)
         return answer
 
-    async def compact(self, revision: int, timeout_s: float) -> None:
-        """Forget what is older than ``revision``; nothing happens when that was done before."""
+    async def compact(self, revision: int, timeout_s: float, *, physical: bool = False) -> None:
+        """Forget what is older than ``revision``; nothing happens when that was done before.
+
+        ``physical``: answer when the space is free.
+        """
+        request = rpc.CompactionRequest(revision=revision, physical=physical)
         try:
-            await self._call(lambda member: member.compact, rpc.CompactionRequest(revision=revision), timeout_s)
+            await self._call(lambda member: member.compact, request, timeout_s)
         except EtcdCompacted:
             return
 
@@ -137,13 +142,17 @@ class EtcdClient:
 
     async def statuses(self, timeout_s: float) -> list[rpc.StatusResponse | None]:
         """The status of each member, in the order of the endpoints; None for one that does not answer."""
-        found: list[rpc.StatusResponse | None] = []
-        for member in self._members:
+
+        async def ask(member: _Member) -> rpc.StatusResponse | None:
             try:
-                found.append(await self._ask(member.status, rpc.StatusRequest(), timeout_s))
+                status: rpc.StatusResponse = await self._ask(member.status, rpc.StatusRequest(), timeout_s)
             except LogFault:
-                found.append(None)
-        return found
+                return None
+            return status
+
+        async with asyncio.TaskGroup() as tasks:
+            asking = [tasks.create_task(ask(member)) for member in self._members]
+        return [task.result() for task in asking]
 
     async def defragment(self, endpoint: int, timeout_s: float) -> None:
         """Give the free space of one member's file back; the member answers nothing else meanwhile."""

@@ -1,7 +1,7 @@
 """The transactions that safety rests on, as plain messages. Pure.
 
-Each compares the leader record's revision and contains a put, so that etcd puts it through Raft and a node that lost
-the lead, or talks to a member that lags, cannot slip through.
+Each compares the leader record's revision and contains a put or a deletion, so that etcd puts it through Raft and a
+node that lost the lead, or talks to a member that lags, cannot slip through.
 """
 
 import msgspec
@@ -77,11 +77,11 @@ def release(keys: Keys, record: LeaderRecord, leader_revision: int) -> rpc.TxnRe
 
 
 def truncate(keys: Keys, upto: int, leader_revision: int) -> rpc.TxnRequest:
-    """Delete the entries up to ``upto``, if we still lead."""
+    """Delete the entries up to ``upto``, if we still lead. No put: a full etcd takes deletions, but nothing else."""
     delete = rpc.DeleteRangeRequest(key=keys.entry(0), range_end=keys.entry(upto + 1))
     return rpc.TxnRequest(
         compare=[_unchanged(keys.leader, leader_revision)],
-        success=[rpc.RequestOp(request_delete_range=delete), _put(keys.beat, b"truncated %d" % upto)],
+        success=[rpc.RequestOp(request_delete_range=delete)],
     )
 
 

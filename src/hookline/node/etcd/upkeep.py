@@ -1,0 +1,163 @@
+"""Keeps etcd from filling up, and helps it out when it is full.
+
+The leader truncates the log and compacts; when nobody can lead because etcd is full, any node makes space: that
+changes no data. Decisions are in ``upkeep_plan``; this carries them out.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import structlog
+
+from hookline.clock import Clock
+from hookline.errors import LogFault
+from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd import upkeep_plan as plan
+from hookline.node.etcd.client import EtcdClient
+from hookline.node.etcd.fence import Fence
+from hookline.node.etcd.keys import Keys, prefix_end
+from hookline.node.etcd.upkeep_plan import LogSize, MemberSize
+
+STEP_S = 2.0
+_TRY_S = 1.0
+_COMPACT_S = 10.0
+_DEFRAGMENT_S = 60.0
+_SETTLED_MS = 10_000  # so long must all be well before what the nodes say of themselves is taken to be complete
+_COMPACT_EVERY_MS = 60_000  # also when no entry can go: beats are revisions too
+_DEFRAGMENT_EVERY_MS = 60_000
+_LEADERLESS_MS = 10_000  # so long a node that does not lead leaves a full etcd to the leader
+_ENTRIES_WORTH_IT = 100
+
+_log = structlog.get_logger()
+
+
+class Truncates(Protocol):
+    """The log, as upkeep sees it."""
+
+    async def truncate(self, upto: int) -> None:
+        """Forget the entries up to ``upto`` and compact. Raises Fenced, EtcdUnclear, EtcdRefused."""
+
+
+class EtcdUpkeep:
+    """Call ``step`` every ``STEP_S``, on every node.
+
+    Args:
+        node: this node's name.
+        quota_bytes: etcd's ``--quota-backend-bytes``.
+
+    Attributes:
+        pressure: 0 to 1, how full the fullest member is, as of the last step; new jobs are refused from 0.7 on.
+        is_full: etcd takes no writes.
+    """
+
+    def __init__(
+        self,
+        client: EtcdClient,
+        keys: Keys,
+        fence: Fence,
+        log: Truncates,
+        clock: Clock,
+        *,
+        node: str,
+        quota_bytes: int,
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._fence = fence
+        self._log = log
+        self._clock = clock
+        self._node = node
+        self._quota_bytes = quota_bytes
+        self._well_since_ms = self._full_since_ms = clock.boot_ms()
+        self._compacted_ms = self._defragmented_ms = float("-inf")
+        self.pressure = 0.0
+        self.is_full = False
+
+    async def step(self, durable_by_node: Mapping[str, int]) -> None:
+        """Look, and do what is due. An etcd that does not answer is left alone until the next step.
+
+        Args:
+            durable_by_node: the durable index of every node of the cluster, this one and those that are away included.
+
+        Raises:
+            Fenced: another node leads.
+        """
+        try:
+            members, full = await self._look()
+            if self.is_full:
+                await self._make_room(members, full, durable_by_node)
+            elif self._fence.revision is not None:
+                await self._truncate(members, durable_by_node)
+                await self._defragment(plan.to_defragment(members, self._quota_bytes, is_full=False), members)
+        except LogFault as error:
+            self._well_since_ms = self._clock.boot_ms()
+            if error.code == "fenced":
+                raise
+            _log.warning("etcd_upkeep_failed", error=error.detail)
+
+    async def _look(self) -> tuple[list[MemberSize], list[int]]:
+        """The sizes of the members that answer, and the ids of those that are full."""
+        statuses = await self._client.statuses(_TRY_S)
+        alarms = (await self._client.alarms(rpc.AlarmRequest(), _TRY_S)).alarms
+        now_ms = self._clock.boot_ms()
+        full = [alarm.memberID for alarm in alarms if alarm.alarm == rpc.NOSPACE]
+        if full and not self.is_full:
+            self._full_since_ms = now_ms
+            _log.error("etcd_is_full", quota_bytes=self._quota_bytes)
+        self.is_full = bool(full)
+        if full:
+            self._well_since_ms = now_ms
+        members = _sizes(statuses)
+        if members:
+            self.pressure = plan.pressure(members, self._quota_bytes, is_full=self.is_full)
+        return members, full
+
+    async def _truncate(self, members: Sequence[MemberSize], durable: Mapping[str, int]) -> None:
+        now_ms = self._clock.boot_ms()
+        request = rpc.RangeRequest(key=self._keys.log, range_end=prefix_end(self._keys.log), limit=1, keys_only=True)
+        answer = await self._client.range(request, _TRY_S)
+        # Of a range with a limit, etcd counts all.
+        first = self._keys.index_of(answer.kvs[0].key) if answer.kvs else 1
+        size = LogSize(first, first + answer.count - 1, max((member.used_bytes for member in members), default=0))
+        all_known = now_ms - self._well_since_ms >= _SETTLED_MS
+        upto = plan.truncate_upto(size, durable, self._node, self._quota_bytes, all_known=all_known)
+        if upto - first + 1 >= _ENTRIES_WORTH_IT or (self.is_full and upto >= first):
+            await self._log.truncate(upto)
+            self._compacted_ms = now_ms
+        elif now_ms - self._compacted_ms >= _COMPACT_EVERY_MS:
+            await self._client.compact(answer.header.revision, _COMPACT_S)
+            self._compacted_ms = now_ms
+
+    async def _make_room(self, members: Sequence[MemberSize], full: Sequence[int], durable: Mapping[str, int]) -> None:
+        now_ms = self._clock.boot_ms()
+        if self._fence.revision is not None:
+            await self._truncate(members, durable)
+        elif now_ms - self._full_since_ms < _LEADERLESS_MS:
+            return
+        revision = (await self._client.range(rpc.RangeRequest(key=self._keys.leader), _TRY_S)).header.revision
+        await self._client.compact(revision, _COMPACT_S, physical=True)
+        await self._defragment(plan.to_defragment(members, self._quota_bytes, is_full=True), members)
+        for member_id in plan.to_disarm(full, _sizes(await self._client.statuses(_TRY_S)), self._quota_bytes):
+            await self._client.alarms(
+                rpc.AlarmRequest(action=rpc.AlarmRequest.DEACTIVATE, memberID=member_id, alarm=rpc.NOSPACE), _TRY_S
+            )
+            _log.info("etcd_has_room_again", member=f"{member_id:x}")
+
+    async def _defragment(self, chosen: Sequence[MemberSize], members: Sequence[MemberSize]) -> None:
+        now_ms = self._clock.boot_ms()
+        pause_ms = STEP_S * 1_000 if self.is_full else _DEFRAGMENT_EVERY_MS
+        if not chosen or now_ms - self._defragmented_ms < pause_ms:
+            return
+        for member in chosen:
+            _log.info("etcd_defragment", endpoint=member.endpoint, file_bytes=member.file_bytes)
+            await self._client.defragment(member.endpoint, _DEFRAGMENT_S)
+        self._defragmented_ms = self._clock.boot_ms()
+
+
+def _sizes(statuses: Sequence[rpc.StatusResponse | None]) -> list[MemberSize]:
+    found = []
+    for endpoint, status in enumerate(statuses):
+        if status is not None:
+            own = status.header.member_id
+            found.append(MemberSize(endpoint, own, status.dbSize, status.dbSizeInUse, status.leader == own))
+    return found

@@ -1,0 +1,130 @@
+"""Upkeep on a real etcd with a tiny quota: it stays usable under load, and comes back by itself when it was full."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from hookline.errors import Compacted, Fenced
+from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd import upkeep as module
+from hookline.node.etcd.client import EtcdFull
+from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.upkeep import EtcdUpkeep
+from hookline.testing.etcd import EtcdMembers
+from tests.etcd_parts import EtcdNode, elect, etcd_node
+from tests.node_parts import create, entry, job_spec
+
+QUOTA = 12 * 2**20
+_BODY = bytes(100_000)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[EtcdMembers]:
+    with EtcdMembers(tmp_path, 3, quota_backend_bytes=QUOTA) as members:
+        yield members
+
+
+@pytest.fixture
+async def node(small: EtcdMembers, keys: Keys) -> AsyncIterator[EtcdNode]:
+    async with etcd_node("n1", keys, small.endpoints) as node:
+        await elect(node.client, keys, node.fence, 1)
+        yield node
+
+
+def upkeep_of(node: EtcdNode, monkeypatch: pytest.MonkeyPatch, quota_bytes: int = QUOTA) -> EtcdUpkeep:
+    """Without its patience."""
+    monkeypatch.setattr(module, "_SETTLED_MS", 0)
+    monkeypatch.setattr(module, "_LEADERLESS_MS", 0)
+    return EtcdUpkeep(node.client, node.keys, node.fence, node.log, node.clock, node=node.name, quota_bytes=quota_bytes)
+
+
+async def append(node: EtcdNode, index: int) -> None:
+    await node.log.append(entry(index, [create(f"j{index}", job_spec(body=_BODY))], term=node.fence.term))
+
+
+async def fill(node: EtcdNode) -> int:
+    """Until etcd is full; the newest index."""
+    index = 0
+    while True:
+        index += 1
+        try:
+            await node.client.txn(_put(node, index), 5)
+        except EtcdFull:
+            return index - 1
+
+
+def _put(node: EtcdNode, index: int) -> rpc.TxnRequest:
+    put = rpc.PutRequest(key=node.keys.entry(index), value=_BODY)
+    return rpc.TxnRequest(success=[rpc.RequestOp(request_put=put)])
+
+
+async def test_under_load_with_upkeep_it_never_fills_up(node: EtcdNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    upkeep = upkeep_of(node, monkeypatch)
+    monkeypatch.setattr(module, "_ENTRIES_WORTH_IT", 10)
+    highest = 0.0
+    for index in range(1, 401):  # 40 MB through a quota of 12
+        await append(node, index)
+        if index % 20 == 0:
+            await upkeep.step({"n1": index, "n2": index - 5, "n3": index - 10})
+            assert not upkeep.is_full
+            highest = max(highest, upkeep.pressure)
+    assert 0.2 < highest < 1
+    assert len(await node.log.read_from(395)) == 6
+    with pytest.raises(Compacted):
+        await node.log.read_from(300)
+
+
+async def test_a_full_etcd_takes_appends_again_after_one_step(node: EtcdNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    upkeep = upkeep_of(node, monkeypatch)
+    last = await fill(node)
+    async with asyncio.TaskGroup() as tasks:
+        appending = tasks.create_task(append(node, last + 1))
+        await asyncio.sleep(0.3)
+        assert not appending.done()
+        await upkeep.step({"n1": last, "n2": 5})
+        assert upkeep.is_full
+        assert upkeep.pressure == 1
+        async with asyncio.timeout(10):
+            await appending
+    await upkeep.step({"n1": last, "n2": 5})
+    assert not upkeep.is_full
+    assert upkeep.pressure < 0.7
+    assert (await node.client.alarms(rpc.AlarmRequest(), 5)).alarms == []
+    assert await node.log.last_index() == last + 1
+
+
+async def test_without_a_leader_any_node_makes_room(node: EtcdNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(40):  # garbage: the same key again and again
+        await node.client.txn(_put(node, 1), 5)
+    last = await fill(node)
+    assert last > 10
+    node.fence.lose()
+    upkeep = upkeep_of(node, monkeypatch)
+    await upkeep.step({"n1": last})
+    await upkeep.step({"n1": last})
+    assert not upkeep.is_full
+    assert len((await node.client.range(rpc.RangeRequest(key=node.keys.entry(1)), 5)).kvs) == 1  # nothing truncated
+
+
+async def test_an_old_leader_truncates_nothing(
+    node: EtcdNode, small: EtcdMembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(1, 4):
+        await append(node, index)
+    monkeypatch.setattr(module, "_ENTRIES_WORTH_IT", 1)
+    async with etcd_node("n2", node.keys, small.endpoints) as other:
+        await elect(other.client, other.keys, other.fence, 2)
+        with pytest.raises(Fenced):
+            await upkeep_of(node, monkeypatch).step({"n1": 3})
+        assert len(await other.log.read_from(1)) == 3
+
+
+async def test_an_etcd_that_does_not_answer_is_left_alone(
+    node: EtcdNode, small: EtcdMembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upkeep = upkeep_of(node, monkeypatch)
+    small.close()
+    await upkeep.step({"n1": 0})
+    assert not upkeep.is_full
