@@ -103,6 +103,7 @@ class Leader:
             tasks.create_task(self.retention.run())
             tasks.create_task(self.expiry.run())
             guard = tasks.create_task(self._notice_loss())
+            late = tasks.create_task(self.replica.answer_late_waiters())
             self.executor.wake()
             self._is_serving.set()
             try:
@@ -117,6 +118,7 @@ class Leader:
                 await replica
             else:
                 await self._hand_over(self._given.successor, replica, executor)
+            late.cancel()
 
     async def _notice_loss(self) -> None:
         """An idle leader appends nothing, so nothing tells it that another node took over while it was paused."""

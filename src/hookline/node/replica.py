@@ -15,6 +15,7 @@ import structlog
 from hookline.clock import Clock
 from hookline.errors import (
     Compacted,
+    DeadlineExceeded,
     EntryDamaged,
     EntryTooLarge,
     Fenced,
@@ -31,6 +32,7 @@ from hookline.protocol.commands import AnyCommand, BeginTerm, CheckDigest, Resul
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
 CHECK_EVERY_ENTRIES = 1_000
+PROPOSAL_MS_MAX = 10_000  # how long a proposal is waited for
 _POLL_S = 1.0  # a follower looks at the log at least this often, whatever its watch says
 _PROPOSAL_BYTES_MAX = ENTRY_BYTES_MAX - 128  # the rest is the entry's own: checksum, numbers, nonce
 
@@ -50,6 +52,7 @@ class _Proposal(NamedTuple):
     commands: Sequence[AnyCommand]
     size: int
     future: asyncio.Future[list[Result]]
+    since_ms: float
 
 
 class ThreadCommit:
@@ -104,6 +107,7 @@ class Replica:
         self._listeners: list[Callable[[Effects], None]] = []
         self._term_listeners: list[Callable[[Effects], None]] = []
         self._waiting: deque[_Proposal] = deque()
+        self._appending: list[_Proposal] = []
         self._wake = asyncio.Event()
         self._closed: HooklineError | None = NotLeader()
         self.term = machine.term
@@ -151,7 +155,7 @@ class Replica:
                 f"{len(commands)} commands have up to {size} bytes; one entry takes {_PROPOSAL_BYTES_MAX}"
             )
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Proposal(commands, size, future))
+        self._waiting.append(_Proposal(commands, size, future, self._clock.boot_ms()))
         self._wake.set()
         return future
 
@@ -217,7 +221,7 @@ class Replica:
             self._term_listeners.clear()
 
     async def _serve_batch(self) -> None:
-        batch = self._gather()
+        batch = self._appending = self._gather()
         commands = [command for proposal in batch for command in proposal.commands]
         try:
             results = await self._append(commands)
@@ -256,6 +260,18 @@ class Replica:
         self._observe(len(commands), (clock.boot_ms() - started_ms) / 1000)
         self._announce(effects)
         return results
+
+    async def answer_late_waiters(self) -> None:
+        """Tell those who have waited too long that the fate of their request is open. Until cancelled.
+
+        The log goes on trying; a repeat with the same id or key finds out what came of it.
+        """
+        while True:
+            await asyncio.sleep(1)
+            late_ms = self._clock.boot_ms() - PROPOSAL_MS_MAX
+            for proposal in (*self._appending, *self._waiting):
+                if proposal.since_ms < late_ms and not proposal.future.done():
+                    proposal.future.set_exception(DeadlineExceeded())
 
     def _announce(self, effects: Effects) -> None:
         for listener in (*self._listeners, *self._term_listeners):

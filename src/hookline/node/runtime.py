@@ -21,6 +21,7 @@ from hookline.node.executor.transport import HttpTransport
 from hookline.node.executor.vetting import Vetter
 from hookline.node.leader import Surroundings
 from hookline.node.leadership.local import LocalLeadership
+from hookline.node.loop_lag import LoopLag
 from hookline.node.member import Member
 from hookline.node.quorum import Quorum
 from hookline.node.replica import ThreadCommit
@@ -94,6 +95,7 @@ async def run_node(
             )
         )
         role = quorum or SingleRole(config, member)
+        lag = LoopLag(clock)
         services = Services(
             config=config,
             clock=clock,
@@ -105,9 +107,10 @@ async def run_node(
             is_ready=lambda: _why_not_ready(role),
             metrics=metrics,
             role=role,
+            is_overloaded=lag.is_high,
         )
         await stack.enter_async_context(quorum.running(member) if quorum else nullcontext())
-        await _run(member, services, listener, ready=ready, stop=stop)
+        await _run(member, services, lag, listener, ready=ready, stop=stop)
 
 
 def _why_not_ready(role: Role) -> str | None:
@@ -117,7 +120,13 @@ def _why_not_ready(role: Role) -> str | None:
 
 
 async def _run(
-    member: Member, services: Services, listener: socket.socket, *, ready: Callable[[str], None], stop: asyncio.Event
+    member: Member,
+    services: Services,
+    lag: LoopLag,
+    listener: socket.socket,
+    *,
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
 ) -> None:
     host, port = listener.getsockname()[:2]
     server = make_server(create_app(services), listener)
@@ -125,6 +134,7 @@ async def _run(
         running = tasks.create_task(member.run())
         await _first(running, _until_ready(services))
         serving = tasks.create_task(server.serve(sockets=[listener]))
+        measuring = tasks.create_task(lag.run())
         _calm_garbage_collector()
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
@@ -135,6 +145,7 @@ async def _run(
         await running
         server.should_exit = True
         await serving
+        measuring.cancel()
 
 
 async def _until_ready(services: Services) -> None:

@@ -6,7 +6,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from hookline.errors import HooklineError, Internal, MethodNotAllowed, NodeFault, RouteNotFound
+from hookline.errors import HooklineError, Internal, MethodNotAllowed, NodeFault, Overloaded, RouteNotFound
 from hookline.node.api import batches, bulk, cluster, destinations, docs_page, jobs, outcomes, schedules, snapshots
 from hookline.node.api.context import Api
 from hookline.node.api.exchange import Disconnected, HeaderPair, Receive, Reply, Request, Scope, Send
@@ -140,6 +140,8 @@ class Endpoint:
         """By this node if it leads, or if anybody may answer; else by the leader."""
         if self._forwarder is None:
             return await handler(self._api, request)
+        if self._api.services.is_overloaded():
+            raise Overloaded(retry_after_s=1)
         is_read = request.scope["method"] in ("GET", "HEAD")
         if is_read and b"consistency=" in request.scope["query_string"] and request.wants_local():
             return await self._local(handler, request)
