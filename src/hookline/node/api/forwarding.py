@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.request import ConsumedRequest
+from pyreqwest.response import Response
 
-from hookline.errors import DeadlineExceeded, NotLeader, Unavailable
+from hookline.errors import DeadlineExceeded, NotLeader
 from hookline.node.api.exchange import HeaderPair, Reply, Request, Send
 from hookline.node.api.services import Role
 from hookline.protocol.limits import REQUEST_BYTES_MAX
@@ -16,6 +18,7 @@ FORWARDED = b"hookline-forwarded"
 _TIMEOUT_S = 30
 _WAIT_S = 3.0  # an election takes less
 _PAUSE_S = 0.01
+_LOOK_S = 0.1
 _HOP_HEADERS = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"te", b"upgrade", b"expect"}
 )
@@ -84,10 +87,9 @@ class Forwarder:
         if body:
             call = call.body_bytes(body)
         try:
-            answer = await call.build().send()
-            payload = bytes(await answer.bytes())
-        except PyreqwestError as error:
-            raise self._failure(scope["method"], error) from error
+            answer, payload = await self._while_it_leads(url, call.build())
+        except (PyreqwestError, TimeoutError) as error:
+            raise _failure(scope["method"], error) from error
         if answer.status == 503 and b'"code":"no_leader"' in payload:
             raise NotLeader(retry_after_s=1)
         own = [
@@ -98,11 +100,35 @@ class Forwarder:
         content_type = answer.get_header("content-type") or "application/octet-stream"
         return ForwardedReply(answer.status, payload, content_type.encode("latin-1"), own)
 
-    def _failure(self, method: str, error: PyreqwestError) -> NotLeader | DeadlineExceeded | Unavailable:
-        details = getattr(error, "details", None) or {}
-        causes = [cause["message"] for cause in details.get("causes") or []]
-        if _NOT_CONNECTED in causes:
-            return NotLeader("the leader cannot be reached; the request was not accepted", retry_after_s=1)
-        if method in _SAFE_METHODS:
-            return Unavailable("the leader did not answer", retry_after_s=1)
-        return DeadlineExceeded("the leader did not answer; repeat the request with the same id or key")
+    async def _while_it_leads(self, url: str, call: ConsumedRequest) -> tuple[Response, bytes]:
+        """The answer of the node at ``url``. Raises TimeoutError when another node leads before it has answered."""
+        async with asyncio.TaskGroup() as tasks:
+            answering = tasks.create_task(_send(call))
+            while not answering.done():
+                await asyncio.wait({answering}, timeout=_LOOK_S)
+                if not answering.done() and (self._role.is_leading() or self._role.leader_url() not in (url, None)):
+                    answering.cancel()
+                    break
+        if answering.cancelled():
+            raise TimeoutError
+        answer = answering.result()
+        if isinstance(answer, PyreqwestError):
+            raise answer
+        return answer
+
+
+async def _send(call: ConsumedRequest) -> tuple[Response, bytes] | PyreqwestError:
+    """Errors are returned, so that they do not come out of the task group in a group."""
+    try:
+        answer = await call.send()
+        return answer, bytes(await answer.bytes())
+    except PyreqwestError as error:
+        return error
+
+
+def _failure(method: str, error: Exception) -> NotLeader | DeadlineExceeded:
+    details = getattr(error, "details", None) or {}
+    causes = [cause["message"] for cause in details.get("causes") or []]
+    if _NOT_CONNECTED in causes or method in _SAFE_METHODS:
+        return NotLeader("the leader cannot be reached; the request was not accepted", retry_after_s=1)
+    return DeadlineExceeded("the leader did not answer; repeat the request with the same id or key")
