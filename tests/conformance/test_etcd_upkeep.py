@@ -103,7 +103,7 @@ async def test_a_full_etcd_takes_appends_again(node: EtcdNode, monkeypatch: pyte
 
 
 async def test_without_a_leader_any_node_makes_room(node: EtcdNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(40):  # garbage: the same key again and again
+    for _ in range(60):  # garbage: the same key again and again
         await node.client.txn(_put(node, 1), 5)
     last = await fill(node)
     assert last > 10

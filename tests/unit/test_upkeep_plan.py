@@ -122,7 +122,7 @@ def test_the_fullest_member_makes_the_pressure() -> None:
 
 
 def test_an_alarm_goes_only_where_there_is_room_again() -> None:
-    members = [size(0, 0.3, 0.2), size(1, 0.95, 0.9), size(2, 0.3, 0.2)]
+    members = [size(0, 0.3, 0.2), size(1, 0.99, 0.9), size(2, 0.3, 0.2)]
     assert to_disarm([100, 101], members, QUOTA) == [100]
     assert to_disarm([], members, QUOTA) == []
     assert to_disarm([999], members, QUOTA) == []

@@ -86,6 +86,9 @@ def to_defragment(members: Sequence[MemberSize], quota_bytes: int, *, is_full: b
 
 
 def to_disarm(full: Iterable[int], members: Iterable[MemberSize], quota_bytes: int) -> list[int]:
-    """Of the members with a NOSPACE alarm, the ids of those that have room again."""
-    roomy = {member.member_id for member in members if member.file_bytes < quota_bytes * 0.9}
+    """Of the members with a NOSPACE alarm, the ids of those that have room again.
+
+    Little is enough: while the alarm is on nobody can be elected, and only a leader can truncate.
+    """
+    roomy = {member.member_id for member in members if member.file_bytes < quota_bytes * 0.98}
     return [member_id for member_id in full if member_id in roomy]

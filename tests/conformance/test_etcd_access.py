@@ -1,0 +1,111 @@
+"""Getting in: TLS, user and password, and what an operator reads when it does not work."""
+
+import json
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from hookline.errors import InvalidConfig
+from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd.client import EtcdAddress, EtcdRefused, EtcdUnclear
+from hookline.node.etcd.keys import Keys
+from hookline.testing.etcd import EtcdMembers, EtcdTls
+from tests.etcd_parts import etcd_node, until
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> EtcdTls:
+    authority = trustme.CA()
+    server = authority.issue_cert("127.0.0.1")
+    tls = EtcdTls(tmp_path / "ca.pem", tmp_path / "server.pem", tmp_path / "server.key")
+    authority.cert_pem.write_to_path(tls.ca_file)
+    server.cert_chain_pems[0].write_to_path(tls.cert_file)
+    server.private_key_pem.write_to_path(tls.key_file)
+    return tls
+
+
+async def test_over_tls_the_lead_is_won_kept_and_used(tmp_path: Path, keys: Keys, certificates: EtcdTls) -> None:
+    with EtcdMembers(tmp_path / "etcd", 1, tls=certificates) as members:
+        async with etcd_node("n1", keys, members.endpoints, ca_file=certificates.ca_file) as node, node.renewing():
+            assert await node.leadership.acquire() == 1
+            await node.append(1)
+            asked_ms = node.fence.confirmed_ms
+            await until(lambda: node.fence.confirmed_ms > asked_ms)  # the thread's connection works too
+
+
+async def test_an_authority_that_is_not_trusted_is_not_talked_to(
+    tmp_path: Path, keys: Keys, certificates: EtcdTls
+) -> None:
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    with EtcdMembers(tmp_path / "etcd", 1, tls=certificates) as members:
+        async with etcd_node("n1", keys, members.endpoints, ca_file=other) as node:
+            with pytest.raises(EtcdUnclear):
+                await node.client.range(rpc.RangeRequest(key=b"x"), 2)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[EtcdMembers]:
+    """One member; root's password is "secret"."""
+    with EtcdMembers(tmp_path, 1) as members:
+        for path, body in (
+            ("user/add", {"name": "root", "password": "secret"}),
+            ("role/add", {"name": "root"}),
+            ("user/grant", {"user": "root", "role": "root"}),
+            ("enable", {}),
+        ):
+            data = json.dumps(body).encode()
+            with urllib.request.urlopen(f"{members.endpoints[0]}/v3/auth/{path}", data, timeout=5) as answer:
+                assert answer.status == 200
+        yield members
+
+
+async def test_with_user_and_password_the_lead_is_won_kept_and_used(guarded: EtcdMembers, keys: Keys) -> None:
+    async with etcd_node("n1", keys, guarded.endpoints, user="root", password="secret") as node, node.renewing():
+        assert await node.leadership.acquire() == 1
+        async with node.watching():
+            await node.append(1)
+        asked_ms = node.fence.confirmed_ms
+        await until(lambda: node.fence.confirmed_ms > asked_ms)
+
+
+async def test_a_token_that_etcd_forgot_is_renewed(guarded: EtcdMembers, keys: Keys) -> None:
+    async with etcd_node("n1", keys, guarded.endpoints, user="root", password="secret") as node:
+        await node.leadership.acquire()
+        await node.append(1)
+        guarded.members[0].kill()  # tokens live in its memory
+        guarded.members[0].start()
+        await node.append(2)
+        assert [found.index for found in await node.log.read_from(1)] == [1, 2]
+
+
+@pytest.mark.parametrize(("user", "password"), [("root", "wrong"), ("nobody", "secret"), (None, None)])
+async def test_who_may_not_in_is_refused(
+    guarded: EtcdMembers, keys: Keys, user: str | None, password: str | None
+) -> None:
+    async with etcd_node("n1", keys, guarded.endpoints, user=user, password=password) as node:
+        with pytest.raises(EtcdRefused):
+            await node.client.range(rpc.RangeRequest(key=keys.leader), 2)
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "secret" not in repr(EtcdAddress(("http://a:1",), user="root", password="secret"))
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "complaint"),
+    [((), "no endpoint"), (("10.0.0.1:2379",), "use http://"), (("http://a:1", "https://b:1"), "mixes")],
+)
+def test_endpoints_that_cannot_work_are_refused_with_the_reason(endpoints: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(InvalidConfig, match=complaint):
+        EtcdAddress(endpoints)
+
+
+def test_without_etcd_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(InvalidConfig, match="apt-get install etcd-server"):
+        EtcdMembers(tmp_path)
