@@ -452,3 +452,12 @@ def all_errors(root: type[HooklineError] = HooklineError) -> Iterator[type[Hookl
 def by_code() -> dict[str, type[HooklineError]]:
     """The classes by their ``code``, for the SDK to raise what the service answered."""
     return {error.code: error for error in all_errors()}
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The exceptions themselves, out of groups within groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 from hookline.clock import Clock
+from hookline.errors import Fenced
 from hookline.node.config import NodeConfig
+from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.blocking import BlockingTxn
 from hookline.node.etcd.client import EtcdAddress, EtcdClient
 from hookline.node.etcd.fence import Fence
-from hookline.node.etcd.keys import Keys
-from hookline.node.etcd.statuses import NodeStatus, Statuses
+from hookline.node.etcd.hints import Hints
+from hookline.node.etcd.keys import Keys, prefix_end
+from hookline.node.etcd.statuses import NodeStatus, Statuses, decode_status
+from hookline.node.etcd.upkeep import STEP_S, EtcdUpkeep
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.leadership.watch import LeaderWatch
 from hookline.node.member import Member
@@ -22,6 +26,7 @@ from hookline.protocol.http import NodeView
 
 _VERSION = version("hookline")
 _LOOK_S = 0.2
+_TRY_S = 2.0
 
 
 class Quorum:
@@ -29,15 +34,14 @@ class Quorum:
 
     def __init__(self, config: NodeConfig, clock: Clock, vault: Vault) -> None:
         self._config = config
-        address = EtcdAddress(
-            config.etcd, config.etcd_ca, config.etcd_cert, config.etcd_key, config.etcd_user, config.etcd_password
-        )
+        address = address_of(config)
         self._clock = clock
         keys = Keys(config.cluster)
         self._client = EtcdClient(address)
         self._blocking = BlockingTxn(address)
         self.fence = Fence(clock)
-        self.log = EtcdLog(self._client, keys, self.fence, clock)
+        self._hints = Hints(self._client, keys)
+        self.log = EtcdLog(self._client, keys, self.fence, clock, self._hints)
         self._watch = LeaderWatch(self.leader_url)
         self.leadership = EtcdLeadership(
             self._client,
@@ -47,10 +51,14 @@ class Quorum:
             node=config.node,
             url=config.advertised_url,
             leader_is_gone=self._watch.is_gone,
+            hints=self._hints,
         )
         self._renewal = Renewal(self._blocking, keys, self.fence, clock)
         self.successor = Teller(self.leader_url, vault, clock)
         self._statuses = Statuses(self._client, keys, clock, self._own_status)
+        self._upkeep = EtcdUpkeep(
+            self._client, keys, self.fence, self.log, clock, node=config.node, quota_bytes=config.etcd_quota_bytes
+        )
         self._member: Member | None = None
 
     @asynccontextmanager
@@ -65,6 +73,8 @@ class Quorum:
                     tasks.create_task(self.successor.run()),
                     tasks.create_task(self._statuses.run()),
                     tasks.create_task(self._look()),
+                    tasks.create_task(self._hints.run()),
+                    tasks.create_task(self._keep_up()),
                 ]
                 yield
                 for task in background:
@@ -81,6 +91,12 @@ class Quorum:
             if self.fence.revision is None:
                 await self.leadership.look()
             await asyncio.sleep(_LOOK_S)
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(STEP_S)
+            with suppress(Fenced):  # another node leads, and does it
+                await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
 
     def _own_status(self) -> NodeStatus:
         assert self._member
@@ -128,4 +144,29 @@ class Quorum:
         return self._member is not None and self._member.hand_over()
 
     def pressure(self) -> float:
-        return 0.0
+        return self._upkeep.pressure
+
+
+async def find_peers(config: NodeConfig) -> tuple[list[str], int]:
+    """The urls of the other nodes, and the entry that a snapshot must hold at least so that the log goes on from it.
+
+    Raises:
+        EtcdUnclear, EtcdRefused: etcd does not answer.
+    """
+    keys, client = Keys(config.cluster), EtcdClient(address_of(config))
+    try:
+        nodes = rpc.RangeRequest(key=keys.nodes, range_end=prefix_end(keys.nodes))
+        first = rpc.RangeRequest(key=keys.log, range_end=prefix_end(keys.log), limit=1, keys_only=True)
+        statuses = [decode_status(kv.value) for kv in (await client.range(nodes, _TRY_S)).kvs]
+        entries = (await client.range(first, _TRY_S)).kvs
+    finally:
+        await client.close()
+    urls = [status.url for status in statuses if status.name != config.node]
+    return urls, keys.index_of(entries[0].key) - 1 if entries else 0
+
+
+def address_of(config: NodeConfig) -> EtcdAddress:
+    """Where etcd is, by the node's settings."""
+    return EtcdAddress(
+        config.etcd, config.etcd_ca, config.etcd_cert, config.etcd_key, config.etcd_user, config.etcd_password
+    )

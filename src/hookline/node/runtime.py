@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, nullcontext
 import structlog
 
 from hookline.clock import Clock, SystemClock
-from hookline.errors import InvalidConfig
+from hookline.errors import Compacted, HooklineError, InvalidConfig, StateDamaged, leaves
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.server import make_server
@@ -23,10 +23,12 @@ from hookline.node.leader import Surroundings
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.loop_lag import LoopLag
 from hookline.node.member import Member
-from hookline.node.quorum import Quorum
+from hookline.node.quorum import Quorum, find_peers
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.single_role import SingleRole
+from hookline.node.snapshot_fetch import fetch_snapshot
+from hookline.node.snapshots import STATE_FILE, Snapshots, finish_install, install
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.reads import Reads
@@ -34,6 +36,7 @@ from hookline.node.vault import Vault
 from hookline.telemetry import Metrics
 
 _READY_POLL_S = 0.005
+_REINSTALL_PAUSE_S = 2.0
 
 _log = structlog.get_logger()
 
@@ -59,12 +62,64 @@ async def run_node(
         lock.lock()
         stack.push_async_callback(lock.release)
         vault = Vault.load(config.data_dir, config.secret_key_file, config.secret_key, clock)
+        while not await _run_on_state(config, clock, lock, vault, ready, stop):
+            await _install_from_peer(config, stop)
+
+
+async def _run_on_state(
+    config: NodeConfig,
+    clock: Clock,
+    lock: LocalLeadership,
+    vault: Vault,
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
+) -> bool:
+    """Run on the state in the data directory until ``stop``; False when that state cannot be used any more."""
+    is_usable = True
+    try:
+        await _run_node(config, clock, lock, vault, ready=ready, stop=stop)
+    except* (Compacted, StateDamaged) as group:
+        if not config.etcd:  # nobody has a copy
+            raise
+        is_usable = False
+        _log.error("state_unusable", reasons=[str(error) for error in leaves(group)])
+    return is_usable
+
+
+async def _install_from_peer(config: NodeConfig, stop: asyncio.Event) -> None:
+    """Put a peer's snapshot in the place of the state; tries until one is there or ``stop`` is set."""
+    while not stop.is_set():
+        try:
+            urls, at_least = await find_peers(config)
+            path, info = await fetch_snapshot(urls, config.data_dir / "incoming", at_least=at_least)
+        except HooklineError as error:
+            _log.warning("snapshot_not_installed", error=error.detail)
+            await asyncio.sleep(_REINSTALL_PAUSE_S)
+            continue
+        install(config.data_dir, path)
+        _log.info("state_installed", index=info.index, term=info.term)
+        return
+
+
+async def _run_node(
+    config: NodeConfig,
+    clock: Clock,
+    lock: LocalLeadership,
+    vault: Vault,
+    *,
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
+) -> None:
+    async with AsyncExitStack() as stack:
         listener = stack.enter_context(_bind(config.host, config.port))
-        database = open_state(config.data_dir / "state.db", durable=not config.etcd)
+        finish_install(config.data_dir)
+        database = open_state(config.data_dir / STATE_FILE, durable=not config.etcd)
         stack.callback(database.close)
         database.quick_check()
         machine = StateMachine(database)
         lock.continue_after(machine.term)
+        snapshots = Snapshots(database, config.data_dir / "snapshots", clock)
+        stack.callback(snapshots.close)
         lookup = system_lookup()
         stack.callback(lookup.close)
         resolver = await stack.enter_async_context(Resolver(lookup, clock))
@@ -102,12 +157,13 @@ async def run_node(
             replica=member.replica,
             reads=Reads(database.reader),
             vault=vault,
-            admission=Admission(config, lambda: member.replica.counters),
+            admission=Admission(config, lambda: member.replica.counters, role.pressure),
             delivery=DeliveryStatus(member, LeaderReads(database.reader), clock, slots=config.slots),
             is_ready=lambda: _why_not_ready(role),
             metrics=metrics,
             role=role,
             is_overloaded=lag.is_high,
+            snapshots=snapshots,
         )
         await stack.enter_async_context(quorum.running(member) if quorum else nullcontext())
         await _run(member, services, lag, listener, ready=ready, stop=stop)

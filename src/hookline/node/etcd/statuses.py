@@ -26,6 +26,11 @@ class NodeStatus(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+def decode_status(value: bytes) -> NodeStatus:
+    """As it is kept in etcd: JSON, so that an operator can read it."""
+    return msgspec.json.decode(value, type=NodeStatus)
+
+
 class Statuses:
     """Publishes this node's status every second and reads those of all.
 
@@ -67,7 +72,7 @@ class Statuses:
         request = rpc.TxnRequest(success=[rpc.RequestOp(request_put=put), rpc.RequestOp(request_range=read)])
         response = await self._client.txn(request, _TRY_S)
         kvs = response.responses[1].response_range.kvs
-        self._read = [msgspec.json.decode(kv.value, type=NodeStatus) for kv in kvs]
+        self._read = [decode_status(kv.value) for kv in kvs]
         now_ms = self._clock.boot_ms()
         for status in self._read:
             known = self._changed_ms.get(status.name)
