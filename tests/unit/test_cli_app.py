@@ -11,6 +11,7 @@ import pytest
 
 import hookline
 from hookline.cli import app
+from hookline.cli.etcd_options import EtcdOptions
 from hookline.cli.node_options import NodeOptions
 from hookline.node.config import NodeConfig
 from hookline.protocol import signatures
@@ -61,7 +62,7 @@ def test_a_fresh_key_pair_belongs_together(capsys: pytest.CaptureFixture[str]) -
         ("up --clusters 2", "clusters"),
         ("up --nodes 3", "nodes"),
         ("up --proxies 1", "proxies"),
-        ("serve --data-dir x --etcd http://127.0.0.1:2379", "etcd"),
+        ("serve --data-dir x --etcd http://127.0.0.1:2379", "secret_key_file"),
         ("up --slots 0", "slots"),
         ("up --port 70000", "port"),
         ("up --log-level loud", "log_level"),
@@ -76,8 +77,8 @@ def test_what_is_not_there_yet_or_out_of_range_is_said_clearly(
 
 
 def test_every_setting_of_a_node_can_be_given() -> None:
-    options = {field.name for field in fields(NodeOptions)}
-    settings = {field.name.removesuffix("_ms") for field in fields(NodeConfig)}
+    options = {field.name for field in fields(NodeOptions) + fields(EtcdOptions)}
+    settings = {field.name.removesuffix("_ms").replace("quota_bytes", "quota") for field in fields(NodeConfig)}
     told_by_serve = {"data_dir", "host", "port", "cluster", "shard", "node"}
     assert settings == (options - {"log_level", "log_json"}) | told_by_serve
 

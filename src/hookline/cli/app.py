@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from hookline import __version__
-from hookline.cli import cluster, completion, destinations, jobs, listen, schedules, secret, serve, up
+from hookline.cli import backup, cluster, completion, destinations, jobs, listen, schedules, secret, serve, up
 from hookline.cli.output import print_error, print_json, stderr
 from hookline.errors import HooklineError
 
@@ -28,6 +28,8 @@ app.command(jobs.app)
 app.command(schedules.app)
 app.command(destinations.app)
 app.command(cluster.app)
+app.command(backup.backup)
+app.command(backup.restore)
 app.command(secret.app)
 app.command(completion.completion)
 

@@ -1,0 +1,134 @@
+"""``hookline backup`` and ``hookline restore``: the state of a cluster as a file, and back."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from hookline.cli.output import byte_progress, print_json, stderr, stdout
+from hookline.cli.parameters import Flag
+from hookline.cli.render import facts
+from hookline.client.transport import DEFAULT_URL
+from hookline.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from hookline.node.snapshots import SnapshotInfo
+
+_DESCRIPTION_SUFFIX = ".json"
+
+_AFTER_RESTORE = """\
+When a node starts on it:
+  - jobs that were waiting are delivered as planned; those whose time has passed, at once
+  - jobs that were running are due again at once; those with at_most_once become "unknown" and are not sent again
+  - jobs that were delivered after the backup was made are delivered once more, with the same webhook-id
+  - signing secrets are sealed: give the node the secret key of the old one (its secret.key or --secret-key-file)
+For a cluster, restore the same file into the data directory of each node, and start with an empty etcd."""
+
+
+def backup(
+    *,
+    out: Path,
+    url: Annotated[str, Parameter(env_var="HOOKLINE_URL")] = DEFAULT_URL,
+    json: Flag = False,
+) -> None:
+    """Copy the state of a running node into a file, while it works. Ask a follower, and the leader has no work with it.
+
+    Args:
+        out: The file to write; it must not exist. What it holds is described in OUT.json, which belongs to it.
+        url: The node.
+        json: Print exactly one JSON document on stdout.
+    """
+    from hookline.node.snapshot_fetch import fetch_snapshot
+    from hookline.telemetry import configure_logs
+
+    description = _description_of(out)
+    for file in (out, description):
+        if file.exists():
+            raise InvalidConfig(f"{file} exists; choose another name or move it away", field="out")
+    if not out.parent.is_dir():
+        raise InvalidConfig(f"the directory {out.parent} does not exist", field="out")
+    configure_logs(as_json=False, level="error")
+    incoming = out.with_name(f".{out.name}.incoming")  # beside the target, so that the last step is a rename
+    try:
+        with byte_progress("copying") as moved:
+            path, info = asyncio.run(fetch_snapshot([url], incoming, max_age_s=0, progress=moved))
+        description.write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+        path.rename(out)
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+    for file in (description, out, out.parent):
+        _sync(file)
+    _show(out, info, as_json=json)
+
+
+def restore(*, source: Annotated[Path, Parameter(name="--from")], data_dir: Path, json: Flag = False) -> None:
+    """Check a backup and make it the state of a new node, which must not run yet.
+
+    Args:
+        source: The file that "hookline backup" wrote, with its description beside it.
+        data_dir: The data directory of the new node; it must not hold state yet.
+        json: Print exactly one JSON document on stdout.
+    """
+    from hookline.node import snapshots
+    from hookline.node.leadership.local import LocalLeadership
+    from hookline.telemetry import configure_logs
+
+    configure_logs(as_json=False, level="error")
+    if not source.is_file():
+        raise InvalidConfig(f"there is no file {source}", field="from")
+    info = snapshots.read_info(_description_of(source))
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lock = LocalLeadership(data_dir)
+    lock.lock()
+    try:
+        _restore(source, info, data_dir)
+    finally:
+        asyncio.run(lock.release())
+    _show(data_dir / snapshots.STATE_FILE, info, as_json=json)
+    if not json:
+        stderr().print(_AFTER_RESTORE, soft_wrap=True)
+
+
+def _restore(source: Path, info: "SnapshotInfo", data_dir: Path) -> None:
+    from hookline.node import snapshots
+
+    if snapshots.holds_state(data_dir):
+        raise InvalidConfig(f"{data_dir} holds state already; restore into a new directory", field="data_dir")
+    snapshots.require_space(data_dir, info.size)
+    partial = data_dir / "restoring.partial"
+    try:
+        shutil.copyfile(source, partial)
+        snapshots.verify(partial, info)
+        snapshots.install(data_dir, partial)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _description_of(file: Path) -> Path:
+    return file.with_name(file.name + _DESCRIPTION_SUFFIX)
+
+
+def _show(file: Path, info: "SnapshotInfo", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": str(file)} | msgspec.to_builtins(info))
+        return
+    rows = (
+        ("file", str(file)),
+        ("verified", "yes: checksum, structure, position in the log"),
+        ("log entry", f"{info.index} of term {info.term}"),
+        ("size", f"{info.size} bytes"),
+        ("sha256", info.sha256),
+    )
+    stdout().print(facts(rows), soft_wrap=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

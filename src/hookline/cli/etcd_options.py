@@ -1,0 +1,117 @@
+"""How a node reaches etcd and its fellow nodes, as options and environment variables."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from cyclopts import Group, Parameter
+
+from hookline.cli import inputs
+from hookline.errors import InvalidConfig
+
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a node may listen at, and what others cannot call
+
+
+def _env(name: str) -> Parameter:
+    return Parameter(env_var=f"HOOKLINE_{name}")
+
+
+@Parameter(name="*", group=Group("Cluster"))
+@dataclass(frozen=True, kw_only=True)
+class EtcdOptions:
+    """A cluster of several nodes: its log is in etcd.
+
+    Attributes:
+        etcd: URLs of the etcd members, separated by commas. Without, the node is alone.
+        etcd_ca: PEM file of the authority that signed the members' certificates, for https URLs.
+        etcd_cert: PEM file of this node's certificate, if the members ask for one.
+        etcd_key: PEM file of its key.
+        etcd_user: User name at etcd.
+        etcd_password: Its password; better given as HOOKLINE_ETCD_PASSWORD.
+        etcd_quota: Bytes that etcd's --quota-backend-bytes allows. [2147483648]
+        advertise: URL at which the other nodes reach this one. [http://HOST:PORT of --listen]
+    """
+
+    etcd: Annotated[str | None, _env("ETCD")] = None
+    etcd_ca: Annotated[Path | None, _env("ETCD_CA")] = None
+    etcd_cert: Annotated[Path | None, _env("ETCD_CERT")] = None
+    etcd_key: Annotated[Path | None, _env("ETCD_KEY")] = None
+    etcd_user: Annotated[str | None, _env("ETCD_USER")] = None
+    etcd_password: Annotated[str | None, _env("ETCD_PASSWORD")] = None
+    etcd_quota: Annotated[int | None, _env("ETCD_QUOTA")] = None
+    advertise: Annotated[str | None, _env("ADVERTISE")] = None
+
+    def settings(self, host: str, port: int, *, has_shared_key: bool) -> dict[str, Any]:
+        """What to tell ``NodeConfig``. Raises InvalidConfig.
+
+        Args:
+            host: where the node listens.
+            port: there.
+            has_shared_key: the key that seals secrets was given and not made up by the node.
+        """
+        if self.etcd is None:
+            self._refuse_without_etcd()
+            return {}
+        urls = tuple(_member_url(text) for text in self.etcd.split(","))
+        if len({url.split(":", 1)[0] for url in urls}) > 1:
+            raise InvalidConfig("--etcd mixes http and https; use one of them for all members", field="etcd")
+        if (self.etcd_cert is None) != (self.etcd_key is None):
+            raise InvalidConfig("--etcd-cert and --etcd-key belong together; give both", field="etcd_cert")
+        if (self.etcd_user is None) != (self.etcd_password is None):
+            raise InvalidConfig("--etcd-user and HOOKLINE_ETCD_PASSWORD belong together; give both", field="etcd_user")
+        for name in ("etcd_ca", "etcd_cert", "etcd_key"):
+            file: Path | None = getattr(self, name)
+            if file is not None and not file.is_file():
+                raise InvalidConfig(f"--{name.replace('_', '-')}: there is no file {file}", field=name)
+        if not has_shared_key:
+            raise InvalidConfig(
+                "The nodes of a cluster need the same secret key, or one could not open what another has sealed. "
+                "Make one with: openssl rand -base64 32 > secret.key; chmod 600 secret.key; and start each node with "
+                "--secret-key-file or HOOKLINE_SECRET_KEY.",
+                field="secret_key_file",
+            )
+        return inputs.given(
+            etcd=urls,
+            etcd_ca=self.etcd_ca,
+            etcd_cert=self.etcd_cert,
+            etcd_key=self.etcd_key,
+            etcd_user=self.etcd_user,
+            etcd_password=self.etcd_password,
+            etcd_quota_bytes=self.etcd_quota,
+            advertise=self._advertised(host, port),
+        )
+
+    def _advertised(self, host: str, port: int) -> str | None:
+        if self.advertise is not None:
+            return _url(self.advertise, "advertise")
+        if host in _ANY_ADDRESS or port == 0:
+            raise InvalidConfig(
+                f"other nodes cannot reach {host}:{port}; say with --advertise at which URL they reach this one",
+                field="advertise",
+            )
+        return None
+
+    def _refuse_without_etcd(self) -> None:
+        for name in ("etcd_ca", "etcd_cert", "etcd_key", "etcd_user", "etcd_password", "etcd_quota", "advertise"):
+            if getattr(self, name) is not None:
+                raise InvalidConfig(f"--{name.replace('_', '-')} has no use without --etcd", field=name)
+
+
+DEFAULT_ETCD_OPTIONS = EtcdOptions()
+
+
+def _member_url(text: str) -> str:
+    return _url(text.strip(), "etcd")
+
+
+def _url(text: str, field: str) -> str:
+    """``http(s)://host:port``."""
+    try:
+        parts = urlsplit(text)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and bool(parts.port)
+    except ValueError:
+        is_good = False
+    if not is_good or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise InvalidConfig(f"--{field} has {text!r}; use http://host:port or https://host:port", field=field)
+    return text.rstrip("/")

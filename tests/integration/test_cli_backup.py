@@ -1,0 +1,90 @@
+"""``hookline backup`` of a running node and ``hookline restore`` of what it wrote."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hookline.cli import app
+from hookline.node.leadership.local import LocalLeadership
+from hookline.node.state_machine.machine import open_state
+from tests.integration.node_under_test import NodeUnderTest
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def saved(node: NodeUnderTest, tmp_path: Path, capsys: Output) -> Path:
+    """A backup of a node with one job."""
+    node.create(id="kept")
+    out = tmp_path / "backup.db"
+    assert app.run(["backup", "--url", f"http://127.0.0.1:{node.port}", "--out", str(out)]) == 0
+    capsys.readouterr()
+    return out
+
+
+def restored(source: Path, data_dir: Path) -> int:
+    return app.run(["restore", "--from", str(source), "--data-dir", str(data_dir)])
+
+
+def test_a_backup_comes_back(node: NodeUnderTest, tmp_path: Path, capsys: Output) -> None:
+    node.create(id="a")
+    out, data = tmp_path / "b.db", tmp_path / "new" / "n1"
+    assert app.run(["backup", "--url", f"http://127.0.0.1:{node.port}", "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["file"] == str(out)
+    assert said["index"] == node.replica.applied
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["b.db", "b.db.json", "node"]
+    node.create(id="b")
+    assert restored(out, data) == 0
+    err = capsys.readouterr().err
+    assert "jobs that were running are due again" in err
+    database = open_state(data / "state.db")
+    assert database.reader.execute("SELECT id FROM jobs").fetchall() == [("a",)]
+    database.close()
+
+
+def test_an_existing_file_is_not_overwritten(saved: Path, node: NodeUnderTest, capsys: Output) -> None:
+    before = saved.read_bytes()
+    assert app.run(["backup", "--url", f"http://127.0.0.1:{node.port}", "--out", str(saved)]) == 1
+    assert "exists; choose another name" in capsys.readouterr().err
+    assert saved.read_bytes() == before
+
+
+def test_a_backup_that_fails_leaves_nothing(tmp_path: Path, capsys: Output) -> None:
+    assert app.run(["backup", "--url", "http://127.0.0.1:9", "--out", str(tmp_path / "b.db")]) == 1
+    assert "snapshot_unavailable" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_with_state_is_refused(saved: Path, node: NodeUnderTest, tmp_path: Path, capsys: Output) -> None:
+    data = tmp_path / "new"
+    assert restored(saved, data) == 0
+    capsys.readouterr()
+    assert restored(saved, data) == 1
+    assert "holds state already" in capsys.readouterr().err
+
+
+def test_a_directory_in_use_is_refused(saved: Path, tmp_path: Path, capsys: Output) -> None:
+    data = tmp_path / "new"
+    data.mkdir()
+    LocalLeadership(data).lock()
+    assert restored(saved, data) == 1
+    assert "data_directory_in_use" in capsys.readouterr().err
+
+
+def test_a_damaged_backup_is_refused_and_nothing_is_left(saved: Path, tmp_path: Path, capsys: Output) -> None:
+    data = bytearray(saved.read_bytes())
+    data[-1] ^= 1
+    saved.write_bytes(data)
+    assert restored(saved, tmp_path / "new") == 1
+    assert "checksum" in capsys.readouterr().err
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["lock"]
+
+
+def test_a_backup_without_its_description_is_refused(saved: Path, tmp_path: Path, capsys: Output) -> None:
+    saved.with_name("backup.db.json").unlink()
+    assert restored(saved, tmp_path / "new") == 1
+    assert "does not describe a snapshot" in capsys.readouterr().err
+    assert restored(tmp_path / "no-such-file", tmp_path / "new") == 1
+    assert "there is no file" in capsys.readouterr().err
