@@ -333,3 +333,17 @@ async def test_a_watch_that_is_cut_wakes_the_follower_and_is_opened_again(
         await other.append(1)
         await harmed.log.wait_for_change(30)
         assert len(await harmed.log.read_from(1)) == 1
+
+
+async def test_the_log_of_a_restored_state_begins_behind_it(node: EtcdNode) -> None:
+    await node.log.take_over(1)
+    await node.append(700)
+    await node.append(701)
+    assert [found.index for found in await node.log.read_from(700)] == [700, 701]
+
+
+async def test_only_an_empty_log_may_begin_behind_a_state(node: EtcdNode) -> None:
+    await node.append(1)
+    await node.log.take_over(1)
+    with pytest.raises(Fenced):
+        await node.append(700)

@@ -31,15 +31,16 @@ def decode_leader(value: bytes) -> LeaderRecord:
     return msgspec.json.decode(value, type=LeaderRecord)
 
 
-def append(keys: Keys, index: int, data: bytes, leader_revision: int) -> rpc.TxnRequest:
+def append(keys: Keys, index: int, data: bytes, leader_revision: int, *, begins: bool = False) -> rpc.TxnRequest:
     """Write entry ``index`` if we still lead, the slot is empty and the one before it is not.
 
-    The first entry has none before it; there the whole log has to be empty, or one that was truncated would begin
-    anew. A refusal brings the entry in the slot or, when that is empty, the next one.
+    ``begins``: it is the first entry of its log, number 1 or the one after a restored state. It has none before it;
+    there the whole log has to be empty, or one that was truncated would begin anew. A refusal brings the entry in the
+    slot or, when that is empty, the next one.
     """
     slot = keys.entry(index)
     compare = [_unchanged(keys.leader, leader_revision)]
-    compare += [_absent(slot), _present(keys.entry(index - 1))] if index > 1 else [_none_in(keys.log)]
+    compare += [_absent(slot), _present(keys.entry(index - 1))] if index > 1 and not begins else [_none_in(keys.log)]
     found = rpc.RangeRequest(key=slot, range_end=prefix_end(keys.log), limit=1)
     return rpc.TxnRequest(
         compare=compare,
