@@ -29,6 +29,7 @@ RULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("node/executor/retry.py", IMPURE),
     ("node/executor/fairness.py", IMPURE),
     ("node/scheduler/due.py", IMPURE),
+    ("node/scheduler/timers.py", IMPURE),
     ("node/scheduler/clock_guard.py", IMPURE),
     ("node/waiting.py", IMPURE),
     ("node/state_machine/apply*.py", IMPURE_IN_APPLY),

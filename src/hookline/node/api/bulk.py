@@ -6,14 +6,14 @@ import msgspec
 
 from hookline.errors import InvalidRequest, QueueFull
 from hookline.node.api import job_fields, strict_json
-from hookline.node.api.context import PROPOSAL_BYTES_MAX, Api
+from hookline.node.api.context import Api
 from hookline.node.api.exchange import Reply, Request, answer
 from hookline.node.api.filters import job_filter, state_of
 from hookline.node.api.job_requests import update_command
 from hookline.node.api.jobs import job_bytes_max
 from hookline.node.state_machine.reads import JobRow, Match
 from hookline.protocol import http
-from hookline.protocol.codec import command_size
+from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RetryJobs, UpdateJob
 from hookline.protocol.jobs import FINISHED, State
 from hookline.protocol.limits import BULK_JOBS_MAX
@@ -114,7 +114,7 @@ async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, du
     changed = 0
     for start in range(0, len(seqs), _ROWS_AT_ONCE):
         rows = [row for row in await api.reads.jobs(seqs[start : start + _ROWS_AT_ONCE]) if row.state in FINISHED]
-        for updates in _parts([_update(api, row, changes, due_ms) for row in rows]):
+        for updates in split([_update(api, row, changes, due_ms) for row in rows]):
             retry: AnyCommand = RetryJobs(tuple(update.seq for update in updates), due_ms)
             results = await api.propose(retry, *updates)
             changed += _count(results[0])
@@ -123,19 +123,6 @@ async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, du
 
 def _update(api: Api, row: JobRow, changes: http.JobChanges, due_ms: int) -> UpdateJob:
     return update_command(row.seq, row.revision, due_ms, api.requests.changed(changes, row.spec))
-
-
-def _parts(updates: list[UpdateJob]) -> list[list[UpdateJob]]:
-    parts: list[list[UpdateJob]] = []
-    size = PROPOSAL_BYTES_MAX
-    for update in updates:
-        grown = command_size(update)
-        if size + grown > PROPOSAL_BYTES_MAX:
-            parts.append([])
-            size = 0
-        parts[-1].append(update)
-        size += grown
-    return parts
 
 
 def _count(result: object) -> int:

@@ -8,11 +8,9 @@ from hookline.errors import HooklineError, Internal, by_code
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.services import Services
 from hookline.node.api.views import Views
-from hookline.protocol.codec import command_size
+from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Refused, Result
 
-PROPOSAL_COMMANDS_MAX = 500
-PROPOSAL_BYTES_MAX = 200 * 1024
 _ERRORS = by_code()
 
 
@@ -37,25 +35,10 @@ class Api:
         return await self.services.replica.propose(commands)
 
     async def propose_all(self, commands: Sequence[AnyCommand]) -> list[Result]:
-        """Put any number of commands into the log, in entries of a sensible size; their results in order."""
+        """Put any number of commands into the log, in as many entries as they need; their results in order."""
         # All are proposed before the first is awaited: so they are taken together, or none of them is.
         proposals = [self.services.replica.propose(part) for part in split(commands)]
         return list(chain.from_iterable(await asyncio.gather(*proposals)))
-
-
-def split(commands: Sequence[AnyCommand]) -> list[Sequence[AnyCommand]]:
-    """The commands in parts of at most ``PROPOSAL_COMMANDS_MAX`` and about ``PROPOSAL_BYTES_MAX``."""
-    parts: list[Sequence[AnyCommand]] = []
-    start = size = 0
-    for position, command in enumerate(commands):
-        grown = command_size(command)
-        if position > start and (size + grown > PROPOSAL_BYTES_MAX or position - start >= PROPOSAL_COMMANDS_MAX):
-            parts.append(commands[start:position])
-            start, size = position, 0
-        size += grown
-    if start < len(commands):
-        parts.append(commands[start:])
-    return parts
 
 
 def refusal(result: Refused) -> HooklineError:

@@ -184,13 +184,14 @@ class Executor:
     ) -> None:
         if done.cancelled():
             return
-        self._error = done.exception()
-        if self._error is None and claims:
+        error = done.exception()
+        if error is None and claims:
             try:
                 self._start_attempts(attempts, claims, done.result()[-1])
-            except Exception as error:  # noqa: BLE001 - in a callback it would be lost, and with it the slots
-                self._error = error
-        if self._error is not None:
+            except Exception as failure:  # noqa: BLE001 - in a callback it would be lost, and with it the slots
+                error = failure
+        if error is not None:
+            self._error = error
             self.wake()
 
     def _start_attempts(self, attempts: asyncio.TaskGroup, claims: Sequence[Running], claimed: Result) -> None:
