@@ -60,7 +60,7 @@ def test_a_fresh_key_pair_belongs_together(capsys: pytest.CaptureFixture[str]) -
     ("line", "field"),
     [
         ("up --clusters 2", "clusters"),
-        ("up --nodes 3", "nodes"),
+        ("up --nodes 3 --slots 0", "slots"),
         ("up --proxies 1", "proxies"),
         ("serve --data-dir x --etcd http://127.0.0.1:2379", "secret_key_file"),
         ("up --slots 0", "slots"),

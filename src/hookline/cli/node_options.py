@@ -1,6 +1,6 @@
 """The settings of a node as options and environment variables; ``NodeConfig`` checks their values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +78,15 @@ class NodeOptions:
             **{f"{name}_ms": None if text is None else inputs.duration_ms(text) for name, text in durations.items()},
         )
         return NodeConfig(data_dir=data_dir, host=host, port=port, **identity, **settings)
+
+    def environment(self) -> dict[str, str]:
+        """The same options for a process that is to work alike; secrets do not show up in a list of processes then."""
+        values = {field.name.upper(): getattr(self, field.name) for field in fields(self)}
+        return {
+            f"HOOKLINE_{name}": str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
 
 
 DEFAULT_NODE_OPTIONS = NodeOptions()

@@ -22,10 +22,7 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
 
     from hookline.telemetry import configure_logs
 
-    if options.log_level not in ("debug", "info", "warning", "error"):
-        raise InvalidConfig(
-            f"--log-level is {options.log_level!r}; use debug, info, warning or error", field="log_level"
-        )
+    _check_log_level(options)
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level)
     if config.allow_private_destinations:
         _warn_of_private_destinations()
@@ -34,6 +31,24 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     except (HooklineError, OSError, BaseExceptionGroup) as error:
         raise _readable(error, config) from error
     return 0
+
+
+def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
+    """Run etcd and three nodes like ``config``, as processes; ends as ``run_until_stopped`` does."""
+    from hookline.cli.stack.supervisor import Stack
+
+    _check_log_level(options)
+    if config.allow_private_destinations:
+        _warn_of_private_destinations()
+    asyncio.run(Stack(config.data_dir, config, options).run(announce))
+    return 0
+
+
+def _check_log_level(options: NodeOptions) -> None:
+    if options.log_level not in ("debug", "info", "warning", "error"):
+        raise InvalidConfig(
+            f"--log-level is {options.log_level!r}; use debug, info, warning or error", field="log_level"
+        )
 
 
 async def _run(config: "NodeConfig") -> None:

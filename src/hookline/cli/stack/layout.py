@@ -1,0 +1,100 @@
+"""Where the parts of a stack listen and keep their data; remembered, so that a restart finds the same."""
+
+import socket
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from hookline.clock import Clock
+from hookline.errors import InvalidConfig
+
+FILE = "stack.json"
+# Below what Linux takes for outgoing connections, so that such a connection does not hold a port at a restart.
+_PORTS = range(20_000, 32_000)
+
+
+class EtcdPorts(msgspec.Struct, frozen=True):
+    """Of one member: for clients and for the other members."""
+
+    client: int
+    peer: int
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """What ``stack.json`` holds: ports by name, and a token that keeps members of other stacks out."""
+
+    token: str
+    nodes: dict[str, int]
+    etcd: dict[str, EtcdPorts]
+
+    @classmethod
+    def load(cls, directory: Path, count: int, port: int, clock: Clock) -> Self:
+        """The remembered layout, or a new one, written down.
+
+        Args:
+            directory: of the whole stack; made when missing.
+            count: of nodes, and of etcd members.
+            port: of the first node; 0: the remembered one, else any that is free.
+            clock: for the token and to choose ports.
+
+        Raises:
+            InvalidConfig: the directory belongs to a single node, or its layout cannot be read.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        if (directory / "state.db").exists():
+            raise InvalidConfig(
+                f"{directory} holds the state of a single node; take another --data-dir, or move it: "
+                "hookline backup, then hookline restore into the new nodes' directories",
+                field="data_dir",
+            )
+        file = directory / FILE
+        if file.exists():
+            try:
+                found = msgspec.json.decode(file.read_bytes(), type=cls)
+            except msgspec.MsgspecError as error:
+                raise InvalidConfig(f"{file} cannot be read: {error}", field="data_dir") from error
+        else:
+            found = cls._new(count, clock)
+        first = next(iter(found.nodes))
+        if port:
+            found = cls(found.token, found.nodes | {first: port}, found.etcd)
+        unfinished = file.with_suffix(".partial")
+        unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        unfinished.rename(file)
+        return found
+
+    @classmethod
+    def _new(cls, count: int, clock: Clock) -> Self:
+        ports = iter(_free_ports(3 * count, clock))
+        numbers = range(1, count + 1)
+        return cls(
+            clock.token(8).hex(),
+            {f"n{number}": next(ports) for number in numbers},
+            {f"etcd{number}": EtcdPorts(next(ports), next(ports)) for number in numbers},
+        )
+
+    def node_urls(self) -> dict[str, str]:
+        """Where the nodes serve, by name."""
+        return {name: f"http://127.0.0.1:{port}" for name, port in self.nodes.items()}
+
+    def etcd_urls(self) -> dict[str, str]:
+        """Where the etcd members serve clients, by name."""
+        return {name: f"http://127.0.0.1:{ports.client}" for name, ports in self.etcd.items()}
+
+
+def _free_ports(count: int, clock: Clock) -> list[int]:
+    """Ports that nobody listens at now; from anywhere in the range, so that two stacks rarely choose the same."""
+    found: list[int] = []
+    start = int(clock.random() * len(_PORTS))
+    for offset in range(len(_PORTS)):
+        port = _PORTS[(start + offset) % len(_PORTS)]
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise InvalidConfig(f"fewer than {count} ports are free from {_PORTS.start} to {_PORTS.stop - 1}")
