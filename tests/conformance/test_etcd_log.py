@@ -9,7 +9,7 @@ import pytest
 from hookline.errors import Compacted, Fenced, LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
-from hookline.node.etcd.client import EtcdCompacted
+from hookline.node.etcd.client import EtcdCompacted, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.protocol.codec import encode_entry
 from hookline.testing.etcd import EtcdMembers
@@ -201,6 +201,12 @@ async def test_after_truncation_nothing_is_written_below_the_first_entry(node: E
     assert [found.index for found in await node.log.read_from(3)] == [3]
 
 
+async def test_no_log_begins_at_zero(node: EtcdNode) -> None:
+    await node.log.take_over(1)
+    await fenced(node, 0)
+    assert await raw_log(node) == []
+
+
 async def test_truncation_keeps_the_newest_and_old_revisions_are_compacted(node: EtcdNode) -> None:
     for index in range(1, 6):
         await node.append(index)
@@ -270,6 +276,40 @@ async def test_a_member_that_failed_for_several_callers_is_left_once(node: EtcdN
     await asyncio.gather(*(ask() for _ in range(3)))
     assert node.client._current == (start + 1) % 3
     await asyncio.to_thread(etcd.revive)
+
+
+async def test_a_leader_repeats_a_read_until_it_is_answered(harmed: EtcdNode, proxy: FaultyProxy) -> None:
+    """It reads when it takes over, often while etcd elects too; an error would end its process."""
+    await harmed.append(1)
+    proxy.answers_to_lose = 3
+    assert len(await harmed.log.read_from(1)) == 1
+    proxy.answers_to_lose = 3
+    assert await harmed.log.last_index() == 1
+    proxy.requests_to_cut = 3
+    await harmed.log.take_over(1)
+    assert proxy.answers_to_lose == proxy.requests_to_cut == 0
+
+
+async def test_a_leader_that_lost_the_lead_stops_repeating_a_read(harmed: EtcdNode, proxy: FaultyProxy) -> None:
+    proxy.requests_to_cut = 10_000
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(unclear(harmed))
+        await until(lambda: proxy.requests_to_cut < 9_990)
+        assert not reading.done()
+        harmed.fence.lose()
+
+
+async def unclear(node: EtcdNode) -> None:
+    with pytest.raises(Fenced):
+        await node.log.last_index()
+
+
+async def test_a_follower_is_told_when_a_read_is_not_answered(harmed: EtcdNode, proxy: FaultyProxy) -> None:
+    harmed.fence.lose()
+    proxy.requests_to_cut = 1
+    with pytest.raises(EtcdUnclear):
+        await harmed.log.read_from(1)
+    assert await harmed.log.read_from(1) == []
 
 
 # --- hints ----------------------------------------------------------------------------------------------------

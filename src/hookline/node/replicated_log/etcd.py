@@ -91,11 +91,18 @@ class EtcdLog:
         return self._keys.index_of(kvs[0].key) if kvs else 0
 
     async def _read(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
-        try:
-            return await self._client.range(request, _TRY_S)
-        except EtcdUnclear:
-            self._client.rotate()
-            raise
+        """A leader asks until it is answered, as with an append; a follower has nothing to lose by an error."""
+        leads = self._fence.revision is not None
+        while True:
+            try:
+                return await self._client.range(request, _TRY_S)
+            except (EtcdUnclear, EtcdRefused):
+                self._client.rotate()
+                if not leads:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
+            if self._fence.revision is None:
+                raise Fenced("the lead was lost while the log was read")
 
     async def truncate(self, upto: int) -> None:
         """Forget entries up to ``upto`` (never the newest), and have etcd forget their old revisions too."""
