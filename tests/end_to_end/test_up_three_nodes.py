@@ -1,0 +1,129 @@
+"""``hookline up --nodes 3`` as users start it: real etcd, three nodes, one of them killed, a backup, a clean end."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hookline import Client
+from tests.end_to_end.processes import journal_receiver, until
+from tests.end_to_end.test_cli_up import ended, start
+
+
+@contextmanager
+def three_nodes(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The supervisor and the url of its front door; its messages go to a file beside the data."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOOKLINE_")}
+    command = [sys.executable, "-m", "hookline.cli.app", "up", "--nodes", "3", "--port", "0"]
+    with data_dir.with_suffix(".err").open("a") as messages:
+        process = subprocess.Popen(
+            [*command, "--allow-private-destinations", "--data-dir", str(data_dir)],
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            text=True,
+            env=environment,
+        )
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        match = re.fullmatch(r"ready (http://127\.0\.0\.1:\d+)\n", line)
+        if match is None:
+            pytest.fail(f"no ready line but {line!r}: {data_dir.with_suffix('.err').read_text()}")
+        yield process, match[1]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def cluster(url: str) -> Any:
+    with Client(url) as client:
+        return client.cluster()
+
+
+def pid_of(node: str, data_dir: Path) -> int:
+    """Of the process that runs a node of this stack."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                words = (process / "cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if "serve" in words and str(data_dir / node) in words:
+                return int(process.name)
+    raise AssertionError(f"{node} does not run")
+
+
+def command(*tokens: str) -> tuple[int, str, str]:
+    process = start(*tokens)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_three_nodes_survive_the_loss_of_one_and_a_restart(tmp_path: Path) -> None:
+    data = tmp_path / "stack"
+    with journal_receiver() as (port, journal), three_nodes(data) as (process, url), Client(url) as client:
+        hook = f"http://127.0.0.1:{port}/hook"
+        first = client.create_job(hook)
+        assert client.wait_for_job(first.id, timeout=20).state == "succeeded"
+        until(lambda: len(cluster(url).nodes) == 3, "all nodes know of each other")
+        nodes = {node.name: node for node in cluster(url).nodes}
+        others = [node.url for name, node in nodes.items() if name != "n1"]
+        with Client(others[0]) as other:
+            assert other.get_job(first.id).state == "succeeded", "every node takes every request"
+
+        killed = cluster(url).leader
+        survivors = [node.url for name, node in nodes.items() if name != killed]
+        os.kill(pid_of(killed, data), signal.SIGKILL)
+        with Client(survivors[0]) as survivor:
+            second = survivor.create_job(hook)
+            assert survivor.wait_for_job(second.id, timeout=20).state == "succeeded"
+        until(lambda: f"{killed} ended with code -9" in data.with_suffix(".err").read_text(), "it is reported")
+        later = client_when_back(url).create_job(hook, delay="1h")
+
+        code, out, err = command("backup", "--url", survivors[0], "--out", str(tmp_path / "b.db"), "--json")
+        assert code == 0, err
+        assert json.loads(out)["index"] > 0
+        assert ended(process, signal.SIGINT)[0] == 0
+        assert [journal.count(job.id) for job in (first, second)] == [1, 1]
+
+    with three_nodes(data) as (process, url), Client(url) as client:
+        assert client.get_job(later.id).state == "pending"
+        assert ended(process)[0] == 0
+
+    code, _, err = command("restore", "--from", str(tmp_path / "b.db"), "--data-dir", str(tmp_path / "alone"))
+    assert code == 0, err
+    (tmp_path / "alone" / "secret.key").write_bytes((data / "secret.key").read_bytes())
+    os.chmod(tmp_path / "alone" / "secret.key", 0o600)
+    single = start("up", "--port", "0", "--data-dir", str(tmp_path / "alone"))
+    try:
+        assert single.stdout
+        with Client(single.stdout.readline().removeprefix("ready ").strip()) as client:
+            assert client.get_job(first.id).state == "succeeded"
+            assert client.get_job(later.id).state == "pending"
+        assert ended(single)[0] == 0
+    finally:
+        single.kill()
+        single.communicate()
+
+
+def client_when_back(url: str) -> Client:
+    """The front door is a node: it may be the one that was killed, and is started again."""
+    client = Client(url, timeout=5)
+    until(lambda: _is_up(client), "the front door serves again")
+    return client
+
+
+def _is_up(client: Client) -> bool:
+    try:
+        return client.health().status == "ok"
+    except Exception:  # noqa: BLE001 - whatever it is, it is not up
+        return False
