@@ -48,6 +48,11 @@ class FaultyProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return len(self._writers) // 2
+
     def reset_connections(self) -> None:
         """Break all connections that are open now."""
         self._loop.call_soon_threadsafe(self._reset_all)

@@ -224,6 +224,18 @@ async def test_a_busy_loop_does_not_cost_the_lead(leader: EtcdNode) -> None:
         assert leader.fence.confirmed_ms - before > 2_000
 
 
+async def test_beats_do_not_share_a_connection_with_anything(etcd: EtcdMembers, keys: Keys) -> None:
+    """A follower that reads 50 MB on the same connection would hold them up."""
+    with FaultyProxy(etcd.members[0].url.removeprefix("http://")) as proxy:
+        async with etcd_node("n1", keys, (proxy.url,)) as node:
+            await node.leadership.acquire()
+            assert proxy.connections == 1
+            async with node.renewing():
+                asked_ms = node.fence.confirmed_ms
+                await until(lambda: node.fence.confirmed_ms > asked_ms)
+                assert proxy.connections == 2
+
+
 async def test_a_leader_that_appends_does_not_beat_besides(leader: EtcdNode) -> None:
     async with leader.renewing():
         for index in range(1, 60):

@@ -200,8 +200,8 @@ class EtcdClient:
         try:
             return await method(request, timeout=timeout_s, metadata=self._metadata())
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                self._token = None  # expired; refused before it had any effect
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED or "auth store is old" in (error.details() or ""):
+                self._token = None  # expired, or users have changed since; refused before it had any effect
             raise mapped(error) from error
 
     def _metadata(self) -> Sequence[tuple[str, str]]:
