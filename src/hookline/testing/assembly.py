@@ -14,7 +14,7 @@ from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.executor.resolver import Resolver
 from hookline.node.executor.transport import Transport
 from hookline.node.executor.vetting import Vetter
-from hookline.node.leader import Surroundings
+from hookline.node.leader import Successor, Surroundings
 from hookline.node.leadership.interface import Leadership
 from hookline.node.member import Member
 from hookline.node.replica import Commit
@@ -41,6 +41,7 @@ class Parts:
     leadership: Leadership
     commit: Commit
     transport: Transport
+    successor: Successor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def assemble(parts: Parts) -> Assembly:
             vetter=vetter,
             transport=parts.transport,
             metrics=metrics,
+            successor=parts.successor,
         )
     )
     services = Services(

@@ -8,6 +8,7 @@ a hint that is wrong costs an election, never safety, since the old leader's app
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -21,7 +22,8 @@ from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.transactions import LeaderRecord
 
-_TRY_S = 0.5
+RENEWAL_TRY_S = _TRY_S = 0.5
+RENEWAL_STEP_S = RENEWAL_MS / 3_000
 _POLL_S = 0.1
 
 _log = structlog.get_logger()
@@ -166,6 +168,7 @@ class Renewal:
         self._keys = keys
         self._fence = fence
         self._clock = clock
+        self._beats = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
 
@@ -179,20 +182,37 @@ class Renewal:
         self._thread.join()
 
     def _run(self) -> None:
-        beat = 0
-        while not self._stop.wait(RENEWAL_MS / 3_000):
-            revision = self._fence.revision
-            if revision is None or self._clock.boot_ms() - self._fence.confirmed_ms < RENEWAL_MS:
+        while not self._stop.wait(RENEWAL_STEP_S):
+            due = self.due()
+            if due is None:
                 continue
-            beat += 1
-            asked_ms = self._clock.boot_ms()
             try:
-                response = self._ask(transactions.renew(self._keys, revision, beat), _TRY_S)
+                response = self._ask(due.request, RENEWAL_TRY_S)
             except HooklineError:
                 continue
-            if self._fence.revision != revision:
-                continue
-            if response.succeeded:
-                self._fence.confirmed(asked_ms)
-            else:
-                self._fence.lose()
+            self.heard(due, response)
+
+    def due(self) -> "Beat | None":
+        """What to send now; None while this node does not lead, or has shown it a moment ago."""
+        revision, now_ms = self._fence.revision, self._clock.boot_ms()
+        if revision is None or now_ms - self._fence.confirmed_ms < RENEWAL_MS:
+            return None
+        self._beats += 1
+        return Beat(transactions.renew(self._keys, revision, self._beats), revision, now_ms)
+
+    def heard(self, beat: "Beat", response: rpc.TxnResponse) -> None:
+        """The answer to a beat came."""
+        if self._fence.revision != beat.revision:
+            return
+        if response.succeeded:
+            self._fence.confirmed(beat.asked_ms)
+        else:
+            self._fence.lose()
+
+
+class Beat(NamedTuple):
+    """One renewal under way."""
+
+    request: rpc.TxnRequest
+    revision: int
+    asked_ms: float
