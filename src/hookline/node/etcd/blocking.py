@@ -7,9 +7,6 @@ import grpc
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.client import CHANNEL_OPTIONS, EtcdAddress, mapped
 
-# Else gRPC shares one connection among all channels of a process that go to the same place.
-_OPTIONS = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-
 
 class BlockingTxn:
     """Sends transactions over connections of its own, to one endpoint after the other when one does not answer."""
@@ -17,9 +14,9 @@ class BlockingTxn:
     def __init__(self, address: EtcdAddress) -> None:
         self._address = address
         self._channels = [
-            grpc.secure_channel(target, address.credentials(), options=_OPTIONS)
+            grpc.secure_channel(target, address.credentials(), options=CHANNEL_OPTIONS)
             if address.is_secure
-            else grpc.insecure_channel(target, options=_OPTIONS)
+            else grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
             for target in address.targets()
         ]
         self._current = 0
