@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,11 @@ def three_nodes(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def cluster(url: str) -> Any:
     with Client(url) as client:
         return client.cluster()
+
+
+def applied(url: str) -> list[int]:
+    """The newest entry of each node that is known."""
+    return [node.applied for node in cluster(url).nodes]
 
 
 def pid_of(node: str, data_dir: Path) -> int:
@@ -99,20 +105,40 @@ def test_three_nodes_survive_the_loss_of_one_and_a_restart(tmp_path: Path) -> No
         assert client.get_job(later.id).state == "pending"
         assert ended(process)[0] == 0
 
-    code, _, err = command("restore", "--from", str(tmp_path / "b.db"), "--data-dir", str(tmp_path / "alone"))
-    assert code == 0, err
-    (tmp_path / "alone" / "secret.key").write_bytes((data / "secret.key").read_bytes())
-    os.chmod(tmp_path / "alone" / "secret.key", 0o600)
+    restore(tmp_path / "b.db", tmp_path / "alone")
+    copy_key(data, tmp_path / "alone")
     single = start("up", "--port", "0", "--data-dir", str(tmp_path / "alone"))
     try:
         assert single.stdout
-        with Client(single.stdout.readline().removeprefix("ready ").strip()) as client:
-            assert client.get_job(first.id).state == "succeeded"
-            assert client.get_job(later.id).state == "pending"
+        check_restored(single.stdout.readline().removeprefix("ready ").strip(), first.id, later.id)
         assert ended(single)[0] == 0
     finally:
         single.kill()
         single.communicate()
+
+    for name in ("n1", "n2", "n3"):
+        restore(tmp_path / "b.db", tmp_path / "new" / name)
+    copy_key(data, tmp_path / "new")
+    with three_nodes(tmp_path / "new") as (process, url):
+        check_restored(url, first.id, later.id)
+        until(lambda: len(applied(url)) == 3 and len(set(applied(url))) == 1, "all nodes are at the same entry")
+        assert ended(process)[0] == 0
+
+
+def restore(backup: Path, data_dir: Path) -> None:
+    code, _, err = command("restore", "--from", str(backup), "--data-dir", str(data_dir))
+    assert code == 0, err
+
+
+def copy_key(old: Path, new: Path) -> None:
+    shutil.copy2(old / "secret.key", new / "secret.key")
+
+
+def check_restored(url: str, delivered: str, planned: str) -> None:
+    with Client(url) as client:
+        assert client.get_job(delivered).state == "succeeded"
+        assert client.get_job(planned).state == "pending"
+        assert client.cancel_job(planned).state == "cancelled", "it takes writes"
 
 
 def client_when_back(url: str) -> Client:
