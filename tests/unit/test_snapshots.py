@@ -91,6 +91,50 @@ async def test_what_is_committed_meanwhile_is_not_in_it(
     assert jobs == 200 + info.index - 1, "all of each entry up to the index, nothing after it"
 
 
+def test_a_busy_writer_does_not_make_the_copy_begin_anew(
+    machine: StateMachine, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "_PAGES_PER_STEP", 1)
+    apply(machine, *(create(f"before-{number}") for number in range(100)))
+
+    class Busy(Snapshots):
+        @property
+        def _stopping(self) -> bool:
+            """Looked at between two steps of the copy."""
+            if machine.applied < 10:
+                apply(machine, create(f"meanwhile-{machine.applied}"))
+            return False
+
+        @_stopping.setter
+        def _stopping(self, value: bool) -> None:
+            pass
+
+    busy = Busy(machine.database, tmp_path / "snapshots", clock)
+    info = busy._make()
+    busy.close()
+    assert machine.applied == 10, "there were commits between the steps"
+    assert info.index == 1, "the copy is of the moment it began"
+    snapshots.verify(file_of(tmp_path, info), info)
+
+
+async def test_all_readers_together_are_limited(
+    machine: StateMachine, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    limited = Snapshots(machine.database, tmp_path / "limited", clock, bytes_per_s=1_000)
+    for size in (500, 250, 1):
+        await limited.take_turn(size)
+    clock.advance(10_000)
+    await limited.take_turn(1_000)
+    limited.close()
+    assert waits == [0, 0.5, 0.75, 0]
+
+
 async def test_who_asks_meanwhile_gets_the_same_one(machine: StateMachine, kept: Snapshots) -> None:
     apply(machine, create("a"))
     first, second = await asyncio.gather(kept.create(), kept.create())

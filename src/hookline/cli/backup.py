@@ -23,10 +23,12 @@ _DESCRIPTION_SUFFIX = ".json"
 _AFTER_RESTORE = """\
 When a node starts on it:
   - jobs that were waiting are delivered as planned; those whose time has passed, at once
-  - jobs that were running are due again at once; those with at_most_once become "unknown" and are not sent again
+  - jobs that were running are due again, when the time limit of the lost attempt is over at the latest; those with
+    at_most_once become "unknown" and are not sent again
   - jobs that were delivered after the backup was made are delivered once more, with the same webhook-id
   - signing secrets are sealed: give the node the secret key of the old one (its secret.key or --secret-key-file)
-For a cluster, restore the same file into the data directory of each node, and start with an empty etcd."""
+For a cluster, restore the same file into the data directory of each node, and start with an empty etcd. See the guide
+docs/how-to/backup-and-restore.md."""
 
 
 def backup(
@@ -95,6 +97,7 @@ def restore(*, source: Annotated[Path, Parameter(name="--from")], data_dir: Path
 
 def _restore(source: Path, info: "SnapshotInfo", data_dir: Path) -> None:
     from hookline.node import snapshots
+    from hookline.node.state_machine.machine import mark_restored
 
     if snapshots.holds_state(data_dir):
         raise InvalidConfig(f"{data_dir} holds state already; restore into a new directory", field="data_dir")
@@ -103,6 +106,7 @@ def _restore(source: Path, info: "SnapshotInfo", data_dir: Path) -> None:
     try:
         shutil.copyfile(source, partial)
         snapshots.verify(partial, info)
+        mark_restored(partial)
         snapshots.install(data_dir, partial)
     finally:
         partial.unlink(missing_ok=True)
