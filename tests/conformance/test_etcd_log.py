@@ -286,7 +286,7 @@ async def test_a_leader_repeats_a_read_until_it_is_answered(harmed: EtcdNode, pr
     proxy.answers_to_lose = 3
     assert await harmed.log.last_index() == 1
     proxy.requests_to_cut = 3
-    await harmed.log.take_over(1)
+    await harmed.log.take_over(1, is_restored=True)
     assert proxy.answers_to_lose == proxy.requests_to_cut == 0
 
 
@@ -376,7 +376,7 @@ async def test_a_watch_that_is_cut_wakes_the_follower_and_is_opened_again(
 
 
 async def test_the_log_of_a_restored_state_begins_behind_it(node: EtcdNode) -> None:
-    await node.log.take_over(1)
+    await node.log.take_over(1, is_restored=True)
     await node.append(700)
     await node.append(701)
     assert [found.index for found in await node.log.read_from(700)] == [700, 701]
@@ -384,6 +384,12 @@ async def test_the_log_of_a_restored_state_begins_behind_it(node: EtcdNode) -> N
 
 async def test_only_an_empty_log_may_begin_behind_a_state(node: EtcdNode) -> None:
     await node.append(1)
+    await node.log.take_over(1, is_restored=True)
+    with pytest.raises(Fenced):
+        await node.append(700)
+
+
+async def test_an_emptied_log_does_not_begin_behind_a_state_that_was_not_restored(node: EtcdNode) -> None:
     await node.log.take_over(1)
     with pytest.raises(Fenced):
         await node.append(700)

@@ -92,9 +92,9 @@ class ElectedLog(EtcdLog):
         super().__init__(client, keys, fence, SystemClock())
         self.parts = client, keys, fence
 
-    async def take_over(self, term: int) -> None:
+    async def take_over(self, term: int, *, is_restored: bool = False) -> None:
         await elect(*self.parts, term)
-        await super().take_over(term)
+        await super().take_over(term, is_restored=is_restored)
 
 
 class EtcdHarness:

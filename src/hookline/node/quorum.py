@@ -42,7 +42,7 @@ class Quorum:
         self.fence = Fence(clock)
         self._hints = Hints(self._client, keys)
         self.log = EtcdLog(self._client, keys, self.fence, clock, self._hints)
-        self._watch = LeaderWatch(self.leader_url)
+        self._watch = LeaderWatch(self._other_leader)
         self.leadership = EtcdLeadership(
             self._client,
             keys,
@@ -121,6 +121,10 @@ class Quorum:
         if leader is None or not leader.url or leader.node == self._config.node:
             return None
         return leader.url
+
+    def _other_leader(self) -> tuple[str, str] | None:
+        leader = self.leadership.leader
+        return None if leader is None or self.leader_url() is None else (leader.url, leader.nonce)
 
     def leader_name(self) -> str | None:
         leader = self.leadership.leader

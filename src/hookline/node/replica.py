@@ -179,8 +179,15 @@ class Replica:
 
     async def begin_term(self, term: int, node: str, *, old_leader_is_dead: bool, handed_over: bool = False) -> None:
         """Take the log over for ``term`` and resolve what an earlier leader left open. Before ``lead``."""
-        await self._log.take_over(term)
+        machine = self._machine
+        await self._log.take_over(term, is_restored=machine.is_restored)
         await self._catch_up()
+        last = await self._log.last_index()
+        if last < machine.applied and not machine.is_restored:
+            raise LogFault(
+                f"the log ends at entry {last}, but this node's state is at {machine.applied}: etcd was emptied, or it "
+                "is another one. Start the nodes with the right etcd, or restore a backup into a new cluster."
+            )
         self.term = term
         await self._append([BeginTerm(node, old_leader_is_dead, handed_over)])
         self._closed = None

@@ -65,7 +65,7 @@ class LocalLog:
     async def last_index(self) -> int:
         return self._last
 
-    async def take_over(self, term: int) -> None:
+    async def take_over(self, term: int, *, is_restored: bool = False) -> None:
         if term <= self._term:
             raise Fenced(f"term {term} is not newer than {self._term}")
         self._in_transaction(_PUT_TERM, term)

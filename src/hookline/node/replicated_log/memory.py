@@ -43,7 +43,7 @@ class MemoryLog:
     async def last_index(self) -> int:
         return self._last
 
-    async def take_over(self, term: int) -> None:
+    async def take_over(self, term: int, *, is_restored: bool = False) -> None:
         if term <= self._term:
             raise Fenced(f"term {term} is not newer than {self._term}")
         self._term = term

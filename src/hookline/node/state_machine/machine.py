@@ -32,12 +32,20 @@ _GUARDED = (
 
 
 SCHEMA_VERSION = 1
+_RESTORED = "restored"
 _CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 
 
 def open_state(path: Path, *, durable: bool = True) -> Database:
     """The database that a ``StateMachine`` works on; see ``Database`` for ``durable`` and errors."""
     return Database(path, sql.text("schema.sql"), SCHEMA_VERSION, durable=durable)
+
+
+def mark_restored(path: Path) -> None:
+    """Write into a state that it was restored from a backup; the first entry applied to it takes the mark away."""
+    database = open_state(path)
+    database.writer.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, 1)", (_RESTORED,))
+    database.close()
 
 
 class StateMachine:
@@ -55,6 +63,7 @@ class StateMachine:
         self.term: int = meta.get("term", 0)
         self.digest: bytes = meta.get("digest", b"")
         self.durable = self.applied if database.is_durable else 0
+        self.is_restored: bool = _RESTORED in meta
 
     def apply(self, entry: Entry) -> tuple[list[Result], Effects]:
         """Execute the entry's commands. Raises LogFault unless it is the next one, UnknownCommand on a newer format.
@@ -109,6 +118,9 @@ class StateMachine:
         tables.run("put_meta", "applied", self.applied)
         tables.run("put_meta", "term", self.term)
         tables.run("put_meta", "digest", self.digest)
+        if self.is_restored:
+            tables.run("delete_meta", _RESTORED)
+            self.is_restored = False
         self.database.writer.execute("RELEASE entry")
 
     def commit(self) -> None:

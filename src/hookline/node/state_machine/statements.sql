@@ -3,6 +3,9 @@
 -- name: put_meta
 INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2
 
+-- name: delete_meta
+DELETE FROM meta WHERE name = ?
+
 -- name: put_counter
 INSERT INTO counters (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2
 
