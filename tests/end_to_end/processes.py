@@ -27,26 +27,44 @@ class NodeProcess:
 
     def __init__(self, data_dir: Path, *options: str, port: int = 0, environment: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
+        self.host = "127.0.0.1"
         self.port = port
+        self.log = data_dir.parent / "node.log"
         self._options = options
         self._environment = os.environ | (environment or {})
         self._process: subprocess.Popen[str] | None = None
 
+    def command(self) -> list[str]:
+        """What is run."""
+        command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(self.data_dir)]
+        return [*command, "--port", str(self.port), "--allow-private-destinations", *self._options]
+
     def start(self) -> None:
         """Start it and wait for its ready line."""
-        command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(self.data_dir)]
-        command += ["--port", str(self.port), "--allow-private-destinations", *self._options]
-        log = self.data_dir.parent / "node.log"
-        with log.open("a") as stderr:
+        self.spawn()
+        self.wait_until_ready()
+
+    def spawn(self) -> None:
+        """Start it."""
+        with self.log.open("a") as stderr:
             self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=self._environment
+                self.command(), stdout=subprocess.PIPE, stderr=stderr, text=True, env=self._environment
             )
+
+    def wait_until_ready(self) -> None:
+        """Wait for the ready line of a process that was spawned."""
+        assert self._process
         assert self._process.stdout
         for line in self._process.stdout:
-            if match := re.fullmatch(r"ready http://127\.0\.0\.1:(\d+)\n", line):
+            if match := re.fullmatch(r"ready http://[\d.]+:(\d+)\n", line):
                 self.port = int(match[1])
                 return
-        raise AssertionError(f"the node did not start: {log.read_text()[-2000:]}")
+        raise AssertionError(f"the node did not start: {self.log.read_text()[-2000:]}")
+
+    @property
+    def is_running(self) -> bool:
+        """The process is there; it may be paused."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -55,17 +73,20 @@ class NodeProcess:
 
     def kill(self) -> None:
         """SIGKILL; nothing happens to one that is gone already."""
-        assert self._process
-        if self._process.returncode is not None:
+        if not self.is_running:
             return
+        assert self._process
         self._process.kill()
         self._end(5)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
-        assert self._process
-        self._process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         return self._end(30)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process
+        self._process.send_signal(number)
 
     def _end(self, seconds: float) -> int:
         assert self._process
@@ -74,9 +95,11 @@ class NodeProcess:
         self._process.stdout.close()
         return code
 
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    def call(
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = 10, **headers: str
+    ) -> tuple[int, Any]:
         """One request; (status, parsed body). Raises OSError or HTTPException when the node is away."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
             data = None if body is None else json.dumps(body)
             connection.request(method, path, data, {"content-type": "application/json", **headers})

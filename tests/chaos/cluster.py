@@ -1,0 +1,173 @@
+"""A cluster as processes: three etcd members and three nodes, each of which can be killed, paused and started again."""
+
+import http.client
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hookline.testing.etcd import EtcdMembers
+from tests.end_to_end.processes import NodeProcess, until
+from tests.faulty_proxy import FaultyProxy
+
+NAMES = ("n1", "n2", "n3")
+_ASK_S = 1.0
+AWAY = (OSError, ValueError, http.client.HTTPException)
+
+
+class ClusterNode(NodeProcess):
+    """``hookline serve`` of one node."""
+
+    def __init__(self, name: str, directory: Path, etcd: Sequence[str], *options: str) -> None:
+        super().__init__(directory / name, *options, port=_free_port())
+        self.name = name
+        self.etcd = tuple(etcd)
+        self.log = directory / f"{name}.log"
+        self.is_paused = False
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "hookline.cli.app", "serve", "--cluster", "c0", "--shard", "0"),
+            *("--node", self.name, "--listen", f"{self.host}:{self.port}", "--data-dir", str(self.data_dir)),
+            *("--etcd", ",".join(self.etcd), "--secret-key-file", str(self.log.parent / "secret.key")),
+            *("--allow-private-destinations", "--log-json", *self._options),
+        ]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def spawn(self) -> None:
+        self.is_paused = False
+        super().spawn()
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay, nothing answers."""
+        self._signal(signal.SIGSTOP)
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+        self.is_paused = False
+
+    def health(self) -> Any:
+        """The body of ``GET /health``; None when the node does not answer at once."""
+        if not self.is_running or self.is_paused:
+            return None
+        try:
+            return self.call("GET", "/health", timeout_s=_ASK_S)[1]
+        except AWAY:
+            return None
+
+
+class Cluster:
+    """Three members and three nodes; a context manager that starts and ends them.
+
+    Args:
+        directory: where all data and logs go.
+        options: of each node.
+        proxied: the nodes reach etcd through proxies, ``proxies[node]``, one for each member, that can be told to harm.
+        etcd: the members, when they are not ordinary ones.
+    """
+
+    def __init__(
+        self, directory: Path, *options: str, proxied: bool = False, etcd: EtcdMembers | None = None
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        key = directory / "secret.key"
+        key.write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+        key.chmod(0o600)
+        self.directory = directory
+        self.etcd = etcd or EtcdMembers(directory / "etcd")
+        self.proxies: dict[str, list[FaultyProxy]] = {}
+        if proxied:
+            targets = [url.removeprefix("http://") for url in self.etcd.endpoints]
+            self.proxies = {name: [FaultyProxy(target).__enter__() for target in targets] for name in NAMES}
+        self.nodes = [ClusterNode(name, directory, self._endpoints(name), *options) for name in NAMES]
+
+    def _endpoints(self, name: str) -> Sequence[str]:
+        proxies = self.proxies.get(name)
+        return [proxy.url for proxy in proxies] if proxies else self.etcd.endpoints
+
+    def start_nodes(self) -> None:
+        """All at once: they need no order."""
+        away = [node for node in self.nodes if not node.is_running]
+        for node in away:
+            node.data_dir.mkdir(exist_ok=True)
+            node.spawn()
+        for node in away:
+            node.wait_until_ready()
+
+    def leader(self, seconds: float = 30) -> ClusterNode:
+        """The node that takes writes; waits until there is one."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for node in self.nodes:
+                health = node.health()
+                if health is not None and health.get("role") == "leader":
+                    return node
+        raise AssertionError(f"no node has led for {seconds:g} s; see {self.directory}")
+
+    def followers(self) -> list[ClusterNode]:
+        """The nodes that do not lead."""
+        leader = self.leader()
+        return [node for node in self.nodes if node is not leader]
+
+    def wait_until_serving(self) -> None:
+        """Until one leads and the others know it."""
+        self.leader()
+        for node in self.nodes:
+            if node.is_running:
+                until(lambda node=node: (node.health() or {}).get("status") == "ok", f"{node.name} serves")
+
+    def heal(self) -> None:
+        """Undo every fault of a process or proxy: resume, start again, pass everything on."""
+        for proxies in self.proxies.values():
+            for proxy in proxies:
+                proxy.answers_to_lose = proxy.requests_to_cut = 0
+                proxy.delay_s, proxy.is_black_hole = 0.0, False
+                proxy.reset_connections()
+        self.etcd.revive()
+        for node in self.nodes:
+            if node.is_running:
+                node.resume()
+        self.start_nodes()
+        self.wait_until_serving()
+
+    def kill_all(self) -> None:
+        """Every process, as if the power failed."""
+        for node in self.nodes:
+            node.kill()
+        self.etcd.close()
+
+    def __enter__(self) -> Self:
+        self.etcd.start()
+        try:
+            self.start_nodes()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        self.kill_all()
+        for proxies in self.proxies.values():
+            for proxy in proxies:
+                proxy.__exit__(None, None, None)
+        self.proxies.clear()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
