@@ -75,9 +75,7 @@ class Cluster:
         etcd: the members, when they are not ordinary ones.
     """
 
-    def __init__(
-        self, directory: Path, *options: str, proxied: bool = False, etcd: EtcdMembers | None = None
-    ) -> None:
+    def __init__(self, directory: Path, *options: str, proxied: bool = False, etcd: EtcdMembers | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         key = directory / "secret.key"
         key.write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
