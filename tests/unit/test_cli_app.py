@@ -62,7 +62,6 @@ def test_a_fresh_key_pair_belongs_together(capsys: pytest.CaptureFixture[str]) -
         ("up --clusters 2", "clusters"),
         ("up --nodes 3 --slots 0", "slots"),
         ("up --proxies 1", "proxies"),
-        ("serve --data-dir x --etcd http://127.0.0.1:2379", "secret_key_file"),
         ("up --slots 0", "slots"),
         ("up --port 70000", "port"),
         ("up --log-level loud", "log_level"),

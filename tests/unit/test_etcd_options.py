@@ -13,14 +13,12 @@ from hookline.node.config import NodeConfig
 URLS = "http://10.0.0.1:2379,http://10.0.0.2:2379, http://10.0.0.3:2379/"
 
 
-def settings(
-    *, host: str = "10.0.0.1", port: int = 7070, has_shared_key: bool = True, **options: Any
-) -> dict[str, Any]:
-    return EtcdOptions(**options).settings(host, port, has_shared_key=has_shared_key)
+def settings(*, host: str = "10.0.0.1", port: int = 7070, **options: Any) -> dict[str, Any]:
+    return EtcdOptions(**options).settings(host, port)
 
 
 def test_a_node_alone_needs_nothing() -> None:
-    assert settings(has_shared_key=False) == {}
+    assert settings() == {}
 
 
 def test_the_members_are_told_apart() -> None:
@@ -72,7 +70,6 @@ def test_everything_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ({"etcd": "https://a:1", "etcd_cert": Path("c")}, "etcd_cert"),
         ({"etcd": "https://a:1", "etcd_ca": Path("no-such-file")}, "etcd_ca"),
         ({"etcd": "http://a:1", "etcd_user": "u"}, "etcd_user"),
-        ({"etcd": "http://a:1", "has_shared_key": False}, "secret_key_file"),
         ({"etcd": "http://a:1", "host": "0.0.0.0"}, "advertise"),
         ({"etcd": "http://a:1", "host": "::"}, "advertise"),
         ({"etcd": "http://a:1", "port": 0}, "advertise"),

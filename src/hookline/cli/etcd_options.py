@@ -42,14 +42,8 @@ class EtcdOptions:
     etcd_quota: Annotated[int | None, _env("ETCD_QUOTA")] = None
     advertise: Annotated[str | None, _env("ADVERTISE")] = None
 
-    def settings(self, host: str, port: int, *, has_shared_key: bool) -> dict[str, Any]:
-        """What to tell ``NodeConfig``. Raises InvalidConfig.
-
-        Args:
-            host: where the node listens.
-            port: there.
-            has_shared_key: the key that seals secrets was given and not made up by the node.
-        """
+    def settings(self, host: str, port: int) -> dict[str, Any]:
+        """What to tell ``NodeConfig`` of a node that listens at ``host`` and ``port``. Raises InvalidConfig."""
         if self.etcd is None:
             self._refuse_without_etcd()
             return {}
@@ -64,13 +58,6 @@ class EtcdOptions:
             file: Path | None = getattr(self, name)
             if file is not None and not file.is_file():
                 raise InvalidConfig(f"--{name.replace('_', '-')}: there is no file {file}", field=name)
-        if not has_shared_key:
-            raise InvalidConfig(
-                "The nodes of a cluster need the same secret key, or one could not open what another has sealed. "
-                "Make one with: openssl rand -base64 32 > secret.key; chmod 600 secret.key; and start each node with "
-                "--secret-key-file or HOOKLINE_SECRET_KEY.",
-                field="secret_key_file",
-            )
         return inputs.given(
             etcd=urls,
             etcd_ca=self.etcd_ca,

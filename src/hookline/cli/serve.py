@@ -30,7 +30,6 @@ def serve(
         options: How it works.
     """
     host, port = inputs.address(listen)
-    has_shared_key = options.secret_key is not None or options.secret_key_file is not None
     config = options.config(
         data_dir=data_dir,
         host=host,
@@ -38,6 +37,6 @@ def serve(
         cluster=cluster,
         shard=shard,
         node=node,
-        **quorum.settings(host, port, has_shared_key=has_shared_key),
+        **quorum.settings(host, port),
     )
     return run_until_stopped(config, options)

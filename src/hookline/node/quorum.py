@@ -1,14 +1,18 @@
 """The etcd side of a node: its log, its leadership, and what it knows of the other nodes."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
+
+import structlog
 
 from hookline.clock import Clock
 from hookline.errors import Fenced
 from hookline.node.config import NodeConfig
 from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd import transactions
 from hookline.node.etcd.blocking import BlockingTxn
 from hookline.node.etcd.client import EtcdAddress, EtcdClient
 from hookline.node.etcd.fence import Fence
@@ -21,10 +25,11 @@ from hookline.node.leadership.watch import LeaderWatch
 from hookline.node.member import Member
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.successor import Teller
-from hookline.node.vault import Vault
+from hookline.node.vault import KEY_BYTES, Vault
 from hookline.protocol.http import NodeView
 
 _VERSION = version("hookline")
+_log = structlog.get_logger()
 _LOOK_S = 0.2
 _TRY_S = 2.0
 
@@ -167,6 +172,24 @@ async def find_peers(config: NodeConfig) -> tuple[list[str], int]:
         await client.close()
     urls = [status.url for status in statuses if status.name != config.node]
     return urls, keys.index_of(entries[0].key) - 1 if entries else 0
+
+
+async def agree_on_secret_key(config: NodeConfig, clock: Clock) -> str:
+    """The key that all nodes of the cluster seal secrets with, when none was given: the first node makes it.
+
+    It is kept in etcd, beside the log that holds the sealed secrets: better than three keys, and than none.
+
+    Raises:
+        EtcdUnclear, EtcdRefused: etcd does not answer.
+    """
+    keys, client = Keys(config.cluster), EtcdClient(address_of(config))
+    fresh = base64.b64encode(clock.token(KEY_BYTES))
+    try:
+        response = await client.txn(transactions.put_if_absent(keys.secret_key, fresh), _TRY_S)
+    finally:
+        await client.close()
+    _log.warning("secret_key_in_etcd", advice="give all nodes the same --secret-key-file or HOOKLINE_SECRET_KEY")
+    return (fresh if response.succeeded else response.responses[0].response_range.kvs[0].value).decode()
 
 
 def address_of(config: NodeConfig) -> EtcdAddress:

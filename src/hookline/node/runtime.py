@@ -16,6 +16,7 @@ from hookline.node.api.server import make_server
 from hookline.node.api.services import Role, Services
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
+from hookline.node.etcd.client import EtcdRefused, EtcdUnclear
 from hookline.node.executor.resolver import Resolver, system_lookup
 from hookline.node.executor.transport import HttpTransport
 from hookline.node.executor.vetting import Vetter
@@ -23,7 +24,7 @@ from hookline.node.leader import Surroundings
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.loop_lag import LoopLag
 from hookline.node.member import Member
-from hookline.node.quorum import Quorum, find_peers
+from hookline.node.quorum import Quorum, agree_on_secret_key, find_peers
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.single_role import SingleRole
@@ -37,6 +38,7 @@ from hookline.telemetry import Metrics
 
 _READY_POLL_S = 0.005
 _REINSTALL_PAUSE_S = 2.0
+_ETCD_PAUSE_S = 0.5
 
 _log = structlog.get_logger()
 
@@ -61,9 +63,23 @@ async def run_node(
         lock = LocalLeadership(config.data_dir)
         lock.lock()
         stack.push_async_callback(lock.release)
-        vault = Vault.load(config.data_dir, config.secret_key_file, config.secret_key, clock)
-        while not await _run_on_state(config, clock, lock, vault, ready, stop):
+        vault = await _open_vault(config, clock, stop)
+        while vault and not await _run_on_state(config, clock, lock, vault, ready, stop):
             await _install_from_peer(config, stop)
+
+
+async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> Vault | None:
+    """With the key that was given, or else made: by this node alone, or with the others. None when told to stop."""
+    key = config.secret_key
+    while config.etcd and key is None and config.secret_key_file is None:
+        try:
+            key = await agree_on_secret_key(config, clock)
+        except (EtcdUnclear, EtcdRefused) as error:
+            _log.warning("etcd_away", error=error.detail)
+            await asyncio.sleep(_ETCD_PAUSE_S)
+            if stop.is_set():
+                return None
+    return Vault.load(config.data_dir, config.secret_key_file, key, clock)
 
 
 async def _run_on_state(
@@ -117,7 +133,6 @@ async def _run_node(
         stack.callback(database.close)
         database.quick_check()
         machine = StateMachine(database)
-        lock.continue_after(machine.term)
         snapshots = Snapshots(database, config.data_dir / "snapshots", clock)
         stack.callback(snapshots.close)
         lookup = system_lookup()
@@ -129,6 +144,7 @@ async def _run_node(
         stack.callback(commit.close)
         metrics = Metrics()
         quorum = Quorum(config, clock, vault) if config.etcd else None
+        (quorum.leadership if quorum else lock).continue_after(machine.term)
         member = Member(
             Surroundings(
                 config=config,

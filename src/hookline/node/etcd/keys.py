@@ -10,6 +10,7 @@ class Keys:
         self.beat = self.root + b"beat"
         self.log = self.root + b"log/"
         self.nodes = self.root + b"nodes/"
+        self.secret_key = self.root + b"secret-key"
 
     def entry(self, index: int) -> bytes:
         """Of a log entry; sorts by index."""

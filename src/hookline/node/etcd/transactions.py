@@ -86,6 +86,11 @@ def truncate(keys: Keys, upto: int, leader_revision: int) -> rpc.TxnRequest:
     )
 
 
+def put_if_absent(key: bytes, value: bytes) -> rpc.TxnRequest:
+    """Write a value that all nodes share, unless one has written it before; a refusal brings that one."""
+    return rpc.TxnRequest(compare=[_absent(key)], success=[_put(key, value)], failure=[_get(key)])
+
+
 def found_in(response: rpc.TxnResponse) -> rpc.KeyValue | None:
     """What the failure branch read."""
     kvs = response.responses[0].response_range.kvs

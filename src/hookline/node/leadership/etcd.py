@@ -61,7 +61,12 @@ class EtcdLeadership:
         self._old_leader_is_dead = False
         self._was_handed_over = False
         self._stand_back_until_ms = 0.0
+        self._term_floor = 0
         self.leader: LeaderRecord | None = None  # as last seen; a hint
+
+    def continue_after(self, term: int) -> None:
+        """Terms go on after ``term``, the newest in the state: a restored one may be ahead of an empty etcd."""
+        self._term_floor = term
 
     async def acquire(self) -> int:
         """Wait until this node has won an election; returns its term."""
@@ -104,7 +109,7 @@ class EtcdLeadership:
         return (leader.mod_revision if leader else 0, beat.mod_revision if beat else 0)
 
     async def _campaign(self, leader_revision: int, beat_revision: int) -> int | None:
-        term = (self.leader.term if self.leader else 0) + 1
+        term = max(self.leader.term if self.leader else 0, self._term_floor) + 1
         record = LeaderRecord(self._node, self._url, term, self._clock.token(8).hex())
         request = transactions.campaign(self._keys, record, leader_revision, beat_revision)
         first_asked_ms = self._clock.boot_ms()
