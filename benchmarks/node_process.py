@@ -17,6 +17,8 @@ from typing import Any
 HERE = Path(__file__).parent
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
+ENVIRONMENT = os.environ | {"HOOKLINE_SIGNING_SECRET": SECRET}
+
 
 @dataclass(frozen=True)
 class Process:
@@ -54,18 +56,18 @@ def node(data_dir: Path | None = None) -> Iterator[Process]:
     with tempfile.TemporaryDirectory() as fresh:
         command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(data_dir or fresh), "--port", "0"]
         command += ["--allow-private-destinations"]
-        environment = os.environ | {"HOOKLINE_SIGNING_SECRET": SECRET}
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, text=True
         )
         try:
-            yield Process(process.pid, _ready_port(process))
+            yield Process(process.pid, ready_port(process))
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 
 
-def _ready_port(process: subprocess.Popen[str]) -> int:
+def ready_port(process: subprocess.Popen[str]) -> int:
+    """The port of the ready line."""
     assert process.stdout
     for line in process.stdout:
         if match := re.match(r"ready http://127\.0\.0\.1:(\d+)", line):

@@ -1,4 +1,4 @@
-"""Measures one node end to end and prints a Markdown table: ``make bench`` (about 5 minutes), ``ARGS=--quick``.
+"""Measures a node and a cluster end to end and prints Markdown tables: ``make bench`` (about 15 minutes).
 
 End to end means: created over HTTP, committed with fsync, claimed, signed, POSTed to a receiver in another process,
 outcome committed. Beside it, in the same run, a bare loop that only POSTs with the same HTTP client.
@@ -10,8 +10,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from cluster_process import cluster
 from node_process import Process, node, receiver, script
 
 PORT = 19_100
@@ -34,35 +36,48 @@ def bare(delay_s: float, count: int, concurrency: int) -> float:
     return float(figures["count"] / figures["seconds"])
 
 
-def end_to_end(delay_s: float, count: int, batch: int, connections: int) -> dict[str, float]:
+def end_to_end(delay_s: float, count: int, batch: int, connections: int, nodes: int) -> dict[str, float]:
     """Jobs per second from the first create to the last arrival, and the latency of creates."""
-    with receiver(delay_s, PORT) as target, node() as process:
-        script("load.py", process.port, target.port, 2 * batch if batch > 1 else 200, batch, 2)  # warm up
-        warm = 2 * batch if batch > 1 else 200
-        wait_delivered(process, warm)
-        target.get("/stats")
-        cpu = process.cpu_seconds()
-        started = time.time()
-        figures = script("load.py", process.port, target.port, count, batch, connections)
-        wait_delivered(process, warm + count)
-        stats = target.get("/stats")
-        assert stats["count"] == count == figures["created"], (stats["count"], figures)
-        return {
-            "rate": count / (stats["last"] - started),
-            "p50": figures["latencies_ms"]["p50"],
-            "p99": figures["latencies_ms"]["p99"],
-            "cpu_us": (process.cpu_seconds() - cpu) / count * 1e6,
-        }
+    with receiver(delay_s, PORT) as target:
+        if nodes == 1:
+            with node() as process:
+                return _load(process, target, count, batch, connections, lambda: {"leader": process.cpu_seconds()})
+        with cluster() as three:
+            return _load(three.leader, target, count, batch, connections, three.cpu_seconds)
 
 
-def due_lag(seconds: int) -> dict[str, float]:
+def _load(
+    process: Process, target: Process, count: int, batch: int, connections: int, cpu: Callable[[], dict[str, float]]
+) -> dict[str, float]:
+    warm = 2 * batch if batch > 1 else 200
+    script("load.py", process.port, target.port, warm, batch, 2)
+    wait_delivered(process, warm)
+    target.get("/stats")
+    before, started = cpu(), time.time()
+    figures = script("load.py", process.port, target.port, count, batch, connections)
+    wait_delivered(process, warm + count)
+    stats = target.get("/stats")
+    assert stats["count"] == count == figures["created"], (stats["count"], figures)
+    used = {f"cpu_{role}": (seconds - before[role]) / count * 1e6 for role, seconds in cpu().items()}
+    rate = count / (stats["last"] - started)
+    return {"rate": rate, "p50": figures["latencies_ms"]["p50"], "p99": figures["latencies_ms"]["p99"]} | used
+
+
+def due_lag(seconds: int, nodes: int) -> dict[str, float]:
     """Lateness of arrivals at 350 jobs/s, each due 2 s after its creation."""
-    with receiver(0.05, PORT) as target, node() as process:
-        figures = script("load.py", process.port, target.port, 350 * seconds, 1, 16, 350)
-        wait_delivered(process, 350 * seconds)
-        lags = sorted(target.get("/stats")["lags_ms"])
-        assert len(lags) == figures["created"], (len(lags), figures)
-        return {"p50": statistics.median(lags), "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
+    if nodes == 1:
+        with receiver(0.05, PORT) as target, node() as process:
+            return _lag(process, target, seconds)
+    with receiver(0.05, PORT) as target, cluster() as three:
+        return _lag(three.leader, target, seconds)
+
+
+def _lag(process: Process, target: Process, seconds: int) -> dict[str, float]:
+    figures = script("load.py", process.port, target.port, 350 * seconds, 1, 16, 350, 2)
+    wait_delivered(process, 350 * seconds)
+    lags = sorted(target.get("/stats")["lags_ms"])
+    assert len(lags) == figures["created"], (len(lags), figures)
+    return {"p50": statistics.median(lags), "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
 
 
 def many_pending(count: int) -> dict[str, float]:
@@ -92,7 +107,19 @@ def row(name: str, runs: list[dict[str, float]], bare_rate: float, target: str) 
     middle = runs[len(runs) // 2]
     rates = f"{middle['rate']:,.0f} ({runs[0]['rate']:,.0f}–{runs[-1]['rate']:,.0f})"
     latency = f"{middle['p50']:.1f} / {middle['p99']:.1f}"
-    return f"| {name} | {rates} | {middle['rate'] / bare_rate:.2f} | {latency} | {middle['cpu_us']:.0f} | {target} |"
+    cpu = " + ".join(f"{value:.0f} {name[4:]}" for name, value in middle.items() if name.startswith("cpu_"))
+    return f"| {name} | {rates} | {middle['rate'] / bare_rate:.2f} | {latency} | {cpu} | {target} |"
+
+
+Case = tuple[str, float, int, int, int, int, str]
+CASES: list[Case] = [  # name, receiver's delay in s, jobs, batch, connections, nodes, target
+    ("one node, 0 ms receiver, batches of 1,000", 0, 60_000, 1_000, 2, 1, "≥ 7,000"),
+    ("one node, 0 ms receiver, one by one", 0, 30_000, 1, 32, 1, "≥ 4,000"),
+    ("one node, 200 ms receiver, 100 slots", 0.2, 10_000, 1_000, 1, 1, "≥ 485"),
+    ("three nodes, 0 ms receiver, batches of 1,000", 0, 40_000, 1_000, 2, 3, "≥ 4,000"),
+    ("three nodes, 0 ms receiver, one by one", 0, 20_000, 1, 64, 3, "≥ 2,500"),
+    ("three nodes, 200 ms receiver, 100 slots", 0.2, 10_000, 1_000, 1, 3, "≥ 480"),
+]
 
 
 def main() -> None:
@@ -100,37 +127,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, for trying the script")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--nodes", type=int, choices=(1, 3), help="only one node, or only three")
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     print(f"Python {platform.python_version()}, {platform.platform()}, {time.strftime('%Y-%m-%d')}\n")
-    bare_0 = bare(0, 60_000 // scale, 100)
-    bare_200 = bare(0.2, 5_000 // scale, 100)
-    print(
-        "| one node, fsync on every commit | jobs/s median (min–max) | of bare loop | create p50 / p99 ms "
-        "| node CPU µs a job | target |"
-    )
+    yardsticks = {0: bare(0, 60_000 // scale, 100), 0.2: bare(0.2, 5_000 // scale, 100)}
+    print("| what | jobs/s median (min–max) | of bare loop | create p50 / p99 ms | CPU µs a job | target |")
     print("|---|---|---|---|---|---|")
-    print(f"| bare loop that only POSTs, 0 ms receiver | {bare_0:,.0f} | 1 | | | |")
-    cases = [
-        ("0 ms receiver, created in batches of 1,000", 0, 60_000 // scale, 1_000, 2, bare_0, "≥ 7,000"),
-        ("0 ms receiver, created one by one", 0, 30_000 // scale, 1, 32, bare_0, "≥ 4,000"),
-        ("200 ms receiver, 100 slots", 0.2, 10_000 // scale, 1_000, 1, bare_200, "≥ 485"),
-    ]
-    for name, delay_s, count, batch, connections, yardstick, target in cases:
-        if delay_s:
-            print(f"| bare loop that only POSTs, 100 at once, 200 ms receiver | {bare_200:,.0f} | 1 | | | |")
-        runs = spread(lambda: end_to_end(delay_s, count, batch, connections), options.runs)  # noqa: B023
-        print(row(name, runs, yardstick, target), flush=True)
-    lag = due_lag(60 // scale)
+    print(f"| bare loop that only POSTs, 0 ms receiver | {yardsticks[0]:,.0f} | 1 | | | |")
+    print(f"| bare loop that only POSTs, 100 at once, 200 ms receiver | {yardsticks[0.2]:,.0f} | 1 | | | |")
+    for name, delay_s, count, batch, connections, nodes, target in CASES:
+        if options.nodes in (None, nodes):
+            measure = partial(end_to_end, delay_s, count // scale, batch, connections, nodes)
+            print(row(name, spread(measure, options.runs), yardsticks[delay_s], target), flush=True)
     print("\n| due-time lag at 350 jobs/s, 50 ms receiver | p50 ms | p99 ms | max ms | target |\n|---|---|---|---|---|")
-    print(
-        f"| arrival after `hookline-scheduled-at` | {lag['p50']:.1f} | {lag['p99']:.1f} | {lag['max']:.1f} | p99 < 20 |"
-    )
-    many = many_pending(1_000_000 // scale)
-    print(f"\n| {1_000_000 // scale:,} pending jobs | measured | target |\n|---|---|---|")
-    print(f"| process start to ready, s | {many['start_s']:.2f} | < 3 |")
-    print(f"| resident memory, MiB | {many['rss_mib']:.0f} | < 300 |")
-    print(f"| on disk, MiB | {many['disk_mib']:.0f} | |")
+    for nodes in (1, 3):
+        if options.nodes in (None, nodes):
+            lag = due_lag(60 // scale, nodes)
+            figures = f"{lag['p50']:.1f} | {lag['p99']:.1f} | {lag['max']:.1f}"
+            print(f"| arrival after `hookline-scheduled-at`, nodes: {nodes} | {figures} | p99 < 20 |", flush=True)
+    if options.nodes != 3:
+        many = many_pending(1_000_000 // scale)
+        print(f"\n| one node, {1_000_000 // scale:,} pending jobs | measured | target |\n|---|---|---|")
+        print(f"| process start to ready, s | {many['start_s']:.2f} | < 3 |")
+        print(f"| resident memory, MiB | {many['rss_mib']:.0f} | < 300 |")
+        print(f"| on disk, MiB | {many['disk_mib']:.0f} | |")
 
 
 if __name__ == "__main__":
