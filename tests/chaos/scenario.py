@@ -124,9 +124,7 @@ class Run:
 
 
 @contextmanager
-def running(
-    cluster: Cluster, seed: int, prepare: Callable[[Cluster], None] = lambda _cluster: None
-) -> Iterator[Run]:
+def running(cluster: Cluster, seed: int, prepare: Callable[[Cluster], None] = lambda _cluster: None) -> Iterator[Run]:
     """A started cluster with a receiver, gone at the end."""
     with journal_receiver(answer_in_time) as (port, journal):
         prepare(cluster)

@@ -99,13 +99,19 @@ class NodeProcess:
         self, method: str, path: str, body: Any = None, *, timeout_s: float = 10, **headers: str
     ) -> tuple[int, Any]:
         """One request; (status, parsed body). Raises OSError or HTTPException when the node is away."""
+        data = None if body is None else json.dumps(body)
+        status, raw = self.raw_call(method, path, data, {"content-type": "application/json", **headers}, timeout_s)
+        return status, json.loads(raw) if raw else None
+
+    def raw_call(
+        self, method: str, path: str, data: str | None, headers: dict[str, str], timeout_s: float = 10
+    ) -> tuple[int, bytes]:
+        """One request; (status, body). Raises OSError or HTTPException when the node is away."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"content-type": "application/json", **headers})
+            connection.request(method, path, data, headers)
             response = connection.getresponse()
-            raw = response.read()
-            return response.status, json.loads(raw) if raw else None
+            return response.status, response.read()
         finally:
             connection.close()
 
