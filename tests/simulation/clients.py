@@ -17,7 +17,20 @@ LABELS = ("red", "green")
 
 
 class Clients:
-    """A few clients at once, then one who tidies up."""
+    """A few clients at once, then one who tidies up.
+
+    Attributes:
+        hurries_s: how far their calls are apart on average; one of these.
+        ticks_s: how long schedules go on without trouble.
+        delay_s: of jobs, on average; and ``run_at_ms``: when they are due, from now.
+        rounds: how many calls each makes.
+    """
+
+    hurries_s: tuple[float, ...] = (0.1, 1.0, 5.0, 20.0)
+    ticks_s = 200
+    delay_s = 30
+    run_at_ms = (-60_000, 300_000)
+    rounds = (5, 20)
 
     def __init__(self, client: InProcessClient, history: History, clock: SimulatedClock, seed: int) -> None:
         self._client = client
@@ -26,7 +39,7 @@ class Clients:
         self._random = random.Random(f"clients {seed}")
         self._jobs: list[str] = []
         self._schedules: list[str] = []
-        self._hurry_s = self._random.choice((0.1, 1.0, 5.0, 20.0))
+        self._hurry_s = self._random.choice(self.hurries_s)
         self._destinations = (CALM, *TROUBLED[: self._random.randint(1, 4)])
         self._actions = self._shuffled_actions()
 
@@ -55,7 +68,7 @@ class Clients:
         actions, weights = zip(*self._actions, strict=True)
         if not any(weights):
             weights = (1,) * len(weights)
-        for _ in range(self._random.randint(5, 20)):
+        for _ in range(self._random.randint(*self.rounds)):
             await asyncio.sleep(self._random.expovariate(1 / self._hurry_s))
             await self._random.choices(actions, weights)[0]()
 
@@ -63,7 +76,8 @@ class Clients:
         """Resume what is paused and end the schedules, so that the world can become quiet."""
         for name in TROUBLED:
             await self._surely("destination", name, {"paused": False}, self._put_destination)
-        await asyncio.sleep(200)  # a few ticks without trouble
+        if self._schedules:
+            await asyncio.sleep(self.ticks_s)  # a few ticks without trouble
         for name in self._schedules:
             await self._surely("delete_schedule", name, {}, self._delete_schedule)
 
@@ -122,9 +136,9 @@ class Clients:
             job["priority"] = pick.choice((-5, 5))
         when = pick.random()
         if when < 0.3:
-            job["delay"] = round(pick.expovariate(1 / 30), 3)
+            job["delay"] = round(pick.expovariate(1 / self.delay_s), 3)
         elif when < 0.5:
-            job["run_at"] = format_time(self._clock.wall_ms() + pick.randint(-60_000, 300_000))
+            job["run_at"] = format_time(self._clock.wall_ms() + pick.randint(*self.run_at_ms))
         return job
 
     def _named_job(self) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""Virtual time with processes that can be stopped, as by SIGSTOP: what runs in their context gets no time.
+
+A process is a mark in the context that tasks, timers and callbacks inherit. While it is paused, what comes due for it is
+held back, in order, and runs when it goes on: its timers have expired by then, and answers wait to be read.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, TypeVar
+
+from hookline.testing.virtual_time import VirtualTimeLoop
+
+T = TypeVar("T")
+
+OUTSIDE = Context()
+"""The context of everything that is no process: etcd, the receivers, the network."""
+
+
+class Process:
+    """One life of a node."""
+
+    def __init__(self, loop: "ClusterLoop", name: str) -> None:
+        self.name = name
+        self.is_dead = False
+        self.is_paused = False
+        self.held: list[asyncio.Handle] = []
+        self._loop = loop
+        self.context = copy_context()
+        self.context.run(PROCESS.set, self)
+
+    def pause(self) -> None:
+        """Give it no time from now on."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Let it go on with what was held back."""
+        self.is_paused = False
+        held, self.held = self.held, []
+        self._loop.run_soon(held)
+
+    def die(self) -> None:
+        """Whatever it still does while its tasks are cancelled has no effect outside."""
+        self.is_dead = True
+        self.resume()
+
+    async def alive(self) -> None:
+        """Never returns once the process is dead."""
+        if self.is_dead:
+            await asyncio.get_running_loop().create_future()
+
+
+PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
+
+
+class ClusterLoop(VirtualTimeLoop):
+    """Holds back what belongs to paused processes."""
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+        context = context or copy_context()
+        process = context.get(PROCESS)
+        if process is None or not process.is_paused:
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        process.held.append(handle)
+        return handle
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+        context = context or copy_context()
+        process = context.get(PROCESS)
+        if process is None:
+            return super().call_at(when, callback, *args, context=context)
+
+        def fire() -> None:
+            assert process is not None
+            if process.is_paused:
+                process.held.append(timer)  # cancelled meanwhile, it does not run
+            else:
+                callback(*args)
+
+        timer = super().call_at(when, fire, context=context)
+        return timer
+
+    def run_soon(self, handles: list[asyncio.Handle]) -> None:
+        """Run handles that were held back, in this order."""
+        self._ready.extend(handles)  # type: ignore[attr-defined]
+
+
+def outside(delay_s: float, callback: Callable[[], object]) -> None:
+    """Call something after a while, whatever becomes of the process that asked for it."""
+    asyncio.get_running_loop().call_later(delay_s, callback, context=OUTSIDE)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """As ``hookline.testing.run``, with processes."""
+    with asyncio.Runner(loop_factory=ClusterLoop) as runner:
+        return runner.run(main)

@@ -1,0 +1,353 @@
+"""One simulated cluster: three nodes, an etcd that misbehaves, receivers and clients, all from one seed."""
+
+import asyncio
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from hookline.node.etcd.keys import Keys
+from hookline.testing.client import InProcessClient
+from hookline.testing.clock import SimulatedClock
+from tests.simulation.clients import Clients
+from tests.simulation.cluster.etcd import SimulatedEtcd
+from tests.simulation.cluster.loop import PROCESS, Process, outside, run
+from tests.simulation.cluster.node import SimulatedNode
+from tests.simulation.history import History, Serving
+from tests.simulation.world import COMPLAINTS, ENTRIES_MAX, PATIENCE_S
+
+NODES = 3
+_LATE_NETWORK_S = 0.001
+_WORK_S = 900  # by when the clients have long made all their calls
+
+
+class ClusterClients(Clients):
+    """The same wishes within a shorter time: three nodes and their clockwork cost more than one."""
+
+    hurries_s = (0.1, 0.5, 2.0)
+    ticks_s = 75
+    delay_s = 6
+    run_at_ms = (-20_000, 30_000)
+    rounds = (5, 15)
+
+
+class ClusterWorld:
+    """Lives inside a ``ClusterLoop``. ``directory`` is for the state files, and empty."""
+
+    def __init__(self, seed: int, directory: Path) -> None:
+        loop = asyncio.get_running_loop()
+        self.random = random.Random(f"cluster {seed}")
+        self.directory = directory
+        self.history = History(loop.time)
+        self.keys = Keys("c0")
+        self.etcd = SimulatedEtcd(self.history, self.keys, seed)
+        self.slots = self.random.choice((3, 5, 10, 20))
+        self.violations: list[str] = []
+        self.digests: dict[int, tuple[bytes, str]] = {}
+        self.troubles: list[int] = []  # when, by the counter
+        self.jumped = False
+        self.deaths: dict[str, int] = {}  # of processes, by name: when they ended
+        self.kind = self.random.choice(("calm", "hand-over", *6 * ("rough",)))
+        if self.kind != "rough":
+            self.etcd.heal()
+        self.nodes = [SimulatedNode(self, number, seed) for number in range(1, NODES + 1)]
+        self.clock = SimulatedClock(loop.time, seed=seed)
+        self.client = InProcessClient(lambda: self._carry, self.clock, retries=0)
+        self._gone_after_s = self.random.choice((0.05, 0.3, 5.0))
+
+    @property
+    def config(self) -> Any:
+        return self.nodes[0].config
+
+    # --- who is where --------------------------------------------------------------------------------------------
+
+    def node_at(self, url: str) -> SimulatedNode:
+        """The node that listens there."""
+        return next(node for node in self.nodes if node.config.advertised_url == url)
+
+    def is_gone(self, url: str) -> bool:
+        """What a ``LeaderWatch`` finds out, some time after it has become true."""
+        if not url:
+            return False  # nobody leads
+        node = self.node_at(url)
+        return node.now is None and asyncio.get_running_loop().time() - node.down_since_s > self._gone_after_s
+
+    def leader(self) -> SimulatedNode | None:
+        """Who serves now."""
+        return next((node for node in self.nodes if node.is_leading()), None)
+
+    async def _carry(self, scope: Any, receive: Any, send: Any) -> None:
+        """A load balancer: any node, and its answer, if both get through."""
+        message = await receive()
+        node = self.random.choice(self.nodes)
+        await asyncio.sleep(_LATE_NETWORK_S * self.random.random())
+        messages = await node.ask(scope, message["body"])
+        await asyncio.sleep(_LATE_NETWORK_S * self.random.random())
+        for message in messages:
+            await send(message)
+
+    # --- what is noted -------------------------------------------------------------------------------------------
+
+    def trouble(self, text: str) -> None:
+        """Something is done to the cluster."""
+        self.troubles.append(self.history.note(text))
+
+    def note_digest(self, node: str, index: int, digest: bytes) -> None:
+        """A node has committed an entry."""
+        known = self.digests.setdefault(index, (digest, node))
+        if known[0] != digest:
+            stamp = self.history.note("the digests differ")
+            self.violations.append(f"after entry {index} the state of {node} is not that of {known[1]} (at {stamp})")
+
+    def check_send(self, process: Process, term: int) -> None:
+        """No request leaves in a term while another one has begun."""
+        leader = self.etcd.leader
+        if leader is not None and leader.term != term:
+            stamp = self.history.note(f"{process.name} sends in term {term}")
+            self.violations.append(f"{process.name} sent in term {term} during term {leader.term} (at {stamp})")
+
+    # --- the run -------------------------------------------------------------------------------------------------
+
+    async def live(self, seed: int) -> None:
+        """Trouble, then healing, then quiet, then all nodes know everything."""
+        clients = ClusterClients(self.client, self.history, self.clock, seed)
+        async with asyncio.TaskGroup() as tasks:
+            for node in self.nodes:
+                tasks.create_task(node.run())
+            trouble = tasks.create_task(self._make_trouble())
+            async with asyncio.timeout(_WORK_S):
+                await clients.work()
+            trouble.cancel()
+            self._heal()
+            await self._until(lambda: self.leader() is not None, 120, "nobody leads")
+            await self._serve_calmly()
+            await clients.tidy()
+            for node in self.nodes:
+                node.receivers.is_healed = True
+            await self._until(self._is_quiet, PATIENCE_S, "not quiet")
+            await self._until(self._all_know_all, 120, "not all nodes have all entries")
+            for node in self.nodes:
+                node.is_over = True
+                node.stop()
+
+    async def _until(self, holds: Callable[[], bool], patience_s: int, complaint: str) -> None:
+        for _ in range(patience_s):
+            if holds():
+                return
+            if len(self.history.entries) > ENTRIES_MAX:
+                break
+            await asyncio.sleep(1)
+        states = [(node.name, node.now and node.now.assembly.member.replica.counters) for node in self.nodes]
+        self.violations.append(f"{complaint} {patience_s} s after everything was healed: {states}")
+
+    async def _serve_calmly(self) -> None:
+        """From now on nothing goes wrong, so ticks must be made."""
+        leader = self.leader()
+        stamp = self.history.note("serving")
+        wall_ms = leader.clock.wall_ms() if leader else 0
+        self.history.serving.append(Serving(stamp, wall_ms, 80_000 if self.jumped else 20_000))
+
+    def _is_quiet(self) -> bool:
+        leader = self.leader()
+        if leader is None or leader.now is None:
+            return False
+        counters = leader.now.assembly.member.replica.counters
+        return counters["pending"] + counters["running"] == 0
+
+    def _all_know_all(self) -> bool:
+        last = self.history.entries[-1][1].index if self.history.entries else 0
+        return all(node.now and node.now.assembly.member.replica.applied == last for node in self.nodes)
+
+    # --- trouble -------------------------------------------------------------------------------------------------
+
+    async def _make_trouble(self) -> None:
+        if self.kind == "calm":
+            return
+        pause_s = self.random.choice((1, 4, 10))
+        troubles = (self._hand_over,) if self.kind == "hand-over" else self._troubles()
+        for _ in range(self.random.choice((1, 3, 6, 12))):
+            await asyncio.sleep(self.random.expovariate(1 / pause_s))
+            self.random.choice(troubles)()
+
+    def _troubles(self) -> tuple[Callable[[], None], ...]:
+        """Some kinds of trouble more than others, by the seed."""
+        often = (self._plan_pause, self._plan_crash, self._pause, self._crash, self._hand_over, self._cut_off_from_etcd)
+        some = (self._cut_off_from_receivers, self._restart, self._jump, self._truncate, self._compact)
+        etcd = (self._etcd_away, self._etcd_without_leader, self._etcd_full, self._lose_all)
+        return (*self.random.choices(often, k=4), *often, *some, *etcd, self._truncate)
+
+    def _target(self) -> SimulatedNode:
+        """Rather the leader."""
+        leader = self.leader()
+        return leader if leader is not None and self.random.random() < 0.7 else self.random.choice(self.nodes)
+
+    def _for_a_while(self, seconds: float, what: str, undo: Callable[[], object]) -> None:
+        self.trouble(f"{what} for {seconds:.1f} s")
+
+        def end() -> None:
+            self.history.note(f"over: {what}")
+            undo()
+
+        outside(seconds, end)
+
+    def _some_s(self) -> float:
+        return self.random.choice((0.5, 2.0, 6.0, 50.0)) * self.random.random()
+
+    def _hand_over(self) -> None:
+        leader = self.leader()
+        if leader is not None and leader.now is not None:
+            self.trouble(f"{leader.now.process.name} is to hand over")
+            leader.now.assembly.member.hand_over()
+
+    def _pause(self) -> None:
+        self._target().pause(self._some_s())
+
+    def _crash(self) -> None:
+        node = self._target()
+        node.crash()
+        self._maybe_lose(node)
+
+    def _maybe_lose(self, node: SimulatedNode) -> None:
+        if self.random.random() < 0.4:
+            outside(0, lambda: node.lose_power(disk_too=self.random.random() < 0.3))
+
+    def _lose_all(self) -> None:
+        """Power loss of all three."""
+        for node in self.nodes:
+            node.crash()
+            if self.random.random() < 0.7:
+                outside(0, node.lose_power)
+
+    def _plan_pause(self) -> None:
+        self._target().faults.plan(self._some_s())
+
+    def _plan_crash(self) -> None:
+        self._target().faults.plan(None)
+
+    def _restart(self) -> None:
+        node = self._target()
+        self.trouble(f"{node.name} is stopped")
+        node.stop()
+
+    def _jump(self) -> None:
+        node = self._target()
+        milliseconds = int(self.random.choice((-1, 1)) * 10 ** self.random.uniform(2, 4.8))
+        stamp = self.history.note(f"the wall clock of {node.name} jumps by {milliseconds} ms")
+        self.jumped = True
+        self._step(node, milliseconds, stamp)
+
+    def _step(self, node: SimulatedNode, milliseconds: int, stamp: int) -> None:
+        if milliseconds < 0:
+            self.history.steps_back.append((stamp, -milliseconds))
+        node.clock.step_ms(milliseconds)
+
+    def _cut_off_from_etcd(self) -> None:
+        node = self._target()
+        self.etcd.cut_off.add(node.name)
+        if self.random.random() < 0.5:
+            self.etcd.break_watches(node.name)
+        self._for_a_while(self._some_s(), f"{node.name} is cut off from etcd", lambda: self._reach(node.name))
+
+    def _reach(self, name: str) -> None:
+        self.etcd.cut_off.discard(name)
+
+    def _cut_off_from_receivers(self) -> None:
+        node = self._target()
+        node.is_cut_off = True
+        self._for_a_while(
+            self._some_s(), f"{node.name} is cut off from the receivers", lambda: setattr(node, "is_cut_off", False)
+        )
+
+    def _etcd_away(self) -> None:
+        self.etcd.is_away = True
+        self.etcd.break_watches()
+        self._for_a_while(self._some_s() / 3, "etcd is away", lambda: setattr(self.etcd, "is_away", False))
+
+    def _etcd_without_leader(self) -> None:
+        self.etcd.has_no_leader = True
+        self._for_a_while(self._some_s() / 3, "etcd has no leader", lambda: setattr(self.etcd, "has_no_leader", False))
+
+    def _etcd_full(self) -> None:
+        self.etcd.is_full = True
+        self._for_a_while(self._some_s() / 3, "etcd is full", lambda: setattr(self.etcd, "is_full", False))
+
+    def _compact(self) -> None:
+        self.history.note("etcd is compacted")
+        self.etcd.store.compact(self.etcd.store.revision)
+        self.etcd.break_watches()
+
+    def _truncate(self) -> None:
+        leader = self.leader()
+        if leader is None or leader.now is None:
+            return
+        waits_for_all = self.random.random() < 0.5
+        counted = [node.now.assembly.machine.durable for node in self.nodes if node.now is not None]
+        if waits_for_all and len(counted) < NODES:
+            return
+        upto = min(counted)
+        if upto:
+            self.history.note(f"{leader.name} truncates the log up to {upto}")
+            now = leader.now
+            now.tasks.create_task(now.truncate(upto), context=now.process.context.copy())
+
+    def install(self, node: SimulatedNode) -> bool:
+        """Give a node the state of another one; False while none can."""
+        for other in self.nodes:
+            if other is node or other.now is None:
+                continue
+            node.lose_power(disk_too=True)
+            if other.give_state(node.state_file):
+                self.history.note(f"{node.name} gets the state of {other.name}")
+                return True
+        return False
+
+    def _heal(self) -> None:
+        self.history.note("healing")
+        self.etcd.heal()
+        for node in self.nodes:
+            node.faults.heal()
+            node.is_cut_off = False
+            wrong_ms = node.clock.wall_ms() - self.clock.wall_ms()
+            if wrong_ms:
+                self._step(node, -wrong_ms, self.history.note(f"the wall clock of {node.name} is set right"))
+            if node.now is not None and node.now.process.is_paused:
+                node.now.process.resume()
+
+    # --- logs ----------------------------------------------------------------------------------------------------
+
+    def hear(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """A structlog processor: keeps what should never be logged by a process that lives."""
+        process = PROCESS.get()
+        if event["event"] in COMPLAINTS and process is not None and not process.is_dead:
+            error = sys.exc_info()[1]
+            where = "".join(traceback.format_exception(error)[-3:]) if error else ""
+            self.history.complaints.append(f"{event} {where}")
+        raise structlog.DropEvent
+
+
+@contextmanager
+def heard_by(world: ClusterWorld) -> Iterator[None]:
+    """Send all logs to the world."""
+    before = structlog.get_config()
+    structlog.configure(processors=[world.hear])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def simulate(seed: int, directory: Path) -> ClusterWorld:
+    """Run a world to its end."""
+
+    async def main() -> ClusterWorld:
+        world = ClusterWorld(seed, directory)
+        with heard_by(world):
+            await world.live(seed)
+        return world
+
+    return run(main())
