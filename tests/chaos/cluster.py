@@ -2,7 +2,6 @@
 
 import http.client
 import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hookline.testing.etcd import EtcdMembers
+from hookline.testing.etcd import EtcdMembers, free_ports
 from tests.end_to_end.processes import NodeProcess, until
 from tests.faulty_proxy import FaultyProxy
 
@@ -23,7 +22,7 @@ class ClusterNode(NodeProcess):
     """``hookline serve`` of one node."""
 
     def __init__(self, name: str, directory: Path, etcd: Sequence[str], *options: str) -> None:
-        super().__init__(directory / name, *options, port=_free_port())
+        super().__init__(directory / name, *options, port=free_ports(1)[0])
         self.name = name
         self.etcd = tuple(etcd)
         self.log = directory / f"{name}.log"
@@ -163,9 +162,3 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -4,6 +4,7 @@ They listen on free ports of 127.0.0.1 and keep their data, fsynced as in produc
 """
 
 import json
+import random
 import shutil
 import signal
 import socket
@@ -32,6 +33,7 @@ _FLAGS = (
 )
 _POLL_S = 0.02
 _ASK_S = 1.0
+_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class EtcdMember:
         self._tls = tls
         self._process: subprocess.Popen[bytes] | None = None
         self._command: list[str] = []
-        client_port, peer_port = _free_ports(2)
+        client_port, peer_port = free_ports(2)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{client_port}"
         self.peer_url = f"http://127.0.0.1:{peer_port}"
 
@@ -258,12 +260,20 @@ def _program() -> str:
     return path
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for found in sockets:
-            found.bind(("127.0.0.1", 0))
-        return [found.getsockname()[1] for found in sockets]
-    finally:
-        for found in sockets:
-            found.close()
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 where nobody listens, below those that the system gives to outgoing connections.
+
+    So a process that is killed and started again finds its port free.
+    """
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError("no port is free")
