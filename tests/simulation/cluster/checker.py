@@ -1,4 +1,4 @@
-"""Does a cluster's run keep the promises of the design? The checks of a single node, and those that only a cluster can break."""
+"""Does a cluster's run keep the promises of the design? The single node's checks and a cluster's own."""
 
 import json
 from collections import defaultdict
@@ -170,7 +170,7 @@ def a_cancelled_job_is_not_claimed(history: History, found: Replay) -> Iterator[
         if call.kind != "cancel" or not call.is_ok or call.target is None:
             continue
         retries = history.about(call.target, "retry") + bulk_retries
-        for arrival, claimed_at in _claimed(history, found, call.target):
+        for _, claimed_at in _claimed(history, found, call.target):
             if claimed_at > call.ended and not any(retry.ended > call.began for retry in retries):
                 yield f"{call.target} was claimed (at {claimed_at}) after call {call.number} had cancelled it"
 

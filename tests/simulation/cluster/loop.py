@@ -1,7 +1,7 @@
 """Virtual time with processes that can be stopped, as by SIGSTOP: what runs in their context gets no time.
 
-A process is a mark in the context that tasks, timers and callbacks inherit. While it is paused, what comes due for it is
-held back, in order, and runs when it goes on: its timers have expired by then, and answers wait to be read.
+A process is a mark in the context that tasks, timers and callbacks inherit. While it is paused, what comes due for
+it is held back, in order, and runs when it goes on: its timers have expired by then, and answers wait to be read.
 """
 
 import asyncio

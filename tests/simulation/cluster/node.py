@@ -1,9 +1,10 @@
-"""One node of a simulated cluster: the real parts as in ``node.quorum``, over a simulated etcd, in a process of its own."""
+"""One node of a simulated cluster: the real parts as in ``node.quorum``, over a simulated etcd, in its own process."""
 
 import asyncio
 import random
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,10 +128,8 @@ class Incarnation:
 
     async def truncate(self, upto: int) -> None:
         """As upkeep does on the leader."""
-        try:
+        with suppress(LogFault):
             await self.log.truncate(upto)
-        except LogFault:
-            pass
 
 
 def _nobody_asks(_request: Any, _timeout_s: float) -> Any:
@@ -232,7 +231,7 @@ class SimulatedNode:
                 self.needs_state = True
         except* NodeFault as errors:
             self.world.history.note(f"{now.process.name} ends: {errors.exceptions[0]!r}")
-        except* Exception as errors:
+        except* Exception as errors:  # noqa: BLE001 - whatever it is, the run has failed
             # A crash cancels the tasks in some order, and what one says then of another is heard by nobody.
             if not now.process.is_dead:
                 self.world.history.complaints.append(f"{now.process.name} broke down: {errors.exceptions[0]!r}")
