@@ -443,10 +443,14 @@ class EntryTooLarge(LogFault):
 
 
 def all_errors(root: type[HooklineError] = HooklineError) -> Iterator[type[HooklineError]]:
-    """Every error class, parents before children, in the order they are defined."""
+    """Every error class of this module, parents before children, in the order they are defined.
+
+    Classes that other modules derive never leave the process.
+    """
     yield root
     for child in root.__subclasses__():
-        yield from all_errors(child)
+        if child.__module__ == __name__:
+            yield from all_errors(child)
 
 
 def by_code() -> dict[str, type[HooklineError]]:

@@ -60,8 +60,10 @@ def test_every_acknowledged_job_is_accounted_for(tmp_path: Path) -> None:
             assert job_id in cancelled | unclear
         elif state == "unknown":
             assert job_id in once
-        else:
-            raise AssertionError(f"{job_id} is {state}")
+        else:  # a job that was being attempted at three kills in a row is taken for the cause of them
+            error = jobs[job_id]["last_attempt"]["error"]
+            assert state == "dead", f"{job_id} is {state}"
+            assert error.startswith("the node was lost during 3 attempts"), f"{job_id} is dead: {error}"
     delivered = Counter(job["state"] for job in jobs.values())
     print(f"{len(acknowledged)} acknowledged, {delivered}, {len(duplicates)} duplicates in {KILLS} kills")
 

@@ -31,8 +31,6 @@ from hookline.node.vault import Vault
 from hookline.protocol.commands import AnyCommand, Result
 from hookline.telemetry import Metrics
 
-_LOSS_POLL_S = 0.1
-
 _log = structlog.get_logger()
 
 
@@ -41,6 +39,9 @@ class Successor(Protocol):
 
     def tell(self, outcomes: Sequence[AnyCommand]) -> asyncio.Future[list[Result]]:
         """Have outcomes recorded by whoever leads now; keeps trying until the claims' deadline."""
+
+    async def all_told(self) -> None:
+        """Return when nothing is left to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,7 @@ class Leader:
 
     async def _notice_loss(self) -> None:
         """An idle leader appends nothing, so nothing tells it that another node took over while it was paused."""
-        while not self._given.leadership.is_lost():  # noqa: ASYNC110 - another process takes the lead, or a thread learns it
-            await asyncio.sleep(_LOSS_POLL_S)
+        await self._given.leadership.lost()
         raise NotLeader
 
     def _claim_no_more(self) -> None:

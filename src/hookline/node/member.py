@@ -48,6 +48,17 @@ class Member:
             term = await self._follow()
             if term is not None:
                 await self._lead(term)
+        await self._tell_successor()
+
+    async def _tell_successor(self) -> None:
+        """Not to end before the next leader knows what came of our claims: it would make these calls again."""
+        if self._given.successor is None:
+            return
+        try:
+            async with asyncio.timeout(self._given.config.shutdown_grace_ms / 1_000):
+                await self._given.successor.all_told()
+        except TimeoutError:
+            _log.warning("outcomes_not_told_in_time")
 
     async def _follow(self) -> int | None:
         """Until this node is elected: its term; None when it is to stop."""

@@ -108,6 +108,7 @@ class Replica:
         self._term_listeners: list[Callable[[Effects], None]] = []
         self._waiting: deque[_Proposal] = deque()
         self._appending: list[_Proposal] = []
+        self._proposed = asyncio.Event()
         self._wake = asyncio.Event()
         self._closed: HooklineError | None = NotLeader()
         self.term = machine.term
@@ -157,6 +158,7 @@ class Replica:
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Proposal(commands, size, future, self._clock.boot_ms()))
         self._wake.set()
+        self._proposed.set()
         return future
 
     async def follow(self) -> None:
@@ -274,6 +276,9 @@ class Replica:
         The log goes on trying; a repeat with the same id or key finds out what came of it.
         """
         while True:
+            if not self._waiting and all(proposal.future.done() for proposal in self._appending):
+                self._proposed.clear()
+                await self._proposed.wait()
             await asyncio.sleep(1)
             late_ms = self._clock.boot_ms() - PROPOSAL_MS_MAX
             for proposal in (*self._appending, *self._waiting):

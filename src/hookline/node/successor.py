@@ -60,6 +60,11 @@ class Teller:
                 await asyncio.sleep(_PAUSE_S)
             if not message.done.done():
                 message.done.set_result([])
+            self._queue.task_done()
+
+    async def all_told(self) -> None:
+        """Return when nothing is left to be told: the process may end then."""
+        await self._queue.join()
 
     async def _send(self, message: _Message) -> bool:
         url = self._leader_url()

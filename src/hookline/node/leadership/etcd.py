@@ -25,6 +25,8 @@ from hookline.node.etcd.transactions import LeaderRecord
 RENEWAL_TRY_S = _TRY_S = 0.5
 RENEWAL_STEP_S = RENEWAL_MS / 3_000
 _POLL_S = 0.1
+_STAND_BACK_MS = 500  # enough for another to see it; longer, and hand-overs in a row leave nobody who stands
+_LOST_POLL_S = 0.1
 
 _log = structlog.get_logger()
 
@@ -136,8 +138,9 @@ class EtcdLeadership:
     def is_valid(self) -> bool:
         return self._fence.is_valid()
 
-    def is_lost(self) -> bool:
-        return self._fence.revision is None
+    async def lost(self) -> None:
+        while self._fence.revision is not None:  # noqa: ASYNC110 - the renewal's thread learns it
+            await asyncio.sleep(_LOST_POLL_S)
 
     def old_leader_is_dead(self) -> bool:
         return self._old_leader_is_dead
@@ -152,7 +155,7 @@ class EtcdLeadership:
             return
         record = LeaderRecord(self._node, "", self._fence.term, self._clock.token(8).hex())
         self._fence.lose()
-        self._stand_back_until_ms = self._clock.boot_ms() + 2 * ELECTION_TIMEOUT_MS
+        self._stand_back_until_ms = self._clock.boot_ms() + _STAND_BACK_MS
         try:
             await self._client.txn(transactions.release(self._keys, record, revision), _TRY_S)
         except (EtcdUnclear, EtcdRefused) as error:

@@ -15,8 +15,8 @@ class Leadership(Protocol):
     def is_valid(self) -> bool:
         """May a request leave now? Asked as the last step before each one."""
 
-    def is_lost(self) -> bool:
-        """Is it known that this node leads no more?"""
+    async def lost(self) -> None:
+        """Return when it is known that this node leads no more."""
 
     def old_leader_is_dead(self) -> bool:
         """Is it proven that no earlier leader is still sending?"""

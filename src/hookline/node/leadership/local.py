@@ -1,5 +1,6 @@
 """Leading a cluster of one: whoever holds the lock on the data directory leads."""
 
+import asyncio
 import fcntl
 import os
 from pathlib import Path
@@ -42,8 +43,9 @@ class LocalLeadership:
     def is_valid(self) -> bool:
         return self._file is not None
 
-    def is_lost(self) -> bool:
-        return self._file is None
+    async def lost(self) -> None:
+        """Never: nobody else can take the directory."""
+        await asyncio.Event().wait()
 
     def old_leader_is_dead(self) -> bool:
         return self._file is not None

@@ -1,5 +1,7 @@
 """Leadership for tests and the simulation: handed out on request, taken away at will."""
 
+import asyncio
+
 
 class MemoryLeadership:
     """Terms count up for as long as the object lives."""
@@ -16,8 +18,9 @@ class MemoryLeadership:
     def is_valid(self) -> bool:
         return self.valid
 
-    def is_lost(self) -> bool:
-        return not self.valid
+    async def lost(self) -> None:
+        """Never by itself: what takes the lead away in a test shows in ``is_valid``."""
+        await asyncio.Event().wait()
 
     def old_leader_is_dead(self) -> bool:
         return True
