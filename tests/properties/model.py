@@ -249,7 +249,8 @@ class Model:
             if job.state is not State.RUNNING:
                 continue
             assert job.claim is not None
-            due_ms = now if command.old_leader_is_dead else max(now, job.claim[1])
+            is_dead = command.old_leader_is_dead and job.claim[0] >= command.dead_from_term
+            due_ms = now if is_dead else max(now, job.claim[1])
             count += 1
             job.lost, job.claim, job.due_ms = job.lost + 1, None, due_ms
             self.attempts.setdefault((job.seq, job.attempts), Outcome.UNKNOWN)

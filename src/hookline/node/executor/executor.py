@@ -8,6 +8,7 @@ one commit only. No request leaves before its claim is committed.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -99,7 +100,9 @@ class Executor:
         self._stopping = False
         self._attempts_by_outcome = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
         self._error: BaseException | None = None
-        self._propose: Callable[[Sequence[AnyCommand]], asyncio.Future[list[Result]]] = replica.propose
+        self._propose: Callable[[Sequence[AnyCommand]], asyncio.Future[list[Result]]] = partial(
+            replica.propose, is_patient=True
+        )
 
     def start(self, source: Source) -> None:
         """Learn the destinations' settings, and follow what is committed."""

@@ -62,6 +62,7 @@ class EtcdLeadership:
         self._hints = hints or Hints(client, keys)
         self._old_leader_is_dead = False
         self._was_handed_over = False
+        self._dead_from_term = 0
         self._stand_back_until_ms = 0.0
         self._term_floor = 0
         self.leader: LeaderRecord | None = None  # as last seen; a hint
@@ -89,6 +90,7 @@ class EtcdLeadership:
                 if is_free or is_gone or waited_ms >= timeout_ms:
                     self._was_handed_over = is_free and self.leader is not None
                     self._old_leader_is_dead = is_gone
+                    self._dead_from_term = self.leader.term if self.leader else 0
                     if (term := await self._campaign(leader_revision, beat_revision)) is not None:
                         return term
                     seen = None
@@ -144,6 +146,9 @@ class EtcdLeadership:
 
     def old_leader_is_dead(self) -> bool:
         return self._old_leader_is_dead
+
+    def dead_from_term(self) -> int:
+        return self._dead_from_term
 
     def was_handed_over(self) -> bool:
         return self._was_handed_over

@@ -21,6 +21,9 @@ class Leadership(Protocol):
     def old_leader_is_dead(self) -> bool:
         """Is it proven that no earlier leader is still sending?"""
 
+    def dead_from_term(self) -> int:
+        """With ``old_leader_is_dead``: the first term whose leader is proven to be dead."""
+
     def was_handed_over(self) -> bool:
         """Did the earlier leader hand over, and does it still work on its open claims?"""
 

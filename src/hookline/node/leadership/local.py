@@ -50,6 +50,9 @@ class LocalLeadership:
     def old_leader_is_dead(self) -> bool:
         return self._file is not None
 
+    def dead_from_term(self) -> int:
+        return 0
+
     def was_handed_over(self) -> bool:
         return False
 

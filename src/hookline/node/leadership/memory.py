@@ -25,6 +25,9 @@ class MemoryLeadership:
     def old_leader_is_dead(self) -> bool:
         return True
 
+    def dead_from_term(self) -> int:
+        return 0
+
     def was_handed_over(self) -> bool:
         return False
 

@@ -32,6 +32,11 @@ class LocalLog:
             self._one("SELECT max(idx) FROM log_entries"), self._one("SELECT value FROM meta WHERE name = 'applied'")
         )
 
+    @property
+    def term(self) -> int:
+        """The newest term that took the log over; it may have ended before its first entry."""
+        return self._term
+
     def _one(self, query: str) -> int:
         rows: list[tuple[Any, ...]] = self._writer.execute(query).fetchall()
         return int(rows[0][0] or 0) if rows else 0

@@ -25,7 +25,7 @@ class ClaimExpiry:
                 return
             wait_ms = deadline_ms + 1 - self._clock.wall_ms()
             if wait_ms <= 0:
-                await self._replica.propose([ExpireClaims()])
+                await self._replica.propose([ExpireClaims()], is_patient=True)
                 continue
             await self._rest(wait_ms / 1_000)
 

@@ -58,7 +58,8 @@ class Retention:
             [
                 PurgeFinished(now_ms - self._config.retention_ms, self._config.retention_jobs, _STEP_JOBS),
                 PurgeKeys(now_ms, _STEP_JOBS),
-            ]
+            ],
+            is_patient=True,
         )
         return max(result.count for result in results if isinstance(result, Changed))
 

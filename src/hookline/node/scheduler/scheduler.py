@@ -157,7 +157,8 @@ class Scheduler:
         due = self._reads.due_schedules(now_ms, _SCHEDULES_AT_ONCE)
         if due:
             # Each by itself: after an outage one schedule alone may make a thousand jobs. The replica gathers them.
-            await asyncio.gather(*[self._replica.propose([self._ticks_of(schedule, now_ms)]) for schedule in due])
+            proposals = [self._replica.propose([self._ticks_of(it, now_ms)], is_patient=True) for it in due]
+            await asyncio.gather(*proposals)
         self._next_tick_ms = self._reads.next_tick_ms()
 
     def _ticks_of(self, schedule: DueSchedule, now_ms: int) -> RecordTicks:

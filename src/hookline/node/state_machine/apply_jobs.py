@@ -185,8 +185,9 @@ def begin_term(tables: Tables, effects: Effects, time_ms: int, command: BeginTer
     """Resolve the claims that an earlier leader left open, unless it still works on them."""
     claims = [] if command.handed_over else tables.rows("open_claims")
     for claim in claims:
-        deadline_ms = claim[-1]
-        _lose(tables, effects, time_ms, claim, time_ms if command.old_leader_is_dead else max(time_ms, deadline_ms))
+        *_, term, deadline_ms = claim
+        is_dead = command.old_leader_is_dead and term >= command.dead_from_term
+        _lose(tables, effects, time_ms, claim, time_ms if is_dead else max(time_ms, deadline_ms))
     return Changed(len(claims))
 
 
