@@ -2,7 +2,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types layers test test-fast demo simulate bench docs docs-serve changelog ci clean
+.PHONY: help setup fmt lint types layers test test-fast demo simulate chaos bench docs docs-serve changelog ci clean
 
 BIN := .venv/bin
 export PYTHON
@@ -37,6 +37,9 @@ demo: setup  ## See it work: one node, a receiver and 200 jobs
 
 simulate: setup  ## Deterministic simulation; SEED=7 replays one seed, SEEDS=500 runs that many
 	@$(BIN)/pytest tests/simulation -p no:randomly $(if $(SEED),--seed=$(SEED)) $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
+
+chaos: setup  ## Every fault on three nodes with real etcd, and docs/reference/chaos.md (ARGS="--seed 7 --only pause")
+	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
 bench: setup  ## Measure this machine (ARGS=… goes to benchmarks/run.py)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
