@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from hookline.testing.etcd import EtcdMembers, free_ports
+from tests.chaos.disks import Disks
+from tests.chaos.networks import Network, PlacedMembers
 from tests.end_to_end.processes import NodeProcess, until
 from tests.faulty_proxy import FaultyProxy
 
@@ -27,9 +29,11 @@ class ClusterNode(NodeProcess):
         self.etcd = tuple(etcd)
         self.log = directory / f"{name}.log"
         self.is_paused = False
+        self.inside: list[str] = []  # of a namespace
 
     def command(self) -> list[str]:
         return [
+            *self.inside,
             *(sys.executable, "-m", "hookline.cli.app", "serve", "--cluster", "c0", "--shard", "0"),
             *("--node", self.name, "--listen", f"{self.host}:{self.port}", "--data-dir", str(self.data_dir)),
             *("--etcd", ",".join(self.etcd), "--secret-key-file", str(self.log.parent / "secret.key")),
@@ -71,21 +75,42 @@ class Cluster:
         directory: where all data and logs go.
         options: of each node.
         proxied: the nodes reach etcd through proxies, ``proxies[node]``, one for each member, that can be told to harm.
-        etcd: the members, when they are not ordinary ones.
+        etcd_quota_bytes: of each member; etcd's default unless given.
+        disks: what the data lies on, when it is not an ordinary directory; mounted while the cluster runs.
+        network: with a place for each node, which its etcd member shares; up while the cluster exists.
     """
 
-    def __init__(self, directory: Path, *options: str, proxied: bool = False, etcd: EtcdMembers | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        proxied: bool = False,
+        etcd_quota_bytes: int | None = None,
+        disks: Disks | None = None,
+        network: Network | None = None,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         key = directory / "secret.key"
         key.write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
         key.chmod(0o600)
         self.directory = directory
-        self.etcd = etcd or EtcdMembers(directory / "etcd")
+        self.disks = disks
+        self.network = network
+        if network is not None:
+            network.__enter__()
+            self.etcd: EtcdMembers = PlacedMembers(directory / "etcd", network)
+        else:
+            self.etcd = EtcdMembers(directory / "etcd", quota_backend_bytes=etcd_quota_bytes)
+        if etcd_quota_bytes is not None:
+            options = (*options, "--etcd-quota", str(etcd_quota_bytes))
         self.proxies: dict[str, list[FaultyProxy]] = {}
         if proxied:
             targets = [url.removeprefix("http://") for url in self.etcd.endpoints]
             self.proxies = {name: [FaultyProxy(target).__enter__() for target in targets] for name in NAMES}
         self.nodes = [ClusterNode(name, directory, self._endpoints(name), *options) for name in NAMES]
+        if network is not None:
+            for node in self.nodes:
+                node.host, node.inside = network.address[node.name], network.inside(node.name)
 
     def _endpoints(self, name: str) -> Sequence[str]:
         proxies = self.proxies.get(name)
@@ -129,6 +154,8 @@ class Cluster:
                 proxy.answers_to_lose = proxy.requests_to_cut = 0
                 proxy.delay_s, proxy.is_black_hole = 0.0, False
                 proxy.reset_connections()
+        if self.network is not None:
+            self.network.heal()
         self.etcd.revive()
         for node in self.nodes:
             if node.is_running:
@@ -143,8 +170,10 @@ class Cluster:
         self.etcd.close()
 
     def __enter__(self) -> Self:
-        self.etcd.start()
         try:
+            if self.disks is not None:
+                self.disks.__enter__()
+            self.etcd.start()
             self.start_nodes()
         except BaseException:
             self.close()
@@ -157,6 +186,10 @@ class Cluster:
             for proxy in proxies:
                 proxy.__exit__(None, None, None)
         self.proxies.clear()
+        if self.disks is not None:
+            self.disks.__exit__(None, None, None)
+        if self.network is not None:
+            self.network.__exit__(None, None, None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -5,7 +5,6 @@ A fault checks that it visibly acted: a run in which nothing went wrong proves n
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from tests.chaos.cluster import AWAY, Cluster, ClusterNode
 from tests.chaos.scenario import Run
@@ -112,7 +111,7 @@ def follower_killed(run: Run) -> None:
     follower.kill()
     run.wait_for_requests(50)
     run.cluster.start_nodes()
-    _wait_until_level(run.cluster, follower)
+    wait_until_level(run.cluster, follower)
 
 
 def all_nodes_killed(run: Run) -> None:
@@ -187,7 +186,29 @@ def cut_from_etcd(*, silently: bool) -> Fault:
             proxy.is_black_hole = False
             proxy.reset_connections()
         run.wait_for_requests(30)
-        _wait_until_level(run.cluster, leader)
+        wait_until_level(run.cluster, leader)
+
+    return fault
+
+
+def partitioned(*, can_send: bool, can_hear: bool) -> Fault:
+    """The leading node and its etcd member are cut from the other two for 5 s; clients and receivers reach them."""
+
+    def fault(run: Run) -> None:
+        run.rest_a_moment()
+        network, leader = run.cluster.network, run.cluster.leader()
+        assert network is not None
+        term, began_ms = run.term(), CLOCK.wall_ms()
+        for other in network.address:
+            if other != leader.name and not can_send:
+                network.cut(leader.name, other)
+            if other != leader.name and not can_hear:
+                network.cut(other, leader.name)
+        run.wait_for_later_term(term, began_ms)
+        run.rest(5)
+        network.heal()
+        run.wait_for_requests(30)
+        wait_until_level(run.cluster, leader)
 
     return fault
 
@@ -233,7 +254,7 @@ def follower_lost_its_disk(run: Run) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
     run.wait_for_requests(20)
     run.cluster.start_nodes()
-    _wait_until_level(run.cluster, follower)
+    wait_until_level(run.cluster, follower)
 
 
 def flipped_bit(run: Run) -> None:
@@ -249,11 +270,11 @@ def flipped_bit(run: Run) -> None:
     installed = follower.log.read_text().count("state_installed")
     run.wait_for_requests(20)
     run.cluster.start_nodes()
-    _wait_until_level(run.cluster, follower)
+    wait_until_level(run.cluster, follower)
     assert follower.log.read_text().count("state_installed") > installed, "it went on with a damaged state"
 
 
-def _wait_until_level(cluster: Cluster, node: ClusterNode) -> None:
+def wait_until_level(cluster: Cluster, node: ClusterNode) -> None:
     """Until a node has applied what the leader had when this was called."""
     goal = applied(cluster.leader())
     until(lambda: applied(node) >= goal, f"{node.name} has caught up with entry {goal}; see {cluster.directory}", 60)
@@ -269,10 +290,3 @@ def applied(node: ClusterNode) -> int:
         if line.startswith("hookline_applied_index "):
             return int(float(line.split()[1]))
     return -1
-
-
-def all_at_once(calls: list[Callable[[], object]]) -> None:
-    """Run calls side by side; the first error is raised."""
-    with ThreadPoolExecutor(max_workers=len(calls)) as pool:
-        for done in [pool.submit(call) for call in calls]:
-            done.result()

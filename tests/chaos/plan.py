@@ -1,9 +1,16 @@
 """Which faults a chaos run makes, how often, and what is allowed to follow."""
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.chaos import faults
+from tests.chaos import storage_faults as storage
+from tests.chaos.cluster import NAMES, Cluster
+from tests.chaos.disks import Disks, loop_mounts_work
 from tests.chaos.faults import Fault
+from tests.chaos.networks import Network, namespaces_work
+from tests.chaos.scenario import SLOTS
 
 
 @dataclass(frozen=True)
@@ -13,6 +20,10 @@ class Row:
     Attributes:
         is_planned: no call may fail and no request be made twice.
         is_proxied: the nodes reach etcd through proxies that can be told to harm.
+        quota_bytes: of etcd; its default unless given.
+        disk_bytes: of a disk for each place of ``disk_places``; needs root and loop devices.
+        program: that has to be on PATH.
+        has_network: each node in a network namespace of its own; needs root.
     """
 
     name: str
@@ -20,7 +31,39 @@ class Row:
     times: int
     is_planned: bool = False
     is_proxied: bool = False
+    quota_bytes: int | None = None
+    disk_bytes: int = 0
+    disk_places: tuple[str, ...] = ()
+    program: str = "etcd"
+    has_network: bool = False
 
+    def cluster(self, directory: Path) -> Cluster:
+        """As the fault needs it, not started."""
+        disks = Disks(directory, self.disk_places, self.disk_bytes) if self.disk_places else None
+        options = ("--slots", str(SLOTS))
+        return Cluster(
+            directory,
+            *options,
+            proxied=self.is_proxied,
+            etcd_quota_bytes=self.quota_bytes,
+            disks=disks,
+            network=Network(NAMES) if self.has_network else None,
+        )
+
+    def why_not(self, directory: Path) -> str | None:
+        """What this machine lacks for it."""
+        if shutil.which(self.program) is None:
+            return f"{self.program} is not on PATH"
+        if self.disk_places and not loop_mounts_work(directory):
+            return "needs root and loop devices"
+        if self.has_network and not namespaces_work():
+            return "needs root and network namespaces"
+        return None
+
+
+_SMALL_DISK = 32 * 2**20
+_DISK = 512 * 2**20  # etcd takes 64 MiB for each file of its log beforehand
+_ALL_PLACES = (*NAMES, "etcd/e1", "etcd/e2", "etcd/e3")
 
 LEADER_KILLED = "leader killed"
 BOTH_KILLED = "leader and etcd's leader killed"
@@ -49,4 +92,15 @@ def rows(kills: int) -> list[Row]:
         Row("etcd slow by 75 ms each way", faults.etcd_slow, 2, is_proxied=True),
         Row("follower lost its disk", faults.follower_lost_its_disk, 2),
         Row("damaged page on a follower", faults.flipped_bit, 1),
+        Row("leader partitioned", faults.partitioned(can_send=False, can_hear=False), 2, has_network=True),
+        Row("leader partitioned, can send", faults.partitioned(can_send=True, can_hear=False), 2, has_network=True),
+        Row("leader partitioned, can hear", faults.partitioned(can_send=False, can_hear=True), 2, has_network=True),
+        Row("etcd full (NOSPACE)", storage.etcd_full, 2, quota_bytes=storage.SMALL_QUOTA_BYTES),
+        Row("etcd's fdatasync slow by 100 ms", storage.fsync_slow, 1, program="strace"),
+        Row("etcd's fdatasync fails", storage.fsync_fails, 2, program="strace"),
+        Row(
+            "disk of a follower full", storage.disk_full(storage.follower), 1, disk_bytes=_SMALL_DISK, disk_places=NAMES
+        ),
+        Row("disk of the leader full", storage.disk_full(storage.leader), 1, disk_bytes=_SMALL_DISK, disk_places=NAMES),
+        Row("power of all nodes and etcd lost", storage.power_lost, 2, disk_bytes=_DISK, disk_places=_ALL_PLACES),
     ]

@@ -16,9 +16,12 @@ class RowResult:
     failovers_ms: tuple[int, ...] = ()
     is_planned: bool = False
     error: str = ""
+    is_skipped: bool = False
 
     def broken(self) -> list[str]:
         """Every broken promise."""
+        if self.is_skipped:
+            return []
         if self.findings is None:
             return [self.error]
         found = self.findings.broken()
@@ -55,6 +58,8 @@ def table(results: Sequence[RowResult]) -> str:
 def _line(result: RowResult) -> str:
     found = result.findings
     if found is None:
+        if result.is_skipped:
+            return f"| {result.name} | 0 | not run: {result.error} |" + " |" * 9
         return f"| {result.name} | {result.times} | **run failed: {result.error}** |" + " |" * 9
     counts = (found.early, found.once_twice, found.term_overlaps, found.cancels_ignored, found.nodes_differ)
     cells = [

@@ -13,7 +13,6 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.chaos.cluster import Cluster
 from tests.chaos.plan import BOTH_KILLED, LEADER_KILLED, Row, rows
 from tests.chaos.report import RowResult, page
 from tests.chaos.scenario import SLOTS, running
@@ -26,8 +25,9 @@ def run_row(row: Row, seed: int) -> RowResult:
     """Make the fault as often as the row says; the data of a run that broke a promise is kept."""
     directory = Path(tempfile.mkdtemp(prefix="hookline-chaos-"))
     try:
-        cluster = Cluster(directory, "--slots", str(SLOTS), proxied=row.is_proxied)
-        with running(cluster, seed) as run:
+        if (reason := row.why_not(directory / "probe")) is not None:
+            return RowResult(row.name, 0, None, error=reason, is_skipped=True)
+        with running(row.cluster(directory), seed) as run:
             with run.load():
                 for _ in range(row.times):
                     row.fault(run)

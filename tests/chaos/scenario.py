@@ -4,7 +4,7 @@ import http.server
 import random
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,11 +12,12 @@ from datetime import datetime
 from tests.chaos.checker import Arrival, Findings, HeldJob, check
 from tests.chaos.clients import ClusterClient, History
 from tests.chaos.cluster import Cluster, ClusterNode
+from tests.chaos.networks import OUTSIDE
 from tests.end_to_end.processes import CLOCK, Journal, answer_ok, journal_receiver, until
 
 SLOTS = 20
-_CLIENTS = 2
-_PACE_S = 0.02
+_CLIENTS = 6  # so that some go on while others wait for a node that is silent
+_PACE_S = 0.06
 _SETTLE_S = 90  # claims of a leader whose death is not proven are open for 35 s
 _STATES = ("pending", "running", "succeeded", "dead", "cancelled", "unknown")
 
@@ -124,13 +125,12 @@ class Run:
 
 
 @contextmanager
-def running(cluster: Cluster, seed: int, prepare: Callable[[Cluster], None] = lambda _cluster: None) -> Iterator[Run]:
+def running(cluster: Cluster, seed: int) -> Iterator[Run]:
     """A started cluster with a receiver, gone at the end."""
-    with journal_receiver(answer_in_time) as (port, journal):
-        prepare(cluster)
-        with cluster:
-            cluster.wait_until_serving()
-            yield Run(cluster, journal, f"http://127.0.0.1:{port}", random.Random(seed))
+    host = OUTSIDE if cluster.network is not None else "127.0.0.1"
+    with journal_receiver(answer_in_time, host) as (port, journal), cluster:
+        cluster.wait_until_serving()
+        yield Run(cluster, journal, f"http://{host}:{port}", random.Random(seed))
 
 
 def _open_jobs(node: ClusterNode) -> int:

@@ -159,7 +159,7 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 @contextmanager
-def journal_receiver(answer: Answer = answer_ok) -> Iterator[tuple[int, Journal]]:
+def journal_receiver(answer: Answer = answer_ok, host: str = "127.0.0.1") -> Iterator[tuple[int, Journal]]:
     """(port, journal) of a receiver in a thread of the test."""
     journal = Journal()
 
@@ -180,7 +180,7 @@ def journal_receiver(answer: Answer = answer_ok) -> Iterator[tuple[int, Journal]
         def log_message(self, *_arguments: object) -> None:
             pass
 
-    server = _Server(("127.0.0.1", 0), Handler)
+    server = _Server((host, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
