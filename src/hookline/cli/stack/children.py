@@ -98,6 +98,7 @@ class Child:
                 return await process.wait()
             finally:
                 self.signal(signal.SIGKILL)
+                await process.communicate()  # until its pipe is closed: its transport must not outlive the loop
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; nothing happens when it does not run."""
