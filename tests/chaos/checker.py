@@ -84,7 +84,9 @@ def check(
     findings = Findings(arrivals=len(arrivals))
     jobs = next(iter(held.values()))
     findings.jobs = len(jobs)
-    findings.failed_calls = [f"{call.kind}: {call.why}" for call in history.calls if call.outcome != "ok"]
+    findings.failed_calls = [
+        f"{call.kind}: {call.why}" for call in history.calls if call.outcome in ("fail", "unknown")
+    ]
     by_job: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_job[arrival.job].append(arrival)
@@ -111,7 +113,7 @@ def _compare_sources(findings: Findings, held: Mapping[str, Mapping[str, HeldJob
 def _acknowledged(
     findings: Findings, history: History, jobs: Mapping[str, HeldJob], by_job: Mapping[str, list[Arrival]]
 ) -> None:
-    cancels = {call.ids[0] for call in history.of("cancel") if call.outcome != "fail"}
+    cancels = {call.ids[0] for call in history.of("cancel") if call.outcome in ("ok", "unknown")}
     for call in history.of("create", "ok"):
         for job_id in call.ids:
             job = jobs.get(job_id)

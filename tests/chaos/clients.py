@@ -15,7 +15,7 @@ _FIRST_WAIT_S = 0.1  # likewise
 _CALL_S = 10.0
 _CANCEL_OF_TEN = 2
 
-Outcome = Literal["ok", "fail", "unknown"]
+Outcome = Literal["ok", "refused", "fail", "unknown"]
 
 
 @dataclass
@@ -24,7 +24,8 @@ class Call:
 
     Attributes:
         ids: of the jobs it is about; of one created by key it is known once it was answered.
-        outcome: ok: it was acknowledged; fail: surely nothing was done; unknown: nobody told.
+        outcome: ok: it was acknowledged; refused: answered that there is nothing left to cancel; fail: all tries were
+            turned away, so surely nothing was done; unknown: nobody told.
     """
 
     kind: Literal["create", "cancel"]
@@ -156,7 +157,7 @@ def _outcome(call: Call, status: int, answer: Any, *, is_unclear: bool) -> Outco
     if status in (200, 201):
         return "ok"
     if status == 409 and call.kind == "cancel":  # it is over; after an unclear try perhaps by that very try
-        return "unknown" if is_unclear else "fail"
+        return "unknown" if is_unclear else "refused"
     if status and status < 500 and status != 429:
         raise AssertionError(f"{call}: {status} {answer}")
     return "unknown" if is_unclear else "fail"

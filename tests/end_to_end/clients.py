@@ -54,10 +54,15 @@ class LoadingClient(threading.Thread):
         try:
             if len(jobs) == 1:
                 status, job = self._node.call("POST", "/jobs", jobs[0])
-                assert status == 201, (status, job)
+                assert status in (201, 503), (status, job)
             else:
                 status, answer = self._node.call("POST", "/jobs/batch", {"jobs": jobs})
-                assert status == 200, (status, answer)
+                assert status in (200, 503), (status, answer)
+            if status == 503:  # too busy, or about to end
+                self.ledger.unclear |= {job["id"] for job in jobs}
+                self._stopped.wait(0.05)
+                return
+            if len(jobs) > 1:
                 assert all(result["status"] == 201 for result in answer["results"]), answer
         except AWAY:
             self.ledger.unclear |= {job["id"] for job in jobs}
@@ -75,7 +80,7 @@ class LoadingClient(threading.Thread):
         except AWAY:
             self.ledger.unclear.add(job_id)  # the job is acknowledged, whether it is cancelled is not known
             return
-        assert status in (200, 409), (status, job)
+        assert status in (200, 409, 503), (status, job)
         if status == 200:
             self.ledger.cancelled.add(job_id)
 

@@ -107,3 +107,9 @@ def test_an_acknowledged_cancellation_binds() -> None:
 def test_all_nodes_hold_the_same() -> None:
     assert account(REQUEST, other={}).nodes_differ
     assert account(REQUEST, other={"a": DONE._replace(attempts=2)}).nodes_differ
+
+
+def test_to_be_told_that_a_job_is_over_is_no_failed_call() -> None:
+    refused = Call("cancel", ("a",), 1_000, 1_020, "refused", why="409 job_finished")
+    assert account(REQUEST, calls=(refused,)).failed_calls == []
+    assert account(REQUEST, jobs={"a": DONE._replace(state="cancelled")}, calls=(refused,)).lost, "nothing cancelled it"
