@@ -12,6 +12,9 @@ from tests.end_to_end.processes import CLOCK, until
 
 Fault = Callable[[Run], None]
 
+_PAGE_BYTES = 4_096
+_DAMAGED_PAGE = 3  # counted from 1; of a table
+
 
 def leader_killed(run: Run) -> None:
     """SIGKILL of the leading node."""
@@ -261,11 +264,14 @@ def flipped_bit(run: Run) -> None:
     """A node that follows is killed, and a page of its database damaged: it does not serve it, but reinstalls."""
     run.rest_a_moment()
     follower = run.chance.choice(run.cluster.followers())
-    follower.kill()
     state = follower.data_dir / "state.db"
+    until(
+        lambda: state.stat().st_size > _DAMAGED_PAGE * _PAGE_BYTES, "there is a state to damage: a checkpoint was made"
+    )
+    follower.kill()
     follower.data_dir.joinpath("state.db-wal").unlink(missing_ok=True)
     with state.open("r+b") as file:
-        file.seek(4_096 * 2 + 3)  # the number of cells of the third page
+        file.seek((_DAMAGED_PAGE - 1) * _PAGE_BYTES + 3)  # the number of cells of the page
         file.write(b"\xff\xff")
     installed = follower.log.read_text().count("state_installed")
     run.wait_for_requests(20)
