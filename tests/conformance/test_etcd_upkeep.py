@@ -45,14 +45,14 @@ async def append(node: EtcdNode, index: int) -> None:
 
 
 async def fill(node: EtcdNode) -> int:
-    """Until etcd is full; the newest index."""
+    """Until etcd is full; the newest index, as read: a put without an answer may be there, and its repetition refused."""
     index = 0
     while True:
         index += 1
         try:
             await node.client.txn(_put(node, index), 5)
         except EtcdFull:
-            return index - 1
+            return await node.log.last_index()
         except EtcdUnclear:
             index -= 1  # the same again
 

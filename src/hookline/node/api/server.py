@@ -5,6 +5,7 @@ LF or a folded header. Refused here: what it lets pass that two parsers could re
 connection busy without sending a request.
 """
 
+import asyncio
 import contextlib
 import socket
 from asyncio import AbstractEventLoop, TimerHandle, Transport
@@ -45,11 +46,24 @@ class ConnectionLimits:
 
 
 class NodeServer(uvicorn.Server):
-    """Leaves signals to whoever runs the node."""
+    """Leaves signals to whoever runs the node, and nothing behind when it is cancelled."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Until ``should_exit``; uvicorn alone would go on listening after a cancellation, and keep the port."""
+        try:
+            await super().serve(sockets)
+        except asyncio.CancelledError:
+            for server in self.servers if self.started else ():
+                server.close()
+            for connection in list(self.server_state.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
+            await asyncio.sleep(0)  # uvloop closes what it listens with in its next round
+            raise
 
 
 def make_server(
