@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hookline.node.api.docs_page import curl, type_text
-from hookline.node.api.openapi import openapi_document
+from hookline.http_api.docs_page import curl, type_text
+from hookline.http_api.openapi import openapi_document
 
 _INTRODUCTION = """\
 # HTTP API

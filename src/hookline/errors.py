@@ -5,17 +5,20 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     HooklineError
     ├── InvalidRequest            400  the caller must change the request
     │   ├── InvalidUrl · InvalidHeader · InvalidTime · InvalidCron · InvalidTimezone
-    │   ├── InvalidId · InvalidCursor · InvalidJson · UnknownField · InvalidSecret
+    │   ├── InvalidId · InvalidCursor · InvalidJson · UnknownField · InvalidSecret · InvalidTopology
     ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · RouteNotFound
     ├── MethodNotAllowed          405
     ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · ScheduleExists · StaleTerm
+    │                                  EpochUnknown · EpochTaken
     ├── PayloadTooLarge           413  (BatchTooLarge)
     ├── UnsupportedMedia          415
     ├── RangeNotSatisfiable       416
+    ├── Misdirected               421
     ├── IdempotencyMismatch       422
     ├── TooManyRequests           429  QueueFull
     ├── Internal                  500  the fault is ours
     └── Unavailable               503  NotLeader · Overloaded · ShuttingDown · NotEnoughSpace · SnapshotUnavailable
+                                       ClusterUnavailable · AllClustersUnavailable
                                        (these surely did not accept the request)
 
 ``ResolveFailed`` stays inside a node: it is the reason of a failed attempt.
@@ -141,6 +144,12 @@ class InvalidCursor(InvalidRequest):
     code = "invalid_cursor"
 
 
+class InvalidTopology(InvalidRequest):
+    """The topology is not valid; correct the named field."""
+
+    code = "invalid_topology"
+
+
 class InvalidSecret(InvalidRequest):
     """The signing secret cannot be used; give whsec_ with 24 to 64 bytes in base64, or whsk_ with an ed25519 key."""
 
@@ -225,6 +234,18 @@ class StaleTerm(Conflict):
     code = "stale_term"
 
 
+class EpochUnknown(Conflict):
+    """The call carries a newer epoch than this cluster has seen; give it that topology, then repeat the call."""
+
+    code = "epoch_unknown"
+
+
+class EpochTaken(Conflict):
+    """Another topology has that epoch already; fetch it, and apply yours with the next epoch."""
+
+    code = "epoch_taken"
+
+
 # --- 413, 415, 416, 422, 429 --------------------------------------------------------------------------------
 
 
@@ -253,6 +274,13 @@ class RangeNotSatisfiable(HooklineError):
 
     code = "range_not_satisfiable"
     http_status = 416
+
+
+class Misdirected(HooklineError):
+    """This cluster is not the home of that id or key, or the topology is outdated; send it to its home or a proxy."""
+
+    code = "misdirected"
+    http_status = 421
 
 
 class IdempotencyMismatch(HooklineError):
@@ -311,6 +339,18 @@ class ShuttingDown(Unavailable):
     """The node is shutting down; the request was not accepted."""
 
     code = "shutting_down"
+
+
+class ClusterUnavailable(Unavailable):
+    """The home cluster of that id or key cannot be reached; the request was not accepted, send it again."""
+
+    code = "cluster_unavailable"
+
+
+class AllClustersUnavailable(Unavailable):
+    """No cluster can take the request now; it was not accepted, send it again."""
+
+    code = "all_clusters_unavailable"
 
 
 class NotEnoughSpace(Unavailable):

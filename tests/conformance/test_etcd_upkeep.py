@@ -45,7 +45,7 @@ async def append(node: EtcdNode, index: int) -> None:
 
 
 async def fill(node: EtcdNode) -> int:
-    """Until etcd is full; the newest index, as read: a put without an answer may be there, and its repetition refused."""
+    """Until etcd is full; the newest index, read: an unclear put may be there though its repetition was refused."""
     index = 0
     while True:
         index += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hookline.node.api.server import ConnectionLimits
+from hookline.http_api.server import ConnectionLimits
 from tests.integration.node_under_test import NodeUnderTest, node_config
 
 StartNode = Callable[..., AbstractContextManager[NodeUnderTest]]

@@ -19,9 +19,9 @@ import apsw
 import uvloop
 
 from hookline.clock import SystemClock
+from hookline.http_api.server import ConnectionLimits, make_server
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
-from hookline.node.api.server import ConnectionLimits, make_server
 from hookline.node.api.services import DestinationStatus, Services
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica, ThreadCommit

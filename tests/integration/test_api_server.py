@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from hookline.node.api.server import make_server
+from hookline.http_api.server import make_server
 
 
 async def _answer(_request: Request) -> PlainTextResponse:

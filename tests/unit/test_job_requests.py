@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from hookline import errors
 from hookline.clock import SystemClock
-from hookline.node.api.cursors import decode_cursor, encode_cursor
+from hookline.http_api.cursors import decode_cursor, encode_cursor
+from hookline.http_api.strict_json import check_unique_names, unique_fields
 from hookline.node.api.job_fields import check_headers, retry_of
 from hookline.node.api.job_requests import JobRequests, fingerprint
-from hookline.node.api.strict_json import check_unique_names, unique_fields
 from hookline.node.config import NodeConfig
 from hookline.node.vault import Vault
 from hookline.protocol.http import JobChanges, JobRequest, RetryRequest

@@ -10,9 +10,9 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, HooklineError, InvalidConfig, StateDamaged, leaves
+from hookline.http_api.server import make_server
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
-from hookline.node.api.server import make_server
 from hookline.node.api.services import Role, Services
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus

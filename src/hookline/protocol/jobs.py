@@ -21,6 +21,7 @@ class State(IntEnum):
 
 FINISHED = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED, State.UNKNOWN})
 STATE_BY_LABEL = {state.label: state for state in State}
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # of the call to be made
 
 
 class Outcome(IntEnum):

@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Raw
 
 from hookline.errors import BatchTooLarge, HooklineError, Internal
-from hookline.node.api import job_fields, strict_json
+from hookline.http_api import strict_json
+from hookline.http_api.exchange import Reply, Request, answer
+from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
-from hookline.node.api.exchange import Reply, Request, answer
 from hookline.node.api.job_requests import NewJob
 from hookline.node.api.views import batch_job, known_batch_job
 from hookline.protocol import http

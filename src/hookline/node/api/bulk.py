@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from hookline.errors import InvalidRequest, QueueFull
-from hookline.node.api import job_fields, strict_json
+from hookline.http_api import strict_json
+from hookline.http_api.exchange import Reply, Request, answer
+from hookline.node.api import job_fields
 from hookline.node.api.context import Api
-from hookline.node.api.exchange import Reply, Request, answer
 from hookline.node.api.filters import job_filter, state_of
 from hookline.node.api.job_requests import update_command
 from hookline.node.api.jobs import job_bytes_max

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from hookline.errors import Conflict
+from hookline.http_api.exchange import Reply, Request, answer
 from hookline.node.api.context import Api
-from hookline.node.api.exchange import Reply, Request, answer
 from hookline.protocol import http
 from hookline.protocol.jobs import State
 

@@ -4,11 +4,11 @@ import msgspec
 from msgspec import UNSET
 
 from hookline.errors import DestinationNotFound, InvalidRequest, InvalidTime
-from hookline.node.api import strict_json
+from hookline.http_api import strict_json
+from hookline.http_api.cursors import decode_cursor, encode_cursor
+from hookline.http_api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api.context import Api
-from hookline.node.api.cursors import decode_cursor, encode_cursor
 from hookline.node.api.destination_names import destination_name
-from hookline.node.api.exchange import Reply, Request, answer, page_limit
 from hookline.node.state_machine.reads import DestinationRow
 from hookline.protocol import http
 from hookline.protocol.commands import PutDestination

@@ -10,7 +10,7 @@ from pyreqwest.request import ConsumedRequest
 from pyreqwest.response import Response
 
 from hookline.errors import DeadlineExceeded, NotLeader
-from hookline.node.api.exchange import HeaderPair, Reply, Request, Send
+from hookline.http_api.exchange import HeaderPair, Reply, Request, Send
 from hookline.node.api.services import Role
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 

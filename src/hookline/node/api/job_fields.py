@@ -10,9 +10,8 @@ from hookline.errors import InvalidHeader, InvalidRequest, InvalidTime, PayloadT
 from hookline.protocol import limits
 from hookline.protocol.durations import parse_duration, parse_time
 from hookline.protocol.http import Duration, Labels, RetryRequest
-from hookline.protocol.jobs import RetryPolicy
+from hookline.protocol.jobs import METHODS, RetryPolicy
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Set by Hookline itself, or of the connection and not of the request.
 FORBIDDEN_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect"}

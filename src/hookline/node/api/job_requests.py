@@ -11,8 +11,8 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from hookline.errors import InvalidId, InvalidRequest, InvalidSecret
+from hookline.http_api import strict_json
 from hookline.node.api import job_fields as fields
-from hookline.node.api import strict_json
 from hookline.node.config import NodeConfig
 from hookline.node.vault import NONCE_BYTES, Vault
 from hookline.protocol.commands import CreateJob, UpdateJob

@@ -1,10 +1,11 @@
 """The calls about single jobs, and the list of jobs."""
 
 from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable
-from hookline.node.api import job_fields, strict_json
+from hookline.http_api import strict_json
+from hookline.http_api.cursors import decode_cursor, encode_cursor
+from hookline.http_api.exchange import Reply, Request, answer, page_limit
+from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
-from hookline.node.api.cursors import decode_cursor, encode_cursor
-from hookline.node.api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api.filters import job_filter
 from hookline.node.api.job_requests import update_command
 from hookline.node.api.views import attempt_view

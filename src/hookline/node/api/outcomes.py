@@ -3,8 +3,8 @@
 import msgspec
 
 from hookline.errors import InvalidRequest, NotFound
+from hookline.http_api.exchange import Reply, Request
 from hookline.node.api.context import Api
-from hookline.node.api.exchange import Reply, Request
 from hookline.node.successor import MAC_HEADER
 from hookline.protocol.codec import split
 from hookline.protocol.commands import RecordOutcome

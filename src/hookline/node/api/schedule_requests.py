@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hookline.errors import InvalidId, InvalidTime
-from hookline.node.api import strict_json
+from hookline.http_api import strict_json
 from hookline.node.api.job_requests import JobRequests
 from hookline.protocol import http
 from hookline.protocol.commands import PutSchedule

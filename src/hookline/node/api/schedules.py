@@ -5,11 +5,11 @@ import asyncio
 import msgspec
 
 from hookline.errors import Conflict, Internal, InvalidCron, InvalidTime, ScheduleNotFound
+from hookline.http_api import strict_json
+from hookline.http_api.cursors import decode_cursor, encode_cursor
+from hookline.http_api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api import schedule_requests as requests
-from hookline.node.api import strict_json
 from hookline.node.api.context import Api, refusal
-from hookline.node.api.cursors import decode_cursor, encode_cursor
-from hookline.node.api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api.jobs import job_bytes_max
 from hookline.node.api.views import schedule_view
 from hookline.node.state_machine.reads import ScheduleRow

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import structlog
 
 from hookline.errors import InvalidRequest, NotFound, RangeNotSatisfiable, Unavailable
+from hookline.http_api.exchange import HeaderPair, Reply, Request, Send, answer
 from hookline.node.api.context import Api
-from hookline.node.api.exchange import HeaderPair, Reply, Request, Send, answer
 from hookline.node.snapshots import Snapshots
 
 _MAX_AGE_S = 60

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from hookline.node.api.context import Api
-from hookline.node.api.exchange import Reply, Request
-from hookline.node.api.openapi import openapi_document
+from hookline.http_api.endpoint import Answer
+from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.openapi import openapi_document
 
 _HTML = b"text/html; charset=utf-8"
 _HEADERS = [(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")]
@@ -28,16 +28,19 @@ td, th { border-bottom: 1px solid var(--line); padding: .25rem .5rem; text-align
 """
 
 
-async def get_openapi(api: Api, request: Request) -> Reply:
+async def get_openapi(request: Request) -> Reply:
     """``GET /openapi.json``."""
     request.query()
     return Reply(200, openapi_bytes())
 
 
-async def get_docs(api: Api, request: Request) -> Reply:
+async def get_docs(request: Request) -> Reply:
     """``GET /docs``."""
     request.query()
     return Reply(200, docs_html(), _HTML, _HEADERS)
+
+
+ROUTES: dict[str, dict[str, Answer]] = {"/openapi.json": {"GET": get_openapi}, "/docs": {"GET": get_docs}}
 
 
 @cache

@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from hookline import errors as e
-from hookline.node.api.job_fields import METHODS
-from hookline.node.api.operations import COMMON_REFUSALS, OPERATIONS, Operation
+from hookline.http_api.operations import COMMON_REFUSALS, OPERATIONS, Operation
 from hookline.protocol import http, limits
-from hookline.protocol.jobs import STATE_BY_LABEL
+from hookline.protocol.jobs import METHODS, STATE_BY_LABEL
 
 _REF = "#/components/schemas/{name}"
 _ID = {

@@ -1,0 +1,127 @@
+"""Which cluster is the home of an id or an idempotency key. Pure; nodes and proxies decide alike.
+
+An id that was minted for a shard that exists is at home there. For all others the strategy decides: ``modulo`` takes
+the 32-bit FNV-1a hash (Fowler, Noll, Vo; http://www.isthe.com/chongo/tech/comp/fnv/) of the UTF-8 bytes modulo the
+number of clusters in the topology's order, ``ring`` the next point on a ketama ring with weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from uhashring import HashRing
+
+from hookline.protocol.ids import shard_hint
+from hookline.protocol.topology import ClusterEntry, Strategy, Topology
+
+Rule = Literal["hint", "modulo", "ring", "previous"]
+
+POINTS_PER_WEIGHT = 100  # times 4, as ketama takes four points out of each digest
+
+_FNV_OFFSET, _FNV_PRIME, _32_BITS = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
+
+
+def fnv1a_32(data: bytes) -> int:
+    """The 32-bit FNV-1a hash."""
+    value = _FNV_OFFSET
+    for byte in data:
+        value = ((value ^ byte) * _FNV_PRIME) & _32_BITS
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where something is at home, and by which rule; ``hash`` is None when the id's hint decided."""
+
+    cluster: ClusterEntry
+    rule: Rule
+    hash: int | None = None
+
+
+class Placer(Protocol):
+    """A strategy over one list of clusters."""
+
+    rule: Rule
+
+    def hash(self, text: str) -> int:
+        """The number the strategy decides by."""
+
+    def place(self, text: str) -> ClusterEntry:
+        """The cluster for an id or a key."""
+
+
+class Modulo:
+    """FNV-1a modulo the number of clusters, in their order."""
+
+    rule: Rule = "modulo"
+
+    def __init__(self, clusters: Sequence[ClusterEntry]) -> None:
+        self._clusters = tuple(clusters)
+
+    def hash(self, text: str) -> int:
+        return fnv1a_32(text.encode())
+
+    def place(self, text: str) -> ClusterEntry:
+        return self._clusters[self.hash(text) % len(self._clusters)]
+
+
+class Ring:
+    """Consistent hashing: a cluster that comes or goes moves about its share of the ids, and no others."""
+
+    rule: Rule = "ring"
+
+    def __init__(self, clusters: Sequence[ClusterEntry]) -> None:
+        self._by_name = {entry.name: entry for entry in clusters}
+        # The number of points of a cluster depends on its own weight only: so no other cluster's points move with it.
+        nodes = {entry.name: {"vnodes": POINTS_PER_WEIGHT * entry.weight, "weight": 1} for entry in clusters}
+        self._ring = HashRing(nodes=nodes, hash_fn="ketama")
+
+    def hash(self, text: str) -> int:
+        value: int = self._ring.get_key(text)
+        return value
+
+    def place(self, text: str) -> ClusterEntry:
+        return self._by_name[self._ring.get_node(text)]
+
+
+class Router:
+    """The decisions under one topology."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self._placer = _placer(topology.strategy, topology.clusters)
+        self._by_shard = {entry.shard: entry for entry in topology.all_clusters()}
+        previous = topology.previous
+        self._previous = _placer(previous.strategy, previous.clusters) if previous else None
+
+    def home(self, job_id: str) -> Route:
+        """Where to look for an id first."""
+        hinted = self.hinted(job_id)
+        return self.key_home(job_id) if hinted is None else Route(hinted, "hint")
+
+    def new_home(self, job_id: str) -> Route:
+        """Where something new with that id belongs: as ``home``, but never a cluster that is on its way out."""
+        route = self.home(job_id)
+        return route if route.cluster in self.topology.clusters else self.key_home(job_id)
+
+    def key_home(self, key: str) -> Route:
+        """The home of an idempotency key; one that looks like a minted id is no hint."""
+        return Route(self._placer.place(key), self._placer.rule, self._placer.hash(key))
+
+    def hinted(self, job_id: str) -> ClusterEntry | None:
+        """The cluster a minted id names, if there is one with that shard."""
+        shard = shard_hint(job_id)
+        return None if shard is None else self._by_shard.get(shard)
+
+    def previous_home(self, text: str, *, is_key: bool = False) -> Route | None:
+        """Where it was at home before the change under way; None when it did not move, or nothing changes."""
+        if self._previous is None or (not is_key and self.hinted(text) is not None):
+            return None
+        entry = self._previous.place(text)
+        if entry.name == self._placer.place(text).name:
+            return None
+        return Route(entry, "previous", self._previous.hash(text))
+
+
+def _placer(strategy: Strategy, clusters: Sequence[ClusterEntry]) -> Placer:
+    return Ring(clusters) if strategy == "ring" else Modulo(clusters)

@@ -1,0 +1,158 @@
+"""The topology: the versioned document that lists the clusters and says how ids are spread over them. Pure.
+
+Read from TOML (the file) or JSON (the wire); what is stored and compared is the JSON of ``encode_topology``.
+"""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from hookline.errors import InvalidTopology
+
+Strategy = Literal["modulo", "ring"]
+
+CLUSTERS_MAX = 1_000
+WEIGHT_MAX = 1_000
+SHARD_MAX = 999_999_999  # as many digits as the hint of an id may have
+TOPOLOGY_BYTES_MAX = 256 * 1024
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class ClusterEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One cluster: ``nodes`` are the urls of its nodes, ``shard`` is never used again for another cluster."""
+
+    name: str
+    shard: int
+    nodes: tuple[str, ...]
+    weight: int = 1
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where ids were at home before the change that is under way."""
+
+    strategy: Strategy
+    clusters: tuple[ClusterEntry, ...] = msgspec.field(name="cluster")
+
+
+class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The document. ``epoch`` grows by one with each change; ``previous`` is there while a change is under way."""
+
+    epoch: int
+    strategy: Strategy = "modulo"
+    clusters: tuple[ClusterEntry, ...] = msgspec.field(name="cluster")
+    previous: Placement | None = None
+
+    def all_clusters(self) -> list[ClusterEntry]:
+        """Those of now, then those that only ``previous`` has; by name."""
+        known = {entry.name: entry for entry in self.clusters}
+        for entry in self.previous.clusters if self.previous else ():
+            known.setdefault(entry.name, entry)
+        return list(known.values())
+
+    def cluster(self, name: str) -> ClusterEntry | None:
+        """The cluster of that name, also one that only ``previous`` has."""
+        return next((entry for entry in self.all_clusters() if entry.name == name), None)
+
+    def by_shard(self, shard: int) -> ClusterEntry | None:
+        """The cluster with that shard, also one that only ``previous`` has."""
+        return next((entry for entry in self.all_clusters() if entry.shard == shard), None)
+
+
+def parse_topology_file(text: str) -> Topology:
+    """Read the TOML file. Raises InvalidTopology, which says where."""
+    try:
+        return checked(msgspec.convert(tomllib.loads(text), Topology))
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise InvalidTopology(f"the topology cannot be read: {error}") from error
+
+
+def parse_topology(data: bytes) -> Topology:
+    """Read the JSON document. Raises InvalidTopology, which says where."""
+    if len(data) > TOPOLOGY_BYTES_MAX:
+        raise InvalidTopology(f"the topology has more than {TOPOLOGY_BYTES_MAX} bytes")
+    try:
+        return checked(msgspec.json.decode(data, type=Topology))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidTopology(f"the topology cannot be read: {error}") from error
+
+
+def encode_topology(topology: Topology) -> bytes:
+    """The same bytes for the same topology, always."""
+    return _encode(topology)
+
+
+def checked(topology: Topology) -> Topology:
+    """The topology, if it holds together. Raises InvalidTopology."""
+    if not 1 <= topology.epoch < 2**53:
+        raise InvalidTopology(f"epoch is {topology.epoch}; it starts at 1 and grows by one", field="epoch")
+    _check_clusters(topology.clusters, "cluster")
+    if topology.previous is not None:
+        _check_clusters(topology.previous.clusters, "previous.cluster")
+        _check_same(topology.previous.clusters, topology.clusters)
+    return topology
+
+
+def check_change(old: Topology, new: Topology) -> None:
+    """Raise InvalidTopology unless ``new`` may follow ``old``: a newer epoch, no shard given to another cluster."""
+    if new.epoch <= old.epoch:
+        raise InvalidTopology(f"epoch {new.epoch} is not newer than {old.epoch}", field="epoch")
+    _check_same(old.all_clusters(), new.all_clusters())
+
+
+def _check_clusters(clusters: Sequence[ClusterEntry], field: str) -> None:
+    if not 1 <= len(clusters) <= CLUSTERS_MAX:
+        raise InvalidTopology(f"there are {len(clusters)} clusters; 1 to {CLUSTERS_MAX} are possible", field=field)
+    for entry in clusters:
+        if not _NAME.fullmatch(entry.name):
+            raise InvalidTopology(
+                f"the name {entry.name[:80]!r} is not valid; use 1 to 63 of A-Z a-z 0-9 _ -", field=f"{field}.name"
+            )
+        if not 0 <= entry.shard <= SHARD_MAX:
+            raise InvalidTopology(f"{entry.name}: shard is from 0 to {SHARD_MAX}", field=f"{field}.shard")
+        if not 1 <= entry.weight <= WEIGHT_MAX:
+            raise InvalidTopology(f"{entry.name}: weight is from 1 to {WEIGHT_MAX}", field=f"{field}.weight")
+        if not entry.nodes:
+            raise InvalidTopology(f"{entry.name}: list the urls of its nodes", field=f"{field}.nodes")
+        for url in entry.nodes:
+            _check_node(url, f"{field}.nodes")
+    _check_once("name", (entry.name for entry in clusters), field)
+    _check_once("shard", (entry.shard for entry in clusters), field)
+    _check_once("node", (url for entry in clusters for url in entry.nodes), field)
+
+
+def _check_node(url: str, field: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_plain = False
+    if not is_plain or not url.isascii() or not url.isprintable() or url != f"{parts.scheme}://{parts.netloc}":
+        raise InvalidTopology(f"{url[:200]!r} is no node; write http://HOST:PORT", field=field)
+
+
+def _check_once(what: str, values: Iterable[object], field: str) -> None:
+    value, times = Counter(values).most_common(1)[0]
+    if times > 1:
+        raise InvalidTopology(f"the {what} {value} is there {times} times", field=field)
+
+
+def _check_same(old: Iterable[ClusterEntry], new: Iterable[ClusterEntry]) -> None:
+    """A cluster keeps its shard, and a shard its cluster."""
+    shards = {entry.name: entry.shard for entry in old}
+    names = {entry.shard: entry.name for entry in old}
+    for entry in new:
+        if shards.get(entry.name, entry.shard) != entry.shard:
+            raise InvalidTopology(
+                f"{entry.name} has shard {shards[entry.name]}, and keeps it; {entry.shard} was given", field="shard"
+            )
+        if names.get(entry.shard, entry.name) != entry.name:
+            raise InvalidTopology(
+                f"shard {entry.shard} is {names[entry.shard]}; take a new number for {entry.name}", field="shard"
+            )

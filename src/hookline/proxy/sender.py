@@ -1,0 +1,95 @@
+"""What the proxy sends to a node and what comes back. The shapes are here; ``http_sender`` carries them out."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol, Self
+
+import msgspec
+
+from hookline.errors import HooklineError
+from hookline.http_api.exchange import PROBLEM_JSON, HeaderPair
+
+EPOCH = b"hookline-epoch"  # on every call of a proxy: the topology it decided by
+TIMEOUT = b"hookline-timeout-ms"  # how long the caller still waits
+FALLBACK = b"hookline-fallback"  # "allow": a client's own id or key may go to another cluster than its home
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request for a cluster.
+
+    Attributes:
+        method: as it came.
+        target: path with query, still percent-encoded.
+        headers: those of the client that are passed on; names in lower case.
+        body: passed on as it is.
+        is_repeatable: sending it twice has the effect of sending it once.
+    """
+
+    method: str
+    target: str
+    headers: tuple[HeaderPair, ...] = ()
+    body: bytes = b""
+    is_repeatable: bool = True
+
+    def with_headers(self, *headers: HeaderPair) -> Self:
+        """The call with these in the place of headers of the same name."""
+        names = {name for name, _ in headers}
+        return replace(self, headers=(*(pair for pair in self.headers if pair[0] not in names), *headers))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a node answered.
+
+    Attributes:
+        status: the HTTP status.
+        body: the whole body.
+        content_type: its type.
+        headers: all others that are passed on, ``hookline-cluster`` and ``hookline-node`` among them; lower case.
+    """
+
+    status: int
+    body: bytes = b""
+    content_type: bytes = b"application/json"
+    headers: tuple[HeaderPair, ...] = field(default=())
+
+    @cached_property
+    def problem(self) -> dict[str, Any]:
+        """The problem document; empty when this is none."""
+        if self.status < 400 or self.content_type != PROBLEM_JSON:
+            return {}
+        try:
+            return msgspec.json.decode(self.body, type=dict[str, Any])
+        except msgspec.DecodeError:
+            return {}
+
+    @property
+    def code(self) -> str:
+        """The problem's code; empty when this is none."""
+        return str(self.problem.get("code", ""))
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that name."""
+        return next((value for known, value in self.headers if known == name), None)
+
+
+class NotSent(HooklineError):
+    """Nothing of the call reached the node: the connection was refused."""
+
+    code = "not_sent"
+
+
+class Unclear(HooklineError):
+    """No answer came; the node may have taken the call."""
+
+    code = "unclear"
+
+
+class Sender(Protocol):
+    """Sends calls to nodes. One try each; nothing is repeated inside."""
+
+    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+        """The answer of the node at ``url``. Raises NotSent or Unclear."""
