@@ -1,0 +1,57 @@
+"""What an operator may set on a proxy: parsed once, frozen, checked with messages that name the setting and the fix."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hookline.errors import InvalidConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfig:
+    """One proxy. Times in milliseconds.
+
+    Attributes:
+        topology: the file it starts with; else ``seeds`` are asked, urls of nodes or proxies.
+        request_timeout_ms: how long a request may take in all.
+        try_timeout_ms: how long one try of a repeatable call may take. Longer than a node waits for an election.
+        tries_max: the retry budget of one request, over all nodes and clusters.
+        probe_interval_ms: each node is asked for its health this often; ``probe_timeout_ms`` bounds the answer.
+        requests_max: requests under way at once; more are refused.
+        shutdown_grace_ms: for requests under way when the proxy stops.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7000
+    topology: Path | None = None
+    seeds: tuple[str, ...] = ()
+    request_timeout_ms: int = 10_000
+    try_timeout_ms: int = 4_000
+    tries_max: int = 10
+    probe_interval_ms: int = 1_000
+    probe_timeout_ms: int = 1_000
+    requests_max: int = 1_000
+    shutdown_grace_ms: int = 10_000
+
+    def __post_init__(self) -> None:
+        self._check("port", 0, 65_535)
+        self._check("request_timeout_ms", 100, 300_000)
+        self._check("try_timeout_ms", 50, 300_000)
+        self._check("tries_max", 1, 100)
+        self._check("probe_interval_ms", 50, 60_000)
+        self._check("probe_timeout_ms", 50, 60_000)
+        self._check("requests_max", 1, 100_000)
+        self._check("shutdown_grace_ms", 0, 300_000)
+        if (self.topology is None) == (not self.seeds):
+            raise InvalidConfig("give either --topology FILE or --seed URL", field="topology")
+
+    def _check(self, name: str, low: int, high: int) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high:
+            option = name.replace("_", "-")
+            raise InvalidConfig(f"--{option} is {value}; it must be between {low} and {high}", field=name)
+
+    @property
+    def url(self) -> str:
+        """Where this proxy is reached."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"

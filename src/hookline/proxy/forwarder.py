@@ -1,0 +1,342 @@
+"""Carries calls to clusters: the tries on one cluster, its breaker, and the next cluster when that is safe.
+
+Two ways a call fails, kept apart everywhere: ``ClusterUnavailable``, it surely was not accepted, and
+``DeadlineExceeded``, it may have been. Only after the first one may another cluster be asked.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from hookline.clock import Clock
+from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
+from hookline.protocol.breaker import Breaker
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import ClusterEntry
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.proxy.sender import EPOCH, TIMEOUT, Answer, Call, NotSent, Sender, Unclear
+from hookline.proxy.tries import ROUNDS_MAX, Budget, GiveUp, Pause, Tries, Try
+
+BREAKER_WAIT_MS = 5_000
+BREAKER_FAILURES = 5
+ROUTES_MAX = 3  # of one request, while the topology changes under it
+_TOPOLOGY_TIMEOUT_MS = 2_000
+_SHORT_MS = 1_000  # silence for less time than this says nothing about a node
+_NOT_ACCEPTED = frozenset({"no_leader", "shutting_down", "overloaded", "unavailable"})
+_TELLING = frozenset({409, 421, 429, 503, 504})  # statuses whose problem decides how to go on
+_JSON_TYPE = (b"content-type", b"application/json")
+
+Route = Callable[[Router], Sequence[ClusterEntry]]
+CallFor = Callable[[ClusterEntry], Call]
+
+
+class StaleRoute(HooklineError):
+    """The route was found by a topology that is outdated; the call was not accepted. Route again by the newer one."""
+
+    code = "stale_route"
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One call on one cluster, while it is under way."""
+
+    cluster: ClusterEntry
+    call: Call
+    tries: Tries
+    epoch: int
+    has_tried: bool = False
+    has_heard: bool = False  # an answer that speaks for the cluster
+    took_ms: float = 0  # by the node, for the newest try
+
+
+class Forwarder:
+    """The way of all calls to the clusters.
+
+    Args:
+        sender: makes single tries.
+        health: orders the nodes; told what came of each try.
+        known: the topology; learns newer ones that nodes answer with.
+        clock: all deadlines are on its ``boot_ms``.
+        metrics: counts calls.
+        config: time-outs and the retry budget.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        health: Health,
+        known: KnownTopology,
+        clock: Clock,
+        metrics: ProxyMetrics,
+        config: ProxyConfig,
+    ) -> None:
+        self._sender = sender
+        self._health = health
+        self._known = known
+        self._clock = clock
+        self._metrics = metrics
+        self._config = config
+        self._given: dict[str, tuple[int, float]] = {}  # by url: the epoch it was given, and when
+        self._giving: dict[str, asyncio.Lock] = {}
+        self.breakers: dict[str, Breaker] = {}  # by the name of the cluster
+
+    def breaker(self, cluster: ClusterEntry) -> Breaker:
+        """The cluster's breaker."""
+        breaker = self.breakers.get(cluster.name)
+        if breaker is None:
+            breaker = self.breakers[cluster.name] = Breaker(BREAKER_FAILURES, BREAKER_WAIT_MS, BREAKER_WAIT_MS)
+        return breaker
+
+    def can_take_calls(self, cluster: ClusterEntry) -> bool:
+        """Its breaker lets calls through, and it is not known to be down."""
+        is_open = self.breaker(cluster).blocked_until(self._clock.boot_ms()) is not None
+        return not is_open and self._health.cluster_state(cluster) != "down"
+
+    async def submit(self, route: Route, call_for: CallFor, deadline_ms: float) -> Answer:
+        """The answer of the first cluster that takes the call.
+
+        Args:
+            route: the clusters to ask, in order, by the topology it is given. Called again when that gets outdated.
+            call_for: the call for that cluster; called once for each that is asked.
+            deadline_ms: when to stop, on the clock's ``boot_ms``.
+
+        Raises:
+            ClusterUnavailable, AllClustersUnavailable: it surely was not accepted.
+            DeadlineExceeded: it may have been, by the cluster ``call_for`` was last called with.
+        """
+        budget = Budget(self._config.tries_max)
+        for _ in range(ROUTES_MAX):
+            try:
+                return await self._to_first(route, call_for, deadline_ms, budget)
+            except StaleRoute:
+                continue
+        raise ClusterUnavailable("the topology is changing; the request was not accepted", retry_after_s=1)
+
+    async def _to_first(self, route: Route, call_for: CallFor, deadline_ms: float, budget: Budget) -> Answer:
+        router = self._known.router
+        epoch = router.topology.epoch
+        clusters = route(router)
+        full: Answer | None = None
+        failure: ClusterUnavailable | None = None
+        for number, cluster in enumerate(clusters, 1):
+            if self._known.epoch != epoch:
+                raise StaleRoute
+            if number > 1:
+                self._metrics.fell_back(clusters[number - 2].name)
+            rounds_max = 1 if number < len(clusters) else ROUNDS_MAX
+            try:
+                answer = await self.to_cluster(
+                    cluster, call_for(cluster), deadline_ms, epoch=epoch, budget=budget, rounds_max=rounds_max
+                )
+            except ClusterUnavailable as error:
+                failure = error
+                continue
+            if not _is_full(answer):
+                return answer
+            full = answer
+        if full is not None:
+            return full
+        if failure is not None and len(clusters) == 1:
+            raise failure
+        raise AllClustersUnavailable(retry_after_s=failure.retry_after_s if failure else 1)
+
+    async def to_cluster(
+        self,
+        cluster: ClusterEntry,
+        call: Call,
+        deadline_ms: float,
+        *,
+        epoch: int | None = None,
+        budget: Budget | None = None,
+        rounds_max: int = ROUNDS_MAX,
+    ) -> Answer:
+        """The cluster's answer; problems that say how the call itself failed are answers too.
+
+        Args:
+            cluster: whom to ask.
+            call: without the headers that the forwarder adds.
+            deadline_ms: when to stop, on the clock's ``boot_ms``.
+            epoch: of the topology that chose the cluster; give it when you awaited something since. Else the newest.
+            budget: the tries that are left to the request; else a full one.
+            rounds_max: how often all nodes are asked while none accepts the call.
+
+        Raises:
+            ClusterUnavailable: the call surely was not accepted.
+            DeadlineExceeded: it may have been.
+            StaleRoute: it was not, and there is a newer topology by now: route again.
+        """
+        started_ms = self._clock.boot_ms()
+        breaker = self.breaker(cluster)
+        blocked_ms = breaker.blocked_until(started_ms)
+        if blocked_ms is not None:
+            self._metrics.called(cluster.name, "cluster_unavailable")
+            raise _unavailable(cluster, "is not asked, since it did not answer before", blocked_ms - started_ms)
+        breaker.started(started_ms)
+        tries = Tries(
+            self._health.order(cluster),
+            call.is_repeatable,
+            deadline_ms,
+            self._config.try_timeout_ms,
+            budget or Budget(self._config.tries_max),
+            rounds_max,
+        )
+        asking = _Asking(cluster, call, tries, self._known.epoch if epoch is None else epoch)
+        outcome = "cancelled"
+        is_long = deadline_ms - started_ms >= _SHORT_MS
+        try:
+            answer = await self._ask(asking)
+            outcome = _class_of(answer.status)
+        except HooklineError as error:
+            outcome = error.code
+            raise
+        finally:
+            now_ms = self._clock.boot_ms()
+            if asking.has_heard:
+                breaker.succeeded(now_ms)
+            elif asking.has_tried and (
+                outcome == "cluster_unavailable" or (outcome == "deadline_exceeded" and is_long)
+            ):
+                breaker.failed(now_ms)
+            else:
+                breaker.abandoned(now_ms)
+            has_answer = outcome[1:] == "xx"
+            self._metrics.called(
+                cluster.name, outcome, (now_ms - started_ms - asking.took_ms) / 1000 if has_answer else None
+            )
+        return answer
+
+    async def _ask(self, asking: _Asking) -> Answer:
+        while True:
+            step = asking.tries.next(self._clock.boot_ms())
+            if isinstance(step, Try):
+                answer = await self._try(asking, step)
+                if answer is not None:
+                    return answer
+            elif isinstance(step, Pause):
+                await asyncio.sleep(step.ms * (1 + self._clock.random()) / 2_000)
+            else:
+                raise _gave_up(asking.cluster, step)
+
+    async def _try(self, asking: _Asking, step: Try) -> Answer | None:
+        """The answer, if it ends the call."""
+        sent_ms = self._clock.boot_ms()
+        asking.has_tried = True
+        call = asking.call.with_headers((EPOCH, b"%d" % asking.epoch), (TIMEOUT, b"%d" % max(1, int(step.timeout_ms))))
+        try:
+            answer = await self._sender.send(step.url, call, step.timeout_ms / 1_000)
+        except NotSent:
+            asking.tries.not_accepted()
+            self._health.failed(step.url)
+            return None
+        except Unclear:
+            asking.tries.unclear()
+            self._metrics.ambiguous(asking.cluster.name)
+            waited_ms = self._clock.boot_ms() - sent_ms
+            if step.timeout_ms >= _SHORT_MS or waited_ms < step.timeout_ms / 2:
+                self._health.failed(step.url)
+            return None
+        asking.took_ms = self._clock.boot_ms() - sent_ms
+        code = answer.code if answer.status in _TELLING else ""
+        if code in _NOT_ACCEPTED:
+            self._refused(asking, step.url, code)
+            return None
+        name = answer.header(b"hookline-node")
+        is_leaders = name is not None and answer.status < 500
+        self._health.succeeded(step.url, name.decode("latin-1") if name is not None and is_leaders else "")
+        return await self._judged(asking, step.url, answer, code, sent_ms)
+
+    def _refused(self, asking: _Asking, url: str, code: str) -> None:
+        """The node said that it did not accept the call."""
+        asking.tries.not_accepted()
+        if code == "overloaded":
+            asking.has_heard = True
+        else:
+            self._health.refused(url)
+
+    async def _judged(self, asking: _Asking, url: str, answer: Answer, code: str, sent_ms: float) -> Answer | None:
+        """The answer, if it ends the call; else its tries know how to go on."""
+        if code == "deadline_exceeded":
+            asking.tries.unclear()
+            self._metrics.ambiguous(asking.cluster.name)
+            return None
+        asking.has_heard = True
+        if code == "epoch_unknown":
+            if not await self.give_topology(url, since_ms=sent_ms):
+                asking.tries.not_accepted()
+            return None
+        if code == "misdirected":
+            return self._misdirected(asking, answer)
+        if answer.status == 429 and asking.tries.was_unclear:
+            # A full queue may refuse the repetition of what it took. So this does not say that nothing was stored.
+            asking.tries.not_accepted()
+            return None
+        return answer
+
+    def _misdirected(self, asking: _Asking, answer: Answer) -> Answer | None:
+        document = answer.problem.get("topology")
+        if document is not None:
+            self._known.learn_document(msgspec.json.encode(document))
+        is_newer = self._known.epoch > asking.epoch
+        if not asking.tries.was_unclear:
+            if is_newer:
+                raise StaleRoute
+            return answer
+        if not is_newer:  # it is not this cluster's any more, but an earlier try may have been in time
+            raise _gave_up(asking.cluster, GiveUp(may_be_accepted=True))
+        asking.epoch = self._known.epoch  # no other cluster may be asked now: this one says what became of it
+        return None
+
+    async def give_topology(self, url: str, *, since_ms: float | None = None) -> bool:
+        """Put our topology into the cluster of that node; learn its own if that is newer. True when it has ours.
+
+        Args:
+            url: any of its nodes.
+            since_ms: nothing is sent when somebody else did it after that time.
+        """
+        async with self._giving.setdefault(url, asyncio.Lock()):
+            epoch = self._known.epoch
+            given_epoch, given_ms = self._given.get(url, (0, 0.0))
+            if since_ms is not None and given_epoch == epoch and given_ms >= since_ms:
+                return True
+            call = Call("PUT", "/internal/topology", (_JSON_TYPE,), self._known.document)
+            try:
+                answer = await self._sender.send(url, call, _TOPOLOGY_TIMEOUT_MS / 1_000)
+            except (NotSent, Unclear):
+                return False
+            if answer.code == "misdirected" and (document := answer.problem.get("topology")) is not None:
+                self._known.learn_document(msgspec.json.encode(document))
+            if answer.status >= 300:
+                return False
+            self._given[url] = (epoch, self._clock.boot_ms())
+            return True
+
+
+def _is_full(answer: Answer) -> bool:
+    return answer.status == 429 and answer.code == "queue_full"
+
+
+def _class_of(status: int) -> str:
+    return f"{status // 100}xx"
+
+
+def _gave_up(cluster: ClusterEntry, step: GiveUp) -> HooklineError:
+    if step.may_be_accepted:
+        return DeadlineExceeded(
+            f"no answer came from cluster {cluster.name} in time; the request may or may not have been accepted."
+            " Repeat it with the same id or key",
+            cluster=cluster.name,
+        )
+    return _unavailable(cluster, "cannot be reached or takes nothing now", 1_000)
+
+
+def _unavailable(cluster: ClusterEntry, why: str, retry_after_ms: float) -> ClusterUnavailable:
+    return ClusterUnavailable(
+        f"cluster {cluster.name} {why}; the request was not accepted",
+        retry_after_s=max(1, -int(-retry_after_ms // 1_000)),
+        cluster=cluster.name,
+    )

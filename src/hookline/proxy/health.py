@@ -1,0 +1,157 @@
+"""What is known of the nodes, and in which order to ask them. Pure: it is told what happened."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from hookline.protocol.topology import ClusterEntry
+
+NodeState = Literal["unknown", "up", "down"]
+
+_RANK: dict[NodeState, int] = {"up": 0, "unknown": 1, "down": 2}
+
+
+@dataclass(slots=True)
+class NodeHealth:
+    """One node, by its url.
+
+    Attributes:
+        state: "up" when it answered last, "down" when it did not.
+        is_ready: its own word: it takes requests.
+        name: as in ``hookline-node``; empty until it was heard.
+        role: "leader", "follower", or empty until it was heard.
+        epoch: of the topology it has stored.
+        failures_in_a_row: since it last answered.
+    """
+
+    url: str
+    state: NodeState = "unknown"
+    is_ready: bool = False
+    name: str = ""
+    role: str = ""
+    term: int = 0
+    epoch: int = 0
+    failures_in_a_row: int = 0
+
+
+@dataclass(slots=True)
+class _Cluster:
+    leader: str | None = None
+    nodes: tuple[str, ...] = ()
+    order: tuple[str, ...] | None = None  # None: to be worked out again
+
+
+class Health:
+    """The nodes of all clusters. Clusters and nodes it has not heard of are unknown, which is no error."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeHealth] = {}
+        self._clusters: dict[str, _Cluster] = {}
+        self._home: dict[str, _Cluster] = {}  # by the url of a node
+
+    def keep(self, clusters: Iterable[ClusterEntry]) -> None:
+        """Forget the nodes and clusters that are not among these."""
+        kept = {entry.name: set(entry.nodes) for entry in clusters}
+        urls = {url for nodes in kept.values() for url in nodes}
+        self._clusters = {name: cluster for name, cluster in self._clusters.items() if name in kept}
+        self._nodes = {url: node for url, node in self._nodes.items() if url in urls}
+        self._home = {url: cluster for url, cluster in self._home.items() if url in urls}
+
+    def node(self, url: str) -> NodeHealth:
+        """What is known of the node."""
+        node = self._nodes.get(url)
+        if node is None:
+            node = self._nodes[url] = NodeHealth(url)
+        return node
+
+    def order(self, entry: ClusterEntry) -> tuple[str, ...]:
+        """The urls of its nodes: the leader first, then those that are up, unknown, down."""
+        cluster = self._cluster(entry)
+        if cluster.order is None:
+            cluster.order = tuple(sorted(entry.nodes, key=lambda url: self._rank(cluster, url)))
+        return cluster.order
+
+    def leader(self, entry: ClusterEntry) -> str | None:
+        """The url of the node that leads, as far as is known."""
+        return self._cluster(entry).leader
+
+    def cluster_state(self, entry: ClusterEntry) -> NodeState:
+        """Up when a node takes requests, down when all are known not to."""
+        nodes = [self.node(url) for url in entry.nodes]
+        if any(node.state == "up" and node.is_ready for node in nodes):
+            return "up"
+        return "unknown" if any(node.state == "unknown" for node in nodes) else "down"
+
+    def probed(self, url: str, *, is_ready: bool, name: str, role: str, term: int = 0, epoch: int = 0) -> None:
+        """The node answered ``GET /health``."""
+        node = self.node(url)
+        node.name, node.role, node.term, node.epoch = name, role, term, epoch
+        self._answered(node, is_ready=is_ready)
+        cluster = self._home.get(url)
+        if cluster is None:
+            return
+        if role == "leader" and not self._is_older(term, cluster.leader):
+            self._set_leader(cluster, url)
+        elif role != "leader" and cluster.leader == url:
+            self._set_leader(cluster, None)
+
+    def succeeded(self, url: str, answered_by: str = "") -> None:
+        """The node answered a call; ``answered_by`` is the name of the node that did the work, the leader."""
+        node = self.node(url)
+        self._answered(node, is_ready=True)
+        cluster = self._home.get(url)
+        if cluster is None or not answered_by or not node.name:
+            return
+        if node.name == answered_by:
+            self._set_leader(cluster, url)
+            return
+        for other in cluster.nodes:
+            if self.node(other).name == answered_by:
+                self._set_leader(cluster, other)
+
+    def refused(self, url: str) -> None:
+        """The node answered that it cannot take calls now: it does not lead and knows no leader, or is too busy."""
+        self._answered(self.node(url), is_ready=False)
+        cluster = self._home.get(url)
+        if cluster is not None and cluster.leader == url:
+            self._set_leader(cluster, None)
+
+    def failed(self, url: str) -> None:
+        """The node could not be reached, or did not answer."""
+        node = self.node(url)
+        node.failures_in_a_row += 1
+        if node.state != "down":
+            node.state, node.is_ready = "down", False
+            self._reorder(url)
+
+    def _answered(self, node: NodeHealth, *, is_ready: bool) -> None:
+        node.failures_in_a_row = 0
+        node.is_ready = is_ready
+        if node.state != "up":
+            node.state = "up"
+            self._reorder(node.url)
+
+    def _cluster(self, entry: ClusterEntry) -> _Cluster:
+        cluster = self._clusters.setdefault(entry.name, _Cluster())
+        if cluster.nodes != entry.nodes:
+            cluster.nodes, cluster.order = entry.nodes, None
+            self._home.update(dict.fromkeys(entry.nodes, cluster))
+            if cluster.leader not in entry.nodes:
+                cluster.leader = None
+        return cluster
+
+    def _is_older(self, term: int, leader: str | None) -> bool:
+        """A leader of an older term that does not know yet that it was replaced."""
+        return leader is not None and self.node(leader).state == "up" and term < self.node(leader).term
+
+    def _set_leader(self, cluster: _Cluster, url: str | None) -> None:
+        if cluster.leader != url:
+            cluster.leader, cluster.order = url, None
+
+    def _reorder(self, url: str) -> None:
+        cluster = self._home.get(url)
+        if cluster is not None:
+            cluster.order = None
+
+    def _rank(self, cluster: _Cluster, url: str) -> tuple[int, bool]:
+        return _RANK[self.node(url).state], url != cluster.leader
