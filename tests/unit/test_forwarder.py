@@ -1,0 +1,196 @@
+"""The forwarder with a scripted sender, on virtual time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded
+from hookline.http_api.exchange import PROBLEM_JSON
+from hookline.protocol.topology import ClusterEntry, Topology, encode_topology
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.proxy.sender import EPOCH, TIMEOUT, Answer, Call, NotSent, Unclear
+from hookline.testing import virtual_time
+
+C0 = ClusterEntry(name="c0", shard=0, nodes=("http://a:1", "http://a:2"))
+C1 = ClusterEntry(name="c1", shard=1, nodes=("http://b:1",))
+TOPOLOGY = Topology(epoch=1, clusters=(C0, C1))
+CREATE = Call("POST", "/jobs", body=b"{}")
+OK = Answer(201)
+
+
+def problem(status: int, code: str, **figures: object) -> Answer:
+    return Answer(status, msgspec.json.encode({"code": code} | figures), PROBLEM_JSON)
+
+
+class LoopClock:
+    def wall_ms(self) -> int:
+        return 0
+
+    def boot_ms(self) -> float:
+        return asyncio.get_running_loop().time() * 1_000
+
+    def random(self) -> float:
+        return 0.5
+
+    def token(self, size: int) -> bytes:
+        return bytes(size)
+
+
+Script = Callable[[str, Call], Answer | type[Exception] | float]
+
+
+class ScriptedSender:
+    """A number is silence: the whole time-out passes without an answer."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.sent: list[tuple[str, Call]] = []
+
+    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+        self.sent.append((url, call))
+        said = self.script(url, call)
+        if isinstance(said, Answer):
+            await asyncio.sleep(0.001)
+            return said
+        if isinstance(said, type):
+            raise said
+        await asyncio.sleep(timeout_s)
+        raise Unclear
+
+    @property
+    def urls(self) -> list[str]:
+        return [url for url, _ in self.sent]
+
+
+def parts(script: Script) -> tuple[Forwarder, ScriptedSender, KnownTopology]:
+    sender, known = ScriptedSender(script), KnownTopology(TOPOLOGY)
+    config = ProxyConfig(topology=Path("t.toml"))
+    return Forwarder(sender, Health(), known, LoopClock(), ProxyMetrics(), config), sender, known
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    return virtual_time.run(main)
+
+
+def both(forwarder: Forwarder, call: Call = CREATE) -> Coroutine[Any, Any, Answer]:
+    return forwarder.submit(lambda router: list(router.topology.clusters), lambda _: call, 10_000)
+
+
+def test_it_adds_epoch_and_time() -> None:
+    forwarder, sender, _ = parts(lambda url, call: OK)
+    assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
+    assert sender.sent[0][1].headers == ((EPOCH, b"1"), (TIMEOUT, b"4000"))
+
+
+def test_a_cluster_that_refuses_surely_is_followed_by_the_next() -> None:
+    forwarder, sender, _ = parts(lambda url, call: NotSent if "a" in url.split("//")[1] else OK)
+    assert run(both(forwarder)).status == 201
+    assert sender.urls == ["http://a:1", "http://a:2", "http://b:1"]
+
+
+def test_after_an_unclear_try_no_other_cluster_is_asked() -> None:
+    said = iter([Unclear] + [NotSent] * 50)
+    forwarder, sender, _ = parts(lambda url, call: next(said))
+    with pytest.raises(DeadlineExceeded):
+        run(both(forwarder))
+    assert not any("//b" in url for url in sender.urls)
+    assert len(sender.sent) == 10, "the budget"
+
+
+def test_what_is_not_repeatable_is_sent_once_when_unclear() -> None:
+    forwarder, sender, _ = parts(lambda url, call: Unclear)
+    with pytest.raises(DeadlineExceeded):
+        run(both(forwarder, Call("POST", "/jobs/x/run", is_repeatable=False)))
+    assert len(sender.sent) == 1
+
+
+def test_silence_ends_by_the_deadline() -> None:
+    forwarder, _, _ = parts(lambda url, call: 0.0)
+
+    async def main() -> float:
+        with pytest.raises(DeadlineExceeded):
+            await forwarder.to_cluster(C0, CREATE, 10_000)
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) <= 10.001
+
+
+def test_a_full_queue_sends_on_and_is_the_answer_when_all_are_full() -> None:
+    forwarder, sender, _ = parts(lambda url, call: problem(429, "queue_full"))
+    assert run(both(forwarder)).code == "queue_full"
+    assert sender.urls == ["http://a:1", "http://b:1"]
+
+
+def test_a_full_queue_after_an_unclear_try_moves_nothing() -> None:
+    said = iter([Unclear] + [problem(429, "queue_full")] * 50)
+    forwarder, sender, _ = parts(lambda url, call: next(said))
+    with pytest.raises(DeadlineExceeded):
+        run(both(forwarder))
+    assert not any("//b" in url for url in sender.urls)
+
+
+def test_none_left() -> None:
+    forwarder, _, _ = parts(lambda url, call: NotSent)
+    with pytest.raises(AllClustersUnavailable):
+        run(both(forwarder))
+    forwarder, _, _ = parts(lambda url, call: problem(503, "no_leader"))
+    with pytest.raises(ClusterUnavailable):
+        run(forwarder.submit(lambda router: [C0], lambda _: CREATE, 10_000))
+
+
+def test_the_breaker_opens_after_five_calls_and_then_nothing_is_sent() -> None:
+    forwarder, sender, _ = parts(lambda url, call: NotSent)
+
+    async def main() -> None:
+        for _ in range(5):
+            with pytest.raises(ClusterUnavailable):
+                await forwarder.to_cluster(C1, CREATE, 100_000)
+        sent = len(sender.sent)
+        with pytest.raises(ClusterUnavailable):
+            await forwarder.to_cluster(C1, CREATE, 100_000)
+        assert len(sender.sent) == sent
+
+    run(main())
+    assert forwarder.breaker(C1).state == "open"
+
+
+def test_a_cluster_that_does_not_know_the_epoch_is_given_it() -> None:
+    has_it: list[str] = []
+
+    def script(url: str, call: Call) -> Answer:
+        if call.method == "PUT":
+            has_it.append(url)
+            return Answer(200)
+        return OK if has_it else problem(409, "epoch_unknown")
+
+    forwarder, sender, _ = parts(script)
+    assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
+    assert [call.method for _, call in sender.sent] == ["POST", "PUT", "POST"]
+
+
+def test_a_newer_topology_is_learned_and_the_call_routed_again() -> None:
+    newer = msgspec.json.decode(encode_topology(Topology(epoch=2, clusters=(C1, C0))))
+
+    def script(url: str, call: Call) -> Answer:
+        return OK if (EPOCH, b"2") in call.headers else problem(421, "misdirected", topology=newer)
+
+    forwarder, sender, known = parts(script)
+    assert run(both(forwarder)).status == 201
+    assert (known.epoch, sender.urls) == (2, ["http://a:1", "http://b:1"])
+
+
+def test_after_an_unclear_try_a_newer_topology_moves_nothing() -> None:
+    newer = msgspec.json.decode(encode_topology(Topology(epoch=2, clusters=(C1, C0))))
+    said = iter([Unclear, problem(421, "misdirected", topology=newer), OK])
+    forwarder, sender, known = parts(lambda url, call: next(said))
+    assert run(both(forwarder)).status == 201
+    assert known.epoch == 2
+    assert not any("//b" in url for url in sender.urls)
