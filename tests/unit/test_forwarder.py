@@ -1,7 +1,7 @@
 """The forwarder with a scripted sender, on virtual time."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def test_a_full_queue_sends_on_and_is_the_answer_when_all_are_full() -> None:
 
 
 def test_a_full_queue_after_an_unclear_try_moves_nothing() -> None:
-    said = iter([Unclear] + [problem(429, "queue_full")] * 50)
+    said: Iterator[Answer | type[Exception]] = iter([Unclear, *[problem(429, "queue_full")] * 50])
     forwarder, sender, _ = parts(lambda url, call: next(said))
     with pytest.raises(DeadlineExceeded):
         run(both(forwarder))
@@ -189,7 +189,7 @@ def test_a_newer_topology_is_learned_and_the_call_routed_again() -> None:
 
 def test_after_an_unclear_try_a_newer_topology_moves_nothing() -> None:
     newer = msgspec.json.decode(encode_topology(Topology(epoch=2, clusters=(C1, C0))))
-    said = iter([Unclear, problem(421, "misdirected", topology=newer), OK])
+    said: Iterator[Answer | type[Exception]] = iter([Unclear, problem(421, "misdirected", topology=newer), OK])
     forwarder, sender, known = parts(lambda url, call: next(said))
     assert run(both(forwarder)).status == 201
     assert known.epoch == 2
