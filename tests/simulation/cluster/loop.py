@@ -57,7 +57,7 @@ class ClusterLoop(VirtualTimeLoop):
     """Holds back what belongs to paused processes."""
 
     def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
-        context = context or copy_context()
+        context = copy_context() if context is None else context  # an empty one counts as false
         process = context.get(PROCESS)
         if process is None or not process.is_paused:
             return super().call_soon(callback, *args, context=context)
@@ -66,7 +66,7 @@ class ClusterLoop(VirtualTimeLoop):
         return handle
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
-        context = context or copy_context()
+        context = copy_context() if context is None else context  # an empty one counts as false
         process = context.get(PROCESS)
         if process is None:
             return super().call_at(when, callback, *args, context=context)
