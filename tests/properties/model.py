@@ -65,6 +65,7 @@ class Model:
     destinations: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
     jobs_ever: int = 0
     schedules_ever: int = 0
+    topology: c.SetTopology | None = None
     due: list[tuple[int, int, int]] = field(default_factory=list)
     aborted: list[int] = field(default_factory=list)
 
@@ -110,11 +111,21 @@ class Model:
                 for _, name in old[: command.limit]:
                     del self.keys[name]
                 return c.Changed(len(old[: command.limit]))
+            case c.SetTopology():
+                return self._set_topology(command)
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 
     def job_named(self, job_id: str) -> Job | None:
         return next((job for job in self.jobs.values() if job.id == job_id), None)
+
+    def _set_topology(self, command: c.SetTopology) -> c.Result:
+        if self.topology is None or command.epoch > self.topology.epoch:
+            self.topology = command
+            return c.Changed(1)
+        if command.epoch < self.topology.epoch:
+            return c.Refused("misdirected")
+        return c.Changed(0) if self.topology == command else c.Refused("epoch_taken")
 
     def _destination(self, name: str) -> int:
         self.destinations.setdefault(name, (len(self.destinations) + 1, None))

@@ -134,6 +134,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     # --- what must be true after every entry -----------------------------------------------------------------------
 
     def check_tables(self) -> None:
+        assert self.machine.tables.topology == self.model.topology
         jobs = self.model.jobs.values()
         assert self.rows(
             "SELECT seq, id, state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts, attempts_before,"
@@ -364,6 +365,11 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     @rule(limit=st.integers(0, 3), more=more)
     def purge_keys(self, limit: int, more: bool) -> None:
         self.submit(c.PurgeKeys(self.now, limit), more)
+
+    @rule(step=st.sampled_from([-1, 0, 0, 1]), document=st.sampled_from([b"{}", b"[]"]), more=more)
+    def set_topology(self, step: int, document: bytes, more: bool) -> None:
+        epoch = self.model.topology.epoch if self.model.topology else 2
+        self.submit(c.SetTopology(epoch + step, document), more)
 
     @rule(is_dead=st.booleans(), claim_first=st.booleans(), behind=st.integers(0, 3))
     def begin_term(self, is_dead: bool, claim_first: bool, behind: int) -> None:

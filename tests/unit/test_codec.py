@@ -44,6 +44,7 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.PurgeKeys(7, 9), "930e0709"),
     (c.ExpireClaims(), "910f"),
     (c.CheckDigest(b"d"), "9210c40164"),
+    (c.SetTopology(7, b"{}"), "931107c4027b7d"),
 ]
 
 
@@ -124,6 +125,7 @@ any_command = st.one_of(
     st.builds(c.BeginTerm, ascii_text, st.booleans(), st.booleans(), ints),
     st.builds(c.ExpireClaims),
     st.builds(c.CheckDigest, blobs),
+    st.builds(c.SetTopology, st.integers(0, 2**53), blobs),
     st.builds(
         *(c.CreateJob, ascii_text, ints, ascii_text, ints, st.booleans(), ints, blobs, st.binary(max_size=32)),
         *(st.none() | ascii_text, ints, label_lists, st.booleans()),

@@ -211,3 +211,29 @@ def test_a_key_that_came_with_a_known_id_is_remembered_too(machine: StateMachine
     apply(machine, c.CancelJobs((1,)))
     apply(machine, c.PurgeFinished(T0 + 10, 0, 10))
     assert rows(machine, "SELECT id FROM jobs") == [("a",)], "a job is kept as long as a key points at it"
+
+
+def test_the_newest_topology_is_kept_and_of_two_with_one_epoch_the_first(machine: StateMachine) -> None:
+    first, newer = c.SetTopology(3, b"a"), c.SetTopology(5, b"b")
+    assert machine.tables.topology is None
+    assert apply(machine, first, first, c.SetTopology(3, b"other")) == [
+        c.Changed(1),
+        c.Changed(0),
+        c.Refused("epoch_taken"),
+    ]
+    assert apply(machine, newer, first) == [c.Changed(1), c.Refused("misdirected")]
+    assert machine.tables.topology == newer
+    assert StateMachine(machine.database).tables.topology == newer
+
+
+def test_a_topology_whose_entry_is_rolled_back_is_not_remembered(
+    machine: StateMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_command: c.SetTopology) -> None:
+        real(c.SetTopology(9, b"half"))
+        raise ValueError
+
+    real = machine.tables.keep_topology
+    monkeypatch.setattr(machine.tables, "keep_topology", fail)
+    assert apply(machine, c.SetTopology(9, b"half")) == [c.Refused("internal")]
+    assert machine.tables.topology is None

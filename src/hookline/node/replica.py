@@ -29,12 +29,13 @@ from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import VERSION, Entry, command_size
-from hookline.protocol.commands import AnyCommand, BeginTerm, CheckDigest, Result
+from hookline.protocol.commands import AnyCommand, BeginTerm, CheckDigest, Result, SetTopology
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
 CHECK_EVERY_ENTRIES = 1_000
 PROPOSAL_MS_MAX = 10_000  # how long a proposal is waited for
 _POLL_S = 1.0  # a follower looks at the log at least this often, whatever its watch says
+_GATHER_S = 0.05  # and at most this often: reading entry by entry cost as much as leading
 _PROPOSAL_BYTES_MAX = ENTRY_BYTES_MAX - 128  # the rest is the entry's own: checksum, numbers, nonce
 
 _log = structlog.get_logger()
@@ -131,6 +132,11 @@ class Replica:
         return self._machine.tables.counters
 
     @property
+    def topology(self) -> SetTopology | None:
+        """The newest topology in the state, as the command that brought it."""
+        return self._machine.tables.topology
+
+    @property
     def digest(self) -> bytes:
         """The rolling digest at ``applied``."""
         return self._machine.digest
@@ -182,6 +188,7 @@ class Replica:
                 self.is_caught_up = False
                 _log.warning("log_unreadable", error=error.detail)
             await self._log.wait_for_change(_POLL_S)
+            await asyncio.sleep(_GATHER_S)
 
     async def begin_term(
         self, term: int, node: str, *, old_leader_is_dead: bool, handed_over: bool = False, dead_from_term: int = 0

@@ -20,6 +20,7 @@ from hookline.protocol.commands import (
     RecordOutcome,
     RecordTicks,
     RetryJobs,
+    SetTopology,
     UpdateJob,
 )
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
@@ -95,6 +96,8 @@ def command_size(command: AnyCommand) -> int:
             return _FIXED + sum(3 * _PER_ITEM + len(job_id) for _, _, job_id in command.ticks)
         case PutDestination():
             return _SHORT_TEXTS + len(command.settings)
+        case SetTopology():
+            return _FIXED + len(command.document)
         case _:
             return _SHORT_TEXTS
 

@@ -173,6 +173,13 @@ class CheckDigest(Command, frozen=True, array_like=True, tag=16):
     digest: bytes
 
 
+class SetTopology(Command, frozen=True, array_like=True, tag=17):
+    """Keep the JSON of a topology, unless this one or a newer one is kept already; then nothing changes."""
+
+    epoch: int
+    document: bytes
+
+
 AnyCommand = (
     BeginTerm
     | CreateJob
@@ -190,6 +197,7 @@ AnyCommand = (
     | PurgeKeys
     | ExpireClaims
     | CheckDigest
+    | SetTopology
 )
 
 

@@ -44,5 +44,7 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_jobs.expire_claims(tables, effects, now, entry.term)
         case c.CheckDigest():
             return apply_upkeep.check_digest(tables, command)
+        case c.SetTopology():
+            return apply_upkeep.set_topology(tables, command)
         case _:
             raise UnknownCommand(f"this release does not know the command {type(command).__name__}; upgrade me")

@@ -1,9 +1,18 @@
-"""Applying what keeps the state in shape: destination settings and retention."""
+"""Applying what keeps the state in shape: destination settings, the topology, retention."""
 
-from hookline.errors import StateDiffers
+from hookline.errors import EpochTaken, Misdirected, StateDiffers
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Tables
-from hookline.protocol.commands import Changed, CheckDigest, PurgeFinished, PurgeKeys, PutDestination, Result
+from hookline.protocol.commands import (
+    Changed,
+    CheckDigest,
+    PurgeFinished,
+    PurgeKeys,
+    PutDestination,
+    Refused,
+    Result,
+    SetTopology,
+)
 from hookline.protocol.jobs import FINISHED, State, decode_spec, label_texts
 from hookline.protocol.settings import decode_destination
 
@@ -18,6 +27,17 @@ def put_destination(tables: Tables, effects: Effects, command: PutDestination) -
         tables.paused.discard(number)
     effects.destinations.append(command.name)
     return Changed(1)
+
+
+def set_topology(tables: Tables, command: SetTopology) -> Result:
+    """Keep the topology if it is newer. Of two different ones with the same epoch the first stays."""
+    kept = tables.topology
+    if kept is None or command.epoch > kept.epoch:
+        tables.keep_topology(command)
+        return Changed(1)
+    if command.epoch < kept.epoch:
+        return Refused(Misdirected.code)
+    return Changed(0) if command.document == kept.document else Refused(EpochTaken.code)
 
 
 def purge_finished(tables: Tables, time_ms: int, command: PurgeFinished) -> Result:

@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import apsw
+import msgspec
 
 from hookline.node.state_machine import sql
+from hookline.protocol.commands import SetTopology
 from hookline.protocol.jobs import State
 from hookline.protocol.settings import decode_destination
 
 PENDING_BYTES = "pending_bytes"
+_TOPOLOGY = "topology"
 STATEMENTS = sql.load("statements.sql")
 
 Row = tuple[Any, ...]
@@ -35,6 +38,8 @@ class Tables:
         self.counters |= dict(self._writer.execute("SELECT name, value FROM counters"))
         self._counters_written = dict(self.counters)
         self._next_seq: int | None = None
+        kept: list[Row] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (_TOPOLOGY,)).fetchall()
+        self.topology = msgspec.msgpack.decode(kept[0][0], type=SetTopology) if kept else None
 
     def run(self, name: str, *values: object) -> None:
         """Execute a statement that answers nothing."""
@@ -74,6 +79,11 @@ class Tables:
             assert row is not None
             number = self._destination_ids[name] = row[0]
         return number
+
+    def keep_topology(self, command: SetTopology) -> None:
+        """Replace the topology; it is kept as the command that brought it."""
+        self.run("put_meta", _TOPOLOGY, msgspec.msgpack.encode(command))
+        self.topology = command
 
     def moved(self, before: State | None, after: State | None, size: int) -> None:
         """Keep the counters when one job changes state (None: it did not exist, or no longer does)."""
