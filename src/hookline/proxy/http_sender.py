@@ -84,7 +84,13 @@ def _builder(connect_timeout_s: float) -> ClientBuilder:
         .http1_only()
         .no_proxy()
         .follow_redirects(False)
+        .referer(False)
+        .gzip(False)  # what the client and the node agreed on passes through
+        .brotli(False)
+        .zstd(False)
+        .deflate(False)
         .tcp_nodelay(True)
+        .max_connections(None)
         .connect_timeout(timedelta(seconds=connect_timeout_s))
     )
 
