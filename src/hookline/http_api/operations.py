@@ -79,7 +79,7 @@ OPERATIONS: tuple[Operation, ...] = (
         headers=("Idempotency-Key", "traceparent"),
         body=http.JobRequest,
         replies={201: (http.Job, "Accepted and durable."), 200: (http.Job, "It was accepted before.")},
-        refusals=(*_JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull),
+        refusals=(*_JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull, e.Misdirected),
         example=JOB_EXAMPLE,
     ),
     Operation(
@@ -218,7 +218,7 @@ OPERATIONS: tuple[Operation, ...] = (
             201: (http.Schedule, "Created."),
             200: (http.Schedule, "It was created before."),
         },
-        refusals=(*_JOB_FIELDS, e.InvalidId, e.InvalidCron, e.InvalidTimezone, e.ScheduleExists),
+        refusals=(*_JOB_FIELDS, e.InvalidId, e.InvalidCron, e.InvalidTimezone, e.ScheduleExists, e.Misdirected),
         example={"id": "nightly", "cron": "0 3 * * *", "timezone": "Europe/Berlin", "job": {"url": f"{SHOP}/night"}},
     ),
     Operation(

@@ -137,10 +137,11 @@ class Job(Struct, frozen=True):
 
 
 class JobPage(Struct, frozen=True):
-    """A page of jobs, newest first. ``next_cursor`` null: there is no more."""
+    """A page of jobs, newest first. ``next_cursor`` null: there is no more. ``cursors`` only come to proxies."""
 
     data: list[Job]
     next_cursor: str | None
+    cursors: list[str] | UnsetType = UNSET
 
 
 class AttemptList(Struct, frozen=True):
@@ -271,6 +272,7 @@ class SchedulePage(Struct, frozen=True):
 
     data: list[Schedule]
     next_cursor: str | None
+    cursors: list[str] | UnsetType = UNSET
 
 
 class Preview(Struct, frozen=True):
@@ -320,6 +322,7 @@ class DestinationPage(Struct, frozen=True):
 
     data: list[Destination]
     next_cursor: str | None
+    cursors: list[str] | UnsetType = UNSET
 
 
 class NodeView(Struct, frozen=True):
@@ -351,9 +354,25 @@ class Usage(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """Is this node fit to take requests?"""
+    """Is this node fit to take requests? ``epoch`` is that of the topology it knows; 0: none."""
 
     status: Literal["ok", "unavailable"]
     role: Literal["leader", "follower"]
     usage: dict[str, Usage]
     detail: str | None = None
+    epoch: int = 0
+
+
+class AbsenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a proxy asks the former home of an id or a key: is it there?"""
+
+    id: str | None = None
+    key: str | None = None
+    kind: Literal["job", "schedule"] = "job"
+
+
+class Absence(Struct, frozen=True, omit_defaults=True):
+    """``absent``: it is not, and nothing under this epoch will make it be. Else ``id`` is what is there."""
+
+    absent: bool
+    id: str | None = None

@@ -9,8 +9,9 @@ from hookline.errors import Overloaded
 from hookline.http_api import docs_page
 from hookline.http_api.endpoint import Answer, application
 from hookline.http_api.exchange import Reply, Request
-from hookline.node.api import batches, bulk, cluster, destinations, jobs, outcomes, schedules, snapshots
+from hookline.node.api import batches, bulk, cluster, destinations, jobs, outcomes, schedules, snapshots, topology
 from hookline.node.api.context import Api
+from hookline.node.api.deadline import within_deadline
 from hookline.node.api.forwarding import Forwarder
 from hookline.node.api.services import Services
 
@@ -43,6 +44,8 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/cluster/handover": {"POST": cluster.handover},
     "/health": {"GET": cluster.get_health},
     "/metrics": {"GET": cluster.get_metrics},
+    "/internal/topology": {"GET": topology.get_topology, "PUT": topology.put_topology},
+    "/internal/absence": {"POST": topology.tell_absence},
     "/internal/outcomes": {"POST": outcomes.take_outcomes},
     "/internal/snapshot": {"GET": snapshots.get_snapshot},
     "/internal/snapshot/{name}": {"GET": snapshots.read_snapshot},
@@ -57,6 +60,8 @@ OWN_PATHS = frozenset(
         "/internal/snapshot/{name}",
     }
 )
+# They bring the epochs together, so the caller's may differ.
+ANY_EPOCH_PATHS = frozenset({"/internal/topology"})
 
 
 def create_app(services: Services) -> Starlette:
@@ -69,13 +74,25 @@ def create_app(services: Services) -> Starlette:
     ]
     routes: dict[str, dict[str, Answer]] = {
         path: {
-            method: _answering(api, handler, None if path in OWN_PATHS else forwarder)
+            method: _answering(api, _at_epoch(handler, path), None if path in OWN_PATHS else forwarder)
             for method, handler in handlers.items()
         }
         for path, handlers in ROUTES.items()
     }
     routes |= docs_page.ROUTES
     return application(routes, identity, lambda code: services.metrics.rejections.labels(code).inc())
+
+
+def _at_epoch(handler: Handler, path: str) -> Handler:
+    """``handler``, for callers whose topology is ours."""
+    if path in OWN_PATHS | ANY_EPOCH_PATHS:
+        return handler
+
+    def checked(api: Api, request: Request) -> Awaitable[Reply]:
+        api.ownership.check_epoch(request)
+        return handler(api, request)
+
+    return checked
 
 
 def _answering(api: Api, handler: Handler, forwarder: Forwarder | None) -> Answer:
@@ -89,7 +106,7 @@ def _answering(api: Api, handler: Handler, forwarder: Forwarder | None) -> Answe
         is_read = request.scope["method"] in ("GET", "HEAD")
         if is_read and b"consistency=" in request.scope["query_string"] and request.wants_local():
             return await _local(api, handler, request)
-        return await forwarder.answer(request, lambda: handler(api, request))
+        return await within_deadline(request, lambda: forwarder.answer(request, lambda: handler(api, request)))
 
     return answer
 

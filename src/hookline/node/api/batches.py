@@ -11,6 +11,7 @@ from hookline.http_api.exchange import Reply, Request, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.job_requests import NewJob
+from hookline.node.api.ownership import is_fallback
 from hookline.node.api.views import batch_job, known_batch_job
 from hookline.protocol import http
 from hookline.protocol.commands import Created, Refused, Result
@@ -34,7 +35,7 @@ async def create_batch(api: Api, request: Request) -> Reply:
             limit=api.config.batch_jobs_max,
         )
     traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
-    read = await _read(api, items, traceparent)
+    read = _at_home(api, request, await _read(api, items, traceparent))
     commands = [item.command for item in read if isinstance(item, NewJob)]
     with api.services.admission.reserve(len(commands), sum(command.size for command in commands)):
         results = iter(await api.propose_all(commands))
@@ -62,6 +63,20 @@ async def _read(api: Api, items: list[Raw], traceparent: str | None) -> list[New
         if position % _ITEMS_BETWEEN_YIELDS == 0:
             await asyncio.sleep(0)
     return read
+
+
+def _at_home(api: Api, request: Request, items: list[NewJob | HooklineError]) -> list[NewJob | HooklineError]:
+    """Those whose home is another cluster turned into errors. They are proposed right after it."""
+    ownership = api.ownership
+    if ownership.epoch == 0:
+        return items
+    ownership.check_epoch(request)
+    if is_fallback(request):
+        return items
+    return [
+        (ownership.stray(item.command.id) or item) if isinstance(item, NewJob) and item.command.id_is_chosen else item
+        for item in items
+    ]
 
 
 def _result(api: Api, item: NewJob, result: Result) -> http.BatchResult:

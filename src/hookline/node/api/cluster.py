@@ -33,7 +33,8 @@ async def get_health(api: Api, request: Request) -> Reply:
     why_not = api.services.is_ready()
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
     role: Literal["leader", "follower"] = "leader" if api.services.role.is_leading() else "follower"
-    health = http.Health("ok" if why_not is None else "unavailable", role, usage, why_not)
+    status: Literal["ok", "unavailable"] = "ok" if why_not is None else "unavailable"
+    health = http.Health(status, role, usage, why_not, api.ownership.epoch)
     return answer(200 if why_not is None else 503, health)
 
 

@@ -6,6 +6,7 @@ from itertools import chain
 
 from hookline.errors import HooklineError, Internal, by_code
 from hookline.node.api.job_requests import JobRequests
+from hookline.node.api.ownership import Ownership
 from hookline.node.api.services import Services
 from hookline.node.api.views import Views
 from hookline.protocol.codec import split
@@ -23,6 +24,7 @@ class Api:
         self.reads = services.reads
         self.requests = JobRequests(services.config, services.vault, services.clock.token)
         self.views = Views(services)
+        self.ownership = Ownership(services.config, services.replica)
         # Settings of a destination are read, merged and replaced as a whole; one call at a time.
         self.destinations = asyncio.Lock()
 

@@ -9,6 +9,7 @@ from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api.context import Api
 from hookline.node.api.destination_names import destination_name
+from hookline.node.api.pages import page_reply
 from hookline.node.state_machine.reads import DestinationRow
 from hookline.protocol import http
 from hookline.protocol.commands import PutDestination
@@ -32,7 +33,8 @@ async def list_destinations(api: Api, request: Request) -> Reply:
     after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
     rows = api.reads.destinations(after, limit + 1)
     next_cursor = encode_cursor(rows[limit - 1].name, _SCOPE) if len(rows) > limit else None
-    return answer(200, http.DestinationPage([api.views.destination(row) for row in rows[:limit]], next_cursor))
+    page = http.DestinationPage([api.views.destination(row) for row in rows[:limit]], next_cursor)
+    return page_reply(request, page, _SCOPE, [row.name for row in rows[:limit]])
 
 
 async def get_destination(api: Api, request: Request) -> Reply:

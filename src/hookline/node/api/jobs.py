@@ -8,6 +8,7 @@ from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.filters import job_filter
 from hookline.node.api.job_requests import update_command
+from hookline.node.api.pages import page_reply
 from hookline.node.api.views import attempt_view
 from hookline.node.state_machine.reads import JobRow
 from hookline.protocol import http
@@ -39,6 +40,7 @@ async def create_job(api: Api, request: Request) -> Reply:
     traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
     new = api.requests.create(body, now_ms, key=key, traceparent=traceparent)
     command = new.command
+    api.ownership.check_home(request, command.id if command.id_is_chosen else None, key)
     with api.services.admission.reserve(1, command.size):
         (result,) = await api.services.replica.propose((command,))
     if isinstance(result, Refused):
@@ -69,7 +71,8 @@ async def list_jobs(api: Api, request: Request) -> Reply:
     found = await api.reads.find(wanted, before, limit)
     rows = await api.reads.jobs([match.seq for match in found.matches])
     next_cursor = None if found.next_before is None else encode_cursor(str(found.next_before), scope)
-    return answer(200, http.JobPage([api.views.job(row, payload=False) for row in rows], next_cursor))
+    page = http.JobPage([api.views.job(row, payload=False) for row in rows], next_cursor)
+    return page_reply(request, page, scope, [str(row.seq) for row in rows])
 
 
 async def list_attempts(api: Api, request: Request) -> Reply:

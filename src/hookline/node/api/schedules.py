@@ -11,6 +11,7 @@ from hookline.http_api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api import schedule_requests as requests
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.jobs import job_bytes_max
+from hookline.node.api.pages import page_reply
 from hookline.node.api.views import schedule_view
 from hookline.node.state_machine.reads import ScheduleRow
 from hookline.protocol import http
@@ -46,6 +47,7 @@ async def create_schedule(api: Api, request: Request) -> Reply:
     if next_tick_ms is None and known is None:
         raise InvalidTime("the schedule would never tick: end_at is before its first tick", field="end_at")
     command = requests.put_command(schedule_id, 0, new.spec, job, next_tick_ms, paused=new.paused)
+    api.ownership.check_home(request, new.id)
     (result,) = await api.propose(command)
     if isinstance(result, Refused):
         raise refusal(result)
@@ -63,7 +65,8 @@ async def list_schedules(api: Api, request: Request) -> Reply:
     after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
     rows = api.reads.schedules(after, limit + 1)
     next_cursor = encode_cursor(rows[limit - 1].id, _SCOPE) if len(rows) > limit else None
-    return answer(200, http.SchedulePage([schedule_view(row) for row in rows[:limit]], next_cursor))
+    page = http.SchedulePage([schedule_view(row) for row in rows[:limit]], next_cursor)
+    return page_reply(request, page, _SCOPE, [row.id for row in rows[:limit]])
 
 
 async def get_schedule(api: Api, request: Request) -> Reply:

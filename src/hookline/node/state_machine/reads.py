@@ -144,6 +144,11 @@ class Reads:
         rows = self._all("seq_of", job_id)
         return rows[0][0] if rows else None
 
+    def job_of_key(self, key: str, now_ms: int) -> str | None:
+        """The id of the job that an idempotency key stands for, while its window lasts."""
+        rows = self._all("job_of_key", key, now_ms)
+        return rows[0][0] if rows else None
+
     async def jobs(self, seqs: list[int]) -> list[JobRow]:
         """The jobs with these numbers, in that order; those purged meanwhile are missing."""
         found = []

@@ -17,6 +17,9 @@ WHERE j.seq = ?
 -- name: seq_of
 SELECT seq FROM jobs WHERE id = ?
 
+-- name: job_of_key
+SELECT j.id FROM idempotency_keys k JOIN jobs j ON j.seq = k.seq WHERE k.key = ?1 AND k.expires_ms > ?2
+
 -- name: attempts
 SELECT number, outcome, status, error, started_ms, duration_ms, node, term, response_headers, response_body
 FROM attempts WHERE seq = ?1 ORDER BY number DESC LIMIT ?2

@@ -1,0 +1,122 @@
+"""Which topology this cluster knows, and what it takes under it: so that an outdated proxy cannot make a second copy.
+
+Only proxies send an epoch. Ids and keys of clients are checked whoever sends them, as soon as there is a topology.
+"""
+
+import asyncio
+from typing import Any
+
+from msgspec import Raw
+
+from hookline.errors import EpochUnknown, InvalidRequest, InvalidTopology, Misdirected
+from hookline.http_api.exchange import Request
+from hookline.node.config import NodeConfig
+from hookline.node.replica import Replica
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import Topology, parse_topology
+
+EPOCH = b"hookline-epoch"
+FALLBACK = b"hookline-fallback"
+_EPOCH_DIGITS_MAX = 16
+
+
+class Ownership:
+    """Decides by the newest topology in the state. It waits for nothing.
+
+    What is proposed right after a check, without an await in between, is in the log before every entry that is
+    proposed once a newer topology is seen here.
+    """
+
+    def __init__(self, config: NodeConfig, replica: Replica) -> None:
+        self._cluster, self._shard = config.cluster, config.shard
+        self._replica = replica
+        self._kept = replica.topology
+        self._router: Router | None = None
+        self.changing = asyncio.Lock()  # a new topology is compared with the one before, and then proposed
+
+    @property
+    def epoch(self) -> int:
+        """Of the newest topology; 0: there is none."""
+        kept = self._replica.topology
+        return 0 if kept is None else kept.epoch
+
+    def router(self) -> Router | None:
+        """The decisions under the newest topology; None: there is none."""
+        kept = self._replica.topology
+        if kept is None:
+            return None
+        if self._router is None or (kept is not self._kept and kept != self._kept):
+            self._router = Router(parse_topology(kept.document))
+        self._kept = kept
+        return self._router
+
+    def check_epoch(self, request: Request) -> None:
+        """Raise Misdirected when the caller's topology is older than ours, EpochUnknown when it is newer."""
+        asked = asked_epoch(request)
+        if asked is None or asked == self.epoch:
+            return
+        if asked > self.epoch:
+            raise EpochUnknown(f"this cluster knows epoch {self.epoch}, the call carries {asked}", epoch=self.epoch)
+        raise self.outdated()
+
+    def outdated(self) -> Misdirected:
+        """The answer to a caller with an older topology: it brings ours along."""
+        return Misdirected(f"epoch {self.epoch} is in force; take that topology", **self._document())
+
+    def check_home(self, request: Request, job_id: str | None, key: str | None = None) -> None:
+        """Raise Misdirected unless something new may be created here; ``job_id`` None: it was not chosen by a client.
+
+        Propose right after it, without an await in between.
+        """
+        if self._replica.topology is None:
+            return
+        self.check_epoch(request)
+        error = None if is_fallback(request) else self.stray(job_id, key)
+        if error is not None:
+            if request.header(EPOCH) is not None:
+                error.figures |= self._document()
+            raise error
+
+    def stray(self, job_id: str | None, key: str | None = None) -> Misdirected | None:
+        """The error that names another home of that id, or of that key if the id is minted here; None: it is ours."""
+        router = self.router()
+        if router is None or (job_id is None and key is None):
+            return None
+        home = (router.key_home(key or "") if job_id is None else router.new_home(job_id)).cluster.name
+        if home == self._cluster:
+            return None
+        return Misdirected(f"cluster {home} is the home of that {'key' if job_id is None else 'id'}", home=home)
+
+    def check_own(self, topology: Topology) -> None:
+        """Raise InvalidTopology when it gives this cluster another shard, or its shard to another cluster."""
+        for entry in topology.all_clusters():
+            if (entry.name == self._cluster) != (entry.shard == self._shard):
+                raise InvalidTopology(
+                    f"{entry.name} has shard {entry.shard} there; this cluster is {self._cluster} with shard"
+                    f" {self._shard}",
+                    field="shard",
+                )
+
+    def _document(self) -> dict[str, Any]:
+        kept = self._replica.topology
+        return {} if kept is None else {"epoch": kept.epoch, "topology": Raw(kept.document)}
+
+
+def asked_epoch(request: Request) -> int | None:
+    """The epoch a proxy decided by; None: the call comes from none. Raises InvalidRequest."""
+    text = request.header(EPOCH)
+    if text is None:
+        return None
+    return number(text, EPOCH.decode(), _EPOCH_DIGITS_MAX)
+
+
+def is_fallback(request: Request) -> bool:
+    """The client allows that its id or key goes to another cluster than its home."""
+    return request.header(FALLBACK) == "allow"
+
+
+def number(text: str, name: str, digits_max: int) -> int:
+    """The value of a header that holds a whole number. Raises InvalidRequest."""
+    if not (text.isascii() and text.isdigit() and len(text) <= digits_max):
+        raise InvalidRequest(f"the header {name} must be a number of at most {digits_max} digits", field=name)
+    return int(text)
