@@ -58,7 +58,7 @@ class Node:
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     node = Node()
-    server = await asyncio.start_server(node.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(node.serve, "127.0.0.1", 0, backlog=500)
     node.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield node
     server.close()
@@ -210,6 +210,11 @@ async def garbage(node: Node, reader: asyncio.StreamReader, writer: asyncio.Stre
     writer.write(b"\x00\x01 nonsense\r\n\r\n")
 
 
+async def odd_header(node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await node.read(reader)
+    writer.write(b"HTTP/1.1 201 Created\r\nx-a: \xe2\x82\xac\r\ncontent-length: 0\r\n\r\n")
+
+
 async def cut_head(node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await node.read(reader)
     writer.write(b"HTTP/1.1 201 Cre")
@@ -225,7 +230,7 @@ async def cut_chunk(node: Node, reader: asyncio.StreamReader, writer: asyncio.St
     writer.write(b"HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n64\r\nhalf")
 
 
-FAULTS = (closed_before, closed_after, reset_after, reset_within, garbage, cut_head, cut_body, cut_chunk)
+FAULTS = (closed_before, closed_after, reset_after, reset_within, garbage, odd_header, cut_head, cut_body, cut_chunk)
 
 
 @pytest.mark.parametrize("is_repeatable", [True, False])

@@ -11,6 +11,7 @@ from typing import Self
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.response import Response
 
 from hookline.http_api.exchange import HeaderPair
 from hookline.proxy.sender import Answer, Call, NotSent, Unclear
@@ -66,16 +67,22 @@ class HttpSender:
         try:
             response = await request.send()
             body = bytes(await response.bytes())
+            return _answer(response, body)
         except PyreqwestError as error:
             raise _failure(url, error) from error
-        content_type = b""
-        headers = []
-        for name, value in response.headers.items():
-            if name == "content-type":
-                content_type = value.encode("latin-1")
-            elif name not in _NOT_PASSED_BACK:
-                headers.append((name.encode("latin-1"), value.encode("latin-1")))
-        return Answer(response.status, body, content_type, tuple(headers))
+        except ValueError as error:  # a header of the answer that is not visible ASCII
+            raise Unclear(f"{url}: {error}") from error
+
+
+def _answer(response: Response, body: bytes) -> Answer:
+    content_type = b""
+    headers = []
+    for name, value in response.headers.items():
+        if name == "content-type":
+            content_type = value.encode("latin-1")
+        elif name not in _NOT_PASSED_BACK:
+            headers.append((name.encode("latin-1"), value.encode("latin-1")))
+    return Answer(response.status, body, content_type, tuple(headers))
 
 
 def _builder(connect_timeout_s: float) -> ClientBuilder:
