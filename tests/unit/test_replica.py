@@ -1,7 +1,7 @@
 """Group commit: what is proposed during a commit shares the next entry, and each waiter gets its own results."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -244,3 +244,32 @@ async def test_on_a_real_disk_and_thread_acknowledged_jobs_are_there_after_reope
     assert machine.digest == digest
     assert machine.tables.counters["pending"] == 200
     again.close()
+
+
+async def test_a_follower_commits_what_it_read_together_once(tmp_path: Path) -> None:
+    database = open_state(tmp_path / "state.db", durable=False)
+    commits, heard = 0, 0
+
+    async def counting(commit: Callable[[], None]) -> None:
+        nonlocal commits
+        commits += 1
+        commit()
+
+    log = MemoryLog()
+    await log.take_over(1)
+    for index in range(1, 6):
+        await log.append(entry(index, [create(f"j{index}", job_spec())], term=1))
+    replica = Replica(StateMachine(database), log, ManualClock(), commit=counting)
+
+    def hear(_effects: object) -> None:
+        nonlocal heard
+        heard += 1
+
+    replica.listen(hear, this_term=False)
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(replica.follow())
+        while not replica.is_caught_up:
+            await asyncio.sleep(0)
+        following.cancel()
+    assert (replica.applied, commits, heard) == (5, 1, 5)
+    database.close()

@@ -72,7 +72,13 @@ class EtcdLog:
             raise Fenced(f"entry {entry.index} of term {entry.term} was refused: another leader owns the log")
 
     async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
-        request = rpc.RangeRequest(key=self._keys.entry(index), range_end=prefix_end(self._keys.log), limit=limit)
+        request = rpc.RangeRequest(
+            key=self._keys.entry(index),
+            range_end=prefix_end(self._keys.log),
+            limit=limit,
+            # A follower may see the log late, never wrong: so it asks one member, and spares the others a round.
+            serializable=self._fence.revision is None,
+        )
         kvs = (await self._read(request)).kvs
         if kvs and (first := self._keys.index_of(kvs[0].key)) != index:
             raise Compacted(f"entry {index} was truncated; the first is {first}")
