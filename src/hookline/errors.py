@@ -6,7 +6,8 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── InvalidRequest            400  the caller must change the request
     │   ├── InvalidUrl · InvalidHeader · InvalidTime · InvalidCron · InvalidTimezone
     │   ├── InvalidId · InvalidCursor · InvalidJson · UnknownField · InvalidSecret · InvalidTopology
-    ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · RouteNotFound
+    ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · ClusterNotFound ·
+    │                                  RouteNotFound
     ├── MethodNotAllowed          405
     ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · ScheduleExists · StaleTerm
     │                                  EpochUnknown · EpochTaken
@@ -182,6 +183,12 @@ class DestinationNotFound(NotFound):
     """No job or setting names that destination yet."""
 
     code = "destination_not_found"
+
+
+class ClusterNotFound(NotFound):
+    """The topology has no cluster of that name; GET /clusters lists them."""
+
+    code = "cluster_not_found"
 
 
 class RouteNotFound(NotFound):

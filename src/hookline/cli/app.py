@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from hookline import __version__
-from hookline.cli import backup, cluster, completion, destinations, jobs, listen, schedules, secret, serve, up
+from hookline.cli import backup, cluster, completion, destinations, jobs, listen, proxy, schedules, secret, serve, up
 from hookline.cli.output import print_error, print_json, stderr
 from hookline.errors import HooklineError
 
@@ -23,6 +23,7 @@ app = App(
 )
 app.command(up.up)
 app.command(serve.serve)
+app.command(proxy.proxy)
 app.command(listen.listen)
 app.command(jobs.app)
 app.command(schedules.app)

@@ -1,4 +1,4 @@
-"""Running one node in this process until it is told to stop."""
+"""Running a process of Hookline until it is told to stop."""
 
 import asyncio
 import os
@@ -22,14 +22,16 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
 
     from hookline.telemetry import configure_logs
 
-    _check_log_level(options)
+    check_log_level(options.log_level)
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level)
     if config.allow_private_destinations:
         _warn_of_private_destinations()
     try:
         uvloop.run(_run(config))
     except (HooklineError, OSError, BaseExceptionGroup) as error:
-        raise _readable(error, config) from error
+        raise readable_error(
+            error, f"The node at {config.host}:{config.port} with data in {config.data_dir}"
+        ) from error
     return 0
 
 
@@ -37,18 +39,17 @@ def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     """Run etcd and three nodes like ``config``, as processes; ends as ``run_until_stopped`` does."""
     from hookline.cli.stack.supervisor import Stack
 
-    _check_log_level(options)
+    check_log_level(options.log_level)
     if config.allow_private_destinations:
         _warn_of_private_destinations()
     asyncio.run(Stack(config.data_dir, config, options).run(announce))
     return 0
 
 
-def _check_log_level(options: NodeOptions) -> None:
-    if options.log_level not in ("debug", "info", "warning", "error"):
-        raise InvalidConfig(
-            f"--log-level is {options.log_level!r}; use debug, info, warning or error", field="log_level"
-        )
+def check_log_level(level: str) -> None:
+    """Raise InvalidConfig unless there is such a level."""
+    if level not in ("debug", "info", "warning", "error"):
+        raise InvalidConfig(f"--log-level is {level!r}; use debug, info, warning or error", field="log_level")
 
 
 async def _run(config: "NodeConfig") -> None:
@@ -57,11 +58,12 @@ async def _run(config: "NodeConfig") -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, _interrupted, stop)
+    loop.add_signal_handler(signal.SIGINT, interrupted, stop)
     await run_node(config, ready=announce, stop=stop)
 
 
-def _interrupted(stop: asyncio.Event) -> None:
+def interrupted(stop: asyncio.Event) -> None:
+    """The first SIGINT ends it cleanly, the second at once."""
     if stop.is_set():
         os._exit(_INTERRUPTED)
     stop.set()
@@ -76,7 +78,7 @@ def _warn_of_private_destinations() -> None:
     )
 
 
-def _readable(error: BaseException, config: "NodeConfig") -> BaseException:
+def readable_error(error: BaseException, who: str) -> BaseException:
     """Our own error out of the groups it came in, or what the operating system said; anything else as it is."""
     cause = error
     while isinstance(cause, BaseExceptionGroup):
@@ -85,7 +87,5 @@ def _readable(error: BaseException, config: "NodeConfig") -> BaseException:
         return cause
     if isinstance(cause, OSError):
         reason = cause.strerror or str(cause)
-        return InvalidConfig(
-            f"The node at {config.host}:{config.port} with data in {config.data_dir} stopped: {reason}"
-        )
+        return InvalidConfig(f"{who} stopped: {reason}")
     return error

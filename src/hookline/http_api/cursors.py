@@ -19,10 +19,10 @@ def encode_cursor(position: str, scope: str) -> str:
     return base64.urlsafe_b64encode(_check(raw, scope) + raw).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str, scope: str) -> str:
+def decode_cursor(cursor: str, scope: str, chars_max: int = _CURSOR_CHARS_MAX) -> str:
     """The position. Raises InvalidCursor unless ``encode_cursor`` made it for the same scope."""
     try:
-        if len(cursor) > _CURSOR_CHARS_MAX:
+        if len(cursor) > chars_max:
             raise InvalidCursor(field="cursor")
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         position = raw[_CHECK_BYTES:].decode()

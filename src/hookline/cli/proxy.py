@@ -1,0 +1,76 @@
+"""``hookline proxy``: one door to all clusters."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from hookline.cli import inputs
+from hookline.cli.output import announce
+from hookline.cli.parameters import Flag, Texts
+from hookline.cli.process import check_log_level, interrupted, readable_error
+from hookline.errors import HooklineError
+
+if TYPE_CHECKING:
+    from hookline.proxy.config import ProxyConfig
+
+
+def proxy(
+    *,
+    listen: str = "127.0.0.1:7000",
+    topology: Path | None = None,
+    seed: Texts = None,
+    request_timeout: Annotated[str | None, Parameter(env_var="HOOKLINE_REQUEST_TIMEOUT")] = None,
+    requests_max: Annotated[int | None, Parameter(env_var="HOOKLINE_REQUESTS_MAX")] = None,
+    log_level: Annotated[str, Parameter(env_var="HOOKLINE_LOG_LEVEL")] = "info",
+    log_json: Annotated[Flag, Parameter(env_var="HOOKLINE_LOG_JSON")] = False,
+) -> int:
+    """Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.
+
+    Args:
+        listen: HOST:PORT to serve at; port 0 takes a free one.
+        topology: The file that lists the clusters; a newer topology that the clusters know wins.
+        seed: Instead of the file: url of a node or a proxy to ask for the topology; may be given again.
+        request_timeout: How long a request may take in all. [10s]
+        requests_max: Requests under way at once; more are refused. [1000]
+        log_level: debug, info, warning or error.
+        log_json: Write logs as JSON also on a terminal.
+    """
+    from hookline.proxy.config import ProxyConfig
+
+    host, port = inputs.address(listen)
+    settings = inputs.given(
+        request_timeout_ms=None if request_timeout is None else inputs.duration_ms(request_timeout),
+        requests_max=requests_max,
+    )
+    config = ProxyConfig(
+        host=host, port=port, topology=topology, seeds=tuple(url.rstrip("/") for url in seed or ()), **settings
+    )
+    return _run_until_stopped(config, log_level, log_json=log_json)
+
+
+def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool) -> int:
+    import uvloop
+
+    from hookline.telemetry import configure_logs
+
+    check_log_level(log_level)
+    configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)
+    try:
+        uvloop.run(_run(config))
+    except (HooklineError, OSError, BaseExceptionGroup) as error:
+        raise readable_error(error, f"The proxy at {config.host}:{config.port}") from error
+    return 0
+
+
+async def _run(config: "ProxyConfig") -> None:
+    from hookline.proxy.runtime import run_proxy
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupted, stop)
+    await run_proxy(config, ready=announce, stop=stop)

@@ -1,0 +1,188 @@
+"""``POST /jobs/batch``: split by home, all sides sent side by side, the results in the order of the request.
+
+Jobs without an id go together to one cluster that has room, with ids minted here. A side that fails takes only its own
+jobs with it. Jobs that a change of the topology moves are created one by one, as each needs its old home's word.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import msgspec
+from msgspec import Raw, Struct
+
+from hookline.errors import BatchTooLarge, DeadlineExceeded, HooklineError
+from hookline.http_api.exchange import Reply, Request, answer
+from hookline.protocol.limits import BATCH_JOBS_MAX, REQUEST_BYTES_MAX
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import ClusterEntry
+from hookline.proxy import splitting
+from hookline.proxy.api.context import ProxyApi, topology_is_changing
+from hookline.proxy.api.creating import Name, create_named, mint
+from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
+from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute
+from hookline.proxy.sender import Answer, Call
+
+_MOVING_AT_ONCE = 16
+
+
+class _Results(Struct):
+    results: list[Raw]
+
+
+_results = msgspec.json.Decoder(_Results)
+_Side = Answer | HooklineError
+
+
+async def create_batch(api: ProxyApi, request: Request) -> Reply:
+    """``POST /jobs/batch``."""
+    deadline_ms = api.deadline_ms(request)
+    allows_fallback(request)
+    body = await request.whole_body(REQUEST_BYTES_MAX)
+    call = call_of(request, body, is_repeatable=True)
+    try:
+        items = splitting.batch_items(body)
+    except ValueError:  # a node explains what is wrong
+        items = []
+    if not items:
+        return reply_of(await api.to_any(replace(call, is_repeatable=False), deadline_ms))
+    if len(items) > BATCH_JOBS_MAX:
+        raise BatchTooLarge(
+            f"the batch has {len(items)} jobs; at most {BATCH_JOBS_MAX} are allowed", limit=BATCH_JOBS_MAX
+        )
+    batch = _Batch(api, call, items, deadline_ms)
+    await batch.run()
+    return batch.reply()
+
+
+class _Batch:
+    """One batch while it is under way: each position gets its result."""
+
+    def __init__(self, api: ProxyApi, call: Call, items: Sequence[Raw], deadline_ms: float) -> None:
+        self._api = api
+        self._call = call
+        self._items = items
+        self._ids = [_readable_id(item) for item in items]
+        self._deadline_ms = deadline_ms
+        self._found: dict[int, Raw] = {}
+        self._whole: Answer | None = None  # the one answer about all of it
+
+    async def run(self) -> None:
+        """Fill in all results."""
+        left = list(range(len(self._items)))
+        for _ in range(ROUTES_MAX):
+            router = self._api.known.router
+            sides = splitting.split(left, partial(self._place, router))
+            async with asyncio.TaskGroup() as tasks:
+                for place, positions in sides.items():
+                    tasks.create_task(self._side(router, place, positions))
+            left = [position for position in left if position not in self._found]
+            if not left or self._whole is not None:
+                return
+        self._fail(left, topology_is_changing())
+
+    def reply(self) -> Reply:
+        """All results in order."""
+        if self._whole is not None:
+            return reply_of(self._whole)
+        return answer(200, {"results": [self._found[position] for position in range(len(self._items))]})
+
+    def _place(self, router: Router, position: int) -> str:
+        """The name of its home; "" when it has no id; " moving" (no name has a blank) when a change moves it."""
+        job_id = self._ids[position]
+        if job_id is None:
+            return ""
+        name = Name("job", job_id, None)
+        return " moving" if name.former_home(router) is not None else name.new_home(router).name
+
+    async def _side(self, router: Router, place: str, positions: list[int]) -> None:
+        try:
+            if place == " moving":
+                await self._create_moving(positions)
+                return
+            if place == "":
+                side = await self._create_minted(positions)
+            else:
+                cluster = router.topology.cluster(place)
+                assert cluster is not None
+                call = self._part([self._items[position] for position in positions])
+                side = await self._api.forwarder.to_cluster(
+                    cluster, call, self._deadline_ms, epoch=router.topology.epoch
+                )
+        except StaleRoute:
+            return  # these are routed again
+        except HooklineError as error:
+            self._fail(positions, error)
+            return
+        self._take(positions, side, is_minted=place == "")
+
+    async def _create_minted(self, positions: list[int]) -> Answer:
+        minted: list[str] = []
+
+        def call_for(cluster: ClusterEntry) -> Call:
+            minted[:] = [mint(self._api, cluster) for _ in positions]
+            return self._part(
+                [self._with_id(self._items[position], new) for position, new in zip(positions, minted, strict=True)]
+            )
+
+        try:
+            return await self._api.forwarder.submit(self._api.candidates, call_for, self._deadline_ms)
+        except DeadlineExceeded as error:
+            for position, new in zip(positions, minted, strict=True):
+                self._fail([position], _named(error, new))
+            raise
+
+    async def _create_moving(self, positions: list[int]) -> None:
+        async def create(position: int) -> None:
+            call = replace(self._call, target="/jobs", body=bytes(self._items[position]))
+            try:
+                async with at_once:
+                    one = await create_named(self._api, call, Name("job", self._ids[position], None), self._deadline_ms)
+            except HooklineError as error:
+                self._fail([position], error)
+                return
+            content = "error" if one.status >= 400 else "job"
+            self._found[position] = Raw(b'{"status":%d,"%s":%s}' % (one.status, content.encode(), one.body))
+
+        at_once = asyncio.Semaphore(_MOVING_AT_ONCE)
+        async with asyncio.TaskGroup() as tasks:
+            for position in positions:
+                tasks.create_task(create(position))
+
+    def _take(self, positions: list[int], side: Answer, *, is_minted: bool) -> None:
+        if side.status == 200:
+            results = _results.decode(side.body).results
+            for position, result in zip(positions, results, strict=True):
+                self._found[position] = splitting.as_new_result(result) if is_minted else result
+        elif len(positions) == len(self._items):
+            self._whole = side
+        else:
+            problem = Raw(b'{"status":%d,"error":%s}' % (side.status, side.body))
+            self._found |= dict.fromkeys(positions, problem)
+
+    def _fail(self, positions: Sequence[int], error: HooklineError) -> None:
+        problem = Raw(msgspec.json.encode({"status": error.http_status, "error": error.to_problem()}))
+        for position in positions:
+            self._found.setdefault(position, problem)
+
+    def _part(self, items: Sequence[bytes | Raw]) -> Call:
+        return replace(self._call, body=splitting.batch_body(items))
+
+    @staticmethod
+    def _with_id(item: Raw, new_id: str) -> bytes | Raw:
+        try:
+            return splitting.with_id(item, new_id) if splitting.given_id(item) is None else item
+        except ValueError:
+            return item
+
+
+def _readable_id(item: Raw) -> str | None:
+    try:
+        return splitting.given_id(item)
+    except ValueError:
+        return None
+
+
+def _named(error: DeadlineExceeded, job_id: str) -> DeadlineExceeded:
+    return DeadlineExceeded(f"{error.detail}: {job_id}", cluster=error.figures.get("cluster"), id=job_id)

@@ -1,0 +1,80 @@
+"""Retry and cancel by filter: cluster after cluster, each with what is left of the limit."""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from hookline.errors import InvalidRequest
+from hookline.http_api import strict_json
+from hookline.http_api.exchange import Reply, Request, answer
+from hookline.protocol.limits import REQUEST_BYTES_MAX
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.api.lists import none_reachable, with_incomplete
+from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.sender import Answer
+
+LIMIT_DEFAULT = 10_000
+_SAMPLE = 10
+
+
+class _Bulk(Struct):
+    dry_run: bool = False
+    limit: int = LIMIT_DEFAULT
+
+
+class _Done(Struct):
+    matched: int = 0
+    changed: int = 0
+    dry_run: bool = False
+    more: bool = False
+    sample: list[str] = msgspec.field(default_factory=list)
+
+
+_bulks = msgspec.json.Decoder(_Bulk)
+_dones = msgspec.json.Decoder(_Done)
+
+
+async def retry_jobs(api: ProxyApi, request: Request) -> Reply:
+    """``POST /jobs/retry``."""
+    return await _on_all(api, request, is_repeatable=False)
+
+
+async def cancel_jobs(api: ProxyApi, request: Request) -> Reply:
+    """``POST /jobs/cancel``."""
+    return await _on_all(api, request, is_repeatable=True)
+
+
+async def _on_all(api: ProxyApi, request: Request, *, is_repeatable: bool) -> Reply:
+    deadline_ms = api.deadline_ms(request)
+    body = await request.body(REQUEST_BYTES_MAX)
+    strict_json.check_utf8(body)
+    bulk = strict_json.decode(_bulks, body)
+    fields = strict_json.unique_fields(body)
+    if not 1 <= bulk.limit <= LIMIT_DEFAULT:
+        raise InvalidRequest(f"limit must be from 1 to {LIMIT_DEFAULT}", field="limit")
+    done = _Done(dry_run=bulk.dry_run)
+    incomplete: list[str] = []
+    clusters = api.clusters()
+    for cluster in clusters:
+        left = bulk.limit - done.matched
+        if left <= 0:
+            done.more = True
+            break
+        part = msgspec.json.encode({**fields, "limit": Raw(b"%d" % left)})
+        call = call_of(request, part, is_repeatable=is_repeatable or bulk.dry_run)
+        one = await api.ask(cluster, call, deadline_ms)
+        if isinstance(one, Answer) and one.status == 200:
+            _add(done, _dones.decode(one.body))
+        elif isinstance(one, Answer) and one.status < 500 and one.status != 429:
+            return reply_of(one)
+        else:
+            incomplete.append(cluster.name)
+    if len(incomplete) == len(clusters):
+        raise none_reachable(incomplete, is_all=True)
+    return answer(200, with_incomplete(msgspec.structs.asdict(done), incomplete))
+
+
+def _add(done: _Done, one: _Done) -> None:
+    done.matched += one.matched
+    done.changed += one.changed
+    done.more = done.more or one.more
+    done.sample = (done.sample + one.sample)[:_SAMPLE]

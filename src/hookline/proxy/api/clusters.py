@@ -1,0 +1,110 @@
+"""The clusters as their nodes see them, and the proxy itself: its health and its metrics."""
+
+from dataclasses import replace
+from typing import Any
+
+from msgspec import Raw
+
+from hookline.errors import ClusterNotFound, HooklineError, InvalidRequest
+from hookline.http_api.exchange import Reply, Request, answer
+from hookline.protocol.topology import ClusterEntry
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.api.lists import none_reachable, with_incomplete
+from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.sender import Answer
+
+_PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+async def list_clusters(api: ProxyApi, request: Request) -> Reply:
+    """``GET /clusters``."""
+    request.query()
+    call = replace(call_of(request), target="/cluster")
+    answers = await api.ask_all(api.clusters(), lambda _: call, api.deadline_ms(request))
+    views = [Raw(one.body) for one in answers.values() if isinstance(one, Answer) and one.status == 200]
+    incomplete = [name for name, one in answers.items() if not isinstance(one, Answer) or one.status != 200]
+    if not views:
+        raise none_reachable(incomplete, is_all=True)
+    return answer(200, with_incomplete({"data": views}, incomplete))
+
+
+async def get_one(api: ProxyApi, request: Request) -> Reply:
+    """``GET /clusters/{name}``."""
+    request.query()
+    return await _pass_on(api, request, _named(api, request), "/cluster")
+
+
+async def hand_one_over(api: ProxyApi, request: Request) -> Reply:
+    """``POST /clusters/{name}/handover``."""
+    return await _pass_on(api, request, _named(api, request), "/cluster/handover")
+
+
+async def get_only(api: ProxyApi, request: Request) -> Reply:
+    """``GET /cluster``: when there is only one."""
+    request.query()
+    return await _pass_on(api, request, _only(api), "/cluster")
+
+
+async def hand_only_over(api: ProxyApi, request: Request) -> Reply:
+    """``POST /cluster/handover``: when there is only one."""
+    return await _pass_on(api, request, _only(api), "/cluster/handover")
+
+
+async def get_health(api: ProxyApi, request: Request) -> Reply:
+    """``GET /health``: 200 when a cluster can take jobs, else 503 and why."""
+    request.query()
+    able = [entry for entry in api.known.topology.clusters if api.forwarder.can_take_calls(entry)]
+    body: dict[str, Any] = {
+        "status": "ok" if able else "unavailable",
+        "role": "proxy",
+        "epoch": api.known.epoch,
+        "clusters": [_cluster_health(api, entry) for entry in api.clusters()],
+    }
+    if not able:
+        body["detail"] = "no cluster can be reached; /clusters and the list here say which nodes are down"
+    return answer(200 if able else 503, body)
+
+
+async def get_metrics(api: ProxyApi, request: Request) -> Reply:
+    """``GET /metrics``."""
+    request.query()
+    api.metrics.in_flight.set(api.in_flight)
+    return Reply(200, api.metrics.text(api.known, api.health, api.forwarder.breakers), _PROMETHEUS)
+
+
+def _cluster_health(api: ProxyApi, entry: ClusterEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "state": api.health.cluster_state(entry),
+        "breaker": api.forwarder.breaker(entry).state,
+        "leader": api.health.leader(entry),
+        "nodes": [{"url": url, "state": api.health.node(url).state} for url in entry.nodes],
+    }
+
+
+async def _pass_on(api: ProxyApi, request: Request, entry: ClusterEntry, target: str) -> Reply:
+    deadline_ms = api.deadline_ms(request)
+    body = await request.whole_body(1024)
+    one = await api.ask(entry, replace(call_of(request, body), target=target), deadline_ms)
+    if isinstance(one, HooklineError):
+        raise one
+    return reply_of(one)
+
+
+def _named(api: ProxyApi, request: Request) -> ClusterEntry:
+    name = request.path["name"]
+    entry = api.known.topology.cluster(name)
+    if entry is None:
+        known = ", ".join(entry.name for entry in api.clusters())
+        raise ClusterNotFound(f"there is no cluster {name[:80]!r}; there are {known}")
+    return entry
+
+
+def _only(api: ProxyApi) -> ClusterEntry:
+    clusters = api.clusters()
+    if len(clusters) != 1:
+        names = ", ".join(entry.name for entry in clusters)
+        raise InvalidRequest(
+            f"there are {len(clusters)} clusters: {names}; name one as in /clusters/{clusters[0].name}"
+        )
+    return clusters[0]

@@ -1,0 +1,90 @@
+"""What every handler of a proxy gets, and the choices they share."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hookline.clock import Clock
+from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidRequest
+from hookline.http_api.exchange import Request
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import ClusterEntry
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.forwarder import ROUTES_MAX, CallFor, Forwarder, StaleRoute
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.proxy.sender import TIMEOUT, Answer, Call
+
+_TIMEOUT_DIGITS_MAX = 9
+
+
+@dataclass(slots=True)
+class ProxyApi:
+    """One per app. ``in_flight`` counts the requests under way."""
+
+    forwarder: Forwarder
+    known: KnownTopology
+    health: Health
+    config: ProxyConfig
+    clock: Clock
+    metrics: ProxyMetrics
+    in_flight: int = 0
+
+    def deadline_ms(self, request: Request) -> float:
+        """When the request has to be answered, on ``boot_ms``; its own header can only make that sooner."""
+        timeout_ms = self.config.request_timeout_ms
+        text = request.header(TIMEOUT)
+        if text is not None:
+            if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= _TIMEOUT_DIGITS_MAX and int(text)):
+                raise InvalidRequest(
+                    "Hookline-Timeout-Ms must be a number of milliseconds", field="Hookline-Timeout-Ms"
+                )
+            timeout_ms = min(timeout_ms, int(text))
+        return self.clock.boot_ms() + timeout_ms
+
+    def candidates(self, router: Router) -> list[ClusterEntry]:
+        """All clusters for something that may go anywhere: those fit to take it first, at random by weight.
+
+        Weighted order by Efraimidis and Spirakis (2006): the largest of ``random ** (1 / weight)`` first.
+        """
+        clusters = router.topology.clusters
+        is_weighted = router.topology.strategy == "ring"
+        drawn = {entry.name: self.clock.random() ** (1 / (entry.weight if is_weighted else 1)) for entry in clusters}
+        return sorted(clusters, key=lambda entry: (not self.forwarder.can_take_calls(entry), -drawn[entry.name]))
+
+    def clusters(self) -> Sequence[ClusterEntry]:
+        """All there are, also those that are on their way out."""
+        return self.known.topology.all_clusters()
+
+    async def to_any(self, call: Call, deadline_ms: float) -> Answer:
+        """The answer of whichever cluster takes the call."""
+        return await self.forwarder.submit(self.candidates, lambda _: call, deadline_ms)
+
+    async def ask(self, cluster: ClusterEntry, call: Call, deadline_ms: float) -> Answer | HooklineError:
+        """One of the calls that go to every cluster: failures are returned, and a newer topology does not end it."""
+        try:
+            for _ in range(ROUTES_MAX):
+                try:
+                    return await self.forwarder.to_cluster(cluster, call, deadline_ms)
+                except StaleRoute:
+                    continue
+        except (ClusterUnavailable, DeadlineExceeded) as error:
+            return error
+        return topology_is_changing()
+
+    async def ask_all(
+        self, clusters: Iterable[ClusterEntry], call_for: CallFor, deadline_ms: float
+    ) -> dict[str, Answer | HooklineError]:
+        """What each cluster said, by name; all are asked side by side."""
+        async with asyncio.TaskGroup() as tasks:
+            asked = {
+                cluster.name: tasks.create_task(self.ask(cluster, call_for(cluster), deadline_ms))
+                for cluster in clusters
+            }
+        return {name: task.result() for name, task in asked.items()}
+
+
+def topology_is_changing() -> ClusterUnavailable:
+    """The topology changed again and again under one request."""
+    return ClusterUnavailable("the topology is changing; the request was not accepted", retry_after_s=1)

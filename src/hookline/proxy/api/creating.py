@@ -1,0 +1,164 @@
+"""Creating one job or schedule: at the home of its id or key, or, with an id minted here, wherever there is room.
+
+The id is fixed before the first try, so that a repetition on the same cluster is recognised. While the topology
+changes, an id or key that moved is created at its new home only after the old one has said that it has no such job.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from hookline.errors import DeadlineExceeded, Internal
+from hookline.http_api.exchange import Reply, Request
+from hookline.protocol.ids import check_id, check_key, mint_id
+from hookline.protocol.limits import REQUEST_BYTES_MAX
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import ClusterEntry
+from hookline.proxy.api.context import ProxyApi, topology_is_changing
+from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
+from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute
+from hookline.proxy.sender import FALLBACK, Answer, Call
+from hookline.proxy.splitting import given_id, with_id, without_deduplicated
+
+Kind = Literal["job", "schedule"]
+
+ID_RANDOM_BYTES = 10
+_JSON_TYPE = (b"content-type", b"application/json")
+_ALLOW = (FALLBACK, b"allow")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a client calls the thing it creates: an id, or else an idempotency key."""
+
+    kind: Kind
+    id: str | None
+    key: str | None
+
+    @property
+    def text(self) -> str:
+        """What its home is worked out from."""
+        return self.id if self.id is not None else self.key or ""
+
+    def __str__(self) -> str:
+        return f"the id {self.id}" if self.id is not None else f"the Idempotency-Key {self.key}"
+
+    def new_home(self, router: Router) -> ClusterEntry:
+        """Where it belongs when it is new."""
+        return (router.key_home(self.text) if self.id is None else router.new_home(self.text)).cluster
+
+    def former_home(self, router: Router) -> ClusterEntry | None:
+        """Where it may be already, if not at its new home, because of a change that is under way."""
+        if self.id is not None and (hinted := router.hinted(self.id)) is not None:
+            return None if hinted in router.topology.clusters else hinted
+        route = router.previous_home(self.text, is_key=self.id is None)
+        return None if route is None else route.cluster
+
+
+class _MoveBegan(Exception):
+    """While it was routed, a change began that moves it."""
+
+
+async def create(api: ProxyApi, request: Request, kind: Kind) -> Reply:
+    """``POST /jobs`` or ``POST /schedules``."""
+    deadline_ms = api.deadline_ms(request)
+    may_fall_back = allows_fallback(request)
+    key = request.header(b"idempotency-key") if kind == "job" else None
+    if key is not None:
+        check_key(key)
+    body = await request.whole_body(REQUEST_BYTES_MAX)
+    try:
+        chosen = given_id(body)
+    except ValueError:  # a node explains what is wrong
+        return reply_of(await api.to_any(call_of(request, body), deadline_ms))
+    call = call_of(request, body, is_repeatable=True)
+    if chosen is None and key is None:
+        return reply_of(await create_minted(api, call, deadline_ms))
+    name = Name(kind, None if chosen is None else check_id(chosen), key)
+    return reply_of(await create_named(api, call, name, deadline_ms, may_fall_back=may_fall_back))
+
+
+async def create_minted(api: ProxyApi, call: Call, deadline_ms: float) -> Answer:
+    """Give it an id of the cluster that takes it."""
+    minted = ""
+
+    def call_for(cluster: ClusterEntry) -> Call:
+        nonlocal minted
+        minted = mint(api, cluster)
+        return replace(call, body=with_id(call.body, minted))
+
+    try:
+        answer = await api.forwarder.submit(api.candidates, call_for, deadline_ms)
+    except DeadlineExceeded as error:
+        raise _naming(error, f"the id {minted}", minted) from error
+    body = without_deduplicated(answer.body) if answer.status == 200 else None
+    if body is None:
+        return answer
+    return Answer(201, body, answer.content_type, answer.headers)  # the second time it was we who sent it
+
+
+async def create_named(
+    api: ProxyApi, call: Call, name: Name, deadline_ms: float, *, may_fall_back: bool = False
+) -> Answer:
+    """Create it at its home; elsewhere only if the client allows that. While it moves, never."""
+    try:
+        for _ in range(ROUTES_MAX):
+            try:
+                if name.former_home(api.known.router) is None:
+                    return await _create_unmoved(api, call, name, deadline_ms, may_fall_back=may_fall_back)
+                return await _create_moving(api, call, name, deadline_ms)
+            except (StaleRoute, _MoveBegan):
+                continue
+    except DeadlineExceeded as error:
+        raise _naming(error, str(name), name.id) from error
+    raise topology_is_changing()
+
+
+def mint(api: ProxyApi, cluster: ClusterEntry) -> str:
+    """A fresh id with the cluster's hint."""
+    return mint_id(api.clock.wall_ms(), api.clock.token(ID_RANDOM_BYTES), cluster.shard)
+
+
+async def _create_unmoved(api: ProxyApi, call: Call, name: Name, deadline_ms: float, *, may_fall_back: bool) -> Answer:
+    def route(router: Router) -> list[ClusterEntry]:
+        if name.former_home(router) is not None:
+            raise _MoveBegan
+        home = name.new_home(router)
+        others = api.candidates(router) if may_fall_back else ()
+        return [home, *(entry for entry in others if entry.name != home.name)]
+
+    return await api.forwarder.submit(route, lambda _: call, deadline_ms)
+
+
+async def _create_moving(api: ProxyApi, call: Call, name: Name, deadline_ms: float) -> Answer:
+    router = api.known.router
+    former = name.former_home(router)
+    assert former is not None
+    epoch = router.topology.epoch
+    inquiry = Call("POST", "/internal/absence", (_JSON_TYPE,), msgspec.json.encode(_asked(name)))
+    answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, epoch=epoch)
+    if answer.status != 200:
+        if answer.status >= 500:
+            raise Internal(f"cluster {former.name} could not say whether it has {name}; the request was not accepted")
+        return answer
+    if msgspec.json.decode(answer.body)["absent"]:
+        cluster = name.new_home(router)
+    else:  # it recognises what it has, though it is no longer the home
+        call, cluster = call.with_headers(_ALLOW), former
+    return await api.forwarder.to_cluster(cluster, call, deadline_ms, epoch=epoch)
+
+
+def _asked(name: Name) -> dict[str, str | None]:
+    return {"id": name.id, "key": name.key, "kind": name.kind}
+
+
+def _naming(error: DeadlineExceeded, what: str, job_id: str | None) -> DeadlineExceeded:
+    named = {"id": job_id} if job_id else {}
+    cluster = str(error.figures.get("cluster", ""))
+    return DeadlineExceeded(
+        f"cluster {cluster} did not answer in time; the request may or may not have been accepted."
+        f" Repeat it with {what}",
+        cluster=cluster,
+        **named,  # type: ignore[arg-type]
+    )

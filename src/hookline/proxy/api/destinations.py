@@ -1,0 +1,48 @@
+"""Destinations: each cluster has its own view of one, and its settings are set on all."""
+
+from hookline.errors import ClusterUnavailable, HooklineError
+from hookline.http_api.exchange import Reply, Request, answer
+from hookline.protocol.limits import KIB
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.api.lists import DESTINATIONS, none_reachable, read_view, with_incomplete
+from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.merging import join_destinations
+from hookline.proxy.sender import Answer
+
+_BODY_BYTES_MAX = 64 * KIB
+
+
+async def get_destination(api: ProxyApi, request: Request) -> Reply:
+    """``GET /destinations/{host}``."""
+    call = call_of(request)
+    answers = await api.ask_all(api.clusters(), lambda _: call, api.deadline_ms(request))
+    incomplete = _without_answer(answers)
+    views = [one for one in answers.values() if isinstance(one, Answer) and one.status == 200]
+    if views:
+        joined = join_destinations([read_view(view.body, DESTINATIONS.fields) for view in views])
+        return answer(200, with_incomplete(joined, incomplete))
+    if incomplete:
+        raise none_reachable(incomplete, is_all=True)
+    return reply_of(next(one for one in answers.values() if isinstance(one, Answer)))
+
+
+async def put_destination(api: ProxyApi, request: Request) -> Reply:
+    """``PUT /destinations/{host}``: all clusters take it, or it is said which did not; repeating it does no harm."""
+    deadline_ms = api.deadline_ms(request)
+    call = call_of(request, await request.whole_body(_BODY_BYTES_MAX), is_repeatable=True)
+    answers = await api.ask_all(api.clusters(), lambda _: call, deadline_ms)
+    refusal = next((one for one in answers.values() if isinstance(one, Answer) and 400 <= one.status < 500), None)
+    if refusal is not None:
+        return reply_of(refusal)
+    if missing := _without_answer(answers):
+        raise ClusterUnavailable(
+            f"{', '.join(missing)} did not take the settings, the other clusters may have; repeat the request",
+            retry_after_s=1,
+            clusters=missing,
+        )
+    views = [read_view(one.body, DESTINATIONS.fields) for one in answers.values() if isinstance(one, Answer)]
+    return answer(200, join_destinations(views))
+
+
+def _without_answer(answers: dict[str, Answer | HooklineError]) -> list[str]:
+    return sorted(name for name, one in answers.items() if not isinstance(one, Answer) or one.status >= 500)

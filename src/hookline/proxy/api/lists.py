@@ -1,0 +1,153 @@
+"""Lists over all clusters: a page of each, merged. A cluster that is down is named, and its place is kept."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Raw, Struct
+
+from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, Internal, InvalidCursor
+from hookline.http_api.cursors import decode_cursor, encode_cursor
+from hookline.http_api.exchange import Reply, Request, answer, page_limit
+from hookline.protocol.topology import ClusterEntry
+from hookline.proxy import merging
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.api.passing import passed_on, reply_of
+from hookline.proxy.merging import ClusterPage, Item, Positions
+from hookline.proxy.sender import Answer, Call
+
+_CURSOR_CHARS_MAX = 32_000
+_CONSISTENCY = "consistency"
+
+
+class _Page(Struct):
+    data: list[dict[str, Raw]]
+    next_cursor: str | None
+    cursors: list[str] | None = None
+
+
+_pages = msgspec.json.Decoder(_Page)
+_positions = msgspec.json.Decoder(dict[str, str | None])
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What differs between the lists; ``fields`` are those that the merging looks at."""
+
+    path: str
+    fields: tuple[str, ...]
+    key: Callable[[Item], Any]
+    filters: tuple[str, ...] = ()
+    is_descending: bool = False
+    join: Callable[[list[Item]], Item] | None = None
+
+
+JOBS = Listing(
+    "/jobs",
+    ("created_at", "id"),
+    merging.job_key,
+    filters=("state", "label", "destination", "created_after"),
+    is_descending=True,
+)
+SCHEDULES = Listing("/schedules", ("id",), merging.schedule_key)
+DESTINATIONS = Listing(
+    "/destinations",
+    ("host", "running", "waiting", "breaker"),
+    merging.destination_key,
+    join=merging.join_destinations,
+)
+
+
+async def list_jobs(api: ProxyApi, request: Request) -> Reply:
+    """``GET /jobs``."""
+    return await _list(api, request, JOBS)
+
+
+async def list_schedules(api: ProxyApi, request: Request) -> Reply:
+    """``GET /schedules``."""
+    return await _list(api, request, SCHEDULES)
+
+
+async def list_destinations(api: ProxyApi, request: Request) -> Reply:
+    """``GET /destinations``."""
+    return await _list(api, request, DESTINATIONS)
+
+
+async def _list(api: ProxyApi, request: Request, listing: Listing) -> Reply:
+    query = request.query(*listing.filters, "limit", "cursor", _CONSISTENCY)
+    limit = page_limit(query)
+    scope = f"proxy {listing.path} " + repr([query.get(name) for name in listing.filters])
+    positions = _decode(query.get("cursor"), scope)
+    clusters = api.clusters()
+    headers = passed_on(request.headers)
+
+    def call_for(cluster: ClusterEntry) -> Call:
+        wanted = {name: query[name] for name in (*listing.filters, _CONSISTENCY) if name in query}
+        if position := positions.get(cluster.name):
+            wanted["cursor"] = position
+        return Call("GET", f"{listing.path}?{urlencode({**wanted, 'limit': limit})}", headers)
+
+    asked = [cluster for cluster in clusters if positions.get(cluster.name, "") is not None]
+    answers = await api.ask_all(asked, call_for, api.deadline_ms(request))
+    refusal = next((one for one in answers.values() if isinstance(one, Answer) and 400 <= one.status < 500), None)
+    if refusal is not None:
+        return reply_of(refusal)
+    pages = {name: _page(one, listing) for name, one in answers.items() if _is_page(one)}
+    incomplete = [name for name in answers if name not in pages]
+    if not pages and asked:
+        raise none_reachable(incomplete, is_all=len(asked) == len(clusters))
+    merged = merging.merge(pages, limit, key=listing.key, is_descending=listing.is_descending, join=listing.join)
+    positions |= merged.positions
+    has_more = any(positions.get(cluster.name, "") is not None for cluster in clusters)
+    next_cursor = encode_cursor(msgspec.json.encode(positions).decode(), scope) if has_more else None
+    body: dict[str, Any] = {"data": merged.data, "next_cursor": next_cursor}
+    return answer(200, with_incomplete(body, incomplete))
+
+
+def with_incomplete(body: dict[str, Any], incomplete: list[str]) -> dict[str, Any]:
+    """The body, which names the clusters that are missing in it, if there are any."""
+    return {**body, "incomplete": sorted(incomplete)} if incomplete else body
+
+
+def none_reachable(names: list[str], *, is_all: bool) -> HooklineError:
+    """None of those that were asked answered."""
+    if is_all:
+        return AllClustersUnavailable(retry_after_s=1)
+    return ClusterUnavailable(
+        f"the rest is on {', '.join(names)}, which cannot be reached; go on with the same cursor when it is back",
+        retry_after_s=1,
+        clusters=names,
+    )
+
+
+def read_view(data: bytes | Raw, fields: tuple[str, ...]) -> Item:
+    """An object of which only these fields are decoded; the rest stays byte for byte."""
+    view: Item = dict(msgspec.json.decode(data, type=dict[str, Raw]))
+    return _with_decoded(view, fields)
+
+
+def _with_decoded(view: Mapping[str, Any], fields: tuple[str, ...]) -> Item:
+    return {**view, **{name: msgspec.json.decode(view[name]) for name in fields}}
+
+
+def _is_page(one: Answer | HooklineError) -> bool:
+    return isinstance(one, Answer) and one.status == 200
+
+
+def _page(one: Answer | HooklineError, listing: Listing) -> ClusterPage:
+    assert isinstance(one, Answer)
+    page = _pages.decode(one.body)
+    if page.cursors is None or len(page.cursors) != len(page.data):
+        raise Internal("a node gave a page without cursors; it may run an older release, upgrade it")
+    return ClusterPage([_with_decoded(item, listing.fields) for item in page.data], page.cursors, page.next_cursor)
+
+
+def _decode(cursor: str | None, scope: str) -> Positions:
+    if cursor is None:
+        return {}
+    try:
+        return _positions.decode(decode_cursor(cursor, scope, _CURSOR_CHARS_MAX))
+    except msgspec.DecodeError as error:
+        raise InvalidCursor(field="cursor") from error

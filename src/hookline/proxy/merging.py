@@ -1,0 +1,106 @@
+"""Pages of several clusters merged into one, so that going on loses nothing and gives nothing twice. Pure.
+
+A cluster's page is a stretch of its list. Items are taken from the heads of all pages in order. Where a page ends
+though its cluster has more, the merged page ends too: what comes next there may belong before the others' heads.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Item = dict[str, Any]
+Key = tuple[object, ...]
+Positions = dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPage:
+    """A page of one cluster.
+
+    Attributes:
+        data: its items in the list's order.
+        cursors: for each item, where the page after it begins.
+        next_cursor: where the page after this one begins; None: there is no more.
+    """
+
+    data: Sequence[Item]
+    cursors: Sequence[str]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MergedPage:
+    """The first items of all, and where the clusters go on that got further: None when one is at its end."""
+
+    data: list[Item]
+    positions: Positions = field(default_factory=dict)
+
+
+def merge(
+    pages: Mapping[str, ClusterPage],
+    limit: int,
+    *,
+    key: Callable[[Item], Any],
+    is_descending: bool = False,
+    join: Callable[[list[Item]], Item] | None = None,
+) -> MergedPage:
+    """Up to ``limit`` items out of the pages, by name of cluster.
+
+    Args:
+        pages: those of the clusters that answered.
+        limit: of items.
+        key: the items are ordered by it.
+        is_descending: largest first.
+        join: makes one of items with the same key; without it they stay apart.
+    """
+    taken = dict.fromkeys(pages, 0)
+    data: list[Item] = []
+    best = max if is_descending else min
+    while len(data) < limit:
+        if any(taken[name] == len(page.data) and page.next_cursor is not None for name, page in pages.items()):
+            break
+        heads = {name: key(page.data[taken[name]]) for name, page in pages.items() if taken[name] < len(page.data)}
+        if not heads:
+            break
+        first = best(heads.values())
+        same = [name for name, head in heads.items() if head == first]
+        items = [pages[name].data[taken[name]] for name in (same if join else same[:1])]
+        for name in same if join else same[:1]:
+            taken[name] += 1
+        data.append(join(items) if join else items[0])
+    moved = {name: _position(page, taken[name]) for name, page in pages.items() if _has_moved(page, taken[name])}
+    return MergedPage(data, moved)
+
+
+def _has_moved(page: ClusterPage, taken: int) -> bool:
+    """False: it goes on where it was asked."""
+    return taken > 0 or not page.data
+
+
+def _position(page: ClusterPage, taken: int) -> str | None:
+    return page.next_cursor if taken == len(page.data) else page.cursors[taken - 1]
+
+
+def job_key(job: Item) -> Key:
+    """Jobs are listed newest first."""
+    return (job["created_at"], job["id"])
+
+
+def schedule_key(schedule: Item) -> Key:
+    """Schedules are listed by id."""
+    return (schedule["id"],)
+
+
+def destination_key(destination: Item) -> Key:
+    """Destinations are listed by name."""
+    return (destination["host"],)
+
+
+def join_destinations(views: list[Item]) -> Item:
+    """One destination as several clusters see it: settings of the first, counts summed, the worst breaker."""
+    joined = dict(views[0])
+    for count in ("running", "waiting"):
+        joined[count] = sum(view[count] for view in views)
+    order = ("closed", "half_open", "open")
+    joined["breaker"] = max((view["breaker"] for view in views), key=lambda breaker: order.index(breaker["state"]))
+    return joined

@@ -1,0 +1,130 @@
+"""The composition root of a proxy: reads as a start list and, reversed, as a stop list."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+
+from hookline.clock import Clock, SystemClock
+from hookline.errors import InvalidConfig, InvalidTopology
+from hookline.http_api.server import make_server
+from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
+from hookline.proxy.api.app import create_app
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.health import Health
+from hookline.proxy.http_sender import HttpSender
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.proxy.prober import Prober
+from hookline.proxy.sender import Call, NotSent, Sender, Unclear
+
+_SEED_PATHS = ("/topology", "/internal/topology")  # of a proxy, of a node
+_SEED_TIMEOUT_S = 2.0
+_SEED_PAUSE_S = 0.5
+
+_log = structlog.get_logger()
+
+
+async def run_proxy(
+    config: ProxyConfig, *, ready: Callable[[str], None], stop: asyncio.Event, clock: Clock | None = None
+) -> None:
+    """Run one proxy until ``stop`` is set, then finish what is under way.
+
+    Args:
+        config: the proxy's settings.
+        ready: called once with the url the proxy serves at. It serves also while no cluster can be reached.
+        stop: set it to end.
+        clock: the machine's, unless given.
+
+    Raises:
+        InvalidConfig: the address cannot be listened on, or the topology file cannot be read.
+        InvalidTopology: what the file says.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(_bind(config.host, config.port))
+        sender = await stack.enter_async_context(HttpSender())
+        topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
+        if topology is None:
+            return
+        health, known, metrics = Health(), KnownTopology(topology), ProxyMetrics()
+        forwarder = Forwarder(sender, health, known, clock, metrics, config)
+        prober = Prober(sender, health, known, forwarder, clock, config)
+        app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))
+        server = make_server(app, listener, grace_s=-(-config.shutdown_grace_ms // 1_000))
+        await prober.probe_all()  # so that the first requests know who leads
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            probing = tasks.create_task(prober.run())
+            url = _url(listener)
+            _log.info("proxy_ready", url=url, epoch=known.epoch)
+            ready(url)
+            await _stopped_or_ended(serving, stop)
+            server.should_exit = True
+            await serving
+            probing.cancel()
+
+
+async def _stopped_or_ended(serving: "asyncio.Task[None]", stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(stop.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+
+def _read_file(config: ProxyConfig) -> Topology:
+    assert config.topology is not None
+    try:
+        text = config.topology.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidConfig(
+            f"the topology file {config.topology} cannot be read: {reason}", field="topology"
+        ) from error
+    return parse_topology_file(text)
+
+
+async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -> Topology | None:
+    """The topology of the first seed that has one; asks until there is one. None when told to stop."""
+    while not stop.is_set():
+        for url in config.seeds:
+            for path in _SEED_PATHS:
+                topology = await _ask_seed(sender, url, path)
+                if topology is not None:
+                    return topology
+        _log.warning("no_seed_has_a_topology", seeds=config.seeds)
+        await asyncio.sleep(_SEED_PAUSE_S)
+    return None
+
+
+async def _ask_seed(sender: Sender, url: str, path: str) -> Topology | None:
+    try:
+        answer = await sender.send(url, Call("GET", path), _SEED_TIMEOUT_S)
+        return parse_topology(answer.body) if answer.status == 200 else None
+    except (NotSent, Unclear, InvalidTopology) as error:
+        _log.warning("seed_failed", url=url, detail=error.detail)
+        return None
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises InvalidConfig when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2_048)
+    except OSError as error:
+        listener.close()
+        raise InvalidConfig(f"cannot listen on {host}:{port}: {error.strerror}; choose another --listen") from error
+    listener.setblocking(False)
+    return listener
