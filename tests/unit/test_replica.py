@@ -248,7 +248,7 @@ async def test_on_a_real_disk_and_thread_acknowledged_jobs_are_there_after_reope
 
 async def test_a_follower_commits_what_it_read_together_once(tmp_path: Path) -> None:
     database = open_state(tmp_path / "state.db", durable=False)
-    commits, heard = 0, 0
+    commits, heard, all_heard = 0, 0, asyncio.Event()
 
     async def counting(commit: Callable[[], None]) -> None:
         nonlocal commits
@@ -264,12 +264,13 @@ async def test_a_follower_commits_what_it_read_together_once(tmp_path: Path) -> 
     def hear(_effects: object) -> None:
         nonlocal heard
         heard += 1
+        if heard == 5:
+            all_heard.set()
 
     replica.listen(hear, this_term=False)
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(replica.follow())
-        while not replica.is_caught_up:
-            await asyncio.sleep(0)
+        await all_heard.wait()
         following.cancel()
     assert (replica.applied, commits, heard) == (5, 1, 5)
     database.close()
