@@ -24,7 +24,7 @@ from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.leadership.watch import LeaderWatch
 from hookline.node.member import Member
 from hookline.node.replicated_log.etcd import EtcdLog
-from hookline.node.successor import Teller
+from hookline.node.successor import Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault
 from hookline.protocol.http import NodeView
 
@@ -59,7 +59,7 @@ class Quorum:
             hints=self._hints,
         )
         self._renewal = Renewal(self._blocking, keys, self.fence, clock)
-        self.successor = Teller(self.leader_url, vault, clock)
+        self.successor = Teller(self.leader_url, self._own_propose, vault, clock)
         self._statuses = Statuses(self._client, keys, clock, self._own_status)
         self._upkeep = EtcdUpkeep(
             self._client, keys, self.fence, self.log, clock, node=config.node, quota_bytes=config.etcd_quota_bytes
@@ -130,6 +130,9 @@ class Quorum:
     def _other_leader(self) -> tuple[str, str] | None:
         leader = self.leadership.leader
         return None if leader is None or self.leader_url() is None else (leader.url, leader.nonce)
+
+    def _own_propose(self) -> Propose | None:
+        return self._member.replica.propose if self._member is not None and self._member.is_leading else None
 
     def leader_name(self) -> str | None:
         leader = self.leadership.leader

@@ -1,7 +1,7 @@
-"""Tells the outcomes of attempts that outlive this node's lead to whoever leads now."""
+"""Tells the outcomes of attempts that outlive this node's lead to whoever leads now, be it this node again."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -11,7 +11,9 @@ from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
 from hookline.clock import Clock
+from hookline.errors import HooklineError
 from hookline.node.vault import Vault
+from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, RecordOutcome, Result
 from hookline.protocol.limits import ATTEMPT_MS_MAX
 
@@ -19,6 +21,8 @@ PATH = "/internal/outcomes"
 MAC_HEADER = "hookline-internal"
 _GIVE_UP_MS = ATTEMPT_MS_MAX + 5_000
 _PAUSE_S = 0.05
+
+Propose = Callable[[Sequence[AnyCommand]], Awaitable[list[Result]]]
 
 _log = structlog.get_logger()
 _encode = msgspec.msgpack.Encoder().encode
@@ -35,11 +39,15 @@ class Teller:
 
     Args:
         leader_url: who leads now; None while nobody or this node does.
+        own: puts commands into the log while this node leads, else None.
         vault: its key shows the other node that the message is from its own cluster.
     """
 
-    def __init__(self, leader_url: Callable[[], str | None], vault: Vault, clock: Clock) -> None:
+    def __init__(
+        self, leader_url: Callable[[], str | None], own: Callable[[], Propose | None], vault: Vault, clock: Clock
+    ) -> None:
         self._leader_url = leader_url
+        self._own = own
         self._vault = vault
         self._clock = clock
         self._queue: asyncio.Queue[_Message] = asyncio.Queue()
@@ -56,7 +64,7 @@ class Teller:
         """Until cancelled."""
         while True:
             message = await self._queue.get()
-            while not await self._send(message) and self._clock.boot_ms() < message.until_ms:  # noqa: ASYNC110 - paced
+            while not await self._deliver(message.outcomes) and self._clock.boot_ms() < message.until_ms:  # noqa: ASYNC110 - paced
                 await asyncio.sleep(_PAUSE_S)
             if not message.done.done():
                 message.done.set_result([])
@@ -66,11 +74,23 @@ class Teller:
         """Return when nothing is left to be told: the process may end then."""
         await self._queue.join()
 
-    async def _send(self, message: _Message) -> bool:
-        url = self._leader_url()
-        if url is None:
+    async def _deliver(self, outcomes: Sequence[AnyCommand]) -> bool:
+        propose, url = self._own(), self._leader_url()
+        if propose is not None:
+            return await self._record(propose, outcomes)
+        return url is not None and await self._send(url, outcomes)
+
+    async def _record(self, propose: Propose, outcomes: Sequence[AnyCommand]) -> bool:
+        try:
+            for part in split(outcomes):
+                await propose(part)
+        except HooklineError as error:  # the lead was lost again
+            _log.info("outcomes_not_recorded", error=error.detail)
             return False
-        body = _encode(message.outcomes)
+        return True
+
+    async def _send(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
+        body = _encode(outcomes)
         request = self._client.post(url + PATH).headers([(MAC_HEADER, self._vault.mac(body))]).body_bytes(body)
         try:
             response = await request.build().send()

@@ -30,8 +30,9 @@ from hookline.node.executor.transport import Answer, SendFailed
 from hookline.node.leadership.etcd import RENEWAL_STEP_S, RENEWAL_TRY_S, EtcdLeadership, Renewal
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.state_machine.machine import open_state
-from hookline.node.successor import MAC_HEADER, PATH, Teller
+from hookline.node.successor import MAC_HEADER, PATH, Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault
+from hookline.protocol.commands import AnyCommand
 from hookline.protocol.urls import Target
 from hookline.testing.assembly import Assembly, Parts, assemble
 from hookline.testing.client import App
@@ -120,6 +121,11 @@ class Incarnation:
         """Who leads, if it is another node."""
         leader = self.leadership.leader
         return leader.url if leader and leader.url and leader.url != self.assembly_url else None
+
+    def own_propose(self) -> Propose | None:
+        """As the quorum of a real node."""
+        member = self.assembly.member
+        return member.replica.propose if member.is_leading else None
 
     @property
     def assembly_url(self) -> str:
@@ -394,16 +400,14 @@ class InProcessTeller(Teller):
 
     def __init__(self, node: SimulatedNode, now: Incarnation) -> None:
         self._leader_url = now.leader_url
+        self._own = now.own_propose
         self._vault = Vault([bytes(KEY_BYTES)])
         self._clock = node.clock
         self._queue = asyncio.Queue()
         self._world = node.world
 
-    async def _send(self, message: Any) -> bool:
-        url = self._leader_url()
-        if url is None:
-            return False
-        body = msgspec.msgpack.encode(message.outcomes)
+    async def _send(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
+        body = msgspec.msgpack.encode(outcomes)
         mac = (MAC_HEADER.encode(), self._vault.mac(body).encode())
         scope = {
             "type": "http",
