@@ -9,6 +9,7 @@ import pytest
 
 from hookline.http_api.server import ConnectionLimits
 from tests.integration.node_under_test import NodeUnderTest, node_config
+from tests.integration.proxy_under_test import Clusters
 
 StartNode = Callable[..., AbstractContextManager[NodeUnderTest]]
 
@@ -35,3 +36,13 @@ def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderT
     """One node for all tests of a module that leave nothing behind, or do not mind what is there."""
     with NodeUnderTest(node_config(tmp_path_factory.mktemp("node")), None).running() as running:
         yield running
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Clusters]:
+    """Three clusters of the test's own, without a proxy yet."""
+    clusters = Clusters(tmp_path, 3)
+    try:
+        yield clusters
+    finally:
+        clusters.close()
