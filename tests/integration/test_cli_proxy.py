@@ -1,0 +1,60 @@
+"""``hookline proxy`` as users start it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hookline.cli.app import run
+from tests.integration.proxy_under_test import JOB, Clusters, Door
+
+
+@contextmanager
+def _started(*options: str) -> Iterator[tuple[Door, "subprocess.Popen[str]"]]:
+    command = [sys.executable, "-m", "hookline.cli.app", "proxy", "--listen", "127.0.0.1:0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout
+            ready = re.fullmatch(r"ready http://127\.0\.0\.1:(\d+)\n", process.stdout.readline())
+            assert ready
+            yield Door(int(ready[1])), process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_and_ends_cleanly(three: Clusters, tmp_path: Path, number: signal.Signals) -> None:
+    file = tmp_path / "clusters.toml"
+    file.write_text("epoch = 1\n" + "\n".join(_entry(three, name) for name in three.names))
+    with _started("--topology", str(file)) as (door, process):
+        assert door.post("/jobs", {"id": "a"} | JOB).status == 201
+        with _started("--seed", f"http://127.0.0.1:{door.port}") as (second, _):
+            assert second.get("/jobs/a").status == 200
+        process.send_signal(number)
+        assert process.wait(15) == 0
+
+
+def test_a_wrong_start_says_what_to_do(
+    three: Clusters, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["proxy"]) == 1
+    assert "either --topology FILE or --seed URL" in capsys.readouterr().err
+    assert run(["proxy", "--topology", str(tmp_path / "none.toml"), "--listen", "127.0.0.1:0"]) == 1
+    assert "No such file" in capsys.readouterr().err
+    (tmp_path / "bad.toml").write_text("epoch = 0")
+    assert run(["proxy", "--topology", str(tmp_path / "bad.toml"), "--listen", "127.0.0.1:0"]) == 1
+    assert "topology" in capsys.readouterr().err
+    taken = f"127.0.0.1:{three.nodes['c0'].port}"
+    assert run(["proxy", "--topology", str(tmp_path / "bad.toml"), "--listen", taken]) == 1
+    assert "choose another --listen" in capsys.readouterr().err
+
+
+def _entry(three: Clusters, name: str) -> str:
+    return "[[cluster]]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in three.entry(name).items())

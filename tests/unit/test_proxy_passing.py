@@ -1,0 +1,66 @@
+"""Which headers go on to a node, and that a full proxy refuses at once."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from hookline.clock import SystemClock
+from hookline.protocol.topology import parse_topology
+from hookline.proxy.api.app import create_app
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.api.passing import passed_on
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.proxy.sender import Answer, Call
+
+
+class _NoSender:
+    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+        raise AssertionError("nothing may be sent")
+
+
+def test_only_the_clients_own_headers_go_on() -> None:
+    sent = [
+        (b"host", b"x"),
+        (b"connection", b"close, X-Hop"),
+        (b"x-hop", b"1"),
+        (b"content-length", b"3"),
+        (b"transfer-encoding", b"chunked"),
+        (b"hookline-epoch", b"9"),
+        (b"hookline-forwarded", b"1"),
+        (b"hookline-timeout-ms", b"5"),
+        (b"hookline-fallback", b"allow"),
+        (b"idempotency-key", b"k"),
+        (b"traceparent", b"t"),
+    ]
+    assert passed_on(sent) == ((b"hookline-fallback", b"allow"), (b"idempotency-key", b"k"), (b"traceparent", b"t"))
+
+
+def test_a_full_proxy_refuses_at_once_but_tells_its_health() -> None:
+    document = b'{"epoch":1,"cluster":[{"name":"c0","shard":0,"nodes":["http://127.0.0.1:1"]}]}'
+    config = ProxyConfig(seeds=("http://127.0.0.1:1",), requests_max=1)
+    known, health, metrics, clock = KnownTopology(parse_topology(document)), Health(), ProxyMetrics(), SystemClock()
+    forwarder = Forwarder(_NoSender(), health, known, clock, metrics, config)
+    api = ProxyApi(forwarder, known, health, config, clock, metrics, in_flight=1)
+    status, body = asyncio.run(_ask(api, "/jobs"))
+    assert (status, msgspec.json.decode(body)["code"]) == (503, "overloaded")
+    assert api.in_flight == 1
+    assert asyncio.run(_ask(api, "/health"))[0] == 200
+
+
+async def _ask(api: ProxyApi, path: str) -> tuple[int, bytes]:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await create_app(api)({**scope, "headers": [], "root_path": ""}, receive, send)
+    return sent[0]["status"], sent[1]["body"]
