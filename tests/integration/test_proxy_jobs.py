@@ -99,6 +99,9 @@ def test_a_chosen_id_waits_for_its_home_unless_told_otherwise(three: Clusters) -
     assert door.get(f"/jobs/{lost}").status == 200
     unknown = door.get(f"/jobs/{_id_at(door, 'c1', 'other')}")
     assert (unknown.status, unknown.code) == (503, "cluster_unavailable"), "whether it is there is not known"
+    fallen = door.get(f"/jobs/{_id_at(door, 'c0', 'other')}")
+    assert (fallen.status, fallen.code) == (503, "cluster_unavailable"), "c1 may have taken it in the place of c0"
+    assert door.get("/jobs/0192f0c1-0000-7000-8000-000000000000-0").code == "job_not_found", "it can only be at c0"
     assert all(door.post("/jobs", JOB).status == 201 for _ in range(10)), "jobs without an id go elsewhere"
 
 
