@@ -7,26 +7,27 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-SEEDS_DEFAULT = 300  # about half a minute on one core
+# How many runs there are of each kind, by the name of the test's parameter.
+SEEDS_DEFAULT = {"seed": 300, "cluster_seed": 1_000}  # half a minute and four minutes of one core
 _MEMORY = Path("/dev/shm")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simulation")
     group.addoption("--seed", type=int, help="replay the simulated run of this seed, and nothing else")
-    group.addoption("--seeds", type=int, default=SEEDS_DEFAULT, help="how many seeds the simulation runs")
+    group.addoption("--seeds", type=int, help="how many seeds the simulation runs, of each kind")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "seed" in metafunc.fixturenames:
-        only = metafunc.config.getoption("--seed")
-        seeds = range(metafunc.config.getoption("--seeds")) if only is None else [only]
-        metafunc.parametrize("seed", seeds)
+    only, count = metafunc.config.getoption("--seed"), metafunc.config.getoption("--seeds")
+    for name, default in SEEDS_DEFAULT.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, range(count or default) if only is None else [only])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--seed") is not None:
-        others = [item for item in items if "seed" not in getattr(item, "fixturenames", ())]
+        others = [item for item in items if not SEEDS_DEFAULT.keys() & set(getattr(item, "fixturenames", ()))]
         items[:] = [item for item in items if item not in others]
         config.hook.pytest_deselected(items=others)
 
