@@ -42,6 +42,14 @@ async def test_refused_and_ambiguous_failures_are_sent_again_with_the_same_key(
     assert 2 <= slept[1] <= 3
 
 
+async def test_a_job_without_id_and_key_may_go_elsewhere_until_a_try_was_ambiguous(
+    server: ScriptedServer, client: AsyncClient
+) -> None:
+    server.answers = [problem(503, "cluster_unavailable"), DROP, problem(503, "no_leader"), Answer(201, served.job())]
+    await client.create_job("http://127.0.0.1:9000/hook")
+    assert [asked.headers.get("hookline-fallback") for asked in server.asked] == ["allow", "allow", None, None]
+
+
 async def test_what_would_add_up_is_not_sent_again_after_an_ambiguous_failure(
     server: ScriptedServer, client: AsyncClient
 ) -> None:
@@ -81,7 +89,7 @@ async def test_waiting_polls_until_the_job_is_finished(
     assert len(slept) == 1
 
 
-@pytest.mark.parametrize(("name", "args", "options", "line", "answer"), CALLS, ids=[call[0] for call in CALLS])
+@pytest.mark.parametrize(("name", "args", "options", "line", "answer"), CALLS, ids=[call[3] for call in CALLS])
 async def test_each_method_makes_its_call(
     server: ScriptedServer,
     client: AsyncClient,

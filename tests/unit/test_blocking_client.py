@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from hookline import AsyncClient, Client, errors
+from hookline.protocol.topology import Topology
 from tests import scripted_server as served
 from tests.scripted_server import DROP, Answer, ScriptedServer, problem, scripted_server
 from tests.unit.test_client_requests import SeededClock
@@ -50,6 +52,37 @@ def test_an_ambiguous_failure_is_sent_again_with_the_same_key(server: ScriptedSe
     assert client.create_job("http://127.0.0.1:9000/hook").id == "j1"
     assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
     assert len(server.asked) == 3
+
+
+def fallbacks(server: ScriptedServer) -> list[str | None]:
+    return [asked.headers.get("hookline-fallback") for asked in server.asked]
+
+
+def test_a_job_without_id_and_key_may_go_elsewhere_until_a_try_was_ambiguous(
+    server: ScriptedServer, client: Client
+) -> None:
+    server.answers = [problem(503, "cluster_unavailable"), problem(503, "no_leader"), DROP, CREATED]
+    client.create_job("http://127.0.0.1:9000/hook")
+    assert fallbacks(server) == ["allow", "allow", "allow", None]
+    assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
+
+
+@pytest.mark.parametrize(
+    "ambiguous", [DROP, problem(504, "deadline_exceeded"), Answer(502, text="bad gateway"), Answer(503, text="?")]
+)
+def test_once_ambiguous_a_refusal_does_not_bring_the_fallback_back(
+    server: ScriptedServer, client: Client, ambiguous: Answer
+) -> None:
+    server.answers = [ambiguous, problem(503, "cluster_unavailable"), CREATED]
+    client.create_job("http://127.0.0.1:9000/hook")
+    assert fallbacks(server) == ["allow", None, None]
+
+
+@pytest.mark.parametrize("identity", [{"id": "mine"}, {"idempotency_key": "mine"}])
+def test_what_the_caller_names_stays_at_home(server: ScriptedServer, client: Client, identity: Any) -> None:
+    server.answers = [problem(503, "cluster_unavailable"), CREATED]
+    client.create_job("http://127.0.0.1:9000/hook", **identity)
+    assert fallbacks(server) == [None, None]
 
 
 def test_a_batch_is_sent_again_with_the_same_ids(server: ScriptedServer, client: Client) -> None:
@@ -186,6 +219,8 @@ def test_settings_are_bounded(options: dict[str, Any]) -> None:
         Client(**options)
 
 
+TOPOLOGY = {"epoch": 2, "cluster": [{"name": "c0", "shard": 0, "nodes": ["http://127.0.0.1:1"]}]}
+ROUTE = {"id": "j1", "rule": "modulo", "hash": 5, "cluster": "c1", "shard": 1, "steps": ["because"]}
 CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("get_job", ("j1",), {}, "GET /jobs/j1", served.job()),
     ("list_jobs_page", (), {"limit": 2}, "GET /jobs?limit=2", {"data": [], "next_cursor": None}),
@@ -205,12 +240,17 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("get_destination", ("h",), {}, "GET /destinations/h", served.destination()),
     ("put_destination", ("h",), {"paused": True}, "PUT /destinations/h", served.destination()),
     ("cluster", (), {}, "GET /cluster", {"name": "c0", "shard": 0, "term": 1, "leader": "n1", "nodes": []}),
+    ("cluster", ("c1",), {}, "GET /clusters/c1", {"name": "c1", "shard": 1, "term": 1, "leader": None, "nodes": []}),
+    ("clusters", (), {}, "GET /clusters", {"data": [], "incomplete": ["c1"]}),
+    ("topology", (), {}, "GET /topology", TOPOLOGY),
+    ("apply_topology", (msgspec.convert(TOPOLOGY, Topology),), {}, "PUT /topology", {"epoch": 2, "clusters": {}}),
+    ("route", ("j1",), {}, "GET /topology/route?id=j1", ROUTE),
     ("health", (), {}, "GET /health", {"status": "ok", "role": "leader", "usage": {}}),
 ]
 BULK = {"matched": 2, "changed": 0, "dry_run": True, "more": False, "sample": ["a", "b"]}
 
 
-@pytest.mark.parametrize(("name", "args", "options", "line", "answer"), CALLS, ids=[call[0] for call in CALLS])
+@pytest.mark.parametrize(("name", "args", "options", "line", "answer"), CALLS, ids=[call[3] for call in CALLS])
 def test_each_method_makes_its_call(
     server: ScriptedServer,
     client: Client,

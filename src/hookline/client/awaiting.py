@@ -10,6 +10,7 @@ from hookline.client.retrying import Retrying, check_wait, poll_s
 from hookline.client.transport import DEFAULT_URL, AwaitingTransport
 from hookline.clock import Clock, SystemClock
 from hookline.protocol import http
+from hookline.protocol.topology import Topology
 
 
 class AsyncClient:
@@ -154,8 +155,25 @@ class AsyncClient:
     async def put_destination(self, host: str, **settings: Unpack[fields.DestinationFields]) -> http.Destination:
         return await self._send(requests.put_destination(host, settings))
 
-    async def cluster(self) -> http.Cluster:
-        return await self._send(requests.cluster())
+    async def cluster(self, name: str | None = None) -> http.Cluster:
+        """The cluster of a node; at a proxy the only one, or the one of that name."""
+        return await self._send(requests.cluster(name))
+
+    async def clusters(self) -> http.ClusterList:
+        """All clusters behind a proxy."""
+        return await self._send(requests.clusters())
+
+    async def topology(self) -> Topology:
+        """Which clusters there are and how ids are spread over them, as a proxy knows it."""
+        return await self._send(requests.topology())
+
+    async def apply_topology(self, topology: Topology) -> http.TopologyApplied:
+        """Give a proxy and all clusters a newer topology; ``EpochTaken`` if another has that epoch."""
+        return await self._send(requests.apply_topology(topology))
+
+    async def route(self, job_id: str) -> http.Route:
+        """Where a proxy looks for that id, and why."""
+        return await self._send(requests.route(job_id))
 
     async def health(self) -> http.Health:
         return await self._send(requests.health())

@@ -10,6 +10,7 @@ from hookline.client.retrying import Retrying, check_wait, poll_s
 from hookline.client.transport import DEFAULT_URL, BlockingTransport
 from hookline.clock import Clock, SystemClock
 from hookline.protocol import http
+from hookline.protocol.topology import Topology
 
 
 class Client:
@@ -154,8 +155,25 @@ class Client:
     def put_destination(self, host: str, **settings: Unpack[fields.DestinationFields]) -> http.Destination:
         return self._send(requests.put_destination(host, settings))
 
-    def cluster(self) -> http.Cluster:
-        return self._send(requests.cluster())
+    def cluster(self, name: str | None = None) -> http.Cluster:
+        """The cluster of a node; at a proxy the only one, or the one of that name."""
+        return self._send(requests.cluster(name))
+
+    def clusters(self) -> http.ClusterList:
+        """All clusters behind a proxy."""
+        return self._send(requests.clusters())
+
+    def topology(self) -> Topology:
+        """Which clusters there are and how ids are spread over them, as a proxy knows it."""
+        return self._send(requests.topology())
+
+    def apply_topology(self, topology: Topology) -> http.TopologyApplied:
+        """Give a proxy and all clusters a newer topology; ``EpochTaken`` if another has that epoch."""
+        return self._send(requests.apply_topology(topology))
+
+    def route(self, job_id: str) -> http.Route:
+        """Where a proxy looks for that id, and why."""
+        return self._send(requests.route(job_id))
 
     def health(self) -> http.Health:
         return self._send(requests.health())

@@ -5,8 +5,8 @@ send it, try again and return a typed value.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -16,10 +16,12 @@ from hookline.client.fields import JobItem, Time, time_text, to_json
 from hookline.clock import Clock
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, mint_id
+from hookline.protocol.topology import Topology, encode_topology
 
 T = TypeVar("T")
 
 JSON = "application/json"
+FALLBACK = "Hookline-Fallback"  # "allow": a proxy may give the job to another cluster than its home, if that is down
 PAGE_SIZE = 1_000
 FINISHED = frozenset({"succeeded", "dead", "cancelled", "unknown"})
 
@@ -46,17 +48,29 @@ class Request(Generic[T]):
         """The value of the answer; see ``parse_reply``."""
         return parse_reply(200 if status in self.accepts else status, headers, body, self.reply)
 
+    def after(self, error: errors.HooklineError) -> Self:
+        """What the next try sends when one ended in ``error``.
+
+        One that may have been accepted binds the call to its home cluster, which knows the key then: no more fallback.
+        """
+        if FALLBACK not in self.headers or surely_refused(error):
+            return self
+        return replace(self, headers={name: value for name, value in self.headers.items() if name != FALLBACK})
+
 
 # --- jobs -----------------------------------------------------------------------------------------------------
 
 
 def create_job(url: str, fields: Mapping[str, Any], clock: Clock) -> Request[http.Job]:
-    """``POST /jobs``. Without an id or key of the caller's, one key is minted here and used for every try."""
+    """``POST /jobs``. Without an id or key of the caller's, one key is minted here and used for every try.
+
+    Nobody looks for the job by that key later, so it may go to any cluster while no try was ambiguous.
+    """
     named = dict(fields)
     key = named.pop("idempotency_key", None)
-    if key is None and named.get("id") is None:
-        key = f"sdk-{clock.token(16).hex()}"
     headers = {} if key is None else {"Idempotency-Key": key}
+    if key is None and named.get("id") is None:
+        headers = {"Idempotency-Key": f"sdk-{clock.token(16).hex()}", FALLBACK: "allow"}
     return _with_body("POST", "/jobs", http.Job, {"url": url} | to_json(named), headers=headers)
 
 
@@ -178,7 +192,7 @@ def preview_schedule(
     return Request("GET", _with_query("/schedules/preview", query), http.Preview)
 
 
-# --- destinations, cluster ------------------------------------------------------------------------------------
+# --- destinations, clusters -----------------------------------------------------------------------------------
 
 
 def list_destinations(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http.DestinationPage]:
@@ -196,9 +210,29 @@ def put_destination(host: str, fields: Mapping[str, Any]) -> Request[http.Destin
     return _with_body("PUT", f"/destinations/{quote(host, safe='')}", http.Destination, to_json(fields))
 
 
-def cluster() -> Request[http.Cluster]:
-    """``GET /cluster``."""
-    return Request("GET", "/cluster", http.Cluster)
+def cluster(name: str | None) -> Request[http.Cluster]:
+    """``GET /cluster``, or at a proxy ``GET /clusters/{name}``."""
+    return Request("GET", "/cluster" if name is None else f"/clusters/{quote(name, safe='')}", http.Cluster)
+
+
+def clusters() -> Request[http.ClusterList]:
+    """``GET /clusters``, at a proxy."""
+    return Request("GET", "/clusters", http.ClusterList)
+
+
+def topology() -> Request[Topology]:
+    """``GET /topology``, at a proxy."""
+    return Request("GET", "/topology", Topology)
+
+
+def apply_topology(new: Topology) -> Request[http.TopologyApplied]:
+    """``PUT /topology``, at a proxy. Applying the same again is fine."""
+    return Request("PUT", "/topology", http.TopologyApplied, encode_topology(new), {"Content-Type": JSON})
+
+
+def route(job_id: str) -> Request[http.Route]:
+    """``GET /topology/route?id=``, at a proxy."""
+    return Request("GET", _with_query("/topology/route", {"id": check_id(job_id)}), http.Route)
 
 
 def health() -> Request[http.Health]:

@@ -47,6 +47,7 @@ class BlockingTransport:
                 wait_s = self._retrying.wait_s(request, error, tries)
                 if wait_s is None:
                     raise
+                request = request.after(error)
             self._sleep(wait_s)
         raise AssertionError("count() does not end")
 
@@ -90,6 +91,7 @@ class AwaitingTransport:
                 wait_s = self._retrying.wait_s(request, error, tries)
                 if wait_s is None:
                     raise
+                request = request.after(error)
             await self._sleep(wait_s)
         raise AssertionError("count() does not end")
 

@@ -346,6 +346,32 @@ class Cluster(Struct, frozen=True):
     nodes: list[NodeView]
 
 
+class ClusterList(Struct, frozen=True):
+    """All clusters that a proxy reaches; ``incomplete`` names those it cannot."""
+
+    data: list[Cluster]
+    incomplete: list[str] = []
+
+
+class TopologyApplied(Struct, frozen=True):
+    """For each cluster "ok", or why it does not have the topology yet; it learns it when it can be reached."""
+
+    epoch: int
+    clusters: dict[str, str]
+
+
+class Route(Struct, frozen=True, omit_defaults=True):
+    """Where an id or a key is at home, and how that was decided; ``hash`` is None when the id's hint decided."""
+
+    rule: Literal["hint", "modulo", "ring", "previous"]
+    hash: int | None
+    cluster: str
+    shard: int
+    steps: list[str]
+    id: str | None = None
+    key: str | None = None
+
+
 class Usage(Struct, frozen=True):
     """One limit and how much of it is used."""
 
@@ -354,11 +380,11 @@ class Usage(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """Is this node fit to take requests? ``epoch`` is that of the topology it knows; 0: none."""
+    """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none."""
 
     status: Literal["ok", "unavailable"]
-    role: Literal["leader", "follower"]
-    usage: dict[str, Usage]
+    role: Literal["leader", "follower", "proxy"]
+    usage: dict[str, Usage] = {}
     detail: str | None = None
     epoch: int = 0
 
