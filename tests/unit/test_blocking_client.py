@@ -58,24 +58,27 @@ def fallbacks(server: ScriptedServer) -> list[str | None]:
     return [asked.headers.get("hookline-fallback") for asked in server.asked]
 
 
-def test_a_job_without_id_and_key_may_go_elsewhere_until_a_try_was_ambiguous(
-    server: ScriptedServer, client: Client
-) -> None:
-    server.answers = [problem(503, "cluster_unavailable"), problem(503, "no_leader"), DROP, CREATED]
+def test_a_job_without_id_and_key_leaves_a_home_that_is_down(server: ScriptedServer, client: Client) -> None:
+    server.answers = [problem(503, "cluster_unavailable"), problem(503, "no_leader"), CREATED]
     client.create_job("http://127.0.0.1:9000/hook")
-    assert fallbacks(server) == ["allow", "allow", "allow", None]
+    assert fallbacks(server) == [None, "allow", "allow"]
     assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
+
+
+def test_an_unclear_answer_after_it_left_its_home_is_the_last_one(server: ScriptedServer, client: Client) -> None:
+    server.answers = [problem(503, "cluster_unavailable"), DROP, CREATED]
+    with pytest.raises(errors.DeadlineExceeded):
+        client.create_job("http://127.0.0.1:9000/hook")
+    assert fallbacks(server) == [None, "allow"], "the home may be back, and would make a second job"
 
 
 @pytest.mark.parametrize(
     "ambiguous", [DROP, problem(504, "deadline_exceeded"), Answer(502, text="bad gateway"), Answer(503, text="?")]
 )
-def test_once_ambiguous_a_refusal_does_not_bring_the_fallback_back(
-    server: ScriptedServer, client: Client, ambiguous: Answer
-) -> None:
+def test_once_ambiguous_it_stays_at_home(server: ScriptedServer, client: Client, ambiguous: Answer) -> None:
     server.answers = [ambiguous, problem(503, "cluster_unavailable"), CREATED]
     client.create_job("http://127.0.0.1:9000/hook")
-    assert fallbacks(server) == ["allow", None, None]
+    assert fallbacks(server) == [None, None, None]
 
 
 @pytest.mark.parametrize("identity", [{"id": "mine"}, {"idempotency_key": "mine"}])

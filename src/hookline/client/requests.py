@@ -34,6 +34,7 @@ class Request(Generic[T]):
         reply: the type of a 2xx answer's body.
         idempotent: sending it twice has the effect of sending it once.
         accepts: statuses beside 2xx whose body is the reply too.
+        may_fall_back: another cluster may take it when its home surely did not; see ``after``.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Request(Generic[T]):
     headers: dict[str, str] = field(default_factory=dict)
     idempotent: bool = True
     accepts: tuple[int, ...] = ()
+    may_fall_back: bool = False
 
     def parse(self, status: int, headers: Mapping[str, str], body: bytes) -> T:
         """The value of the answer; see ``parse_reply``."""
@@ -51,11 +53,16 @@ class Request(Generic[T]):
     def after(self, error: errors.HooklineError) -> Self:
         """What the next try sends when one ended in ``error``.
 
-        One that may have been accepted binds the call to its home cluster, which knows the key then: no more fallback.
+        Only a call of which no try can have been accepted may leave a home that is down; and once it may have, an
+        unclear answer ends it, since the next try could find the home back and be accepted a second time.
         """
-        if FALLBACK not in self.headers or surely_refused(error):
+        if not self.may_fall_back:
             return self
-        return replace(self, headers={name: value for name, value in self.headers.items() if name != FALLBACK})
+        if not surely_refused(error):
+            return replace(self, may_fall_back=False)
+        if isinstance(error, errors.ClusterUnavailable):
+            return replace(self, may_fall_back=False, idempotent=False, headers=self.headers | {FALLBACK: "allow"})
+        return self
 
 
 # --- jobs -----------------------------------------------------------------------------------------------------
@@ -64,14 +71,16 @@ class Request(Generic[T]):
 def create_job(url: str, fields: Mapping[str, Any], clock: Clock) -> Request[http.Job]:
     """``POST /jobs``. Without an id or key of the caller's, one key is minted here and used for every try.
 
-    Nobody looks for the job by that key later, so it may go to any cluster while no try was ambiguous.
+    Nobody looks for the job by that key later, so it may leave a home that is down.
     """
     named = dict(fields)
     key = named.pop("idempotency_key", None)
+    is_unnamed = key is None and named.get("id") is None
+    if is_unnamed:
+        key = f"sdk-{clock.token(16).hex()}"
     headers = {} if key is None else {"Idempotency-Key": key}
-    if key is None and named.get("id") is None:
-        headers = {"Idempotency-Key": f"sdk-{clock.token(16).hex()}", FALLBACK: "allow"}
-    return _with_body("POST", "/jobs", http.Job, {"url": url} | to_json(named), headers=headers)
+    request = _with_body("POST", "/jobs", http.Job, {"url": url} | to_json(named), headers=headers)
+    return replace(request, may_fall_back=is_unnamed)
 
 
 def create_jobs(jobs: Sequence[JobItem | http.JobRequest], clock: Clock) -> Request[http.BatchResponse]:
