@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr
@@ -43,6 +43,19 @@ def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     if config.allow_private_destinations:
         _warn_of_private_destinations()
     asyncio.run(Stack(config.data_dir, config, options).run(announce))
+    return 0
+
+
+def run_fleet_until_stopped(
+    config: "NodeConfig", options: NodeOptions, clusters: int, nodes: Literal[1, 3], proxies: int
+) -> int:
+    """Run clusters and proxies, as processes; ends as ``run_until_stopped`` does."""
+    from hookline.cli.stack.fleet import Fleet
+
+    check_log_level(options.log_level)
+    if config.allow_private_destinations:
+        _warn_of_private_destinations()
+    asyncio.run(Fleet(config.data_dir, config, options, clusters, nodes, proxies).run(announce))
     return 0
 
 

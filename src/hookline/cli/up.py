@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Literal
 
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
-from hookline.cli.process import run_stack_until_stopped, run_until_stopped
+from hookline.cli.process import run_fleet_until_stopped, run_stack_until_stopped, run_until_stopped
 from hookline.errors import InvalidConfig
 
 STACK_FILE = "stack.json"
+FLEET_FILE = "fleet.json"
+_AT_MOST = 50
 
 
 def up(
@@ -24,17 +26,22 @@ def up(
     Args:
         data_dir: Where all state is kept.
         port: Where it serves, on 127.0.0.1; 0 takes a free port.
-        clusters: How many clusters. This release runs one.
+        clusters: How many clusters.
         nodes: How many nodes in each. Three survive the loss of one; they need etcd, which has to be installed.
-        proxies: How many proxies. This release runs none.
+        proxies: How many proxies; the first is the front door. Several clusters have at least one.
         options: How the nodes work.
     """
-    for option, value, works in (("clusters", clusters, 1), ("proxies", proxies, 0)):
-        if value != works:
-            raise InvalidConfig(
-                f"--{option} {value} is not built into this release yet: --{option} {works}", field=option
-            )
+    for option, value, least in (("clusters", clusters, 1), ("proxies", proxies, 0)):
+        if not least <= value <= _AT_MOST:
+            raise InvalidConfig(f"--{option} is {value}; use {least} to {_AT_MOST}", field=option)
     config = options.config(data_dir=data_dir, host="127.0.0.1", port=port)
+    if clusters > 1 or proxies:
+        return run_fleet_until_stopped(config, options, clusters, nodes, max(1, proxies))
+    if (data_dir / FLEET_FILE).exists():
+        raise InvalidConfig(
+            f"{data_dir} holds clusters behind proxies; start it with the --clusters and --proxies it had",
+            field="clusters",
+        )
     if nodes == 1:
         if (data_dir / STACK_FILE).exists():
             raise InvalidConfig(f"{data_dir} holds a cluster of three nodes; start it with --nodes 3", field="nodes")

@@ -66,7 +66,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     @classmethod
     def _new(cls, count: int, clock: Clock) -> Self:
-        ports = iter(_free_ports(3 * count, clock))
+        ports = iter(free_ports(3 * count, clock))
         numbers = range(1, count + 1)
         return cls(
             clock.token(8).hex(),
@@ -83,9 +83,11 @@ class Layout(msgspec.Struct, frozen=True):
         return {name: f"http://127.0.0.1:{ports.client}" for name, ports in self.etcd.items()}
 
 
-def _free_ports(count: int, clock: Clock) -> list[int]:
+def free_ports(count: int, clock: Clock) -> list[int]:
     """Ports that nobody listens at now; from anywhere in the range, so that two stacks rarely choose the same."""
     found: list[int] = []
+    if count == 0:
+        return found
     start = int(clock.random() * len(_PORTS))
     for offset in range(len(_PORTS)):
         port = _PORTS[(start + offset) % len(_PORTS)]

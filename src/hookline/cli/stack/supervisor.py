@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
@@ -21,13 +22,77 @@ from hookline.node.leadership.local import LocalLeadership
 from hookline.node.vault import DEFAULT_FILE, Vault
 
 _INTERRUPTED = 130
-_START_S = 60
-_ETCD_GRACE_S = 10
-_CLOSING_S = 15  # what a node may need beside its running attempts: hand over, finish requests, write
+START_S = 60
+ETCD_GRACE_S = 10
+CLOSING_S = 15  # what a node may need beside its running attempts: hand over, finish requests, write
 SERVE = (sys.executable, "-m", "hookline.cli.app", "serve")
 
 
-class Stack:
+class Supervisor(ABC):
+    """Runs processes until a signal comes, and stops them in good order.
+
+    Args:
+        directory: that holds the data of all; one supervisor at a time works in it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.absolute()
+
+    @abstractmethod
+    async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
+        """Start all in ``tasks``; calls ``ready`` when they serve."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Stop all in good order."""
+
+    @abstractmethod
+    def children(self) -> list[Child]:
+        """All processes, those that depend on others first."""
+
+    async def run(self, ready: Callable[[str], None]) -> None:
+        """Until SIGTERM or SIGINT; a second SIGINT kills everything.
+
+        Args:
+            ready: called with the url of the front door when all serve.
+
+        Raises:
+            DataDirectoryInUse: another stack runs in this directory.
+            NodeFault: a part did not start.
+        """
+        lock = LocalLeadership(self.directory)
+        lock.lock()
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted, stop)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._first(tasks, stop, self.start(tasks, ready))
+                await stop.wait()
+                await self.stop()
+        except BaseExceptionGroup as group:
+            raise _first_reason(group) from group
+        finally:
+            await lock.release()
+
+    async def _first(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, start: Coroutine[None, None, None]) -> None:
+        """Start, or stop trying when told to."""
+        starting = tasks.create_task(start)
+        stopping = tasks.create_task(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        starting.cancel()
+        stopping.cancel()
+
+    def _interrupted(self, stop: asyncio.Event) -> None:
+        if stop.is_set():
+            for child in self.children():
+                child.signal(signal.SIGKILL)
+            os._exit(_INTERRUPTED)
+        stop.set()
+
+
+class Stack(Supervisor):
     """Three etcd members and three nodes on 127.0.0.1, with their data in one directory.
 
     Args:
@@ -43,14 +108,14 @@ class Stack:
     def __init__(
         self, directory: Path, config: NodeConfig, options: NodeOptions, *, count: int = 3, serve: Sequence[str] = SERVE
     ) -> None:
-        self.directory = directory.absolute()
+        super().__init__(directory)
         etcd.program()
         clock = SystemClock()
         self.layout = Layout.load(self.directory, count, config.port, clock)
         self.logs = self.directory / "logs"
         self.logs.mkdir(exist_ok=True)
-        self._grace_s = config.shutdown_grace_ms / 1_000 + _CLOSING_S
-        environment = _without_identity(os.environ) | options.environment()
+        self._grace_s = config.shutdown_grace_ms / 1_000 + CLOSING_S
+        environment = without_identity(os.environ) | options.environment()
         if options.secret_key is None and options.secret_key_file is None:
             Vault.load(self.directory, None, None, clock)  # makes the file
             environment["HOOKLINE_SECRET_KEY_FILE"] = str(self.directory / DEFAULT_FILE)
@@ -63,43 +128,9 @@ class Stack:
         command += ["--etcd", ",".join(self.layout.etcd_urls().values())]
         return Child(name, command, self.logs / f"{name}.log", environment)
 
-    async def run(self, ready: Callable[[str], None]) -> None:
-        """Until SIGTERM or SIGINT; a second SIGINT kills everything.
-
-        Args:
-            ready: called with the url of the first node when all serve.
-
-        Raises:
-            DataDirectoryInUse: another stack runs in this directory.
-            NodeFault: a part did not start.
-        """
-        lock = LocalLeadership(self.directory)
-        lock.lock()
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
-        loop.add_signal_handler(signal.SIGINT, self._interrupted, stop)
+    async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
         try:
-            async with asyncio.TaskGroup() as tasks:
-                await self._first(tasks, stop, self._start(tasks, ready))
-                await stop.wait()
-                await self._stop()
-        except BaseExceptionGroup as group:
-            raise _first_reason(group) from group
-        finally:
-            await lock.release()
-
-    async def _first(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, start: Coroutine[None, None, None]) -> None:
-        """Start, or stop trying when told to."""
-        starting = tasks.create_task(start)
-        stopping = tasks.create_task(stop.wait())
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        starting.cancel()
-        stopping.cancel()
-
-    async def _start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
-        try:
-            async with asyncio.timeout(_START_S):
+            async with asyncio.timeout(START_S):
                 for child in self.members:
                     tasks.create_task(child.run())
                 await etcd.wait_until_healthy(self.members, self.layout.etcd_urls())
@@ -109,24 +140,20 @@ class Stack:
                     await child.is_ready.wait()
         except TimeoutError:
             late = ", ".join(child.name for child in (*self.members, *self.nodes) if not child.is_ready.is_set())
-            raise NodeFault(f"not ready within {_START_S} s: {late}. Their logs are in {self.logs}") from None
+            raise NodeFault(f"not ready within {START_S} s: {late}. Their logs are in {self.logs}") from None
         self._show()
         ready(next(iter(self.layout.node_urls().values())))
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
         # One by one, so that each hands over to one that still runs; the first, where clients are, ends last. The
         # members of etcd too: a leader whose followers stop along with it tries for 6 s to give its lead to them.
         for child in reversed(self.nodes):
             await child.stop(self._grace_s)
         for child in self.members:
-            await child.stop(_ETCD_GRACE_S)
+            await child.stop(ETCD_GRACE_S)
 
-    def _interrupted(self, stop: asyncio.Event) -> None:
-        if stop.is_set():
-            for child in (*self.nodes, *self.members):
-                child.signal(signal.SIGKILL)
-            os._exit(_INTERRUPTED)
-        stop.set()
+    def children(self) -> list[Child]:
+        return [*self.nodes, *self.members]
 
     def _show(self) -> None:
         table = Table("name", "url", "log", box=None, pad_edge=False)
@@ -137,7 +164,7 @@ class Stack:
         console.print("Every node takes every request. Ctrl-C stops everything.", soft_wrap=True)
 
 
-def _without_identity(environment: "os._Environ[str]") -> dict[str, str]:
+def without_identity(environment: "os._Environ[str]") -> dict[str, str]:
     """What makes a node a particular one, or reaches another etcd, must not come from around us."""
     theirs = ("HOOKLINE_ETCD", "HOOKLINE_ADVERTISE")
     return {name: value for name, value in environment.items() if not name.startswith(theirs)}

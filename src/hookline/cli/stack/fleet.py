@@ -1,0 +1,213 @@
+"""Many clusters and the proxies before them on one machine: what DESIGN calls the whole picture."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Self
+
+import msgspec
+from rich.table import Table
+
+from hookline.cli.node_options import NodeOptions
+from hookline.cli.output import stderr
+from hookline.cli.stack import etcd
+from hookline.cli.stack.children import Child
+from hookline.cli.stack.layout import Layout, free_ports
+from hookline.cli.stack.supervisor import (
+    CLOSING_S,
+    ETCD_GRACE_S,
+    SERVE,
+    START_S,
+    Supervisor,
+    without_identity,
+)
+from hookline.clock import Clock, SystemClock
+from hookline.errors import InvalidConfig, NodeFault
+from hookline.node.config import NodeConfig
+from hookline.node.vault import DEFAULT_FILE, Vault
+from hookline.protocol.topology import parse_topology_file
+
+FILE = "fleet.json"
+TOPOLOGY = "topology.toml"
+PROXY = (sys.executable, "-m", "hookline.cli.app", "proxy")
+_PROXY_GRACE_S = 20
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What ``fleet.json`` remembers: how many clusters of how many nodes, and the ports of the proxies."""
+
+    clusters: int
+    nodes: int
+    proxies: list[int]
+
+    @classmethod
+    def load(cls, directory: Path, clusters: int, nodes: int, proxies: int, port: int, clock: Clock) -> Self:
+        """The remembered plan with as many proxies as wanted now, the first at ``port`` unless that is 0.
+
+        Raises:
+            InvalidConfig: the directory holds something else, or other clusters.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in ("state.db", "stack.json"):
+            if (directory / name).exists():
+                raise InvalidConfig(
+                    f"{directory} holds one cluster without proxies; take another --data-dir", field="data_dir"
+                )
+        file = directory / FILE
+        known: list[int] = []
+        if file.exists():
+            found = msgspec.json.decode(file.read_bytes(), type=cls)
+            if (found.clusters, found.nodes) != (clusters, nodes):
+                raise InvalidConfig(
+                    f"{directory} holds {found.clusters} clusters of {found.nodes}; start it with "
+                    f"--clusters {found.clusters} --nodes {found.nodes}, or take another --data-dir",
+                    field="clusters",
+                )
+            known = found.proxies[:proxies]
+        ports = known + free_ports(proxies - len(known), clock)
+        if port:
+            ports[0] = port
+        plan = cls(clusters, nodes, ports)
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n")
+        return plan
+
+
+class Cluster:
+    """The processes of one cluster.
+
+    Args:
+        number: its shard; it is called ``c`` and this number.
+        directory: for its data.
+        count: of nodes, 1 or 3; three have etcd.
+    """
+
+    def __init__(
+        self, number: int, directory: Path, count: int, config: NodeConfig, environment: dict[str, str], clock: Clock
+    ) -> None:
+        self.name = f"c{number}"
+        self.layout = Layout.load(directory, count, 0, clock)
+        self.logs = directory / "logs"
+        self.logs.mkdir(exist_ok=True)
+        self.members = etcd.members(self.layout, directory, self.logs, config.etcd_quota_bytes) if count > 1 else []
+        self.nodes = []
+        for node, port in self.layout.nodes.items():
+            command = [*SERVE, "--cluster", self.name, "--shard", str(number), "--node", node]
+            command += ["--listen", f"127.0.0.1:{port}", "--data-dir", str(directory / node)]
+            if self.members:
+                command += ["--etcd", ",".join(self.layout.etcd_urls().values())]
+            self.nodes.append(Child(f"{self.name}/{node}", command, self.logs / f"{node}.log", environment))
+
+    async def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Start all; returns when the nodes serve."""
+        for child in self.members:
+            tasks.create_task(child.run())
+        await etcd.wait_until_healthy(self.members, self.layout.etcd_urls())
+        for child in self.nodes:
+            tasks.create_task(child.run())
+        for child in self.nodes:
+            await child.is_ready.wait()
+
+    async def stop(self, grace_s: float) -> None:
+        """The nodes one by one, then etcd; see ``Stack.stop``."""
+        for child in reversed(self.nodes):
+            await child.stop(grace_s)
+        for child in self.members:
+            await child.stop(ETCD_GRACE_S)
+
+
+class Fleet(Supervisor):
+    """Clusters and proxies on 127.0.0.1, with their data in one directory.
+
+    Args:
+        directory: of all of them; each cluster has a folder of its own in it, and ``topology.toml`` lists them.
+        config: what the nodes have in common; its port is the first proxy's.
+        options: how the nodes work.
+
+    Raises:
+        InvalidConfig: etcd is missing, or the directory holds something else.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: NodeConfig,
+        options: NodeOptions,
+        clusters: int,
+        nodes: Literal[1, 3],
+        proxies: int,
+    ) -> None:
+        super().__init__(directory)
+        clock = SystemClock()
+        plan = Plan.load(self.directory, clusters, nodes, proxies, config.port, clock)
+        self._grace_s = config.shutdown_grace_ms / 1_000 + CLOSING_S
+        environment = without_identity(os.environ) | options.environment()
+        if options.secret_key is None and options.secret_key_file is None:
+            Vault.load(self.directory, None, None, clock)  # makes the file
+            environment["HOOKLINE_SECRET_KEY_FILE"] = str(self.directory / DEFAULT_FILE)
+        self.clusters = [
+            Cluster(number, self.directory / f"c{number}", nodes, config, environment, clock)
+            for number in range(clusters)
+        ]
+        self._write_topology()
+        logs = self.directory / "logs"
+        logs.mkdir(exist_ok=True)
+        self.proxies = {
+            f"http://127.0.0.1:{port}": self._proxy(number, port) for number, port in enumerate(plan.proxies, 1)
+        }
+
+    def _write_topology(self) -> None:
+        file = self.directory / TOPOLOGY
+        if file.exists():  # the operator's from then on
+            parse_topology_file(file.read_text())
+            return
+        text = 'epoch = 1\nstrategy = "modulo"\n'
+        for number, cluster in enumerate(self.clusters):
+            urls = ", ".join(f'"{url}"' for url in cluster.layout.node_urls().values())
+            text += f'\n[[cluster]]\nname = "{cluster.name}"\nshard = {number}\nnodes = [{urls}]\n'
+        file.write_text(text)
+
+    def _proxy(self, number: int, port: int) -> Child:
+        command = [*PROXY, "--listen", f"127.0.0.1:{port}", "--topology", str(self.directory / TOPOLOGY)]
+        name = f"proxy{number}"
+        return Child(name, command, self.directory / "logs" / f"{name}.log", without_identity(os.environ))
+
+    async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
+        limit_s = START_S + 10 * len(self.clusters)
+        try:
+            async with asyncio.timeout(limit_s):
+                for cluster in self.clusters:  # one after the other: they share the machine
+                    await cluster.start(tasks)
+                for child in self.proxies.values():
+                    tasks.create_task(child.run())
+                for child in self.proxies.values():
+                    await child.is_ready.wait()
+        except TimeoutError:
+            late = ", ".join(child.name for child in self.children() if not child.is_ready.is_set())
+            raise NodeFault(f"not ready within {limit_s} s: {late}. Their logs are below {self.directory}") from None
+        self._show()
+        ready(next(iter(self.proxies)))
+
+    async def stop(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for child in self.proxies.values():
+                tasks.create_task(child.stop(_PROXY_GRACE_S))
+        async with asyncio.TaskGroup() as tasks:
+            for cluster in self.clusters:
+                tasks.create_task(cluster.stop(self._grace_s))
+
+    def children(self) -> list[Child]:
+        parts = [[*cluster.nodes, *cluster.members] for cluster in self.clusters]
+        return [*self.proxies.values(), *(child for part in parts for child in part)]
+
+    def _show(self) -> None:
+        table = Table("name", "url", "log", box=None, pad_edge=False)
+        for url, child in self.proxies.items():
+            table.add_row(child.name, url, str(child.log))
+        for cluster in self.clusters:
+            for (name, url), child in zip(cluster.layout.node_urls().items(), cluster.nodes, strict=True):
+                table.add_row(f"{cluster.name}/{name}", url, str(child.log))
+        console = stderr()
+        console.print(table, soft_wrap=True)
+        console.print("Every proxy takes every request. Ctrl-C stops everything.", soft_wrap=True)
