@@ -71,7 +71,8 @@ def main() -> None:
         ):
             doors = {"straight to the stub": (STUB, 0), "HAProxy, one thread": (HAPROXY, haproxy.pid)}
             doors["hookline proxy"] = (PROXY, hookline.pid)
-            print("| way | requests/s median (min–max) | CPU µs a request | p50 / p99 ms at 1,000/s |\n|---|---|---|---|")
+            print("| way | requests/s median (min–max) | CPU µs a request | p50 / p99 ms at 1,000/s |")
+            print("|---|---|---|---|")
             figures: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in doors}
             for _ in range(options.runs):
                 for name, (port, pid) in doors.items():
