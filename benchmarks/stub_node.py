@@ -8,7 +8,9 @@ import sys
 
 import uvloop
 
-BODY = b'{"id":"0192f0c1-0000-7000-8000-000000000000-0","url":"http://127.0.0.1/hook","method":"POST","state":"pending"}'
+BODY = (
+    b'{"id":"0192f0c1-0000-7000-8000-000000000000-0","url":"http://127.0.0.1/hook","method":"POST","state":"pending"}'
+)
 HEALTH = b'{"status":"ok","role":"leader","usage":{},"epoch":1,"term":1}'
 HEAD = b"HTTP/1.1 %s\r\nhookline-cluster: c0\r\nhookline-node: n1\r\ncontent-type: application/json\r\n"
 
