@@ -194,3 +194,74 @@ def test_after_an_unclear_try_a_newer_topology_moves_nothing() -> None:
     assert run(both(forwarder)).status == 201
     assert known.epoch == 2
     assert not any("//b" in url for url in sender.urls)
+
+
+@pytest.mark.parametrize("answer", [problem(503, "not_enough_space"), problem(500, "internal"), Answer(502)])
+def test_a_refusal_after_an_unclear_try_is_no_word_that_nothing_was_stored(answer: Answer) -> None:
+    said: Iterator[Answer | type[Exception]] = iter([Unclear, *[answer] * 50])
+    forwarder, _, _ = parts(lambda url, call: next(said))
+    with pytest.raises(DeadlineExceeded):
+        run(both(forwarder))
+
+
+def test_a_node_that_takes_no_topology_costs_no_more_than_the_deadline() -> None:
+    """Also when many calls meet it at once: they do not queue for the same attempt."""
+    forwarder, sender, _ = parts(lambda url, call: 0.0 if call.method == "PUT" else problem(409, "epoch_unknown"))
+
+    async def main() -> float:
+        calls = (forwarder.to_cluster(C1, CREATE, 3_000) for _ in range(20))
+        for error in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(error, ClusterUnavailable)
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) <= 3.01
+    assert sum(call.method == "PUT" for _, call in sender.sent) < 10
+
+
+def test_a_follower_that_is_behind_with_the_epoch_is_no_reason_for_a_storm() -> None:
+    forwarder, sender, _ = parts(
+        lambda url, call: Answer(200) if call.method == "PUT" else OK if "a:2" in url else problem(409, "epoch_unknown")
+    )
+    assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
+    assert [call.method for _, call in sender.sent] == ["POST", "PUT", "POST", "POST"]
+
+
+def test_calls_from_before_it_opened_have_no_say_in_how_the_probe_ends() -> None:
+    forwarder, sender, _ = parts(lambda url, call: 0.0)
+    breaker = forwarder.breaker(C1)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            cancelled = tasks.create_task(forwarder.to_cluster(C1, CREATE, 60_000))
+            await asyncio.sleep(0.01)
+            sender.script = lambda url, call: NotSent
+            for _ in range(5):
+                with pytest.raises(ClusterUnavailable):
+                    await forwarder.to_cluster(C1, CREATE, 60_000)
+            await asyncio.sleep(breaker.until_ms / 1_000 - loop.time() + 0.001)
+            sender.script = lambda url, call: 0.0
+            probe = tasks.create_task(forwarder.to_cluster(C1, CREATE, 60_000))
+            await asyncio.sleep(0.01)
+            cancelled.cancel()
+            await asyncio.wait({cancelled})
+            assert breaker.blocked_until(loop.time() * 1_000) is not None, "the probe is still under way"
+            probe.cancel()
+            await asyncio.wait({probe})
+            assert breaker.blocked_until(loop.time() * 1_000) is None, "the next one is the probe"
+
+    run(main())
+
+
+def test_what_belongs_to_clusters_that_are_gone_is_forgotten() -> None:
+    forwarder, _, _ = parts(lambda url, call: OK)
+
+    async def main() -> None:
+        for cluster in (C0, C1):
+            await forwarder.to_cluster(cluster, CREATE, 10_000)
+            await forwarder.give_topology(cluster.nodes[0])
+
+    run(main())
+    forwarder.keep([C1])
+    assert list(forwarder.breakers) == ["c1"]
+    assert list(forwarder._giving) == list(forwarder._given) == ["http://b:1"]

@@ -42,10 +42,12 @@ class Breaker:
             return None if self._has_waited(now_ms) else self.until_ms
         return now_ms + self.wait_ms  # half-open: a probe is under way
 
-    def started(self, now_ms: float) -> None:
-        """A call was let through; in an open breaker it is the probe."""
-        if self.state == "open" and self._has_waited(now_ms):
+    def started(self, now_ms: float) -> bool:
+        """A call was let through; in an open breaker it is the probe, and then this is True."""
+        is_probe = self.state == "open" and self._has_waited(now_ms)
+        if is_probe:
             self.state = "half_open"
+        return is_probe
 
     def succeeded(self, now_ms: float) -> None:
         """A call came back well."""

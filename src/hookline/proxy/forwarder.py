@@ -5,7 +5,7 @@ Two ways a call fails, kept apart everywhere: ``ClusterUnavailable``, it surely 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -49,9 +49,20 @@ class _Asking:
     call: Call
     tries: Tries
     epoch: int
+    is_probe: bool = False  # of the breaker
+    was_given: bool = False  # the topology, on this call's behalf
     has_tried: bool = False
     has_heard: bool = False  # an answer that speaks for the cluster
     took_ms: float = 0  # by the node, for the newest try
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The newest topology that was sent to a node, when, and whether it took it."""
+
+    epoch: int
+    at_ms: float
+    is_taken: bool
 
 
 class Forwarder:
@@ -81,7 +92,7 @@ class Forwarder:
         self._clock = clock
         self._metrics = metrics
         self._config = config
-        self._given: dict[str, tuple[int, float]] = {}  # by url: the epoch it was given, and when
+        self._given: dict[str, _Given] = {}  # by url
         self._giving: dict[str, asyncio.Lock] = {}
         self.breakers: dict[str, Breaker] = {}  # by the name of the cluster
 
@@ -176,7 +187,7 @@ class Forwarder:
         if blocked_ms is not None:
             self._metrics.called(cluster.name, "cluster_unavailable")
             raise _unavailable(cluster, "is not asked, since it did not answer before", blocked_ms - started_ms)
-        breaker.started(started_ms)
+        is_probe = breaker.started(started_ms)
         tries = Tries(
             self._health.order(cluster),
             call.is_repeatable,
@@ -185,7 +196,7 @@ class Forwarder:
             budget or Budget(self._config.tries_max),
             rounds_max,
         )
-        asking = _Asking(cluster, call, tries, self._known.epoch if epoch is None else epoch)
+        asking = _Asking(cluster, call, tries, self._known.epoch if epoch is None else epoch, is_probe)
         outcome = "cancelled"
         is_long = deadline_ms - started_ms >= _SHORT_MS
         try:
@@ -196,14 +207,10 @@ class Forwarder:
             raise
         finally:
             now_ms = self._clock.boot_ms()
-            if asking.has_heard:
-                breaker.succeeded(now_ms)
-            elif asking.has_tried and (
+            is_failure = asking.has_tried and (
                 outcome == "cluster_unavailable" or (outcome == "deadline_exceeded" and is_long)
-            ):
-                breaker.failed(now_ms)
-            else:
-                breaker.abandoned(now_ms)
+            )
+            _tell(breaker, asking, now_ms, is_failure=is_failure)
             has_answer = outcome[1:] == "xx"
             self._metrics.called(
                 cluster.name, outcome, (now_ms - started_ms - asking.took_ms) / 1000 if has_answer else None
@@ -266,13 +273,13 @@ class Forwarder:
             return None
         asking.has_heard = True
         if code == "epoch_unknown":
-            if not await self.give_topology(url, since_ms=sent_ms):
+            if not await self._give_in_time(asking, url, sent_ms):
                 asking.tries.not_accepted()
             return None
         if code == "misdirected":
             return self._misdirected(asking, answer)
-        if answer.status == 429 and asking.tries.was_unclear:
-            # A full queue may refuse the repetition of what it took. So this does not say that nothing was stored.
+        if asking.tries.was_unclear and (answer.status == 429 or answer.status >= 500):
+            # A full queue or disk may refuse the repetition of what was taken before: that is no "nothing was stored".
             asking.tries.not_accepted()
             return None
         return answer
@@ -291,29 +298,65 @@ class Forwarder:
         asking.epoch = self._known.epoch  # no other cluster may be asked now: this one says what became of it
         return None
 
+    async def _give_in_time(self, asking: _Asking, url: str, sent_ms: float) -> bool:
+        """Give the node our topology, once a call: a follower may take a moment to have what its leader took."""
+        if asking.was_given:
+            return False
+        remaining_ms = asking.tries.deadline_ms - self._clock.boot_ms()
+        try:
+            async with asyncio.timeout(max(0.0, remaining_ms / 1_000)):
+                asking.was_given = await self.give_topology(url, since_ms=sent_ms)
+        except TimeoutError:
+            return False
+        return asking.was_given
+
     async def give_topology(self, url: str, *, since_ms: float | None = None) -> bool:
         """Put our topology into the cluster of that node; learn its own if that is newer. True when it has ours.
 
         Args:
             url: any of its nodes.
-            since_ms: nothing is sent when somebody else did it after that time.
+            since_ms: nothing is sent when somebody else tried it after that time; what came of that is returned.
         """
         async with self._giving.setdefault(url, asyncio.Lock()):
             epoch = self._known.epoch
-            given_epoch, given_ms = self._given.get(url, (0, 0.0))
-            if since_ms is not None and given_epoch == epoch and given_ms >= since_ms:
-                return True
-            call = Call("PUT", "/internal/topology", (_JSON_TYPE,), self._known.document)
-            try:
-                answer = await self._sender.send(url, call, _TOPOLOGY_TIMEOUT_MS / 1_000)
-            except (NotSent, Unclear):
-                return False
-            if answer.code == "misdirected" and (document := answer.problem.get("topology")) is not None:
-                self._known.learn_document(msgspec.json.encode(document))
-            if answer.status >= 300:
-                return False
-            self._given[url] = (epoch, self._clock.boot_ms())
-            return True
+            given = self._given.get(url)
+            if since_ms is not None and given is not None and given.epoch == epoch and given.at_ms >= since_ms:
+                return given.is_taken
+            is_taken = await self._give(url)
+            self._given[url] = _Given(epoch, self._clock.boot_ms(), is_taken)
+            return is_taken
+
+    async def _give(self, url: str) -> bool:
+        call = Call("PUT", "/internal/topology", (_JSON_TYPE,), self._known.document)
+        try:
+            answer = await self._sender.send(url, call, _TOPOLOGY_TIMEOUT_MS / 1_000)
+        except (NotSent, Unclear):
+            return False
+        if answer.code == "misdirected" and (document := answer.problem.get("topology")) is not None:
+            self._known.learn_document(msgspec.json.encode(document))
+        return answer.status < 300
+
+    def keep(self, clusters: Iterable[ClusterEntry]) -> None:
+        """Forget what belongs to clusters and nodes that are not among these."""
+        kept = {entry.name: entry.nodes for entry in clusters}
+        urls = {url for nodes in kept.values() for url in nodes}
+        for name in self.breakers.keys() - kept.keys():
+            del self.breakers[name]
+        for url in self._giving.keys() - urls:
+            del self._giving[url]
+            self._given.pop(url, None)
+
+
+def _tell(breaker: Breaker, asking: _Asking, now_ms: float, *, is_failure: bool) -> None:
+    """What came of the call. One from before the breaker opened has no say in how its probe ends, but for a success."""
+    if asking.has_heard:
+        breaker.succeeded(now_ms)
+    elif breaker.state == "half_open" and not asking.is_probe:
+        return
+    elif is_failure:
+        breaker.failed(now_ms)
+    elif asking.is_probe:
+        breaker.abandoned(now_ms)
 
 
 def _is_full(answer: Answer) -> bool:

@@ -73,6 +73,7 @@ class Prober:
         """One round: all nodes side by side, then the topology of each cluster."""
         clusters = self._known.topology.all_clusters()
         self._health.keep(clusters)
+        self._forwarder.keep(clusters)
         async with asyncio.TaskGroup() as tasks:
             for entry in clusters:
                 tasks.create_task(self._probe_cluster(entry))
