@@ -67,9 +67,7 @@ def test_a_fresh_key_pair_belongs_together(capsys: pytest.CaptureFixture[str]) -
         ("up --log-level loud", "log_level"),
     ],
 )
-def test_what_is_out_of_range_is_said_clearly(
-    capsys: pytest.CaptureFixture[str], line: str, field: str
-) -> None:
+def test_what_is_out_of_range_is_said_clearly(capsys: pytest.CaptureFixture[str], line: str, field: str) -> None:
     code, out, err = run(capsys, *line.split(" "))
     assert (code, out) == (1, "")
     assert f"code: invalid_config · field: {field}" in err

@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from hookline import __version__
-from hookline.cli import backup, cluster, completion, destinations, jobs, listen, proxy, schedules, secret, serve, up
+from hookline.cli import (
+    backup,
+    cluster,
+    completion,
+    destinations,
+    jobs,
+    listen,
+    proxy,
+    schedules,
+    secret,
+    serve,
+    topology,
+    up,
+)
 from hookline.cli.output import print_error, print_json, stderr
 from hookline.errors import HooklineError
 
@@ -29,6 +42,7 @@ app.command(jobs.app)
 app.command(schedules.app)
 app.command(destinations.app)
 app.command(cluster.app)
+app.command(topology.app)
 app.command(backup.backup)
 app.command(backup.restore)
 app.command(secret.app)

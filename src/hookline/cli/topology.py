@@ -1,0 +1,138 @@
+"""``hookline topology …``: which clusters there are, where ids go, and what a change would move."""
+
+from collections import Counter
+from pathlib import Path
+
+from cyclopts import App
+from rich.table import Table
+
+from hookline.cli.output import print_json, stdout
+from hookline.cli.parameters import Flag
+from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.errors import InvalidConfig
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import Topology, check_change, parse_topology_file
+
+SAMPLES = 20_000
+
+app = App(name="topology", help="Which clusters there are, and where ids go. Asks a proxy.")
+
+
+@app.command
+def show(*, service: Service = DEFAULT_SERVICE) -> None:
+    """Show the topology that the proxy has.
+
+    Args:
+        service: Where Hookline is; a proxy.
+    """
+    with service.client() as client:
+        topology = client.topology()
+    _print(topology, as_json=service.json)
+
+
+@app.command
+def validate(file: Path, *, json: Flag = False) -> None:
+    """Check a topology file; asks nobody.
+
+    Args:
+        file: TOML, as for hookline proxy.
+        json: Print exactly one JSON document on stdout.
+    """
+    _print(read(file), as_json=json)
+
+
+@app.command
+def apply(file: Path, *, service: Service = DEFAULT_SERVICE) -> int:
+    """Give a newer topology to the proxy and to all clusters; the exit code is 0 only if all have it now.
+
+    Args:
+        file: TOML; its epoch is one more than the present one.
+        service: Where Hookline is; a proxy.
+    """
+    topology = read(file)
+    with service.client() as client:
+        applied = client.apply_topology(topology)
+    if service.json:
+        print_json(applied)
+    else:
+        table = Table("cluster", "answer", box=None, pad_edge=False)
+        for name, answer in applied.clusters.items():
+            table.add_row(name, answer)
+        stdout().print(table, soft_wrap=True)
+        stdout().print(f"epoch {applied.epoch}; a cluster that was away learns it when it is back", soft_wrap=True)
+    return int(any(answer != "ok" for answer in applied.clusters.values()))
+
+
+@app.command
+def plan(file: Path, *, service: Service = DEFAULT_SERVICE) -> None:
+    """Say which share of ids and keys a topology would give another home; changes nothing.
+
+    Args:
+        file: TOML; what would be applied.
+        service: Where Hookline is; a proxy, which knows the present topology.
+    """
+    new = read(file)
+    with service.client() as client:
+        old = client.topology()
+    check_change(old, new)
+    moves = moving(old, new)
+    share = sum(moves.values())
+    if service.json:
+        print_json({"share": share, "moves": [{"from": a, "to": b, "share": part} for (a, b), part in moves.items()]})
+        return
+    table = Table("from", "to", "share of ids", box=None, pad_edge=False)
+    for (before, after), part in sorted(moves.items()):
+        table.add_row(before, after, f"{part:.1%}")
+    stdout().print(table)
+    stdout().print(f"{share:.1%} of ids and keys chosen by clients get another home; ids minted here stay.")
+    if new.strategy == "modulo" and share > 0.5:
+        stdout().print('With strategy = "ring" about the share of the new cluster would move.', style="yellow")
+
+
+@app.command
+def route(job_id: str, *, service: Service = DEFAULT_SERVICE) -> None:
+    """Explain where an id goes.
+
+    Args:
+        job_id: of a job or a schedule.
+        service: Where Hookline is; a proxy.
+    """
+    with service.client() as client:
+        found = client.route(job_id)
+    if service.json:
+        print_json(found)
+        return
+    for number, step in enumerate(found.steps, 1):
+        stdout().print(f"{number}. {step}", soft_wrap=True, highlight=False)
+    stdout().print(f"{job_id} is at home in {found.cluster} (shard {found.shard})", soft_wrap=True, highlight=False)
+
+
+def read(file: Path) -> Topology:
+    """The topology in a file. Raises InvalidConfig, InvalidTopology."""
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"{file} cannot be read: {error}", field="file") from error
+    return parse_topology_file(text)
+
+
+def moving(old: Topology, new: Topology) -> dict[tuple[str, str], float]:
+    """(old home, new home) to the share of ids that would move between them, of a fixed sample."""
+    before, after = Router(old), Router(new)
+    samples = (f"sample-{number}" for number in range(SAMPLES))
+    pairs = Counter((before.key_home(it).cluster.name, after.key_home(it).cluster.name) for it in samples)
+    return {pair: count / SAMPLES for pair, count in pairs.items() if pair[0] != pair[1]}
+
+
+def _print(topology: Topology, *, as_json: bool) -> None:
+    if as_json:
+        print_json(topology)
+        return
+    table = Table("cluster", "shard", "weight", "nodes", box=None, pad_edge=False)
+    for entry in topology.clusters:
+        table.add_row(entry.name, str(entry.shard), str(entry.weight), " ".join(entry.nodes))
+    stdout().print(f"epoch {topology.epoch}, strategy {topology.strategy}", highlight=False)
+    stdout().print(table, soft_wrap=True)
+    if topology.previous is not None:
+        before = ", ".join(entry.name for entry in topology.previous.clusters)
+        stdout().print(f"a change is under way; before it: {topology.previous.strategy} over {before}")
