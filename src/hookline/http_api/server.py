@@ -7,7 +7,6 @@ connection busy without sending a request.
 
 import asyncio
 import contextlib
-import re
 import socket
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Generator
@@ -25,9 +24,6 @@ from hookline.protocol.limits import KIB, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
 
 _BODY_SECONDS_FACTOR = 6
 _encode = msgspec.json.Encoder().encode
-# What an HTTP library that sends the target on takes for another path (https://url.spec.whatwg.org): dot segments,
-# percent-encoded too, backslashes, a fragment. Routes are chosen by the path as it came.
-_AMBIGUOUS = re.compile(rb"#|^[^?]*(?:\\|/(?:\.|%2e){1,2}(?:[/?]|$))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +265,6 @@ class StrictProtocol(HttpToolsProtocol):
                 self._stop(400, "invalid_request", "the only Transfer-Encoding taken is chunked, in HTTP/1.1")
         if size > self.limits.head_bytes:
             self._stop(431, "invalid_header", self._head_too_large())
-        if _AMBIGUOUS.search(self.url):
-            self._stop(400, "invalid_request", "the path must have no '.' or '..' segment, backslash or '#'")
         if self.parser.get_method() == b"CONNECT":
             self._stop(400, "invalid_request", "this server is no proxy")
         if version not in ("1.0", "1.1"):
