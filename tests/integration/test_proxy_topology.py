@@ -1,6 +1,8 @@
 """The topology through a proxy, and what users see while it changes."""
 
-from tests.integration.proxy_under_test import JOB, Clusters, same
+import pytest
+
+from tests.integration.proxy_under_test import JOB, Clusters, Door, same
 
 
 def test_a_route_is_explained(three: Clusters) -> None:
@@ -85,3 +87,24 @@ def test_while_the_old_home_is_away_nothing_that_moves_is_created(three: Cluster
     refused = door.post("/jobs", {"id": moving[0]} | JOB)
     assert (refused.status, refused.code) == (503, "cluster_unavailable")
     assert "c1" in refused.json["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/destinations/../internal/topology",
+        "/destinations/%2e%2e/internal/topology",
+        "/destinations/.%2E/internal/topology",
+        "/destinations/x/../../internal/topology",
+        "/destinations/..\\internal\\topology",
+        "/destinations/x#/internal/topology",
+    ],
+)
+def test_no_path_leads_a_proxy_or_a_node_to_another_call(three: Clusters, path: str) -> None:
+    door = three.start_proxy(probe_interval_ms=60_000)
+    node = three.nodes["c0"]
+    for client in (door, Door(node.port)):
+        refused = client.call("PUT", path, three.topology(9))
+        assert 400 <= refused.status < 500, refused
+    assert door.post("/jobs", {"id": "a"} | JOB).status == 201, "the epoch is still ours"
+    assert Door(node.port).get("/health").json["epoch"] == 1

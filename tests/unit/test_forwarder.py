@@ -10,13 +10,14 @@ import pytest
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded
 from hookline.http_api.exchange import PROBLEM_JSON
+from hookline.http_api.hops import EPOCH, TIMEOUT
 from hookline.protocol.topology import ClusterEntry, Topology, encode_topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import EPOCH, TIMEOUT, Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import Answer, Call, NotSent, Unclear
 from hookline.testing import virtual_time
 
 C0 = ClusterEntry(name="c0", shard=0, nodes=("http://a:1", "http://a:2"))

@@ -17,12 +17,9 @@ from pyreqwest.request import BaseRequestBuilder
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
 from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, InvalidConfig
+from hookline.http_errors import causes, never_left
 
 DEFAULT_URL = "http://127.0.0.1:7070"
-
-# The only mark of a request that never left: pyreqwest 0.15 raises ConnectError also for a connection that was reset
-# after the request was sent, and ConnectTimeoutError also for an answer that did not come in time.
-_NEVER_SENT = "client error (Connect)"
 
 T = TypeVar("T")
 B = TypeVar("B", bound=BaseClientBuilder)
@@ -140,8 +137,7 @@ def _checked_url(text: str) -> str:
 
 def _translated(error: RequestError, base_url: str) -> HooklineError:
     """``ConnectionFailed`` if nothing was sent, else ``DeadlineExceeded``: it may or may not have arrived."""
-    causes = [cause["message"] for cause in error.details.get("causes") or []]
-    reason = causes[-1] if causes else error.message  # the innermost is what the operating system said
-    if isinstance(error, PoolTimeoutError) or _NEVER_SENT in causes:
+    reason = causes(error)[-1]
+    if isinstance(error, PoolTimeoutError) or never_left(error):
         return ConnectionFailed(f"No connection to {base_url} ({reason}). Is Hookline running there?")
     return DeadlineExceeded(f"No answer from {base_url} ({reason}). The request may or may not have been accepted.")

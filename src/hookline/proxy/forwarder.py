@@ -12,6 +12,7 @@ import msgspec
 
 from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
+from hookline.http_api.hops import EPOCH, TIMEOUT
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
@@ -19,7 +20,7 @@ from hookline.proxy.config import ProxyConfig
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import EPOCH, TIMEOUT, Answer, Call, NotSent, Sender, Unclear
+from hookline.proxy.sender import Answer, Call, NotSent, Sender, Unclear
 from hookline.proxy.tries import ROUNDS_MAX, Budget, GiveUp, Pause, Tries, Try
 
 BREAKER_WAIT_MS = 5_000

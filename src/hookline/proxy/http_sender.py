@@ -14,29 +14,13 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
 from hookline.http_api.exchange import HeaderPair
+from hookline.http_api.hops import HOP_HEADERS
+from hookline.http_errors import causes, never_left
 from hookline.proxy.sender import Answer, Call, NotSent, Unclear
 
 CONNECT_TIMEOUT_S = 1.0
 IDLE_S = 30.0  # less than a node keeps an idle connection (http_api.server), so that the proxy closes first
-# Of one connection only (RFC 9110, section 7.6.1), or written anew by whoever sends.
-_HOP_HEADERS = frozenset(
-    {
-        b"host",
-        b"connection",
-        b"content-length",
-        b"transfer-encoding",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"upgrade",
-        b"expect",
-    }
-)
 _NOT_PASSED_BACK = frozenset({"connection", "content-length", "transfer-encoding", "keep-alive", "date", "server"})
-# The one cause that proves that no byte of the request left. The classes of the exceptions do not: a connection that
-# is reset under the request is a ConnectError too, and a silent node a ConnectTimeoutError.
-_NOT_CONNECTED = "client error (Connect)"
 
 
 class HttpSender:
@@ -103,13 +87,9 @@ def _builder(connect_timeout_s: float) -> ClientBuilder:
 
 
 def _passed_on(headers: tuple[HeaderPair, ...]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in _HOP_HEADERS]
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in HOP_HEADERS]
 
 
 def _failure(url: str, error: PyreqwestError) -> NotSent | Unclear:
-    details = getattr(error, "details", None) or {}
-    causes = [cause["message"] for cause in details.get("causes") or []]
-    why = causes[-1] if causes else str(error)
-    if _NOT_CONNECTED in causes:
-        return NotSent(f"{url}: {why}")
-    return Unclear(f"{url}: {why}")
+    kind = NotSent if never_left(error) else Unclear
+    return kind(f"{url}: {causes(error)[-1]}")

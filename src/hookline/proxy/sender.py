@@ -9,12 +9,6 @@ import msgspec
 from hookline.errors import HooklineError
 from hookline.http_api.exchange import PROBLEM_JSON, HeaderPair
 
-EPOCH = b"hookline-epoch"  # on every call of a proxy: the topology it decided by
-TIMEOUT = b"hookline-timeout-ms"  # how long the caller still waits
-FALLBACK = b"hookline-fallback"  # "allow": a client's own id or key may go to another cluster than its home
-
-SAFE_METHODS = frozenset({"GET", "HEAD"})
-
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -20,7 +20,7 @@ from hookline.errors import (
     NotLeader,
     StateDamaged,
 )
-from hookline.node.api.forwarding import FORWARDED
+from hookline.http_api.hops import FORWARDED
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
 from hookline.node.etcd.client import EtcdClient

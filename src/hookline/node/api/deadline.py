@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from hookline.errors import DeadlineExceeded
 from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.hops import TIMEOUT
 from hookline.node.api.ownership import number
 
-TIMEOUT = b"hookline-timeout-ms"
 _DIGITS_MAX = 9
 
 

@@ -10,27 +10,16 @@ from pyreqwest.request import ConsumedRequest
 from pyreqwest.response import Response
 
 from hookline.errors import DeadlineExceeded, NotLeader
-from hookline.http_api.exchange import HeaderPair, Reply, Request, Send
+from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.hops import FORWARDED, HOP_HEADERS, SAFE_METHODS, HopReply, target_of
+from hookline.http_errors import never_left
 from hookline.node.api.services import Role
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 
-FORWARDED = b"hookline-forwarded"
 _TIMEOUT_S = 30
 _WAIT_S = 3.0  # an election takes less
 _PAUSE_S = 0.01
 _LOOK_S = 0.1
-_HOP_HEADERS = frozenset(
-    {b"host", b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"te", b"upgrade", b"expect"}
-)
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_NOT_CONNECTED = "client error (Connect)"
-
-
-class ForwardedReply(Reply):
-    """An answer of another node, with that node's own identity headers."""
-
-    async def send(self, send: Send, identity: list[HeaderPair]) -> None:
-        await super().send(send, [])
 
 
 class Forwarder:
@@ -76,13 +65,12 @@ class Forwarder:
             raise NotLeader(retry_after_s=1)
         body = await request.whole_body(REQUEST_BYTES_MAX)
         scope = request.scope
-        query = b"?" + scope["query_string"] if scope["query_string"] else b""
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in request.headers
-            if name not in _HOP_HEADERS
+            if name not in HOP_HEADERS
         ]
-        call = self._client.request(scope["method"], url + (scope["raw_path"] + query).decode("ascii"))
+        call = self._client.request(scope["method"], url + target_of(request))
         call = call.headers([*headers, (FORWARDED.decode(), "1")])
         if body:
             call = call.body_bytes(body)
@@ -95,10 +83,10 @@ class Forwarder:
         own = [
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in answer.headers.items()
-            if name.encode("latin-1") not in _HOP_HEADERS and name not in ("content-type", "date")
+            if name.encode("latin-1") not in HOP_HEADERS and name not in ("content-type", "date")
         ]
         content_type = answer.get_header("content-type") or "application/octet-stream"
-        return ForwardedReply(answer.status, payload, content_type.encode("latin-1"), own)
+        return HopReply(answer.status, payload, content_type.encode("latin-1"), own)
 
     async def _while_it_leads(self, url: str, call: ConsumedRequest) -> tuple[Response, bytes]:
         """The answer of the node at ``url``. Raises TimeoutError when another node leads before it has answered."""
@@ -127,8 +115,6 @@ async def _send(call: ConsumedRequest) -> tuple[Response, bytes] | PyreqwestErro
 
 
 def _failure(method: str, error: Exception) -> NotLeader | DeadlineExceeded:
-    details = getattr(error, "details", None) or {}
-    causes = [cause["message"] for cause in details.get("causes") or []]
-    if _NOT_CONNECTED in causes or method in _SAFE_METHODS:
+    if (isinstance(error, PyreqwestError) and never_left(error)) or method in SAFE_METHODS:
         return NotLeader("the leader cannot be reached; the request was not accepted", retry_after_s=1)
     return DeadlineExceeded("the leader did not answer; repeat the request with the same id or key")

@@ -10,13 +10,12 @@ from msgspec import Raw
 
 from hookline.errors import EpochUnknown, InvalidRequest, InvalidTopology, Misdirected
 from hookline.http_api.exchange import Request
+from hookline.http_api.hops import EPOCH, FALLBACK
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, parse_topology
 
-EPOCH = b"hookline-epoch"
-FALLBACK = b"hookline-fallback"
 _EPOCH_DIGITS_MAX = 16
 
 

@@ -8,8 +8,9 @@ import msgspec
 from hookline.errors import EpochUnknown, InvalidRequest, Misdirected, NotFound
 from hookline.http_api import strict_json
 from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.hops import EPOCH
 from hookline.node.api.context import Api, refusal
-from hookline.node.api.ownership import EPOCH, asked_epoch
+from hookline.node.api.ownership import asked_epoch
 from hookline.protocol import http
 from hookline.protocol.commands import Refused, SetTopology
 from hookline.protocol.ids import check_id, check_key

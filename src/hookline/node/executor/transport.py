@@ -12,11 +12,11 @@ from pyreqwest.exceptions import BuilderError, PyreqwestError, RequestTimeoutErr
 from pyreqwest.http import HeaderMap
 
 from hookline.errors import HooklineError
+from hookline.http_errors import causes, never_left
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
 
 _CLIENTS_MAX = 1_024
-_NOT_CONNECTED = "client error (Connect)"
 
 FailureKind = Literal["connect", "timeout", "broken", "unsendable"]
 
@@ -159,16 +159,9 @@ def _failure(error: PyreqwestError, timeout_ms: int) -> SendFailed:
     The exception's class does not tell: a request that was sent and not answered in time is a ``ConnectTimeoutError``
     too. Only the cause that the client's connector reports shows that nothing left.
     """
-    causes = _causes(error)
-    if _NOT_CONNECTED in causes:
-        return SendFailed("connect", causes[-1])
+    why = causes(error)[-1]
+    if never_left(error):
+        return SendFailed("connect", why)
     if isinstance(error, RequestTimeoutError):
         return SendFailed("timeout", f"no answer within {timeout_ms} ms")
-    return SendFailed("unsendable" if isinstance(error, BuilderError) else "broken", causes[-1])
-
-
-def _causes(error: PyreqwestError) -> list[str]:
-    """Outermost first; the last is what the operating system or the protocol said."""
-    details = getattr(error, "details", None)
-    causes = details.get("causes") if isinstance(details, dict) else None
-    return [str(cause["message"]) for cause in causes] if causes else [error.message]
+    return SendFailed("unsendable" if isinstance(error, BuilderError) else "broken", why)

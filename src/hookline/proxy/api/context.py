@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.http_api.exchange import Request
+from hookline.http_api.hops import TIMEOUT
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
@@ -14,7 +15,7 @@ from hookline.proxy.forwarder import ROUTES_MAX, CallFor, Forwarder, StaleRoute
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import TIMEOUT, Answer, Call
+from hookline.proxy.sender import Answer, Call
 
 _TIMEOUT_DIGITS_MAX = 9
 

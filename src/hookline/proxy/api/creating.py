@@ -11,6 +11,7 @@ import msgspec
 
 from hookline.errors import DeadlineExceeded, Internal
 from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.hops import FALLBACK
 from hookline.protocol.ids import check_id, check_key, mint_id
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
@@ -18,7 +19,7 @@ from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi, topology_is_changing
 from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
 from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute
-from hookline.proxy.sender import FALLBACK, Answer, Call
+from hookline.proxy.sender import Answer, Call
 from hookline.proxy.splitting import given_id, with_id, without_deduplicated
 
 Kind = Literal["job", "schedule"]

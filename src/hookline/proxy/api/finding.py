@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from hookline.errors import ClusterUnavailable
 from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.hops import SAFE_METHODS
 from hookline.protocol.ids import check_id
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
@@ -15,7 +16,7 @@ from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi, topology_is_changing
 from hookline.proxy.api.passing import call_of, reply_of
 from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute
-from hookline.proxy.sender import SAFE_METHODS, Answer, Call
+from hookline.proxy.sender import Answer, Call
 
 _NOT_THERE = frozenset({"job_not_found", "schedule_not_found"})
 

@@ -1,0 +1,50 @@
+"""What goes on from one hop to the next, from a proxy to a node and from a follower to its leader."""
+
+import re
+
+from hookline.errors import InvalidRequest
+from hookline.http_api.exchange import HeaderPair, Reply, Request, Send
+
+EPOCH = b"hookline-epoch"  # on every call of a proxy: the topology it decided by
+TIMEOUT = b"hookline-timeout-ms"  # how long the caller still waits
+FALLBACK = b"hookline-fallback"  # "allow": a client's own id or key may go to another cluster than its home
+FORWARDED = b"hookline-forwarded"  # on what a follower passes on: it goes no further
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+# Of one connection only (RFC 9110, section 7.6.1), or written anew by whoever sends.
+HOP_HEADERS = frozenset(
+    {
+        b"host",
+        b"connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"upgrade",
+        b"expect",
+        b"proxy-connection",
+        b"proxy-authorization",
+        b"proxy-authenticate",
+    }
+)
+# What an HTTP library takes for another path before it sends it (https://url.spec.whatwg.org): dot segments,
+# percent-encoded too, backslashes, a fragment. The route was chosen by the path as it came.
+_AMBIGUOUS = re.compile(rb"[\\#]|/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+
+
+class HopReply(Reply):
+    """An answer of another process, with that process's own identity headers."""
+
+    async def send(self, send: Send, identity: list[HeaderPair]) -> None:
+        await super().send(send, [])
+
+
+def target_of(request: Request) -> str:
+    """Path and query as they came, percent-encoded. Raises InvalidRequest when they could be read as another path."""
+    scope = request.scope
+    path: bytes = scope["raw_path"]
+    query: bytes = scope["query_string"]
+    if _AMBIGUOUS.search(path) or b"#" in query:
+        raise InvalidRequest("the path has a '.' or '..' segment, a backslash or '#'; percent-encode what is a name")
+    return ((path + b"?" + query) if query else path).decode("ascii")
