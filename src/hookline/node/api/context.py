@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from itertools import chain
 
-from hookline.errors import HooklineError, Internal, by_code
+from hookline.errors import DeadlineExceeded, HooklineError, Internal, Unavailable, by_code
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.ownership import Ownership
 from hookline.node.api.services import Services
@@ -38,9 +38,26 @@ class Api:
 
     async def propose_all(self, commands: Sequence[AnyCommand]) -> list[Result]:
         """Put any number of commands into the log, in as many entries as they need; their results in order."""
-        # All are proposed before the first is awaited: so they are taken together, or none of them is.
-        proposals = [self.services.replica.propose(part) for part in split(commands)]
-        return list(chain.from_iterable(await asyncio.gather(*proposals)))
+        # All are proposed before the first is awaited: so the replica takes them together, or none of them.
+        return await together([self.services.replica.propose(part) for part in split(commands)])
+
+
+async def together(proposals: Sequence[asyncio.Future[list[Result]]]) -> list[Result]:
+    """The results of all, in order.
+
+    Raises:
+        Unavailable: none of them is in the log.
+        DeadlineExceeded: some are; a call that is made again has to name the same ids.
+    """
+    outcomes = await asyncio.gather(*proposals, return_exceptions=True)
+    results = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    if not errors:
+        return list(chain.from_iterable(results))
+    unclear = [error for error in errors if not isinstance(error, Unavailable)]
+    if unclear or not results:
+        raise (unclear or errors)[0]
+    raise DeadlineExceeded("a part of it was accepted before the leader changed; repeat it with the same ids")
 
 
 def refusal(result: Refused) -> HooklineError:
