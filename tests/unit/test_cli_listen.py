@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hookline.cli.listen import Printer
-from hookline.cli.receiver import Received, Receiver, bind, url_of
+from hookline.cli.receiver import Received, Receiver
 from hookline.errors import InvalidConfig
+from hookline.http_api.server import listen, url_of
 from hookline.protocol import signatures
 from tests.unit.test_client_requests import SeededClock
 
@@ -98,7 +99,7 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_port_in_use_is_said_clearly() -> None:
-    with bind("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         port = int(url_of(listener).rpartition(":")[2])
         with pytest.raises(InvalidConfig, match=f"127.0.0.1:{port}: Address already in use"):
-            bind("127.0.0.1", port)
+            listen("127.0.0.1", port)

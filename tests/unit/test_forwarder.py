@@ -260,9 +260,9 @@ def test_what_belongs_to_clusters_that_are_gone_is_forgotten() -> None:
     async def main() -> None:
         for cluster in (C0, C1):
             await forwarder.to_cluster(cluster, CREATE, 10_000)
-            await forwarder.give_topology(cluster.nodes[0])
+            await forwarder.giver.give(cluster.nodes[0])
 
     run(main())
     forwarder.keep([C1])
     assert list(forwarder.breakers) == ["c1"]
-    assert list(forwarder._giving) == list(forwarder._given) == ["http://b:1"]
+    assert list(forwarder.giver._giving) == list(forwarder.giver._given) == ["http://b:1"]

@@ -38,7 +38,9 @@ def listen(
         delay: How long to take for an answer, such as 200ms.
         json: Print one JSON object for each request.
     """
-    from hookline.cli.receiver import Receiver, bind, server, url_of
+    from hookline.cli.receiver import Receiver, server
+    from hookline.http_api.server import listen as listening
+    from hookline.http_api.server import url_of
     from hookline.protocol.signatures import parse_secret
 
     if not 200 <= status <= 599:
@@ -54,7 +56,7 @@ def listen(
         return answered
 
     receiver = Receiver(answer, SystemClock(), secrets=secrets, delay_ms=inputs.duration_ms(delay))
-    with bind(host, port) as listener:
+    with listening(host, port) as listener:
         announce(url_of(listener), to=sys.stderr if json else sys.stdout)
         # uvicorn stops on these signals and then raises them once more, which would end us with another exit code.
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,7 +1,6 @@
 """A receiver of webhooks that verifies each one: what ``hookline listen`` and the demo serve."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ import uvicorn
 
 from hookline.client.signing import ATTEMPT_HEADER, SCHEDULED_AT_HEADER, verify
 from hookline.clock import Clock
-from hookline.errors import HooklineError, InvalidConfig, InvalidSignature
+from hookline.errors import HooklineError, InvalidSignature
 from hookline.protocol.durations import parse_time
 from hookline.protocol.limits import PAYLOAD_BYTES_MAX
 from hookline.protocol.signatures import ID_HEADER
@@ -89,25 +88,6 @@ class Receiver:
         except InvalidSignature as error:
             return error.detail
         return None
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that already queues connections, so that its port is known before anything is served.
-
-    Raises:
-        InvalidConfig: the address is in use, or not one of this machine.
-    """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1_024)
-    except OSError as error:
-        raise InvalidConfig(f"Nothing can listen at {host}:{port}: {error.strerror}") from error
-
-
-def url_of(listener: socket.socket) -> str:
-    """Where the socket is reached."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def server(receiver: Receiver) -> uvicorn.Server:

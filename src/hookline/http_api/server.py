@@ -1,4 +1,4 @@
-"""The HTTP server of a node: uvicorn with uvloop and httptools, made strict, and bounded in time, size and number.
+"""The HTTP server of nodes and proxies: uvicorn, uvloop and httptools, made strict, bounded in time, size and number.
 
 llhttp already refuses a request with both Content-Length and Transfer-Encoding, with two Content-Lengths, with a bare
 LF or a folded header. Refused here: what it lets pass that two parsers could read differently, and clients that keep a
@@ -20,9 +20,11 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from hookline.errors import InvalidConfig
 from hookline.protocol.limits import KIB, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
 
 _BODY_SECONDS_FACTOR = 6
+_BACKLOG = 2_048
 _encode = msgspec.json.Encoder().encode
 
 
@@ -45,8 +47,31 @@ class ConnectionLimits:
     connections: int = 10_000
 
 
-class NodeServer(uvicorn.Server):
-    """Leaves signals to whoever runs the node, and nothing behind when it is cancelled."""
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises InvalidConfig when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise InvalidConfig(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another --listen or --port"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where the socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class ApiServer(uvicorn.Server):
+    """Leaves signals to whoever runs the process, and nothing behind when it is cancelled."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -68,7 +93,7 @@ class NodeServer(uvicorn.Server):
 
 def make_server(
     app: Starlette, listener: socket.socket, limits: ConnectionLimits | None = None, *, grace_s: int = 10
-) -> NodeServer:
+) -> ApiServer:
     """A server for ``app``; run it with ``serve(sockets=[listener])``, end it with ``should_exit``.
 
     Args:
@@ -90,9 +115,9 @@ def make_server(
         proxy_headers=False,
         timeout_keep_alive=limits.idle_s,
         timeout_graceful_shutdown=grace_s,
-        backlog=2_048,
+        backlog=_BACKLOG,
     )
-    return NodeServer(config)
+    return ApiServer(config)
 
 
 def _protocol(limits: ConnectionLimits, identity: list[tuple[bytes, bytes]]) -> type[HttpToolsProtocol]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hookline.errors import InvalidConfig
 from hookline.protocol import limits
+from hookline.protocol.ranges import check_range
 
 DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
 
@@ -51,27 +52,21 @@ class NodeConfig:
     retention_jobs: int = 10_000_000
 
     def __post_init__(self) -> None:
-        self._check("slots", 1, 10_000)
-        self._check("port", 0, 65_535)
-        self._check("shard", 0, 999_999_999)
-        self._check("pending_jobs_max", 1, 10**9)
-        self._check("pending_bytes_max", 1, 10**13)
-        self._check("payload_bytes_max", 1, limits.PAYLOAD_BYTES_MAX)
-        self._check("batch_jobs_max", 1, limits.BATCH_JOBS_MAX)
-        self._check("key_window_ms", 0, 30 * 86_400_000)
-        self._check("retention_ms", 1_000, 3_650 * 86_400_000)
-        self._check("retention_jobs", 0, 10**9)
-        self._check("shutdown_grace_ms", 0, 300_000)
+        check_range(self, "slots", 1, 10_000)
+        check_range(self, "port", 0, 65_535)
+        check_range(self, "shard", 0, 999_999_999)
+        check_range(self, "pending_jobs_max", 1, 10**9)
+        check_range(self, "pending_bytes_max", 1, 10**13)
+        check_range(self, "payload_bytes_max", 1, limits.PAYLOAD_BYTES_MAX)
+        check_range(self, "batch_jobs_max", 1, limits.BATCH_JOBS_MAX)
+        check_range(self, "key_window_ms", 0, 30 * 86_400_000)
+        check_range(self, "retention_ms", 1_000, 3_650 * 86_400_000)
+        check_range(self, "retention_jobs", 0, 10**9)
+        check_range(self, "shutdown_grace_ms", 0, 300_000)
         for name in ("cluster", "node"):
             value = getattr(self, name)
             if not value or not value.replace("-", "").replace("_", "").isalnum() or not value.isascii():
                 raise InvalidConfig(f"{name} is {value!r}; use letters, digits, - and _", field=name)
-
-    def _check(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        if not low <= value <= high:
-            option = name.replace("_", "-")
-            raise InvalidConfig(f"--{option} is {value}; it must be between {low} and {high}", field=name)
 
     @property
     def url(self) -> str:

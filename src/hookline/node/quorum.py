@@ -60,7 +60,7 @@ class Quorum:
         )
         self._renewal = Renewal(self._blocking, keys, self.fence, clock)
         self.successor = Teller(self.leader_url, self._own_propose, vault, clock)
-        self._statuses = Statuses(self._client, keys, clock, self._own_status)
+        self._statuses = Statuses(self._client, keys, self._own_status)
         self._upkeep = EtcdUpkeep(
             self._client, keys, self.fence, self.log, clock, node=config.node, quota_bytes=config.etcd_quota_bytes
         )

@@ -115,7 +115,6 @@ class Replica:
         self._wake = asyncio.Event()
         self._closed: HooklineError | None = NotLeader()
         self.term = machine.term
-        self.is_caught_up = False
 
     @property
     def applied(self) -> int:
@@ -182,11 +181,9 @@ class Replica:
         while True:
             try:
                 await self._catch_up()
-                self.is_caught_up = True
             except (Compacted, EntryDamaged):
                 raise
             except LogFault as error:  # the log does not answer; it will
-                self.is_caught_up = False
                 _log.warning("log_unreadable", error=error.detail)
             await self._log.wait_for_change(_POLL_S)
             await asyncio.sleep(_GATHER_S)

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, nullcontext
 import structlog
 
 from hookline.clock import Clock, SystemClock
-from hookline.errors import Compacted, HooklineError, InvalidConfig, StateDamaged, leaves
-from hookline.http_api.server import make_server
+from hookline.errors import Compacted, HooklineError, StateDamaged, leaves
+from hookline.http_api.server import listen, make_server, url_of
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
@@ -127,7 +127,7 @@ async def _run_node(
     stop: asyncio.Event,
 ) -> None:
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_bind(config.host, config.port))
+        listener = stack.enter_context(listen(config.host, config.port))
         finish_install(config.data_dir)
         database = open_state(config.data_dir / STATE_FILE, durable=not config.etcd)
         stack.callback(database.close)
@@ -201,7 +201,6 @@ async def _run(
     ready: Callable[[str], None],
     stop: asyncio.Event,
 ) -> None:
-    host, port = listener.getsockname()[:2]
     server = make_server(create_app(services), listener)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(member.run())
@@ -209,7 +208,7 @@ async def _run(
         serving = tasks.create_task(server.serve(sockets=[listener]))
         measuring = tasks.create_task(lag.run())
         _calm_garbage_collector()
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = url_of(listener)
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
         ready(url)
         await _first(running, stop.wait())
@@ -239,20 +238,3 @@ def _calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A listening socket; Raises InvalidConfig when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2_048)
-    except OSError as error:
-        listener.close()
-        raise InvalidConfig(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --listen or --port"
-        ) from error
-    listener.setblocking(False)
-    return listener

@@ -380,13 +380,17 @@ class Usage(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none."""
+    """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none.
+
+    ``term`` is the newest that a node has seen.
+    """
 
     status: Literal["ok", "unavailable"]
     role: Literal["leader", "follower", "proxy"]
     usage: dict[str, Usage] = {}
     detail: str | None = None
     epoch: int = 0
+    term: int = 0
 
 
 class AbsenceRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -60,10 +60,6 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The cluster of that name, also one that only ``previous`` has."""
         return next((entry for entry in self.all_clusters() if entry.name == name), None)
 
-    def by_shard(self, shard: int) -> ClusterEntry | None:
-        """The cluster with that shard, also one that only ``previous`` has."""
-        return next((entry for entry in self.all_clusters() if entry.shard == shard), None)
-
 
 def parse_topology_file(text: str) -> Topology:
     """Read the TOML file. Raises InvalidTopology, which says where."""

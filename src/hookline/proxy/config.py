@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hookline.errors import InvalidConfig
+from hookline.protocol.ranges import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,25 +34,13 @@ class ProxyConfig:
     shutdown_grace_ms: int = 10_000
 
     def __post_init__(self) -> None:
-        self._check("port", 0, 65_535)
-        self._check("request_timeout_ms", 100, 300_000)
-        self._check("try_timeout_ms", 50, 300_000)
-        self._check("tries_max", 1, 100)
-        self._check("probe_interval_ms", 50, 60_000)
-        self._check("probe_timeout_ms", 50, 60_000)
-        self._check("requests_max", 1, 100_000)
-        self._check("shutdown_grace_ms", 0, 300_000)
+        check_range(self, "port", 0, 65_535)
+        check_range(self, "request_timeout_ms", 100, 300_000)
+        check_range(self, "try_timeout_ms", 50, 300_000)
+        check_range(self, "tries_max", 1, 100)
+        check_range(self, "probe_interval_ms", 50, 60_000)
+        check_range(self, "probe_timeout_ms", 50, 60_000)
+        check_range(self, "requests_max", 1, 100_000)
+        check_range(self, "shutdown_grace_ms", 0, 300_000)
         if (self.topology is None) == (not self.seeds):
             raise InvalidConfig("give either --topology FILE or --seed URL", field="topology")
-
-    def _check(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        if not low <= value <= high:
-            option = name.replace("_", "-")
-            raise InvalidConfig(f"--{option} is {value}; it must be between {low} and {high}", field=name)
-
-    @property
-    def url(self) -> str:
-        """Where this proxy is reached."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"

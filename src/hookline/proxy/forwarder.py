@@ -5,10 +5,8 @@ Two ways a call fails, kept apart everywhere: ``ClusterUnavailable``, it surely 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import msgspec
 
 from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
@@ -17,6 +15,7 @@ from hookline.protocol.breaker import Breaker
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
+from hookline.proxy.giver import TopologyGiver
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
@@ -26,14 +25,17 @@ from hookline.proxy.tries import ROUNDS_MAX, Budget, GiveUp, Pause, Tries, Try
 BREAKER_WAIT_MS = 5_000
 BREAKER_FAILURES = 5
 ROUTES_MAX = 3  # of one request, while the topology changes under it
-_TOPOLOGY_TIMEOUT_MS = 2_000
 _SHORT_MS = 1_000  # silence for less time than this says nothing about a node
 _NOT_ACCEPTED = frozenset({"no_leader", "shutting_down", "overloaded", "unavailable"})
 _TELLING = frozenset({409, 421, 429, 503, 504})  # statuses whose problem decides how to go on
-_JSON_TYPE = (b"content-type", b"application/json")
 
 Route = Callable[[Router], Sequence[ClusterEntry]]
 CallFor = Callable[[ClusterEntry], Call]
+
+
+def topology_is_changing() -> ClusterUnavailable:
+    """The topology changed again and again under one request."""
+    return ClusterUnavailable("the topology is changing; the request was not accepted", retry_after_s=1)
 
 
 class StaleRoute(HooklineError):
@@ -55,15 +57,6 @@ class _Asking:
     has_tried: bool = False
     has_heard: bool = False  # an answer that speaks for the cluster
     took_ms: float = 0  # by the node, for the newest try
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """The newest topology that was sent to a node, when, and whether it took it."""
-
-    epoch: int
-    at_ms: float
-    is_taken: bool
 
 
 class Forwarder:
@@ -93,8 +86,7 @@ class Forwarder:
         self._clock = clock
         self._metrics = metrics
         self._config = config
-        self._given: dict[str, _Given] = {}  # by url
-        self._giving: dict[str, asyncio.Lock] = {}
+        self.giver = TopologyGiver(sender, known, clock)
         self.breakers: dict[str, Breaker] = {}  # by the name of the cluster
 
     def breaker(self, cluster: ClusterEntry) -> Breaker:
@@ -127,7 +119,7 @@ class Forwarder:
                 return await self._to_first(route, call_for, deadline_ms, budget)
             except StaleRoute:
                 continue
-        raise ClusterUnavailable("the topology is changing; the request was not accepted", retry_after_s=1)
+        raise topology_is_changing()
 
     async def _to_first(self, route: Route, call_for: CallFor, deadline_ms: float, budget: Budget) -> Answer:
         router = self._known.router
@@ -286,9 +278,7 @@ class Forwarder:
         return answer
 
     def _misdirected(self, asking: _Asking, answer: Answer) -> Answer | None:
-        document = answer.problem.get("topology")
-        if document is not None:
-            self._known.learn_document(msgspec.json.encode(document))
+        self.giver.learn_from(answer)
         is_newer = self._known.epoch > asking.epoch
         if not asking.tries.was_unclear:
             if is_newer:
@@ -306,46 +296,17 @@ class Forwarder:
         remaining_ms = asking.tries.deadline_ms - self._clock.boot_ms()
         try:
             async with asyncio.timeout(max(0.0, remaining_ms / 1_000)):
-                asking.was_given = await self.give_topology(url, since_ms=sent_ms)
+                asking.was_given = await self.giver.give(url, since_ms=sent_ms)
         except TimeoutError:
             return False
         return asking.was_given
 
-    async def give_topology(self, url: str, *, since_ms: float | None = None) -> bool:
-        """Put our topology into the cluster of that node; learn its own if that is newer. True when it has ours.
-
-        Args:
-            url: any of its nodes.
-            since_ms: nothing is sent when somebody else tried it after that time; what came of that is returned.
-        """
-        async with self._giving.setdefault(url, asyncio.Lock()):
-            epoch = self._known.epoch
-            given = self._given.get(url)
-            if since_ms is not None and given is not None and given.epoch == epoch and given.at_ms >= since_ms:
-                return given.is_taken
-            is_taken = await self._give(url)
-            self._given[url] = _Given(epoch, self._clock.boot_ms(), is_taken)
-            return is_taken
-
-    async def _give(self, url: str) -> bool:
-        call = Call("PUT", "/internal/topology", (_JSON_TYPE,), self._known.document)
-        try:
-            answer = await self._sender.send(url, call, _TOPOLOGY_TIMEOUT_MS / 1_000)
-        except (NotSent, Unclear):
-            return False
-        if answer.code == "misdirected" and (document := answer.problem.get("topology")) is not None:
-            self._known.learn_document(msgspec.json.encode(document))
-        return answer.status < 300
-
-    def keep(self, clusters: Iterable[ClusterEntry]) -> None:
+    def keep(self, clusters: Sequence[ClusterEntry]) -> None:
         """Forget what belongs to clusters and nodes that are not among these."""
-        kept = {entry.name: entry.nodes for entry in clusters}
-        urls = {url for nodes in kept.values() for url in nodes}
-        for name in self.breakers.keys() - kept.keys():
+        names = {entry.name for entry in clusters}
+        for name in self.breakers.keys() - names:
             del self.breakers[name]
-        for url in self._giving.keys() - urls:
-            del self._giving[url]
-            self._given.pop(url, None)
+        self.giver.keep({url for entry in clusters for url in entry.nodes})
 
 
 def _tell(breaker: Breaker, asking: _Asking, now_ms: float, *, is_failure: bool) -> None:

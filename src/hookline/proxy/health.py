@@ -21,7 +21,6 @@ class NodeHealth:
         name: as in ``hookline-node``; empty until it was heard.
         role: "leader", "follower", or empty until it was heard.
         epoch: of the topology it has stored.
-        failures_in_a_row: since it last answered.
     """
 
     url: str
@@ -31,7 +30,6 @@ class NodeHealth:
     role: str = ""
     term: int = 0
     epoch: int = 0
-    failures_in_a_row: int = 0
 
 
 @dataclass(slots=True)
@@ -119,13 +117,11 @@ class Health:
     def failed(self, url: str) -> None:
         """The node could not be reached, or did not answer."""
         node = self.node(url)
-        node.failures_in_a_row += 1
         if node.state != "down":
             node.state, node.is_ready = "down", False
             self._reorder(url)
 
     def _answered(self, node: NodeHealth, *, is_ready: bool) -> None:
-        node.failures_in_a_row = 0
         node.is_ready = is_ready
         if node.state != "up":
             node.state = "up"

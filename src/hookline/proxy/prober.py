@@ -116,7 +116,7 @@ class Prober:
         if newest.epoch > self._known.epoch:
             await self._learn(newest.url)
         elif newest.epoch < self._known.epoch:  # a follower that is behind alone is no reason
-            await self._forwarder.give_topology(up[0].url)
+            await self._forwarder.giver.give(up[0].url)
 
     async def _learn(self, url: str) -> None:
         try:

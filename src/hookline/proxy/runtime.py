@@ -1,7 +1,6 @@
 """The composition root of a proxy: reads as a start list and, reversed, as a stop list."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -9,7 +8,7 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
-from hookline.http_api.server import make_server
+from hookline.http_api.server import listen, make_server, url_of
 from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
@@ -46,7 +45,7 @@ async def run_proxy(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_bind(config.host, config.port))
+        listener = stack.enter_context(listen(config.host, config.port))
         sender = await stack.enter_async_context(HttpSender())
         topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
         if topology is None:
@@ -60,7 +59,7 @@ async def run_proxy(
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             probing = tasks.create_task(prober.run())
-            url = _url(listener)
+            url = url_of(listener)
             _log.info("proxy_ready", url=url, epoch=known.epoch)
             ready(url)
             await _stopped_or_ended(serving, stop)
@@ -108,23 +107,3 @@ async def _ask_seed(sender: Sender, url: str, path: str) -> Topology | None:
     except (NotSent, Unclear, InvalidTopology) as error:
         _log.warning("seed_failed", url=url, detail=error.detail)
         return None
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises InvalidConfig when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2_048)
-    except OSError as error:
-        listener.close()
-        raise InvalidConfig(f"cannot listen on {host}:{port}: {error.strerror}; choose another --listen") from error
-    listener.setblocking(False)
-    return listener

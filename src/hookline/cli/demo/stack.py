@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hookline.cli.demo.plan import answer_to
-from hookline.cli.receiver import Received, Receiver, bind, server, url_of
+from hookline.cli.receiver import Received, Receiver, server
 from hookline.clock import SystemClock
 from hookline.errors import NodeFault
+from hookline.http_api.server import listen, url_of
 
 _START_S = 20
 _STOP_S = 15
@@ -55,7 +56,7 @@ def running_receiver(secret: str) -> Iterator[tuple[str, list[Received]]]:
         received.append(one)
         return answer_to(one.path, one.attempt)
 
-    with bind("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         running = server(Receiver(answer, SystemClock(), secrets=[secret]))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -34,7 +34,7 @@ async def get_health(api: Api, request: Request) -> Reply:
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
     role: Literal["leader", "follower"] = "leader" if api.services.role.is_leading() else "follower"
     status: Literal["ok", "unavailable"] = "ok" if why_not is None else "unavailable"
-    health = http.Health(status, role, usage, why_not, api.ownership.epoch)
+    health = http.Health(status, role, usage, why_not, api.ownership.epoch, api.services.replica.term)
     return answer(200 if why_not is None else 503, health)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from hookline.clock import Clock
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
@@ -38,23 +37,16 @@ class Statuses:
         own: this node's status now.
     """
 
-    def __init__(self, client: EtcdClient, keys: Keys, clock: Clock, own: Callable[[], NodeStatus]) -> None:
+    def __init__(self, client: EtcdClient, keys: Keys, own: Callable[[], NodeStatus]) -> None:
         self._client = client
         self._keys = keys
-        self._clock = clock
         self._own = own
         self._read: list[NodeStatus] = []
-        self._changed_ms: dict[str, tuple[NodeStatus, float]] = {}
 
     def all(self) -> list[NodeStatus]:
         """Every node that ever told about itself, by name; this one as it is now."""
         own = self._own()
         return sorted([own, *(status for status in self._read if status.name != own.name)], key=lambda it: it.name)
-
-    def silent_ms(self, name: str) -> float:
-        """How long a node has not been heard of, by this node's boot clock."""
-        seen = self._changed_ms.get(name)
-        return 0.0 if seen is None else self._clock.boot_ms() - seen[1]
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -73,8 +65,3 @@ class Statuses:
         response = await self._client.txn(request, _TRY_S)
         kvs = response.responses[1].response_range.kvs
         self._read = [decode_status(kv.value) for kv in kvs]
-        now_ms = self._clock.boot_ms()
-        for status in self._read:
-            known = self._changed_ms.get(status.name)
-            if known is None or known[0] != status:
-                self._changed_ms[status.name] = (status, now_ms)

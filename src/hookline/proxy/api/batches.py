@@ -18,10 +18,10 @@ from hookline.protocol.limits import BATCH_JOBS_MAX, REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import splitting
-from hookline.proxy.api.context import ProxyApi, topology_is_changing
+from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import Name, create_named, mint
 from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
-from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute
+from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
 from hookline.proxy.sender import Answer, Call
 
 _MOVING_AT_ONCE = 16

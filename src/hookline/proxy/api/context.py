@@ -11,7 +11,7 @@ from hookline.http_api.hops import TIMEOUT
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import ROUTES_MAX, CallFor, Forwarder, StaleRoute
+from hookline.proxy.forwarder import ROUTES_MAX, CallFor, Forwarder, StaleRoute, topology_is_changing
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
@@ -84,8 +84,3 @@ class ProxyApi:
                 for cluster in clusters
             }
         return {name: task.result() for name, task in asked.items()}
-
-
-def topology_is_changing() -> ClusterUnavailable:
-    """The topology changed again and again under one request."""
-    return ClusterUnavailable("the topology is changing; the request was not accepted", retry_after_s=1)

@@ -16,9 +16,9 @@ from hookline.protocol.ids import check_id, check_key, mint_id
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
-from hookline.proxy.api.context import ProxyApi, topology_is_changing
+from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
-from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute
+from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
 from hookline.proxy.sender import Answer, Call
 from hookline.proxy.splitting import given_id, with_id, without_deduplicated
 

@@ -13,9 +13,9 @@ from hookline.protocol.ids import check_id
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
-from hookline.proxy.api.context import ProxyApi, topology_is_changing
+from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import call_of, reply_of
-from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute
+from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
 from hookline.proxy.sender import Answer, Call
 
 _NOT_THERE = frozenset({"job_not_found", "schedule_not_found"})

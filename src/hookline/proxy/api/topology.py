@@ -16,9 +16,8 @@ from hookline.protocol.topology import (
 )
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import reply_of
-from hookline.proxy.sender import Answer, Call
-
-_JSON_TYPE = (b"content-type", b"application/json")
+from hookline.proxy.giver import giving
+from hookline.proxy.sender import Answer
 
 
 async def get_topology(api: ProxyApi, request: Request) -> Reply:
@@ -39,7 +38,7 @@ async def put_topology(api: ProxyApi, request: Request) -> Reply:
             raise EpochTaken(f"epoch {new.epoch} is another topology; fetch it, and apply yours as {new.epoch + 1}")
         check_change(api.known.topology, new)
         first = api.known.topology.clusters[0]
-        call = Call("PUT", "/internal/topology", (_JSON_TYPE,), encode_topology(new))
+        call = giving(encode_topology(new))
         decision = await api.ask(first, call, deadline_ms)
         if isinstance(decision, HooklineError):
             raise decision
@@ -47,7 +46,7 @@ async def put_topology(api: ProxyApi, request: Request) -> Reply:
             return reply_of(decision)
         if not api.known.learn(new) and api.known.topology != new:
             raise EpochTaken
-    call = Call("PUT", "/internal/topology", (_JSON_TYPE,), api.known.document)
+    call = giving(api.known.document)
     answers = await api.ask_all(new.all_clusters(), lambda _: call, deadline_ms)
     return answer(200, {"epoch": new.epoch, "clusters": {name: _outcome(one) for name, one in answers.items()}})
 
