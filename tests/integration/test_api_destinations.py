@@ -81,3 +81,8 @@ def test_changes_at_once_do_not_undo_each_other(node: NodeUnderTest) -> None:
         list(threads.map(lambda change: node.call("PUT", "/destinations/example.com", change), changes))
     found = node.get("/destinations/example.com").json
     assert (found["concurrency"], found["rate"]["limit"], found["paused"], found["secrets"]) == (5, 7, True, 1)
+
+
+def test_a_line_break_in_the_host_is_a_bad_host_not_an_unknown_call(node: NodeUnderTest) -> None:
+    assert node.call("PUT", "/destinations/a%0Ab", {"concurrency": 1}).status == 400
+    assert node.call("PUT", "/destinations/a%0A", {"concurrency": 1}).status == 400

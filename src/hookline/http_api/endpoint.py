@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import Route
 
 from hookline.errors import HooklineError, Internal, MethodNotAllowed, NodeFault, RouteNotFound
@@ -13,6 +14,15 @@ from hookline.http_api.problems import problem_reply
 Answer = Callable[[Request], Awaitable[Reply]]
 
 _log = structlog.get_logger()
+
+
+class _TextConvertor(StringConvertor):
+    """All that is left of a path. Starlette's own ``path`` stops at a line break, which then is an unknown call."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("text", _TextConvertor())
 
 
 class Endpoint:
@@ -71,7 +81,9 @@ class Endpoint:
 def application(
     routes: dict[str, dict[str, Answer]], identity: list[HeaderPair], refused: Callable[[str], None]
 ) -> Starlette:
-    """The ASGI application of these routes: path to method to handler. Paths may hold Starlette's parameters.
+    """The ASGI application of these routes: path to method to handler.
+
+    Paths may hold Starlette's parameters, and ``{name:text}`` for all that is left.
 
     ``app.state.identity`` holds the headers that every answer carries, for the server's own answers.
     """

@@ -39,7 +39,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/schedules/{id}/resume": {"POST": schedules.resume_schedule},
     "/schedules/{id}/run": {"POST": schedules.run_schedule},
     "/destinations": {"GET": destinations.list_destinations},
-    "/destinations/{host:path}": {"GET": destinations.get_destination, "PUT": destinations.put_destination},
+    "/destinations/{host:text}": {"GET": destinations.get_destination, "PUT": destinations.put_destination},
     "/cluster": {"GET": cluster.get_cluster},
     "/cluster/handover": {"POST": cluster.handover},
     "/health": {"GET": cluster.get_health},
