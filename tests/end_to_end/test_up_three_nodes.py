@@ -2,47 +2,20 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from hookline import Client
-from tests.end_to_end.processes import journal_receiver, until
+from tests.end_to_end.processes import journal_receiver, supervised, until
 from tests.end_to_end.test_cli_up import ended, start
 
 
-@contextmanager
-def three_nodes(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The supervisor and the url of its front door; its messages go to a file beside the data."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOOKLINE_")}
-    command = [sys.executable, "-m", "hookline.cli.app", "up", "--nodes", "3", "--port", "0"]
-    with data_dir.with_suffix(".err").open("a") as messages:
-        process = subprocess.Popen(
-            [*command, "--allow-private-destinations", "--data-dir", str(data_dir)],
-            stdout=subprocess.PIPE,
-            stderr=messages,
-            text=True,
-            env=environment,
-        )
-    try:
-        assert process.stdout
-        line = process.stdout.readline()
-        match = re.fullmatch(r"ready (http://127\.0\.0\.1:\d+)\n", line)
-        if match is None:
-            pytest.fail(f"no ready line but {line!r}: {data_dir.with_suffix('.err').read_text()}")
-        yield process, match[1]
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+def three_nodes(data_dir: Path) -> AbstractContextManager[tuple[subprocess.Popen[str], str]]:
+    return supervised(data_dir, "--nodes", "3")
 
 
 def cluster(url: str) -> Any:

@@ -46,6 +46,12 @@ def test_a_port_in_use_is_not_chosen(tmp_path: Path) -> None:
         assert chosen not in Layout.load(tmp_path / "b", 3, 0, ManualClock()).nodes.values()
 
 
+def test_clusters_that_are_planned_together_get_other_ports(tmp_path: Path) -> None:
+    first = Layout.load(tmp_path / "a", 3, 0, ManualClock())
+    assert len(first.ports()) == 9
+    assert not first.ports() & Layout.load(tmp_path / "b", 3, 0, ManualClock(), first.ports()).ports()
+
+
 def test_the_directory_of_a_single_node_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state.db").touch()
     with pytest.raises(InvalidConfig, match="single node"):
@@ -223,7 +229,7 @@ import asyncio, sys
 from pathlib import Path
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce
-from hookline.cli.stack.supervisor import Stack
+from hookline.cli.stack.stack import Stack
 from hookline.errors import HooklineError
 from hookline.node.config import NodeConfig
 

@@ -37,7 +37,7 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
 
 def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     """Run etcd and three nodes like ``config``, as processes; ends as ``run_until_stopped`` does."""
-    from hookline.cli.stack.supervisor import Stack
+    from hookline.cli.stack.stack import Stack
 
     check_log_level(options.log_level)
     if config.allow_private_destinations:

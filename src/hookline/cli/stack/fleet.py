@@ -12,26 +12,19 @@ from rich.table import Table
 
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import stderr
-from hookline.cli.stack import etcd
 from hookline.cli.stack.children import Child
+from hookline.cli.stack.cluster import Cluster
 from hookline.cli.stack.layout import Layout, free_ports
-from hookline.cli.stack.supervisor import (
-    CLOSING_S,
-    ETCD_GRACE_S,
-    SERVE,
-    START_S,
-    Supervisor,
-    without_identity,
-)
+from hookline.cli.stack.supervisor import Supervisor, node_environment, without_identity
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, NodeFault
 from hookline.node.config import NodeConfig
-from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.protocol.topology import parse_topology_file
 
 FILE = "fleet.json"
 TOPOLOGY = "topology.toml"
 PROXY = (sys.executable, "-m", "hookline.cli.app", "proxy")
+_START_S = 60
 _PROXY_GRACE_S = 20
 
 
@@ -74,49 +67,6 @@ class Plan(msgspec.Struct, frozen=True):
         return plan
 
 
-class Cluster:
-    """The processes of one cluster.
-
-    Args:
-        number: its shard; it is called ``c`` and this number.
-        directory: for its data.
-        count: of nodes, 1 or 3; three have etcd.
-    """
-
-    def __init__(
-        self, number: int, directory: Path, count: int, config: NodeConfig, environment: dict[str, str], clock: Clock
-    ) -> None:
-        self.name = f"c{number}"
-        self.layout = Layout.load(directory, count, 0, clock)
-        self.logs = directory / "logs"
-        self.logs.mkdir(exist_ok=True)
-        self.members = etcd.members(self.layout, directory, self.logs, config.etcd_quota_bytes) if count > 1 else []
-        self.nodes = []
-        for node, port in self.layout.nodes.items():
-            command = [*SERVE, "--cluster", self.name, "--shard", str(number), "--node", node]
-            command += ["--listen", f"127.0.0.1:{port}", "--data-dir", str(directory / node)]
-            if self.members:
-                command += ["--etcd", ",".join(self.layout.etcd_urls().values())]
-            self.nodes.append(Child(f"{self.name}/{node}", command, self.logs / f"{node}.log", environment))
-
-    async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Start all; returns when the nodes serve."""
-        for child in self.members:
-            tasks.create_task(child.run())
-        await etcd.wait_until_healthy(self.members, self.layout.etcd_urls())
-        for child in self.nodes:
-            tasks.create_task(child.run())
-        for child in self.nodes:
-            await child.is_ready.wait()
-
-    async def stop(self, grace_s: float) -> None:
-        """The nodes one by one, then etcd; see ``Stack.stop``."""
-        for child in reversed(self.nodes):
-            await child.stop(grace_s)
-        for child in self.members:
-            await child.stop(ETCD_GRACE_S)
-
-
 class Fleet(Supervisor):
     """Clusters and proxies on 127.0.0.1, with their data in one directory.
 
@@ -141,15 +91,14 @@ class Fleet(Supervisor):
         super().__init__(directory)
         clock = SystemClock()
         plan = Plan.load(self.directory, clusters, nodes, proxies, config.port, clock)
-        self._grace_s = config.shutdown_grace_ms / 1_000 + CLOSING_S
-        environment = without_identity(os.environ) | options.environment()
-        if options.secret_key is None and options.secret_key_file is None:
-            Vault.load(self.directory, None, None, clock)  # makes the file
-            environment["HOOKLINE_SECRET_KEY_FILE"] = str(self.directory / DEFAULT_FILE)
-        self.clusters = [
-            Cluster(number, self.directory / f"c{number}", nodes, config, environment, clock)
-            for number in range(clusters)
-        ]
+        environment = node_environment(self.directory, options, clock)
+        taken = set(plan.proxies)
+        self.clusters = []
+        for shard in range(clusters):
+            place = self.directory / f"c{shard}"
+            layout = Layout.load(place, nodes, 0, clock, taken)
+            taken |= layout.ports()
+            self.clusters.append(Cluster(shard, place, layout, config, environment))
         self._write_topology()
         logs = self.directory / "logs"
         logs.mkdir(exist_ok=True)
@@ -174,7 +123,7 @@ class Fleet(Supervisor):
         return Child(name, command, self.directory / "logs" / f"{name}.log", without_identity(os.environ))
 
     async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
-        limit_s = START_S + 10 * len(self.clusters)
+        limit_s = _START_S + 10 * len(self.clusters)
         try:
             async with asyncio.timeout(limit_s):
                 for cluster in self.clusters:  # one after the other: they share the machine
@@ -184,8 +133,8 @@ class Fleet(Supervisor):
                 for child in self.proxies.values():
                     await child.is_ready.wait()
         except TimeoutError:
-            late = ", ".join(child.name for child in self.children() if not child.is_ready.is_set())
-            raise NodeFault(f"not ready within {limit_s} s: {late}. Their logs are below {self.directory}") from None
+            late = ", ".join(str(child.log) for child in self.children() if not child.is_ready.is_set())
+            raise NodeFault(f"not ready within {limit_s} s: see {late}") from None
         self._show()
         ready(next(iter(self.proxies)))
 
@@ -195,11 +144,10 @@ class Fleet(Supervisor):
                 tasks.create_task(child.stop(_PROXY_GRACE_S))
         async with asyncio.TaskGroup() as tasks:
             for cluster in self.clusters:
-                tasks.create_task(cluster.stop(self._grace_s))
+                tasks.create_task(cluster.stop())
 
     def children(self) -> list[Child]:
-        parts = [[*cluster.nodes, *cluster.members] for cluster in self.clusters]
-        return [*self.proxies.values(), *(child for part in parts for child in part)]
+        return [*self.proxies.values(), *(child for cluster in self.clusters for child in cluster.children)]
 
     def _show(self) -> None:
         table = Table("name", "url", "log", box=None, pad_edge=False)

@@ -1,6 +1,7 @@
 """Where the parts of a stack listen and keep their data; remembered, so that a restart finds the same."""
 
 import socket
+from collections.abc import Set
 from pathlib import Path
 from typing import Self
 
@@ -29,7 +30,7 @@ class Layout(msgspec.Struct, frozen=True):
     etcd: dict[str, EtcdPorts]
 
     @classmethod
-    def load(cls, directory: Path, count: int, port: int, clock: Clock) -> Self:
+    def load(cls, directory: Path, count: int, port: int, clock: Clock, taken: Set[int] = frozenset()) -> Self:
         """The remembered layout, or a new one, written down.
 
         Args:
@@ -37,6 +38,7 @@ class Layout(msgspec.Struct, frozen=True):
             count: of nodes, and of etcd members.
             port: of the first node; 0: the remembered one, else any that is free.
             clock: for the token and to choose ports.
+            taken: ports that others on this machine were given and do not listen at yet.
 
         Raises:
             InvalidConfig: the directory belongs to a single node, or its layout cannot be read.
@@ -55,7 +57,7 @@ class Layout(msgspec.Struct, frozen=True):
             except msgspec.MsgspecError as error:
                 raise InvalidConfig(f"{file} cannot be read: {error}", field="data_dir") from error
         else:
-            found = cls._new(count, clock)
+            found = cls._new(count, clock, taken)
         first = next(iter(found.nodes))
         if port:
             found = cls(found.token, found.nodes | {first: port}, found.etcd)
@@ -65,14 +67,18 @@ class Layout(msgspec.Struct, frozen=True):
         return found
 
     @classmethod
-    def _new(cls, count: int, clock: Clock) -> Self:
-        ports = iter(free_ports(3 * count, clock))
+    def _new(cls, count: int, clock: Clock, taken: Set[int]) -> Self:
+        ports = iter(free_ports(3 * count, clock, taken))
         numbers = range(1, count + 1)
         return cls(
             clock.token(8).hex(),
             {f"n{number}": next(ports) for number in numbers},
             {f"etcd{number}": EtcdPorts(next(ports), next(ports)) for number in numbers},
         )
+
+    def ports(self) -> set[int]:
+        """All of them."""
+        return {*self.nodes.values(), *(port for ports in self.etcd.values() for port in (ports.client, ports.peer))}
 
     def node_urls(self) -> dict[str, str]:
         """Where the nodes serve, by name."""
@@ -83,7 +89,7 @@ class Layout(msgspec.Struct, frozen=True):
         return {name: f"http://127.0.0.1:{ports.client}" for name, ports in self.etcd.items()}
 
 
-def free_ports(count: int, clock: Clock) -> list[int]:
+def free_ports(count: int, clock: Clock, taken: Set[int] = frozenset()) -> list[int]:
     """Ports that nobody listens at now; from anywhere in the range, so that two stacks rarely choose the same."""
     found: list[int] = []
     if count == 0:
@@ -91,6 +97,8 @@ def free_ports(count: int, clock: Clock) -> list[int]:
     start = int(clock.random() * len(_PORTS))
     for offset in range(len(_PORTS)):
         port = _PORTS[(start + offset) % len(_PORTS)]
+        if port in taken:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -1,0 +1,76 @@
+"""The processes of one cluster: its etcd members, if it has any, and its nodes."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hookline.cli.stack import etcd
+from hookline.cli.stack.children import Child
+from hookline.cli.stack.layout import Layout
+from hookline.node.config import NodeConfig
+
+SERVE = (sys.executable, "-m", "hookline.cli.app", "serve")
+_ETCD_GRACE_S = 10
+_CLOSING_S = 15  # what a node may need beside its running attempts: hand over, finish requests, write
+
+
+class Cluster:
+    """One cluster on 127.0.0.1.
+
+    Args:
+        shard: it is called ``c`` and this number.
+        directory: for its data.
+        layout: which nodes it has and where they listen; more than one have etcd.
+        config: what the nodes have in common.
+        environment: of the nodes.
+        serve: the command that is a node, without its arguments.
+    """
+
+    def __init__(
+        self,
+        shard: int,
+        directory: Path,
+        layout: Layout,
+        config: NodeConfig,
+        environment: dict[str, str],
+        serve: Sequence[str] = SERVE,
+    ) -> None:
+        self.name = f"c{shard}"
+        self.layout = layout
+        self.logs = directory / "logs"
+        self.logs.mkdir(exist_ok=True)
+        self._grace_s = config.shutdown_grace_ms / 1_000 + _CLOSING_S
+        is_quorum = len(layout.nodes) > 1
+        self.members = etcd.members(layout, directory, self.logs, config.etcd_quota_bytes) if is_quorum else []
+        self.nodes = []
+        for node, port in layout.nodes.items():
+            command = [*serve, "--cluster", self.name, "--shard", str(shard), "--node", node]
+            command += ["--listen", f"127.0.0.1:{port}", "--data-dir", str(directory / node)]
+            if is_quorum:
+                command += ["--etcd", ",".join(layout.etcd_urls().values())]
+            self.nodes.append(Child(node, command, self.logs / f"{node}.log", environment))
+
+    @property
+    def children(self) -> list[Child]:
+        """The nodes, then the members of etcd they depend on."""
+        return [*self.nodes, *self.members]
+
+    async def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Start all; returns when the nodes serve."""
+        for child in self.members:
+            tasks.create_task(child.run())
+        await etcd.wait_until_healthy(self.members, self.layout.etcd_urls())
+        for child in self.nodes:
+            tasks.create_task(child.run())
+        for child in self.nodes:
+            await child.is_ready.wait()
+
+    async def stop(self) -> None:
+        """Stop all in good order."""
+        # One by one, so that each hands over to one that still runs; the first, where clients are, ends last. The
+        # members of etcd too: a leader whose followers stop along with it tries for 6 s to give its lead to them.
+        for child in reversed(self.nodes):
+            await child.stop(self._grace_s)
+        for child in self.members:
+            await child.stop(_ETCD_GRACE_S)

@@ -1,0 +1,69 @@
+"""One cluster of three nodes on one machine."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from hookline.cli.node_options import NodeOptions
+from hookline.cli.output import stderr
+from hookline.cli.stack import etcd
+from hookline.cli.stack.children import Child
+from hookline.cli.stack.cluster import SERVE, Cluster
+from hookline.cli.stack.layout import Layout
+from hookline.cli.stack.supervisor import Supervisor, node_environment
+from hookline.clock import SystemClock
+from hookline.errors import NodeFault
+from hookline.node.config import NodeConfig
+
+_START_S = 60
+
+
+class Stack(Supervisor):
+    """Three etcd members and three nodes on 127.0.0.1, with their data in one directory.
+
+    Args:
+        directory: of the stack.
+        config: of the first node, for its port and what the others have in common with it.
+        options: how the nodes work.
+        serve: the command that is a node, without its arguments.
+
+    Raises:
+        InvalidConfig: etcd is missing, or the directory is not one of a stack.
+    """
+
+    def __init__(
+        self, directory: Path, config: NodeConfig, options: NodeOptions, *, count: int = 3, serve: Sequence[str] = SERVE
+    ) -> None:
+        super().__init__(directory)
+        etcd.program()
+        clock = SystemClock()
+        layout = Layout.load(self.directory, count, config.port, clock)
+        environment = node_environment(self.directory, options, clock)
+        self.cluster = Cluster(0, self.directory, layout, config, environment, serve)
+
+    async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
+        try:
+            async with asyncio.timeout(_START_S):
+                await self.cluster.start(tasks)
+        except TimeoutError:
+            late = ", ".join(child.name for child in reversed(self.children()) if not child.is_ready.is_set())
+            raise NodeFault(f"not ready within {_START_S} s: {late}. Their logs are in {self.cluster.logs}") from None
+        self._show()
+        ready(next(iter(self.cluster.layout.node_urls().values())))
+
+    async def stop(self) -> None:
+        await self.cluster.stop()
+
+    def children(self) -> list[Child]:
+        return self.cluster.children
+
+    def _show(self) -> None:
+        table = Table("name", "url", "log", box=None, pad_edge=False)
+        layout = self.cluster.layout
+        for name, url in (layout.node_urls() | layout.etcd_urls()).items():
+            table.add_row(name, url, str(self.cluster.logs / f"{name}.log"))
+        console = stderr()
+        console.print(table, soft_wrap=True)
+        console.print("Every node takes every request. Ctrl-C stops everything.", soft_wrap=True)
