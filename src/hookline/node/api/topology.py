@@ -11,14 +11,14 @@ from hookline.http_api.exchange import Reply, Request, answer
 from hookline.http_api.hops import EPOCH
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.ownership import asked_epoch
-from hookline.protocol import http
 from hookline.protocol.commands import Refused, SetTopology
 from hookline.protocol.ids import check_id, check_key
+from hookline.protocol.internal_http import Absence, AbsenceRequest
 from hookline.protocol.limits import KIB
 from hookline.protocol.topology import TOPOLOGY_BYTES_MAX, check_change, encode_topology, parse_topology
 
 _ABSENCE_BYTES_MAX = 8 * KIB
-_absences = msgspec.json.Decoder(http.AbsenceRequest)
+_absences = msgspec.json.Decoder(AbsenceRequest)
 
 
 async def get_topology(api: Api, request: Request) -> Reply:
@@ -62,10 +62,10 @@ async def tell_absence(api: Api, request: Request) -> Reply:
     await api.propose(kept)
     api.ownership.check_epoch(request)
     found = _find(api, asked)
-    return answer(200, http.Absence(found is None, found))
+    return answer(200, Absence(found is None, found))
 
 
-def _checked(asked: http.AbsenceRequest) -> http.AbsenceRequest:
+def _checked(asked: AbsenceRequest) -> AbsenceRequest:
     if asked.id is None and asked.key is None:
         raise InvalidRequest("give an id or a key", field="id")
     if asked.id is not None:
@@ -77,7 +77,7 @@ def _checked(asked: http.AbsenceRequest) -> http.AbsenceRequest:
     return asked
 
 
-def _find(api: Api, asked: http.AbsenceRequest) -> str | None:
+def _find(api: Api, asked: AbsenceRequest) -> str | None:
     """The id of what is there; a key goes before the id, as when a job is created."""
     if asked.kind == "schedule":
         return asked.id if asked.id is not None and api.reads.schedule(asked.id) is not None else None

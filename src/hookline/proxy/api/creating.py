@@ -13,6 +13,7 @@ from hookline.errors import DeadlineExceeded, Internal
 from hookline.http_api.exchange import Reply, Request
 from hookline.http_api.hops import FALLBACK
 from hookline.protocol.ids import check_id, check_key, mint_id
+from hookline.protocol.internal_http import Absence, AbsenceRequest
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
@@ -137,21 +138,19 @@ async def _create_moving(api: ProxyApi, call: Call, name: Name, deadline_ms: flo
     former = name.former_home(router)
     assert former is not None
     epoch = router.topology.epoch
-    inquiry = Call("POST", "/internal/absence", (_JSON_TYPE,), msgspec.json.encode(_asked(name)))
+    inquiry = Call(
+        "POST", "/internal/absence", (_JSON_TYPE,), msgspec.json.encode(AbsenceRequest(name.id, name.key, name.kind))
+    )
     answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, epoch=epoch)
     if answer.status != 200:
         if answer.status >= 500:
             raise Internal(f"cluster {former.name} could not say whether it has {name}; the request was not accepted")
         return answer
-    if msgspec.json.decode(answer.body)["absent"]:
+    if msgspec.json.decode(answer.body, type=Absence).absent:
         cluster = name.new_home(router)
     else:  # it recognises what it has, though it is no longer the home
         call, cluster = call.with_headers(_ALLOW), former
     return await api.forwarder.to_cluster(cluster, call, deadline_ms, epoch=epoch)
-
-
-def _asked(name: Name) -> dict[str, str | None]:
-    return {"id": name.id, "key": name.key, "kind": name.kind}
 
 
 def _naming(error: DeadlineExceeded, what: str, job_id: str | None) -> DeadlineExceeded:

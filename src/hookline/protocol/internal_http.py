@@ -1,0 +1,20 @@
+"""What proxies and nodes say to each other over HTTP, beside the API: docs/reference/internal-http.md. Pure."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class AbsenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a proxy asks the former home of an id or a key: is it there?"""
+
+    id: str | None = None
+    key: str | None = None
+    kind: Literal["job", "schedule"] = "job"
+
+
+class Absence(Struct, frozen=True, omit_defaults=True):
+    """``absent``: it is not, and nothing under this epoch will make it be. Else ``id`` is what is there."""
+
+    absent: bool
+    id: str | None = None
