@@ -8,6 +8,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from hookline.protocol.limits import BULK_LIMIT_MAX
+
 Duration = str | int | float
 Labels = dict[str, str] | list[str]
 Guarantee = Literal["at_least_once", "at_most_once"]
@@ -196,7 +198,7 @@ class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
     filter: Filter = msgspec.field(default_factory=Filter)
     dry_run: bool = False
-    limit: int = 10_000
+    limit: int = BULK_LIMIT_MAX
     overrides: JobChanges | None = None
 
 

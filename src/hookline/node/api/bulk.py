@@ -17,9 +17,8 @@ from hookline.protocol import http
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RetryJobs, UpdateJob
 from hookline.protocol.jobs import FINISHED, State
-from hookline.protocol.limits import BULK_JOBS_MAX
+from hookline.protocol.limits import BULK_JOBS_MAX, BULK_LIMIT_MAX
 
-BULK_LIMIT_MAX = 10_000
 _SAMPLE = 10
 _ROWS_AT_ONCE = 50
 _OPEN = (State.PENDING, State.RUNNING)

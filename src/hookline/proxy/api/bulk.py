@@ -6,31 +6,25 @@ from msgspec import Raw, Struct
 from hookline.errors import InvalidRequest
 from hookline.http_api import strict_json
 from hookline.http_api.exchange import Reply, Request, answer
-from hookline.protocol.limits import REQUEST_BYTES_MAX
+from hookline.protocol import http
+from hookline.protocol.limits import BULK_LIMIT_MAX, REQUEST_BYTES_MAX
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable, with_incomplete
 from hookline.proxy.api.passing import call_of, reply_of
 from hookline.proxy.sender import Answer
 
-LIMIT_DEFAULT = 10_000
 _SAMPLE = 10
 
 
 class _Bulk(Struct):
-    dry_run: bool = False
-    limit: int = LIMIT_DEFAULT
+    """What is read of the request; the nodes read the rest."""
 
-
-class _Done(Struct):
-    matched: int = 0
-    changed: int = 0
     dry_run: bool = False
-    more: bool = False
-    sample: list[str] = msgspec.field(default_factory=list)
+    limit: int = BULK_LIMIT_MAX
 
 
 _bulks = msgspec.json.Decoder(_Bulk)
-_dones = msgspec.json.Decoder(_Done)
+_responses = msgspec.json.Decoder(http.BulkResponse)
 
 
 async def retry_jobs(api: ProxyApi, request: Request) -> Reply:
@@ -49,21 +43,21 @@ async def _on_all(api: ProxyApi, request: Request, *, is_repeatable: bool) -> Re
     strict_json.check_utf8(body)
     bulk = strict_json.decode(_bulks, body)
     fields = strict_json.unique_fields(body)
-    if not 1 <= bulk.limit <= LIMIT_DEFAULT:
-        raise InvalidRequest(f"limit must be from 1 to {LIMIT_DEFAULT}", field="limit")
-    done = _Done(dry_run=bulk.dry_run)
+    if not 1 <= bulk.limit <= BULK_LIMIT_MAX:
+        raise InvalidRequest(f"limit must be from 1 to {BULK_LIMIT_MAX}", field="limit")
+    done = http.BulkResponse(0, 0, bulk.dry_run, False, [])
     incomplete: list[str] = []
     clusters = api.clusters()
     for cluster in clusters:
         left = bulk.limit - done.matched
         if left <= 0:
-            done.more = True
+            done = msgspec.structs.replace(done, more=True)
             break
         part = msgspec.json.encode({**fields, "limit": Raw(b"%d" % left)})
         call = call_of(request, part, is_repeatable=is_repeatable or bulk.dry_run)
         one = await api.ask(cluster, call, deadline_ms)
         if isinstance(one, Answer) and one.status == 200:
-            _add(done, _dones.decode(one.body))
+            done = _sum(done, _responses.decode(one.body))
         elif isinstance(one, Answer) and one.status < 500 and one.status != 429:
             return reply_of(one)
         else:
@@ -73,8 +67,11 @@ async def _on_all(api: ProxyApi, request: Request, *, is_repeatable: bool) -> Re
     return answer(200, with_incomplete(msgspec.structs.asdict(done), incomplete))
 
 
-def _add(done: _Done, one: _Done) -> None:
-    done.matched += one.matched
-    done.changed += one.changed
-    done.more = done.more or one.more
-    done.sample = (done.sample + one.sample)[:_SAMPLE]
+def _sum(done: http.BulkResponse, one: http.BulkResponse) -> http.BulkResponse:
+    return http.BulkResponse(
+        done.matched + one.matched,
+        done.changed + one.changed,
+        done.dry_run,
+        done.more or one.more,
+        (done.sample + one.sample)[:_SAMPLE],
+    )
