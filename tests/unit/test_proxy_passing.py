@@ -4,12 +4,15 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from hookline.clock import SystemClock
+from hookline.errors import InvalidRequest
+from hookline.http_api.exchange import Request
 from hookline.protocol.topology import parse_topology
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import passed_on
+from hookline.proxy.api.passing import Incoming
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
@@ -37,7 +40,20 @@ def test_only_the_clients_own_headers_go_on() -> None:
         (b"idempotency-key", b"k"),
         (b"traceparent", b"t"),
     ]
-    assert passed_on(sent) == ((b"hookline-fallback", b"allow"), (b"idempotency-key", b"k"), (b"traceparent", b"t"))
+    request = Incoming(Request({"headers": sent}, lambda: None))
+    assert request.passed_on == (
+        (b"hookline-fallback", b"allow"),
+        (b"idempotency-key", b"k"),
+        (b"traceparent", b"t"),
+    )
+    assert request.header(b"hookline-timeout-ms") == "5"
+    assert request.header(b"authorization") is None
+
+
+def test_a_header_that_is_there_twice_is_refused() -> None:
+    request = Incoming(Request({"headers": [(b"idempotency-key", b"a"), (b"idempotency-key", b"b")]}, lambda: None))
+    with pytest.raises(InvalidRequest, match="more than once"):
+        request.header(b"idempotency-key")
 
 
 def test_a_full_proxy_refuses_at_once_but_tells_its_health() -> None:

@@ -3,7 +3,7 @@
 Plain ASGI underneath: Starlette's Request and Response cost more than the rest of a create.
 """
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -62,24 +62,18 @@ def answer(status: int, value: object, headers: Iterable[HeaderPair] = ()) -> Re
 class Request:
     """What came in. Header names are lower-case bytes, path values are percent-decoded."""
 
-    __slots__ = ("_body", "_receive", "headers", "path", "scope")
+    __slots__ = ("_body", "headers", "path", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
-        self._receive = receive
+        self.receive = receive
         self._body: bytes | None = None
         self.path: dict[str, str] = scope.get("path_params", {})
         self.headers: list[HeaderPair] = scope["headers"]
 
     def header(self, name: bytes) -> str | None:
         """The header's value as text. Raises InvalidRequest when it is there more than once."""
-        found = [value for known, value in self.headers if known == name]
-        if not found:
-            return None
-        if len(found) > 1:
-            text = name.decode("latin-1")
-            raise InvalidRequest(f"the header {text} is there more than once", field=text)
-        return found[0].decode("latin-1")
+        return only_value(name, [value for known, value in self.headers if known == name])
 
     def wants_local(self) -> bool:
         """``?consistency=local``: this node's own state will do. The parameter is taken out of the query."""
@@ -128,13 +122,13 @@ class Request:
         return _within(self._body, limit)
 
     async def _read(self, limit: int) -> bytes:
-        message = await self._receive()
+        message = await self.receive()
         first: bytes = self._part(message)
         if not message.get("more_body", False):
             return _within(first, limit)
         parts = bytearray(first)
         while message.get("more_body", False):
-            message = await self._receive()
+            message = await self.receive()
             parts += self._part(message)
             if len(parts) > limit:
                 raise _too_large(limit)
@@ -142,7 +136,7 @@ class Request:
 
     async def disconnected(self) -> None:
         """Wait until the client has gone away, in a call that takes no body."""
-        while (await self._receive())["type"] != "http.disconnect":
+        while (await self.receive())["type"] != "http.disconnect":
             pass
 
     async def no_body(self) -> None:
@@ -172,6 +166,16 @@ class Request:
                 raise UnsupportedMedia("the body must not be compressed; leave Content-Encoding out")
         if media_type != JSON and not (media_type in _UNTOLD_MEDIA and not self._is_from_browser()):
             check_media_type(media_type or b"")
+
+
+def only_value(name: bytes, values: Sequence[bytes]) -> str | None:
+    """The one value of that header as text. Raises InvalidRequest when there are more."""
+    if not values:
+        return None
+    if len(values) > 1:
+        text = name.decode("latin-1")
+        raise InvalidRequest(f"the header {text} is there more than once", field=text)
+    return values[0].decode("latin-1")
 
 
 def check_media_type(value: bytes) -> None:

@@ -288,6 +288,8 @@ class StrictProtocol(HttpToolsProtocol):
                 hosts += 1
             elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
                 self._stop(400, "invalid_request", "the only Transfer-Encoding taken is chunked, in HTTP/1.1")
+            if not value.isascii() and not _is_utf8(value):  # what is, can be passed on byte for byte
+                self._stop(400, "invalid_header", f"the value of the header {name[:80].decode()} is not UTF-8")
         if size > self.limits.head_bytes:
             self._stop(431, "invalid_header", self._head_too_large())
         if self.parser.get_method() == b"CONNECT":
@@ -343,3 +345,11 @@ class StrictProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_at(deadline, self._check_deadline)
             return
         self.transport.close()
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -14,7 +14,6 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
 from hookline.http_api.exchange import HeaderPair
-from hookline.http_api.hops import HOP_HEADERS
 from hookline.http_errors import causes, never_left
 from hookline.proxy.sender import Answer, Call, NotSent, Unclear
 
@@ -44,7 +43,7 @@ class HttpSender:
     async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
         """The answer of the node at ``url``. Raises NotSent or Unclear."""
         client: Client = self._kept if call.is_repeatable else self._fresh
-        builder = client.request(call.method, url + call.target).headers(_passed_on(call.headers))
+        builder = client.request(call.method, url + call.target).headers(_as_text(call.headers))
         if call.body:
             builder = builder.body_bytes(call.body)
         request = builder.timeout(timedelta(seconds=timeout_s)).build()
@@ -86,8 +85,9 @@ def _builder(connect_timeout_s: float) -> ClientBuilder:
     )
 
 
-def _passed_on(headers: tuple[HeaderPair, ...]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in HOP_HEADERS]
+def _as_text(headers: tuple[HeaderPair, ...]) -> list[tuple[str, str]]:
+    """As pyreqwest takes them, which sends text in UTF-8. The server lets nothing else in."""
+    return [(name.decode("latin-1"), value.decode()) for name, value in headers]
 
 
 def _failure(url: str, error: PyreqwestError) -> NotSent | Unclear:

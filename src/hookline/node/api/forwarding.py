@@ -66,7 +66,7 @@ class Forwarder:
         body = await request.whole_body(REQUEST_BYTES_MAX)
         scope = request.scope
         headers = [
-            (name.decode("latin-1"), value.decode("latin-1"))
+            (name.decode("latin-1"), value.decode())  # the server takes UTF-8 only
             for name, value in request.headers
             if name not in HOP_HEADERS
         ]

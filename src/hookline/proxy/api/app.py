@@ -13,12 +13,13 @@ from hookline.proxy.api import batches, bulk, clusters, destinations, lists, top
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import create
 from hookline.proxy.api.finding import change, read, set_to
-from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.api.passing import Incoming, call_of, reply_of
 
-Handler = Callable[[ProxyApi, Request], Awaitable[Reply]]
+Handler = Callable[[ProxyApi, Incoming], Awaitable[Reply]]
+OwnHandler = Callable[[ProxyApi, Request], Awaitable[Reply]]
 
 
-async def preview(api: ProxyApi, request: Request) -> Reply:
+async def preview(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /schedules/preview``: any cluster knows."""
     return reply_of(await api.to_any(call_of(request), api.deadline_ms(request)))
 
@@ -51,7 +52,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/topology/route": {"GET": topology.get_route},
 }
 # Answered also when there are too many requests: they cost nothing, and tell why.
-OWN_ROUTES: dict[str, dict[str, Handler]] = {
+OWN_ROUTES: dict[str, dict[str, OwnHandler]] = {
     "/health": {"GET": clusters.get_health},
     "/metrics": {"GET": clusters.get_metrics},
 }
@@ -78,7 +79,7 @@ def _bounded(api: ProxyApi, handler: Handler) -> Answer:
             raise Overloaded("the proxy has too many requests under way; this one was not accepted", retry_after_s=1)
         api.in_flight += 1
         try:
-            return await handler(api, request)
+            return await handler(api, Incoming(request))
         finally:
             api.in_flight -= 1
 

@@ -13,14 +13,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hookline.errors import BatchTooLarge, DeadlineExceeded, HooklineError
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.exchange import Reply, answer
 from hookline.protocol.limits import BATCH_JOBS_MAX, REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import splitting
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import Name, create_named, mint
-from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
+from hookline.proxy.api.passing import Incoming, allows_fallback, call_of, reply_of
 from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
 from hookline.proxy.sender import Answer, Call
 
@@ -35,7 +35,7 @@ _results = msgspec.json.Decoder(_Results)
 _Side = Answer | HooklineError
 
 
-async def create_batch(api: ProxyApi, request: Request) -> Reply:
+async def create_batch(api: ProxyApi, request: Incoming) -> Reply:
     """``POST /jobs/batch``."""
     deadline_ms = api.deadline_ms(request)
     allows_fallback(request)

@@ -5,12 +5,12 @@ from msgspec import Raw, Struct
 
 from hookline.errors import InvalidRequest
 from hookline.http_api import strict_json
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.exchange import Reply, answer
 from hookline.protocol import http
 from hookline.protocol.limits import BULK_LIMIT_MAX, REQUEST_BYTES_MAX
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable, with_incomplete
-from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.api.passing import Incoming, call_of, reply_of
 from hookline.proxy.sender import Answer
 
 _SAMPLE = 10
@@ -27,17 +27,17 @@ _bulks = msgspec.json.Decoder(_Bulk)
 _responses = msgspec.json.Decoder(http.BulkResponse)
 
 
-async def retry_jobs(api: ProxyApi, request: Request) -> Reply:
+async def retry_jobs(api: ProxyApi, request: Incoming) -> Reply:
     """``POST /jobs/retry``."""
     return await _on_all(api, request, is_repeatable=False)
 
 
-async def cancel_jobs(api: ProxyApi, request: Request) -> Reply:
+async def cancel_jobs(api: ProxyApi, request: Incoming) -> Reply:
     """``POST /jobs/cancel``."""
     return await _on_all(api, request, is_repeatable=True)
 
 
-async def _on_all(api: ProxyApi, request: Request, *, is_repeatable: bool) -> Reply:
+async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> Reply:
     deadline_ms = api.deadline_ms(request)
     body = await request.body(REQUEST_BYTES_MAX)
     strict_json.check_utf8(body)

@@ -10,13 +10,13 @@ from hookline.http_api.exchange import Reply, Request, answer
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable, with_incomplete
-from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.api.passing import Incoming, call_of, reply_of
 from hookline.proxy.sender import Answer
 
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-async def list_clusters(api: ProxyApi, request: Request) -> Reply:
+async def list_clusters(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /clusters``."""
     request.query()
     call = replace(call_of(request), target="/cluster")
@@ -28,24 +28,24 @@ async def list_clusters(api: ProxyApi, request: Request) -> Reply:
     return answer(200, with_incomplete({"data": views}, incomplete))
 
 
-async def get_one(api: ProxyApi, request: Request) -> Reply:
+async def get_one(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /clusters/{name}``."""
     request.query()
     return await _pass_on(api, request, _named(api, request), "/cluster")
 
 
-async def hand_one_over(api: ProxyApi, request: Request) -> Reply:
+async def hand_one_over(api: ProxyApi, request: Incoming) -> Reply:
     """``POST /clusters/{name}/handover``."""
     return await _pass_on(api, request, _named(api, request), "/cluster/handover")
 
 
-async def get_only(api: ProxyApi, request: Request) -> Reply:
+async def get_only(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /cluster``: when there is only one."""
     request.query()
     return await _pass_on(api, request, _only(api), "/cluster")
 
 
-async def hand_only_over(api: ProxyApi, request: Request) -> Reply:
+async def hand_only_over(api: ProxyApi, request: Incoming) -> Reply:
     """``POST /cluster/handover``: when there is only one."""
     return await _pass_on(api, request, _only(api), "/cluster/handover")
 
@@ -82,7 +82,7 @@ def _cluster_health(api: ProxyApi, entry: ClusterEntry) -> dict[str, Any]:
     }
 
 
-async def _pass_on(api: ProxyApi, request: Request, entry: ClusterEntry, target: str) -> Reply:
+async def _pass_on(api: ProxyApi, request: Incoming, entry: ClusterEntry, target: str) -> Reply:
     deadline_ms = api.deadline_ms(request)
     body = await request.whole_body(1024)
     one = await api.ask(entry, replace(call_of(request, body), target=target), deadline_ms)
@@ -91,7 +91,7 @@ async def _pass_on(api: ProxyApi, request: Request, entry: ClusterEntry, target:
     return reply_of(one)
 
 
-def _named(api: ProxyApi, request: Request) -> ClusterEntry:
+def _named(api: ProxyApi, request: Incoming) -> ClusterEntry:
     name = request.path["name"]
     entry = api.known.topology.cluster(name)
     if entry is None:

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from hookline.errors import DeadlineExceeded, Internal
-from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.exchange import Reply
 from hookline.http_api.hops import FALLBACK
 from hookline.protocol.ids import check_id, check_key, mint_id
 from hookline.protocol.internal_http import Absence, AbsenceRequest
@@ -18,7 +18,7 @@ from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
+from hookline.proxy.api.passing import Incoming, allows_fallback, call_of, reply_of
 from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
 from hookline.proxy.sender import Answer, Call
 from hookline.proxy.splitting import given_id, with_id, without_deduplicated
@@ -62,7 +62,7 @@ class _MoveBegan(Exception):
     """While it was routed, a change began that moves it."""
 
 
-async def create(api: ProxyApi, request: Request, kind: Kind) -> Reply:
+async def create(api: ProxyApi, request: Incoming, kind: Kind) -> Reply:
     """``POST /jobs`` or ``POST /schedules``."""
     deadline_ms = api.deadline_ms(request)
     may_fall_back = allows_fallback(request)

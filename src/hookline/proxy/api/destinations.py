@@ -1,18 +1,18 @@
 """Destinations: each cluster has its own view of one, and its settings are set on all."""
 
 from hookline.errors import ClusterUnavailable, HooklineError
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.exchange import Reply, answer
 from hookline.protocol.limits import KIB
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import DESTINATIONS, none_reachable, read_view, with_incomplete
-from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.api.passing import Incoming, call_of, reply_of
 from hookline.proxy.merging import join_destinations
 from hookline.proxy.sender import Answer
 
 _BODY_BYTES_MAX = 64 * KIB
 
 
-async def get_destination(api: ProxyApi, request: Request) -> Reply:
+async def get_destination(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /destinations/{host}``."""
     call = call_of(request)
     answers = await api.ask_all(api.clusters(), lambda _: call, api.deadline_ms(request))
@@ -26,7 +26,7 @@ async def get_destination(api: ProxyApi, request: Request) -> Reply:
     return reply_of(next(one for one in answers.values() if isinstance(one, Answer)))
 
 
-async def put_destination(api: ProxyApi, request: Request) -> Reply:
+async def put_destination(api: ProxyApi, request: Incoming) -> Reply:
     """``PUT /destinations/{host}``: all clusters take it, or it is said which did not; repeating it does no harm."""
     deadline_ms = api.deadline_ms(request)
     call = call_of(request, await request.whole_body(_BODY_BYTES_MAX), is_repeatable=True)

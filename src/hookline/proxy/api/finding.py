@@ -7,36 +7,36 @@ import asyncio
 from collections.abc import Sequence
 
 from hookline.errors import ClusterUnavailable
-from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.exchange import Reply
 from hookline.http_api.hops import SAFE_METHODS
 from hookline.protocol.ids import check_id
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.api.passing import Incoming, call_of, reply_of
 from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
 from hookline.proxy.sender import Answer, Call
 
 _NOT_THERE = frozenset({"job_not_found", "schedule_not_found"})
 
 
-async def read(api: ProxyApi, request: Request) -> Reply:
+async def read(api: ProxyApi, request: Incoming) -> Reply:
     """A call that only reads."""
     return await _on_one(api, request, is_repeatable=True)
 
 
-async def set_to(api: ProxyApi, request: Request) -> Reply:
+async def set_to(api: ProxyApi, request: Incoming) -> Reply:
     """A change that may be made twice, such as a cancel."""
     return await _on_one(api, request, is_repeatable=True)
 
 
-async def change(api: ProxyApi, request: Request) -> Reply:
+async def change(api: ProxyApi, request: Incoming) -> Reply:
     """A change that must not be made twice."""
     return await _on_one(api, request, is_repeatable=False)
 
 
-async def _on_one(api: ProxyApi, request: Request, *, is_repeatable: bool) -> Reply:
+async def _on_one(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> Reply:
     deadline_ms = api.deadline_ms(request)
     wanted = check_id(request.path["id"])
     body = await request.whole_body(REQUEST_BYTES_MAX)

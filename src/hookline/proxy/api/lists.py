@@ -10,11 +10,11 @@ from msgspec import Raw, Struct
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, Internal, InvalidCursor
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.exchange import Reply, Request, answer, page_limit
+from hookline.http_api.exchange import Reply, answer, page_limit
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import merging
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import passed_on, reply_of
+from hookline.proxy.api.passing import Incoming, reply_of
 from hookline.proxy.merging import ClusterPage, Item, Positions
 from hookline.proxy.sender import Answer, Call
 
@@ -60,34 +60,33 @@ DESTINATIONS = Listing(
 )
 
 
-async def list_jobs(api: ProxyApi, request: Request) -> Reply:
+async def list_jobs(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /jobs``."""
     return await _list(api, request, JOBS)
 
 
-async def list_schedules(api: ProxyApi, request: Request) -> Reply:
+async def list_schedules(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /schedules``."""
     return await _list(api, request, SCHEDULES)
 
 
-async def list_destinations(api: ProxyApi, request: Request) -> Reply:
+async def list_destinations(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /destinations``."""
     return await _list(api, request, DESTINATIONS)
 
 
-async def _list(api: ProxyApi, request: Request, listing: Listing) -> Reply:
+async def _list(api: ProxyApi, request: Incoming, listing: Listing) -> Reply:
     query = request.query(*listing.filters, "limit", "cursor", _CONSISTENCY)
     limit = page_limit(query)
     scope = f"proxy {listing.path} " + repr([query.get(name) for name in listing.filters])
     positions = _decode(query.get("cursor"), scope)
     clusters = api.clusters()
-    headers = passed_on(request.headers)
 
     def call_for(cluster: ClusterEntry) -> Call:
         wanted = {name: query[name] for name in (*listing.filters, _CONSISTENCY) if name in query}
         if position := positions.get(cluster.name):
             wanted["cursor"] = position
-        return Call("GET", f"{listing.path}?{urlencode({**wanted, 'limit': limit})}", headers)
+        return Call("GET", f"{listing.path}?{urlencode({**wanted, 'limit': limit})}", request.passed_on)
 
     asked = [cluster for cluster in clusters if positions.get(cluster.name, "") is not None]
     answers = await api.ask_all(asked, call_for, api.deadline_ms(request))

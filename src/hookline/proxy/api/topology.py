@@ -3,7 +3,7 @@
 from typing import Any
 
 from hookline.errors import EpochTaken, HooklineError, InvalidRequest, InvalidTopology
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.exchange import Reply, answer
 from hookline.protocol.ids import check_id, check_key, shard_hint
 from hookline.protocol.routing import Route, Router
 from hookline.protocol.topology import (
@@ -15,18 +15,18 @@ from hookline.protocol.topology import (
     parse_topology_file,
 )
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import reply_of
+from hookline.proxy.api.passing import Incoming, reply_of
 from hookline.proxy.giver import giving
 from hookline.proxy.sender import Answer
 
 
-async def get_topology(api: ProxyApi, request: Request) -> Reply:
+async def get_topology(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /topology``."""
     request.query()
     return Reply(200, api.known.document)
 
 
-async def put_topology(api: ProxyApi, request: Request) -> Reply:
+async def put_topology(api: ProxyApi, request: Incoming) -> Reply:
     """``PUT /topology``: the first cluster of the present one decides between two who apply at once; then all get it.
 
     A cluster that is down learns it later. Applying the same again is fine.
@@ -51,7 +51,7 @@ async def put_topology(api: ProxyApi, request: Request) -> Reply:
     return answer(200, {"epoch": new.epoch, "clusters": {name: _outcome(one) for name, one in answers.items()}})
 
 
-async def get_route(api: ProxyApi, request: Request) -> Reply:
+async def get_route(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /topology/route?id=`` or ``?key=``."""
     query = request.query("id", "key")
     if len(query) != 1:
@@ -109,7 +109,7 @@ def _moved(previous: Route | None) -> list[str]:
     return [f"a change is under way: it was at home at {previous.cluster.name}, which is asked too"]
 
 
-async def _read(request: Request) -> Topology:
+async def _read(request: Incoming) -> Topology:
     request.query()
     media = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media != "application/toml":
