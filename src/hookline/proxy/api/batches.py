@@ -7,6 +7,7 @@ jobs with it. Jobs that a change of the topology moves are created one by one, a
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from functools import partial
 
 import msgspec
@@ -31,8 +32,15 @@ class _Results(Struct):
     results: list[Raw]
 
 
+class _NoOneHome(Enum):
+    """Where jobs go that do not go straight to the home of their id."""
+
+    ANYWHERE = auto()  # they have no id
+    MOVING = auto()  # a change moves them: their former home is asked first
+
+
+_Place = ClusterEntry | _NoOneHome
 _results = msgspec.json.Decoder(_Results)
-_Side = Answer | HooklineError
 
 
 async def create_batch(api: ProxyApi, request: Incoming) -> Reply:
@@ -88,34 +96,30 @@ class _Batch:
             return reply_of(self._whole)
         return answer(200, {"results": [self._found[position] for position in range(len(self._items))]})
 
-    def _place(self, router: Router, position: int) -> str:
-        """The name of its home; "" when it has no id; " moving" (no name has a blank) when a change moves it."""
+    def _place(self, router: Router, position: int) -> _Place:
         job_id = self._ids[position]
         if job_id is None:
-            return ""
+            return _NoOneHome.ANYWHERE
         name = Name("job", job_id, None)
-        return " moving" if name.former_home(router) is not None else name.new_home(router).name
+        return _NoOneHome.MOVING if name.former_home(router) is not None else name.new_home(router)
 
-    async def _side(self, router: Router, place: str, positions: list[int]) -> None:
+    async def _side(self, router: Router, place: _Place, positions: list[int]) -> None:
         try:
-            if place == " moving":
-                await self._create_moving(positions)
-                return
-            if place == "":
-                side = await self._create_minted(positions)
-            else:
-                cluster = router.topology.cluster(place)
-                assert cluster is not None
-                call = self._part([self._items[position] for position in positions])
-                side = await self._api.forwarder.to_cluster(
-                    cluster, call, self._deadline_ms, epoch=router.topology.epoch
-                )
+            match place:
+                case _NoOneHome.MOVING:
+                    await self._create_moving(positions)
+                case _NoOneHome.ANYWHERE:
+                    self._take(positions, await self._create_minted(positions), is_minted=True)
+                case ClusterEntry():
+                    call = self._part([self._items[position] for position in positions])
+                    side = await self._api.forwarder.to_cluster(
+                        place, call, self._deadline_ms, epoch=router.topology.epoch
+                    )
+                    self._take(positions, side, is_minted=False)
         except StaleRoute:
             return  # these are routed again
         except HooklineError as error:
             self._fail(positions, error)
-            return
-        self._take(positions, side, is_minted=place == "")
 
     async def _create_minted(self, positions: list[int]) -> Answer:
         minted: list[str] = []
