@@ -1,7 +1,7 @@
 """The forwarder with a scripted sender, on virtual time."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded
-from hookline.http_api.exchange import PROBLEM_JSON
 from hookline.http_api.hops import EPOCH, TIMEOUT
-from hookline.protocol.topology import ClusterEntry, Topology, encode_topology
+from hookline.protocol.topology import Topology, encode_topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
@@ -19,56 +18,11 @@ from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.sender import Answer, Call, NotSent, Unclear
 from hookline.testing import virtual_time
+from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, problem
 
-C0 = ClusterEntry(name="c0", shard=0, nodes=("http://a:1", "http://a:2"))
-C1 = ClusterEntry(name="c1", shard=1, nodes=("http://b:1",))
 TOPOLOGY = Topology(epoch=1, clusters=(C0, C1))
 CREATE = Call("POST", "/jobs", body=b"{}")
 OK = Answer(201)
-
-
-def problem(status: int, code: str, **figures: object) -> Answer:
-    return Answer(status, msgspec.json.encode({"code": code} | figures), PROBLEM_JSON)
-
-
-class LoopClock:
-    def wall_ms(self) -> int:
-        return 0
-
-    def boot_ms(self) -> float:
-        return asyncio.get_running_loop().time() * 1_000
-
-    def random(self) -> float:
-        return 0.5
-
-    def token(self, size: int) -> bytes:
-        return bytes(size)
-
-
-Script = Callable[[str, Call], Answer | type[Exception] | float]
-
-
-class ScriptedSender:
-    """A number is silence: the whole time-out passes without an answer."""
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.sent: list[tuple[str, Call]] = []
-
-    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
-        self.sent.append((url, call))
-        said = self.script(url, call)
-        if isinstance(said, Answer):
-            await asyncio.sleep(0.001)
-            return said
-        if isinstance(said, type):
-            raise said
-        await asyncio.sleep(timeout_s)
-        raise Unclear
-
-    @property
-    def urls(self) -> list[str]:
-        return [url for url, _ in self.sent]
 
 
 def parts(script: Script) -> tuple[Forwarder, ScriptedSender, KnownTopology]:
