@@ -17,10 +17,11 @@ from hookline.errors import InvalidTopology
 Strategy = Literal["modulo", "ring"]
 
 CLUSTERS_MAX = 1_000
-WEIGHT_MAX = 1_000
+WEIGHT_MAX = 1_000  # also of all clusters together: each weight costs points of the ring, and all wait for its making
 SHARD_MAX = 999_999_999  # as many digits as the hint of an id may have
 TOPOLOGY_BYTES_MAX = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_NODE = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -92,6 +93,8 @@ def checked(topology: Topology) -> Topology:
     if topology.previous is not None:
         _check_clusters(topology.previous.clusters, "previous.cluster")
         _check_same(topology.previous.clusters, topology.clusters)
+        # Whom a proxy asks for a job that may have moved must not be another cluster, which would say "not here".
+        _check_once("node", (url for entry in topology.all_clusters() for url in entry.nodes), "previous.cluster")
     return topology
 
 
@@ -118,6 +121,11 @@ def _check_clusters(clusters: Sequence[ClusterEntry], field: str) -> None:
             raise InvalidTopology(f"{entry.name}: list the urls of its nodes", field=f"{field}.nodes")
         for url in entry.nodes:
             _check_node(url, f"{field}.nodes")
+    weight = sum(entry.weight for entry in clusters)
+    if weight > WEIGHT_MAX:
+        raise InvalidTopology(
+            f"the weights add up to {weight}; take smaller ones, up to {WEIGHT_MAX} together", field=f"{field}.weight"
+        )
     _check_once("name", (entry.name for entry in clusters), field)
     _check_once("shard", (entry.shard for entry in clusters), field)
     _check_once("node", (url for entry in clusters for url in entry.nodes), field)
@@ -125,11 +133,10 @@ def _check_clusters(clusters: Sequence[ClusterEntry], field: str) -> None:
 
 def _check_node(url: str, field: str) -> None:
     try:
-        parts = urlsplit(url)
-        is_plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        is_plain = _NODE.fullmatch(url) is not None and urlsplit(url).port != 0
+    except ValueError:  # a port above 65,535, an address that is none
         is_plain = False
-    if not is_plain or not url.isascii() or not url.isprintable() or url != f"{parts.scheme}://{parts.netloc}":
+    if not is_plain:
         raise InvalidTopology(f"{url[:200]!r} is no node; write http://HOST:PORT", field=field)
 
 
