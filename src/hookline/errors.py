@@ -236,7 +236,11 @@ class ScheduleExists(Conflict):
 
 
 class StaleTerm(Conflict):
-    """The call carries an older term; a newer leader has taken over."""
+    """The call carries an older term; a newer leader has taken over.
+
+    Nothing raises it yet. It is the answer to a worker that hands in outcomes of claims under a leader that has been
+    replaced (the execution modes ``hybrid`` and ``workers``); the code is published already, so it stays.
+    """
 
     code = "stale_term"
 
