@@ -259,6 +259,31 @@ def test_bulk_changes_go_on_until_all_is_done(server: ScriptedServer, run: Run) 
     assert server.asked[2].json["overrides"] == {"url": "http://e.example/"}
 
 
+@pytest.mark.parametrize("json_flag", [(), ("--json",)])
+def test_clusters_that_a_bulk_change_leaves_out_are_named(
+    server: ScriptedServer, run: Run, json_flag: tuple[str, ...]
+) -> None:
+    server.script = None
+    server.answers = [
+        Answer(200, BULK | {"changed": 0, "dry_run": True, "incomplete": ["c1"]}),
+        Answer(200, BULK | {"more": True, "incomplete": ["c1"], "unclear": ["c2"]}),
+        Answer(200, BULK | {"incomplete": ["c1"]}),
+    ]
+    code, out, err = run("jobs", "retry-all", "-y", *json_flag)
+    assert code == 1
+    assert "c1 could not be reached" in err
+    assert "c2 did not answer" in err
+    if json_flag:
+        assert (json.loads(out)["incomplete"], json.loads(out)["unclear"]) == (["c1"], ["c2"])
+
+
+def test_a_cluster_that_is_missing_in_a_list_is_named(server: ScriptedServer, run: Run) -> None:
+    server.script = lambda _: Answer(200, {"data": [JOB], "next_cursor": None, "incomplete": ["c1"]})
+    code, out, err = run("jobs", "list", "--json")
+    assert (code, len(json.loads(out)["data"])) == (0, 1)
+    assert err == "warning: c1 could not be reached; what is there is missing here\n"
+
+
 def test_a_bulk_change_without_a_terminal_needs_yes(server: ScriptedServer, run: Run) -> None:
     code, out, err = run("jobs", "cancel-all")
     assert (code, out) == (2, "")

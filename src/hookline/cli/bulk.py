@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hookline.cli.job_options import ALL_JOBS, FilterOptions
-from hookline.cli.output import confirm, print_json, progress, stderr, stdout
+from hookline.cli.output import confirm, print_json, progress, stderr, stdout, warn, warn_incomplete
 from hookline.cli.parameters import Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.fields import JobUpdateFields
@@ -20,7 +20,7 @@ def retry_all(
     jobs: FilterOptions = ALL_JOBS,
     service: Service = DEFAULT_SERVICE,
 ) -> int:
-    """Try all finished jobs again that match, for instance --state dead.
+    """Try all finished jobs again that match, for instance --state dead. The exit code is 1 if a cluster is left out.
 
     Args:
         dry_run: Only say how many there are.
@@ -47,7 +47,7 @@ def cancel_all(
     jobs: FilterOptions = ALL_JOBS,
     service: Service = DEFAULT_SERVICE,
 ) -> int:
-    """Cancel all unfinished jobs that match.
+    """Cancel all unfinished jobs that match. The exit code is 1 if a cluster is left out.
 
     Args:
         dry_run: Only say how many there are.
@@ -74,28 +74,42 @@ def _change(
             print_json(seen)
         else:
             _tell(seen.matched, seen.more, f"would {verb}")
-        return 0
+        return _name_left_out(seen.incomplete, [])
     many = f"{seen.matched:,}{' or more' if seen.more else ''}"
     if seen.matched and not yes and not confirm(f"{verb.capitalize()} {many} jobs?"):
         stderr().print("Nothing was changed.")
         return 1
-    changed = _step_by_step(call, verb, seen)
+    answers = _step_by_step(call, verb, seen)
+    changed = sum(answer.changed for answer in answers)
+    incomplete = sorted({name for answer in answers for name in answer.incomplete})
+    unclear = sorted({name for answer in answers for name in answer.unclear})
     if as_json:
-        print_json({"matched": seen.matched, "changed": changed, "dry_run": False})
+        left_out = {name: names for name, names in (("incomplete", incomplete), ("unclear", unclear)) if names}
+        print_json({"matched": seen.matched, "changed": changed, "dry_run": False, **left_out})
     else:
         _tell(changed, False, f"did {verb}")
-    return 0
+    return _name_left_out(incomplete, unclear)
 
 
-def _step_by_step(call: Callable[[bool, int | None], http.BulkResponse], verb: str, seen: http.BulkResponse) -> int:
-    changed = 0
+def _step_by_step(
+    call: Callable[[bool, int | None], http.BulkResponse], verb: str, seen: http.BulkResponse
+) -> list[http.BulkResponse]:
+    answers = []
     with progress(verb, None if seen.more else seen.matched) as advance:
         while True:
             answer = call(False, _STEP)
-            changed += answer.changed
+            answers.append(answer)
             advance(answer.changed)
             if not answer.more or answer.changed == 0:
-                return changed
+                return answers
+
+
+def _name_left_out(incomplete: list[str], unclear: list[str]) -> int:
+    """Say which clusters are not in the figures; the exit code."""
+    warn_incomplete(incomplete)
+    if unclear:
+        warn(f"{', '.join(unclear)} did not answer: jobs there may have been changed too; look with --dry-run")
+    return int(bool(incomplete or unclear))
 
 
 def _tell(count: int, more: bool, did: str) -> None:

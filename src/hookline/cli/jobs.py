@@ -8,7 +8,7 @@ from hookline.cli import inputs, render
 from hookline.cli.bulk import cancel_all, retry_all
 from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
-from hookline.cli.output import print_json, stdout, usage_error
+from hookline.cli.output import print_json, stdout, usage_error, warn_incomplete
 from hookline.cli.parameters import Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.watching import watch
@@ -86,7 +86,9 @@ def list_(*, limit: int = 50, jobs: FilterOptions = ALL_JOBS, service: Service =
         raise usage_error("--limit must be 0 or more.")
     with service.client() as client:
         if 0 < limit <= PAGE_MAX:
-            found = client.list_jobs_page(limit=limit, **jobs.fields()).data
+            page = client.list_jobs_page(limit=limit, **jobs.fields())
+            found = page.data
+            warn_incomplete(page.incomplete)
         else:
             found = list(islice(client.list_jobs(**jobs.fields()), limit or None))
     if service.json:

@@ -1,7 +1,7 @@
 """How the command line talks: results to stdout, everything else to stderr, one JSON document with ``--json``."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -48,6 +48,17 @@ def print_error(error: HooklineError) -> None:
     console.print("  " + " · ".join(notes), style="dim", soft_wrap=True)
     if (title := error.title()) != error.detail:
         console.print("  " + title, style="dim", soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """One yellow line."""
+    stderr().print(f"warning: {message}", style="yellow", soft_wrap=True)
+
+
+def warn_incomplete(clusters: Sequence[str]) -> None:
+    """Say which clusters could not be reached, if there are any: what is there is not in the result."""
+    if clusters:
+        warn(f"{', '.join(clusters)} could not be reached; what is there is missing here")
 
 
 def usage_error(message: str) -> CycloptsError:

@@ -138,11 +138,16 @@ class Job(Struct, frozen=True):
     deduplicated: bool | UnsetType = UNSET
 
 
-class JobPage(Struct, frozen=True):
-    """A page of jobs, newest first. ``next_cursor`` null: there is no more. ``cursors`` only come to proxies."""
+class JobPage(Struct, frozen=True, omit_defaults=True):
+    """A page of jobs, newest first. ``next_cursor`` null: there is no more.
+
+    ``incomplete``, from proxies only, names the clusters that could not be reached: theirs are missing.
+    ``cursors`` only come to proxies.
+    """
 
     data: list[Job]
     next_cursor: str | None
+    incomplete: list[str] = []
     cursors: list[str] | UnsetType = UNSET
 
 
@@ -202,14 +207,20 @@ class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     overrides: JobChanges | None = None
 
 
-class BulkResponse(Struct, frozen=True):
-    """How many jobs matched and how many were changed; ``more``: ``limit`` was reached, call again."""
+class BulkResponse(Struct, frozen=True, omit_defaults=True):
+    """How many jobs matched and how many were changed; ``more``: it stopped before the end, call again.
+
+    Both from proxies only: ``incomplete`` names the clusters that could not be reached, where nothing was changed;
+    ``unclear`` those that took the call and did not answer, where jobs may have been changed.
+    """
 
     matched: int
     changed: int
     dry_run: bool
     more: bool
     sample: list[str]
+    incomplete: list[str] = []
+    unclear: list[str] = []
 
 
 class CatchUp(Struct, frozen=True, forbid_unknown_fields=True):
@@ -269,11 +280,12 @@ class Schedule(Struct, frozen=True):
     deduplicated: bool | UnsetType = UNSET
 
 
-class SchedulePage(Struct, frozen=True):
-    """A page of schedules by id."""
+class SchedulePage(Struct, frozen=True, omit_defaults=True):
+    """A page of schedules by id; ``incomplete`` as in ``JobPage``."""
 
     data: list[Schedule]
     next_cursor: str | None
+    incomplete: list[str] = []
     cursors: list[str] | UnsetType = UNSET
 
 
@@ -306,8 +318,11 @@ class Breaker(Struct, frozen=True):
     until: str | None
 
 
-class Destination(Struct, frozen=True):
-    """A destination as users see it; of its secrets only the number is ever shown."""
+class Destination(Struct, frozen=True, omit_defaults=True):
+    """A destination as users see it; of its secrets only the number is ever shown.
+
+    ``incomplete`` as in ``JobPage``.
+    """
 
     host: str
     concurrency: int | None
@@ -317,13 +332,15 @@ class Destination(Struct, frozen=True):
     running: int
     waiting: int
     secrets: int
+    incomplete: list[str] = []
 
 
-class DestinationPage(Struct, frozen=True):
-    """All destinations that jobs or settings name."""
+class DestinationPage(Struct, frozen=True, omit_defaults=True):
+    """All destinations that jobs or settings name; ``incomplete`` as in ``JobPage``."""
 
     data: list[Destination]
     next_cursor: str | None
+    incomplete: list[str] = []
     cursors: list[str] | UnsetType = UNSET
 
 

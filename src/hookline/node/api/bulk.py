@@ -1,10 +1,10 @@
 """``POST /jobs/retry`` and ``/jobs/cancel``: many jobs by filter, or with ``dry_run`` only counting them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from hookline.errors import InvalidRequest, QueueFull
+from hookline.errors import InvalidRequest, QueueFull, Unavailable
 from hookline.http_api import strict_json
 from hookline.http_api.exchange import Reply, Request, answer
 from hookline.node.api import job_fields
@@ -36,18 +36,10 @@ async def retry_jobs(api: Api, request: Request) -> Reply:
     due_ms = job_fields.due_of(changes.run_at, changes.delay, now_ms)
     due_ms = now_ms if due_ms is None else due_ms
     found, more = await _find(api, bulk, states)
-    changed = 0
-    if not bulk.dry_run:
-        for start in range(0, len(found), BULK_JOBS_MAX):
-            part = found[start : start + BULK_JOBS_MAX]
-            try:
-                changed += await _retry(api, part, changes, due_ms)
-            except QueueFull:
-                if not changed:
-                    raise
-                more = True
-                break
-    return _answer(bulk, found, changed, more)
+    if bulk.dry_run:
+        return _answer(bulk, found, 0, more)
+    changed, is_cut = await count_changed(_retry(api, found, changes, due_ms))
+    return _answer(bulk, found, changed, more or is_cut)
 
 
 async def cancel_jobs(api: Api, request: Request) -> Reply:
@@ -59,13 +51,27 @@ async def cancel_jobs(api: Api, request: Request) -> Reply:
     if bulk.overrides is not None:
         raise InvalidRequest("overrides go with retry, not with cancel", field="overrides")
     found, more = await _find(api, bulk, states)
+    if bulk.dry_run:
+        return _answer(bulk, found, 0, more)
+    changed, is_cut = await count_changed(_cancel(api, found))
+    return _answer(bulk, found, changed, more or is_cut)
+
+
+async def count_changed(counts: AsyncIterator[int]) -> tuple[int, bool]:
+    """How many jobs were changed, and whether it stopped early. What is changed stays changed, so it is no refusal.
+
+    Raises:
+        QueueFull, Unavailable: nothing was changed.
+    """
     changed = 0
-    if not bulk.dry_run:
-        for start in range(0, len(found), BULK_JOBS_MAX):
-            seqs = tuple(match.seq for match in found[start : start + BULK_JOBS_MAX])
-            (result,) = await api.propose(CancelJobs(seqs))
-            changed += _count(result)
-    return _answer(bulk, found, changed, more)
+    try:
+        async for count in counts:
+            changed += count
+    except (QueueFull, Unavailable):
+        if not changed:
+            raise
+        return changed, True
+    return changed, False
 
 
 async def _bulk(api: Api, request: Request) -> http.BulkRequest:
@@ -101,24 +107,34 @@ async def _find(api: Api, bulk: http.BulkRequest, states: Sequence[State]) -> tu
     return found[: bulk.limit], len(found) > bulk.limit
 
 
-async def _retry(api: Api, part: list[Match], changes: http.JobChanges, due_ms: int) -> int:
-    with api.services.admission.reserve(len(part), sum(match.size for match in part)):
-        if changes == http.JobChanges(run_at=changes.run_at, delay=changes.delay):
-            (result,) = await api.propose(RetryJobs(tuple(match.seq for match in part), due_ms))
-            return _count(result)
-        return await _retry_changed(api, [match.seq for match in part], changes, due_ms)
+async def _cancel(api: Api, found: list[Match]) -> AsyncIterator[int]:
+    for start in range(0, len(found), BULK_JOBS_MAX):
+        seqs = tuple(match.seq for match in found[start : start + BULK_JOBS_MAX])
+        (result,) = await api.propose(CancelJobs(seqs))
+        yield _count(result)
 
 
-async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, due_ms: int) -> int:
+async def _retry(api: Api, found: list[Match], changes: http.JobChanges, due_ms: int) -> AsyncIterator[int]:
+    has_overrides = changes != http.JobChanges(run_at=changes.run_at, delay=changes.delay)
+    for start in range(0, len(found), BULK_JOBS_MAX):
+        part = found[start : start + BULK_JOBS_MAX]
+        with api.services.admission.reserve(len(part), sum(match.size for match in part)):
+            if has_overrides:
+                async for count in _retry_changed(api, [match.seq for match in part], changes, due_ms):
+                    yield count
+            else:
+                (result,) = await api.propose(RetryJobs(tuple(match.seq for match in part), due_ms))
+                yield _count(result)
+
+
+async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, due_ms: int) -> AsyncIterator[int]:
     """Retry with overrides: each job gets its new spec in the entry that makes it pending again."""
-    changed = 0
     for start in range(0, len(seqs), _ROWS_AT_ONCE):
         rows = [row for row in await api.reads.jobs(seqs[start : start + _ROWS_AT_ONCE]) if row.state in FINISHED]
         for updates in split([_update(api, row, changes, due_ms) for row in rows]):
             retry: AnyCommand = RetryJobs(tuple(update.seq for update in updates), due_ms)
             results = await api.propose(retry, *updates)
-            changed += _count(results[0])
-    return changed
+            yield _count(results[0])
 
 
 def _update(api: Api, row: JobRow, changes: http.JobChanges, due_ms: int) -> UpdateJob:

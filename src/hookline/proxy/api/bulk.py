@@ -1,15 +1,18 @@
-"""Retry and cancel by filter: cluster after cluster, each with what is left of the limit."""
+"""Retry and cancel by filter: cluster after cluster, each with what is left of the limit.
+
+Two kinds of clusters without a result are kept apart: those that surely changed nothing, and those that may have.
+"""
 
 import msgspec
 from msgspec import Raw, Struct
 
-from hookline.errors import InvalidRequest
+from hookline.errors import DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.http_api import strict_json
 from hookline.http_api.exchange import Reply, answer
 from hookline.protocol import http
 from hookline.protocol.limits import BULK_LIMIT_MAX, REQUEST_BYTES_MAX
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.lists import none_reachable, with_incomplete
+from hookline.proxy.api.lists import none_reachable
 from hookline.proxy.api.passing import Incoming, call_of, reply_of
 from hookline.proxy.sender import Answer
 
@@ -46,7 +49,6 @@ async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> R
     if not 1 <= bulk.limit <= BULK_LIMIT_MAX:
         raise InvalidRequest(f"limit must be from 1 to {BULK_LIMIT_MAX}", field="limit")
     done = http.BulkResponse(0, 0, bulk.dry_run, False, [])
-    incomplete: list[str] = []
     clusters = api.clusters()
     for cluster in clusters:
         left = bulk.limit - done.matched
@@ -56,15 +58,31 @@ async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> R
         part = msgspec.json.encode({**fields, "limit": Raw(b"%d" % left)})
         call = call_of(request, part, is_repeatable=is_repeatable or bulk.dry_run)
         one = await api.ask(cluster, call, deadline_ms)
-        if isinstance(one, Answer) and one.status == 200:
-            done = _sum(done, _responses.decode(one.body))
-        elif isinstance(one, Answer) and one.status < 500 and one.status != 429:
+        if isinstance(one, Answer) and 400 <= one.status < 500 and one.status != 429:
             return reply_of(one)
-        else:
-            incomplete.append(cluster.name)
-    if len(incomplete) == len(clusters):
-        raise none_reachable(incomplete, is_all=True)
-    return answer(200, with_incomplete(msgspec.structs.asdict(done), incomplete))
+        done = _with(done, cluster.name, one)
+    if len(done.incomplete) + len(done.unclear) == len(clusters):
+        raise _failure(done)
+    return answer(200, done)
+
+
+def _with(done: http.BulkResponse, name: str, one: Answer | HooklineError) -> http.BulkResponse:
+    if isinstance(one, Answer) and one.status == 200:
+        return _sum(done, _responses.decode(one.body))
+    may_have_changed = isinstance(one, DeadlineExceeded) or (isinstance(one, Answer) and one.status >= 500)
+    if may_have_changed and not done.dry_run:
+        return msgspec.structs.replace(done, unclear=[*done.unclear, name])
+    return msgspec.structs.replace(done, incomplete=[*done.incomplete, name])
+
+
+def _failure(done: http.BulkResponse) -> HooklineError:
+    """No cluster answered."""
+    if not done.unclear:
+        return none_reachable(done.incomplete, is_all=True)
+    return DeadlineExceeded(
+        f"{', '.join(done.unclear)} did not answer in time and may have changed jobs; look with dry_run, or call again",
+        clusters=done.unclear,
+    )
 
 
 def _sum(done: http.BulkResponse, one: http.BulkResponse) -> http.BulkResponse:
@@ -74,4 +92,6 @@ def _sum(done: http.BulkResponse, one: http.BulkResponse) -> http.BulkResponse:
         done.dry_run,
         done.more or one.more,
         (done.sample + one.sample)[:_SAMPLE],
+        done.incomplete,
+        done.unclear,
     )

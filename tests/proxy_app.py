@@ -1,0 +1,45 @@
+"""A proxy's app over a scripted sender, on virtual time: one request at a time, without a socket."""
+
+from typing import Any
+
+import msgspec
+
+from hookline.protocol.topology import Topology
+from hookline.proxy.api.app import create_app
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.testing import virtual_time
+from tests.proxy_parts import LoopClock, Script, ScriptedSender
+
+
+class ScriptedProxy:
+    """A proxy whose nodes answer by the script."""
+
+    def __init__(self, script: Script, topology: Topology) -> None:
+        self.sender = ScriptedSender(script)
+        config, metrics = ProxyConfig(seeds=("http://c0:1",)), ProxyMetrics()
+        known, health, clock = KnownTopology(topology), Health(), LoopClock()
+        forwarder = Forwarder(self.sender, health, known, clock, metrics, config)
+        self._app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """The status and the JSON that is answered."""
+        return virtual_time.run(self._call(method, path, b"" if body is None else msgspec.json.encode(body)))
+
+    async def _call(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": []}
+        await self._app({**scope, "query_string": query.encode(), "root_path": ""}, receive, send)
+        return sent[0]["status"], msgspec.json.decode(sent[1]["body"])
