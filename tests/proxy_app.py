@@ -1,5 +1,6 @@
 """A proxy's app over a scripted sender, on virtual time: one request at a time, without a socket."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ class ScriptedProxy:
         config, metrics = ProxyConfig(seeds=("http://c0:1",)), ProxyMetrics()
         known, health, clock = KnownTopology(topology), Health(), LoopClock()
         forwarder = Forwarder(self.sender, health, known, clock, metrics, config)
+        self.now_s = 0.0  # when the last call was answered; each begins at 0
         self._app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -42,4 +44,5 @@ class ScriptedProxy:
         path, _, query = path.partition("?")
         scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": []}
         await self._app({**scope, "query_string": query.encode(), "root_path": ""}, receive, send)
+        self.now_s = asyncio.get_running_loop().time()
         return sent[0]["status"], msgspec.json.decode(sent[1]["body"])

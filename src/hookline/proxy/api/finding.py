@@ -1,12 +1,13 @@
 """Calls about one job or schedule: its home is asked first, then wherever else it may be.
 
-"There is none" is only said when everybody who may have it said so.
+"There is none" is only said when everybody who may have it said so. While a change of the topology is under way, a read
+goes on to the next cluster also when one stays silent; a change of a job never does, as it may have been made.
 """
 
 import asyncio
 from collections.abc import Sequence
 
-from hookline.errors import ClusterUnavailable
+from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.exchange import Reply
 from hookline.http_api.hops import SAFE_METHODS
 from hookline.protocol.ids import check_id
@@ -18,6 +19,7 @@ from hookline.proxy.api.passing import Incoming, call_of, reply_of
 from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
 from hookline.proxy.sender import Answer, Call
 
+_Failure = ClusterUnavailable | DeadlineExceeded
 _NOT_THERE = frozenset({"job_not_found", "schedule_not_found"})
 
 
@@ -52,51 +54,80 @@ async def _on_one(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> R
 async def _find(api: ProxyApi, call: Call, wanted: str, deadline_ms: float) -> Answer:
     router = api.known.router
     home, previous, others = places(router, wanted)
+    first = [home, *previous]
     missing: Answer | None = None
-    failure: ClusterUnavailable | None = None
-    for cluster in (home, *previous):
-        answer = await _ask(api, cluster, call, deadline_ms, router)
-        if isinstance(answer, ClusterUnavailable):
+    failure: _Failure | None = None
+    for number, cluster in enumerate(first, 1):
+        has_next = number < len(first) or bool(others)
+        until_ms = _share(api, deadline_ms) if has_next and _may_ask_after_silence(router, call) else deadline_ms
+        answer = await _ask(api, cluster, call, until_ms, router)
+        if isinstance(answer, HooklineError):
             failure = failure or answer
         elif not _is_missing(answer):
             return answer
         else:
             missing = missing or answer
     for answer in await _ask_others(api, others, call, deadline_ms, router):
-        if isinstance(answer, ClusterUnavailable):
+        if isinstance(answer, HooklineError):
             failure = failure or answer
         elif not _is_missing(answer):
             return answer
-    if failure is not None or missing is None:
+    if failure is not None:
         raise _may_have_it(wanted, failure)
+    assert missing is not None
     return missing
+
+
+def _may_ask_after_silence(router: Router, call: Call) -> bool:
+    """While a change is under way, a silent cluster must not hide what another one has. Only for calls that read."""
+    return router.topology.previous is not None and call.method in SAFE_METHODS
+
+
+def _share(api: ProxyApi, deadline_ms: float) -> float:
+    """Until when to wait for a cluster after which others are to be asked: half of the time that is left."""
+    now_ms = api.clock.boot_ms()
+    return now_ms + (deadline_ms - now_ms) / 2
 
 
 async def _ask_others(
     api: ProxyApi, others: Sequence[ClusterEntry], call: Call, deadline_ms: float, router: Router
-) -> "list[Answer | ClusterUnavailable]":
-    """Those who only read side by side; changes one after the other, until one is no "there is none"."""
+) -> list[Answer | _Failure]:
+    """The answers up to the first that is no "there is none".
+
+    Calls that only read are made side by side, changes one after the other.
+    """
+    answers: list[Answer | _Failure] = []
     if call.method not in SAFE_METHODS:
-        answers: list[Answer | ClusterUnavailable] = []
         for cluster in others:
             answers.append(await _ask(api, cluster, call, deadline_ms, router))
-            if isinstance(answers[-1], Answer) and not _is_missing(answers[-1]):
+            if _is_final(answers[-1]):
                 break
         return answers
     try:
         async with asyncio.TaskGroup() as tasks:
             asked = [tasks.create_task(_ask(api, cluster, call, deadline_ms, router)) for cluster in others]
+            for answered in asyncio.as_completed(asked):
+                answers.append(await answered)
+                if _is_final(answers[-1]):
+                    break
+            for task in asked:
+                task.cancel()
     except* StaleRoute as group:
         raise StaleRoute from group
-    return [task.result() for task in asked]
+    return answers
 
 
 async def _ask(
     api: ProxyApi, cluster: ClusterEntry, call: Call, deadline_ms: float, router: Router
-) -> "Answer | ClusterUnavailable":
+) -> Answer | _Failure:
+    """Its answer, or why there is none. Raises DeadlineExceeded when it may have made a change: nobody else may."""
     try:
         return await api.forwarder.to_cluster(cluster, call, deadline_ms, epoch=router.topology.epoch)
     except ClusterUnavailable as error:
+        return error
+    except DeadlineExceeded as error:
+        if call.method not in SAFE_METHODS:
+            raise
         return error
 
 
@@ -114,14 +145,20 @@ def places(router: Router, wanted: str) -> tuple[ClusterEntry, list[ClusterEntry
     return home, previous, [entry for entry in router.topology.all_clusters() if entry.name not in known]
 
 
-def _is_missing(answer: Answer | ClusterUnavailable) -> bool:
-    return isinstance(answer, Answer) and answer.status == 404 and answer.code in _NOT_THERE
+def _is_final(answer: Answer | _Failure) -> bool:
+    return isinstance(answer, Answer) and not _is_missing(answer)
 
 
-def _may_have_it(wanted: str, failure: ClusterUnavailable | None) -> ClusterUnavailable:
-    cluster = failure.figures.get("cluster", "") if failure else ""
+def _is_missing(answer: Answer) -> bool:
+    return answer.status == 404 and answer.code in _NOT_THERE
+
+
+def _may_have_it(wanted: str, failure: _Failure) -> _Failure:
+    cluster = failure.figures.get("cluster", "")
+    if isinstance(failure, DeadlineExceeded):
+        return DeadlineExceeded(f"cluster {cluster} may have {wanted} and did not answer in time", cluster=cluster)
     return ClusterUnavailable(
         f"cluster {cluster} may have {wanted} and cannot be reached; ask again when it is back",
-        retry_after_s=failure.retry_after_s if failure else 1,
+        retry_after_s=failure.retry_after_s,
         cluster=cluster,
     )

@@ -1,0 +1,89 @@
+"""Where a job may be: who is asked, and what is said when one of them stays silent."""
+
+import msgspec
+import pytest
+
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import Placement, Topology
+from hookline.proxy.sender import Answer, Call, NotSent
+from tests.proxy_app import ScriptedProxy
+from tests.proxy_parts import Script, entries, problem, topology
+
+STILL = topology(3)
+CHANGING = topology(3, epoch=2, previous=Placement(strategy="modulo", clusters=entries(1, 1)))
+FOUND = Answer(200, msgspec.json.encode({"id": "x"}))
+MISSING = problem(404, "job_not_found")
+SILENT = 0.0
+MINTED_AT_C1 = "0192f0c1-0000-7000-8000-000000000000-1"
+
+
+def at(**answers: Answer | type[Exception] | float) -> Script:
+    """What each cluster answers, by name."""
+
+    def script(url: str, call: Call) -> Answer | type[Exception] | float:
+        return answers[url.partition("//")[2].partition(":")[0]]
+
+    return script
+
+
+def _id_at(home: str, previous: str) -> str:
+    router = Router(CHANGING)
+    for number in range(1_000):
+        wanted = f"order-{number}"
+        route = router.previous_home(wanted)
+        if router.home(wanted).cluster.name == home and route is not None and route.cluster.name == previous:
+            return wanted
+    raise AssertionError
+
+
+def _asked(proxy: ScriptedProxy) -> list[str]:
+    return sorted({url.partition("//")[2].partition(":")[0] for url in proxy.sender.urls})
+
+
+def test_while_a_change_is_under_way_a_silent_home_does_not_hide_what_the_others_have() -> None:
+    for others in ({"c0": FOUND, "c1": MISSING}, {"c0": MISSING, "c1": FOUND}, {"c0": SILENT, "c1": FOUND}):
+        proxy = ScriptedProxy(at(c2=SILENT, **others), CHANGING)
+        status, job = proxy.call("GET", f"/jobs/{_id_at('c2', 'c0')}")
+        assert (status, job) == (200, {"id": "x"}), others
+
+
+@pytest.mark.parametrize("at_once", [STILL, CHANGING])
+def test_one_that_is_silent_is_not_waited_for_when_another_has_it(at_once: Topology) -> None:
+    wanted = next(f"o{n}" for n in range(99) if Router(at_once).home(f"o{n}").cluster.name == "c0")
+    proxy = ScriptedProxy(at(c0=MISSING, c1=SILENT, c2=FOUND), at_once)
+    assert proxy.call("GET", f"/jobs/{wanted}") == (200, {"id": "x"})
+    if at_once is STILL:
+        assert proxy.now_s < 1
+
+
+@pytest.mark.parametrize("silent", ["c0", "c1", "c2"])
+def test_it_is_not_called_missing_while_one_that_may_have_it_is_silent(silent: str) -> None:
+    answers: dict[str, Answer | type[Exception] | float] = dict.fromkeys(("c0", "c1", "c2"), MISSING)
+    proxy = ScriptedProxy(at(**(answers | {silent: SILENT})), CHANGING)
+    status, answer = proxy.call("GET", f"/jobs/{_id_at('c2', 'c0')}")
+    assert (status, answer["code"], answer["cluster"]) == (504, "deadline_exceeded", silent)
+    assert _asked(proxy) == ["c0", "c1", "c2"]
+    proxy = ScriptedProxy(at(**(answers | {silent: NotSent})), CHANGING)
+    status, answer = proxy.call("GET", f"/jobs/{_id_at('c2', 'c0')}")
+    assert (status, answer["code"], answer["cluster"]) == (503, "cluster_unavailable", silent)
+
+
+def test_all_that_may_have_it_say_no() -> None:
+    proxy = ScriptedProxy(at(c0=MISSING, c1=MISSING, c2=MISSING), CHANGING)
+    assert proxy.call("GET", f"/jobs/{_id_at('c2', 'c0')}")[1]["code"] == "job_not_found"
+
+
+def test_a_change_of_a_job_never_goes_on_after_silence() -> None:
+    for call in (("POST", "/cancel"), ("POST", "/run")):
+        proxy = ScriptedProxy(at(c0=FOUND, c1=FOUND, c2=SILENT), CHANGING)
+        status, answer = proxy.call(call[0], f"/jobs/{_id_at('c2', 'c0')}{call[1]}")
+        assert (status, answer["code"]) == (504, "deadline_exceeded")
+        assert _asked(proxy) == ["c2"]
+
+
+def test_without_a_change_a_silent_home_has_all_the_time() -> None:
+    proxy = ScriptedProxy(at(c0=FOUND, c1=SILENT, c2=FOUND), STILL)
+    status, answer = proxy.call("GET", f"/jobs/{MINTED_AT_C1}")
+    assert (status, answer["code"], answer["cluster"]) == (504, "deadline_exceeded", "c1")
+    assert _asked(proxy) == ["c1"]
+    assert proxy.now_s >= 9.9
