@@ -318,6 +318,12 @@ def test_import_reports_each_refused_line(server: ScriptedServer, run: Run, tmp_
     assert "line 4: bad (invalid_url)" in err
 
 
+def test_one_of_several_clusters_can_be_named(server: ScriptedServer, run: Run) -> None:
+    server.script = lambda _: Answer(200, CLUSTER)
+    assert run("cluster", "show", "c1")[0] == 0
+    assert server.asked[0].path == "/clusters/c1"
+
+
 def test_an_unfit_node_shows_in_the_exit_code(server: ScriptedServer, run: Run) -> None:
     server.script = lambda _: Answer(503, HEALTH | {"status": "unavailable", "detail": "starting"})
     code, out, _ = run("cluster", "health")

@@ -10,14 +10,15 @@ app = App(name="cluster", help="Who leads, and whether it is fit to take jobs.")
 
 
 @app.command
-def show(*, service: Service = DEFAULT_SERVICE) -> None:
+def show(name: str | None = None, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Show the cluster and its nodes.
 
     Args:
+        name: Of the cluster, when a proxy has more than one.
         service: Where Hookline is.
     """
     with service.client() as client:
-        cluster = client.cluster()
+        cluster = client.cluster(name)
     if service.json:
         print_json(cluster)
     else:
