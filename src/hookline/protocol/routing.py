@@ -2,11 +2,13 @@
 
 An id that was minted for a shard that exists is at home there. For all others the strategy decides: ``modulo`` takes
 the 32-bit FNV-1a hash (Fowler, Noll, Vo; http://www.isthe.com/chongo/tech/comp/fnv/) of the UTF-8 bytes modulo the
-number of clusters in the topology's order, ``ring`` the next point on a ketama ring with weights.
+number of clusters in the topology's order, ``ring`` the next point on a ring with weights (consistent hashing; Karger
+and others, 1997), whatever the order.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import md5
 from typing import Literal, Protocol
 
 from uhashring import HashRing
@@ -16,7 +18,7 @@ from hookline.protocol.topology import ClusterEntry, Strategy, Topology
 
 Rule = Literal["hint", "modulo", "ring", "previous"]
 
-POINTS_PER_WEIGHT = 100  # times 4, as ketama takes four points out of each digest
+POINTS_PER_WEIGHT = 400  # the share of a cluster is then its weight's within some 5 % (one in the root of the points)
 
 _FNV_OFFSET, _FNV_PRIME, _32_BITS = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
@@ -27,6 +29,11 @@ def fnv1a_32(data: bytes) -> int:
     for byte in data:
         value = ((value ^ byte) * _FNV_PRIME) & _32_BITS
     return value
+
+
+def ring_hash(text: str) -> int:
+    """Where an id is on the ring: the first 32 bits of the MD5 of its UTF-8 text, the lowest byte first (as ketama)."""
+    return int.from_bytes(md5(text.encode(), usedforsecurity=False).digest()[:4], "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +80,12 @@ class Ring:
     def __init__(self, clusters: Sequence[ClusterEntry]) -> None:
         self._by_name = {entry.name: entry for entry in clusters}
         # The number of points of a cluster depends on its own weight only: so no other cluster's points move with it.
-        nodes = {entry.name: {"vnodes": POINTS_PER_WEIGHT * entry.weight, "weight": 1} for entry in clusters}
-        self._ring = HashRing(nodes=nodes, hash_fn="ketama")
+        # In order of the names, so that the same one has a point that two want, whatever the topology's order.
+        points = {name: POINTS_PER_WEIGHT * self._by_name[name].weight for name in sorted(self._by_name)}
+        self._ring = HashRing(nodes={name: {"vnodes": count} for name, count in points.items()}, hash_fn=ring_hash)
 
     def hash(self, text: str) -> int:
-        value: int = self._ring.get_key(text)
-        return value
+        return ring_hash(text)
 
     def place(self, text: str) -> ClusterEntry:
         return self._by_name[self._ring.get_node(text)]
