@@ -11,7 +11,7 @@ from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.sender import Answer, Call, NotSent, Sender, Unclear
+from hookline.proxy.sender import UNREADABLE, Answer, Call, NotSent, Sender, Unclear
 
 _HEALTH = Call("GET", "/health")
 _TOPOLOGY = Call("GET", "/internal/topology")
@@ -90,7 +90,7 @@ class Prober:
         try:
             answer = await self._sender.send(url, _HEALTH, self._timeout_s)
             reported = _decode(answer.body)
-        except (NotSent, Unclear, msgspec.DecodeError) as error:
+        except (NotSent, Unclear, *UNREADABLE) as error:
             self._health.failed(url)
             if before != "down":
                 _log.warning("node_down", url=url, detail=str(error))

@@ -9,6 +9,9 @@ import msgspec
 from hookline.errors import HooklineError
 from hookline.http_api.exchange import PROBLEM_JSON, HeaderPair
 
+# What msgspec raises for a body that is not what was asked for: whoever listens at a node's url may send anything.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -57,7 +60,7 @@ class Answer:
             return {}
         try:
             return msgspec.json.decode(self.body, type=dict[str, Any])
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return {}
 
     @property

@@ -1,0 +1,270 @@
+"""The rounds of probes, with scripted nodes on virtual time."""
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hookline.clock import Clock
+from hookline.errors import ClusterUnavailable
+from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode_topology, parse_topology
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.proxy.prober import Prober
+from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.testing import virtual_time
+from hookline.testing.clock import SimulatedClock
+from tests.proxy_parts import C0, C1, LoopClock, ScriptedSender, topology
+
+A1, A2, B1 = *C0.nodes, *C1.nodes
+DOCUMENT = "/internal/topology"
+
+
+@dataclass
+class Node:
+    """What a scripted node says of itself; ``fails`` instead of everything, ``says`` instead of its health."""
+
+    role: str = "follower"
+    term: int = 1
+    status: int = 200
+    has: Topology | None = None
+    fails: type[Exception] | float | None = None
+    says: Answer | None = None
+
+
+@dataclass
+class Fleet:
+    """A prober and all it works with; the nodes can be changed while it runs."""
+
+    known: KnownTopology = field(default_factory=lambda: KnownTopology(Topology(epoch=1, clusters=(C0, C1))))
+    clock: Clock = field(default_factory=LoopClock)
+    config: ProxyConfig = field(default_factory=lambda: ProxyConfig(topology=Path("t.toml")))
+
+    def __post_init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        for entry in self.known.topology.all_clusters():
+            for url in entry.nodes:
+                self.nodes[url] = Node("leader" if url == entry.nodes[0] else "follower", has=self.known.topology)
+        self.health = Health()
+        self.sender = ScriptedSender(self.script)
+        parts = (self.sender, self.health, self.known)
+        self.forwarder = Forwarder(*parts, self.clock, ProxyMetrics(), self.config)
+        self.prober = Prober(*parts, self.forwarder, self.clock, self.config)
+
+    def script(self, url: str, call: Call) -> Answer | type[Exception] | float:
+        node = self.nodes[url]
+        if node.fails is not None:
+            return node.fails
+        if call.method == "PUT":
+            node.has = parse_topology(call.body)
+            return Answer(200)
+        if call.target == DOCUMENT:
+            return Answer(200, encode_topology(node.has)) if node.has else Answer(404)
+        epoch = node.has.epoch if node.has else 0
+        body = {"status": "ok", "role": node.role, "term": node.term, "epoch": epoch, "usage": {"slots": {"used": 1}}}
+        name = (b"hookline-node", f"n{url[-1]}".encode())
+        return node.says or Answer(node.status, msgspec.json.encode(body), headers=(name,))
+
+    def probe(self, rounds: int = 1) -> list[tuple[str, str, str]]:
+        """Make rounds; what was asked meanwhile but for the health."""
+        self.sender.sent.clear()
+
+        async def main() -> None:
+            for _ in range(rounds):
+                await self.prober.probe_all()
+
+        virtual_time.run(main())
+        return [(url, call.method, call.target) for url, call in self.sender.sent if call.target != "/health"]
+
+
+def test_a_round_asks_every_node_and_says_what_came() -> None:
+    fleet = Fleet()
+    fleet.nodes[A1].role, fleet.nodes[A2].role = "follower", "leader"
+    fleet.nodes[A2].term = 3
+    assert fleet.probe() == []
+    assert sorted(fleet.sender.urls) == [A1, A2, B1]
+    node = fleet.health.node(A2)
+    assert (node.state, node.is_ready, node.name, node.role, node.term, node.epoch) == (
+        "up",
+        True,
+        "n2",
+        "leader",
+        3,
+        1,
+    )
+    assert fleet.health.order(C0) == (A2, A1)
+    assert fleet.health.leader(C1) == B1
+
+
+def test_the_clusters_from_before_a_change_are_asked_too() -> None:
+    before = Placement(strategy="modulo", clusters=(C1,))
+    fleet = Fleet(KnownTopology(Topology(epoch=2, clusters=(C0,), previous=before)))
+    fleet.probe()
+    assert fleet.health.cluster_state(C1) == "up"
+
+
+@pytest.mark.parametrize("fails", [NotSent, Unclear, 0.0], ids=["refused", "unclear", "silent"])
+def test_a_node_that_does_not_answer_is_down_until_it_does(fails: type[Exception] | float) -> None:
+    fleet = Fleet()
+    fleet.nodes[B1].fails = fails
+    fleet.probe(2)
+    assert [fleet.health.node(url).state for url in (A1, A2, B1)] == ["up", "up", "down"]
+    assert fleet.health.cluster_state(C1) == "down"
+    fleet.nodes[B1].fails = None
+    fleet.probe()
+    assert fleet.health.cluster_state(C1) == "up"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"null", b'{"term":"x"}', b'{"role":"\xff"}', b'{"usage":' + b"[" * 100_000],
+    ids=["empty", "html", "list", "null", "type", "not UTF-8", "nested deeply"],
+)
+def test_whatever_a_node_answers_the_round_goes_on(body: bytes) -> None:
+    """Another server may have its port by now: that is no reason for the proxy to end."""
+    fleet = Fleet()
+    fleet.nodes[A1].says = Answer(200, body)
+    fleet.probe()
+    assert [fleet.health.node(url).state for url in (A1, A2, B1)] == ["down", "up", "up"]
+
+
+def test_a_node_that_takes_no_requests_is_up_and_not_ready() -> None:
+    fleet = Fleet()
+    fleet.nodes[B1].status = 503
+    fleet.probe()
+    assert (fleet.health.node(B1).state, fleet.health.cluster_state(C1)) == ("up", "down")
+
+
+def test_a_leader_of_an_older_term_is_not_believed() -> None:
+    fleet = Fleet()
+    fleet.nodes[A1].role = fleet.nodes[A2].role = "leader"
+    fleet.nodes[A1].term, fleet.nodes[A2].term = 4, 5
+    fleet.probe(3)
+    assert fleet.health.leader(C0) == A2
+
+
+def test_silent_nodes_are_waited_for_side_by_side() -> None:
+    fleet = Fleet()
+    for node in fleet.nodes.values():
+        node.fails = 0.0
+
+    async def main() -> float:
+        await fleet.prober.probe_all()
+        return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(main()) == pytest.approx(fleet.config.probe_timeout_ms / 1_000)
+
+
+# --- the topology -----------------------------------------------------------------------------------------------
+
+
+def test_a_newer_topology_is_learned_and_its_clusters_are_asked_next() -> None:
+    fleet = Fleet()
+    newer = Topology(epoch=5, clusters=(C0, ClusterEntry(name="c2", shard=2, nodes=("http://c:1",))))
+    fleet.nodes["http://c:1"] = Node("leader", has=newer)
+    fleet.nodes[A2].has = newer
+    assert (A2, "GET", DOCUMENT) in fleet.probe()
+    assert fleet.known.topology == newer
+    assert fleet.probe() == []
+    assert fleet.health.node("http://c:1").state == "up"
+    assert not [url for url in fleet.sender.urls if url == B1], "it is no more"
+
+
+def test_a_cluster_with_an_older_topology_is_given_ours_through_its_leader() -> None:
+    fleet = Fleet(KnownTopology(Topology(epoch=4, clusters=(C0, C1))))
+    fleet.nodes[A1].role, fleet.nodes[A2].role = "follower", "leader"
+    fleet.nodes[A1].has, fleet.nodes[A2].has = topology(1), None
+    assert fleet.probe() == [(A2, "PUT", DOCUMENT)]
+    assert fleet.nodes[A2].has == fleet.known.topology
+    fleet.nodes[A1].has = fleet.known.topology
+    assert fleet.probe(3) == [], "once is enough"
+
+
+def test_a_node_that_is_behind_alone_is_no_reason_to_give_it() -> None:
+    fleet = Fleet(KnownTopology(Topology(epoch=4, clusters=(C0, C1))))
+    fleet.nodes[A2].has = topology(1)
+    assert fleet.probe(3) == []
+
+
+def test_a_cluster_that_was_down_gets_it_when_it_is_back() -> None:
+    fleet = Fleet()
+    fleet.nodes[B1].fails = NotSent
+    fleet.known.learn(Topology(epoch=2, clusters=(C0, C1)))
+    assert {url for url, method, _ in fleet.probe(2) if method == "PUT"} == {A1}
+    assert fleet.nodes[B1].has == Topology(epoch=1, clusters=(C0, C1))
+    fleet.nodes[B1].fails = None
+    assert (B1, "PUT", DOCUMENT) in fleet.probe()
+    assert fleet.nodes[B1].has == fleet.known.topology
+
+
+@pytest.mark.parametrize(
+    "said", [NotSent, Unclear, 0.0, Answer(404), Answer(200, b"{"), Answer(200, b'{"cluster":[{"name":"\xff"}]}')]
+)
+def test_what_cannot_be_learned_changes_nothing(said: Any) -> None:
+    fleet = Fleet()
+    fleet.nodes[A2].has = topology(3, epoch=9)
+    sound = fleet.script
+    fleet.sender.script = lambda url, call: said if call.target == DOCUMENT else sound(url, call)
+    fleet.probe(2)
+    assert fleet.known.epoch == 1
+
+
+def test_what_belongs_to_clusters_that_are_gone_is_forgotten() -> None:
+    fleet = Fleet()
+    fleet.nodes[B1].fails = NotSent
+
+    async def fail() -> None:
+        with pytest.raises(ClusterUnavailable):
+            await fleet.forwarder.to_cluster(C1, Call("POST", "/jobs"), 10_000)
+
+    virtual_time.run(fail())
+    fleet.known.learn(Topology(epoch=2, clusters=(C0,)))
+    fleet.probe()
+    assert "c1" not in fleet.forwarder.breakers
+    assert fleet.health.node(B1).state == "unknown"
+
+
+# --- when -------------------------------------------------------------------------------------------------------
+
+
+def rounds_begun(fleet: Fleet, seconds: float) -> list[float]:
+    """When the first node was asked, while it runs for that long."""
+    times: list[float] = []
+    sound = fleet.script
+
+    def script(url: str, call: Call) -> Answer | type[Exception] | float:
+        if url == A1:
+            times.append(asyncio.get_running_loop().time())
+        return sound(url, call)
+
+    fleet.sender.script = script
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fleet.prober.run(), seconds)
+
+    virtual_time.run(main())
+    return times
+
+
+def test_every_second_with_a_jitter() -> None:
+    fleet = Fleet(clock=SimulatedClock(lambda: 0.0, seed=3))
+    times = rounds_begun(fleet, 200.5)
+    waits = [after - before for before, after in pairwise(times)]
+    assert sum(waits) / len(waits) == pytest.approx(1.0, rel=0.03)
+    assert 0.85 <= min(waits) < 0.9
+    assert 1.1 < max(waits) <= 1.151
+
+
+def test_a_round_that_took_long_is_followed_at_once() -> None:
+    config = ProxyConfig(topology=Path("t.toml"), probe_interval_ms=1_000, probe_timeout_ms=3_000)
+    fleet = Fleet(config=config)
+    fleet.nodes[B1].fails = 0.0
+    assert rounds_begun(fleet, 10) == [0.0, 3.0, 6.0, 9.0]
