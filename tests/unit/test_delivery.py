@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
-from hookline.node.executor.delivery import USER_AGENT, Delivery, Report
+from hookline.node.executor.delivery import TELL_MS, USER_AGENT, Delivery, Report
 from hookline.node.executor.transport import Answer, FailureKind, SendFailed
 from hookline.node.state_machine.leader_reads import ClaimedJob
 from hookline.protocol.jobs import JobSpec, Outcome
@@ -89,9 +89,24 @@ class World:
     async def close(self) -> None:
         pass
 
-    async def attempt(self, spec: JobSpec | None = None, *, number: int = 3, term: int = 7) -> Report:
+    async def attempt(
+        self, spec: JobSpec | None = None, *, number: int = 3, term: int = 7, claim_ends_ms: int = T0 + 35_000
+    ) -> Report:
         delivery = Delivery(self, self, self.clock, keys=self.keys, may_send=self.may_send)  # type: ignore[arg-type]
-        return await delivery.attempt(ClaimedJob("job-1", T0 - 1_500, 0, T0, spec or job_spec()), number, term)
+        job = ClaimedJob("job-1", T0 - 1_500, 0, T0, spec or job_spec())
+        return await delivery.attempt(job, number, term, claim_ends_ms)
+
+
+@pytest.mark.parametrize("late_ms", [0, 1])
+async def test_nothing_is_sent_that_could_outlive_its_claim(late_ms: int) -> None:
+    world = World()
+    report = await world.attempt(job_spec(timeout_ms=10_000), claim_ends_ms=T0 + 10_000 + TELL_MS - late_ms)
+    if late_ms:
+        assert world.sent == []
+        assert (report.outcome, report.is_ours) == (Outcome.RETRYABLE_FAILURE, True)
+        assert "claim" in (report.error or "")
+    else:
+        assert len(world.sent) == 1
 
 
 async def test_what_is_sent() -> None:

@@ -32,6 +32,7 @@ class HeldAttempt:
     job: ClaimedJob
     number: int
     term: int
+    claim_ends_ms: int
     done: asyncio.Future[Report | Exception]
 
 
@@ -44,8 +45,8 @@ class ScriptedDelivery:
         self.at_once: Report | None = None
         self.running = self.most_running = 0
 
-    async def attempt(self, job: ClaimedJob, number: int, term: int) -> Report:
-        held = HeldAttempt(job, number, term, asyncio.get_running_loop().create_future())
+    async def attempt(self, job: ClaimedJob, number: int, term: int, claim_ends_ms: int) -> Report:
+        held = HeldAttempt(job, number, term, claim_ends_ms, asyncio.get_running_loop().create_future())
         self.started.append(held)
         self.running += 1
         self.most_running = max(self.running, self.most_running)
@@ -175,6 +176,22 @@ async def test_nothing_is_sent_before_its_claim_is_committed(tmp_path: Path) -> 
         gate.let_through()
         await settle()
         assert [held.job.id for held in on.delivery.started] == ["a"]
+
+
+async def test_an_attempt_is_told_when_its_claim_ends_however_late_it_was_committed(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with stage(tmp_path, commit=gate) as on:
+        await on.post(create("a"))
+        gate.open = False
+        on.executor.wake()
+        await gate.reached()
+        on.clock.advance(20_000)
+        gate.let_through()
+        await settle()
+        (held,) = on.delivery.started
+        ends = on.machine.database.writer.execute("SELECT claim_deadline_ms FROM jobs").fetchall()
+        assert [(held.claim_ends_ms,)] == ends
+        assert held.claim_ends_ms < T0 + 40_000
 
 
 async def test_an_outcome_is_recorded_with_its_claims_term_and_node(tmp_path: Path) -> None:

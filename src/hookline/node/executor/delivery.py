@@ -19,6 +19,7 @@ from hookline.protocol.urls import parse_url
 
 _HEADERS_KEPT_BYTES = 4_096
 USER_AGENT = "hookline"
+TELL_MS = 1_000  # after the longest an attempt can take, to have its outcome recorded before its claim ends
 
 Keys = Callable[[JobSpec], Sequence[SigningKey]]
 
@@ -58,8 +59,13 @@ class Delivery:
         self._keys = keys
         self._may_send = may_send
 
-    async def attempt(self, job: ClaimedJob, number: int, term: int) -> Report:
-        """Make the call once. Never raises for what a job or a receiver can cause."""
+    async def attempt(self, job: ClaimedJob, number: int, term: int, claim_ends_ms: int) -> Report:
+        """Make the call once. Never raises for what a job or a receiver can cause.
+
+        Args:
+            claim_ends_ms: by the wall clock; from then on another leader may make the call again, so one that could
+                still be under way is not begun.
+        """
         started_ms, started_boot = self._clock.wall_ms(), self._clock.boot_ms()
 
         def report(outcome: Outcome, verdict: Verdict, error: str, *, sent: bool = False) -> Report:
@@ -71,16 +77,8 @@ class Delivery:
             target = parse_url(spec.url)
             address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
             headers = self._headers(job, number, term, started_ms)
-            if not self._may_send():
-                took = round(self._clock.boot_ms() - started_boot)
-                return Report(
-                    Outcome.RETRYABLE_FAILURE,
-                    "none",
-                    started_ms,
-                    took,
-                    is_ours=True,
-                    error="the node could not prove that it leads; nothing was sent",
-                )
+            if (why := self._why_not(claim_ends_ms - spec.timeout_ms)) is not None:
+                return msgspec.structs.replace(report(Outcome.RETRYABLE_FAILURE, "none", why), is_ours=True)
             answer = await self._transport.send(
                 target,
                 address,
@@ -101,6 +99,14 @@ class Delivery:
             return report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
         took = round(self._clock.boot_ms() - started_boot)
         return _answered(answer, started_ms, took)
+
+    def _why_not(self, latest_ms: int) -> str | None:
+        """The last question before a request leaves: may it?"""
+        if not self._may_send():
+            return "the node could not prove that it leads; nothing was sent"
+        if self._clock.wall_ms() + TELL_MS > latest_ms:
+            return "the claim was committed too late for an attempt of this length; nothing was sent"
+        return None
 
     def _headers(self, job: ClaimedJob, number: int, term: int, now_ms: int) -> list[tuple[str, str]]:
         spec = job.spec

@@ -28,7 +28,7 @@ from hookline.protocol.limits import ATTEMPT_MS_MAX
 from hookline.telemetry import Metrics
 
 _OURS_RETRY_MS = 500  # after an attempt that this node could not make
-_CLAIM_SLACK_MS = 5_000  # beyond the longest attempt, until a claim may be taken to be lost
+_CLAIM_SLACK_MS = 5_000  # beyond the longest attempt, until a claim ends and may be taken to be lost
 
 _log = structlog.get_logger()
 
@@ -64,6 +64,7 @@ class Running:
     """A claim that has a slot, from the moment it is proposed. Two may name one job: of them one at most is granted."""
 
     due: DueJob
+    claim_ends_ms: int
     task: asyncio.Task[None] | None = None
     is_cancelled: bool = False
 
@@ -170,12 +171,12 @@ class Executor:
         if free > 0 and not self._stopping:
             assert self._source is not None
             taken = self._source.take(free, self._fairness.admit)
-        claims = [Running(due) for due in taken]
+        claim_ends_ms = self._clock.wall_ms() + ATTEMPT_MS_MAX + _CLAIM_SLACK_MS
+        claims = [Running(due, claim_ends_ms) for due in taken]
         self._running.update(dict.fromkeys(claims))
         commands: list[RecordOutcome | ClaimJobs] = list(outcomes)
         if taken:
-            deadline_ms = self._clock.wall_ms() + ATTEMPT_MS_MAX + _CLAIM_SLACK_MS
-            commands.append(ClaimJobs(tuple((due.seq, due.due_ms) for due in taken), (deadline_ms,) * len(taken)))
+            commands.append(ClaimJobs(tuple((due.seq, due.due_ms) for due in taken), (claim_ends_ms,) * len(taken)))
         *before, last = split(commands) or [[]]
         for part in before:  # answers can be big: they need not fit into one entry
             self._propose(part).add_done_callback(lambda done: self._committed(attempts, (), done))
@@ -230,7 +231,7 @@ class Executor:
         self._metrics.due_lag.observe(max(0, started_ms - due.due_ms) / 1_000)
         term = self._replica.term
         try:
-            report = await self._delivery.attempt(job, number, term)
+            report = await self._delivery.attempt(job, number, term, running.claim_ends_ms)
         except asyncio.CancelledError:
             if not running.is_cancelled:
                 raise
