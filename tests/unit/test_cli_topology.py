@@ -55,9 +55,10 @@ def test_a_plan_compares_with_what_the_proxy_has(tmp_path: Path, capsys: pytest.
     with scripted_server() as server:
         server.answers = [answer(topology(3))]
         assert app.run(["topology", "plan", str(file), "--url", server.url]) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert "75" in out
     assert "ring" in out
+    assert "has no `previous`" in err
 
 
 @pytest.mark.parametrize(("reply", "code"), [("ok", 0), ("it cannot be reached", 1)])

@@ -6,7 +6,7 @@ from pathlib import Path
 from cyclopts import App
 from rich.table import Table
 
-from hookline.cli.output import print_json, stdout
+from hookline.cli.output import print_json, stdout, warn
 from hookline.cli.parameters import Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.errors import InvalidConfig
@@ -87,6 +87,8 @@ def plan(file: Path, *, service: Service = DEFAULT_SERVICE) -> None:
     stdout().print(f"{share:.1%} of ids and keys chosen by clients get another home; ids minted here stay.")
     if new.strategy == "modulo" and share > 0.5:
         stdout().print('With strategy = "ring" about the share of the new cluster would move.', style="yellow")
+    if moves and new.previous is None:
+        warn(f"{file} has no `previous`: an id or key that moves and is sent again would make a second job")
 
 
 @app.command
