@@ -1,0 +1,212 @@
+"""In which order nodes are asked, and whom a proxy takes for the leader."""
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookline.protocol.topology import ClusterEntry
+from hookline.proxy.health import Health
+
+URLS = A, B, C = ("http://n:1", "http://n:2", "http://n:3")
+NAMES = dict(zip(URLS, ("n1", "n2", "n3"), strict=True))
+TRIO = ClusterEntry(name="c0", shard=0, nodes=URLS)
+OTHER = ClusterEntry(name="c1", shard=1, nodes=("http://o:1",))
+
+
+def health() -> Health:
+    """It knows which nodes the clusters have, as after the first round of probes."""
+    found = Health()
+    for entry in (TRIO, OTHER):
+        found.order(entry)
+    return found
+
+
+def probed(found: Health, url: str, role: str = "follower", term: int = 1, **said: Any) -> None:
+    found.probed(url, is_ready=said.pop("is_ready", True), name=NAMES.get(url, "o1"), role=role, term=term, **said)
+
+
+def test_what_was_not_heard_of_is_unknown_and_keeps_the_order_of_the_topology() -> None:
+    found = Health()
+    assert found.order(TRIO) == URLS
+    assert (found.leader(TRIO), found.cluster_state(TRIO)) == (None, "unknown")
+    assert found.node(A).state == "unknown"
+
+
+@pytest.mark.parametrize("states", list(permutations(["leader", "down", "unknown"])))
+def test_the_leader_first_then_up_unknown_down(states: tuple[str, ...]) -> None:
+    found = health()
+    for url, state in zip(URLS, states, strict=True):
+        if state == "leader":
+            probed(found, url, "leader")
+        elif state == "down":
+            found.failed(url)
+    by_state = dict(zip(states, URLS, strict=True))
+    assert found.order(TRIO) == (by_state["leader"], by_state["unknown"], by_state["down"])
+
+
+def test_a_leader_that_is_down_comes_after_those_that_are_up() -> None:
+    found = health()
+    probed(found, C, "leader")
+    probed(found, B)
+    assert found.order(TRIO) == (C, B, A)
+    found.failed(C)
+    assert found.order(TRIO) == (B, A, C)
+    found.succeeded(C)
+    assert found.order(TRIO) == (C, B, A), "it is back, and nobody else said that he leads"
+
+
+# --- who leads --------------------------------------------------------------------------------------------------
+
+
+def test_the_leader_is_who_says_so() -> None:
+    found = health()
+    probed(found, B, "leader", 3)
+    assert found.leader(TRIO) == B
+    probed(found, C, "leader", 4)
+    assert found.leader(TRIO) == C
+    probed(found, C, "follower", 5)
+    assert found.leader(TRIO) is None
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_of_several_who_say_so_the_newest_term_leads(order: tuple[int, ...]) -> None:
+    """Whichever is heard first: an old leader may not know yet that it was replaced."""
+    found = health()
+    for _ in range(2):
+        for number in order:
+            probed(found, URLS[number], "leader", term=number + 5)
+    assert found.leader(TRIO) == C
+    assert found.order(TRIO)[0] == C
+
+
+def test_an_older_leader_is_believed_again_only_when_the_newer_one_is_down() -> None:
+    found = health()
+    probed(found, B, "leader", 7)
+    probed(found, A, "leader", 6)
+    assert found.leader(TRIO) == B
+    found.failed(B)
+    probed(found, A, "leader", 6)
+    assert found.leader(TRIO) == A
+    probed(found, B, "leader", 7)
+    assert found.leader(TRIO) == B
+
+
+def test_a_follower_does_not_depose_another_leader() -> None:
+    found = health()
+    probed(found, B, "leader", 7)
+    probed(found, A, "follower", 9)
+    assert found.leader(TRIO) == B
+
+
+def test_the_node_that_did_the_work_leads() -> None:
+    found = health()
+    for url in URLS:
+        probed(found, url)
+    found.succeeded(A, "n2")
+    assert found.leader(TRIO) == B
+    found.succeeded(C, "n3")
+    assert found.leader(TRIO) == C
+    found.succeeded(A)
+    found.succeeded(A, "n9")
+    assert found.leader(TRIO) == C, "it says nothing, or a name that nobody has"
+
+
+def test_a_name_says_nothing_before_it_is_known_whose_it_is() -> None:
+    found = health()
+    found.succeeded(A, "n1")
+    assert (found.leader(TRIO), found.node(A).state) == (None, "up")
+    found.succeeded("http://stranger:1", "n1")  # a node of no cluster
+    probed(found, "http://stranger:1", "leader")
+    assert found.leader(TRIO) is None
+
+
+def test_the_clusters_do_not_mix() -> None:
+    """Nodes of two clusters may have the same name."""
+    found = health()
+    probed(found, A, "leader")
+    found.probed(OTHER.nodes[0], is_ready=True, name="n2", role="leader")
+    probed(found, B)
+    found.succeeded(OTHER.nodes[0], "n2")
+    assert (found.leader(TRIO), found.leader(OTHER)) == (A, OTHER.nodes[0])
+
+
+def test_who_refuses_does_not_lead_but_is_up() -> None:
+    found = health()
+    probed(found, A, "leader")
+    found.refused(B)
+    assert found.leader(TRIO) == A
+    found.refused(A)
+    assert found.leader(TRIO) is None
+    assert (found.node(A).state, found.node(A).is_ready) == ("up", False)
+
+
+# --- clusters ---------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_is_up_when_one_node_takes_requests_and_down_when_none_can() -> None:
+    found = health()
+    for url in URLS[:2]:
+        probed(found, url, is_ready=False)
+    assert found.cluster_state(TRIO) == "unknown", "the third may"
+    found.failed(C)
+    assert found.cluster_state(TRIO) == "down"
+    probed(found, B)
+    assert found.cluster_state(TRIO) == "up"
+    found.failed(B)
+    assert found.cluster_state(TRIO) == "down"
+
+
+def test_a_cluster_that_gets_other_nodes() -> None:
+    found = health()
+    probed(found, A, "leader")
+    changed = ClusterEntry(name="c0", shard=0, nodes=(B, "http://n:4"))
+    assert (found.order(changed), found.leader(changed)) == ((B, "http://n:4"), None)
+    found.succeeded("http://n:4")
+    assert found.order(changed) == ("http://n:4", B)
+    found.keep([changed])
+    assert found.node(A).state == "unknown", "forgotten"
+    assert found.node("http://n:4").state == "up"
+
+
+def test_what_is_kept_and_what_is_forgotten() -> None:
+    found = health()
+    probed(found, A, "leader")
+    probed(found, OTHER.nodes[0], "leader")
+    found.keep([TRIO])
+    assert (found.leader(TRIO), found.node(A).name) == (A, "n1")
+    assert (found.cluster_state(OTHER), found.leader(OTHER)) == ("unknown", None)
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["leader", "follower", "succeeded", "refused", "failed"]),
+        st.sampled_from(URLS),
+        st.integers(1, 4),
+        st.sampled_from(["", "n1", "n2", "n3"]),
+    ),
+    max_size=40,
+)
+
+
+@given(events)
+def test_whatever_happens_the_order_is_of_all_nodes_and_by_what_is_known(
+    events: list[tuple[str, str, int, str]],
+) -> None:
+    """The order is kept between changes: it must never be one from before."""
+    found = health()
+    ranks = {"up": 0, "unknown": 1, "down": 2}
+    for event, url, term, name in events:
+        if event in ("leader", "follower"):
+            probed(found, url, event, term)
+        elif event == "succeeded":
+            found.succeeded(url, name)
+        else:
+            getattr(found, event)(url)
+        order = found.order(TRIO)
+        leader = found.leader(TRIO)
+        expected = sorted(URLS, key=lambda each: (ranks[found.node(each).state], each != leader))
+        assert list(order) == expected
+        assert found.node(url).state == ("down" if event == "failed" else "up")
