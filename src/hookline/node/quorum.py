@@ -91,9 +91,9 @@ class Quorum:
             await self._client.close()
 
     async def _look(self) -> None:
-        """See who leads, also while this node hands over and nobody else looks."""
+        """See who leads also while this node hands over, and does not stand for election."""
         while True:
-            if self.fence.revision is None:
+            if self.fence.revision is None and not self.leadership.is_standing:
                 await self.leadership.look()
             await asyncio.sleep(_LOOK_S)
 

@@ -34,9 +34,8 @@ from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_
 
 CHECK_EVERY_ENTRIES = 1_000
 PROPOSAL_MS_MAX = 10_000  # how long a proposal is waited for
-_POLL_S = 1.0  # a follower looks at the log at least this often, whatever its watch says
+_POLL_S = 1.0  # a follower looks at the log at least this often, whatever it is told
 _CATCH_UP_COMMANDS = 1_000  # applied by a follower in one go; about 15 ms
-_GATHER_S = 0.05  # and at most this often: reading entry by entry cost as much as leading
 _PROPOSAL_BYTES_MAX = ENTRY_BYTES_MAX - 128  # the rest is the entry's own: checksum, numbers, nonce
 
 _log = structlog.get_logger()
@@ -186,7 +185,6 @@ class Replica:
             except LogFault as error:  # the log does not answer; it will
                 _log.warning("log_unreadable", error=error.detail)
             await self._log.wait_for_change(_POLL_S)
-            await asyncio.sleep(_GATHER_S)
 
     async def begin_term(
         self, term: int, node: str, *, old_leader_is_dead: bool, handed_over: bool = False, dead_from_term: int = 0

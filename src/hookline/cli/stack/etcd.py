@@ -19,7 +19,7 @@ _POLL_S = 0.05
 _ASK_S = 1.0
 # A failed leader is noticed within half a second. Compaction is the nodes' work: they know what all have durably.
 _FLAGS = (
-    "--heartbeat-interval=50",
+    "--heartbeat-interval=100",
     "--election-timeout=500",
     "--pre-vote",
     "--snapshot-count=5000",

@@ -9,8 +9,6 @@ import msgspec
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.keys import Keys, prefix_end
 
-IDLE_BEAT = b"idle"  # how the beat begins that only says "I live"
-
 
 class LeaderRecord(msgspec.Struct, frozen=True):
     """Who leads. ``url`` empty: nobody, the last leader handed over. ``nonce`` tells this write from any other."""
@@ -53,7 +51,7 @@ def renew(keys: Keys, leader_revision: int, beat: int) -> rpc.TxnRequest:
     """Show that the leader lives."""
     return rpc.TxnRequest(
         compare=[_unchanged(keys.leader, leader_revision)],
-        success=[_put(keys.beat, b"%s %d" % (IDLE_BEAT, beat))],
+        success=[_put(keys.beat, b"idle %d" % beat)],
         failure=[_get(keys.leader)],
     )
 

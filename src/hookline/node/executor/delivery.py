@@ -62,9 +62,8 @@ class Delivery:
     async def attempt(self, job: ClaimedJob, number: int, term: int, claim_ends_ms: int) -> Report:
         """Make the call once. Never raises for what a job or a receiver can cause.
 
-        Args:
-            claim_ends_ms: by the wall clock; from then on another leader may make the call again, so one that could
-                still be under way is not begun.
+        From ``claim_ends_ms`` of the wall clock on another leader may make the call again, so none is begun that could
+        still be under way then.
         """
         started_ms, started_boot = self._clock.wall_ms(), self._clock.boot_ms()
 

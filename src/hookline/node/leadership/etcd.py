@@ -38,6 +38,7 @@ class EtcdLeadership:
         node, url: what the record says when this node leads.
         leader_is_gone: asked about the present leader's url: is it proven that its process is dead?
         hints: say when the leader record changes, so that a hand-over takes milliseconds; without it a poll has to do.
+            They are told of each beat that is seen.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class EtcdLeadership:
         self._dead_from_term = 0
         self._stand_back_until_ms = 0.0
         self._term_floor = 0
+        self.is_standing = False  # somebody waits in ``acquire``, and looks
         self.leader: LeaderRecord | None = None  # as last seen; a hint
 
     def continue_after(self, term: int) -> None:
@@ -73,6 +75,13 @@ class EtcdLeadership:
 
     async def acquire(self) -> int:
         """Wait until this node has won an election; returns its term."""
+        self.is_standing = True
+        try:
+            return await self._stand()
+        finally:
+            self.is_standing = False
+
+    async def _stand(self) -> int:
         seen: tuple[int, int] | None = None
         changed_ms = self._clock.boot_ms()
         timeout_ms = self._jittered()
@@ -94,7 +103,6 @@ class EtcdLeadership:
                     if (term := await self._campaign(leader_revision, beat_revision)) is not None:
                         return term
                     seen = None
-                    continue
             await self._hints.leader_changed(_POLL_S)
 
     def _jittered(self) -> float:
@@ -102,7 +110,11 @@ class EtcdLeadership:
 
     async def look(self) -> tuple[int, int] | None:
         """(revision of the leader record, of the beat), 0 for what is absent; None when etcd does not answer."""
-        request = rpc.RangeRequest(key=self._keys.beat, range_end=prefix_end(self._keys.leader))
+        request = rpc.RangeRequest(
+            key=self._keys.beat,
+            range_end=prefix_end(self._keys.leader),
+            serializable=True,  # what one member knows: a late view costs a campaign that fails, never safety
+        )
         try:
             kvs = {kv.key: kv for kv in (await self._client.range(request, _TRY_S)).kvs}
         except (EtcdUnclear, EtcdRefused):
@@ -110,7 +122,9 @@ class EtcdLeadership:
             return None
         leader, beat = kvs.get(self._keys.leader), kvs.get(self._keys.beat)
         self.leader = transactions.decode_leader(leader.value) if leader else None
-        return (leader.mod_revision if leader else 0, beat.mod_revision if beat else 0)
+        seen = (leader.mod_revision if leader else 0, beat.mod_revision if beat else 0)
+        self._hints.beat_seen(seen[1])
+        return seen
 
     async def _campaign(self, leader_revision: int, beat_revision: int) -> int | None:
         term = max(self.leader.term if self.leader else 0, self._term_floor) + 1

@@ -28,7 +28,7 @@ class EtcdLog:
         keys: of the cluster.
         fence: what this node holds of the lead.
         clock: for the time that a successful append extends the lead by.
-        hints: wake who follows the log; without it they poll.
+        hints: wake who follows the log.
     """
 
     def __init__(self, client: EtcdClient, keys: Keys, fence: Fence, clock: Clock, hints: Hints | None = None) -> None:
