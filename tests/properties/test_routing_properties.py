@@ -1,7 +1,9 @@
 """Where ids are at home: the hashes, the balance, what moves, and that a hint is never misread."""
 
+import hashlib
 import json
 import os
+import struct
 import subprocess
 import sys
 from functools import cache
@@ -13,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hookline.protocol.ids import check_id, mint_id, shard_hint
-from hookline.protocol.routing import Ring, Router, fnv1a_32
+from hookline.protocol.routing import POINTS_PER_WEIGHT, Ring, Router, fnv1a_32
 from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode_topology, parse_topology
 from tests.proxy_parts import entries, topology
 from tools import routing_spread
@@ -159,6 +161,23 @@ def test_any_cluster_may_go_or_get_another_weight(weights: list[int], data: st.D
     heavier = entries(*[weight + (number == position) for number, weight in enumerate(weights)])
     for old, new in zip(before, ring_homes(heavier), strict=True):
         assert new in (old, name)
+
+
+@settings(max_examples=20)
+@given(weights)
+def test_the_ring_is_what_another_implementation_says(weights: list[int]) -> None:
+    def place(text: str) -> int:
+        return struct.unpack_from("<I", hashlib.md5(text.encode()).digest())[0]
+
+    clusters = entries(*weights)
+    points = {
+        place(f"{entry.name}-{number}"): entry.name
+        for entry in clusters
+        for number in range(POINTS_PER_WEIGHT * entry.weight)
+    }
+    around = min(points)
+    for text, found in zip(SAMPLE[:40], ring_homes(clusters), strict=False):
+        assert found == points[min((point for point in points if point > place(text)), default=around)]
 
 
 @settings(max_examples=20)
