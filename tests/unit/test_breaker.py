@@ -1,9 +1,4 @@
-"""The circuit breaker against its rules, one by one and against a slower, plainer model."""
-
-from dataclasses import dataclass
-
-from hypothesis import given
-from hypothesis import strategies as st
+"""The circuit breaker against its rules, one by one."""
 
 from hookline.protocol.breaker import CALLS_MIN, WINDOW_MS, Breaker
 
@@ -100,55 +95,3 @@ def test_a_wall_clock_that_goes_back_does_not_keep_it_open_for_hours() -> None:
     assert breaker.blocked_until(10_000_000 - 3_600_000) is None
     breaker.started(10_000_000 - 3_600_000)
     assert breaker.state == "half_open"
-
-
-@dataclass
-class Plain:
-    """The same rules, remembering every call."""
-
-    calls: list[tuple[int, bool]]
-    state: str = "closed"
-    until: int = 0
-    waits: int = 0
-    window_start: int = 0
-
-    def allows(self, now: int) -> bool:
-        return self.state == "closed" or (self.state == "open" and now >= self.until)
-
-    def ended(self, now: int, failed: bool) -> None:
-        if self.state == "half_open":
-            if failed:
-                self.trip(now)
-            else:
-                self.__init__([], window_start=now)  # type: ignore[misc]
-        elif self.state == "closed":
-            if now - self.window_start > WINDOW_MS:
-                self.window_start = now
-            self.calls.append((now, failed))
-            recent = [bad for at, bad in self.calls if at >= self.window_start]
-            tail = [bad for _, bad in self.calls[-10:]]
-            often = len(recent) >= CALLS_MIN and 2 * sum(recent) >= len(recent)
-            if failed and (often or (len(tail) == 10 and all(tail))):
-                self.trip(now)
-
-    def trip(self, now: int) -> None:
-        self.state, self.until, self.calls = "open", now + min(1_000 * 2**self.waits, 5_000), []
-        self.waits += 1
-
-
-@given(st.lists(st.tuples(st.sampled_from(["ok", "bad", "bad", "start"]), st.integers(1, 900)), max_size=150))
-def test_it_does_what_the_plain_model_does(steps: list[tuple[str, int]]) -> None:
-    breaker, plain, now = Breaker(), Plain([]), 0
-    for action, passed in steps:
-        now += passed
-        assert (breaker.blocked_until(now) is None) == plain.allows(now)
-        if action == "start":
-            if plain.allows(now):
-                breaker.started(now)
-                plain.state = "half_open" if plain.state == "open" else plain.state
-        else:
-            (breaker.succeeded if action == "ok" else breaker.failed)(now)
-            plain.ended(now, action == "bad")
-        assert breaker.state == plain.state
-        if plain.state == "open":
-            assert breaker.until_ms == plain.until
