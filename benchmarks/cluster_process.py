@@ -1,4 +1,4 @@
-"""Three nodes and three etcd members on this machine, as ``hookline up --nodes 3`` starts them."""
+"""Stacks of several processes on this machine, as ``hookline up`` starts them."""
 
 import re
 import signal
@@ -24,7 +24,7 @@ class Cluster:
     def cpu_seconds(self) -> dict[str, float]:
         """User and system time so far, by role."""
         split = {"leader": 0.0, "followers": 0.0, "etcd": 0.0}
-        for pid in _descendants(self.supervisor):
+        for pid in descendants(self.supervisor):
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
             if pid == self.leader.pid:
                 split["leader"] += Process(pid, 0).cpu_seconds()
@@ -36,33 +36,44 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A fresh one; gone at the end."""
+def stack(*options: str) -> Iterator[Process]:
+    """``hookline up`` with these options in a fresh directory: its pid, and the port of its front door."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "hookline.cli.app", "up", "--nodes", "3", "--data-dir", directory]
-        command += ["--port", "17070", "--allow-private-destinations"]
+        command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", directory, "--port", "17070"]
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, text=True
+            [*command, "--allow-private-destinations", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+            text=True,
         )
         try:
-            front = Process(process.pid, ready_port(process))
-            yield Cluster(process.pid, _leader(front))
+            yield Process(process.pid, ready_port(process))
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.wait(120)
 
 
-def _leader(front: Process) -> Process:
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A fresh one of three nodes; gone at the end."""
+    with stack("--nodes", "3") as front:
+        yield Cluster(front.pid, leader_of(front))
+
+
+def leader_of(front: Process) -> Process:
+    """The process that leads in the stack behind ``front``."""
     found = front.get("/cluster")
     (node,) = [node for node in found["nodes"] if node["name"] == found["leader"]]
     port = urlsplit(node["url"]).port
     assert port
-    for pid in _descendants(front.pid):
+    for pid in descendants(front.pid):
         if re.search(rf"--node\0{node['name']}\0", Path(f"/proc/{pid}/cmdline").read_text()):
             return Process(pid, port)
     raise RuntimeError("the leader's process was not found")
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """The pids of all processes that a process has started, and of those that they have."""
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return children + [grandchild for child in children for grandchild in _descendants(child)]
+    return children + [grandchild for child in children for grandchild in descendants(child)]
