@@ -49,8 +49,7 @@ async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> R
     if not 1 <= bulk.limit <= BULK_LIMIT_MAX:
         raise InvalidRequest(f"limit must be from 1 to {BULK_LIMIT_MAX}", field="limit")
     done = http.BulkResponse(0, 0, bulk.dry_run, False, [])
-    clusters = api.clusters()
-    for cluster in clusters:
+    for cluster in api.in_turn():
         left = bulk.limit - done.matched
         if left <= 0:
             done = msgspec.structs.replace(done, more=True)
@@ -61,7 +60,7 @@ async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> R
         if isinstance(one, Answer) and 400 <= one.status < 500 and one.status != 429:
             return reply_of(one)
         done = _with(done, cluster.name, one)
-    if len(done.incomplete) + len(done.unclear) == len(clusters):
+    if len(done.incomplete) + len(done.unclear) == len(api.clusters()):
         raise _failure(done)
     return answer(200, done)
 

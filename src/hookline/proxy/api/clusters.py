@@ -20,7 +20,7 @@ async def list_clusters(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /clusters``."""
     request.query()
     call = replace(call_of(request), target="/cluster")
-    answers = await api.ask_all(api.clusters(), lambda _: call, api.deadline_ms(request))
+    answers = await api.ask_all(lambda _: call, api.deadline_ms(request))
     views = [Raw(one.body) for one in answers.values() if isinstance(one, Answer) and one.status == 200]
     incomplete = [name for name, one in answers.items() if not isinstance(one, Answer) or one.status != 200]
     if not views:
@@ -51,18 +51,20 @@ async def hand_only_over(api: ProxyApi, request: Incoming) -> Reply:
 
 
 async def get_health(api: ProxyApi, request: Request) -> Reply:
-    """``GET /health``: 200 when a cluster can take jobs, else 503 and why."""
+    """``GET /health``: 200 when a cluster can take jobs and the proxy does not stop, else 503 and why."""
     request.query()
     able = [entry for entry in api.known.topology.clusters if api.forwarder.can_take_calls(entry)]
     body: dict[str, Any] = {
-        "status": "ok" if able else "unavailable",
+        "status": "ok" if able and not api.is_leaving else "unavailable",
         "role": "proxy",
         "epoch": api.known.epoch,
         "clusters": [_cluster_health(api, entry) for entry in api.clusters()],
     }
-    if not able:
+    if api.is_leaving:
+        body["detail"] = "the proxy stops; requests are still answered for a moment, send new ones elsewhere"
+    elif not able:
         body["detail"] = "no cluster can be reached; /clusters and the list here say which nodes are down"
-    return answer(200 if able else 503, body)
+    return answer(200 if body["status"] == "ok" else 503, body)
 
 
 async def get_metrics(api: ProxyApi, request: Request) -> Reply:

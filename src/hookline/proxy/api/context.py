@@ -1,7 +1,7 @@
 """What every handler of a proxy gets, and the choices they share."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from hookline.clock import Clock
@@ -22,7 +22,13 @@ _TIMEOUT_DIGITS_MAX = 9
 
 @dataclass(slots=True)
 class ProxyApi:
-    """One per app. ``in_flight`` counts the requests under way."""
+    """One per app.
+
+    Attributes:
+        in_flight: requests under way.
+        asked_ms: when the newest request came, on ``boot_ms``.
+        is_leaving: the proxy is about to stop.
+    """
 
     forwarder: Forwarder
     known: KnownTopology
@@ -31,6 +37,8 @@ class ProxyApi:
     clock: Clock
     metrics: ProxyMetrics
     in_flight: int = 0
+    asked_ms: float = 0
+    is_leaving: bool = False
 
     def deadline_ms(self, request: Request) -> float:
         """When the request has to be answered, on ``boot_ms``; its own header can only make that sooner."""
@@ -74,13 +82,23 @@ class ProxyApi:
             return error
         return topology_is_changing()
 
+    def in_turn(self) -> Iterator[ClusterEntry]:
+        """All clusters, one after the other; also those of a topology that is learned meanwhile."""
+        given: set[str] = set()
+        while left := [cluster for cluster in self.clusters() if cluster.name not in given]:
+            given.add(left[0].name)
+            yield left[0]
+
     async def ask_all(
-        self, clusters: Iterable[ClusterEntry], call_for: CallFor, deadline_ms: float
+        self, call_for: CallFor, deadline_ms: float, *, but: Container[str] = ()
     ) -> dict[str, Answer | HooklineError]:
-        """What each cluster said, by name; all are asked side by side."""
-        async with asyncio.TaskGroup() as tasks:
-            asked = {
-                cluster.name: tasks.create_task(self.ask(cluster, call_for(cluster), deadline_ms))
-                for cluster in clusters
-            }
-        return {name: task.result() for name, task in asked.items()}
+        """What each cluster said, by name, ``but`` for those. All are asked side by side.
+
+        Asking may bring a newer topology: then the clusters that are new in it are asked too, so that none is missing.
+        """
+        answers: dict[str, Answer | HooklineError] = {}
+        while left := [one for one in self.clusters() if one.name not in answers and one.name not in but]:
+            async with asyncio.TaskGroup() as tasks:
+                asked = {one.name: tasks.create_task(self.ask(one, call_for(one), deadline_ms)) for one in left}
+            answers |= {name: task.result() for name, task in asked.items()}
+        return answers

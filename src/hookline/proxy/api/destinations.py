@@ -15,7 +15,7 @@ _BODY_BYTES_MAX = 64 * KIB
 async def get_destination(api: ProxyApi, request: Incoming) -> Reply:
     """``GET /destinations/{host}``."""
     call = call_of(request)
-    answers = await api.ask_all(api.clusters(), lambda _: call, api.deadline_ms(request))
+    answers = await api.ask_all(lambda _: call, api.deadline_ms(request))
     incomplete = _without_answer(answers)
     views = [one for one in answers.values() if isinstance(one, Answer) and one.status == 200]
     if views:
@@ -30,7 +30,7 @@ async def put_destination(api: ProxyApi, request: Incoming) -> Reply:
     """``PUT /destinations/{host}``: all clusters take it, or it is said which did not; repeating it does no harm."""
     deadline_ms = api.deadline_ms(request)
     call = call_of(request, await request.whole_body(_BODY_BYTES_MAX), is_repeatable=True)
-    answers = await api.ask_all(api.clusters(), lambda _: call, deadline_ms)
+    answers = await api.ask_all(lambda _: call, deadline_ms)
     refusal = next((one for one in answers.values() if isinstance(one, Answer) and 400 <= one.status < 500), None)
     if refusal is not None:
         return reply_of(refusal)

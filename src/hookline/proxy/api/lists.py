@@ -80,7 +80,6 @@ async def _list(api: ProxyApi, request: Incoming, listing: Listing) -> Reply:
     limit = page_limit(query)
     scope = f"proxy {listing.path} " + repr([query.get(name) for name in listing.filters])
     positions = _decode(query.get("cursor"), scope)
-    clusters = api.clusters()
 
     def call_for(cluster: ClusterEntry) -> Call:
         wanted = {name: query[name] for name in (*listing.filters, _CONSISTENCY) if name in query}
@@ -88,18 +87,18 @@ async def _list(api: ProxyApi, request: Incoming, listing: Listing) -> Reply:
             wanted["cursor"] = position
         return Call("GET", f"{listing.path}?{urlencode({**wanted, 'limit': limit})}", request.passed_on)
 
-    asked = [cluster for cluster in clusters if positions.get(cluster.name, "") is not None]
-    answers = await api.ask_all(asked, call_for, api.deadline_ms(request))
+    ended = {name for name, position in positions.items() if position is None}
+    answers = await api.ask_all(call_for, api.deadline_ms(request), but=ended)
     refusal = next((one for one in answers.values() if isinstance(one, Answer) and 400 <= one.status < 500), None)
     if refusal is not None:
         return reply_of(refusal)
     pages = {name: _page(one, listing) for name, one in answers.items() if _is_page(one)}
     incomplete = [name for name in answers if name not in pages]
-    if not pages and asked:
-        raise none_reachable(incomplete, is_all=len(asked) == len(clusters))
+    if not pages and answers:
+        raise none_reachable(incomplete, is_all=not ended)
     merged = merging.merge(pages, limit, key=listing.key, is_descending=listing.is_descending, join=listing.join)
     positions |= merged.positions
-    has_more = any(positions.get(cluster.name, "") is not None for cluster in clusters)
+    has_more = any(positions.get(name, "") is not None for name in answers)
     next_cursor = encode_cursor(msgspec.json.encode(positions).decode(), scope) if has_more else None
     body: dict[str, Any] = {"data": merged.data, "next_cursor": next_cursor}
     return answer(200, with_incomplete(body, incomplete))

@@ -47,7 +47,7 @@ async def put_topology(api: ProxyApi, request: Incoming) -> Reply:
         if not api.known.learn(new) and api.known.topology != new:
             raise EpochTaken
     call = giving(api.known.document)
-    answers = await api.ask_all(new.all_clusters(), lambda _: call, deadline_ms)
+    answers = await api.ask_all(lambda _: call, deadline_ms)
     return answer(200, {"epoch": new.epoch, "clusters": {name: _outcome(one) for name, one in answers.items()}})
 
 

@@ -1,0 +1,109 @@
+"""What the simulation of proxies has found, each as the shortest story that shows it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hookline.http_api.exchange import PROBLEM_JSON
+from hookline.http_api.hops import EPOCH
+from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode_topology
+from hookline.proxy.api.app import create_app
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.proxy.sender import Answer, Call, Unclear
+from hookline.testing.clock import SimulatedClock
+from hookline.testing.virtual_time import run
+from tests.simulation.proxies.asgi import exchange, scope_of
+
+C0 = ClusterEntry(name="c0", shard=0, nodes=("http://c0:1",))
+C1 = ClusterEntry(name="c1", shard=1, nodes=("http://c1:1",))
+OLD = Topology(epoch=1, clusters=(C0,))
+NEW = Topology(epoch=2, clusters=(C1,), previous=Placement(strategy="modulo", clusters=(C0,)))
+JSON_TYPE = (b"content-type", b"application/json")
+
+Script = Callable[[str, Call], Answer]
+
+
+class Scripted:
+    """A ``Sender``; whoever is asked under the old topology brings the new one."""
+
+    def __init__(self, script: Script) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self._script = script
+
+    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+        self.asked.append((url, f"{call.method} {call.target}"))
+        return self._script(url, call)
+
+
+def ok(body: Any) -> Answer:
+    return Answer(200, msgspec.json.encode(body))
+
+
+def outdated(call: Call) -> Answer | None:
+    if (EPOCH, b"2") in call.headers:
+        return None
+    newer = msgspec.Raw(encode_topology(NEW))
+    return Answer(421, msgspec.json.encode({"code": "misdirected", "topology": newer}), PROBLEM_JSON)
+
+
+def through_an_old_proxy(sender: Scripted, method: str, target: str, body: bytes = b"") -> Any:
+    """The answer's body."""
+
+    async def main() -> Answer:
+        clock = SimulatedClock(asyncio.get_running_loop().time)
+        health, known, metrics = Health(), KnownTopology(OLD), ProxyMetrics()
+        config = ProxyConfig(topology=Path("topology.toml"))
+        forwarder = Forwarder(sender, health, known, clock, metrics, config)
+        app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))
+        return await exchange(app, scope_of(method, target, (JSON_TYPE,)), body)
+
+    answer = run(main())
+    assert answer.status == 200
+    return msgspec.json.decode(answer.body)
+
+
+def test_a_list_asks_the_clusters_of_a_topology_that_it_learns_on_the_way() -> None:
+    """Seed 273: the jobs of a new cluster were missing, without a word, in the first list of an old proxy."""
+
+    def script(url: str, call: Call) -> Answer:
+        job = {"id": url, "created_at": "2026-01-01T00:00:00.000Z"}
+        return outdated(call) or ok({"data": [job], "next_cursor": None, "cursors": ["1"]})
+
+    page = through_an_old_proxy(Scripted(script), "GET", "/jobs")
+    assert sorted(job["id"] for job in page["data"]) == ["http://c0:1", "http://c1:1"]
+
+
+def test_a_bulk_call_reaches_the_clusters_of_a_topology_that_it_learns_on_the_way() -> None:
+    """As the list: an acknowledged cancel left the jobs of a new cluster as they were."""
+    done = {"matched": 1, "changed": 1, "dry_run": False, "more": False, "sample": []}
+    sender = Scripted(lambda _url, call: outdated(call) or ok(done))
+    assert through_an_old_proxy(sender, "POST", "/jobs/cancel", b'{"filter":{"label":"a=b"}}')["changed"] == 2
+
+
+def test_a_batch_that_was_moved_after_an_unclear_try_asks_what_became_of_it() -> None:
+    """Seed 183: the items were refused as misdirected, which says surely not accepted, and may have been accepted."""
+    job = {"id": "job-1", "url": "http://a/", "method": "POST", "state": "pending", "run_at": "", "guarantee": ""}
+    failures = iter([Unclear("no answer")])
+
+    def script(url: str, call: Call) -> Answer:
+        for failure in failures:
+            raise failure
+        answers = {
+            ("http://c0:1", "/jobs/batch"): ok({"results": [{"status": 421, "error": {"code": "misdirected"}}]}),
+            ("http://c0:1", "/internal/absence"): ok({"absent": False, "id": "job-1"}),
+            ("http://c0:1", "/jobs"): ok(job | {"deduplicated": True}),
+        }
+        return outdated(call) or answers[url, call.target]
+
+    sender = Scripted(script)
+    batch = through_an_old_proxy(sender, "POST", "/jobs/batch", b'{"jobs":[{"id":"job-1","url":"http://a/"}]}')
+    assert [(one["status"], one["job"]["id"]) for one in batch["results"]] == [(200, "job-1")]
+    assert ("http://c1:1", "POST /jobs") not in sender.asked

@@ -1,0 +1,234 @@
+"""A simulated world of proxies before clusters: what befalls them, from one seed."""
+
+import asyncio
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from hookline.errors import HooklineError
+from hookline.testing.clock import SimulatedClock
+from hookline.testing.virtual_time import run
+from tests.simulation.history import History
+from tests.simulation.proxies.clients import Door, ProxyClients
+from tests.simulation.proxies.cluster import SimulatedCluster
+from tests.simulation.proxies.network import Cut, Network
+from tests.simulation.proxies.proxy import SimulatedProxy
+from tests.simulation.proxies.story import Story
+from tests.simulation.proxies.topologies import Admins
+from tests.simulation.world import COMPLAINTS
+
+_WORK_S = 900  # by when the clients have long made all their calls
+_LEVEL_S = 60  # by when everybody has the newest topology
+_REST_S = 8  # breakers let calls through again, and probes have seen it
+_READS = 12  # of all that was acknowledged, through each proxy
+_REPEATS = 5
+_COMPLAINTS = COMPLAINTS | {"topology_conflict", "topology_unreadable"}
+
+
+class ProxyWorld:
+    """Lives inside a ``VirtualTimeLoop``. ``directory`` is for the state files, and empty."""
+
+    def __init__(self, seed: int, directory: Path) -> None:
+        loop = asyncio.get_running_loop()
+        self.random = random.Random(f"proxy world {seed}")
+        self.directory = directory
+        self.history = History(loop.time)
+        self.story = Story()
+        self.violations: list[str] = []
+        self.is_over = False
+        self.clock = SimulatedClock(loop.time, seed=seed)
+        self.network = Network(seed)
+        count = self.random.choice((2, 3, 3))
+        shards = self.random.sample(range(5), count)
+        nodes = self.random.choice((1, 2, 2))
+        self.clusters = [SimulatedCluster(self, f"c{shard}", shard, nodes, seed) for shard in shards]
+        self.network.nodes = {url: cluster for cluster in self.clusters for url in cluster.entry.nodes}
+        self.admins = Admins(self, [cluster.entry for cluster in self.clusters], seed)
+        names = [f"p{number}" for number in range(self.random.choice((2, 2, 3)))]
+        self.proxies = [SimulatedProxy(self, name, self.admins.first, seed) for name in names]
+
+    def any_proxy(self) -> SimulatedProxy:
+        """The load balancer's choice: rather one that listens."""
+        up = [proxy for proxy in self.proxies if proxy.is_up]
+        return self.random.choice(up if up and self.random.random() < 0.9 else self.proxies)
+
+    async def live(self, seed: int) -> None:
+        """Trouble, then healing; then everything that was promised is asked for through every proxy."""
+        clients = ProxyClients(self, seed)
+        async with asyncio.TaskGroup() as tasks, self.network:
+            for part in (*self.clusters, *self.proxies):
+                tasks.create_task(part.run())
+            await asyncio.sleep(self.random.random())
+            trouble = tasks.create_task(self._make_trouble())
+            changing = tasks.create_task(self.admins.work())
+            async with asyncio.timeout(_WORK_S):
+                await clients.work()
+            trouble.cancel()
+            self._heal()
+            await changing
+            await self._until(self._is_level, "not everybody has the newest topology")
+            await asyncio.sleep(_REST_S)
+            await self._ask_for_all(clients)
+            self.is_over = True
+            for cluster in self.clusters:
+                cluster.stop()
+            for proxy in self.proxies:
+                proxy.kill()
+
+    async def _until(self, holds: Callable[[], bool], complaint: str) -> None:
+        for _ in range(_LEVEL_S):
+            if holds():
+                return
+            await asyncio.sleep(1)
+        states = [(proxy.name, proxy.known and proxy.known.epoch) for proxy in self.proxies]
+        states += [(cluster.name, cluster.epoch) for cluster in self.clusters]
+        self.violations.append(f"{complaint} {_LEVEL_S} s after everything was healed: {states}")
+
+    def _is_level(self) -> bool:
+        newest = self.admins.applied[-1]
+        if self.network.under_way or not all(proxy.known and proxy.known.topology == newest for proxy in self.proxies):
+            return False
+        wanted = {entry.name for entry in newest.all_clusters()}
+        return all(cluster.epoch == newest.epoch for cluster in self.clusters if cluster.name in wanted)
+
+    async def _ask_for_all(self, clients: ProxyClients) -> None:
+        """Nothing is wrong any more, so every answer has to come, and be complete."""
+        known = [("read", wanted) for wanted in self.story.acknowledged()]
+        known += [("schedule", wanted) for wanted in self.story.acknowledged("schedule")]
+        for proxy in self.proxies:
+            for what, wanted in self.random.sample(known, min(_READS, len(known))):
+                reading = await clients.read(what, wanted, Door(self, 2, proxy))
+                if reading.code:
+                    self.violations.append(f"{proxy.name} says {reading.code} of {wanted} when nothing is wrong")
+            listing = await clients.list_all(Door(self, 2, proxy), 40)
+            if not listing.pages or listing.pages[-1].has_more or any(page.incomplete for page in listing.pages):
+                self.violations.append(f"{proxy.name} cannot list all when nothing is wrong")
+        named = [one for one in self.story.creations if one.acknowledged and (one.id or one.key) and not one.may_double]
+        jobs = [one for one in named if one.kind == "job"]
+        for creation in self.random.sample(jobs, min(_REPEATS, len(jobs))):
+            found = await clients.create(creation, clients.request(creation), Door(self, 2))
+            if isinstance(found, HooklineError):
+                self.violations.append(f"{creation.marker} was made, and now it is {found.code}")
+
+    # --- trouble -------------------------------------------------------------------------------------------------
+
+    async def _make_trouble(self) -> None:
+        pause_s = self.random.choice((0.5, 1.5, 4.0))
+        kinds = (self._crash, self._plan_crash, self._hand_over, self._hold_down, self._follower_down)
+        network = (self._cut, self._cut, self._cut_off, self._storm)
+        troubles = (*kinds, *network, self._kill, self._kill)
+        often = self.random.choices(troubles, k=4)
+        for _ in range(self.random.choice((0, 4, 10, 20))):
+            await asyncio.sleep(self.random.expovariate(1 / pause_s))
+            self.random.choice((*troubles, *often, *often))()
+
+    def _some_s(self) -> float:
+        return self.random.choice((0.5, 3.0, 10.0)) * self.random.random()
+
+    def _for_a_while(self, what: str, undo: Callable[[], object]) -> None:
+        seconds = self._some_s()
+        self.history.note(f"{what} for {seconds:.1f} s")
+
+        def end() -> None:
+            self.history.note(f"over: {what}")
+            undo()
+
+        asyncio.get_running_loop().call_later(seconds, end)
+
+    def _some_cluster(self) -> SimulatedCluster:
+        return self.random.choice(self.clusters)
+
+    def _crash(self) -> None:
+        self._some_cluster().crash()
+
+    def _plan_crash(self) -> None:
+        self._some_cluster().faults.plan_crash()
+
+    def _hand_over(self) -> None:
+        self._some_cluster().stop()
+
+    def _hold_down(self) -> None:
+        cluster = self._some_cluster()
+        cluster.is_held_down = True
+        cluster.crash()
+        self._for_a_while(f"{cluster.name} is held down", lambda: setattr(cluster, "is_held_down", False))
+
+    def _follower_down(self) -> None:
+        cluster = self._some_cluster()
+        url = self.random.choice(cluster.entry.nodes)
+        cluster.followers_down.add(url)
+        self._for_a_while(f"{url} is down unless it leads", lambda: cluster.followers_down.discard(url))
+
+    def _cut(self) -> None:
+        """One way between a proxy and a node."""
+        self._cut_ways([(self.random.choice(self.proxies).name, self.random.choice(list(self.network.nodes)))])
+
+    def _cut_off(self) -> None:
+        """A cluster from one proxy, or from all."""
+        proxies = self.random.choice((self.proxies, [self.random.choice(self.proxies)]))
+        urls = self._some_cluster().entry.nodes
+        self._cut_ways([(proxy.name, url) for proxy in proxies for url in urls])
+
+    def _cut_ways(self, ways: list[tuple[str, str]]) -> None:
+        cuts: tuple[Cut, ...] = ("refuses", "swallows", "deaf")
+        cut = self.random.choice(cuts)
+        self.network.cuts.update(dict.fromkeys(ways, cut))
+
+        def mend() -> None:
+            for way in ways:
+                self.network.cuts.pop(way, None)
+
+        self._for_a_while(f"{cut}: {ways}", mend)
+
+    def _storm(self) -> None:
+        before = self.network.roughness
+        self.network.roughness = 0.5
+        self._for_a_while("a storm", lambda: setattr(self.network, "roughness", min(before, self.network.roughness)))
+
+    def _kill(self) -> None:
+        self.random.choice(self.proxies).kill()
+
+    def _heal(self) -> None:
+        self.history.note("healing")
+        self.network.heal()
+        for cluster in self.clusters:
+            cluster.heal()
+
+    # --- logs ----------------------------------------------------------------------------------------------------
+
+    def hear(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """A structlog processor: keeps what should never be logged."""
+        if event["event"] in _COMPLAINTS:
+            error = sys.exc_info()[1]
+            where = "".join(traceback.format_exception(error)[-3:]) if error else ""
+            self.history.complaints.append(f"{event} {where}")
+        raise structlog.DropEvent
+
+
+@contextmanager
+def heard_by(world: ProxyWorld) -> Iterator[None]:
+    """Send all logs to the world."""
+    before = structlog.get_config()
+    structlog.configure(processors=[world.hear])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def simulate(seed: int, directory: Path) -> ProxyWorld:
+    """Run a world to its end."""
+
+    async def main() -> ProxyWorld:
+        world = ProxyWorld(seed, directory)
+        with heard_by(world):
+            await world.live(seed)
+        return world
+
+    return run(main())
