@@ -1,5 +1,6 @@
 """``hookline proxy`` as users start it."""
 
+import http.client
 import json
 import re
 import signal
@@ -38,6 +39,26 @@ def test_it_serves_and_ends_cleanly(three: Clusters, tmp_path: Path, number: sig
             assert second.get("/jobs/a").status == 200
         process.send_signal(number)
         assert process.wait(15) == 0
+
+
+def test_a_proxy_that_stops_says_so_first_and_answers_what_still_comes(three: Clusters, tmp_path: Path) -> None:
+    file = tmp_path / "clusters.toml"
+    file.write_text("epoch = 1\n" + "\n".join(_entry(three, name) for name in three.names))
+    with _started("--topology", str(file)) as (door, process):
+        kept = http.client.HTTPConnection("127.0.0.1", door.port, timeout=10)
+        assert _status_on(kept) == (404, None)
+        process.send_signal(signal.SIGTERM)
+        while door.get("/health").status == 200:
+            assert door.get("/jobs/a").status == 404
+        assert _status_on(kept) == (404, "close")
+        assert process.wait(15) == 0
+
+
+def _status_on(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
+    connection.request("GET", "/jobs/a")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, answer.headers["connection"]
 
 
 def test_a_wrong_start_says_what_to_do(

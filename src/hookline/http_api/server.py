@@ -11,7 +11,7 @@ import socket
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import msgspec
@@ -25,6 +25,7 @@ from hookline.protocol.limits import KIB, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
 
 _BODY_SECONDS_FACTOR = 6
 _BACKLOG = 2_048
+_FIRST_REQUEST_S = 0.5  # for a request that is on its way on a new connection while the server ends
 _encode = msgspec.json.Encoder().encode
 
 
@@ -72,6 +73,15 @@ def url_of(listener: socket.socket) -> str:
 
 class ApiServer(uvicorn.Server):
     """Leaves signals to whoever runs the process, and nothing behind when it is cancelled."""
+
+    def close_after_answers(self) -> None:
+        """From now on each answer ends its connection and says so; the server goes on otherwise.
+
+        A connection that is closed without a word may have a request on its way, which is then lost.
+        """
+        protocol = self.config.http_protocol_class
+        assert issubclass(protocol, StrictProtocol)
+        protocol.is_last_answer = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -172,6 +182,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     limits: ConnectionLimits
     identity: bytes
+    is_last_answer = False  # the next answer ends the connection
 
     def __init__(
         self,
@@ -237,6 +248,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._deadline = now + self.limits.request_s
         self._body_until = now + self.limits.request_s * _BODY_SECONDS_FACTOR
         super().on_headers_complete()
+        if self.is_last_answer:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -272,6 +285,14 @@ class StrictProtocol(HttpToolsProtocol):
         head += [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] not in (b"upgrade", b"connection")]
         self.parser = httptools.HttpRequestParser(self)
         return b"".join(head) + b"\r\n" + rest
+
+    def shutdown(self) -> None:
+        """The server ends. A new connection is left open for a moment: its first request is probably on its way."""
+        self.is_last_answer = True
+        if cast("object", self.cycle) is None:  # uvicorn's type hides that
+            self.loop.call_later(_FIRST_REQUEST_S, super().shutdown)
+        else:
+            super().shutdown()
 
     def on_response_complete(self) -> None:
         self._joined.flush()

@@ -8,7 +8,7 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
-from hookline.http_api.server import listen, make_server, url_of
+from hookline.http_api.server import ApiServer, listen, make_server, url_of
 from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
@@ -24,6 +24,8 @@ from hookline.proxy.sender import Call, NotSent, Sender, Unclear
 _SEED_PATHS = ("/topology", "/internal/topology")  # of a proxy, of a node
 _SEED_TIMEOUT_S = 2.0
 _SEED_PAUSE_S = 0.5
+_LEAVE_MS_MAX = 3_000  # HAProxy as in deploy/ sends nothing more after 1.5 s
+_QUIET_MS = 500
 
 _log = structlog.get_logger()
 
@@ -53,8 +55,8 @@ async def run_proxy(
         health, known, metrics = Health(), KnownTopology(topology), ProxyMetrics()
         forwarder = Forwarder(sender, health, known, clock, metrics, config)
         prober = Prober(sender, health, known, forwarder, clock, config)
-        app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))
-        server = make_server(app, listener, grace_s=-(-config.shutdown_grace_ms // 1_000))
+        api = ProxyApi(forwarder, known, health, config, clock, metrics)
+        server = make_server(create_app(api), listener, grace_s=-(-config.shutdown_grace_ms // 1_000))
         await prober.probe_all()  # so that the first requests know who leads
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
@@ -63,6 +65,7 @@ async def run_proxy(
             _log.info("proxy_ready", url=url, epoch=known.epoch)
             ready(url)
             await _stopped_or_ended(serving, stop)
+            await _leave(api, server)
             server.should_exit = True
             await serving
             probing.cancel()
@@ -73,6 +76,18 @@ async def _stopped_or_ended(serving: "asyncio.Task[None]", stop: asyncio.Event) 
         waiting = tasks.create_task(stop.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+
+
+async def _leave(api: ProxyApi, server: ApiServer) -> None:
+    """Go on answering until load balancers have seen that ``/health`` says 503, or nothing comes any more."""
+    if not server.server_state.connections:
+        return
+    now_ms = api.clock.boot_ms
+    until_ms = now_ms() + _LEAVE_MS_MAX
+    api.is_leaving = True
+    server.close_after_answers()
+    while (left_ms := min(until_ms, api.asked_ms + _QUIET_MS) - now_ms()) > 0:
+        await asyncio.sleep(left_ms / 1_000)
 
 
 def _read_file(config: ProxyConfig) -> Topology:

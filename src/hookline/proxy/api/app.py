@@ -78,6 +78,7 @@ def _bounded(api: ProxyApi, handler: Handler) -> Answer:
         if api.in_flight >= api.config.requests_max:
             raise Overloaded("the proxy has too many requests under way; this one was not accepted", retry_after_s=1)
         api.in_flight += 1
+        api.asked_ms = api.clock.boot_ms()
         try:
             return await handler(api, Incoming(request))
         finally:
