@@ -1,4 +1,4 @@
-"""/openapi.json says what the node does: every route is in it, and schemathesis finds nothing that it does not say."""
+"""/openapi.json says what a node does: every route is in it, and schemathesis finds nothing that it does not say."""
 
 import re
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from schemathesis import checks as known_checks
 from hookline.errors import by_code
 from hookline.http_api import docs_page
 from hookline.http_api.openapi import openapi_document
+from hookline.http_api.operation import BOTH, Server
 from hookline.node.api.app import ROUTES
 from tests.integration.node_under_test import NodeUnderTest, node_config
 
@@ -26,7 +27,7 @@ def api_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest
         yield running
 
 
-DESCRIBED = schemathesis.openapi.from_dict(openapi_document())
+DESCRIBED = schemathesis.openapi.from_dict(openapi_document("node"))
 CALLS = {operation.ok().label: operation.ok() for operation in DESCRIBED.get_all_operations()}
 # What is named by a schema can be broken; a call without parameters and body cannot, nor a host that is any text.
 BREAKABLE = [
@@ -61,29 +62,39 @@ def _check(node: NodeUnderTest, call: str, mode: GenerationMode, excluded: list[
     check()
 
 
+def test_a_node_says_nothing_of_what_only_proxies_have() -> None:
+    document = openapi_document("node")
+    assert "/topology" not in document["paths"]
+    shapes = document["components"]["schemas"]
+    assert "incomplete" not in shapes["JobPage"]["properties"]
+    assert "clusters" not in shapes["Health"]["properties"]
+
+
 def test_every_route_is_described_and_nothing_else() -> None:
     routed = {
         (re.sub(r":\w+}", "}", path), method)
-        for path, methods in (ROUTES | docs_page.ROUTES).items()
+        for path, methods in (ROUTES | docs_page.routes("node")).items()
         if not path.startswith("/internal/")  # between nodes
         for method in methods
     }
-    paths = openapi_document()["paths"]
+    paths = openapi_document("node")["paths"]
     assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == routed
 
 
-def test_operation_ids_are_unique() -> None:
-    names = [call["operationId"] for methods in openapi_document()["paths"].values() for call in methods.values()]
+@pytest.mark.parametrize("server", BOTH)
+def test_operation_ids_are_unique(server: Server) -> None:
+    names = [call["operationId"] for methods in openapi_document(server)["paths"].values() for call in methods.values()]
     assert len(set(names)) == len(names)
 
 
-def test_every_code_is_one_of_ours() -> None:
-    codes = openapi_document()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+@pytest.mark.parametrize("server", BOTH)
+def test_every_code_is_one_of_ours(server: Server) -> None:
+    codes = openapi_document(server)["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
     assert set(codes) <= set(by_code())
 
 
 def test_the_examples_work(api_node: NodeUnderTest) -> None:
-    for path, methods in openapi_document()["paths"].items():
+    for path, methods in openapi_document("node")["paths"].items():
         for method, call in methods.items():
             example = call.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
             if example is not None and "{id}" not in path:
@@ -114,5 +125,5 @@ def test_the_page_is_whole_and_loads_nothing(api_node: NodeUnderTest) -> None:
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
     assert not {link for link in page.links if link and not link.startswith(("#", "/"))}
     assert not page.tags & {"script", "link", "img", "iframe"}
-    for methods in openapi_document()["paths"].values():
+    for methods in openapi_document("node")["paths"].values():
         assert {call["operationId"] for call in methods.values()} <= page.ids

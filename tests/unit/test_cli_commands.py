@@ -318,6 +318,16 @@ def test_import_reports_each_refused_line(server: ScriptedServer, run: Run, tmp_
     assert "line 4: bad (invalid_url)" in err
 
 
+def test_the_health_of_a_proxy_names_its_clusters(server: ScriptedServer, run: Run) -> None:
+    nodes = [{"url": "http://a:1", "state": "up"}, {"url": "http://a:2", "state": "down"}]
+    cluster = {"name": "c7", "state": "up", "breaker": "closed", "leader": "http://a:1", "nodes": nodes}
+    server.script = lambda _: Answer(200, {"status": "ok", "role": "proxy", "epoch": 1, "clusters": [cluster]})
+    code, out, _ = run("cluster", "health")
+    assert code == 0
+    told = " ".join(out.split())
+    assert "c7 up, breaker closed, led by http://a:1, not up: http://a:2" in told
+
+
 def test_one_of_several_clusters_can_be_named(server: ScriptedServer, run: Run) -> None:
     server.script = lambda _: Answer(200, CLUSTER)
     assert run("cluster", "show", "c1")[0] == 0

@@ -180,7 +180,14 @@ def cluster_table(cluster: http.Cluster) -> Table:
 def health_facts(health: http.Health) -> Table:
     """Is it fit, and how much of each limit is used."""
     usage = [(name, f"{one.used:,} of {one.limit:,}") for name, one in health.usage.items()]
-    return facts((("status", mark(health.status)), ("role", health.role), ("detail", health.detail), *usage))
+    clusters = [] if health.clusters is msgspec.UNSET else [(one.name, _cluster(one)) for one in health.clusters]
+    return facts((("status", mark(health.status)), ("role", health.role), ("detail", health.detail), *usage, *clusters))
+
+
+def _cluster(cluster: http.ClusterHealth) -> str:
+    down = [node.url for node in cluster.nodes if node.state != "up"]
+    parts = [cluster.state, f"breaker {cluster.breaker}", f"led by {cluster.leader or 'nobody known'}"]
+    return ", ".join([*parts, *(f"not up: {url}" for url in down)])
 
 
 def label_text(labels: http.Labels) -> str:

@@ -11,7 +11,10 @@ import msgspec
 from hookline.http_api.endpoint import Answer
 from hookline.http_api.exchange import Reply, Request
 from hookline.http_api.openapi import openapi_document
+from hookline.http_api.operation import Server
 
+_PORTS: dict[Server, int] = {"node": 7070, "proxy": 7000}
+_EXAMPLES = {"id": "order-4711", "host": "shop.example", "name": "c0"}
 _HTML = b"text/html; charset=utf-8"
 _HEADERS = [(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")]
 _STYLE = """
@@ -28,31 +31,30 @@ td, th { border-bottom: 1px solid var(--line); padding: .25rem .5rem; text-align
 """
 
 
-async def get_openapi(request: Request) -> Reply:
-    """``GET /openapi.json``."""
-    request.query()
-    return Reply(200, openapi_bytes())
+def routes(server: Server) -> dict[str, dict[str, Answer]]:
+    """``GET /openapi.json`` and ``GET /docs`` of a node or a proxy."""
 
+    async def get_openapi(request: Request) -> Reply:
+        request.query()
+        return Reply(200, openapi_bytes(server))
 
-async def get_docs(request: Request) -> Reply:
-    """``GET /docs``."""
-    request.query()
-    return Reply(200, docs_html(), _HTML, _HEADERS)
+    async def get_docs(request: Request) -> Reply:
+        request.query()
+        return Reply(200, docs_html(server), _HTML, _HEADERS)
 
-
-ROUTES: dict[str, dict[str, Answer]] = {"/openapi.json": {"GET": get_openapi}, "/docs": {"GET": get_docs}}
+    return {"/openapi.json": {"GET": get_openapi}, "/docs": {"GET": get_docs}}
 
 
 @cache
-def openapi_bytes() -> bytes:
+def openapi_bytes(server: Server) -> bytes:
     """The document as JSON."""
-    return msgspec.json.encode(openapi_document())
+    return msgspec.json.encode(openapi_document(server))
 
 
 @cache
-def docs_html() -> bytes:
+def docs_html(server: Server) -> bytes:
     """The page."""
-    document = openapi_document()
+    document = openapi_document(server)
     calls = [
         (path, method.upper(), call) for path, methods in document["paths"].items() for method, call in methods.items()
     ]
@@ -61,7 +63,7 @@ def docs_html() -> bytes:
         mine = [call for call in calls if tag in call[2]["tags"]]
         links = "".join(f'<a href="#{call["operationId"]}">{escape(call["summary"])}</a>' for _, _, call in mine)
         parts.append(f"<h2>{escape(tag)}</h2><nav>{links}</nav>")
-        parts += [_call(*call) for call in mine]
+        parts += [_call(*call, server) for call in mine]
     parts.append("<h2>Shapes</h2>")
     parts += [_shape(name, schema) for name, schema in document["components"]["schemas"].items()]
     page = (
@@ -81,12 +83,12 @@ def _how_to_read() -> str:
     )
 
 
-def _call(path: str, method: str, call: dict[str, Any]) -> str:
+def _call(path: str, method: str, call: dict[str, Any], server: Server) -> str:
     parts = [
         f'<section id="{call["operationId"]}"><h3>{escape(call["summary"])}</h3>',
         f'<p><span class="method">{method}</span> <code>{escape(path)}</code></p>',
         f"<p>{_inline(call.get('description', ''))}</p>",
-        f"<pre>{escape(curl(path, method, call))}</pre>",
+        f"<pre>{escape(curl(path, method, call, server))}</pre>",
     ]
     if parameters := call.get("parameters"):
         rows = [
@@ -104,13 +106,14 @@ def _call(path: str, method: str, call: dict[str, Any]) -> str:
     return "".join(parts) + "</section>"
 
 
-def curl(path: str, method: str, call: dict[str, Any], base: str = "http://127.0.0.1:7070") -> str:
+def curl(path: str, method: str, call: dict[str, Any], server: Server) -> str:
     """A command line that makes the call."""
-    examples = {"{id}": "order-4711", "{host}": "shop.example"}
-    for name, value in examples.items():
-        path = path.replace(name, value)
-    required = [p for p in call.get("parameters", ()) if p["in"] == "query" and p["required"]]
-    query = "&".join(f"{p['name']}={p['schema']['examples'][0].replace(' ', '+')}" for p in required)
+    base = f"http://127.0.0.1:{_PORTS[server]}"
+    for name, value in _EXAMPLES.items():
+        path = path.replace(f"{{{name}}}", value)
+    parameters = [p for p in call.get("parameters", ()) if p["in"] == "query" and (p["required"] or p["name"] == "id")]
+    values = {p["name"]: _EXAMPLES.get(p["name"]) or p["schema"]["examples"][0].replace(" ", "+") for p in parameters}
+    query = "&".join(f"{name}={value}" for name, value in values.items())
     line = "curl" + ("" if method == "GET" else f" -X {method}") + f" '{base}{path}{'?' + query if query else ''}'"
     body = call.get("requestBody", {}).get("content", {}).get("application/json", {})
     if "example" in body:

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from hookline import errors as e
-from hookline.http_api.operations import COMMON_REFUSALS, OPERATIONS, Operation
-from hookline.protocol import http, limits
+from hookline.http_api.operation import Operation, Server
+from hookline.http_api.operations import COMMON_REFUSALS, OPERATIONS
+from hookline.protocol import http, limits, topology
 from hookline.protocol.jobs import METHODS, STATE_BY_LABEL
 
 _REF = "#/components/schemas/{name}"
@@ -19,6 +20,7 @@ _ID = {
     "maxLength": limits.ID_CHARS_MAX,
     "pattern": "^[A-Za-z0-9_:-]+$",
 }
+_KEY = {"type": "string", "minLength": 1, "maxLength": limits.KEY_CHARS_MAX, "pattern": "^[ -~]+$"}
 _TIME = {"type": "string", "format": "date-time", "examples": ["2026-11-24T14:00:00+01:00"]}
 _DURATION = {"description": '"1h30m" (w d h m s ms) or a number of seconds.', "examples": ["1h30m", 90]}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": limits.PREVIEW_TICKS_MAX, "default": 10}
@@ -62,10 +64,19 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "from": _parameter("query", _TIME, "The first tick is not before this time; now, unless given."),
     "Idempotency-Key": _parameter(
         "header",
-        {"type": "string", "minLength": 1, "maxLength": limits.KEY_CHARS_MAX, "pattern": "^[ -~]+$"},
+        _KEY,
         "Any text of yours that names this request; remembered for 24 hours unless configured otherwise.",
     ),
     "traceparent": _parameter("header", {"type": "string"}, "W3C Trace Context; stored, and sent with the webhook."),
+    "Hookline-Fallback": _parameter(
+        "header",
+        {"type": "string", "enum": ["allow"]},
+        "When the home of the id or key surely did not accept it, another cluster may. The same sent again when the "
+        "home is back is created there a second time.",
+    ),
+    "name": _parameter("path", {"type": "string", "examples": ["c0"]}, "The cluster's name.", required=True),
+    "route_id": {"name": "id"} | _parameter("query", _ID, "Of a job or a schedule, known or not."),
+    "route_key": {"name": "key"} | _parameter("query", _KEY, "An idempotency key."),
 }
 
 # What a type alone does not say. Types first, then their fields.
@@ -120,11 +131,37 @@ REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "BatchResult": {"error": {"anyOf": [{"type": "null"}, {"$ref": _REF.format(name="Problem")}]}},
     "BulkRequest": {"limit": {"minimum": 1, "maximum": 10_000}},
     "Rate": {"limit": {"minimum": 1, "maximum": 1_000_000}},
+    "Topology": {"epoch": {"minimum": 1}, "cluster": {"minItems": 1, "maxItems": topology.CLUSTERS_MAX}},
+    "Placement": {"cluster": {"minItems": 1, "maxItems": topology.CLUSTERS_MAX}},
+    "ClusterEntry": {
+        "name": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"},
+        "shard": {"minimum": 0, "maximum": topology.SHARD_MAX},
+        "weight": {"minimum": 1, "maximum": topology.WEIGHT_MAX, "description": "With `ring` only."},
+        "nodes": {"minItems": 1},
+    },
     "Problem": {"code": {"enum": []}},  # filled below
 }
-_IDENTITY = {
+# What the other server's answers have, and what only comes to proxies.
+_PAGES = ("JobPage", "SchedulePage", "DestinationPage")
+UNSAID: dict[Server, dict[str, tuple[str, ...]]] = {
+    "node": {
+        **dict.fromkeys(_PAGES, ("cursors", "incomplete")),
+        "Destination": ("incomplete",),
+        "BulkResponse": ("incomplete", "unclear"),
+        "Health": ("clusters",),
+    },
+    "proxy": {**dict.fromkeys(_PAGES, ("cursors",)), "Health": ("usage", "term")},
+}
+_CLUSTER_AND_NODE = {
     "hookline-cluster": {"description": "The cluster that answered.", "schema": {"type": "string"}},
     "hookline-node": {"description": "The node that answered.", "schema": {"type": "string"}},
+}
+_IDENTITY: dict[Server, dict[str, Any]] = {
+    "node": _CLUSTER_AND_NODE,
+    "proxy": {
+        **_CLUSTER_AND_NODE,
+        "hookline-proxy": {"description": "The proxy itself answered.", "schema": {"type": "string"}},
+    },
 }
 _RETRY_AFTER = {"retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _LOCATION = {"location": {"description": "Where the new thing is.", "schema": {"type": "string"}}}
@@ -132,14 +169,16 @@ _TYPES = (http.JobRequest, http.Problem)
 
 
 @cache
-def openapi_document() -> dict[str, Any]:
-    """The document, as Python data. The same object each time: do not change it."""
-    types = [*_TYPES, *(operation.body for operation in OPERATIONS if operation.body is not None)]
-    types += [kind for operation in OPERATIONS for kind, _ in operation.replies.values() if _is_type(kind)]
+def openapi_document(server: Server) -> dict[str, Any]:
+    """The document of what a node or a proxy serves, as Python data. The same object each time: do not change it."""
+    operations = [operation for operation in OPERATIONS if server in operation.servers]
+    types = [*_TYPES, *(operation.body for operation in operations if operation.body is not None)]
+    types += [kind for operation in operations for kind, _ in operation.replies.values() if _is_type(kind)]
     _, schemas = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, server)
+    errors = {error.code: error for operation in operations for error in _refusals(operation, server)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -148,9 +187,9 @@ def openapi_document() -> dict[str, Any]:
             "description": "Delivers HTTP calls now, later or on a schedule, and never loses one.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in OPERATIONS)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
-        "components": {"schemas": _refined(schemas), "examples": _error_examples()},
+        "components": {"schemas": _refined(schemas, server, errors.keys()), "examples": _error_examples(errors)},
     }
 
 
@@ -158,36 +197,38 @@ def _is_type(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def _refined(schemas: dict[str, Any]) -> dict[str, Any]:
-    for name, refinements in REFINEMENTS.items():
+def _refined(schemas: dict[str, Any], server: Server, codes: Iterable[str]) -> dict[str, Any]:
+    for name in schemas.keys() & REFINEMENTS.keys():
         properties = schemas[name]["properties"]
-        for field, more in refinements.items():
+        for field, more in REFINEMENTS[name].items():
             properties[field] = {**({} if "$ref" in more else properties[field]), **more}
+    for name, fields in UNSAID[server].items():
+        for field in fields:
+            del schemas[name]["properties"][field]
     for name in ("JobRequest", "ScheduleRequest"):
         schemas[name].setdefault("required", [])
     schemas["JobRequest"]["required"] = ["url"]
-    codes = {error.code for operation in OPERATIONS for error in _refusals(operation)}
-    schemas["Problem"]["properties"]["code"]["enum"] = sorted(codes | {"route_not_found", "method_not_allowed"})
+    schemas["Problem"]["properties"]["code"]["enum"] = sorted({*codes, "route_not_found", "method_not_allowed"})
     schemas["Problem"]["additionalProperties"] = True
     return dict(sorted(schemas.items()))
 
 
-def _error_examples() -> dict[str, Any]:
-    errors = {error.code: error for operation in OPERATIONS for error in _refusals(operation)}
+def _error_examples(errors: dict[str, type[e.HooklineError]]) -> dict[str, Any]:
     return {code: {"summary": error.title(), "value": error().to_problem()} for code, error in sorted(errors.items())}
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, server: Server) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "responses": _responses(operation),
+        "responses": _responses(operation, server),
     }
     if operation.description:
         described["description"] = operation.description
     names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
-    parameters = [{"name": name, **PARAMETERS[name]} for name in (*names, *operation.query, *operation.headers)]
+    names += [*operation.query, *operation.headers, *(operation.proxy_headers if server == "proxy" else ())]
+    parameters = [{"name": name, **PARAMETERS[name]} for name in names]
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
@@ -198,10 +239,11 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Operation, server: Server) -> dict[str, Any]:
     responses: dict[str, Any] = {}
+    identity = _IDENTITY[server]
     for status, (kind, meaning) in operation.replies.items():
-        response: dict[str, Any] = {"description": meaning, "headers": dict(_IDENTITY)}
+        response: dict[str, Any] = {"description": meaning, "headers": dict(identity)}
         if status == 201:
             response["headers"] |= _LOCATION
         if isinstance(kind, str):
@@ -209,9 +251,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
         elif kind is not None:
             response["content"] = {"application/json": {"schema": _schema(kind)}}
         responses[str(status)] = response
-    for status, errors in refusals_by_status(operation).items():
+    for status, errors in _by_status(_refusals(operation, server)).items():
         problem = {"application/problem+json": {"schema": _schema(http.Problem), "examples": _examples(errors)}}
-        known = responses.setdefault(str(status), {"description": "", "headers": dict(_IDENTITY), "content": {}})
+        known = responses.setdefault(str(status), {"description": "", "headers": dict(identity), "content": {}})
         known["content"] |= problem
         if status in (429, 503):
             known["headers"] = known["headers"] | _RETRY_AFTER
@@ -220,16 +262,15 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return responses
 
 
-def refusals_by_status(operation: Operation) -> dict[int, list[type[e.HooklineError]]]:
-    """The errors a call may answer, by status."""
+def _by_status(errors: Iterable[type[e.HooklineError]]) -> dict[int, list[type[e.HooklineError]]]:
     found: dict[int, list[type[e.HooklineError]]] = {}
-    for error in dict.fromkeys(_refusals(operation)):
+    for error in dict.fromkeys(errors):
         found.setdefault(error.http_status, []).append(error)
     return dict(sorted(found.items()))
 
 
-def _refusals(operation: Operation) -> tuple[type[e.HooklineError], ...]:
-    return (*operation.refusals, *COMMON_REFUSALS)
+def _refusals(operation: Operation, server: Server) -> tuple[type[e.HooklineError], ...]:
+    return (*operation.refusals, *COMMON_REFUSALS[server])
 
 
 def _examples(errors: Iterable[type[e.HooklineError]]) -> dict[str, Any]:

@@ -1,41 +1,11 @@
 """Every call of the API as data: what /openapi.json, /docs and the reference page are made of."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from hookline import errors as e
+from hookline.http_api.fleet_operations import FLEET
+from hookline.http_api.operation import NO_BODY, Operation, Server
 from hookline.protocol import http
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One method on one path.
-
-    Attributes:
-        name: its ``operationId``.
-        query: names of query parameters, described in ``PARAMETERS``.
-        headers: names of request headers, described in ``PARAMETERS``.
-        body: the type of the request, if it takes one.
-        body_required: whether it must be there.
-        replies: status to (type or media type, what it means).
-        refusals: what else it may answer, beyond what every call may.
-        example: a body to show.
-    """
-
-    name: str
-    method: str
-    path: str
-    tag: str
-    summary: str
-    description: str = ""
-    query: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    body: Any = None
-    body_required: bool = True
-    replies: dict[int, tuple[Any, str]] = field(default_factory=dict)
-    refusals: tuple[type[e.HooklineError], ...] = ()
-    example: Any = None
-
 
 _BODY = (e.InvalidJson, e.UnknownField, e.PayloadTooLarge, e.UnsupportedMedia)
 _JOB_FIELDS = (
@@ -49,10 +19,15 @@ _JOB_FIELDS = (
 _JOB_ID = (e.InvalidId, e.JobNotFound)
 _SCHEDULE_ID = (e.InvalidId, e.ScheduleNotFound)
 _PAGE = (e.InvalidCursor,)
-_EMPTY = (e.InvalidJson, e.PayloadTooLarge, e.UnsupportedMedia)
 _FILTERS = ("state", "label", "destination", "created_after")
 
-COMMON_REFUSALS = (e.InvalidRequest, e.Internal, e.Unavailable, e.Overloaded, e.ShuttingDown)
+COMMON_REFUSALS: dict[Server, tuple[type[e.HooklineError], ...]] = {
+    "node": (e.InvalidRequest, e.Internal, e.Unavailable, e.Overloaded, e.ShuttingDown, e.DeadlineExceeded),
+    "proxy": (
+        *(e.InvalidRequest, e.Internal, e.Overloaded, e.DeadlineExceeded),
+        *(e.ClusterUnavailable, e.AllClustersUnavailable),
+    ),
+}
 """Any call may answer these."""
 
 SHOP = "https://shop.example/hooks"
@@ -77,6 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "answers 200 with `deduplicated`, the same with another body 422."
         ),
         headers=("Idempotency-Key", "traceparent"),
+        proxy_headers=("Hookline-Fallback",),
         body=http.JobRequest,
         replies={201: (http.Job, "Accepted and durable."), 200: (http.Job, "It was accepted before.")},
         refusals=(*_JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull, e.Misdirected),
@@ -152,7 +128,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Cancel a job",
         description="Pending or running; a running attempt is aborted. Cancelling twice is fine.",
         replies={200: (http.Job, "The cancelled job.")},
-        refusals=(*_JOB_ID, *_EMPTY, e.JobFinished),
+        refusals=(*_JOB_ID, *NO_BODY, e.JobFinished),
     ),
     Operation(
         name="retryJob",
@@ -174,7 +150,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Jobs",
         summary="Run a pending job now",
         replies={200: (http.Job, "The job, due now.")},
-        refusals=(*_JOB_ID, *_EMPTY, e.JobNotPending, e.Conflict),
+        refusals=(*_JOB_ID, *NO_BODY, e.JobNotPending, e.Conflict),
     ),
     Operation(
         name="retryJobs",
@@ -213,6 +189,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "A cron expression in a time zone that makes a job at each tick, exactly one. The same request again "
             "answers 200 with `deduplicated`; a different one under the same id 409."
         ),
+        proxy_headers=("Hookline-Fallback",),
         body=http.ScheduleRequest,
         replies={
             201: (http.Schedule, "Created."),
@@ -280,7 +257,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Schedules",
         summary="Pause a schedule",
         replies={200: (http.Schedule, "The paused schedule.")},
-        refusals=(*_SCHEDULE_ID, *_EMPTY, e.Conflict),
+        refusals=(*_SCHEDULE_ID, *NO_BODY, e.Conflict),
     ),
     Operation(
         name="resumeSchedule",
@@ -290,7 +267,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Resume a schedule",
         description="It goes on with the next tick after now; ticks during the pause are not caught up.",
         replies={200: (http.Schedule, "The schedule.")},
-        refusals=(*_SCHEDULE_ID, *_EMPTY, e.Conflict),
+        refusals=(*_SCHEDULE_ID, *NO_BODY, e.Conflict),
     ),
     Operation(
         name="runSchedule",
@@ -299,7 +276,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Schedules",
         summary="Make one job of a schedule now",
         replies={201: (http.Job, "The job.")},
-        refusals=(*_SCHEDULE_ID, *_EMPTY, e.QueueFull),
+        refusals=(*_SCHEDULE_ID, *NO_BODY, e.QueueFull),
     ),
     Operation(
         name="listDestinations",
@@ -333,36 +310,40 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=(*_BODY, e.InvalidUrl, e.InvalidTime, e.InvalidSecret),
         example={"concurrency": 5, "rate": {"limit": 100, "per": "1m"}},
     ),
+    *FLEET,
     Operation(
         name="getCluster",
         method="GET",
         path="/cluster",
-        tag="Node",
+        tag="Service",
         summary="Get the cluster",
+        description="A proxy answers it when it has only one; see /clusters.",
         replies={200: (http.Cluster, "The cluster and its nodes.")},
     ),
     Operation(
         name="handover",
         method="POST",
         path="/cluster/handover",
-        tag="Node",
+        tag="Service",
         summary="Hand the lead over",
-        description="With one node there is nobody to hand over to, so it answers 409.",
-        refusals=(*_EMPTY, e.Conflict),
+        description="With one node there is nobody to hand over to, so it answers 409. At a proxy as `GET /cluster`.",
+        replies={202: (dict[str, Any], "Another node is about to lead.")},
+        refusals=(*NO_BODY, e.Conflict),
     ),
     Operation(
         name="getHealth",
         method="GET",
         path="/health",
-        tag="Node",
-        summary="Is the node fit to take requests?",
+        tag="Service",
+        summary="Is it fit to take requests?",
+        description="A node if it leads or knows who does, a proxy if one of its clusters takes jobs.",
         replies={200: (http.Health, "It is."), 503: (http.Health, "It is not; `detail` says why.")},
     ),
     Operation(
         name="getMetrics",
         method="GET",
         path="/metrics",
-        tag="Node",
+        tag="Service",
         summary="Metrics for Prometheus",
         replies={200: ("text/plain", "The Prometheus text format.")},
     ),
@@ -370,7 +351,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="getOpenapi",
         method="GET",
         path="/openapi.json",
-        tag="Node",
+        tag="Service",
         summary="This description",
         replies={200: (dict[str, Any], "OpenAPI 3.1.")},
     ),
@@ -378,7 +359,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="getDocs",
         method="GET",
         path="/docs",
-        tag="Node",
+        tag="Service",
         summary="This description as a page",
         replies={200: ("text/html", "A page without scripts.")},
     ),

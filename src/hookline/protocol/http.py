@@ -398,10 +398,27 @@ class Usage(Struct, frozen=True):
     limit: int
 
 
+class NodeState(Struct, frozen=True):
+    """A node as a proxy sees it."""
+
+    url: str
+    state: Literal["unknown", "up", "down"]
+
+
+class ClusterHealth(Struct, frozen=True):
+    """A cluster as a proxy sees it: ``breaker`` lets calls through unless it is open; ``leader`` is a node's url."""
+
+    name: str
+    state: Literal["unknown", "up", "down"]
+    breaker: Literal["closed", "open", "half_open"]
+    leader: str | None
+    nodes: list[NodeState]
+
+
 class Health(Struct, frozen=True):
     """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none.
 
-    ``term`` is the newest that a node has seen.
+    ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used; ``clusters`` are a proxy's.
     """
 
     status: Literal["ok", "unavailable"]
@@ -410,3 +427,4 @@ class Health(Struct, frozen=True):
     detail: str | None = None
     epoch: int = 0
     term: int = 0
+    clusters: list[ClusterHealth] | UnsetType = UNSET

@@ -79,7 +79,7 @@ def create_app(services: Services) -> Starlette:
         }
         for path, handlers in ROUTES.items()
     }
-    routes |= docs_page.ROUTES
+    routes |= docs_page.routes("node")
     return application(routes, identity, lambda code: services.metrics.rejections.labels(code).inc())
 
 

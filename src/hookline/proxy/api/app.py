@@ -69,7 +69,7 @@ def create_app(api: ProxyApi) -> Starlette:
         path: {method: partial(handler, api) for method, handler in handlers.items()}
         for path, handlers in OWN_ROUTES.items()
     }
-    routes |= docs_page.ROUTES
+    routes |= docs_page.routes("proxy")
     return application(routes, IDENTITY, lambda code: api.metrics.rejections.labels(code).inc())
 
 

@@ -1,0 +1,109 @@
+"""A proxy's /openapi.json says what the proxy does: its own calls, and what it adds to those of a node."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis import checks as known_checks
+
+from hookline.http_api import docs_page
+from hookline.http_api.openapi import openapi_document
+from hookline.proxy.api.app import OWN_ROUTES, ROUTES
+from tests.integration.proxy_under_test import JOB, Clusters, Door
+
+EXAMPLES = 6  # of each call below: some seconds in all. What the nodes answer, test_openapi.py looks at.
+DESCRIBED = schemathesis.openapi.from_dict(openapi_document("proxy"))
+CALLS = {operation.ok().label: operation.ok() for operation in DESCRIBED.get_all_operations()}
+# Calls that the proxy answers by itself, or whose answers it puts together.
+PUT_TOGETHER = [
+    "POST /jobs",
+    "GET /jobs",
+    "GET /jobs/{id}",
+    "POST /jobs/retry",
+    "POST /jobs/cancel",
+    "POST /jobs/batch",
+    "GET /schedules",
+    "GET /destinations",
+    "PUT /destinations/{host}",
+    "GET /cluster",
+    "GET /clusters",
+    "GET /clusters/{name}",
+    "POST /clusters/{name}/handover",
+    "GET /topology",
+    "GET /topology/route",
+    "GET /health",
+]
+BREAKABLE = [
+    "POST /jobs",
+    "POST /jobs/retry",
+    "GET /jobs",
+    "GET /topology/route",
+    "PUT /topology",  # not with good data: it would be applied
+]
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A proxy before two clusters, one of which is down: so the answers say who is missing."""
+    clusters = Clusters(tmp_path_factory.mktemp("clusters"), 2)
+    try:
+        # Without probes: they draw random numbers in another thread, which hypothesis takes for the strategies' doing.
+        door = clusters.start_proxy(probe_interval_ms=60_000)
+        for number in range(6):
+            assert door.post("/jobs", {"id": f"job-{number}"} | JOB).status == 201
+        clusters.stop("c1")
+        yield door
+    finally:
+        clusters.close()
+
+
+@pytest.mark.parametrize("call", PUT_TOGETHER)
+def test_schemathesis_finds_nothing_with_good_data(door: Door, call: str) -> None:
+    _check(door, call, GenerationMode.POSITIVE, [known_checks.positive_data_acceptance])
+
+
+@pytest.mark.parametrize("call", BREAKABLE)
+def test_schemathesis_finds_nothing_with_bad_data(door: Door, call: str) -> None:
+    _check(door, call, GenerationMode.NEGATIVE, [])
+    assert door.get("/topology").json["epoch"] == 1
+
+
+def _check(door: Door, call: str, mode: GenerationMode, excluded: list[Any]) -> None:
+    # A cluster that is down is a right reason for 503, which is described.
+    excluded = [*excluded, known_checks.not_a_server_error]
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(case=CALLS[call].as_strategy(generation_mode=mode))
+    def check(case: schemathesis.Case) -> None:
+        case.call_and_validate(base_url=f"http://127.0.0.1:{door.port}", excluded_checks=excluded)
+
+    check()
+
+
+def test_what_is_missing_is_described_and_said(door: Door) -> None:
+    shapes = openapi_document("proxy")["components"]["schemas"]
+    for path, shape in (("/jobs", "JobPage"), ("/clusters", "ClusterList")):
+        answer = door.get(path).json
+        assert answer["incomplete"] == ["c1"]
+        assert answer.keys() <= shapes[shape]["properties"].keys()
+    health = door.get("/health").json
+    assert health.keys() <= shapes["Health"]["properties"].keys()
+
+
+def test_every_route_is_described_and_nothing_else() -> None:
+    routed = {
+        (re.sub(r":\w+}", "}", path), method)
+        for path, methods in (ROUTES | OWN_ROUTES | docs_page.routes("proxy")).items()
+        for method in methods
+    }
+    paths = openapi_document("proxy")["paths"]
+    assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == routed
+
+
+def test_the_document_and_the_page_are_the_proxys(door: Door) -> None:
+    assert door.get("/openapi.json").json["paths"].keys() == openapi_document("proxy")["paths"].keys()
+    assert b"127.0.0.1:7000/topology/route?id=" in door.get("/docs").body
