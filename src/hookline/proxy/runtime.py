@@ -86,7 +86,7 @@ async def _leave(api: ProxyApi, server: ApiServer) -> None:
     until_ms = now_ms() + _LEAVE_MS_MAX
     api.is_leaving = True
     server.close_after_answers()
-    while (left_ms := min(until_ms, api.asked_ms + _QUIET_MS) - now_ms()) > 0:
+    while (left_ms := min(until_ms, api.asked_ms + _QUIET_MS) - now_ms()) > 0:  # noqa: ASYNC110 - each request moves the end
         await asyncio.sleep(left_ms / 1_000)
 
 

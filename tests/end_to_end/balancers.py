@@ -1,0 +1,103 @@
+"""HAProxy and nginx, run from the files in ``deploy/``: only what belongs to a machine is replaced.
+
+That is addresses, paths of files, the user, and how many connections are allowed.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.end_to_end.fleet import fresh_port
+from tests.end_to_end.processes import until
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+@dataclass(frozen=True, slots=True)
+class Balancer:
+    """One that runs; ``log`` is what it says."""
+
+    port: int
+    log: Path
+
+
+@contextmanager
+def haproxy(directory: Path, backends: Sequence[str]) -> Iterator[Balancer]:
+    """Debian's haproxy before two backends (``host:port``)."""
+    port = fresh_port()
+    text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    text = _replaced(text, {"bind *:80": f"bind 127.0.0.1:{port}", "maxconn 10000": "maxconn 1000"})
+    text = _replaced(text, _addresses(backends))
+    if os.geteuid() != 0:  # it can only be who we are
+        text = _replaced(text, {"user haproxy": "", "group haproxy": ""})
+    file = _written(directory / "haproxy.cfg", text)
+    with _running("haproxy", ["-db", "-f", str(file)], directory, port) as balancer:
+        yield balancer
+
+
+@contextmanager
+def nginx(directory: Path, backends: Sequence[str]) -> Iterator[Balancer]:
+    """Debian's nginx before two backends (``host:port``)."""
+    port = fresh_port()
+    paths = "".join(f"\n    {name}_temp_path {directory}/{name};" for name in _TEMPORARY)
+    text = (DEPLOY / "nginx" / "nginx.conf").read_text()
+    text = _replaced(text, {"listen 80": f"listen 127.0.0.1:{port}", "http {": "http {" + paths})
+    file = _written(directory / "nginx.conf", _replaced(text, _addresses(backends)))
+    user = "user root; " if os.geteuid() == 0 else ""
+    settings = f"daemon off; {user}pid {directory}/nginx.pid;"
+    with _running("nginx", ["-e", "stderr", "-c", str(file), "-g", settings], directory, port) as balancer:
+        yield balancer
+
+
+BALANCERS = {"haproxy": haproxy, "nginx": nginx}
+
+
+def _addresses(backends: Sequence[str]) -> dict[str, str]:
+    return dict(zip(("10.0.0.11:7000", "10.0.0.12:7000"), backends, strict=True))
+
+
+def _replaced(text: str, changes: dict[str, str]) -> str:
+    for old, new in changes.items():
+        lines = [line for line in text.splitlines() if old in line and not line.lstrip().startswith("#")]
+        assert len(lines) == 1, f"{old!r} is in {len(lines)} lines"
+        text = text.replace(lines[0], lines[0].replace(old, new))
+    return text
+
+
+def _written(file: Path, text: str) -> Path:
+    file.write_text(text)
+    return file
+
+
+@contextmanager
+def _running(program: str, arguments: list[str], directory: Path, port: int) -> Iterator[Balancer]:
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    assert path, f"{program} is missing: tools/test installs it"
+    log = directory / f"{program}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen([path, *arguments], stdout=output, stderr=subprocess.STDOUT)
+    try:
+        until(lambda: _listens(process, port, log), f"{program} listens", 10)
+        yield Balancer(port, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
+
+def _listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
