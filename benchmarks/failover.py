@@ -29,7 +29,9 @@ def post(front: Process, target: Process) -> float:
     first = time.time() + _AHEAD_S
     times = (datetime.fromtimestamp(first + n * _EVERY_MS / 1_000, UTC) for n in range(_JOBS))
     url = f"http://127.0.0.1:{target.port}/hook"
-    jobs = [{"url": url, "run_at": at.isoformat().replace("+00:00", "Z"), "retry": {"initial": "100ms"}} for at in times]
+    jobs = [
+        {"url": url, "run_at": at.isoformat().replace("+00:00", "Z"), "retry": {"initial": "100ms"}} for at in times
+    ]
     request = urllib.request.Request(
         f"http://127.0.0.1:{front.port}/jobs/batch",
         json.dumps({"jobs": jobs}).encode(),

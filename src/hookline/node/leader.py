@@ -83,7 +83,8 @@ class Leader:
         """Deliver until ``stop``, then end in good order: hand over if there is somebody to hand over to.
 
         Raises:
-            Fenced, NotLeader (in a group): another node leads; what runs here was given up.
+            Fenced, NotLeader (in a group): another node leads, or the log does not answer while this node is to stop;
+                what runs here was given up.
             NodeFault (in a group): the log or the state cannot go on.
         """
         leadership = self._given.leadership
@@ -117,7 +118,7 @@ class Leader:
             if self._given.successor is None:
                 await self._end_attempts(executor)
                 self.replica.close()
-                await replica
+                await self._settle(replica)
             else:
                 await self._hand_over(self._given.successor, replica, executor)
             late.cancel()
@@ -139,10 +140,23 @@ class Leader:
         """Give the lead up at once; what runs goes on, and its outcomes are told to the next leader."""
         self.executor.redirect(successor.tell)
         self.replica.close(NotLeader("this node hands over; the request was not accepted"))
-        await replica
-        await self._given.leadership.release()
+        try:
+            await self._settle(replica)
+        finally:
+            await self._given.leadership.release()
         _log.info("handed_over", term=self.replica.term, running=self.fairness.running)
         await self._end_attempts(executor)
+
+    async def _settle(self, replica: asyncio.Task[None]) -> None:
+        """Until all that was taken is durable. A log that does not answer is not waited for for ever.
+
+        Raises:
+            NotLeader: it does not answer. What was taken may be in it or not, which the waiters are told; the claims
+                of what runs stay open, and the next leader resolves them.
+        """
+        done, _ = await asyncio.wait({replica}, timeout=self._given.config.shutdown_grace_ms / 1_000)
+        if not done:
+            raise NotLeader("the log does not answer, and this node is to stop")
 
     async def _end_attempts(self, executor: asyncio.Task[None]) -> None:
         done, _ = await asyncio.wait({executor}, timeout=self._given.config.shutdown_grace_ms / 1_000)
