@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
-from hookline.http_api.hops import EPOCH, TIMEOUT
+from hookline.http_api.hops import EPOCH, SAFE_METHODS, TIMEOUT
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
@@ -277,17 +277,15 @@ class Forwarder:
             return None
         return answer
 
-    def _misdirected(self, asking: _Asking, answer: Answer) -> Answer | None:
+    def _misdirected(self, asking: _Asking, answer: Answer) -> Answer:
         self.giver.learn_from(answer)
-        is_newer = self._known.epoch > asking.epoch
-        if not asking.tries.was_unclear:
-            if is_newer:
-                raise StaleRoute
-            return answer
-        if not is_newer:  # it is not this cluster's any more, but an earlier try may have been in time
+        if asking.tries.was_unclear and asking.call.method not in SAFE_METHODS:
+            # An earlier try may have been in time. No other cluster may be asked now, nor this one by a newer topology:
+            # its former home by that one, if it has one, would have to be asked first. Whoever repeats it does that.
             raise _gave_up(asking.cluster, GiveUp(may_be_accepted=True))
-        asking.epoch = self._known.epoch  # no other cluster may be asked now: this one says what became of it
-        return None
+        if self._known.epoch > asking.epoch:
+            raise StaleRoute
+        return answer
 
     async def _give_in_time(self, asking: _Asking, url: str, sent_ms: float) -> bool:
         """Give the node our topology, once a call: a follower may take a moment to have what its leader took."""

@@ -6,7 +6,6 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from hookline.errors import Misdirected
 from hookline.protocol.http import BatchRequest
 
 H = TypeVar("H", bound=Hashable)
@@ -27,17 +26,12 @@ class _Result(Struct):
     job: _Dedupable | None = None
 
 
-class _Refused(Struct):
-    status: int
-
-
 _named = msgspec.json.Decoder(_Named)
 _batch = msgspec.json.Decoder(BatchRequest)
 _list = msgspec.json.Decoder(list[Raw])
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _dedupable = msgspec.json.Decoder(_Dedupable)
 _result = msgspec.json.Decoder(_Result)
-_refused = msgspec.json.Decoder(_Refused)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -81,11 +75,6 @@ def as_new_result(result: Raw) -> Raw:
     job = _fields.decode(fields["job"])
     del job["deduplicated"]
     return Raw(_encode({**fields, "status": 201, "job": job}))
-
-
-def is_misdirected(result: Raw) -> bool:
-    """An item of a batch's answer: the cluster is not the home of that id."""
-    return _refused.decode(result).status == Misdirected.http_status
 
 
 def batch_items(body: bytes) -> list[Raw]:

@@ -89,7 +89,7 @@ class ProxyClients:
     def __init__(self, world: "ProxyWorld", seed: int) -> None:
         self.world = world
         self.random = random.Random(f"proxy clients {seed}")
-        self.hurry_s = self.random.choice((0.05, 0.3, 1.0))
+        self.hurry_s = self.random.choice((0.15, 0.4, 0.8))
         self.names = self.random.choice((3, 8))
         self._wishes = 0
         weights: tuple[tuple[Callable[[], Awaitable[None]], int], ...] = (

@@ -41,7 +41,7 @@ class Admins:
         kind = self.random.choice(("none", "once", "once", "once", "rivals", "there and back"))
         if kind == "none":
             return
-        await asyncio.sleep(self.random.random() * 6)
+        await asyncio.sleep(self.random.random() * 3)
         changes = [self.apply(self._changed())]
         if kind == "rivals":
             changes.append(self.apply(self._changed()))
@@ -49,7 +49,7 @@ class Admins:
             for change in changes:
                 tasks.create_task(change)
         if kind == "there and back":
-            await asyncio.sleep(self.random.random() * 4)
+            await asyncio.sleep(self.random.random() * 3)
             await self.apply(self._back())
 
     def _changed(self) -> Topology:

@@ -119,7 +119,7 @@ class ProxyWorld:
     # --- trouble -------------------------------------------------------------------------------------------------
 
     async def _make_trouble(self) -> None:
-        pause_s = self.random.choice((0.5, 1.5, 4.0))
+        pause_s = self.random.choice((0.1, 0.3, 1.0))
         kinds = (self._crash, self._plan_crash, self._hand_over, self._hold_down, self._follower_down)
         network = (self._cut, self._cut, self._cut_off, self._storm)
         troubles = (*kinds, *network, self._kill, self._kill)

@@ -73,7 +73,6 @@ class _Batch:
         self._items = items
         self._ids = [_readable_id(item) for item in items]
         self._deadline_ms = deadline_ms
-        self._minted: dict[int, str] = {}  # by position, for those without an id
         self._found: dict[int, Raw] = {}
         self._whole: Answer | None = None  # the one answer about all of it
 
@@ -110,28 +109,32 @@ class _Batch:
                 case _NoOneHome.MOVING:
                     await self._create_moving(positions)
                 case _NoOneHome.ANYWHERE:
-                    self._take(positions, await self._create_minted(positions))
+                    self._take(positions, await self._create_minted(positions), is_minted=True)
                 case ClusterEntry():
                     call = self._part([self._items[position] for position in positions])
                     side = await self._api.forwarder.to_cluster(
                         place, call, self._deadline_ms, epoch=router.topology.epoch
                     )
-                    self._take(positions, side, place)
+                    self._take(positions, side, is_minted=False)
         except StaleRoute:
             return  # these are routed again
         except HooklineError as error:
             self._fail(positions, error)
 
     async def _create_minted(self, positions: list[int]) -> Answer:
+        minted: list[str] = []
+
         def call_for(cluster: ClusterEntry) -> Call:
-            self._minted |= {position: mint(self._api, cluster) for position in positions}
-            return self._part([self._with_id(self._items[position], self._minted[position]) for position in positions])
+            minted[:] = [mint(self._api, cluster) for _ in positions]
+            return self._part(
+                [self._with_id(self._items[position], new) for position, new in zip(positions, minted, strict=True)]
+            )
 
         try:
             return await self._api.forwarder.submit(self._api.candidates, call_for, self._deadline_ms)
         except DeadlineExceeded as error:
-            for position in positions:
-                self._fail([position], _named(error, self._minted[position]))
+            for position, new in zip(positions, minted, strict=True):
+                self._fail([position], _named(error, new))
             raise
 
     async def _create_moving(self, positions: list[int]) -> None:
@@ -151,31 +154,16 @@ class _Batch:
             for position in positions:
                 tasks.create_task(create(position))
 
-    def _take(self, positions: list[int], side: Answer, home: ClusterEntry | None = None) -> None:
-        """What a cluster answered; ``home`` is None when the ids were minted here."""
+    def _take(self, positions: list[int], side: Answer, *, is_minted: bool) -> None:
         if side.status == 200:
-            cluster = (side.header(b"hookline-cluster") or b"").decode("latin-1")
             results = _results.decode(side.body).results
             for position, result in zip(positions, results, strict=True):
-                if splitting.is_misdirected(result):
-                    self._moved(position, home, cluster)
-                else:
-                    self._found[position] = splitting.as_new_result(result) if home is None else result
+                self._found[position] = splitting.as_new_result(result) if is_minted else result
         elif len(positions) == len(self._items):
             self._whole = side
         else:
             problem = Raw(b'{"status":%d,"error":%s}' % (side.status, side.body))
             self._found |= dict.fromkeys(positions, problem)
-
-    def _moved(self, position: int, home: ClusterEntry | None, cluster: str) -> None:
-        """A change moved it between an unclear try and its repetition, so the first one may have made it.
-
-        It is routed again if its home of then is asked about it; else nobody can say what became of it.
-        """
-        job_id = self._ids[position] or self._minted[position]
-        former = Name("job", job_id, None).former_home(self._api.known.router)
-        if home is None or former is None or former.name != home.name:
-            self._fail([position], _named(DeadlineExceeded(cluster=cluster), job_id))
 
     def _fail(self, positions: Sequence[int], error: HooklineError) -> None:
         problem = Raw(msgspec.json.encode({"status": error.http_status, "error": error.to_problem()}))
