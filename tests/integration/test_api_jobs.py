@@ -264,6 +264,15 @@ def test_a_full_queue_says_when_to_come_back(start_node: StartNode) -> None:
         assert usage["slots"] == {"used": 3, "limit": 100}
 
 
+def test_health_carries_the_term_which_grows_with_each_leader(start_node: StartNode) -> None:
+    for term in (1, 2):
+        with start_node() as node:
+            health = node.get("/health").json
+            assert (health["role"], health["term"]) == ("leader", term)
+            node.services.role.is_leading = lambda: False  # type: ignore[method-assign]
+            assert node.get("/health").json["role"] == "follower"
+
+
 def test_health_cluster_and_metrics(node: NodeUnderTest) -> None:
     node.create()
     health = node.get("/health")

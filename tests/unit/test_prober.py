@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable
+from hookline.protocol import http
 from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode_topology, parse_topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
@@ -31,7 +32,7 @@ DOCUMENT = "/internal/topology"
 class Node:
     """What a scripted node says of itself; ``fails`` instead of everything, ``says`` instead of its health."""
 
-    role: str = "follower"
+    role: Literal["leader", "follower"] = "follower"
     term: int = 1
     status: int = 200
     has: Topology | None = None
@@ -68,7 +69,8 @@ class Fleet:
         if call.target == DOCUMENT:
             return Answer(200, encode_topology(node.has)) if node.has else Answer(404)
         epoch = node.has.epoch if node.has else 0
-        body = {"status": "ok", "role": node.role, "term": node.term, "epoch": epoch, "usage": {"slots": {"used": 1}}}
+        status: Literal["ok", "unavailable"] = "ok" if node.status == 200 else "unavailable"
+        body = http.Health(status, node.role, {"slots": http.Usage(1, 100)}, None, epoch, node.term)
         name = (b"hookline-node", f"n{url[-1]}".encode())
         return node.says or Answer(node.status, msgspec.json.encode(body), headers=(name,))
 
