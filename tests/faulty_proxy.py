@@ -8,7 +8,7 @@ is blocked or busy still has a network.
 import asyncio
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 _PREFACE_BYTES = 24  # "PRI * HTTP/2.0…", once, from the client
 _HEADERS = 1
@@ -47,6 +47,10 @@ class FaultyProxy:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def carrier(self) -> "Carrier":
+        """What carries the bytes of one connection."""
+        return _Connection(self)
 
     @property
     def connections(self) -> int:
@@ -88,6 +92,14 @@ class FaultyProxy:
         self._reset_all()
         server.close()
 
+    async def pass_on(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        """By the rules for all connections."""
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if not self.is_black_hole:
+            writer.write(data)
+            await writer.drain()
+
     async def _end_tasks(self) -> None:
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
@@ -100,7 +112,7 @@ class FaultyProxy:
             up_reader, up_writer = await asyncio.open_connection(self._host, self._target_port)
             writers.append(up_writer)
             self._writers.update(writers)
-            connection = _Connection(self)
+            connection = self.carrier()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(connection.carry_requests(reader, up_writer))
                 tasks.create_task(connection.carry_answers(up_reader, writer))
@@ -112,6 +124,16 @@ class FaultyProxy:
                 each.transport.abort()
 
 
+class Carrier(Protocol):
+    """One client's connection and the one to the server behind it. Raises OSError or EOFError to end both."""
+
+    async def carry_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """From the client to the server."""
+
+    async def carry_answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """From the server to the client."""
+
+
 class _Connection:
     """One client's connection and the one to the server behind it."""
 
@@ -121,7 +143,7 @@ class _Connection:
         self._is_silent = False
 
     async def carry_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._pass(await reader.readexactly(_PREFACE_BYTES), writer)
+        await self._rules.pass_on(await reader.readexactly(_PREFACE_BYTES), writer)
         while True:
             kind, stream, frame = await _frame(reader)
             if kind == _HEADERS and stream not in self._asked:
@@ -130,7 +152,7 @@ class _Connection:
                     raise ConnectionResetError
                 self._asked.add(stream)
                 self._rules.requests += 1
-            await self._pass(frame, writer)
+            await self._rules.pass_on(frame, writer)
 
     async def carry_answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -143,14 +165,7 @@ class _Connection:
                         raise ConnectionResetError
                     self._is_silent = True
             if not self._is_silent:
-                await self._pass(frame, writer)
-
-    async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
-        if self._rules.delay_s:
-            await asyncio.sleep(self._rules.delay_s)
-        if not self._rules.is_black_hole:
-            writer.write(data)
-            await writer.drain()
+                await self._rules.pass_on(frame, writer)
 
 
 async def _frame(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:

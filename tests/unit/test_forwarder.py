@@ -58,6 +58,7 @@ def test_after_an_unclear_try_no_other_cluster_is_asked() -> None:
         run(both(forwarder))
     assert not any("//b" in url for url in sender.urls)
     assert len(sender.sent) == 10, "the budget"
+    assert [call.is_again for _, call in sender.sent] == [False] + [True] * 9
 
 
 def test_what_is_not_repeatable_is_sent_once_when_unclear() -> None:

@@ -141,6 +141,8 @@ async def test_repeatable_calls_share_a_connection_and_others_have_their_own(sen
     for _ in range(3):
         await send(sender, node, replace(CREATE, is_repeatable=False))
     assert len(node.connections) == 4
+    await send(sender, node, replace(CREATE, is_again=True))
+    assert len(node.connections) == 5
 
 
 async def test_many_calls_at_once_do_not_wait_for_each_other(sender: HttpSender, node: Node) -> None:

@@ -6,7 +6,7 @@ Two ways a call fails, kept apart everywhere: ``ClusterUnavailable``, it surely 
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
@@ -227,6 +227,8 @@ class Forwarder:
         sent_ms = self._clock.boot_ms()
         asking.has_tried = True
         call = asking.call.with_headers((EPOCH, b"%d" % asking.epoch), (TIMEOUT, b"%d" % max(1, int(step.timeout_ms))))
+        if asking.tries.was_unclear:
+            call = replace(call, is_again=True)
         try:
             answer = await self._sender.send(step.url, call, step.timeout_ms / 1_000)
         except NotSent:

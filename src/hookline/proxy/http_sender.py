@@ -2,7 +2,8 @@
 
 A kept connection may have been closed by the node in the meantime. The HTTP library sees that and takes another one,
 but when both happen at once the call fails and nobody knows whether the node took it: Unclear. Repeatable calls are
-then sent again. Those that are not get a connection of their own, which nobody closes before the call arrives.
+then sent again. Those that are not get a connection of their own, which nobody closes before the call arrives; so does
+a call that is sent again: when a machine has vanished, all connections to it are dead and none says so.
 """
 
 from datetime import timedelta
@@ -42,7 +43,7 @@ class HttpSender:
 
     async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
         """The answer of the node at ``url``. Raises NotSent or Unclear."""
-        client: Client = self._kept if call.is_repeatable else self._fresh
+        client: Client = self._kept if call.is_repeatable and not call.is_again else self._fresh
         builder = client.request(call.method, url + call.target).headers(_as_text(call.headers))
         if call.body:
             builder = builder.body_bytes(call.body)

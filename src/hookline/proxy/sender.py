@@ -23,6 +23,7 @@ class Call:
         headers: those of the client that are passed on; names in lower case.
         body: passed on as it is.
         is_repeatable: sending it twice has the effect of sending it once.
+        is_again: it was sent before and got no answer.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Call:
     headers: tuple[HeaderPair, ...] = ()
     body: bytes = b""
     is_repeatable: bool = True
+    is_again: bool = False
 
     def with_headers(self, *headers: HeaderPair) -> Self:
         """The call with these in the place of headers of the same name."""
