@@ -6,12 +6,12 @@ import os
 import struct
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
-from typing import Any
 from uuid import RFC_4122, UUID
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from hookline.protocol.ids import check_id, mint_id, shard_hint
@@ -20,9 +20,10 @@ from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode
 from tests.proxy_parts import entries, topology
 from tools import routing_spread
 
-COUNTS = routing_spread.COUNTS
 SAMPLE = [f"job:{number}" for number in range(400)]
 CHOSEN = "ABab01289_:-"  # what clients' ids are made of
+
+MINTED = mint_id(1_767_225_600_000, b"0123456789", 12)
 
 weights = st.lists(st.integers(1, 3), min_size=2, max_size=5)
 chosen_ids = st.text(CHOSEN, min_size=1, max_size=60)
@@ -33,6 +34,16 @@ minted_ids = st.builds(mint_id, st.integers(0, 2**48 - 1), st.binary(min_size=10
 @cache
 def ids() -> dict[str, list[str]]:
     return routing_spread.ids()
+
+
+@cache
+def hashes(kind: str) -> list[int]:
+    return [fnv1a_32(text.encode()) for text in ids()[kind]]
+
+
+@cache
+def ring_spread(count: int, kind: str) -> tuple[float, float]:
+    return routing_spread.spread(routing_spread.homes_of("ring", count, ids()[kind]), count)
 
 
 # --- the hash ---------------------------------------------------------------------------------------------------
@@ -58,12 +69,9 @@ def test_fnv_is_what_another_implementation_says(text: str) -> None:
         (b"", 0x811C9DC5),
         (b"a", 0xE40C292C),
         (b"foobar", 0xBF9CF968),
-        (b"b", 0xE70C2DE5),
-        (b"fo", 0x6222E842),
         (b"foo", 0xA9F37ED7),
         (b"foob", 0x3F5076EF),
         (b"fooba", 0x39AAA18A),
-        (b"\0", 0x050C5D1F),
         (b"a\0", 0x2B24D044),
     ],
     ids=str,
@@ -87,34 +95,26 @@ def test_the_hash_is_over_utf_8() -> None:
 @pytest.mark.parametrize("kind", ["random", "sequential", "UUID"])
 def test_modulo_is_balanced_for_all_numbers_of_clusters(kind: str) -> None:
     """Within what drawing them at random would give: 4.5 standard deviations."""
-    hashes = [fnv1a_32(text.encode()) for text in ids()[kind]]
     for count in range(2, 51):
-        sizes = [0] * count
-        for value in hashes:
-            sizes[value % count] += 1
-        fair = len(hashes) / count
+        sizes = Counter(value % count for value in hashes(kind))
+        fair = routing_spread.IDS / count
         allowed = 4.5 * (fair * (1 - 1 / count)) ** 0.5
-        assert max(abs(size - fair) for size in sizes) <= allowed, (count, sizes)
+        assert max(abs(sizes[number] - fair) for number in range(count)) <= allowed, (count, sizes)
 
 
 @pytest.mark.parametrize("kind", ["random", "sequential", "UUID"])
-def test_the_ring_is_balanced(kind: str, record_property: Any) -> None:
-    for count in COUNTS:
-        low, high = routing_spread.spread(routing_spread.homes_of("ring", count, ids()[kind]), count)
+def test_the_ring_is_balanced(kind: str) -> None:
+    for count in routing_spread.COUNTS:
+        low, high = ring_spread(count, kind)
         print(f"ring, {kind}, {count} clusters: {low:.2f} to {high:.2f} of a fair share")
-        record_property(f"spread_{count}", f"{low:.3f}-{high:.3f}")
         assert low >= 0.8, count
         assert high <= 1.2, count
 
 
 def test_the_table_in_the_docs_is_what_comes_out() -> None:
     """One row of it; ``python tools/routing_spread.py --write`` makes it again."""
-    homes = [
-        routing_spread.homes_of(strategy, 3, wanted)
-        for strategy in routing_spread.STRATEGIES
-        for wanted in ids().values()
-    ]
-    cells = ["{:.2f}–{:.2f}".format(*routing_spread.spread(names, 3)) for names in homes]
+    found = [routing_spread.spread([f"c{value % 3}" for value in hashes(kind)], 3) for kind in ids()]
+    cells = [f"{low:.2f}–{high:.2f}" for low, high in [*found, *(ring_spread(3, kind) for kind in ids())]]
     assert f"\n| 3 | {' | '.join(cells)} |" in routing_spread.PAGE.read_text(encoding="utf-8")
 
 
@@ -163,7 +163,7 @@ def test_any_cluster_may_go_or_get_another_weight(weights: list[int], data: st.D
         assert new in (old, name)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(weights)
 def test_the_ring_is_what_another_implementation_says(weights: list[int]) -> None:
     def place(text: str) -> int:
@@ -223,7 +223,12 @@ def test_an_id_that_merely_ends_like_one_is_no_hint(text: str, shard: int) -> No
     assert (route.rule, route.cluster.shard) == ("modulo", fnv_by_shifts(job_id.encode()) % 10)
 
 
-@settings(max_examples=400)
+@example(MINTED, 14, "put", "0")
+@example(MINTED, 14, "put", "9")
+@example(MINTED, 19, "put", "2")
+@example(MINTED, 37, "put", "0")
+@example(MINTED, 37, "insert", "1111111111")
+@settings(max_examples=300)
 @given(minted_ids, st.integers(0, 45), st.sampled_from(["put", "insert", "drop", "upper"]), st.sampled_from(CHOSEN))
 def test_what_is_nearly_a_minted_id_is_a_hint_only_in_the_full_form(
     minted: str, position: int, edit: str, letter: str
@@ -270,7 +275,7 @@ def test_the_order_of_members_means_nothing(strategy: str) -> None:
 
 
 def decisions(document: bytes) -> list[object]:
-    """Everything a router says about the sample."""
+    """What a router says about the sample."""
     router = Router(parse_topology(document))
     return [
         [route.cluster.name, route.rule, route.hash] if route else None

@@ -131,6 +131,8 @@ def test_the_clusters_do_not_mix() -> None:
     probed(found, B)
     found.succeeded(OTHER.nodes[0], "n2")
     assert (found.leader(TRIO), found.leader(OTHER)) == (A, OTHER.nodes[0])
+    found.succeeded(A, "n2")
+    assert (found.leader(TRIO), found.leader(OTHER)) == (B, OTHER.nodes[0])
 
 
 def test_who_refuses_does_not_lead_but_is_up() -> None:

@@ -144,12 +144,13 @@ def test_a_node_that_takes_no_requests_is_up_and_not_ready() -> None:
     assert (fleet.health.node(B1).state, fleet.health.cluster_state(C1)) == ("up", "down")
 
 
-def test_a_leader_of_an_older_term_is_not_believed() -> None:
+@pytest.mark.parametrize(("old", "new"), [(A1, A2), (A2, A1)])
+def test_a_leader_of_an_older_term_is_not_believed(old: str, new: str) -> None:
     fleet = Fleet()
-    fleet.nodes[A1].role = fleet.nodes[A2].role = "leader"
-    fleet.nodes[A1].term, fleet.nodes[A2].term = 4, 5
+    fleet.nodes[old].role = fleet.nodes[new].role = "leader"
+    fleet.nodes[old].term, fleet.nodes[new].term = 4, 5
     fleet.probe(3)
-    assert fleet.health.leader(C0) == A2
+    assert fleet.health.leader(C0) == new
 
 
 def test_silent_nodes_are_waited_for_side_by_side() -> None:
