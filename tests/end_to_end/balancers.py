@@ -4,6 +4,7 @@ That is addresses, paths of files, the user, and how many connections are allowe
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -25,6 +26,11 @@ class Balancer:
 
     port: int
     log: Path
+
+    def takes_to_be_up(self, server: str) -> bool:
+        """What HAProxy's health checks found last."""
+        found = re.findall(rf"Server proxies/{server} is (UP|DOWN)", self.log.read_text())
+        return not found or found[-1] == "UP"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 from tests.end_to_end.processes import CLOCK, Journal, until
 
 PAUSE_S = 0.01  # between two calls of a caller: a load that a busy machine bears too
+REPEAT_PAUSE_S = 0.2  # a process that is killed takes a moment to end, and its port takes connections until then
 _BROKEN = (OSError, http.client.HTTPException)
 
 
@@ -76,6 +77,7 @@ class Caller(threading.Thread):
                 self.account.created[mark] = job["id"]
                 return
             self.account.unclear.add(mark)
+            threading.Event().wait(REPEAT_PAUSE_S)
         self.account.failed.append(f"create: {self.account.broken[-2:]}")
 
     def _read(self) -> None:
@@ -86,6 +88,7 @@ class Caller(threading.Thread):
                 if job["id"] != wanted:
                     self.account.failed.append(f"asked for {wanted}, got {job['id']}")
                 return
+            threading.Event().wait(REPEAT_PAUSE_S)
         self.account.failed.append(f"read: {self.account.broken[-2:]}")
 
     def _try(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
