@@ -67,6 +67,17 @@ class ClusterNode(NodeProcess):
         except AWAY:
             return None
 
+    def applied(self) -> int:
+        """Newest entry in its state, by its own word, its file may be a moment behind; -1 when it does not answer."""
+        try:
+            _, text = self.raw_call("GET", "/metrics", None, {}, 2)
+        except AWAY:
+            return -1
+        for line in text.decode().splitlines():
+            if line.startswith("hookline_applied_index "):
+                return int(float(line.split()[1]))
+        return -1
+
 
 class Cluster:
     """Three members and three nodes; a context manager that starts and ends them.

@@ -6,7 +6,7 @@ A fault checks that it visibly acted: a run in which nothing went wrong proves n
 import time
 from collections.abc import Callable
 
-from tests.chaos.cluster import AWAY, Cluster, ClusterNode
+from tests.chaos.cluster import Cluster, ClusterNode
 from tests.chaos.scenario import Run
 from tests.end_to_end.processes import CLOCK, until
 
@@ -282,17 +282,5 @@ def flipped_bit(run: Run) -> None:
 
 def wait_until_level(cluster: Cluster, node: ClusterNode) -> None:
     """Until a node has applied what the leader had when this was called."""
-    goal = applied(cluster.leader())
-    until(lambda: applied(node) >= goal, f"{node.name} has caught up with entry {goal}; see {cluster.directory}", 60)
-
-
-def applied(node: ClusterNode) -> int:
-    """Newest entry of a node, by its own word; -1 when it does not answer."""
-    try:
-        _, text = node.raw_call("GET", "/metrics", None, {}, 2)
-    except AWAY:
-        return -1
-    for line in text.decode().splitlines():
-        if line.startswith("hookline_applied_index "):
-            return int(float(line.split()[1]))
-    return -1
+    goal = cluster.leader().applied()
+    until(lambda: node.applied() >= goal, f"{node.name} has caught up with entry {goal}; see {cluster.directory}", 60)

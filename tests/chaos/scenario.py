@@ -114,14 +114,25 @@ class Run:
         cluster = self.cluster
         cluster.heal()
         until(lambda: _open_jobs(cluster.leader()) == 0, f"all jobs are over; see {cluster.directory}", _SETTLE_S)
-        until(lambda: len({_position(node)[0] for node in cluster.nodes}) == 1, "all nodes are level", 30)
-        positions = {node.name: _position(node) for node in cluster.nodes}
+        positions = self._level_positions(cluster.leader().applied())
         held = {f"database of {node.name}": database_jobs(node) for node in cluster.nodes}
         held |= {node.name: _answered_jobs(node) for node in cluster.nodes}
         findings = check(self.history, self.arrivals(), held, slots=SLOTS, quiet_ms=self.loaded_ms)
         if len(set(positions.values())) > 1:
             findings.nodes_differ.append(f"digests: {positions}")
         return findings
+
+    def _level_positions(self, at_least: int) -> dict[str, tuple[int, str]]:
+        """The positions of all databases, once they are at the same entry, ``at_least`` that one."""
+        positions: dict[str, tuple[int, str]] = {}
+
+        def are_level() -> bool:
+            positions.update((node.name, _position(node)) for node in self.cluster.nodes)
+            indices = {index for index, _ in positions.values()}
+            return len(indices) == 1 and min(indices) >= at_least
+
+        until(are_level, f"all databases are level at entry {at_least} or later", 30)
+        return positions
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tests.chaos.cluster import ClusterNode
 from tests.chaos.disks import Disks
-from tests.chaos.faults import Fault, applied, wait_until_level
+from tests.chaos.faults import Fault, wait_until_level
 from tests.chaos.scenario import Run
 from tests.end_to_end.processes import CLOCK, until
 
@@ -76,7 +76,7 @@ def leader(run: Run) -> ClusterNode:
 def power_lost(run: Run) -> None:
     """All nodes and members lose power at once: what was not fsynced is gone everywhere."""
     run.rest_a_moment()
-    before = {node.name: applied(node) for node in run.cluster.nodes}
+    before = {node.name: node.applied() for node in run.cluster.nodes}
     term, lost_ms = run.term(), CLOCK.wall_ms()
     run.cluster.kill_all()
     disks_of(run).cut_power()
@@ -86,7 +86,7 @@ def power_lost(run: Run) -> None:
     run.wait_for_later_term(term, lost_ms)
     for node in run.cluster.nodes:
         wait_until_level(run.cluster, node)
-        assert applied(node) >= before[node.name], f"{node.name} forgot entries"
+        assert node.applied() >= before[node.name], f"{node.name} forgot entries"
 
 
 def fsync_slow(run: Run) -> None:
