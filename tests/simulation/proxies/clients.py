@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -37,6 +38,7 @@ CRON = "0 0 1 6 *"  # months away
 LABELS = ("red", "green")
 _TRY_S = 15.0  # a client waits that long for an answer
 _PAGES_MAX = 60
+_NAMES_IN_A_RUSH = 40  # most of them are new
 
 
 class Door(AwaitingTransport):
@@ -89,8 +91,9 @@ class ProxyClients:
     def __init__(self, world: "ProxyWorld", seed: int) -> None:
         self.world = world
         self.random = random.Random(f"proxy clients {seed}")
-        self.hurry_s = self.random.choice((0.15, 0.4, 0.8))
+        self.hurry_s = self.random.choice((0.1, 0.25, 0.5))
         self.names = self.random.choice((3, 8))
+        self._apart_s = self.random.choice((0.0, 0.1, 0.3))
         self._wishes = 0
         weights: tuple[tuple[Callable[[], Awaitable[None]], int], ...] = (
             (self._named, 6),
@@ -112,12 +115,12 @@ class ProxyClients:
     async def work(self) -> None:
         """Until all wishes were tried."""
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(self.random.randint(2, 4)):
+            for _ in range(self.random.randint(3, 4)):
                 tasks.create_task(self._work())
 
     async def _work(self) -> None:
         actions, weights = zip(*self._actions, strict=True)
-        for _ in range(self.random.randint(6, 16)):
+        for _ in range(self.random.randint(5, 12)):
             await asyncio.sleep(self.random.expovariate(1 / self.hurry_s))
             await self.random.choices(actions, weights)[0]()
 
@@ -138,10 +141,10 @@ class ProxyClients:
         self.world.story.creations.append(creation)
         return creation
 
-    def _named_creation(self) -> Creation:
+    def _named_creation(self, names: int) -> Creation:
         """One of few names, so that they repeat; now and then with another body."""
         pick = self.random
-        number, body = pick.randint(1, self.names), int(pick.random() < 0.15)
+        number, body = pick.randint(1, names), int(pick.random() < 0.15)
         kind = pick.choice(("id", "id", "key", "both"))
         name = f"{kind}-{number}"
         return self._creation(
@@ -173,7 +176,7 @@ class ProxyClients:
             self.world.story.wrong.append(f"{creation.id} was answered with {made}")
 
     async def _named(self) -> None:
-        creation = self._named_creation()
+        creation = self._named_creation(self.names)
         await self.create(creation, self.request(creation), self.door())
 
     async def _anonymous(self) -> None:
@@ -192,13 +195,30 @@ class ProxyClients:
             body = {"id": found.figures["id"]} | _fields(creation.marker)
             request = replace(request, body=msgspec.json.encode(body), idempotent=True)
 
-    async def _twins(self) -> None:
-        """Equal requests through several proxies at once."""
-        one = self._named_creation()
+    async def _twins(self, names: int = 0) -> None:
+        """Equal requests through several proxies, at once or nearly."""
+        one = self._named_creation(names or self.names)
         others = [self._creation(one.marker, id=one.id, key=one.key) for _ in range(self.random.choice((1, 1, 3)))]
         async with asyncio.TaskGroup() as tasks:
             for creation in (one, *others):
-                tasks.create_task(self.create(creation, self.request(creation), self.door()))
+                tasks.create_task(self._after_a_moment(creation))
+
+    async def _after_a_moment(self, creation: Creation) -> None:
+        await asyncio.sleep(self.random.random() * self._apart_s)
+        await self.create(creation, self.request(creation), self.door())
+
+    async def rush(self) -> None:
+        """Many requests in little time: while the topology changes."""
+        twins = partial(self._twins, _NAMES_IN_A_RUSH)
+        kinds = (twins, twins, twins, self._batch, self._minted, self._list, self._cancel_all)
+
+        async def one() -> None:
+            await asyncio.sleep(self.random.random() * 0.3)
+            await self.random.choice(kinds)()
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self.random.choice((0, 5, 10))):
+                tasks.create_task(one())
 
     async def _allowed(self) -> None:
         """The client says itself that another cluster may take its key: then there may be two."""

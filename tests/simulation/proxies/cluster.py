@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _WAIT_S = 3.0  # for a leader, as a follower does
 _LOOK_S = 0.05
+_ROOM = 10_000
 
 
 class _NoLeader(Exception):
@@ -63,7 +64,7 @@ class SimulatedCluster:
         self.log = FaultyLog(self.faults, world.history)
         self.leadership = MemoryLeadership()
         self.receiver = Receiver(self.clock)
-        self.room = self.random.choice((10_000, 10_000, 10_000, 10_000, 12))
+        self.room = self.random.choice((_ROOM, _ROOM, 6, 15))
         self.lead = self.random.randrange(nodes)
         self.node: Assembly | None = None
         self.is_held_down = False
@@ -171,8 +172,8 @@ class SimulatedCluster:
         self.faults.heal()
         self.is_held_down = False
         self.followers_down.clear()
-        if self.room < 10_000:
-            self.room = 10_000
+        if self.room < _ROOM:
+            self.room = _ROOM
             self.stop()
 
     def _note(self, text: str) -> None:

@@ -13,6 +13,7 @@ Cut = Literal["refuses", "swallows", "deaf"]
 """Of a way from a proxy to a node: connections are refused, nothing gets through, answers do not come back."""
 
 Fate = Literal["fine", "refused", "lost", "reset", "deaf", "late", "slow"]
+_LATEST_S = 30.0
 _ROUGH: tuple[Fate, ...] = ("refused", "lost", "reset", "deaf", "deaf", "late", "slow")
 
 
@@ -26,7 +27,7 @@ class Network:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(f"network {seed}")
-        self.roughness = self.random.choice((0.0, 0.02, 0.1, 0.25))
+        self.roughness = self.random.choice((0.0, 0.05, 0.15, 0.3))
         self.late_s = self.random.choice((0.5, 3.0, 8.0))
         self.cuts: dict[tuple[str, str], Cut] = {}
         self.nodes: dict[str, SimulatedCluster] = {}
@@ -77,7 +78,7 @@ class Network:
                 _fail(answer, Unclear(f"{url}: connection reset"))
             return
         if fate in ("late", "slow"):
-            await asyncio.sleep(pick.expovariate(1 / (self.late_s if fate == "late" else 0.3)))
+            await asyncio.sleep(min(pick.expovariate(1 / (self.late_s if fate == "late" else 0.3)), _LATEST_S))
         try:
             found = await cluster.ask(url, call)
         except Unclear as error:

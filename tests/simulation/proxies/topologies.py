@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from hookline.client.requests import Request
@@ -36,21 +37,23 @@ class Admins:
         strategies: tuple[Strategy, ...] = ("modulo", "ring")
         return self.random.choice(strategies)
 
-    async def work(self) -> None:
-        """Change the topology, or let it be."""
-        kind = self.random.choice(("none", "once", "once", "once", "rivals", "there and back"))
+    async def work(self, rush: Callable[[], Awaitable[None]]) -> None:
+        """Change the topology, or let it be. ``rush``: what clients do meanwhile."""
+        kind = self.random.choice(("none", "once", "once", "rivals", "there and back", "there and back"))
         if kind == "none":
             return
-        await asyncio.sleep(self.random.random() * 3)
-        changes = [self.apply(self._changed())]
+        await asyncio.sleep(self.random.random() * self.random.choice((1, 3)))
+        changes = [self.apply(self._changed()), rush()]
         if kind == "rivals":
             changes.append(self.apply(self._changed()))
         async with asyncio.TaskGroup() as tasks:
             for change in changes:
                 tasks.create_task(change)
         if kind == "there and back":
-            await asyncio.sleep(self.random.random() * 3)
-            await self.apply(self._back())
+            await asyncio.sleep(self.random.random() * self.random.choice((0.1, 1, 3)))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.apply(self._back()))
+                tasks.create_task(rush())
 
     def _changed(self) -> Topology:
         """Another list of clusters or another strategy, with what was before."""

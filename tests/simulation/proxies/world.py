@@ -44,6 +44,7 @@ class ProxyWorld:
         self.is_over = False
         self.clock = SimulatedClock(loop.time, seed=seed)
         self.network = Network(seed)
+        self.favour = self.random.choice((0.0, 0.0, 0.8))
         count = self.random.choice((2, 3, 3))
         shards = self.random.sample(range(5), count)
         nodes = self.random.choice((1, 2, 2))
@@ -54,8 +55,10 @@ class ProxyWorld:
         self.proxies = [SimulatedProxy(self, name, self.admins.first, seed) for name in names]
 
     def any_proxy(self) -> SimulatedProxy:
-        """The load balancer's choice: rather one that listens."""
+        """The load balancer's choice: rather one that listens, and maybe rather the first."""
         up = [proxy for proxy in self.proxies if proxy.is_up]
+        if up and self.random.random() < self.favour:
+            return up[0]
         return self.random.choice(up if up and self.random.random() < 0.9 else self.proxies)
 
     async def live(self, seed: int) -> None:
@@ -66,7 +69,7 @@ class ProxyWorld:
                 tasks.create_task(part.run())
             await asyncio.sleep(self.random.random())
             trouble = tasks.create_task(self._make_trouble())
-            changing = tasks.create_task(self.admins.work())
+            changing = tasks.create_task(self.admins.work(clients.rush))
             async with asyncio.timeout(_WORK_S):
                 await clients.work()
             trouble.cancel()
@@ -119,17 +122,17 @@ class ProxyWorld:
     # --- trouble -------------------------------------------------------------------------------------------------
 
     async def _make_trouble(self) -> None:
-        pause_s = self.random.choice((0.1, 0.3, 1.0))
+        pause_s = self.random.choice((0.1, 0.2, 0.5))
         kinds = (self._crash, self._plan_crash, self._hand_over, self._hold_down, self._follower_down)
         network = (self._cut, self._cut, self._cut_off, self._storm)
         troubles = (*kinds, *network, self._kill, self._kill)
         often = self.random.choices(troubles, k=4)
-        for _ in range(self.random.choice((0, 4, 10, 20))):
+        for _ in range(self.random.choice((0, 8, 16, 24))):
             await asyncio.sleep(self.random.expovariate(1 / pause_s))
             self.random.choice((*troubles, *often, *often))()
 
     def _some_s(self) -> float:
-        return self.random.choice((0.5, 3.0, 10.0)) * self.random.random()
+        return self.random.choice((0.3, 2.0, 8.0)) * self.random.random()
 
     def _for_a_while(self, what: str, undo: Callable[[], object]) -> None:
         seconds = self._some_s()
