@@ -53,7 +53,7 @@ def stack(everything: Stack) -> Stack:
 def test_a_killed_proxy_costs_no_call_more_than_one_repetition(stack: Stack, name: str) -> None:
     victim = stack.fleet.proxies[0]
     with calling(stack.balancers[name].port, stack.hook) as load:
-        load.go_on(20)
+        _wait_until_all_serve(stack)
         victim.kill()
         load.go_on(60)
         victim.start()
@@ -66,7 +66,7 @@ def test_a_killed_proxy_costs_no_call_more_than_one_repetition(stack: Stack, nam
 def test_a_proxy_that_stops_fails_no_call(stack: Stack, name: str) -> None:
     leaving = stack.fleet.proxies[1]
     with calling(stack.balancers[name].port, stack.hook) as load:
-        load.go_on(20)
+        _wait_until_all_serve(stack)
         assert leaving.stop() == 0
         load.go_on(20)
         leaving.start()
@@ -141,6 +141,15 @@ def _status(port: int, method: str, path: str) -> int | None:
         return None
     finally:
         connection.close()
+
+
+def _wait_until_all_serve(stack: Stack) -> None:
+    """The balancer that is called sends calls to both proxies: nginx leaves one that was away alone for 2 s."""
+    before = [_served(proxy) for proxy in stack.fleet.proxies]
+    until(
+        lambda: all(_served(proxy) >= start + 10 for proxy, start in zip(stack.fleet.proxies, before, strict=True)),
+        "both proxies are called",
+    )
 
 
 def _served(proxy: ProxyProcess) -> float:
