@@ -25,8 +25,11 @@ class Period:
     until_ms: int
 
 
-def check_ticks(history: History, found: Replay, shard: int) -> Iterator[str]:
-    """Every tick exactly one job, none that is no tick."""
+def check_ticks(history: History, found: Replay, shard: int, *, slack_ms: int = 3_000) -> Iterator[str]:
+    """Every tick exactly one job, none that is no tick.
+
+    ``slack_ms``: how far the wall clock can move between a call that changes a schedule and the stamp of its entry.
+    """
     made_by_schedule: dict[int, set[str]] = {}
     for job, row in found.jobs.items():
         made_by_schedule.setdefault(row["schedule"], set()).add(job)
@@ -36,7 +39,7 @@ def check_ticks(history: History, found: Replay, shard: int) -> Iterator[str]:
     for schedule, changes in found.calendars.items():
         for period in periods(changes):
             # The wall clock may have gone back within the period, so its end does not say how late it once was.
-            instants = list(_instants(period, latest_ms))
+            instants = list(_instants(period, latest_ms, slack_ms))
             for instant_ms in instants:
                 ticks[tick_job_id(schedule, instant_ms, shard)] = (schedule, instant_ms)
             yield from _missing(history, found, schedule, period, instants, shard)
@@ -86,9 +89,9 @@ def periods(changes: list[CalendarChange]) -> Iterator[Period]:
             yield Period(change.spec, change.at, change.time_ms, until_at, until_ms)
 
 
-def _instants(period: Period, latest_ms: int) -> Iterator[int]:
+def _instants(period: Period, latest_ms: int, slack_ms: int) -> Iterator[int]:
     # A call reads the clock a little before its entry is stamped, so the first tick may be a little older.
-    start = datetime.fromtimestamp((period.from_ms - 3_000) / 1_000, UTC)
+    start = datetime.fromtimestamp((period.from_ms - slack_ms) / 1_000, UTC)
     for instant in croniter(period.spec.cron, start, ret_type=datetime):
         instant_ms = int(instant.timestamp() * 1_000)
         if instant_ms > latest_ms:

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from hookline.clock import Clock
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
-from hookline.node.api.services import Services
+from hookline.node.api.services import Role, Services
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
 from hookline.node.delivery_status import DeliveryStatus
@@ -42,6 +42,7 @@ class Parts:
     commit: Commit
     transport: Transport
     successor: Successor | None = None
+    role: Role | None = None  # None: the node is its whole cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def assemble(parts: Parts) -> Assembly:
         delivery=DeliveryStatus(member, LeaderReads(database.reader), clock, slots=config.slots),
         is_ready=lambda: None if member.is_leading else "the node is starting or stopping",
         metrics=metrics,
-        role=SingleRole(config, member),
+        role=parts.role or SingleRole(config, member),
     )
     return Assembly(member, create_app(services), machine, resolver)
 

@@ -1,20 +1,38 @@
-"""Mistakes that only a cluster can suffer from; the checker must find each."""
+"""Mistakes of a cluster, and some that it shares with a node alone; the checker must find each."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from hookline.errors import Fenced
+from hookline.node.api.context import Api
 from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdUnclear
-from hookline.node.state_machine import apply_upkeep
+from hookline.node.etcd.fence import Fence
+from hookline.node.etcd.keys import prefix_end
+from hookline.node.executor.delivery import Delivery
+from hookline.node.leadership.etcd import EtcdLeadership
+from hookline.node.replica import Replica
+from hookline.node.replicated_log.etcd import EtcdLog
+from hookline.node.state_machine import apply_jobs, apply_upkeep
+from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
-from hookline.protocol.commands import Changed
+from hookline.node.state_machine.tables import Tables
+from hookline.protocol import commands as c
+from hookline.protocol.codec import Entry, decode_entry
 from tests.simulation import bugs as single
 from tests.simulation.bugs import Bug
 from tests.simulation.cluster.etcd import SimulatedClient
+from tests.simulation.cluster.incarnation import InProcessTeller
 
 Patch = pytest.MonkeyPatch
+
+
+# --- the log ---------------------------------------------------------------------------------------------------------
 
 
 def a_timeout_is_taken_for_a_failure(patch: Patch) -> None:
@@ -32,21 +50,171 @@ def a_timeout_is_taken_for_a_failure(patch: Patch) -> None:
     patch.setattr(SimulatedClient, "txn", sure)
 
 
+def what_a_read_does_not_show_is_taken_for_not_written(patch: Patch) -> None:
+    txn = SimulatedClient.txn
+
+    async def look_after(self: SimulatedClient, request: rpc.TxnRequest, timeout_s: float) -> rpc.TxnResponse:
+        slots = [op.request_put.key for op in request.success if b"/log/" in op.request_put.key]
+        try:
+            return await txn(self, request, timeout_s)
+        except EtcdUnclear:
+            if slots and not (await self.range(rpc.RangeRequest(key=slots[0]), timeout_s)).kvs:
+                raise Fenced("it is not there") from None
+            raise
+
+    patch.setattr(SimulatedClient, "txn", look_after)
+
+
+def an_append_is_not_fenced(patch: Patch) -> None:
+    append = transactions.append
+
+    def append_for_anybody(*arguments: Any, **options: Any) -> rpc.TxnRequest:
+        request = append(*arguments, **options)
+        del request.compare[0]
+        return request
+
+    patch.setattr(transactions, "append", append_for_anybody)
+
+
+def a_gap_in_the_log_is_not_noticed(patch: Patch) -> None:
+    async def read_from(self: EtcdLog, index: int, limit: int = 100) -> list[Entry]:
+        request = rpc.RangeRequest(key=self._keys.entry(index), range_end=prefix_end(self._keys.log), limit=limit)
+        return [decode_entry(kv.value) for kv in (await self._read(request)).kvs]
+
+    patch.setattr(EtcdLog, "read_from", read_from)
+
+
+def the_log_is_truncated_before_the_state_is_durable(patch: Patch) -> None:
+    patch.setattr(Replica, "durable", Replica.applied)
+
+
+# --- leading ---------------------------------------------------------------------------------------------------------
+
+
+def the_lead_is_valid_until_another_one_is_heard_of(patch: Patch) -> None:
+    patch.setattr(Fence, "is_valid", lambda self: self.revision is not None)
+
+
+def nobody_asks_before_a_request_whether_the_lead_is_valid(patch: Patch) -> None:
+    init = Delivery.__init__
+
+    def trusting(self: Delivery, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options | {"may_send": lambda: True})
+
+    patch.setattr(Delivery, "__init__", trusting)
+
+
+def the_lead_is_valid_from_the_answer_on(patch: Patch) -> None:
+    confirmed = Fence.confirmed
+    patch.setattr(Fence, "confirmed", lambda self, _asked_ms: confirmed(self, self._clock.boot_ms()))
+
+
+def a_candidate_compares_nothing(patch: Patch) -> None:
+    campaign = transactions.campaign
+
+    def campaign_against_anybody(*arguments: Any) -> rpc.TxnRequest:
+        request = campaign(*arguments)
+        del request.compare[:]
+        return request
+
+    patch.setattr(transactions, "campaign", campaign_against_anybody)
+
+
+# --- taking over -----------------------------------------------------------------------------------------------------
+
+
+def _begin_term_as(patch: Patch, **changes: Any) -> None:
+    begin_term = apply_jobs.begin_term
+
+    def begin(tables: Tables, effects: Effects, time_ms: int, command: c.BeginTerm) -> c.Result:
+        return begin_term(tables, effects, time_ms, msgspec.structs.replace(command, **changes))
+
+    patch.setattr(apply_jobs, "begin_term", begin)
+
+
+def the_claims_of_a_deposed_leader_are_made_again_at_once(patch: Patch) -> None:
+    _begin_term_as(patch, old_leader_is_dead=True, dead_from_term=0)
+
+
+def claims_that_were_handed_over_are_made_again_at_once(patch: Patch) -> None:
+    begin_term = apply_jobs.begin_term
+
+    def begin(tables: Tables, effects: Effects, time_ms: int, command: c.BeginTerm) -> c.Result:
+        if command.handed_over:
+            command = msgspec.structs.replace(command, handed_over=False, old_leader_is_dead=True, dead_from_term=0)
+        return begin_term(tables, effects, time_ms, command)
+
+    patch.setattr(apply_jobs, "begin_term", begin)
+
+
+def claims_that_were_handed_over_are_taken_to_be_lost(patch: Patch) -> None:
+    _begin_term_as(patch, handed_over=False)
+
+
+def a_silent_leader_is_taken_to_be_dead(patch: Patch) -> None:
+    patch.setattr(EtcdLeadership, "old_leader_is_dead", lambda self: not self._was_handed_over)
+
+
+def with_a_leader_all_before_it_are_taken_to_be_dead(patch: Patch) -> None:
+    patch.setattr(EtcdLeadership, "dead_from_term", lambda _self: 0)
+
+
+def a_node_that_hands_over_keeps_its_outcomes_to_itself(patch: Patch) -> None:
+    def tell(_self: InProcessTeller, _outcomes: Sequence[c.AnyCommand]) -> asyncio.Future[list[c.Result]]:
+        done: asyncio.Future[list[c.Result]] = asyncio.get_running_loop().create_future()
+        done.set_result([])
+        return done
+
+    patch.setattr(InProcessTeller, "tell", tell)
+
+
+# --- the state, and what clients are told ----------------------------------------------------------------------------
+
+
 def a_node_applies_in_its_own_way_and_the_digest_is_not_checked(patch: Patch) -> None:
     finish = StateMachine._finish
 
     def differently(self: StateMachine, entry: Any, results: Any) -> None:
-        own = [Changed(7), *results] if "n2" in str(self.database.path) and entry.index % 5 == 0 else results
+        own = [c.Changed(7), *results] if "n2" in str(self.database.path) and entry.index % 5 == 0 else results
         finish(self, entry, own)
 
     patch.setattr(StateMachine, "_finish", differently)
-    patch.setattr(apply_upkeep, "check_digest", lambda _tables, _command: Changed(0))
+    patch.setattr(apply_upkeep, "check_digest", lambda _tables, _command: c.Changed(0))
+
+
+def cancels_do_not_get_into_the_log(patch: Patch) -> None:
+    propose = Api.propose
+
+    async def ignore(self: Api, *commands: Any) -> Any:
+        return (
+            [c.Changed(1)] if all(isinstance(it, c.CancelJobs) for it in commands) else await propose(self, *commands)
+        )
+
+    patch.setattr(Api, "propose", ignore)
 
 
 BUGS: tuple[Bug, ...] = (
     a_timeout_is_taken_for_a_failure,
+    what_a_read_does_not_show_is_taken_for_not_written,
+    an_append_is_not_fenced,
+    a_gap_in_the_log_is_not_noticed,
+    the_log_is_truncated_before_the_state_is_durable,
+    the_lead_is_valid_until_another_one_is_heard_of,
+    nobody_asks_before_a_request_whether_the_lead_is_valid,
+    the_lead_is_valid_from_the_answer_on,
+    a_candidate_compares_nothing,
+    the_claims_of_a_deposed_leader_are_made_again_at_once,
+    claims_that_were_handed_over_are_made_again_at_once,
+    claims_that_were_handed_over_are_taken_to_be_lost,
+    a_silent_leader_is_taken_to_be_dead,
+    with_a_leader_all_before_it_are_taken_to_be_dead,
+    a_node_that_hands_over_keeps_its_outcomes_to_itself,
     a_node_applies_in_its_own_way_and_the_digest_is_not_checked,
+    cancels_do_not_get_into_the_log,
     single.applying_looks_at_the_clock,
     single.a_new_term_sends_at_most_once_jobs_again,
     single.requests_leave_before_their_claim_is_in_the_log,
+    single.calls_are_answered_before_the_log_has_them,
+    single.cancelled_jobs_are_claimed,
+    single.running_attempts_survive_a_cancel,
 )

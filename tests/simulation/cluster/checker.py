@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from hookline.errors import JobFinished
 from hookline.protocol import commands as c
+from hookline.protocol.jobs import State
 from tests.simulation import checker as single
 from tests.simulation.cluster.world import ClusterWorld
 from tests.simulation.history import Arrival, Call, History
@@ -20,6 +22,8 @@ _REPLACED = {
     single.the_newest_payload_is_sent,
     single.a_calm_destination_is_served,  # while there is trouble, nobody can say for how long a node served
 }
+_CALL_MS = 10_000  # how long a call may take
+_CHANGES = ("update", "run", "retry")
 _BY_THE_CLOCK = {single.nothing_is_early, single.retry_after_is_kept}  # of one node, not of three that disagree
 
 
@@ -27,16 +31,17 @@ def violations(world: ClusterWorld, directory: Path) -> list[str]:
     """All that is wrong with a run, in words; empty when it keeps every promise."""
     history = world.history
     wrong = [*world.violations, *world.etcd.wrong, *history.complaints]
-    if world.etcd.wrong:
-        return wrong  # the log cannot be replayed
+    if world.fatal or world.etcd.wrong:
+        return [*wrong, world.fatal]  # the log cannot be replayed, or there is no end to compare it with
     found = replay(history, directory)
     for check in (*single.CHECKS, *CHECKS):
-        if check not in _REPLACED and not (world.jumped and check in _BY_THE_CLOCK):
+        if check not in _REPLACED and not (world.jumped_ms and check in _BY_THE_CLOCK):
             wrong += [f"{check.__name__.replace('_', ' ')}: {text}" for text in check(history, found)]
-    wrong += [f"a tick: {text}" for text in check_ticks(history, found, world.config.shard)]
+    slack_ms = _CALL_MS + world.jumped_ms
+    wrong += [f"a tick: {text}" for text in check_ticks(history, found, world.config.shard, slack_ms=slack_ms)]
     wrong += [f"slots: {text}" for text in _open_claims(history, found, world.slots)]
     wrong += [f"duplicates: {text}" for text in _duplicates(world, found)]
-    wrong += [f"the dead: {text}" for text in _told_dead(world, found)]
+    wrong += [f"a lost claim: {text}" for text in _given_up(world, found)]
     wrong += [f"without trouble: {text}" for text in _calm(world, found)]
     for node in world.nodes:
         wrong += [f"the state of {node.name}: {text}" for text in _state(found, node.state_file)]
@@ -122,19 +127,33 @@ def _cancelled(history: History, job: str) -> bool:
     return bool(history.about(job, "cancel")) or any(call.kind == "bulk_cancel" for call in history.calls)
 
 
-def _told_dead(world: ClusterWorld, found: Replay) -> Iterator[str]:
-    """Claims are only made due at once when the process that made them is dead."""
-    closed = {key: at for key, (at, _) in found.outcomes.items()}
-    for at, term, begin in _begins(world.history):
-        if not begin.old_leader_is_dead:
+def _given_up(world: ClusterWorld, found: Replay) -> Iterator[str]:
+    """An attempt whose outcome nobody told is made again after its deadline, or when the process that made it is dead.
+
+    Until then that process may still send it, or tell.
+    """
+    history = world.history
+    deadlines = _deadlines(history)
+    is_unsure = any(call.kind == "bulk_retry" and call.may_have_worked for call in history.calls)
+    for (job, attempt), grant in found.grants.items():
+        again = found.grants.get((job, attempt + 1))
+        if again is None or (job, attempt) in found.outcomes or is_unsure or history.about(job, *_CHANGES):
             continue
-        for key, grant in found.grants.items():
-            again = found.grants.get((grant.job, grant.attempt + 1))
-            is_open = grant.at < at and closed.get(key, at) >= at and grant.term < term
-            if is_open and again is not None and again.term == term and again.time_ms < grant.time_ms + 30_000:
-                author = world.etcd.authors[grant.term]
-                if world.deaths.get(author, at + 1) > at and not world.history.about(grant.job, "retry"):
-                    yield f"{grant.job} attempt {grant.attempt} was given up (at {at}) although {author} still lived"
+        early_ms = deadlines[grant.at, grant.seq] - again.due_ms
+        author = world.etcd.authors[grant.term]
+        if early_ms > 0 and world.deaths.get(author, again.at) >= again.at:
+            yield f"{job} attempt {attempt} was given up {early_ms} ms before its deadline, and {author} still lived"
+
+
+def _deadlines(history: History) -> dict[tuple[int, int], int]:
+    """Of claims, by (when, the job's number)."""
+    return {
+        (at, seq): deadline_ms
+        for at, entry in history.entries
+        for command in entry.commands
+        if isinstance(command, c.ClaimJobs)
+        for (seq, _), deadline_ms in zip(command.claims, command.deadlines_ms, strict=True)
+    }
 
 
 def _calm(world: ClusterWorld, found: Replay) -> Iterator[str]:
@@ -162,6 +181,18 @@ def _outlived(world: ClusterWorld, job: str, attempt: int) -> bool:
 
 
 # --- promise 10: the newest word counts, for every claim after it ----------------------------------------------------
+
+
+def a_cancel_is_refused_only_for_what_has_ended(history: History, found: Replay) -> Iterator[str]:
+    if any(call.kind == "bulk_retry" and call.may_have_worked for call in history.calls):
+        return
+    ended = {job: at for (job, _), (at, outcome) in found.outcomes.items() if outcome.retry_at_ms is None}
+    for call in history.calls:
+        job = call.target or ""
+        if call.kind != "cancel" or call.code != JobFinished.code or history.about(job, "retry"):
+            continue
+        if job in found.jobs and found.jobs[job]["state"] == State.SUCCEEDED and ended[job] > call.ended:
+            yield f"{job} was not cancelled by call {call.number}, though it had not ended"
 
 
 def a_cancelled_job_is_not_claimed(history: History, found: Replay) -> Iterator[str]:
@@ -210,6 +241,7 @@ def _state(found: Replay, state_file: Path) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[History, Replay], Iterator[str]], ...] = (
     a_refused_job_is_not_there,
+    a_cancel_is_refused_only_for_what_has_ended,
     a_cancelled_job_is_not_claimed,
     a_later_claim_has_the_newest_payload,
 )

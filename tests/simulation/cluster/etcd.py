@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from hookline.errors import LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.client import EtcdFull, EtcdRefused, EtcdUnclear
-from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.transactions import LeaderRecord, decode_leader
 from hookline.protocol.codec import decode_entry
 from tests.simulation.cluster.loop import PROCESS, outside
@@ -17,6 +17,9 @@ from tests.simulation.history import History
 
 T = TypeVar("T")
 _COMMIT_S = 0.002  # a transaction goes through a majority
+_HELD_MAX = 20
+QUOTA_BYTES = 1_000_000
+CUTS = ("gone", "gone", "held", "deaf")
 
 
 class SimulatedEtcd:
@@ -26,7 +29,9 @@ class SimulatedEtcd:
         is_away: nobody gets an answer.
         has_no_leader: everything is refused.
         is_full: puts are refused.
-        cut_off: the nodes that cannot reach it.
+        file_bytes: the size of its database.
+        cut_off: the nodes that get no answer, and what becomes of their requests: "gone", "held" until the node is
+            connected again, or executed (the node is "deaf").
         leader: the leader record as it is.
     """
 
@@ -35,7 +40,9 @@ class SimulatedEtcd:
         self.random = random.Random(f"etcd {seed}")
         self.store = Store(self._changed)
         self.is_away = self.has_no_leader = self.is_full = False
-        self.cut_off: set[str] = set()
+        self.file_bytes = 0
+        self.cut_off: dict[str, str] = {}
+        self._held: dict[str, list[Callable[[], object]]] = {}
         self.leader: LeaderRecord | None = None
         self.wrong: list[str] = []
         self.authors: dict[int, str] = {}
@@ -51,8 +58,41 @@ class SimulatedEtcd:
     def heal(self) -> None:
         """Nothing is wrong from now on."""
         self.is_away = self.has_no_leader = self.is_full = False
-        self.cut_off.clear()
+        self.file_bytes = 0
+        for node in list(self.cut_off):
+            self.reach(node)
         self.stale = self.lossy = self.slow = self.deaf = 0.0
+
+    def cut_of(self, node: str) -> str | None:
+        """What becomes of a node's requests; None: they are answered."""
+        return self.cut_off.get(node, "gone" if self.is_away else None)
+
+    def hold(self, node: str, execute: Callable[[], object]) -> None:
+        """Keep a request of a node that is cut off."""
+        held = self._held.setdefault(node, [])
+        if len(held) < _HELD_MAX:
+            held.append(execute)
+
+    def reach(self, node: str) -> None:
+        """Connect a node again; what was held arrives, however old it is."""
+        if self.cut_off.pop(node, None) is not None:
+            for execute in self._held.pop(node, ()):
+                outside(self.random.choice((0.001, 0.001, 1.0)) * self.random.random(), lambda it=execute: _try(it))  # type: ignore[misc]
+
+    def kind_of(self, request: rpc.TxnRequest) -> str | None:
+        """ "append", "campaign", or None for what does neither."""
+        keys = self._keys
+        puts = [op.request_put.key for op in request.success if op.HasField("request_put")]
+        if any(key.startswith(keys.log) for key in puts):
+            return "append"
+        return "campaign" if keys.leader in puts and keys.beat in puts else None
+
+    def first_index(self) -> int:
+        """Of the log's entries; 1 when there are none."""
+        keys = self._keys
+        request = rpc.RangeRequest(key=keys.log, range_end=prefix_end(keys.log), limit=1, keys_only=True)
+        kvs = self.store.range(request).kvs
+        return keys.index_of(kvs[0].key) if kvs else 1
 
     def break_watches(self, node: str | None = None) -> None:
         """End the streams of a node, or all."""
@@ -85,7 +125,7 @@ class SimulatedEtcd:
             event = rpc.Event(kv=rpc.KeyValue(key=key, value=value, mod_revision=revision))
             response = rpc.WatchResponse(events=[event])
             for queue, node in self.watchers.items():
-                if node in self.cut_off or self.is_away or (self.deaf and self.random.random() < self.deaf):
+                if self.cut_of(node) is not None or (self.deaf and self.random.random() < self.deaf):
                     continue
                 delay_s = self.random.random() if self.slow and self.random.random() < self.slow else 0.001
                 outside(delay_s, lambda queue=queue: queue.put_nowait(response))  # type: ignore[misc]
@@ -100,17 +140,24 @@ class SimulatedEtcd:
             return
         if last is not None and entry.term < last.term:
             self.wrong.append(f"term {entry.term} appended after term {last.term} (at {stamp})")
+        if self.leader is None or self.leader.term != entry.term or not self.leader.url:
+            self.wrong.append(f"term {entry.term} appended while the leader is {self.leader} (at {stamp})")
         if self.authors.setdefault(entry.term, self.author) != self.author:
             self.wrong.append(f"{self.author} appended in term {entry.term} of {self.authors[entry.term]}")
         entries.append((stamp, entry))
 
 
 class SimulatedClient:
-    """One node's connections to it."""
+    """One node's connections to it.
 
-    def __init__(self, etcd: SimulatedEtcd, node: str) -> None:
+    Args:
+        point: passed before and after the node appends or campaigns.
+    """
+
+    def __init__(self, etcd: SimulatedEtcd, node: str, point: Callable[[str], Awaitable[None]]) -> None:
         self._etcd = etcd
         self._node = node
+        self._point = point
 
     def rotate(self) -> None:
         """All members are one here."""
@@ -121,7 +168,13 @@ class SimulatedClient:
     async def txn(self, request: rpc.TxnRequest, timeout_s: float) -> rpc.TxnResponse:
         process = PROCESS.get()
         author = process.name if process else self._node
-        return await self._ask(lambda: self._etcd.txn(request, author), timeout_s, _COMMIT_S)
+        kind = self._etcd.kind_of(request)
+        if kind is not None:
+            await self._point(f"before_{kind}")
+        response = await self._ask(lambda: self._etcd.txn(request, author), timeout_s, _COMMIT_S)
+        if kind is not None and response.succeeded:
+            await self._point(f"{kind}ed")
+        return response
 
     async def range(self, request: rpc.RangeRequest, timeout_s: float) -> rpc.RangeResponse:
         return await self._ask(lambda: self._etcd.range(request), timeout_s, 0.0)
@@ -130,11 +183,26 @@ class SimulatedClient:
         await self._ask(lambda: self._etcd.store.compact(revision), timeout_s, _COMMIT_S)
 
     async def alarms(self, request: rpc.AlarmRequest, timeout_s: float) -> rpc.AlarmResponse:
+        return await self._ask(lambda: self._alarms(request), timeout_s, 0.0)
+
+    def _alarms(self, request: rpc.AlarmRequest) -> rpc.AlarmResponse:
+        if request.action == rpc.AlarmRequest.DEACTIVATE:
+            self._etcd.is_full = False
         full = [rpc.AlarmMember(memberID=1, alarm=rpc.NOSPACE)] if self._etcd.is_full else []
-        return await self._ask(lambda: rpc.AlarmResponse(alarms=full), timeout_s, 0.0)
+        return rpc.AlarmResponse(alarms=full)
 
     async def statuses(self, timeout_s: float) -> list[rpc.StatusResponse | None]:
-        return [await self._ask(rpc.StatusResponse, timeout_s, 0.0)]
+        try:
+            return [await self._ask(self._status, timeout_s, 0.0)]
+        except (EtcdUnclear, EtcdRefused):
+            return [None]
+
+    def _status(self) -> rpc.StatusResponse:
+        size = self._etcd.file_bytes
+        return rpc.StatusResponse(header=rpc.ResponseHeader(member_id=1), dbSize=size, dbSizeInUse=size // 2, leader=1)
+
+    async def defragment(self, _endpoint: int, timeout_s: float) -> None:
+        await self._ask(lambda: setattr(self._etcd, "file_bytes", 0), timeout_s, 0.3)
 
     async def watch(self, key: bytes, range_end: bytes) -> AsyncIterator[rpc.WatchResponse]:
         await self._ask(lambda: None, 1.0, 0.001)
@@ -157,25 +225,23 @@ class SimulatedClient:
         if etcd.has_no_leader:
             await asyncio.sleep(0.005)
             raise EtcdRefused("etcdserver: no leader")
-        is_cut = self._is_cut()
-        is_lost = is_cut or (etcd.lossy and dice.random() < etcd.lossy)
+        cut = etcd.cut_of(self._node)
+        if cut is not None or (etcd.lossy and dice.random() < etcd.lossy):
+            return await self._lose(execute, timeout_s, cut)
         is_slow = etcd.slow and dice.random() < etcd.slow
-        if not (is_lost or is_slow or takes_s):
+        if not (is_slow or takes_s):
             return execute()
-        if is_lost:
-            return await self._lose(execute, timeout_s, arrives=not is_cut and dice.random() < 0.7)
-        there_s = takes_s + (dice.random() * 1.5 if is_slow else 0.0)
-        back_s = dice.random() * 0.5 if is_slow else 0.0
+        there_s = takes_s + (dice.random() * dice.choice((0.5, 1.5, 4.0)) if is_slow else 0.0)
+        back_s = dice.random() * dice.choice((0.5, 0.7)) if is_slow else 0.0
         return await self._exchange(execute, timeout_s, there_s, back_s)
 
-    def _is_cut(self) -> bool:
-        return self._etcd.is_away or self._node in self._etcd.cut_off
-
-    async def _lose(self, execute: Callable[[], Any], timeout_s: float, *, arrives: bool) -> Any:
+    async def _lose(self, execute: Callable[[], Any], timeout_s: float, cut: str | None) -> Any:
         """No answer comes; the request may be executed all the same, even after nobody waits for it any more."""
         dice = self._etcd.random
-        if arrives:
-            outside(dice.choice((0.001, 0.001, 1.0)) * dice.random(), lambda: _try(execute))
+        if cut == "held":
+            self._etcd.hold(self._node, execute)
+        elif cut == "deaf" or (cut is None and dice.random() < 0.7):
+            outside(dice.choice((0.001, 0.001, 1.0, 3.0)) * dice.random(), lambda: _try(execute))
         await asyncio.sleep(timeout_s if dice.random() < 0.6 else 0.01)
         raise EtcdUnclear("etcd did not answer")
 
@@ -190,7 +256,7 @@ class SimulatedClient:
                 deliver(found)
 
         def deliver(found: T | LogFault) -> None:
-            if answer.done() or self._is_cut():
+            if answer.done() or self._etcd.cut_of(self._node) is not None:
                 return
             if isinstance(found, LogFault):
                 answer.set_exception(found)

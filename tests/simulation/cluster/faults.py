@@ -8,6 +8,8 @@ from hookline.testing.clock import SimulatedClock
 from tests.simulation.cluster.loop import PROCESS, Process, outside
 from tests.simulation.faults import POINTS, SEND_POINTS, Faults
 
+ELECTION_POINTS = ("before_campaign", "campaigned", "campaigned")
+
 
 class NodeFaults(Faults):
     """As a single node's; the plan may also be to be paused, and the process that passes a point is told apart.
@@ -28,6 +30,14 @@ class NodeFaults(Faults):
         """Crash when the node passes some point for the n-th time from now, or pause there."""
         points = self.random.choice((POINTS, POINTS, SEND_POINTS))
         self._plan = (self.random.choice(points), self.random.randint(1, 4), pause_s)
+
+    def plan_late_requests(self, pause_s: float) -> None:
+        """A pause after an entry got into the log, which may hold claims, and before their requests leave."""
+        self._plan = (self.random.choice(("appended", "committed")), self.random.randint(1, 4), pause_s)
+
+    def plan_at_election(self, pause_s: float | None) -> None:
+        """The same, when it next stands for election: between winning it and the first entry, for one."""
+        self._plan = (self.random.choice(ELECTION_POINTS), 1, pause_s)
 
     def heal(self) -> None:
         super().heal()

@@ -1,145 +1,30 @@
-"""One node of a simulated cluster: the real parts as in ``node.quorum``, over a simulated etcd, in its own process."""
+"""One node of a simulated cluster: a place where processes run one after the other, and what it is on the network."""
 
 import asyncio
 import random
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+import apsw
 
-from hookline.errors import (
-    Compacted,
-    ConnectionFailed,
-    DeadlineExceeded,
-    HooklineError,
-    LogFault,
-    NodeFault,
-    NotLeader,
-    StateDamaged,
-)
-from hookline.http_api.hops import FORWARDED
+from hookline.errors import Compacted, ConnectionFailed, DeadlineExceeded, HooklineError, NodeFault, StateDamaged
 from hookline.node.config import NodeConfig
-from hookline.node.database import Database
-from hookline.node.etcd.client import EtcdClient
-from hookline.node.etcd.fence import Fence
-from hookline.node.etcd.hints import Hints
 from hookline.node.executor.transport import Answer, SendFailed
-from hookline.node.leadership.etcd import RENEWAL_STEP_S, RENEWAL_TRY_S, EtcdLeadership, Renewal
-from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.state_machine.machine import open_state
-from hookline.node.successor import MAC_HEADER, PATH, Propose, Teller
-from hookline.node.vault import KEY_BYTES, Vault
-from hookline.protocol.commands import AnyCommand
 from hookline.protocol.urls import Target
-from hookline.testing.assembly import Assembly, Parts, assemble
 from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
-from tests.simulation.cluster.etcd import SimulatedClient
 from tests.simulation.cluster.faults import NodeFaults
+from tests.simulation.cluster.incarnation import Incarnation
 from tests.simulation.cluster.loop import PROCESS, ClusterLoop, Process, outside
 from tests.simulation.receivers import Receivers
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.world import ClusterWorld
 
-_LOOK_S = 0.2
 _ANSWER_S = 15.0  # how long a caller waits for an answer
-
-
-class Incarnation:
-    """One process of a node and what it holds."""
-
-    def __init__(self, node: "SimulatedNode", process: Process, database: Database) -> None:
-        world = node.world
-        client: Any = SimulatedClient(world.etcd, node.name)
-        self._client: EtcdClient = client
-        self.process = process
-        self.fence = Fence(node.clock)
-        self.hints = Hints(client, world.keys)
-        self.log = EtcdLog(client, world.keys, self.fence, node.clock, self.hints)
-        self.leadership = EtcdLeadership(
-            client,
-            world.keys,
-            self.fence,
-            node.clock,
-            node=node.name,
-            url=node.config.advertised_url,
-            leader_is_gone=world.is_gone,
-            hints=self.hints,
-        )
-        self._renewal = Renewal(_nobody_asks, world.keys, self.fence, node.clock)
-        self.teller = InProcessTeller(node, self)
-        self.assembly: Assembly = assemble(
-            Parts(
-                config=node.config,
-                clock=node.clock,
-                database=database,
-                log=self.log,
-                leadership=self.leadership,
-                commit=node.commit,
-                transport=node,
-                successor=self.teller,
-            )
-        )
-        self.database = database
-        self.asked: dict[asyncio.Future[Any], None] = {}
-        self.tasks = asyncio.TaskGroup()
-
-    async def run(self) -> None:
-        """Until the member stops."""
-        async with self.tasks:
-            background = [
-                self.tasks.create_task(part)
-                for part in (self.hints.run(), self.teller.run(), self._look(), self._renew())
-            ]
-            await self.assembly.member.run()
-            for task in background:
-                task.cancel()
-
-    async def _look(self) -> None:
-        while True:
-            if self.fence.revision is None:
-                await self.leadership.look()
-            await asyncio.sleep(_LOOK_S)
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEWAL_STEP_S)
-            beat = self._renewal.due()
-            if beat is None:
-                continue
-            try:
-                response = await self._client.txn(beat.request, RENEWAL_TRY_S)
-            except HooklineError:
-                continue
-            self._renewal.heard(beat, response)
-
-    def leader_url(self) -> str | None:
-        """Who leads, if it is another node."""
-        leader = self.leadership.leader
-        return leader.url if leader and leader.url and leader.url != self.assembly_url else None
-
-    def own_propose(self) -> Propose | None:
-        """As the quorum of a real node."""
-        member = self.assembly.member
-        return member.replica.propose if member.is_leading else None
-
-    @property
-    def assembly_url(self) -> str:
-        """This node's own."""
-        return self.leadership._url
-
-    async def truncate(self, upto: int) -> None:
-        """As upkeep does on the leader."""
-        with suppress(LogFault):
-            await self.log.truncate(upto)
-
-
-def _nobody_asks(_request: Any, _timeout_s: float) -> Any:
-    raise AssertionError("the thread does not run here")
 
 
 class SimulatedNode:
@@ -154,7 +39,8 @@ class SimulatedNode:
         self.name = f"n{number}"
         self.world = world
         self.random = random.Random(f"node {number} {seed}")
-        self.clock = SimulatedClock(asyncio.get_running_loop().time, seed=seed * 10 + number)
+        now_s = asyncio.get_running_loop().time
+        self.clock = SimulatedClock(now_s, seed=seed * 10 + number, start_ms=world.start_ms)
         directory = world.directory / self.name
         directory.mkdir()
         self.config = NodeConfig(
@@ -176,6 +62,8 @@ class SimulatedNode:
         self._ended = asyncio.Event()
         self.needs_state = False
         self.is_over = False
+        self._loses = ""
+        self.copied = 0  # the newest entry in the copy
 
     @property
     def state_file(self) -> Path:
@@ -183,7 +71,7 @@ class SimulatedNode:
 
     @property
     def _copy(self) -> Path:
-        """What is on the disk for sure."""
+        """What is on the disk for sure: the state as of the last checkpoint."""
         return self.state_file.with_suffix(".copy")
 
     def is_leading(self) -> bool:
@@ -196,6 +84,7 @@ class SimulatedNode:
         """One process after the other, until the world is over."""
         while not self.is_over:
             await self._live()
+            self._lose()
             self.down_since_s = asyncio.get_running_loop().time()
             if not self.is_over:
                 await asyncio.sleep(self.random.choice((0.0, 0.3, 2.0, 15.0)) * self.random.random())
@@ -247,9 +136,10 @@ class SimulatedNode:
         self.world.trouble(f"{process.name} crashes")
         self._ended.set()
 
-    def crash(self) -> None:
-        """The process is gone at once."""
+    def crash(self, loses: str = "") -> None:
+        """The process is gone at once, and with it what is not on the disk ("memory"), or the disk as well."""
         if self.now is not None:
+            self._loses = loses
             self._crashed(self.now.process)
 
     def stop(self) -> None:
@@ -273,37 +163,51 @@ class SimulatedNode:
         if self.now is not None and not self.now.process.is_paused:
             self._paused(self.now.process, seconds)
 
-    def lose_power(self, *, disk_too: bool = False) -> None:
-        """Of a node that is down: the state file falls back to what was surely written, or is gone."""
-        if self.now is not None:
+    def _lose(self) -> None:
+        """The state file falls back to what was surely written, or is gone, if that is the node's fate."""
+        lost, self._loses = self._loses, ""
+        if not lost or (lost == "disk" and not self.world.is_safe_without(self)):
             return
-        self.world.history.note(f"the state of {self.name} is {'gone' if disk_too else 'behind'}")
-        for suffix in (".db", ".db-wal", ".db-shm"):
-            self.state_file.with_suffix(suffix).unlink(missing_ok=True)
-        if disk_too:
+        self._remove_state()
+        if lost == "disk":
             self._copy.unlink(missing_ok=True)
+            self.copied = 0
         elif self._copy.exists():
             shutil.copy(self._copy, self.state_file)
+        self.world.history.note(f"{self.name} has lost its {lost}, it has {self.copied} entries")
 
-    def give_state(self, target: Path) -> bool:
-        """Write what is committed here to a new file; False while that is not possible."""
-        if self.now is None or self.now.process.is_paused:
+    def _remove_state(self) -> None:
+        for suffix in (".db", ".db-wal", ".db-shm"):
+            self.state_file.with_suffix(suffix).unlink(missing_ok=True)
+
+    def take_state(self, other: "SimulatedNode") -> bool:
+        """Install what is committed on another node; False while that is not possible, or would not help."""
+        if other.now is None or other.now.process.is_paused:
             return False
-        self.now.database.reader.execute("VACUUM INTO ?", (str(target),))
+        applied = other.now.assembly.machine.applied
+        if applied < self.world.etcd.first_index() - 1:
+            return False
+        self._remove_state()
+        connection = apsw.Connection(str(other.state_file))
+        connection.execute("VACUUM INTO ?", (str(self.state_file),))
+        connection.close()
+        shutil.copy(self.state_file, self._copy)
+        self.copied = applied
         return True
 
     # --- what its parts ask of the machine -----------------------------------------------------------------------
 
     async def commit(self, commit: Any) -> None:
-        """Commits, notes the digest, and checkpoints now and then."""
+        """Commits, notes the digest, and keeps what a checkpoint has brought to the disk."""
 
         def noting() -> None:
-            commit()
             machine = commit.__self__
+            durable = machine.durable
+            commit()
             self.world.note_digest(self.name, machine.applied, machine.digest)
-            if self.random.random() < 0.03 and machine.database.checkpoint():
+            if machine.durable != durable:
                 shutil.copy(self.state_file, self._copy)
-                machine.durable = machine.applied
+                self.copied = machine.applied
 
         await self.faults.commit(noting)
 
@@ -370,18 +274,6 @@ class SimulatedNode:
             answer.set_result(messages)
 
     async def _answer(self, now: Incarnation, scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
-        """By itself when it leads; else by the leader, as it sees it."""
-        is_forwarded = (FORWARDED, b"1") in scope["headers"]
-        if not now.assembly.member.is_leading and not is_forwarded:
-            url = now.leader_url()
-            if url is None:
-                raise NotLeader
-            try:
-                return await self.world.node_at(url).ask(
-                    {**scope, "headers": [*scope["headers"], (FORWARDED, b"1")]}, body
-                )
-            except ConnectionFailed:
-                raise NotLeader from None
         messages: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -393,32 +285,3 @@ class SimulatedNode:
         app: App = now.assembly.app
         await app(scope, receive, send)
         return messages
-
-
-class InProcessTeller(Teller):
-    """The real queue of outcomes; only the connection is replaced."""
-
-    def __init__(self, node: SimulatedNode, now: Incarnation) -> None:
-        self._leader_url = now.leader_url
-        self._own = now.own_propose
-        self._vault = Vault([bytes(KEY_BYTES)])
-        self._clock = node.clock
-        self._queue = asyncio.Queue()
-        self._world = node.world
-
-    async def _send(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
-        body = msgspec.msgpack.encode(outcomes)
-        mac = (MAC_HEADER.encode(), self._vault.mac(body).encode())
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": PATH,
-            "raw_path": PATH.encode(),
-            "query_string": b"",
-            "headers": [mac, (FORWARDED, b"1")],
-        }
-        try:
-            messages = await self._world.node_at(url).ask(scope, body)
-        except HooklineError:
-            return False
-        return bool(messages[0]["status"] == 200)

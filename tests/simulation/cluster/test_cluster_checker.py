@@ -10,7 +10,7 @@ from tests.simulation.cluster.bugs import BUGS
 from tests.simulation.cluster.checker import violations
 from tests.simulation.cluster.world import simulate
 
-SEEDS = 10
+SEEDS = 60
 
 
 def _is_wrong(chosen: int, directory: Path) -> bool:

@@ -11,29 +11,47 @@ from typing import Any
 
 import structlog
 
+from hookline.errors import NotLeader
 from hookline.node.etcd.keys import Keys
 from hookline.testing.client import InProcessClient
-from hookline.testing.clock import SimulatedClock
+from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.clients import Clients
-from tests.simulation.cluster.etcd import SimulatedEtcd
+from tests.simulation.cluster.etcd import CUTS, QUOTA_BYTES, SimulatedEtcd
 from tests.simulation.cluster.loop import PROCESS, Process, outside, run
 from tests.simulation.cluster.node import SimulatedNode
+from tests.simulation.cluster.patches import patched
 from tests.simulation.history import History, Serving
-from tests.simulation.world import COMPLAINTS, ENTRIES_MAX, PATIENCE_S
+from tests.simulation.world import COMPLAINTS, ENTRIES_MAX
 
 NODES = 3
 _LATE_NETWORK_S = 0.001
+_NOTICE_S = 22
+_PATIENCE_S = 900  # after everything is healed, by when all work must be done
 _WORK_S = 900  # by when the clients have long made all their calls
 
 
 class ClusterClients(Clients):
     """The same wishes within a shorter time: three nodes and their clockwork cost more than one."""
 
-    hurries_s = (0.1, 0.5, 2.0)
-    ticks_s = 75
+    hurries_s = (0.1, 0.4, 1.2)
     delay_s = 6
     run_at_ms = (-20_000, 30_000)
-    rounds = (5, 15)
+    rounds = (4, 9)
+    is_enough: Callable[[], bool]
+
+    @property
+    def ticks_s(self) -> float:  # type: ignore[override]
+        """Over the next full minute, and as long as it may take to notice it."""
+        return 60 - self._clock.wall_ms() / 1_000 % 60 + _NOTICE_S
+
+    async def _work(self) -> None:
+        """At least as many calls as anywhere, and then a few more for as long as there is trouble."""
+        await super()._work()
+        actions, weights = zip(*self._actions, strict=True)
+        while not self.is_enough():
+            await asyncio.sleep(self._random.expovariate(1 / (0.6 + 4 * self._hurry_s)))
+            if any(weights):
+                await self._random.choices(actions, weights)[0]()
 
 
 class ClusterWorld:
@@ -48,15 +66,17 @@ class ClusterWorld:
         self.etcd = SimulatedEtcd(self.history, self.keys, seed)
         self.slots = self.random.choice((3, 5, 10, 20))
         self.violations: list[str] = []
+        self.fatal = ""  # why the run came to no end
         self.digests: dict[int, tuple[bytes, str]] = {}
         self.troubles: list[int] = []  # when, by the counter
-        self.jumped = False
+        self.jumped_ms = 0  # by how much wall clocks were set, in all
         self.deaths: dict[str, int] = {}  # of processes, by name: when they ended
-        self.kind = self.random.choice(("calm", "hand-over", *6 * ("rough",)))
+        self.start_ms = START_MS + self.random.randint(15_000, 58_000)  # a minute is soon full
+        self.kind = self.random.choice(("calm", "hand-over", "hand-over", *9 * ("rough",)))
         if self.kind != "rough":
             self.etcd.heal()
         self.nodes = [SimulatedNode(self, number, seed) for number in range(1, NODES + 1)]
-        self.clock = SimulatedClock(loop.time, seed=seed)
+        self.clock = SimulatedClock(loop.time, seed=seed, start_ms=self.start_ms)
         self.client = InProcessClient(lambda: self._carry, self.clock, retries=0)
         self._gone_after_s = self.random.choice((0.05, 0.3, 5.0))
 
@@ -69,6 +89,10 @@ class ClusterWorld:
     def node_at(self, url: str) -> SimulatedNode:
         """The node that listens there."""
         return next(node for node in self.nodes if node.config.advertised_url == url)
+
+    async def ask(self, url: str, scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
+        """What one node asks another. Raises as ``SimulatedNode.ask``."""
+        return await self.node_at(url).ask(scope, body)
 
     def is_gone(self, url: str) -> bool:
         """What a ``LeaderWatch`` finds out, some time after it has become true."""
@@ -116,20 +140,30 @@ class ClusterWorld:
     async def live(self, seed: int) -> None:
         """Trouble, then healing, then quiet, then all nodes know everything."""
         clients = ClusterClients(self.client, self.history, self.clock, seed)
+        try:
+            await self._live(clients)
+        except* Exception as errors:  # noqa: BLE001 - what broke down is told with the journal
+            error = errors.exceptions[0]
+            self.fatal = "".join(traceback.format_exception(error)[-4:])
+
+    async def _live(self, clients: ClusterClients) -> None:
         async with asyncio.TaskGroup() as tasks:
             for node in self.nodes:
                 tasks.create_task(node.run())
             trouble = tasks.create_task(self._make_trouble())
+            clients.is_enough = trouble.done
             async with asyncio.timeout(_WORK_S):
                 await clients.work()
-            trouble.cancel()
+                await trouble
             self._heal()
-            await self._until(lambda: self.leader() is not None, 120, "nobody leads")
+            await self._until(lambda: self.leader() is not None, 60, "nobody leads")
+            if self.leader() is None:
+                raise NotLeader
             await self._serve_calmly()
             await clients.tidy()
             for node in self.nodes:
                 node.receivers.is_healed = True
-            await self._until(self._is_quiet, PATIENCE_S, "not quiet")
+            await self._until(self._is_quiet, _PATIENCE_S, "not quiet")
             await self._until(self._all_know_all, 120, "not all nodes have all entries")
             for node in self.nodes:
                 node.is_over = True
@@ -150,7 +184,7 @@ class ClusterWorld:
         leader = self.leader()
         stamp = self.history.note("serving")
         wall_ms = leader.clock.wall_ms() if leader else 0
-        self.history.serving.append(Serving(stamp, wall_ms, 80_000 if self.jumped else 20_000))
+        self.history.serving.append(Serving(stamp, wall_ms, 80_000 if self.jumped_ms else 20_000))
 
     def _is_quiet(self) -> bool:
         leader = self.leader()
@@ -168,18 +202,29 @@ class ClusterWorld:
     async def _make_trouble(self) -> None:
         if self.kind == "calm":
             return
-        pause_s = self.random.choice((1, 4, 10))
+        count, seconds = self.random.choice((2, 4, 8, 12)), self.random.choice((4, 12, 25))
         troubles = (self._hand_over,) if self.kind == "hand-over" else self._troubles()
-        for _ in range(self.random.choice((1, 3, 6, 12))):
-            await asyncio.sleep(self.random.expovariate(1 / pause_s))
+        for _ in range(count):
+            await asyncio.sleep(self.random.expovariate(count / seconds))
             self.random.choice(troubles)()
+        await asyncio.sleep(self.random.choice((0, 3, 8)))  # for what it leads to
 
     def _troubles(self) -> tuple[Callable[[], None], ...]:
         """Some kinds of trouble more than others, by the seed."""
-        often = (self._plan_pause, self._plan_crash, self._pause, self._crash, self._hand_over, self._cut_off_from_etcd)
-        some = (self._cut_off_from_receivers, self._restart, self._jump, self._truncate, self._compact)
-        etcd = (self._etcd_away, self._etcd_without_leader, self._etcd_full, self._lose_all)
-        return (*self.random.choices(often, k=4), *often, *some, *etcd, self._truncate)
+        often = (
+            self._plan_pause,
+            self._plan_crash,
+            self._pause,
+            self._crash,
+            self._hand_over,
+            self._cut_off_from_etcd,
+            self._plan_election,
+            self._plan_late_requests,
+            self._lose_all,
+        )
+        some = (self._cut_off_from_receivers, self._restart, self._jump, self._compact)
+        etcd = (self._etcd_away, self._etcd_without_leader, self._etcd_full)
+        return (*self.random.choices(often, k=4), *self.random.choices(some, k=2), *often, *some, *etcd)
 
     def _target(self) -> SimulatedNode:
         """Rather the leader."""
@@ -196,7 +241,7 @@ class ClusterWorld:
         outside(seconds, end)
 
     def _some_s(self) -> float:
-        return self.random.choice((0.5, 2.0, 6.0, 50.0)) * self.random.random()
+        return self.random.choice((1.0, 3.0, 6.0, 50.0)) * self.random.random()
 
     def _hand_over(self) -> None:
         leader = self.leader()
@@ -208,26 +253,32 @@ class ClusterWorld:
         self._target().pause(self._some_s())
 
     def _crash(self) -> None:
-        node = self._target()
-        node.crash()
-        self._maybe_lose(node)
-
-    def _maybe_lose(self, node: SimulatedNode) -> None:
-        if self.random.random() < 0.4:
-            outside(0, lambda: node.lose_power(disk_too=self.random.random() < 0.3))
+        self._target().crash(self.random.choice(("", "", "memory", "disk")))
 
     def _lose_all(self) -> None:
         """Power loss of all three."""
+        kept = self.random.choice(("", "memory", "memory"))
         for node in self.nodes:
-            node.crash()
-            if self.random.random() < 0.7:
-                outside(0, node.lose_power)
+            node.crash(self.random.choice((kept, "memory")))
 
     def _plan_pause(self) -> None:
         self._target().faults.plan(self._some_s())
 
     def _plan_crash(self) -> None:
         self._target().faults.plan(None)
+
+    def _plan_late_requests(self) -> None:
+        """The leader sleeps until another one leads, with requests to send when it wakes."""
+        self._target().faults.plan_late_requests(1.8 + 2 * self.random.random())
+
+    def _plan_election(self) -> None:
+        """The leader is silent for so long that another is elected, which is struck in the middle of that."""
+        for node in self.nodes:
+            node.faults.plan_at_election(self.random.choice((None, 1.0, 3.0)))
+        leader = self.leader()
+        if leader is not None:
+            seconds = 1.5 + 2 * self.random.random()
+            self.random.choice((leader.pause, lambda seconds: self._cut_off(leader, seconds)))(seconds)
 
     def _restart(self) -> None:
         node = self._target()
@@ -238,23 +289,22 @@ class ClusterWorld:
         node = self._target()
         milliseconds = int(self.random.choice((-1, 1)) * 10 ** self.random.uniform(2, 4.8))
         stamp = self.history.note(f"the wall clock of {node.name} jumps by {milliseconds} ms")
-        self.jumped = True
         self._step(node, milliseconds, stamp)
 
     def _step(self, node: SimulatedNode, milliseconds: int, stamp: int) -> None:
         if milliseconds < 0:
             self.history.steps_back.append((stamp, -milliseconds))
+        self.jumped_ms += abs(milliseconds)
         node.clock.step_ms(milliseconds)
 
     def _cut_off_from_etcd(self) -> None:
-        node = self._target()
-        self.etcd.cut_off.add(node.name)
+        self._cut_off(self._target(), self._some_s())
+
+    def _cut_off(self, node: SimulatedNode, seconds: float) -> None:
+        what = self.etcd.cut_off[node.name] = self.random.choice(CUTS)
         if self.random.random() < 0.5:
             self.etcd.break_watches(node.name)
-        self._for_a_while(self._some_s(), f"{node.name} is cut off from etcd", lambda: self._reach(node.name))
-
-    def _reach(self, name: str) -> None:
-        self.etcd.cut_off.discard(name)
+        self._for_a_while(seconds, f"{node.name} is cut off from etcd ({what})", lambda: self.etcd.reach(node.name))
 
     def _cut_off_from_receivers(self) -> None:
         node = self._target()
@@ -273,7 +323,7 @@ class ClusterWorld:
         self._for_a_while(self._some_s() / 3, "etcd has no leader", lambda: setattr(self.etcd, "has_no_leader", False))
 
     def _etcd_full(self) -> None:
-        self.etcd.is_full = True
+        self.etcd.is_full, self.etcd.file_bytes = True, QUOTA_BYTES
         self._for_a_while(self._some_s() / 3, "etcd is full", lambda: setattr(self.etcd, "is_full", False))
 
     def _compact(self) -> None:
@@ -281,27 +331,15 @@ class ClusterWorld:
         self.etcd.store.compact(self.etcd.store.revision)
         self.etcd.break_watches()
 
-    def _truncate(self) -> None:
-        leader = self.leader()
-        if leader is None or leader.now is None:
-            return
-        waits_for_all = self.random.random() < 0.5
-        counted = [node.now.assembly.machine.durable for node in self.nodes if node.now is not None]
-        if waits_for_all and len(counted) < NODES:
-            return
-        upto = min(counted)
-        if upto:
-            self.history.note(f"{leader.name} truncates the log up to {upto}")
-            now = leader.now
-            now.tasks.create_task(now.truncate(upto), context=now.process.context.copy())
+    def is_safe_without(self, lost: SimulatedNode) -> bool:
+        """Another node has on its disk what the log no longer has."""
+        first = self.etcd.first_index()
+        return any(node.copied >= first - 1 for node in self.nodes if node is not lost)
 
     def install(self, node: SimulatedNode) -> bool:
         """Give a node the state of another one; False while none can."""
         for other in self.nodes:
-            if other is node or other.now is None:
-                continue
-            node.lose_power(disk_too=True)
-            if other.give_state(node.state_file):
+            if other is not node and node.take_state(other):
                 self.history.note(f"{node.name} gets the state of {other.name}")
                 return True
         return False
@@ -346,7 +384,7 @@ def simulate(seed: int, directory: Path) -> ClusterWorld:
 
     async def main() -> ClusterWorld:
         world = ClusterWorld(seed, directory)
-        with heard_by(world):
+        with heard_by(world), patched(world.random, world.kind):
             await world.live(seed)
         return world
 

@@ -1,0 +1,203 @@
+"""One life of a node: the real parts wired as in ``node.quorum``, over a simulated etcd, in a process of its own."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hookline.errors import Fenced, HooklineError
+from hookline.http_api.hops import FORWARDED
+from hookline.node.database import Database
+from hookline.node.etcd.client import EtcdClient
+from hookline.node.etcd.fence import Fence
+from hookline.node.etcd.hints import Hints
+from hookline.node.etcd.statuses import NodeStatus, Statuses
+from hookline.node.etcd.upkeep import EtcdUpkeep
+from hookline.node.leadership.etcd import RENEWAL_STEP_S, RENEWAL_TRY_S, EtcdLeadership, Renewal
+from hookline.node.replicated_log.etcd import EtcdLog
+from hookline.node.successor import MAC_HEADER, PATH, Propose, Teller
+from hookline.node.vault import KEY_BYTES, Vault
+from hookline.protocol.commands import AnyCommand
+from hookline.protocol.http import NodeView
+from hookline.testing.assembly import Assembly, Parts, assemble
+from hookline.testing.clock import SimulatedClock
+from tests.simulation.cluster.carrier import Carrier
+from tests.simulation.cluster.etcd import QUOTA_BYTES, SimulatedClient
+from tests.simulation.cluster.loop import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster.node import SimulatedNode
+
+_LOOK_S = 0.2
+_KEEP_UP_S = 1.0  # half as long as a real node waits, since a run is short
+
+
+class _NoticedFence(Fence):
+    """Says when the lead is won, so that nothing has to look for it ten times a second."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self.is_held = asyncio.Event()
+
+    def hold(self, revision: int, term: int, asked_ms: float) -> None:
+        super().hold(revision, term, asked_ms)
+        self.is_held.set()
+
+
+class Incarnation:
+    """One process of a node and what it holds; also answers the API's questions (``api.services.Role``)."""
+
+    def __init__(self, node: "SimulatedNode", process: Process, database: Database) -> None:
+        world = node.world
+        client: Any = SimulatedClient(world.etcd, node.name, node.faults.point)
+        self._client: EtcdClient = client
+        self.process = process
+        self._node = node
+        self.fence = _NoticedFence(node.clock)
+        self.hints = Hints(client, world.keys)
+        self.log = EtcdLog(client, world.keys, self.fence, node.clock, self.hints)
+        self.leadership = EtcdLeadership(
+            client,
+            world.keys,
+            self.fence,
+            node.clock,
+            node=node.name,
+            url=node.config.advertised_url,
+            leader_is_gone=world.is_gone,
+            hints=self.hints,
+        )
+        self._statuses = Statuses(client, world.keys, self._own_status)
+        self._upkeep = EtcdUpkeep(
+            client, world.keys, self.fence, self.log, node.clock, node=node.name, quota_bytes=QUOTA_BYTES
+        )
+        self._renewal = Renewal(_nobody_asks, world.keys, self.fence, node.clock)
+        self.teller = InProcessTeller(node, self)
+        self.carrier = Carrier(node.world.ask)
+        self.assembly: Assembly = assemble(
+            Parts(
+                config=node.config,
+                clock=node.clock,
+                database=database,
+                log=self.log,
+                leadership=self.leadership,
+                commit=node.commit,
+                transport=node,
+                successor=self.teller,
+                role=self,
+            )
+        )
+        self.database = database
+        self.asked: dict[asyncio.Future[Any], None] = {}
+        self.tasks = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Until the member stops."""
+        async with self.tasks:
+            background = [
+                self.tasks.create_task(part)
+                for part in (
+                    self.hints.run(),
+                    self.teller.run(),
+                    self._statuses.run(),
+                    self._look(),
+                    self._renew(),
+                    self._keep_up(),
+                )
+            ]
+            await self.assembly.member.run()
+            for task in background:
+                task.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            if self.fence.revision is None and not self.leadership.is_standing:
+                await self.leadership.look()
+            await asyncio.sleep(_LOOK_S)
+
+    async def _renew(self) -> None:
+        while True:
+            if self.fence.revision is None:
+                self.fence.is_held.clear()
+                await self.fence.is_held.wait()
+            await asyncio.sleep(RENEWAL_STEP_S)
+            beat = self._renewal.due()
+            if beat is None:
+                continue
+            try:
+                response = await self._client.txn(beat.request, RENEWAL_TRY_S)
+            except HooklineError:
+                continue
+            self._renewal.heard(beat, response)
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_UP_S)
+            with suppress(Fenced):
+                await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
+
+    def _own_status(self) -> NodeStatus:
+        replica, node = self.assembly.member.replica, self._node
+        url = node.config.advertised_url
+        return NodeStatus(node.name, url, "", replica.applied, replica.durable, "1", node.clock.wall_ms())
+
+    def own_propose(self) -> Propose | None:
+        """As the quorum of a real node."""
+        member = self.assembly.member
+        return member.replica.propose if member.is_leading else None
+
+    # --- what the API asks ---------------------------------------------------------------------------------------
+
+    def is_leading(self) -> bool:
+        return self.assembly.member.is_leading
+
+    def leader_url(self) -> str | None:
+        leader = self.leadership.leader
+        return leader.url if leader and leader.url and leader.node != self._node.name else None
+
+    def leader_name(self) -> str | None:
+        leader = self.leadership.leader
+        return leader.node if leader and leader.url else None
+
+    def nodes(self) -> list[NodeView]:
+        return []
+
+    def hand_over(self) -> bool:
+        return self.assembly.member.hand_over()
+
+    def pressure(self) -> float:
+        return self._upkeep.pressure
+
+
+def _nobody_asks(_request: Any, _timeout_s: float) -> Any:
+    raise AssertionError("the thread does not run here")
+
+
+class InProcessTeller(Teller):
+    """The real queue of outcomes; only the connection is replaced."""
+
+    def __init__(self, node: "SimulatedNode", now: Incarnation) -> None:
+        self._leader_url = now.leader_url
+        self._own = now.own_propose
+        self._vault = Vault([bytes(KEY_BYTES)])
+        self._clock = node.clock
+        self._queue = asyncio.Queue()
+        self._world = node.world
+
+    async def _send(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
+        body = msgspec.msgpack.encode(outcomes)
+        mac = (MAC_HEADER.encode(), self._vault.mac(body).encode())
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": PATH,
+            "raw_path": PATH.encode(),
+            "query_string": b"",
+            "headers": [mac, (FORWARDED, b"1")],
+        }
+        try:
+            messages = await self._world.ask(url, scope, body)
+        except HooklineError:
+            return False
+        return bool(messages[0]["status"] == 200)

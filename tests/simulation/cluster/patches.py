@@ -1,0 +1,28 @@
+"""What is changed in the real parts for a simulated cluster: how often they do things, and whom they send to."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from hookline.node import replica
+from hookline.node.api.forwarding import Forwarder
+from hookline.node.etcd import statuses, upkeep, upkeep_plan
+from hookline.node.state_machine import machine
+
+
+@contextmanager
+def patched(pick: random.Random, kind: str) -> Iterator[None]:
+    """What a node does once in thousands of entries or in a minute, it does here after a few."""
+    # A node that hands over does not follow until its last attempts have ended; that alone must not take the log away.
+    kept = pick.choice((20, 100, 100_000)) if kind == "rough" else 100_000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Forwarder, "_client", property(lambda self: self._role.carrier))
+        patch.setattr(replica, "CHECK_EVERY_ENTRIES", 25)
+        patch.setattr(machine, "_CHECKPOINT_ENTRIES", pick.choice((5, 40, 150)))
+        patch.setattr(statuses, "_EVERY_S", 3.0)
+        patch.setattr(upkeep, "_SETTLED_MS", 4_000)
+        patch.setattr(upkeep, "_ENTRIES_WORTH_IT", 3)
+        patch.setattr(upkeep_plan, "LOG_ENTRIES_MAX", kept)
+        yield
