@@ -8,9 +8,8 @@ import pytest
 from hookline.errors import ClusterUnavailable
 from hookline.http_api.exchange import PROBLEM_JSON
 from hookline.http_api.hops import FALLBACK
-from hookline.node.api.context import Api
 from hookline.node.api.ownership import Ownership
-from hookline.protocol.commands import AnyCommand, Changed, Result
+from hookline.proxy import merging
 from hookline.proxy.api import batches, creating, finding, lists
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import Name
@@ -111,16 +110,6 @@ def a_previous_home_that_cannot_be_reached_counts_as_empty(patch: Patch) -> None
     patch.setattr(creating, "_create_moving", go_on)
 
 
-def absence_is_told_without_asking_the_log(patch: Patch) -> None:
-    propose = Api.propose
-
-    async def without_a_barrier(self: Api, *commands: AnyCommand) -> list[Result]:
-        is_barrier = commands == (self.services.replica.topology,)
-        return [Changed(0)] if is_barrier else await propose(self, *commands)
-
-    patch.setattr(Api, "propose", without_a_barrier)
-
-
 def an_old_proxy_and_a_node_do_not_tell_the_home_of_an_id(patch: Patch) -> None:
     patch.setattr(Ownership, "check_epoch", lambda _self, _request: None)
     patch.setattr(Ownership, "stray", lambda _self, _job_id, _key=None: None)
@@ -172,14 +161,14 @@ def a_list_does_not_say_what_is_missing(patch: Patch) -> None:
 
 
 def the_place_of_a_cluster_that_was_down_is_forgotten(patch: Patch) -> None:
-    merge = lists.merging.merge
+    merge = merging.merge
 
     def merged(pages: Any, limit: int, **options: Any) -> Any:
         page = merge(pages, limit, **options)
         ended: Positions = dict.fromkeys(_ALL.difference(pages))
         return replace(page, positions=ended | page.positions)
 
-    patch.setattr(lists.merging, "merge", merged)
+    patch.setattr(merging, "merge", merged)
 
 
 def a_list_asks_only_the_clusters_it_knew_before(patch: Patch) -> None:
@@ -191,7 +180,7 @@ def a_list_asks_only_the_clusters_it_knew_before(patch: Patch) -> None:
 
 
 def a_page_goes_on_after_items_it_did_not_give(patch: Patch) -> None:
-    patch.setattr(lists.merging, "_position", lambda page, _taken: page.next_cursor)
+    patch.setattr(merging, "_position", lambda page, _taken: page.next_cursor)
 
 
 def the_results_of_a_batch_come_in_the_order_of_the_answers(patch: Patch) -> None:

@@ -92,7 +92,7 @@ def what_was_acknowledged_is_there(story: Story, found: Found) -> Iterator[str]:
 
 
 def what_was_acknowledged_can_be_read(story: Story, _found: Found) -> Iterator[str]:
-    known = {kind: story.acknowledged(kind) for kind in ("job", "schedule")}  # type: ignore[arg-type]
+    known = {kind: story.acknowledged(kind) for kind in ("job", "schedule")}
     for reading in story.readings:
         since, marker = known["schedule" if reading.what == "schedule" else "job"][reading.id]
         if since > reading.began:

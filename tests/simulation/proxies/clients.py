@@ -5,18 +5,16 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hookline.client import requests
 from hookline.client.requests import Request
-from hookline.client.retrying import Retrying
-from hookline.client.transport import AwaitingTransport
 from hookline.errors import DeadlineExceeded, HooklineError
 from hookline.http_api.hops import FALLBACK
 from hookline.protocol import http
-from tests.simulation.proxies.asgi import scope_of
+from tests.simulation.proxies.door import Door
 from tests.simulation.proxies.story import (
     Cancelling,
     Creation,
@@ -28,61 +26,13 @@ from tests.simulation.proxies.story import (
 )
 
 if TYPE_CHECKING:
-    from tests.simulation.proxies.proxy import SimulatedProxy
     from tests.simulation.proxies.world import ProxyWorld
-
-T = TypeVar("T")
 
 HOST = "http://10.0.0.1:8080/"
 CRON = "0 0 1 6 *"  # months away
 LABELS = ("red", "green")
-_TRY_S = 15.0  # a client waits that long for an answer
 _PAGES_MAX = 60
 _NAMES_IN_A_RUSH = 40  # most of them are new
-
-
-class Door(AwaitingTransport):
-    """The SDK's way of repeating, over whichever proxy the load balancer picks. One for each thing that is wanted.
-
-    Attributes:
-        heard: told the error of each try, or None.
-    """
-
-    def __init__(self, world: "ProxyWorld", retries: int, proxy: "SimulatedProxy | None" = None) -> None:
-        self._world = world
-        self._proxy = proxy
-        self._retrying = Retrying(retries, 10.0, world.clock)
-        self._sleep = asyncio.sleep
-        self.heard: Callable[[HooklineError | None], None] = lambda _error: None
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    async def _exchange(self, request: Request[T]) -> T:
-        proxy = self._proxy or self._world.any_proxy()
-        stamp = self._world.history.note(f"{request.method} {request.path} by {proxy.name} {request.body!r:.200}")
-        try:
-            value = await self._answer(proxy, request)
-        except HooklineError as error:
-            self._world.history.note(f"to {stamp}: {error.code} {error.detail}")
-            if request.path != "/topology":
-                self._world.story.said(error.code, f"{request.method} {request.path} ({stamp})")
-            self.heard(error)
-            raise
-        self._world.history.note(f"to {stamp}: ok {str(value)[:200]}")
-        self.heard(None)
-        return value
-
-    async def _answer(self, proxy: "SimulatedProxy", request: Request[T]) -> T:
-        headers = tuple((name.lower().encode(), value.encode()) for name, value in request.headers.items())
-        scope = scope_of(request.method, request.path, headers)
-        try:
-            async with asyncio.timeout(_TRY_S):
-                answer = await proxy.ask(scope, request.body or b"")
-        except TimeoutError:
-            raise DeadlineExceeded from None
-        names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-        return request.parse(answer.status, names, answer.body)
 
 
 class ProxyClients:
@@ -231,7 +181,7 @@ class ProxyClients:
     async def _batch(self) -> None:
         creations = [self._batch_item() for _ in range(self.random.randint(2, 8))]
         known = {creation.id: creation for creation in creations if creation.id is not None}
-        creations = [creation for creation in creations if known.get(creation.id, creation) is creation]
+        creations = [one for one in creations if one.id is None or known[one.id] is one]
         for _ in range(3):
             creations = await self._send_batch(creations)
             creations = [creation for creation in creations if creation.id is not None]

@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from hookline.client.requests import Request
 from hookline.errors import HooklineError
 from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology, encode_topology
-from tests.simulation.proxies.clients import Door
+from tests.simulation.proxies.door import Door
 
 if TYPE_CHECKING:
     from tests.simulation.proxies.world import ProxyWorld
@@ -37,7 +37,7 @@ class Admins:
         strategies: tuple[Strategy, ...] = ("modulo", "ring")
         return self.random.choice(strategies)
 
-    async def work(self, rush: Callable[[], Awaitable[None]]) -> None:
+    async def work(self, rush: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Change the topology, or let it be. ``rush``: what clients do meanwhile."""
         kind = self.random.choice(("none", "once", "once", "rivals", "there and back", "there and back"))
         if kind == "none":

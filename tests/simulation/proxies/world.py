@@ -15,8 +15,9 @@ from hookline.errors import HooklineError
 from hookline.testing.clock import SimulatedClock
 from hookline.testing.virtual_time import run
 from tests.simulation.history import History
-from tests.simulation.proxies.clients import Door, ProxyClients
+from tests.simulation.proxies.clients import ProxyClients
 from tests.simulation.proxies.cluster import SimulatedCluster
+from tests.simulation.proxies.door import Door
 from tests.simulation.proxies.network import Cut, Network
 from tests.simulation.proxies.proxy import SimulatedProxy
 from tests.simulation.proxies.story import Story
@@ -65,8 +66,10 @@ class ProxyWorld:
         """Trouble, then healing; then everything that was promised is asked for through every proxy."""
         clients = ProxyClients(self, seed)
         async with asyncio.TaskGroup() as tasks, self.network:
-            for part in (*self.clusters, *self.proxies):
-                tasks.create_task(part.run())
+            for cluster in self.clusters:
+                tasks.create_task(cluster.run())
+            for proxy in self.proxies:
+                tasks.create_task(proxy.run())
             await asyncio.sleep(self.random.random())
             trouble = tasks.create_task(self._make_trouble())
             changing = tasks.create_task(self.admins.work(clients.rush))
