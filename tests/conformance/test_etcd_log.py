@@ -309,6 +309,7 @@ async def test_a_follower_is_told_when_a_read_is_not_answered(harmed: EtcdNode, 
     proxy.requests_to_cut = 1
     with pytest.raises(EtcdUnclear):
         await harmed.log.read_from(1)
+    await settled(harmed)  # the connection may be just being cut
     assert await harmed.log.read_from(1) == []
 
 
