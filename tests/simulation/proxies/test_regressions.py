@@ -17,7 +17,7 @@ from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import Answer, Call, Unclear
+from hookline.proxy.sender import Answer, Call, NotSent, Unclear
 from hookline.testing.clock import SimulatedClock
 from hookline.testing.virtual_time import run
 from tests.simulation.proxies.asgi import exchange, scope_of
@@ -54,10 +54,10 @@ def outdated(call: Call) -> Answer | None:
     return Answer(421, msgspec.json.encode({"code": "misdirected", "topology": newer}), PROBLEM_JSON)
 
 
-def ask_an_old_proxy(sender: Scripted, method: str, target: str, body: bytes = b"") -> Answer:
+def ask_an_old_proxy(sender: Scripted, method: str, target: str, body: bytes = b"", topology: Topology = OLD) -> Answer:
     async def main() -> Answer:
         clock = SimulatedClock(asyncio.get_running_loop().time)
-        health, known, metrics = Health(), KnownTopology(OLD), ProxyMetrics()
+        health, known, metrics = Health(), KnownTopology(topology), ProxyMetrics()
         config = ProxyConfig(topology=Path("topology.toml"))
         forwarder = Forwarder(sender, health, known, clock, metrics, config)
         app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))
@@ -82,6 +82,20 @@ def test_a_list_asks_the_clusters_of_a_topology_that_it_learns_on_the_way() -> N
 
     page = through_an_old_proxy(Scripted(script), "GET", "/jobs")
     assert sorted(job["id"] for job in page["data"]) == ["http://c0:1", "http://c1:1"]
+
+
+def test_a_list_does_not_end_at_a_proxy_that_knows_fewer_clusters_than_its_cursor() -> None:
+    """Seed 91: c1 was down, which the first page said; the next was asked of an old proxy, for which all was said."""
+
+    def script(url: str, _call: Call) -> Answer:
+        if url in C1.nodes:
+            raise NotSent
+        return ok({"data": [], "next_cursor": None, "cursors": []})
+
+    first = msgspec.json.decode(ask_an_old_proxy(Scripted(script), "GET", "/jobs", topology=NEW).body)
+    assert first["incomplete"] == ["c1"]
+    second = ask_an_old_proxy(Scripted(script), "GET", f"/jobs?cursor={first['next_cursor']}")
+    assert (second.code, second.problem["clusters"]) == ("cluster_unavailable", ["c1"])
 
 
 def test_a_bulk_call_reaches_the_clusters_of_a_topology_that_it_learns_on_the_way() -> None:

@@ -125,12 +125,13 @@ class ProxyWorld:
     # --- trouble -------------------------------------------------------------------------------------------------
 
     async def _make_trouble(self) -> None:
-        pause_s = self.random.choice((0.1, 0.2, 0.5))
+        """For as long as the clients work."""
+        pause_s = self.random.choice((0.15, 0.3, 0.6, 3.0))
         kinds = (self._crash, self._plan_crash, self._hand_over, self._hold_down, self._follower_down)
         network = (self._cut, self._cut, self._cut_off, self._storm)
         troubles = (*kinds, *network, self._kill, self._kill)
         often = self.random.choices(troubles, k=4)
-        for _ in range(self.random.choice((0, 8, 16, 24))):
+        while True:
             await asyncio.sleep(self.random.expovariate(1 / pause_s))
             self.random.choice((*troubles, *often, *often))()
 

@@ -28,8 +28,15 @@ class _Page(Struct):
     cursors: list[str] | None = None
 
 
+class _Cursor(Struct):
+    """Where each cluster goes on: "" at its beginning, None at its end; by the topology of ``epoch``."""
+
+    epoch: int = 0
+    positions: Positions = {}
+
+
 _pages = msgspec.json.Decoder(_Page)
-_positions = msgspec.json.Decoder(dict[str, str | None])
+_cursors = msgspec.json.Decoder(_Cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,8 @@ async def _list(api: ProxyApi, request: Incoming, listing: Listing) -> Reply:
     query = request.query(*listing.filters, "limit", "cursor", _CONSISTENCY)
     limit = page_limit(query)
     scope = f"proxy {listing.path} " + repr([query.get(name) for name in listing.filters])
-    positions = _decode(query.get("cursor"), scope)
+    cursor = _decode(query.get("cursor"), scope)
+    positions = cursor.positions
 
     def call_for(cluster: ClusterEntry) -> Call:
         wanted = {name: query[name] for name in (*listing.filters, _CONSISTENCY) if name in query}
@@ -93,15 +101,25 @@ async def _list(api: ProxyApi, request: Incoming, listing: Listing) -> Reply:
     if refusal is not None:
         return reply_of(refusal)
     pages = {name: _page(one, listing) for name, one in answers.items() if _is_page(one)}
-    incomplete = [name for name in answers if name not in pages]
-    if not pages and answers:
+    positions = _of_all(api, cursor)
+    incomplete = [name for name, position in positions.items() if position is not None and name not in pages]
+    if not pages and incomplete:
         raise none_reachable(incomplete, is_all=not ended)
     merged = merging.merge(pages, limit, key=listing.key, is_descending=listing.is_descending, join=listing.join)
     positions |= merged.positions
-    has_more = any(positions.get(name, "") is not None for name in answers)
-    next_cursor = encode_cursor(msgspec.json.encode(positions).decode(), scope) if has_more else None
+    has_more = any(position is not None for position in positions.values())
+    after = _Cursor(max(cursor.epoch, api.known.epoch), positions)
+    next_cursor = encode_cursor(msgspec.json.encode(after).decode(), scope) if has_more else None
     body: dict[str, Any] = {"data": merged.data, "next_cursor": next_cursor}
     return answer(200, with_incomplete(body, incomplete))
+
+
+def _of_all(api: ProxyApi, cursor: _Cursor) -> Positions:
+    """Where every cluster goes on. Whoever gave the cursor may know more clusters than this proxy does yet."""
+    names = [cluster.name for cluster in api.clusters()]
+    if cursor.epoch > api.known.epoch:
+        names += [name for name in cursor.positions if name not in names]
+    return {name: cursor.positions.get(name, "") for name in names}
 
 
 def with_incomplete(body: dict[str, Any], incomplete: list[str]) -> dict[str, Any]:
@@ -142,10 +160,10 @@ def _page(one: Answer | HooklineError, listing: Listing) -> ClusterPage:
     return ClusterPage([_with_decoded(item, listing.fields) for item in page.data], page.cursors, page.next_cursor)
 
 
-def _decode(cursor: str | None, scope: str) -> Positions:
+def _decode(cursor: str | None, scope: str) -> _Cursor:
     if cursor is None:
-        return {}
+        return _Cursor()
     try:
-        return _positions.decode(decode_cursor(cursor, scope, _CURSOR_CHARS_MAX))
+        return _cursors.decode(decode_cursor(cursor, scope, _CURSOR_CHARS_MAX))
     except msgspec.DecodeError as error:
         raise InvalidCursor(field="cursor") from error
