@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.simulation.cluster.world import ClusterWorld
 
 _ANSWER_S = 15.0  # how long a caller waits for an answer
+_DYING_S = 0.001
 
 
 class SimulatedNode:
@@ -110,8 +111,10 @@ class SimulatedNode:
             self.now = None
             process.die()
             self.world.deaths[process.name] = self.world.history.note(f"{process.name} has ended")
-            main.cancel()
             crashed.cancel()
+            while not main.done():  # what it does when it is cancelled has no end either, in a dead process
+                main.cancel()
+                await asyncio.wait({main}, timeout=_DYING_S)
         for answer in now.asked:
             if not answer.done():
                 answer.set_exception(DeadlineExceeded("the connection broke"))

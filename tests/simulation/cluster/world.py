@@ -4,8 +4,7 @@ import asyncio
 import random
 import sys
 import traceback
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tests.simulation.clients import Clients
 from tests.simulation.cluster.etcd import CUTS, QUOTA_BYTES, SimulatedEtcd
 from tests.simulation.cluster.loop import PROCESS, Process, outside, run
 from tests.simulation.cluster.node import SimulatedNode
-from tests.simulation.cluster.patches import patched
+from tests.simulation.cluster.patches import heard_by, patched
 from tests.simulation.history import History, Serving
 from tests.simulation.world import COMPLAINTS, ENTRIES_MAX
 
@@ -69,6 +68,7 @@ class ClusterWorld:
         self.fatal = ""  # why the run came to no end
         self.digests: dict[int, tuple[bytes, str]] = {}
         self.troubles: list[int] = []  # when, by the counter
+        self.is_healed = False
         self.jumped_ms = 0  # by how much wall clocks were set, in all
         self.deaths: dict[str, int] = {}  # of processes, by name: when they ended
         self.start_ms = START_MS + self.random.randint(15_000, 58_000)  # a minute is soon full
@@ -220,6 +220,7 @@ class ClusterWorld:
             self._cut_off_from_etcd,
             self._plan_election,
             self._plan_late_requests,
+            self._hand_over_and_crash,
             self._lose_all,
         )
         some = (self._cut_off_from_receivers, self._restart, self._jump, self._compact)
@@ -248,6 +249,16 @@ class ClusterWorld:
         if leader is not None and leader.now is not None:
             self.trouble(f"{leader.now.process.name} is to hand over")
             leader.now.assembly.member.hand_over()
+
+    def _hand_over_and_crash(self) -> None:
+        """The next leader is lost while the one before still makes the attempts that it has not handed over."""
+        self._hand_over()
+        outside(0.1 + 2 * self.random.random(), self._crash_leader)
+
+    def _crash_leader(self) -> None:
+        leader = self.leader()
+        if leader is not None and not self.is_healed:
+            leader.crash()
 
     def _pause(self) -> None:
         self._target().pause(self._some_s())
@@ -346,6 +357,7 @@ class ClusterWorld:
 
     def _heal(self) -> None:
         self.history.note("healing")
+        self.is_healed = True
         self.etcd.heal()
         for node in self.nodes:
             node.faults.heal()
@@ -368,23 +380,12 @@ class ClusterWorld:
         raise structlog.DropEvent
 
 
-@contextmanager
-def heard_by(world: ClusterWorld) -> Iterator[None]:
-    """Send all logs to the world."""
-    before = structlog.get_config()
-    structlog.configure(processors=[world.hear])
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
 def simulate(seed: int, directory: Path) -> ClusterWorld:
     """Run a world to its end."""
 
     async def main() -> ClusterWorld:
         world = ClusterWorld(seed, directory)
-        with heard_by(world), patched(world.random, world.kind):
+        with heard_by(world.hear), patched(world.random, world.kind):
             await world.live(seed)
         return world
 
