@@ -171,21 +171,6 @@ def the_place_of_a_cluster_that_was_down_is_forgotten(patch: Patch) -> None:
     patch.setattr(merging, "merge", merged)
 
 
-def a_list_asks_only_the_clusters_it_knew_before(patch: Patch) -> None:
-    async def once(self: ProxyApi, call_for: Any, deadline_ms: float, *, but: Any = ()) -> dict[str, Any]:
-        asked = [cluster for cluster in self.clusters() if cluster.name not in but]
-        return {cluster.name: await self.ask(cluster, call_for(cluster), deadline_ms) for cluster in asked}
-
-    patch.setattr(ProxyApi, "ask_all", once)
-
-
-def a_list_ends_when_the_clusters_that_this_proxy_knows_have_ended(patch: Patch) -> None:
-    def of_known(api: ProxyApi, cursor: Any) -> Positions:
-        return {cluster.name: cursor.positions.get(cluster.name, "") for cluster in api.clusters()}
-
-    patch.setattr(lists, "_of_all", of_known)
-
-
 def a_page_goes_on_after_items_it_did_not_give(patch: Patch) -> None:
     patch.setattr(merging, "_position", lambda page, _taken: page.next_cursor)
 
@@ -218,8 +203,6 @@ BUGS: tuple[Bug, ...] = (
     a_cancel_stops_at_the_first_cluster,
     a_list_does_not_say_what_is_missing,
     the_place_of_a_cluster_that_was_down_is_forgotten,
-    a_list_asks_only_the_clusters_it_knew_before,
-    a_list_ends_when_the_clusters_that_this_proxy_knows_have_ended,
     a_page_goes_on_after_items_it_did_not_give,
     the_results_of_a_batch_come_in_the_order_of_the_answers,
 )

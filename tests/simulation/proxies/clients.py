@@ -26,6 +26,7 @@ from tests.simulation.proxies.story import (
 )
 
 if TYPE_CHECKING:
+    from tests.simulation.proxies.proxy import SimulatedProxy
     from tests.simulation.proxies.world import ProxyWorld
 
 HOST = "http://10.0.0.1:8080/"
@@ -70,7 +71,7 @@ class ProxyClients:
 
     async def _work(self) -> None:
         actions, weights = zip(*self._actions, strict=True)
-        for _ in range(self.random.randint(5, 12)):
+        for _ in range(self.random.randint(4, 9)):
             await asyncio.sleep(self.random.expovariate(1 / self.hurry_s))
             await self.random.choices(actions, weights)[0]()
 
@@ -134,12 +135,12 @@ class ProxyClients:
         creation = self._creation(f"sdk-{self._number()}")
         await self.create(creation, self.request(creation), self.door())
 
-    async def _minted(self) -> None:
+    async def _minted(self, proxy: "SimulatedProxy | None" = None) -> None:
         """Without the SDK: the proxy mints the id. After "may be" it is repeated with the id the proxy named."""
         creation = self._creation(f"plain-{self._number()}")
         request = replace(self.request(creation), headers=_JSON, idempotent=False, may_fall_back=False)
         for _ in range(3):
-            found = await self.create(creation, request, self.door())
+            found = await self.create(creation, request, Door(self.world, 1, proxy))
             if not isinstance(found, DeadlineExceeded) or "id" not in found.figures:
                 return
             body = {"id": found.figures["id"]} | _fields(creation.marker)
@@ -169,6 +170,17 @@ class ProxyClients:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self.random.choice((0, 5, 10))):
                 tasks.create_task(one())
+
+    async def look_around(self, proxy: "SimulatedProxy") -> None:
+        """The one who changed the topology creates something there, and looks whether the others see it."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(5):
+                tasks.create_task(self._minted(proxy))
+        cancels = self.random.random() < 0.4
+        async with asyncio.TaskGroup() as tasks:
+            for other in self.world.proxies:
+                looking = self._cancel_all(other) if cancels else self.list_all(Door(self.world, 0, other), 100)
+                tasks.create_task(looking)
 
     async def _allowed(self) -> None:
         """The client says itself that another cluster may take its key: then there may be two."""
@@ -277,13 +289,13 @@ class ProxyClients:
         reading.ended = self.world.history.note(f"{what} {wanted}: {reading.code or reading.state}")
         return reading
 
-    async def _cancel_all(self) -> None:
+    async def _cancel_all(self, proxy: "SimulatedProxy | None" = None) -> None:
         label = self.random.choice(LABELS)
         began = self.world.history.note(f"cancel all {label}")
         filters: Any = {"label": f"colour={label}"}
         request = requests.cancel_jobs(filters, dry_run=False, limit=None)
         try:
-            done = await self.door().send(request)
+            done = await Door(self.world, 1, proxy).send(request)
         except HooklineError:
             return
         ended = self.world.history.note(f"cancelled all {label}: {done}")

@@ -2,12 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hookline.client.requests import Request
 from hookline.errors import HooklineError
 from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology, encode_topology
+from tests.simulation.proxies.clients import ProxyClients
 from tests.simulation.proxies.door import Door
 
 if TYPE_CHECKING:
@@ -34,26 +34,26 @@ class Admins:
         self.applied = [self.first]
 
     def _strategy(self) -> Strategy:
-        strategies: tuple[Strategy, ...] = ("modulo", "ring")
+        strategies: tuple[Strategy, ...] = ("modulo", "modulo", "ring")
         return self.random.choice(strategies)
 
-    async def work(self, rush: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Change the topology, or let it be. ``rush``: what clients do meanwhile."""
+    async def work(self, clients: ProxyClients) -> None:
+        """Change the topology, or let it be; clients do not wait for that."""
         kind = self.random.choice(("none", "once", "once", "rivals", "there and back", "there and back"))
         if kind == "none":
             return
         await asyncio.sleep(self.random.random() * self.random.choice((1, 3)))
-        changes = [self.apply(self._changed()), rush()]
+        changes = [self.apply(self._changed(), clients), clients.rush()]
         if kind == "rivals":
-            changes.append(self.apply(self._changed()))
+            changes.append(self.apply(self._changed(), clients))
         async with asyncio.TaskGroup() as tasks:
             for change in changes:
                 tasks.create_task(change)
         if kind == "there and back":
             await asyncio.sleep(self.random.random() * self.random.choice((0.1, 1, 3)))
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.apply(self._back()))
-                tasks.create_task(rush())
+                tasks.create_task(self.apply(self._back(), clients))
+                tasks.create_task(clients.rush())
 
     def _changed(self) -> Topology:
         """Another list of clusters or another strategy, with what was before."""
@@ -79,21 +79,22 @@ class Admins:
             epoch=now.epoch + 1, strategy=now.previous.strategy, clusters=now.previous.clusters, previous=before
         )
 
-    async def apply(self, topology: Topology) -> None:
+    async def apply(self, topology: Topology, clients: ProxyClients) -> None:
         """Until it is taken, or another one was."""
         body = encode_topology(topology)
         request = Request("PUT", "/topology", dict, body, {"Content-Type": "application/json"})
         self.world.history.note(f"to be applied: {body.decode()}")
         for _ in range(_TRIES):
-            door = Door(self.world, 0)
+            proxy = self.world.any_proxy()
             try:
-                await door.send(request)
+                await Door(self.world, 0, proxy).send(request)
             except HooklineError as error:
                 if error.code in _LOST:
                     return
                 await asyncio.sleep(0.5)
                 continue
             self._took(topology)
+            await clients.look_around(proxy)
             return
 
     def _took(self, topology: Topology) -> None:

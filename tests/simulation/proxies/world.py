@@ -27,7 +27,7 @@ from tests.simulation.world import COMPLAINTS
 _WORK_S = 900  # by when the clients have long made all their calls
 _LEVEL_S = 60  # by when everybody has the newest topology
 _REST_S = 8  # breakers let calls through again, and probes have seen it
-_READS = 12  # of all that was acknowledged, through each proxy
+_READS = 8  # of all that was acknowledged, through each proxy
 _REPEATS = 5
 _COMPLAINTS = COMPLAINTS | {"topology_conflict", "topology_unreadable"}
 
@@ -72,7 +72,7 @@ class ProxyWorld:
                 tasks.create_task(proxy.run())
             await asyncio.sleep(self.random.random())
             trouble = tasks.create_task(self._make_trouble())
-            changing = tasks.create_task(self.admins.work(clients.rush))
+            changing = tasks.create_task(self.admins.work(clients))
             async with asyncio.timeout(_WORK_S):
                 await clients.work()
             trouble.cancel()
