@@ -5,27 +5,19 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.checker import violations
+from tests.simulation.verdict import judge, judge_same
 from tests.simulation.world import simulate
-
-_JOURNAL_LINES_SHOWN = 400
 
 
 def test_every_promise_is_kept(seed: int, directory: Path) -> None:
     world = simulate(seed, directory)
     wrong = violations(world, directory)
-    if wrong:
-        print(*world.history.lines[-_JOURNAL_LINES_SHOWN:], sep="\n")
-        pytest.fail(f"replay with: make simulate SEED={seed}\n  " + "\n  ".join(wrong[:10]), pytrace=False)
+    judge("single node", seed, world, wrong)
 
 
 @pytest.mark.parametrize("chosen", [3, 17, 61])
 def test_the_same_seed_is_the_same_run(chosen: int, directory: Path) -> None:
-    journals = []
-    for name in ("first", "second"):
-        place = directory / name
-        place.mkdir()
-        journals.append(simulate(chosen, place).history.journal())
-    assert journals[0] == journals[1]
+    judge_same(simulate, chosen, directory)
 
 
 def test_the_runs_have_trouble_and_work(directory: Path) -> None:

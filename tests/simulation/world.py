@@ -3,14 +3,8 @@
 import asyncio
 import random
 import shutil
-import sys
-import traceback
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from hookline.node.config import NodeConfig
 from hookline.node.leadership.memory import MemoryLeadership
@@ -22,11 +16,11 @@ from hookline.testing.virtual_time import run
 from tests.simulation.clients import Clients
 from tests.simulation.faults import Faults, FaultyLog
 from tests.simulation.history import NEVER, History, Serving
+from tests.simulation.logs import complaints_kept
 from tests.simulation.receivers import Receivers
 
 PATIENCE_S = 3_600  # after everything is healed, by when all work must be done
 ENTRIES_MAX = 20_000  # more is a node that runs in circles
-COMPLAINTS = frozenset({"attempt_failed_inside", "request_crashed", "schedule_unreadable"})
 
 
 class World:
@@ -212,34 +206,13 @@ class World:
                     return
         self.violations.append(f"not quiet {patience_s} s after everything was healed: {counters}")
 
-    # --- logs ----------------------------------------------------------------------------------------------------
-
-    def hear(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """A structlog processor: keeps what should never be logged while the node lives."""
-        if event["event"] in COMPLAINTS and not self.faults.crashed.is_set():
-            error = sys.exc_info()[1]
-            where = "".join(traceback.format_exception(error)[-3:]) if error else ""
-            self.history.complaints.append(f"{event} {where}")
-        raise structlog.DropEvent
-
-
-@contextmanager
-def heard_by(world: World) -> Iterator[None]:
-    """Send all logs to the world."""
-    before = structlog.get_config()
-    structlog.configure(processors=[world.hear])
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
 
 def simulate(seed: int, directory: Path) -> World:
     """Run a world to its end."""
 
     async def main() -> World:
         world = World(seed, directory)
-        with heard_by(world):
+        with complaints_kept(world.history, counts=lambda: not world.faults.crashed.is_set()):
             await world.live(seed)
         return world
 

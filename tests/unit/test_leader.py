@@ -1,6 +1,8 @@
 """How a leader ends when its log has stopped answering."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -59,46 +61,47 @@ def node(directory: Path, log: MemoryLog, *, has_successor: bool) -> Assembly:
     )
 
 
-@pytest.mark.parametrize("has_successor", [True, False])
+@pytest.fixture(params=[True, False], ids=["with a successor", "alone"])
+def has_successor(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@asynccontextmanager
+async def leading(directory: Path, log: MemoryLog, *, has_successor: bool) -> AsyncIterator[Assembly]:
+    """A node that leads; it is told to stop at the end, and has to be gone in time."""
+    parts = node(directory, log, has_successor=has_successor)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(parts.member.run())
+        await parts.member.is_serving.wait()
+        yield parts
+        await asyncio.sleep(1)
+        parts.member.stop()
+        async with asyncio.timeout(3 * GRACE_MS / 1_000):
+            await running
+
+
 def test_a_log_that_does_not_answer_is_not_waited_for_longer_than_the_grace(
-    tmp_path: Path, *, has_successor: bool
+    tmp_path: Path, has_successor: bool
 ) -> None:
     async def main() -> None:
         log = SilentLog()
-        parts = node(tmp_path, log, has_successor=has_successor)
-        member = parts.member
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(member.run())
-            await member.is_serving.wait()
+        async with leading(tmp_path, log, has_successor=has_successor) as parts:
             log.silent_from = 0
-            created = member.replica.propose([create("a", job_spec("http://127.0.0.1/"))])
-            await asyncio.sleep(1)
-            member.stop()
-            async with asyncio.timeout(3 * GRACE_MS / 1_000):
-                await running
+            created = parts.member.replica.propose([create("a", job_spec("http://127.0.0.1/"))])
         with pytest.raises(LogFault, match="not known"):
             created.result()
 
     virtual_time.run(main())
 
 
-@pytest.mark.parametrize("has_successor", [True, False])
 def test_an_outcome_that_the_log_never_takes_leaves_its_claim_open_and_the_end_in_order(
-    tmp_path: Path, *, has_successor: bool
+    tmp_path: Path, has_successor: bool
 ) -> None:
     async def main() -> None:
         log = SilentLog()
-        parts = node(tmp_path, log, has_successor=has_successor)
-        member = parts.member
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(member.run())
-            await member.is_serving.wait()
-            log.silent_from = member.replica.applied + 3  # after the job and its claim
-            await member.replica.propose([create("a", job_spec("http://127.0.0.1/"), due_ms=0)])
-            await asyncio.sleep(1)
-            member.stop()
-            async with asyncio.timeout(4 * GRACE_MS / 1_000):
-                await running
+        async with leading(tmp_path, log, has_successor=has_successor) as parts:
+            log.silent_from = parts.member.replica.applied + 3  # after the job and its claim
+            await parts.member.replica.propose([create("a", job_spec("http://127.0.0.1/"), due_ms=0)])
         ((state,),) = parts.machine.database.writer.execute("SELECT state FROM jobs").fetchall()
         assert State(state) is State.RUNNING
 

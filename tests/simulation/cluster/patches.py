@@ -3,10 +3,8 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-import structlog
 
 from hookline.node import replica
 from hookline.node.api.forwarding import Forwarder
@@ -28,14 +26,3 @@ def patched(pick: random.Random, kind: str) -> Iterator[None]:
         patch.setattr(upkeep, "_ENTRIES_WORTH_IT", 3)
         patch.setattr(upkeep_plan, "LOG_ENTRIES_MAX", kept)
         yield
-
-
-@contextmanager
-def heard_by(processor: Any) -> Iterator[None]:
-    """Send all logs to a structlog processor."""
-    before = structlog.get_config()
-    structlog.configure(processors=[processor])
-    try:
-        yield
-    finally:
-        structlog.configure(**before)

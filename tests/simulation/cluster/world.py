@@ -2,13 +2,10 @@
 
 import asyncio
 import random
-import sys
 import traceback
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from hookline.errors import NotLeader
 from hookline.node.etcd.keys import Keys
@@ -18,9 +15,10 @@ from tests.simulation.clients import Clients
 from tests.simulation.cluster.etcd import CUTS, QUOTA_BYTES, SimulatedEtcd
 from tests.simulation.cluster.loop import PROCESS, Process, outside, run
 from tests.simulation.cluster.node import SimulatedNode
-from tests.simulation.cluster.patches import heard_by, patched
+from tests.simulation.cluster.patches import patched
 from tests.simulation.history import History, Serving
-from tests.simulation.world import COMPLAINTS, ENTRIES_MAX
+from tests.simulation.logs import complaints_kept
+from tests.simulation.world import ENTRIES_MAX
 
 NODES = 3
 _LATE_NETWORK_S = 0.001
@@ -368,16 +366,10 @@ class ClusterWorld:
             if node.now is not None and node.now.process.is_paused:
                 node.now.process.resume()
 
-    # --- logs ----------------------------------------------------------------------------------------------------
 
-    def hear(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """A structlog processor: keeps what should never be logged by a process that lives."""
-        process = PROCESS.get()
-        if event["event"] in COMPLAINTS and process is not None and not process.is_dead:
-            error = sys.exc_info()[1]
-            where = "".join(traceback.format_exception(error)[-3:]) if error else ""
-            self.history.complaints.append(f"{event} {where}")
-        raise structlog.DropEvent
+def _a_living_process_logs() -> bool:
+    process = PROCESS.get()
+    return process is not None and not process.is_dead
 
 
 def simulate(seed: int, directory: Path) -> ClusterWorld:
@@ -385,7 +377,7 @@ def simulate(seed: int, directory: Path) -> ClusterWorld:
 
     async def main() -> ClusterWorld:
         world = ClusterWorld(seed, directory)
-        with heard_by(world.hear), patched(world.random, world.kind):
+        with complaints_kept(world.history, counts=_a_living_process_logs), patched(world.random, world.kind):
             await world.live(seed)
         return world
 

@@ -2,19 +2,14 @@
 
 import asyncio
 import random
-import sys
-import traceback
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import structlog
 
 from hookline.errors import HooklineError
 from hookline.testing.clock import SimulatedClock
 from hookline.testing.virtual_time import run
 from tests.simulation.history import History
+from tests.simulation.logs import COMPLAINTS, complaints_kept
 from tests.simulation.proxies.clients import ProxyClients
 from tests.simulation.proxies.cluster import SimulatedCluster
 from tests.simulation.proxies.door import Door
@@ -22,7 +17,6 @@ from tests.simulation.proxies.network import Cut, Network
 from tests.simulation.proxies.proxy import SimulatedProxy
 from tests.simulation.proxies.story import Story
 from tests.simulation.proxies.topologies import Admins
-from tests.simulation.world import COMPLAINTS
 
 _WORK_S = 900  # by when the clients have long made all their calls
 _LEVEL_S = 60  # by when everybody has the newest topology
@@ -207,34 +201,13 @@ class ProxyWorld:
         for cluster in self.clusters:
             cluster.heal()
 
-    # --- logs ----------------------------------------------------------------------------------------------------
-
-    def hear(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """A structlog processor: keeps what should never be logged."""
-        if event["event"] in _COMPLAINTS:
-            error = sys.exc_info()[1]
-            where = "".join(traceback.format_exception(error)[-3:]) if error else ""
-            self.history.complaints.append(f"{event} {where}")
-        raise structlog.DropEvent
-
-
-@contextmanager
-def heard_by(world: ProxyWorld) -> Iterator[None]:
-    """Send all logs to the world."""
-    before = structlog.get_config()
-    structlog.configure(processors=[world.hear])
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
 
 def simulate(seed: int, directory: Path) -> ProxyWorld:
     """Run a world to its end."""
 
     async def main() -> ProxyWorld:
         world = ProxyWorld(seed, directory)
-        with heard_by(world):
+        with complaints_kept(world.history, events=_COMPLAINTS):
             await world.live(seed)
         return world
 

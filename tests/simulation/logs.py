@@ -1,0 +1,34 @@
+"""What the history of a simulated world keeps of the logs: complaints that should never come."""
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator, MutableMapping, Set
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from tests.simulation.history import History
+
+COMPLAINTS = frozenset({"attempt_failed_inside", "request_crashed", "schedule_unreadable"})
+
+
+@contextmanager
+def complaints_kept(
+    history: History, *, events: Set[str] = COMPLAINTS, counts: Callable[[], bool] = lambda: True
+) -> Iterator[None]:
+    """Drop all logs but ``events``, while ``counts`` says that who logs is alive."""
+
+    def hear(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if event["event"] in events and counts():
+            error = sys.exc_info()[1]
+            where = "".join(traceback.format_exception(error)[-3:]) if error else ""
+            history.complaints.append(f"{event} {where}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[hear])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
