@@ -310,7 +310,8 @@ class StrictProtocol(HttpToolsProtocol):
             elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
                 self._stop(400, "invalid_request", "the only Transfer-Encoding taken is chunked, in HTTP/1.1")
             if not value.isascii() and not _is_utf8(value):  # what is, can be passed on byte for byte
-                self._stop(400, "invalid_header", f"the value of the header {name[:80].decode()} is not UTF-8")
+                code = "invalid_id" if name == b"idempotency-key" else "invalid_header"  # as any other bad key
+                self._stop(400, code, f"the value of the header {name[:80].decode()} is not UTF-8")
         if size > self.limits.head_bytes:
             self._stop(431, "invalid_header", self._head_too_large())
         if self.parser.get_method() == b"CONNECT":
