@@ -13,10 +13,10 @@ from node_process import Process, receiver, script
 
 PORT = 19_102
 _DELAY_S = 0.2
-_BATCH = 1_000
+_BATCH = 100  # a batch of jobs without ids goes to one cluster as a whole, so many small ones spread evenly
 _WARM_S = 3.0  # after the first arrival
 _WINDOW_S = 15.0
-_JOBS = 11_000  # for each cluster: more than it can do in both times
+_JOBS = 12_000  # for each cluster: more than it can do in both times
 _CREATED_PER_S = 1_200  # at least; so long are the jobs put off
 
 
