@@ -1,7 +1,6 @@
 """The composition root of a node: reads as a start list and, reversed, as a stop list."""
 
 import asyncio
-import gc
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, nullcontext
@@ -10,7 +9,7 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, HooklineError, StateDamaged, leaves
-from hookline.http_api.server import listen, make_server, url_of
+from hookline.http_api.server import calm_garbage_collector, listen, make_server, url_of
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
@@ -207,7 +206,7 @@ async def _run(
         await _first(running, _until_ready(services))
         serving = tasks.create_task(server.serve(sockets=[listener]))
         measuring = tasks.create_task(lag.run())
-        _calm_garbage_collector()
+        calm_garbage_collector()
         url = url_of(listener)
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
         ready(url)
@@ -231,10 +230,3 @@ async def _first(running: asyncio.Task[None], event: Coroutine[None, None, objec
         waiting = tasks.create_task(event)
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-
-
-def _calm_garbage_collector() -> None:
-    """What was loaded at the start stays; a busy node makes few cycles, and looking for them cost 5 % of its time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
