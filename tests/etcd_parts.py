@@ -11,11 +11,13 @@ from hookline.errors import Fenced, LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.blocking import BlockingTxn
+from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdAddress, EtcdClient
 from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.transactions import LeaderRecord
+from hookline.node.identity import Charter
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.replicated_log.etcd import EtcdLog
 from tests.node_parts import entry
@@ -94,9 +96,20 @@ class EtcdNode:
             running.cancel()
 
 
+async def charter(client: EtcdClient, keys: Keys) -> None:
+    """Make the cluster a chartered one: its log may be begun."""
+    await Charters(client, keys).begin(Charter(cluster_id="c" * 32, cluster="c0", shard=0))
+
+
 @asynccontextmanager
 async def etcd_node(
-    name: str, keys: Keys, endpoints: tuple[str, ...], *, clock: Clock | None = None, **address: object
+    name: str,
+    keys: Keys,
+    endpoints: tuple[str, ...],
+    *,
+    clock: Clock | None = None,
+    is_chartered: bool = True,
+    **address: object,
 ) -> AsyncIterator[EtcdNode]:
     """A node ``name`` of the cluster ``keys``."""
     clock = clock or SystemClock()
@@ -115,6 +128,8 @@ async def etcd_node(
         hints=hints,
     )
     try:
+        if is_chartered:
+            await charter(client, keys)
         yield EtcdNode(name, where, client, keys, clock, fence, hints, log, leadership, gone)
     finally:
         await client.close()

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from hookline.node.state_machine.machine import StateMachine
+from hookline.node.replicated_log.interface import ReplicatedLog
+from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
 from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_texts
@@ -106,16 +109,31 @@ def outcome(
     )
 
 
-def entry(index: int, commands: Sequence[c.AnyCommand] = (), *, term: int = 1, time_ms: int = T0) -> Entry:
+def entry(
+    index: int, commands: Sequence[c.AnyCommand] = (), *, term: int = 1, time_ms: int = T0, before: bytes = b""
+) -> Entry:
     """A log entry; its nonce follows from the index."""
-    return Entry(VERSION, term, index, time_ms, index.to_bytes(8, "big"), tuple(commands))
+    return Entry(VERSION, term, index, time_ms, index.to_bytes(8, "big"), before, tuple(commands))
 
 
 def apply(machine: StateMachine, *commands: c.AnyCommand, term: int = 1, time_ms: int = T0) -> list[c.Result]:
     """Apply one entry and commit it."""
-    results, _ = machine.apply(entry(machine.applied + 1, commands, term=term, time_ms=time_ms))
+    results, _ = machine.apply(entry(machine.applied + 1, commands, term=term, time_ms=time_ms, before=machine.digest))
     machine.commit()
     return results
+
+
+async def fill(log: ReplicatedLog, count: int, *, term: int) -> None:
+    """Put entries with one job each into an empty log: what a leader of that term would have written."""
+    with TemporaryDirectory() as directory:
+        database = open_state(Path(directory) / "state.db", durable=False)
+        machine = StateMachine(database)
+        for index in range(1, count + 1):
+            logged = entry(index, [create(f"j{index}")], term=term, before=machine.digest)
+            await log.append(logged)
+            machine.apply(logged)
+            machine.commit()
+        database.close()
 
 
 @dataclass

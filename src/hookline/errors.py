@@ -25,7 +25,7 @@ The tree (the class docstring is the title shown to users; it says what to do)::
 ``ResolveFailed`` stays inside a node: it is the reason of a failed attempt.
 
 Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, StateDamaged,
-UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig, SecretKeyMissing).
+UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig, SecretKeyMissing, ForeignState, Halted).
 """
 
 from collections.abc import Iterator
@@ -452,9 +452,21 @@ class StateDamaged(NodeFault):
 
 
 class StateDiffers(StateDamaged):
-    """This node's state is not the leader's at the same log index; it is installed anew from a peer."""
+    """This node's state is the odd one out; it is kept aside, and another one is installed from a peer."""
 
     code = "state_differs"
+
+
+class ForeignState(NodeFault):
+    """The state is another cluster's, or of another time of this one; give the node its own directory and etcd."""
+
+    code = "foreign_state"
+
+
+class Halted(NodeFault):
+    """The node waits for a person: it cannot tell by itself which state is right. Nothing is accepted or sent."""
+
+    code = "halted"
 
 
 class UnknownCommand(NodeFault):

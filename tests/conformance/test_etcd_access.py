@@ -44,7 +44,7 @@ async def test_an_authority_that_is_not_trusted_is_not_talked_to(
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
     with EtcdMembers(tmp_path / "etcd", 1, tls=certificates) as members:
-        async with etcd_node("n1", keys, members.endpoints, ca_file=other) as node:
+        async with etcd_node("n1", keys, members.endpoints, ca_file=other, is_chartered=False) as node:
             with pytest.raises(EtcdUnclear):
                 await node.client.range(rpc.RangeRequest(key=b"x"), 2)
 
@@ -97,7 +97,7 @@ async def test_a_member_that_restarts_lets_the_node_in_again(guarded: EtcdMember
 async def test_who_may_not_in_is_refused(
     guarded: EtcdMembers, keys: Keys, user: str | None, password: str | None
 ) -> None:
-    async with etcd_node("n1", keys, guarded.endpoints, user=user, password=password) as node:
+    async with etcd_node("n1", keys, guarded.endpoints, user=user, password=password, is_chartered=False) as node:
         with pytest.raises(EtcdRefused):
             await node.client.range(rpc.RangeRequest(key=keys.leader), 2)
 

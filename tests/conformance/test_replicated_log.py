@@ -22,7 +22,7 @@ from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry
 from hookline.protocol.limits import ENTRY_BYTES_MAX
 from hookline.testing.etcd import EtcdMembers
-from tests.etcd_parts import elect
+from tests.etcd_parts import charter, elect
 from tests.node_parts import create, entry, job_spec, outcome
 
 
@@ -92,9 +92,10 @@ class ElectedLog(EtcdLog):
         super().__init__(client, keys, fence, SystemClock())
         self.parts = client, keys, fence
 
-    async def take_over(self, term: int, *, is_restored: bool = False) -> None:
+    async def take_over(self, term: int) -> None:
+        await charter(*self.parts[:2])
         await elect(*self.parts, term)
-        await super().take_over(term, is_restored=is_restored)
+        await super().take_over(term)
 
 
 class EtcdHarness:

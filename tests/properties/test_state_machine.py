@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from hookline.node.database import Database
+from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
@@ -80,7 +81,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             return
         commands, self.batch = self.batch, []
         self.failed = True  # unless all of the following holds
-        logged = entry(self.machine.applied + 1, commands, term=self.term, time_ms=self.now)
+        logged = entry(self.machine.applied + 1, commands, term=self.term, time_ms=self.now, before=self.machine.digest)
         self.entries.append(logged)
         results, effects = self.machine.apply(logged)
         self.machine.commit()
@@ -402,6 +403,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         for job in self.model.jobs.values():
             assert (job.state in OPEN) != (job.state in FINISHED)
         expected = everything(self.database)
+        check_contents(self.database.reader)  # the sums are those of the rows
         half = len(self.entries) // 2
         assert replay(self.path / "again.db", self.entries, reopen_after=half) == (self.machine.digest, expected)
 

@@ -35,7 +35,9 @@ def _append_late(patch: Patch, is_late: Callable[[c.AnyCommand], bool]) -> None:
         if not any(map(is_late, commands)):
             return await append(self, commands)
         clock, machine = self._clock, self._machine
-        entry = Entry(VERSION, self.term, machine.applied + 1, clock.wall_ms(), clock.token(8), tuple(commands))
+        entry = Entry(
+            VERSION, self.term, machine.applied + 1, clock.wall_ms(), clock.token(8), machine.digest, tuple(commands)
+        )
         late[id(self)] = entry
         results, effects = machine.apply(entry)
         machine.commit()

@@ -25,7 +25,7 @@ def test_a_claim_behind_a_pause_in_the_log_is_not_granted(tmp_path: Path) -> Non
     machine = StateMachine(database)
 
     def apply(*commands: c.AnyCommand) -> tuple[list[c.Result], Effects]:
-        entry = Entry(VERSION, 1, machine.applied + 1, 1_000, b"", commands)
+        entry = Entry(VERSION, 1, machine.applied + 1, 1_000, b"", machine.digest, commands)
         answer = machine.apply(entry)
         machine.commit()
         return answer

@@ -43,18 +43,18 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.PurgeFinished(7, 8, 9), "940d070809"),
     (c.PurgeKeys(7, 9), "930e0709"),
     (c.ExpireClaims(), "910f"),
-    (c.CheckDigest(b"d"), "9210c40164"),
     (c.SetTopology(7, b"{}"), "931107c4027b7d"),
+    (c.BeginLog("f" * 32, 1, "c0", 0), "9514d920" + "66" * 32 + "01a2633000"),
 ]
 
 
 def entry_of(*commands: c.AnyCommand) -> Entry:
-    return Entry(VERSION, 1, 2, 3, b"\0" * 8, commands)
+    return Entry(VERSION, 1, 2, 3, b"\0" * 8, b"d", commands)
 
 
 @pytest.mark.parametrize(("command", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
 def test_the_bytes_of_each_command_stay_as_they_are(command: c.AnyCommand, golden: str) -> None:
-    body = bytes.fromhex("9601010203c408" + "00" * 8 + "91" + golden)
+    body = bytes.fromhex("9702010203c408" + "00" * 8 + "c40164" + "91" + golden)
     stored = zlib.crc32(body).to_bytes(4, "big") + body
     assert encode_entry(entry_of(command)) == stored
     assert decode_entry(stored) == entry_of(command)
@@ -66,7 +66,7 @@ def test_every_command_has_golden_bytes() -> None:
 
 
 def test_a_command_of_an_earlier_release_gets_the_defaults() -> None:
-    body = bytes.fromhex("9601010203c400 91 9802a16107a16400c202c40173".replace(" ", ""))
+    body = bytes.fromhex("9702010203c400c400 91 9802a16107a16400c202c40173".replace(" ", ""))
     stored = zlib.crc32(body).to_bytes(4, "big") + body
     assert decode_entry(stored).commands == (c.CreateJob("a", 7, "d", 0, False, 2, b"s"),)
 
@@ -95,10 +95,10 @@ def packed(value: Any) -> bytes:
 @pytest.mark.parametrize(
     "value",
     [
-        [VERSION, 1, 2, 3, b"", [[99, "what"]]],
-        [VERSION + 1, 1, 2, 3, b"", []],
-        [VERSION + 1, 1, 2, 3, b"", [], "a new field"],
-        [VERSION, 1, 2, 3, b"", [[1, 5, True]]],
+        [VERSION, 1, 2, 3, b"", b"", [[99, "what"]]],
+        [VERSION + 1, 1, 2, 3, b"", b"", []],
+        [VERSION + 1, 1, 2, 3, b"", b"", [], "a new field"],
+        [VERSION, 1, 2, 3, b"", b"", [[1, 5, True]]],
         {"version": 2},
         "text",
     ],
@@ -124,7 +124,7 @@ label_lists = st.lists(texts, max_size=8).map(tuple)
 any_command = st.one_of(
     st.builds(c.BeginTerm, ascii_text, st.booleans(), st.booleans(), ints),
     st.builds(c.ExpireClaims),
-    st.builds(c.CheckDigest, blobs),
+    st.builds(c.BeginLog, ascii_text, ints, ascii_text, ints),
     st.builds(c.SetTopology, st.integers(0, 2**53), blobs),
     st.builds(
         *(c.CreateJob, ascii_text, ints, ascii_text, ints, st.booleans(), ints, blobs, st.binary(max_size=32)),

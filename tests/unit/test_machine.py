@@ -63,7 +63,7 @@ def test_a_command_that_breaks_our_handling_is_refused_and_the_others_are_applie
     apply(machine, create("before", job_spec("https://z.example/", "https://z.example:443")))
     break_create_of("poison", error, monkeypatch)
     poison = create("poison", job_spec(labels=("x",), body=b"12345"), key="k", key_expires_ms=T0 + 9)
-    logged = entry(2, [create("a"), poison, create("b"), c.CancelJobs((1,))])
+    logged = entry(2, [create("a"), poison, create("b"), c.CancelJobs((1,))], before=machine.digest)
     results, effects = machine.apply(logged)
     machine.commit()
     assert results == [
@@ -144,7 +144,7 @@ def test_an_unknown_command_halts_the_node(machine: StateMachine) -> None:
         pass
 
     with pytest.raises(UnknownCommand, match="upgrade me"):
-        machine.apply(Entry(VERSION, 1, 1, T0, b"", (NewCommand(),)))  # type: ignore[arg-type]
+        machine.apply(Entry(VERSION, 1, 1, T0, b"", b"", (NewCommand(),)))  # type: ignore[arg-type]
 
 
 def test_index_term_and_digest_are_committed_with_the_effects(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_index_term_and_digest_are_committed_with_the_effects(tmp_path: Path) ->
     machine = StateMachine(database)
     apply(machine, create("a"), term=3)
     digest = machine.digest
-    machine.apply(entry(2, [create("lost")], term=4))  # never committed
+    machine.apply(entry(2, [create("lost")], term=4, before=digest))  # never committed
     database.close()
     database = open_state(tmp_path / "state.db", durable=False)
     again = StateMachine(database)

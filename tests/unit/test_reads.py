@@ -54,7 +54,7 @@ def state_of(made: list[Made], path: Path) -> StateMachine:
             )
         )
     cancelled = tuple(number for number, (_, _, gone) in enumerate(made, 1) if gone)
-    machine.apply(Entry(VERSION, 1, 1, 1_000, b"n", (*commands, CancelJobs(cancelled))))
+    machine.apply(Entry(VERSION, 1, 1, 1_000, b"n", b"", (*commands, CancelJobs(cancelled))))
     machine.commit()
     return machine
 

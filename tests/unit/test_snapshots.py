@@ -13,7 +13,7 @@ import pytest
 from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
 from hookline.node import snapshots
 from hookline.node.snapshots import SnapshotInfo, Snapshots
-from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.state_machine.machine import SCHEMA_VERSION, StateMachine, open_state
 from tests.node_parts import ManualClock, apply, create
 
 
@@ -52,7 +52,7 @@ async def test_a_snapshot_holds_the_state_of_one_index(
     apply(machine, create("b"))
     info = await kept.create()
     assert (info.index, info.term, info.digest) == (machine.applied, machine.term, machine.digest.hex())
-    assert (info.created_ms, info.version) == (clock.wall_ms(), 1)
+    assert (info.created_ms, info.version) == (clock.wall_ms(), SCHEMA_VERSION)
     assert info == kept.newest()
     apply(machine, create("c"))
     path = file_of(tmp_path, info)
@@ -225,7 +225,9 @@ async def test_one_wrong_bit_is_noticed(machine: StateMachine, kept: Snapshots, 
         snapshots.verify(path, info)
 
 
-@pytest.mark.parametrize("wrong", [{"index": 7}, {"term": 9}, {"digest": "00"}, {"version": 2}])
+@pytest.mark.parametrize(
+    "wrong", [{"index": 7}, {"term": 9}, {"digest": "00"}, {"version": 1}, {"cluster_id": "0" * 32}]
+)
 async def test_a_description_of_something_else_is_noticed(
     machine: StateMachine, kept: Snapshots, tmp_path: Path, wrong: dict[str, object]
 ) -> None:

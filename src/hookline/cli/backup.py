@@ -89,7 +89,7 @@ def restore(*, source: Annotated[Path, Parameter(name="--from")], data_dir: Path
     try:
         _restore(source, info, data_dir)
     finally:
-        asyncio.run(lock.release())
+        lock.unlock()
     _show(data_dir / snapshots.STATE_FILE, info, as_json=json)
     if not json:
         stderr().print(_AFTER_RESTORE, soft_wrap=True)

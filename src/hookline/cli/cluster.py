@@ -2,11 +2,14 @@
 
 from cyclopts import App
 
-from hookline.cli import render
+from hookline.cli import charter, render
 from hookline.cli.output import print_json, stdout
 from hookline.cli.service import DEFAULT_SERVICE, Service
 
-app = App(name="cluster", help="Who leads, and whether it is fit to take jobs.")
+app = App(name="cluster", help="Who leads, whether it is fit to take jobs, and whose log etcd holds.")
+app.command(charter.init)
+app.command(charter.survey)
+app.command(charter.recover)
 
 
 @app.command

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
+from hookline.cli.parameters import Flag
 from hookline.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from hookline.node.etcd.client import EtcdAddress
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a node may listen at, and what others cannot call
 
@@ -19,18 +23,16 @@ def _env(name: str) -> Parameter:
 
 @Parameter(name="*", group=Group("Cluster"))
 @dataclass(frozen=True, kw_only=True)
-class EtcdOptions:
-    """A cluster of several nodes: its log is in etcd.
+class EtcdAddressOptions:
+    """Where etcd is, and how to get in.
 
     Attributes:
-        etcd: URLs of the etcd members, separated by commas. Without, the node is alone.
+        etcd: URLs of the etcd members, separated by commas.
         etcd_ca: PEM file of the authority that signed the members' certificates, for https URLs.
         etcd_cert: PEM file of this node's certificate, if the members ask for one.
         etcd_key: PEM file of its key.
         etcd_user: User name at etcd.
         etcd_password: Its password; better given as HOOKLINE_ETCD_PASSWORD.
-        etcd_quota: Bytes that etcd's --quota-backend-bytes allows. [2147483648]
-        advertise: URL at which the other nodes reach this one. [http://HOST:PORT of --listen]
     """
 
     etcd: Annotated[str | None, _env("ETCD")] = None
@@ -39,8 +41,42 @@ class EtcdOptions:
     etcd_key: Annotated[Path | None, _env("ETCD_KEY")] = None
     etcd_user: Annotated[str | None, _env("ETCD_USER")] = None
     etcd_password: Annotated[str | None, _env("ETCD_PASSWORD")] = None
+
+    def address(self) -> "EtcdAddress":
+        """For a client. Raises InvalidConfig."""
+        from hookline.node.etcd.client import EtcdAddress
+
+        if self.etcd is None:
+            raise InvalidConfig("say with --etcd where the members of etcd are", field="etcd")
+        self._check()
+        urls = tuple(_member_url(text) for text in self.etcd.split(","))
+        return EtcdAddress(urls, self.etcd_ca, self.etcd_cert, self.etcd_key, self.etcd_user, self.etcd_password)
+
+    def _check(self) -> None:
+        if (self.etcd_cert is None) != (self.etcd_key is None):
+            raise InvalidConfig("--etcd-cert and --etcd-key belong together; give both", field="etcd_cert")
+        if (self.etcd_user is None) != (self.etcd_password is None):
+            raise InvalidConfig("--etcd-user and HOOKLINE_ETCD_PASSWORD belong together; give both", field="etcd_user")
+        for name in ("etcd_ca", "etcd_cert", "etcd_key"):
+            file: Path | None = getattr(self, name)
+            if file is not None and not file.is_file():
+                raise InvalidConfig(f"--{name.replace('_', '-')}: there is no file {file}", field=name)
+
+
+@Parameter(name="*", group=Group("Cluster"))
+@dataclass(frozen=True, kw_only=True)
+class EtcdOptions(EtcdAddressOptions):
+    """A cluster of several nodes: its log is in etcd. Without --etcd the node is alone.
+
+    Attributes:
+        etcd_quota: Bytes that etcd's --quota-backend-bytes allows. [2147483648]
+        advertise: URL at which the other nodes reach this one. [http://HOST:PORT of --listen]
+        new_cluster: The cluster is new: begin its log if etcd has none. Only for the very first start.
+    """
+
     etcd_quota: Annotated[int | None, _env("ETCD_QUOTA")] = None
     advertise: Annotated[str | None, _env("ADVERTISE")] = None
+    new_cluster: Flag = False
 
     def settings(self, host: str, port: int) -> dict[str, Any]:
         """What to tell ``NodeConfig`` of a node that listens at ``host`` and ``port``. Raises InvalidConfig."""
@@ -50,14 +86,7 @@ class EtcdOptions:
         urls = tuple(_member_url(text) for text in self.etcd.split(","))
         if len({url.split(":", 1)[0] for url in urls}) > 1:
             raise InvalidConfig("--etcd mixes http and https; use one of them for all members", field="etcd")
-        if (self.etcd_cert is None) != (self.etcd_key is None):
-            raise InvalidConfig("--etcd-cert and --etcd-key belong together; give both", field="etcd_cert")
-        if (self.etcd_user is None) != (self.etcd_password is None):
-            raise InvalidConfig("--etcd-user and HOOKLINE_ETCD_PASSWORD belong together; give both", field="etcd_user")
-        for name in ("etcd_ca", "etcd_cert", "etcd_key"):
-            file: Path | None = getattr(self, name)
-            if file is not None and not file.is_file():
-                raise InvalidConfig(f"--{name.replace('_', '-')}: there is no file {file}", field=name)
+        self._check()
         return inputs.given(
             etcd=urls,
             etcd_ca=self.etcd_ca,
@@ -67,6 +96,7 @@ class EtcdOptions:
             etcd_password=self.etcd_password,
             etcd_quota_bytes=self.etcd_quota,
             advertise=self._advertised(host, port),
+            new_cluster=self.new_cluster,
         )
 
     def _advertised(self, host: str, port: int) -> str | None:
@@ -85,6 +115,7 @@ class EtcdOptions:
                 raise InvalidConfig(f"--{name.replace('_', '-')} has no use without --etcd", field=name)
 
 
+DEFAULT_ETCD_ADDRESS = EtcdAddressOptions()
 DEFAULT_ETCD_OPTIONS = EtcdOptions()
 
 

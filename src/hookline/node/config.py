@@ -30,6 +30,7 @@ class NodeConfig:
     etcd_password: str | None = field(default=None, repr=False)
     etcd_quota_bytes: int = 2 * 1024**3
     advertise: str | None = None
+    new_cluster: bool = False
 
     # Delivery.
     slots: int = 100

@@ -4,14 +4,14 @@ Everything it touches is handed in, so that the simulation runs this very code o
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from hookline.clock import Clock
-from hookline.errors import NotLeader
+from hookline.errors import Compacted, Halted, NotLeader, StateDamaged
 from hookline.node.config import NodeConfig
 from hookline.node.executor.delivery import Delivery
 from hookline.node.executor.executor import Executor
@@ -19,6 +19,7 @@ from hookline.node.executor.fairness import Fairness
 from hookline.node.executor.keys import SigningKeys
 from hookline.node.executor.transport import Transport
 from hookline.node.executor.vetting import Vetter
+from hookline.node.history import History
 from hookline.node.leadership.interface import Leadership
 from hookline.node.replica import Commit, Replica
 from hookline.node.replicated_log.interface import ReplicatedLog
@@ -59,6 +60,7 @@ class Surroundings:
     transport: Transport
     metrics: Metrics
     successor: "Successor | None" = None  # None: there is no other node
+    history: "Callable[[Replica], History] | None" = None  # None: the node is its whole cluster
 
 
 class Leader:
@@ -83,18 +85,23 @@ class Leader:
         """Deliver until ``stop``, then end in good order: hand over if there is somebody to hand over to.
 
         Raises:
+            Halted, StateDamaged, Compacted: this node's state must not lead.
             Fenced, NotLeader (in a group): another node leads, or the log does not answer while this node is to stop;
                 what runs here was given up.
             NodeFault (in a group): the log or the state cannot go on.
         """
         leadership = self._given.leadership
-        await self.replica.begin_term(
-            term,
-            self._given.config.node,
-            old_leader_is_dead=leadership.old_leader_is_dead(),
-            handed_over=leadership.was_handed_over(),
-            dead_from_term=leadership.dead_from_term(),
-        )
+        try:
+            await self.replica.begin_term(
+                term,
+                self._given.config.node,
+                old_leader_is_dead=leadership.old_leader_is_dead(),
+                handed_over=leadership.was_handed_over(),
+                dead_from_term=leadership.dead_from_term(),
+            )
+        except (Halted, StateDamaged, Compacted):
+            await leadership.release()  # another may lead at once
+            raise
         self.keys.start(self.replica)
         self.executor.start(self.scheduler)
         self.scheduler.start()

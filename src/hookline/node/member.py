@@ -7,7 +7,8 @@ import asyncio
 
 import structlog
 
-from hookline.errors import Fenced, NotLeader
+from hookline.errors import Fenced, NodeFault, NotLeader
+from hookline.node.history import History, LonelyHistory
 from hookline.node.leader import Leader, Surroundings
 from hookline.node.replica import Replica
 
@@ -30,7 +31,16 @@ class Member:
         self.replica = Replica(
             given.machine, given.log, given.clock, commit=given.commit, observe_commit=given.metrics.observe_commit
         )
+        self.replica.history = self._history()
         self.leader: Leader | None = None
+        self._failure: NodeFault | None = None
+        self._failed = asyncio.Event()
+
+    def _history(self) -> History:
+        given = self._given
+        if given.history is not None:
+            return given.history(self.replica)
+        return LonelyHistory(given.machine, given.clock, cluster=given.config.cluster, shard=given.config.shard)
 
     @property
     def is_leading(self) -> bool:
@@ -42,13 +52,28 @@ class Member:
 
         Raises:
             Compacted, StateDamaged (in a group): the state has to be installed from a peer.
+            Halted (in a group): a person has to decide.
             NodeFault (in a group): the node cannot go on.
         """
-        while not self._stop.is_set():
-            term = await self._follow()
-            if term is not None:
-                await self._lead(term)
-        await self._tell_successor()
+        async with asyncio.TaskGroup() as tasks:
+            failing = tasks.create_task(self._fail())
+            while not self._stop.is_set():
+                term = await self._follow()
+                if term is not None:
+                    await self._lead(term)
+            await self._tell_successor()
+            failing.cancel()
+
+    def fail(self, why: NodeFault) -> None:
+        """Make ``run`` raise this: somebody else has found out that the node cannot go on."""
+        if self._failure is None:
+            self._failure = why
+            self._failed.set()
+
+    async def _fail(self) -> None:
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
 
     async def _tell_successor(self) -> None:
         """Not to end before the next leader knows what came of our claims: it would make these calls again."""

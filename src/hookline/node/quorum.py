@@ -2,28 +2,33 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
+from typing import NamedTuple
 
 import structlog
 
 from hookline.clock import Clock
-from hookline.errors import Fenced
+from hookline.errors import Fenced, Halted
+from hookline.node.cluster_history import ClusterHistory, position_of
 from hookline.node.config import NodeConfig
-from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.blocking import BlockingTxn
+from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdAddress, EtcdClient
 from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.hints import Hints
-from hookline.node.etcd.keys import Keys, prefix_end
-from hookline.node.etcd.statuses import NodeStatus, Statuses, decode_status
+from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.statuses import NodeStatus, Statuses, read_statuses
 from hookline.node.etcd.upkeep import STEP_S, EtcdUpkeep
+from hookline.node.identity import Charter, Position
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.leadership.watch import LeaderWatch
 from hookline.node.member import Member
+from hookline.node.peer_client import PeerClient
 from hookline.node.replicated_log.etcd import EtcdLog
+from hookline.node.state_machine.machine import StateMachine
 from hookline.node.successor import Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault
 from hookline.protocol.http import NodeView
@@ -32,13 +37,15 @@ _VERSION = version("hookline")
 _log = structlog.get_logger()
 _LOOK_S = 0.2
 _TRY_S = 2.0
+_DOUBT_S = 1.0
 
 
 class Quorum:
     """Everything a node shares with the others; also answers the API's questions (``api.services.Role``)."""
 
-    def __init__(self, config: NodeConfig, clock: Clock, vault: Vault) -> None:
+    def __init__(self, config: NodeConfig, clock: Clock, vault: Vault, machine: StateMachine) -> None:
         self._config = config
+        self._machine = machine
         address = address_of(config)
         self._clock = clock
         keys = Keys(config.cluster)
@@ -60,7 +67,19 @@ class Quorum:
         )
         self._renewal = Renewal(self._blocking, keys, self.fence, clock)
         self.successor = Teller(self.leader_url, self._own_propose, vault, clock)
-        self._statuses = Statuses(self._client, keys, self._own_status)
+        self._statuses = Statuses(self._client, keys, self._own_status, node=config.node)
+        self._charters = Charters(self._client, keys)
+        self._peers = PeerClient()
+        self.history = ClusterHistory(
+            self._charters,
+            self._statuses,
+            machine,
+            config,
+            clock,
+            digest_at=self._digest_at,
+            leader=self._leader_and_term,
+            ask=self._peers.position,
+        )
         self._upkeep = EtcdUpkeep(
             self._client, keys, self.fence, self.log, clock, node=config.node, quota_bytes=config.etcd_quota_bytes
         )
@@ -80,6 +99,7 @@ class Quorum:
                     tasks.create_task(self._look()),
                     tasks.create_task(self._hints.run()),
                     tasks.create_task(self._keep_up()),
+                    tasks.create_task(self._doubt(member)),
                 ]
                 yield
                 for task in background:
@@ -88,6 +108,7 @@ class Quorum:
             self._renewal.stop()
             self._blocking.close()
             await self.successor.close()
+            await self._peers.close()
             await self._client.close()
 
     async def _look(self) -> None:
@@ -97,6 +118,25 @@ class Quorum:
                 await self.leadership.look()
             await asyncio.sleep(_LOOK_S)
 
+    async def until_allowed(self, halted: Callable[[str], None]) -> None:
+        """As ``ClusterHistory.until_allowed``; an etcd that does not answer is asked at another member."""
+        await self.history.until_allowed(halted, self._client.rotate)
+
+    async def _doubt(self, member: Member) -> None:
+        """A leader whose followers know more than it does is led by an etcd that was set back."""
+        while True:
+            await asyncio.sleep(_DOUBT_S)
+            why = self.history.contradiction() if member.is_leading else None
+            if why is not None:
+                member.fail(Halted(why))
+
+    def _digest_at(self, index: int) -> bytes | None:
+        return self._member.replica.digest_at(index) if self._member is not None else None
+
+    def _leader_and_term(self) -> tuple[str, int] | None:
+        leader = self.leadership.leader
+        return None if leader is None else (leader.node, leader.term)
+
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(STEP_S)
@@ -104,16 +144,19 @@ class Quorum:
                 await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
 
     def _own_status(self) -> NodeStatus:
-        assert self._member
-        replica = self._member.replica
+        machine = self._machine
+        role = "leader" if self.is_leading() else "follower"
         return NodeStatus(
             self._config.node,
             self._config.advertised_url,
-            "leader" if self._member.is_leading else "follower",
-            replica.applied,
-            replica.durable,
+            role if self.history.halted is None else "halted",
+            machine.applied,
+            machine.durable,
             _VERSION,
             self._clock.wall_ms(),
+            position_of(machine, self._config.node),
+            self.history.halted,
+            self.history.votes(),
         )
 
     # --- what the API asks ---------------------------------------------------------------------------------------
@@ -144,13 +187,20 @@ class Quorum:
             NodeView(
                 status.name,
                 status.url,
-                "leader" if status.name == leader else "follower",
+                "halted" if status.halted else "leader" if status.name == leader else "follower",
                 status.applied,
                 status.durable,
                 status.version,
+                status.halted,
             )
             for status in self._statuses.all()
         ]
+
+    def position(self) -> Position:
+        return position_of(self._machine, self._config.node)
+
+    def halted(self) -> str | None:
+        return self.history.why_halted()
 
     def hand_over(self) -> bool:
         return self._member is not None and self._member.hand_over()
@@ -159,22 +209,36 @@ class Quorum:
         return self._upkeep.pressure
 
 
-async def find_peers(config: NodeConfig) -> tuple[list[str], int]:
-    """The urls of the other nodes, and the entry that a snapshot must hold at least so that the log goes on from it.
+class Peers(NamedTuple):
+    """Where a state can be had.
+
+    Attributes:
+        urls: of the other nodes.
+        at_least: the entry that it must hold so that the log goes on from it.
+        charter: whose state it must be.
+    """
+
+    urls: list[str]
+    at_least: int
+    charter: Charter | None
+
+
+async def find_peers(config: NodeConfig) -> Peers:
+    """The other nodes, and what a snapshot of theirs must hold.
 
     Raises:
         EtcdUnclear, EtcdRefused: etcd does not answer.
     """
     keys, client = Keys(config.cluster), EtcdClient(address_of(config))
     try:
-        nodes = rpc.RangeRequest(key=keys.nodes, range_end=prefix_end(keys.nodes))
-        first = rpc.RangeRequest(key=keys.log, range_end=prefix_end(keys.log), limit=1, keys_only=True)
-        statuses = [decode_status(kv.value) for kv in (await client.range(nodes, _TRY_S)).kvs]
-        entries = (await client.range(first, _TRY_S)).kvs
+        statuses = await read_statuses(client, keys)
+        charter, log = await Charters(client, keys).read(0)
     finally:
         await client.close()
-    urls = [status.url for status in statuses if status.name != config.node]
-    return urls, keys.index_of(entries[0].key) - 1 if entries else 0
+    at_least = max(log.first - 1, charter.begins_after if charter is not None else 0)
+    # A halted node's state is doubted by itself.
+    urls = [status.url for status in statuses if status.name != config.node and status.halted is None]
+    return Peers(urls, at_least, charter)
 
 
 async def agree_on_secret_key(config: NodeConfig, clock: Clock) -> str:

@@ -25,17 +25,21 @@ from hookline.errors import (
     NotLeader,
     ShuttingDown,
 )
+from hookline.node.history import History, LonelyHistory, require
+from hookline.node.identity import Verdict
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import VERSION, Entry, command_size
-from hookline.protocol.commands import AnyCommand, BeginTerm, CheckDigest, Result, SetTopology
+from hookline.protocol.commands import AnyCommand, BeginTerm, Result, SetTopology
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
-CHECK_EVERY_ENTRIES = 1_000
 PROPOSAL_MS_MAX = 10_000  # how long a proposal is waited for
+_PAUSE_S = 0.03  # before a log that did not answer is asked again
 _POLL_S = 1.0  # a follower looks at the log at least this often, whatever it is told
 _CATCH_UP_COMMANDS = 1_000  # applied by a follower in one go; about 15 ms
+_JUDGE_EVERY_MS = 2_000  # so often a follower that has nothing to apply looks whether the log still is the one it knows
+_DIGESTS_KEPT = 4_096  # of the newest entries, for other nodes that dispute one
 _PROPOSAL_BYTES_MAX = ENTRY_BYTES_MAX - 128  # the rest is the entry's own: checksum, numbers, nonce
 
 _log = structlog.get_logger()
@@ -89,7 +93,11 @@ class Replica:
         log: where entries go.
         clock: stamps entries.
         commit: how a transaction is made durable.
+        history: without it the node is its whole cluster.
         observe_commit: called with (commands, seconds from gathered to committed).
+
+    Attributes:
+        history: judges whether the state may go on with the log.
     """
 
     def __init__(
@@ -99,12 +107,16 @@ class Replica:
         clock: Clock,
         *,
         commit: Commit,
+        history: History | None = None,
         observe_commit: Callable[[int, float], None] = lambda _commands, _seconds: None,
     ) -> None:
         self._machine = machine
         self._log = log
         self._clock = clock
         self._commit = commit
+        self.history = history or LonelyHistory(machine, clock, cluster="c0", shard=0)
+        self._judged_ms = clock.boot_ms()
+        self._digests = {machine.applied: machine.digest}
         self._observe = observe_commit
         self._listeners: list[Callable[[Effects], None]] = []
         self._term_listeners: list[Callable[[Effects], None]] = []
@@ -136,9 +148,13 @@ class Replica:
         return self._machine.tables.topology
 
     @property
-    def digest(self) -> bytes:
-        """The rolling digest at ``applied``."""
-        return self._machine.digest
+    def machine(self) -> StateMachine:
+        """The state. Only the replica changes it."""
+        return self._machine
+
+    def digest_at(self, index: int) -> bytes | None:
+        """The rolling digest of the state at one of the newest entries, if this process was there."""
+        return self._digests.get(index)
 
     def listen(self, listener: Callable[[Effects], None], *, this_term: bool = True) -> None:
         """Have ``listener`` called with the effects of every entry, after its commit and before its waiters.
@@ -175,11 +191,14 @@ class Replica:
 
         Raises:
             Compacted: the entries that come next are gone; the state has to be installed from a peer.
-            StateDamaged: this node's state differs from the leader's.
+            StateDiffers: this node's state is the odd one out; likewise.
+            Halted: the log is not the one that this state followed; a person has to decide.
         """
         while True:
             try:
-                await self._catch_up()
+                if not await self._catch_up() and self._clock.boot_ms() - self._judged_ms > _JUDGE_EVERY_MS:
+                    self._judged_ms = self._clock.boot_ms()
+                    require(await self.history.judge())
             except (Compacted, EntryDamaged):
                 raise
             except LogFault as error:  # the log does not answer; it will
@@ -189,35 +208,68 @@ class Replica:
     async def begin_term(
         self, term: int, node: str, *, old_leader_is_dead: bool, handed_over: bool = False, dead_from_term: int = 0
     ) -> None:
-        """Take the log over for ``term`` and resolve what an earlier leader left open. Before ``lead``."""
-        machine = self._machine
-        await self._log.take_over(term, is_restored=machine.is_restored)
+        """Take the log over for ``term`` and resolve what an earlier leader left open. Before ``lead``.
+
+        Raises:
+            Halted, StateDiffers, Compacted: this state must not lead; as ``follow``.
+        """
+        await self._log.take_over(term)
         await self._catch_up()
-        last = await self._log.last_index()
-        if last < machine.applied and not machine.is_restored:
-            raise LogFault(
-                f"the log ends at entry {last}, but this node's state is at {machine.applied}: etcd was emptied, or it "
-                "is another one. Start the nodes with the right etcd, or restore a backup into a new cluster."
-            )
+        verdict = await self._judged(term)
+        require(verdict)
         self.term = term
-        await self._append([BeginTerm(node, old_leader_is_dead, handed_over, dead_from_term)])
+        first: list[AnyCommand] = []
+        if verdict.kind == "begin":
+            self._log.begin_after(self._machine.applied)
+            first.append(self.history.beginning())
+        await self._append([*first, BeginTerm(node, old_leader_is_dead, handed_over, dead_from_term)])
         self._closed = None
 
-    async def _catch_up(self) -> None:
-        """Entries that were read together are committed together, as far as that keeps the loop responsive."""
+    async def _judged(self, term: int) -> Verdict:
+        """The verdict, once the log gives it. Raises Fenced when the lead is lost meanwhile."""
+        while True:
+            try:
+                return await self.history.judge()
+            except LogFault as error:
+                _log.warning("log_unreadable", error=error.detail)
+            await asyncio.sleep(_PAUSE_S)
+            await self._log.take_over(term)
+
+    async def _catch_up(self) -> bool:
+        """Apply all that is in the log; False when there was nothing new.
+
+        Entries that were read together are committed together, as far as that keeps the loop responsive.
+        """
+        has_read = False
         while entries := await self._log.read_from(self._machine.applied + 1):
+            has_read = True
             entries.reverse()
             while entries:
                 applied: list[Effects] = []
                 commands = 0
                 while entries and commands < _CATCH_UP_COMMANDS:
+                    if entries[-1].before != self._machine.digest:
+                        break
                     entry = entries.pop()
-                    applied.append(self._machine.apply(entry)[1])
-                    self.term = max(self.term, entry.term)
+                    applied.append(self._apply(entry)[1])
                     commands += len(entry.commands)
-                await self._commit(self._machine.commit)
+                if applied:
+                    await self._commit(self._machine.commit)
+                elif await self.history.settle(entries[-1]):
+                    applied.append(self._apply(entries.pop(), is_overruled=True)[1])
+                    await self._commit(self._machine.commit)
+                else:
+                    self._apply(entries[-1])  # says what differs
                 for effects in applied:
                     self._announce(effects)
+        return has_read
+
+    def _apply(self, entry: Entry, *, is_overruled: bool = False) -> tuple[list[Result], Effects]:
+        done = self._machine.apply(entry, is_overruled=is_overruled)
+        self.term = max(self.term, entry.term)
+        self._digests[entry.index] = self._machine.digest
+        self._digests.pop(entry.index - _DIGESTS_KEPT, None)
+        return done
 
     async def lead(self) -> None:
         """Serve proposals until ``close``. Any fault ends the lead and fails all waiters.
@@ -277,11 +329,9 @@ class Replica:
         clock, machine = self._clock, self._machine
         started_ms = clock.boot_ms()
         index = machine.applied + 1
-        if machine.applied % CHECK_EVERY_ENTRIES == 0 and machine.applied:
-            commands = [*commands, CheckDigest(machine.digest)]
-        entry = Entry(VERSION, self.term, index, clock.wall_ms(), clock.token(8), tuple(commands))
+        entry = Entry(VERSION, self.term, index, clock.wall_ms(), clock.token(8), machine.digest, tuple(commands))
         await self._log.append(entry)
-        results, effects = machine.apply(entry)
+        results, effects = self._apply(entry)
         await self._commit(machine.commit)
         self._observe(len(commands), (clock.boot_ms() - started_ms) / 1000)
         self._announce(effects)

@@ -3,32 +3,35 @@
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 
 from hookline.clock import Clock, SystemClock
-from hookline.errors import Compacted, HooklineError, StateDamaged, leaves
+from hookline.errors import Compacted, ForeignState, Halted, HooklineError, StateDamaged, leaves
 from hookline.http_api.server import calm_garbage_collector, listen, make_server, url_of
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
+from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.etcd.client import EtcdRefused, EtcdUnclear
 from hookline.node.executor.resolver import Resolver, system_lookup
 from hookline.node.executor.transport import HttpTransport
 from hookline.node.executor.vetting import Vetter
+from hookline.node.identity import check_own
 from hookline.node.leader import Surroundings
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.loop_lag import LoopLag
 from hookline.node.member import Member
-from hookline.node.quorum import Quorum, agree_on_secret_key, find_peers
+from hookline.node.quorum import Peers, Quorum, agree_on_secret_key, find_peers
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.single_role import SingleRole
 from hookline.node.snapshot_fetch import fetch_snapshot
-from hookline.node.snapshots import STATE_FILE, Snapshots, finish_install, install
+from hookline.node.snapshots import STATE_FILE, SnapshotInfo, Snapshots, finish_install, install, kept_aside
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.reads import Reads
@@ -63,8 +66,9 @@ async def run_node(
         lock.lock()
         stack.push_async_callback(lock.release)
         vault = await _open_vault(config, clock, stop)
-        while vault and not await _run_on_state(config, clock, lock, vault, ready, stop):
-            await _install_from_peer(config, stop)
+        is_over = vault is None
+        while vault is not None and not is_over:
+            is_over = await _run_on_state(config, clock, lock, vault, ready, stop)
 
 
 async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> Vault | None:
@@ -89,31 +93,54 @@ async def _run_on_state(
     ready: Callable[[str], None],
     stop: asyncio.Event,
 ) -> bool:
-    """Run on the state in the data directory until ``stop``; False when that state cannot be used any more."""
-    is_usable = True
+    """Run on the state in the data directory until ``stop``: True. False: run again, perhaps on another state."""
+    is_behind: bool | None = None
+    is_over = True
     try:
         await _run_node(config, clock, lock, vault, ready=ready, stop=stop)
     except* (Compacted, StateDamaged) as group:
         if not config.etcd:  # nobody has a copy
             raise
-        is_usable = False
+        is_over = False
+        is_behind = all(isinstance(error, Compacted) for error in leaves(group))
         _log.error("state_unusable", reasons=[str(error) for error in leaves(group)])
-    return is_usable
+    except* Halted as group:
+        if not config.etcd:
+            raise
+        is_over = False
+        _log.error("node_halts", reasons=[str(error) for error in leaves(group)])
+    if is_behind is not None:
+        await _install_from_peer(config, stop, keeps=not is_behind)
+    return is_over or stop.is_set()
 
 
-async def _install_from_peer(config: NodeConfig, stop: asyncio.Event) -> None:
-    """Put a peer's snapshot in the place of the state; tries until one is there or ``stop`` is set."""
+async def _install_from_peer(config: NodeConfig, stop: asyncio.Event, *, keeps: bool) -> None:
+    """Put a peer's snapshot in the place of the state; tries until one is there or ``stop`` is set.
+
+    ``keeps``: the present state is kept aside, since it is not known to be an earlier one of the same history.
+    """
     while not stop.is_set():
         try:
-            urls, at_least = await find_peers(config)
-            path, info = await fetch_snapshot(urls, config.data_dir / "incoming", at_least=at_least)
+            peers = await find_peers(config)
+            path, info = await fetch_snapshot(
+                peers.urls, config.data_dir / "incoming", at_least=peers.at_least, is_wanted=partial(_is_wanted, peers)
+            )
         except HooklineError as error:
             _log.warning("snapshot_not_installed", error=error.detail)
             await asyncio.sleep(_REINSTALL_PAUSE_S)
             continue
-        install(config.data_dir, path)
-        _log.info("state_installed", index=info.index, term=info.term)
+        kept = install(config.data_dir, path, keeps=keeps)
+        _log.info("state_installed", index=info.index, term=info.term, kept_aside=kept and str(kept))
         return
+
+
+def _is_wanted(peers: Peers, info: SnapshotInfo) -> bool:
+    """It is of the cluster whose log etcd holds, and of the time of that log."""
+    charter = peers.charter
+    if charter is None or info.cluster_id != charter.cluster_id:
+        return False
+    is_its_beginning = (info.index, info.digest) == (charter.begins_after, charter.digest)
+    return info.generation == charter.generation or is_its_beginning
 
 
 async def _run_node(
@@ -132,6 +159,8 @@ async def _run_node(
         stack.callback(database.close)
         database.quick_check()
         machine = StateMachine(database)
+        if (wrong := check_own(own_of(config, machine))) is not None:
+            raise ForeignState(wrong)
         snapshots = Snapshots(database, config.data_dir / "snapshots", clock)
         stack.callback(snapshots.close)
         lookup = system_lookup()
@@ -142,7 +171,7 @@ async def _run_node(
         commit = ThreadCommit()
         stack.callback(commit.close)
         metrics = Metrics()
-        quorum = Quorum(config, clock, vault) if config.etcd else None
+        quorum = Quorum(config, clock, vault, machine) if config.etcd else None
         local_log = None if quorum else LocalLog(database)
         (quorum.leadership if quorum else lock).continue_after(max(machine.term, local_log.term if local_log else 0))
         member = Member(
@@ -163,6 +192,7 @@ async def _run_node(
                 transport=transport,
                 metrics=metrics,
                 successor=quorum.successor if quorum else None,
+                history=(lambda _replica: quorum.history) if quorum else None,
             )
         )
         role = quorum or SingleRole(config, member)
@@ -180,15 +210,49 @@ async def _run_node(
             role=role,
             is_overloaded=lag.is_high,
             snapshots=snapshots,
+            kept_aside=lambda: [file.name for file in kept_aside(config.data_dir)],
         )
-        await stack.enter_async_context(quorum.running(member) if quorum else nullcontext())
-        await _run(member, services, lag, listener, ready=ready, stop=stop)
+        if quorum is not None:
+            await stack.enter_async_context(quorum.running(member))
+            await _until_allowed(quorum, services, listener, stop)
+        if not stop.is_set():
+            await _run(member, services, lag, listener, ready=ready, stop=stop)
 
 
 def _why_not_ready(role: Role) -> str | None:
+    if (halted := role.halted()) is not None:
+        return f"this node waits for a person: {halted}"
     if role.is_leading() or role.leader_url() is not None:
         return None
     return "no node leads; the node is starting or an election is under way"
+
+
+async def _until_allowed(quorum: Quorum, services: Services, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Until the state may go on with the log, or ``stop``. A node that waits for a person serves, and says why."""
+    async with asyncio.TaskGroup() as tasks:
+        halted = asyncio.Event()
+
+        def told(why: str) -> None:
+            _log.error("node_halted", why=why)
+            halted.set()
+
+        allowed = tasks.create_task(quorum.until_allowed(told))
+        stopping = tasks.create_task(stop.wait())
+        telling = tasks.create_task(_serve_when(halted, services, listener))
+        await asyncio.wait({allowed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (allowed, stopping, telling):
+            task.cancel()
+
+
+async def _serve_when(halted: asyncio.Event, services: Services, listener: socket.socket) -> None:
+    await halted.wait()
+    # On a socket of its own: uvicorn closes what it was given, and the node goes on to serve on the first one.
+    own = listener.dup()
+    server = make_server(create_app(services), own)
+    try:
+        await server.serve(sockets=[own])
+    finally:
+        own.close()
 
 
 async def _run(

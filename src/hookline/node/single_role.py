@@ -2,7 +2,9 @@
 
 from importlib.metadata import version
 
+from hookline.node.cluster_history import position_of
 from hookline.node.config import NodeConfig
+from hookline.node.identity import Position
 from hookline.node.member import Member
 from hookline.protocol.http import NodeView
 
@@ -28,6 +30,12 @@ class SingleRole:
     def nodes(self) -> list[NodeView]:
         replica, config = self._member.replica, self._config
         return [NodeView(config.node, config.url, "leader", replica.applied, replica.durable, VERSION)]
+
+    def position(self) -> Position:
+        return position_of(self._member.replica.machine, self._config.node)
+
+    def halted(self) -> str | None:
+        return None
 
     def hand_over(self) -> bool:
         return False

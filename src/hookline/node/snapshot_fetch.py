@@ -35,6 +35,7 @@ async def fetch_snapshot(
     *,
     at_least: int = 0,
     max_age_s: int = 60,
+    is_wanted: Callable[[SnapshotInfo], bool] = lambda _info: True,
     progress: Callable[[int, int], None] = lambda _have, _size: None,
 ) -> tuple[Path, SnapshotInfo]:
     """A verified snapshot of the first node that has one, in ``directory``.
@@ -46,6 +47,7 @@ async def fetch_snapshot(
         directory: for nothing else, made when missing; to install what comes, on the data directory's file system.
         at_least: the log entry it has to hold.
         max_age_s: how old it may be.
+        is_wanted: whether it is of the right cluster, and of the right time of that.
         progress: called with (bytes there, bytes in all).
 
     Returns:
@@ -58,7 +60,7 @@ async def fetch_snapshot(
     reasons = []
     for url in urls:
         try:
-            async with _Source(url.rstrip("/"), directory, progress) as source:
+            async with _Source(url.rstrip("/"), directory, is_wanted, progress) as source:
                 return await source.fetch(f"?at_least={at_least}&max_age={max_age_s}")
         except NotEnoughSpace:
             raise
@@ -71,10 +73,17 @@ async def fetch_snapshot(
 class _Source:
     """One node that is asked."""
 
-    def __init__(self, url: str, directory: Path, progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        directory: Path,
+        is_wanted: Callable[[SnapshotInfo], bool],
+        progress: Callable[[int, int], None],
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._url = url
         self._directory = directory
+        self._is_wanted = is_wanted
         self._progress = progress
         # Two clients, for the pause between two reads is limited only where bytes should come at once.
         self._asking = _client().timeout(timedelta(seconds=_MAKING_S)).build()
@@ -92,6 +101,11 @@ class _Source:
             info = await self._ask(query)
             if info.version != SCHEMA_VERSION:
                 raise SnapshotUnavailable(f"its state has schema {info.version}, this release knows {SCHEMA_VERSION}")
+            if not self._is_wanted(info):
+                raise SnapshotUnavailable(
+                    f"its state is of cluster {info.cluster} (id {info.cluster_id[:8]}), generation {info.generation}, "
+                    "and not of the log that etcd holds"
+                )
             partial = self._directory / f"{info.name}.partial"
             self._remove_others(partial)
             require_space(self._directory, info.size - _size(partial) + _SPACE_RESERVED)

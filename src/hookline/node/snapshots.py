@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,9 +23,13 @@ import structlog
 from hookline.clock import Clock
 from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
 from hookline.node.database import Database
+from hookline.node.state_machine.contents import check_contents
+from hookline.node.state_machine.machine import SCHEMA_VERSION
+from hookline.node.state_machine.tables import read_identity
 
 STATE_FILE = "state.db"
 _INCOMING_FILE = "state.db.install"  # being there, it has been verified and is to become the state
+_ASIDE = ".replaced-"  # and the index of a state that another one took the place of; behind the name of either
 _KEPT = 2
 _PAGES_PER_STEP = 1_000  # about 4 MiB, so that a shutdown need not wait for the whole copy
 _SPACE_FACTOR = 1.2
@@ -42,6 +47,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
         size, sha256: of the file, in bytes and hex.
         version: of the schema.
         created_ms: wall clock, when it was made.
+        cluster_id, generation, cluster, shard: whose state it is; empty and 0 for one that nothing was written to.
     """
 
     name: str
@@ -52,9 +58,27 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     version: int
     created_ms: int
+    cluster_id: str = ""
+    generation: int = 0
+    cluster: str = ""
+    shard: int = 0
 
 
 _decoder = msgspec.json.Decoder(SnapshotInfo)
+
+
+@dataclass(frozen=True, slots=True)
+class StatePosition:
+    """Where a state is: the newest entry in it, the version of its schema, and whose it is."""
+
+    index: int
+    term: int
+    digest: str
+    version: int
+    cluster_id: str
+    generation: int
+    cluster: str
+    shard: int
 
 
 class Snapshots:
@@ -220,16 +244,30 @@ def verify(path: Path, info: SnapshotInfo) -> None:
             if (answer := connection.execute("PRAGMA quick_check(1)").fetchall()) != [("ok",)]:
                 raise StateDamaged(f"{path}: {answer[0][0]}")
             found = _position(connection)
+            if found.version == SCHEMA_VERSION:
+                check_contents(connection)
     except apsw.Error as error:
         raise StateDamaged(f"{path} is not a database: {error}") from error
-    if found != (info.index, info.term, info.digest, info.version):
-        raise StateDamaged(f"{path} holds entry {found[0]} of term {found[1]}, not what its description says")
+    if found != _described(info):
+        raise StateDamaged(f"{path} holds entry {found.index} of term {found.term}, not what its description says")
 
 
-def install(data_dir: Path, path: Path) -> None:
+def _described(info: SnapshotInfo) -> StatePosition:
+    return StatePosition(
+        info.index, info.term, info.digest, info.version, info.cluster_id, info.generation, info.cluster, info.shard
+    )
+
+
+def install(data_dir: Path, path: Path, *, keeps: bool = False) -> Path | None:
     """Make a snapshot that passed ``verify`` the state of a node that does not have its state open.
 
-    ``path`` is moved, so it must be on the file system of ``data_dir``.
+    Args:
+        data_dir: the node's.
+        path: is moved, so it must be on the file system of ``data_dir``.
+        keeps: the state that is there now is kept beside it, as ``state.db.replaced-<index>``.
+
+    Returns:
+        The file that is kept aside.
 
     After a crash at any point the node has either its old state or, once ``finish_install`` has run, the new one:
     the new file comes to lie beside the old state under a name that says that the decision is made, and whatever
@@ -237,9 +275,11 @@ def install(data_dir: Path, path: Path) -> None:
     it onto the new file.
     """
     _sync(path)
-    path.rename(data_dir / _INCOMING_FILE)
+    aside = _name_aside(data_dir) if keeps and (data_dir / STATE_FILE).exists() else ""
+    path.rename(data_dir / (_INCOMING_FILE + aside.removeprefix(STATE_FILE)))
     _sync(data_dir)
     finish_install(data_dir)
+    return data_dir / aside if aside else None
 
 
 def finish_install(data_dir: Path) -> bool:
@@ -248,16 +288,47 @@ def finish_install(data_dir: Path) -> bool:
     Returns:
         Whether there was one.
     """
-    incoming, state = data_dir / _INCOMING_FILE, data_dir / STATE_FILE
-    if not incoming.exists():
+    state = data_dir / STATE_FILE
+    incoming = next(iter(sorted(data_dir.glob(_INCOMING_FILE + "*"))), None)
+    if incoming is None:
         return False
-    for suffix in ("-wal", "-shm"):
-        state.with_name(state.name + suffix).unlink(missing_ok=True)
+    aside = incoming.name.removeprefix(_INCOMING_FILE)  # empty: the old state goes
+    for suffix in ("-wal", "-shm", *([""] if aside else [])):
+        part = state.with_name(state.name + suffix)
+        if aside and part.exists():
+            part.rename(state.with_name(state.name + aside + suffix))
+        else:
+            part.unlink(missing_ok=True)
     _sync(data_dir)  # or the rename might survive a power cut and the removal not
     incoming.rename(state)
     _sync(data_dir)
     _log.info("snapshot_installed", path=str(state))
     return True
+
+
+def kept_aside(data_dir: Path) -> list[Path]:
+    """The states that were replaced and kept, oldest first."""
+    files = [file for file in data_dir.glob(f"{STATE_FILE}{_ASIDE}*") if not file.name.endswith(("-wal", "-shm"))]
+    return sorted(files, key=lambda file: file.stat().st_mtime_ns)
+
+
+def _name_aside(data_dir: Path) -> str:
+    """A name for the present state that none has yet."""
+    try:
+        index = str(read_position(data_dir / STATE_FILE).index)
+    except (StateDamaged, apsw.Error):
+        index = "unknown"
+    names = (f"{STATE_FILE}{_ASIDE}{index}{number}" for number in ("", *(f"-{count}" for count in range(2, 10_000))))
+    return next(name for name in names if not any(data_dir.glob(name + "*")))
+
+
+def read_position(path: Path) -> StatePosition:
+    """Where the state in a file is that no node has open. Raises StateDamaged."""
+    try:
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            return _position(connection)
+    except apsw.Error as error:
+        raise StateDamaged(f"{path} cannot be read: {error}") from error
 
 
 def holds_state(data_dir: Path) -> bool:
@@ -268,16 +339,20 @@ def holds_state(data_dir: Path) -> bool:
 def _describe(path: Path, created_ms: int) -> SnapshotInfo:
     sha256 = _sha256(path)
     with _opened(path) as connection:
-        index, term, digest, version = _position(connection)
+        found = _position(connection)
     return SnapshotInfo(
-        name=f"{index:012d}-{sha256[:16]}",
-        index=index,
-        term=term,
-        digest=digest,
+        name=f"{found.index:012d}-{sha256[:16]}",
+        index=found.index,
+        term=found.term,
+        digest=found.digest,
         size=path.stat().st_size,
         sha256=sha256,
-        version=version,
+        version=found.version,
         created_ms=created_ms,
+        cluster_id=found.cluster_id,
+        generation=found.generation,
+        cluster=found.cluster,
+        shard=found.shard,
     )
 
 
@@ -289,12 +364,13 @@ def _opened(path: Path) -> Iterator[apsw.Connection]:
         yield connection
 
 
-def _position(connection: apsw.Connection) -> tuple[int, int, str, int]:
-    """(index, term, digest, schema version)."""
+def _position(connection: apsw.Connection) -> StatePosition:
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     digest: bytes = meta.get("digest", b"")
     version: int = connection.pragma("user_version")
-    return meta.get("applied", 0), meta.get("term", 0), digest.hex(), version
+    own = read_identity(connection)
+    identity = (own.cluster_id, own.generation, own.cluster, own.shard) if own else ("", 0, "", 0)
+    return StatePosition(meta.get("applied", 0), meta.get("term", 0), digest.hex(), version, *identity)
 
 
 def _sha256(path: Path) -> str:

@@ -25,18 +25,22 @@ from hookline.protocol.commands import (
 )
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
-VERSION = 1
+VERSION = 2
 C = TypeVar("C", bound=AnyCommand)
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """One batch of commands, the unit of the log. ``time_ms`` is the leader's wall clock, the only time apply sees."""
+    """One batch of commands, the unit of the log. ``time_ms`` is the leader's wall clock, the only time apply sees.
+
+    ``before``: the digest of the state it was written for. A node whose state has another one does not apply it.
+    """
 
     version: int
     term: int
     index: int
     time_ms: int
     nonce: bytes
+    before: bytes
     commands: tuple[AnyCommand, ...]
 
 
@@ -61,9 +65,10 @@ def decode_entry(data: bytes) -> Entry:
         entry = _decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise UnknownCommand(f"an entry cannot be read by this release: {error}; upgrade me") from error
-    if entry.version > VERSION:
+    if entry.version != VERSION:
         raise UnknownCommand(
-            f"entry {entry.index} has version {entry.version}, this release knows {VERSION}; upgrade me"
+            f"entry {entry.index} has version {entry.version}, this release knows {VERSION}; "
+            + ("upgrade me" if entry.version > VERSION else "it was written by a release before 0.1.0")
         )
     return entry
 

@@ -167,12 +167,6 @@ class ExpireClaims(Command, frozen=True, array_like=True, tag=15):
     """Claims of earlier terms whose deadline has passed are lost."""
 
 
-class CheckDigest(Command, frozen=True, array_like=True, tag=16):
-    """The leader's rolling digest before this entry; a node with another one has another state and stops."""
-
-    digest: bytes
-
-
 class SetTopology(Command, frozen=True, array_like=True, tag=17):
     """Keep the JSON of a topology, unless this one or a newer one is kept already; then nothing changes."""
 
@@ -180,8 +174,22 @@ class SetTopology(Command, frozen=True, array_like=True, tag=17):
     document: bytes
 
 
+class BeginLog(Command, frozen=True, array_like=True, tag=20):
+    """The first command of a log: whose it is.
+
+    ``cluster_id``: 32 hex digits, made once. ``generation``: 1 for a new cluster; one more each time that somebody
+    decides to begin the log anew on a kept state, so that what the old log had beyond it is told apart.
+    """
+
+    cluster_id: str
+    generation: int
+    cluster: str
+    shard: int
+
+
 AnyCommand = (
-    BeginTerm
+    BeginLog
+    | BeginTerm
     | CreateJob
     | ClaimJobs
     | RecordOutcome
@@ -196,7 +204,6 @@ AnyCommand = (
     | PurgeFinished
     | PurgeKeys
     | ExpireClaims
-    | CheckDigest
     | SetTopology
 )
 

@@ -345,24 +345,32 @@ class DestinationPage(Struct, frozen=True, omit_defaults=True):
 
 
 class NodeView(Struct, frozen=True):
-    """One node of a cluster."""
+    """One node of a cluster. ``halted``: why it waits for a person; None: it does not."""
 
     name: str
     url: str
-    role: Literal["leader", "follower"]
+    role: Literal["leader", "follower", "halted"]
     applied: int
     durable: int
     version: str
+    halted: str | None = None
 
 
 class Cluster(Struct, frozen=True):
-    """A cluster and its nodes."""
+    """A cluster and its nodes.
+
+    ``id`` was made once for the cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the
+    files of states that the asked node has replaced and kept.
+    """
 
     name: str
     shard: int
     term: int
     leader: str | None
     nodes: list[NodeView]
+    id: str | None = None
+    generation: int = 0
+    kept_aside: list[str] = []
 
 
 class ClusterList(Struct, frozen=True):
@@ -419,12 +427,15 @@ class Health(Struct, frozen=True):
     """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none.
 
     ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used; ``clusters`` are a proxy's.
+    ``cluster_id`` is whose state a node has; ``kept_aside`` as in ``Cluster``.
     """
 
     status: Literal["ok", "unavailable"]
-    role: Literal["leader", "follower", "proxy"]
+    role: Literal["leader", "follower", "halted", "proxy"]
     usage: dict[str, Usage] = {}
     detail: str | None = None
     epoch: int = 0
     term: int = 0
     clusters: list[ClusterHealth] | UnsetType = UNSET
+    cluster_id: str | None = None
+    kept_aside: list[str] = []

@@ -1,5 +1,6 @@
 """A node put together from given parts: wired as in ``node.runtime``, without sockets, threads or a real clock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -14,10 +15,11 @@ from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.executor.resolver import Resolver
 from hookline.node.executor.transport import Transport
 from hookline.node.executor.vetting import Vetter
+from hookline.node.history import History
 from hookline.node.leader import Successor, Surroundings
 from hookline.node.leadership.interface import Leadership
 from hookline.node.member import Member
-from hookline.node.replica import Commit
+from hookline.node.replica import Commit, Replica
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.single_role import SingleRole
 from hookline.node.state_machine.leader_reads import LeaderReads
@@ -43,6 +45,7 @@ class Parts:
     transport: Transport
     successor: Successor | None = None
     role: Role | None = None  # None: the node is its whole cluster
+    history: Callable[[Replica], History] | None = None  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def assemble(parts: Parts) -> Assembly:
             transport=parts.transport,
             metrics=metrics,
             successor=parts.successor,
+            history=parts.history,
         )
     )
     services = Services(

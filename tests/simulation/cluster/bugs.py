@@ -9,6 +9,7 @@ import pytest
 
 from hookline.errors import Fenced
 from hookline.node.api.context import Api
+from hookline.node.cluster_history import ClusterHistory
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdUnclear
@@ -18,7 +19,7 @@ from hookline.node.executor.delivery import Delivery
 from hookline.node.leadership.etcd import EtcdLeadership
 from hookline.node.replica import Replica
 from hookline.node.replicated_log.etcd import EtcdLog
-from hookline.node.state_machine import apply_jobs, apply_upkeep
+from hookline.node.state_machine import apply_jobs
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.tables import Tables
@@ -179,7 +180,13 @@ def a_node_applies_in_its_own_way_and_the_digest_is_not_checked(patch: Patch) ->
         finish(self, entry, own)
 
     patch.setattr(StateMachine, "_finish", differently)
-    patch.setattr(apply_upkeep, "check_digest", lambda _tables, _command: c.Changed(0))
+    apply = StateMachine.apply
+    patch.setattr(StateMachine, "apply", lambda self, entry, **_: apply(self, entry, is_overruled=True))
+    patch.setattr(ClusterHistory, "settle", _agree)
+
+
+async def _agree(_self: ClusterHistory, _entry: Any) -> bool:
+    return True
 
 
 def cancels_do_not_get_into_the_log(patch: Patch) -> None:

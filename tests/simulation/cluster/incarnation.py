@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hookline.errors import Fenced, HooklineError
+from hookline.errors import Fenced, Halted, HooklineError
 from hookline.http_api.hops import FORWARDED
+from hookline.node.cluster_history import ClusterHistory, position_of
 from hookline.node.database import Database
+from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdClient
 from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.statuses import NodeStatus, Statuses
 from hookline.node.etcd.upkeep import EtcdUpkeep
+from hookline.node.identity import Position
 from hookline.node.leadership.etcd import RENEWAL_STEP_S, RENEWAL_TRY_S, EtcdLeadership, Renewal
+from hookline.node.peer_client import PATH as POSITION
+from hookline.node.replica import Replica
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.successor import MAC_HEADER, PATH, Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault
@@ -68,7 +73,7 @@ class Incarnation:
             leader_is_gone=world.is_gone,
             hints=self.hints,
         )
-        self._statuses = Statuses(client, world.keys, self._own_status)
+        self._statuses = Statuses(client, world.keys, self._own_status, node=node.name)
         self._upkeep = EtcdUpkeep(
             client, world.keys, self.fence, self.log, node.clock, node=node.name, quota_bytes=QUOTA_BYTES
         )
@@ -86,11 +91,38 @@ class Incarnation:
                 transport=node,
                 successor=self.teller,
                 role=self,
+                history=self._history,
             )
         )
         self.database = database
         self.asked: dict[asyncio.Future[Any], None] = {}
         self.tasks = asyncio.TaskGroup()
+
+    def _history(self, replica: Replica) -> ClusterHistory:
+        """As the quorum of a real node."""
+        self.replica = replica
+        self.history = ClusterHistory(
+            Charters(self._client, self._node.world.keys),
+            self._statuses,
+            replica.machine,
+            self._node.config,
+            self._node.clock,
+            digest_at=replica.digest_at,
+            leader=self._leader_and_term,
+            ask=self._ask_position,
+        )
+        return self.history
+
+    def _leader_and_term(self) -> tuple[str, int] | None:
+        leader = self.leadership.leader
+        return None if leader is None else (leader.node, leader.term)
+
+    async def _ask_position(self, url: str) -> Position | None:
+        try:
+            messages = await self._node.world.ask(url, scope_of("GET", POSITION), b"")
+        except HooklineError:
+            return None
+        return msgspec.json.decode(messages[1]["body"], type=Position)
 
     async def run(self) -> None:
         """Until the member stops."""
@@ -104,11 +136,23 @@ class Incarnation:
                     self._look(),
                     self._renew(),
                     self._keep_up(),
+                    self._doubt(),
                 )
             ]
+            await self.history.until_allowed(self._halted, self._client.rotate)
             await self.assembly.member.run()
             for task in background:
                 task.cancel()
+
+    def _halted(self, why: str) -> None:
+        self._node.world.history.note(f"{self.process.name} halts: {why}")
+
+    async def _doubt(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            why = self.history.contradiction() if self.is_leading() else None
+            if why is not None:
+                self.assembly.member.fail(Halted(why))
 
     async def _look(self) -> None:
         while True:
@@ -140,7 +184,19 @@ class Incarnation:
     def _own_status(self) -> NodeStatus:
         replica, node = self.assembly.member.replica, self._node
         url = node.config.advertised_url
-        return NodeStatus(node.name, url, "", replica.applied, replica.durable, "1", node.clock.wall_ms())
+        position = position_of(replica.machine, node.name)
+        return NodeStatus(
+            node.name,
+            url,
+            "",
+            replica.applied,
+            replica.durable,
+            "1",
+            node.clock.wall_ms(),
+            position,
+            self.history.halted,
+            self.history.votes(),
+        )
 
     def own_propose(self) -> Propose | None:
         """As the quorum of a real node."""
@@ -163,11 +219,29 @@ class Incarnation:
     def nodes(self) -> list[NodeView]:
         return []
 
+    def position(self) -> Position:
+        return position_of(self.replica.machine, self._node.name)
+
+    def halted(self) -> str | None:
+        return self.history.why_halted()
+
     def hand_over(self) -> bool:
         return self.assembly.member.hand_over()
 
     def pressure(self) -> float:
         return self._upkeep.pressure
+
+
+def scope_of(method: str, path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    """What one node asks another."""
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": list(headers),
+    }
 
 
 def _nobody_asks(_request: Any, _timeout_s: float) -> Any:
@@ -188,16 +262,8 @@ class InProcessTeller(Teller):
     async def _send(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
         body = msgspec.msgpack.encode(outcomes)
         mac = (MAC_HEADER.encode(), self._vault.mac(body).encode())
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": PATH,
-            "raw_path": PATH.encode(),
-            "query_string": b"",
-            "headers": [mac, (FORWARDED, b"1")],
-        }
         try:
-            messages = await self._world.ask(url, scope, body)
+            messages = await self._world.ask(url, scope_of("POST", PATH, mac, (FORWARDED, b"1")), body)
         except HooklineError:
             return False
         return bool(messages[0]["status"] == 200)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from hookline.node import replica
 from hookline.node.api.forwarding import Forwarder
 from hookline.node.etcd import statuses, upkeep, upkeep_plan
 from hookline.node.state_machine import machine
@@ -19,7 +18,6 @@ def patched(pick: random.Random, kind: str) -> Iterator[None]:
     kept = pick.choice((20, 100, 100_000)) if kind == "rough" else 100_000
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Forwarder, "_client", property(lambda self: self._role.carrier))
-        patch.setattr(replica, "CHECK_EVERY_ENTRIES", 25)
         patch.setattr(machine, "_CHECKPOINT_ENTRIES", pick.choice((5, 40, 150)))
         patch.setattr(statuses, "_EVERY_S", 3.0)
         patch.setattr(upkeep, "_SETTLED_MS", 4_000)

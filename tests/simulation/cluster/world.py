@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hookline.errors import NotLeader
+from hookline.node.etcd import transactions
 from hookline.node.etcd.keys import Keys
+from hookline.node.identity import Charter
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.clients import Clients
@@ -61,6 +65,8 @@ class ClusterWorld:
         self.history = History(loop.time)
         self.keys = Keys("c0")
         self.etcd = SimulatedEtcd(self.history, self.keys, seed)
+        charter = Charter(cluster_id="c" * 32, cluster="c0", shard=0)
+        self.etcd.store.txn(transactions.begin_cluster(self.keys, msgspec.json.encode(charter)))
         self.slots = self.random.choice((3, 5, 10, 20))
         self.violations: list[str] = []
         self.fatal = ""  # why the run came to no end

@@ -9,6 +9,7 @@ from hookline.cli.stack import etcd
 from hookline.cli.stack.children import Child
 from hookline.cli.stack.layout import Layout
 from hookline.node.config import NodeConfig
+from hookline.node.snapshots import STATE_FILE
 
 SERVE = (sys.executable, "-m", "hookline.cli.app", "serve")
 _ETCD_GRACE_S = 10
@@ -42,6 +43,7 @@ class Cluster:
         self.logs.mkdir(exist_ok=True)
         self._grace_s = config.shutdown_grace_ms / 1_000 + _CLOSING_S
         is_quorum = len(layout.nodes) > 1
+        is_new = is_quorum and _is_new(directory, layout)
         self.members = etcd.members(layout, directory, self.logs, config.etcd_quota_bytes) if is_quorum else []
         self.nodes = []
         for node, port in layout.nodes.items():
@@ -49,6 +51,8 @@ class Cluster:
             command += ["--listen", f"127.0.0.1:{port}", "--data-dir", str(directory / node)]
             if is_quorum:
                 command += ["--etcd", ",".join(layout.etcd_urls().values())]
+            if is_new:
+                command.append("--new-cluster")
             self.nodes.append(Child(node, command, self.logs / f"{node}.log", environment))
 
     @property
@@ -74,3 +78,10 @@ class Cluster:
             await child.stop(self._grace_s)
         for child in self.members:
             await child.stop(_ETCD_GRACE_S)
+
+
+def _is_new(directory: Path, layout: Layout) -> bool:
+    """Nothing was ever started here; or all nodes were restored from a backup, and etcd was not started since."""
+    if any((directory / member).exists() for member in layout.etcd):
+        return False
+    return len({(directory / node / STATE_FILE).exists() for node in layout.nodes}) == 1

@@ -47,6 +47,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/internal/topology": {"GET": topology.get_topology, "PUT": topology.put_topology},
     "/internal/absence": {"POST": topology.tell_absence},
     "/internal/outcomes": {"POST": outcomes.take_outcomes},
+    "/internal/position": {"GET": cluster.get_position},
     "/internal/snapshot": {"GET": snapshots.get_snapshot},
     "/internal/snapshot/{name}": {"GET": snapshots.read_snapshot},
 }
@@ -56,6 +57,7 @@ OWN_PATHS = frozenset(
         "/cluster",
         "/health",
         "/metrics",
+        "/internal/position",
         "/internal/snapshot",
         "/internal/snapshot/{name}",
     }

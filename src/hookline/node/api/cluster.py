@@ -15,8 +15,24 @@ async def get_cluster(api: Api, request: Request) -> Reply:
     """``GET /cluster``: the nodes as this one sees them."""
     request.query()
     config, role = api.config, api.services.role
-    view = http.Cluster(config.cluster, config.shard, api.services.replica.term, role.leader_name(), role.nodes())
+    position = role.position()
+    view = http.Cluster(
+        config.cluster,
+        config.shard,
+        api.services.replica.term,
+        role.leader_name(),
+        role.nodes(),
+        position.cluster_id or None,
+        position.generation,
+        api.services.kept_aside(),
+    )
     return answer(200, view)
+
+
+async def get_position(api: Api, request: Request) -> Reply:
+    """``GET /internal/position``: where this node's state is, for the other nodes."""
+    request.query()
+    return answer(200, api.services.role.position())
 
 
 async def handover(api: Api, request: Request) -> Reply:
@@ -32,9 +48,20 @@ async def get_health(api: Api, request: Request) -> Reply:
     request.query()
     why_not = api.services.is_ready()
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
-    role: Literal["leader", "follower"] = "leader" if api.services.role.is_leading() else "follower"
+    role: Literal["leader", "follower", "halted"] = "leader" if api.services.role.is_leading() else "follower"
     status: Literal["ok", "unavailable"] = "ok" if why_not is None else "unavailable"
-    health = http.Health(status, role, usage, why_not, api.ownership.epoch, api.services.replica.term)
+    if api.services.role.halted() is not None:
+        role = "halted"
+    health = http.Health(
+        status,
+        role,
+        usage,
+        why_not,
+        api.ownership.epoch,
+        api.services.replica.term,
+        cluster_id=api.services.role.position().cluster_id or None,
+        kept_aside=api.services.kept_aside(),
+    )
     return answer(200 if why_not is None else 503, health)
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from hookline.clock import Clock
 from hookline.node.admission import Admission
 from hookline.node.config import NodeConfig
+from hookline.node.identity import Position
 from hookline.node.replica import Replica
 from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.reads import Reads
@@ -53,6 +54,12 @@ class Role(Protocol):
     def nodes(self) -> list[NodeView]:
         """All nodes of the cluster, by name."""
 
+    def position(self) -> Position:
+        """Whose state this node has, and up to which entry."""
+
+    def halted(self) -> str | None:
+        """Why this node waits for a person; None: it does not."""
+
     def hand_over(self) -> bool:
         """Let another node lead; False when there is none."""
 
@@ -76,3 +83,4 @@ class Services:
     role: Role
     is_overloaded: Callable[[], bool] = lambda: False
     snapshots: Snapshots | None = None  # None: this node gives out no copies of its state
+    kept_aside: Callable[[], list[str]] = list  # names of the states that were replaced and kept

@@ -21,10 +21,12 @@ class Fence:
         self.term = 0
         self._valid_until_ms = 0.0
         self.confirmed_ms = 0.0
+        self.newest = 0  # the entry that was written last under it; 0: none yet
 
     def hold(self, revision: int, term: int, asked_ms: float) -> None:
         """The election was won by a transaction that was asked for at ``asked_ms``."""
         self.term = term
+        self.newest = 0
         self.confirmed(asked_ms)
         self.revision = revision
 

@@ -10,6 +10,8 @@ class Keys:
         self.beat = self.root + b"beat"
         self.log = self.root + b"log/"
         self.nodes = self.root + b"nodes/"
+        self.charter = self.root + b"charter"
+        self.overruled = self.root + b"overruled/"
         self.secret_key = self.root + b"secret-key"
 
     def entry(self, index: int) -> bytes:
@@ -19,6 +21,10 @@ class Keys:
     def index_of(self, key: bytes) -> int:
         """The inverse of ``entry``."""
         return int(key[len(self.log) :], 16)
+
+    def overruled_term(self, term: int) -> bytes:
+        """Of the record that a term's leader was the odd one out."""
+        return self.overruled + b"%016x" % term
 
     def node(self, name: str) -> bytes:
         """Of what a node tells about itself."""

@@ -8,21 +8,33 @@ import msgspec
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
+from hookline.node.identity import Position
 
 _EVERY_S = 1.0
 _TRY_S = 0.7
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
-    """One node, as it saw itself at ``at_ms`` of its wall clock."""
+    """One node, as it saw itself at ``at_ms`` of its wall clock.
+
+    Attributes:
+        role: leader, follower or halted.
+        applied, durable: the newest entry in its state, and the newest that survives a power cut of the node.
+        position: whose state it has.
+        halted: why it waits for a person.
+        votes: for entries that some node disputes, by their index: the digest that this node's state had before.
+    """
 
     name: str
     url: str
-    role: str  # leader, follower
+    role: str
     applied: int
     durable: int
     version: str
     at_ms: int
+    position: Position | None = None
+    halted: str | None = None
+    votes: dict[str, str] = {}
 
 
 def decode_status(value: bytes) -> NodeStatus:
@@ -30,34 +42,46 @@ def decode_status(value: bytes) -> NodeStatus:
     return msgspec.json.decode(value, type=NodeStatus)
 
 
+async def read_statuses(client: EtcdClient, keys: Keys) -> list[NodeStatus]:
+    """What every node told last. Raises EtcdUnclear, EtcdRefused."""
+    request = rpc.RangeRequest(key=keys.nodes, range_end=prefix_end(keys.nodes))
+    return [decode_status(kv.value) for kv in (await client.range(request, _TRY_S)).kvs]
+
+
 class Statuses:
     """Publishes this node's status every second and reads those of all.
 
     Args:
         own: this node's status now.
+        node: its name.
     """
 
-    def __init__(self, client: EtcdClient, keys: Keys, own: Callable[[], NodeStatus]) -> None:
+    def __init__(self, client: EtcdClient, keys: Keys, own: Callable[[], NodeStatus], *, node: str) -> None:
         self._client = client
         self._keys = keys
         self._own = own
+        self._node = node
         self._read: list[NodeStatus] = []
 
     def all(self) -> list[NodeStatus]:
         """Every node that ever told about itself, by name; this one as it is now."""
-        own = self._own()
-        return sorted([own, *(status for status in self._read if status.name != own.name)], key=lambda it: it.name)
+        return sorted([self._own(), *self.others()], key=lambda it: it.name)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             try:
-                await self._exchange()
+                await self.exchange()
             except (EtcdUnclear, EtcdRefused):
                 self._client.rotate()
             await asyncio.sleep(_EVERY_S)
 
-    async def _exchange(self) -> None:
+    def others(self) -> list[NodeStatus]:
+        """What the other nodes told, when it was read last."""
+        return [status for status in self._read if status.name != self._node]
+
+    async def exchange(self) -> None:
+        """Publish and read now. Raises EtcdUnclear, EtcdRefused."""
         own = self._own()
         put = rpc.PutRequest(key=self._keys.node(own.name), value=msgspec.json.encode(own))
         read = rpc.RangeRequest(key=self._keys.nodes, range_end=prefix_end(self._keys.nodes))

@@ -32,13 +32,16 @@ def decode_leader(value: bytes) -> LeaderRecord:
 def append(keys: Keys, index: int, data: bytes, leader_revision: int, *, begins: bool = False) -> rpc.TxnRequest:
     """Write entry ``index`` if we still lead, the slot is empty and the one before it is not.
 
-    ``begins``: it is the first entry of its log, number 1 or the one after a restored state. It has none before it;
-    there the whole log has to be empty, or one that was truncated would begin anew. A refusal brings the entry in the
-    slot or, when that is empty, the next one.
+    ``begins``: it is the first entry of its log, number 1 or the one after a kept state. It has none before it; there
+    the whole log has to be empty, or one that was truncated would begin anew, and the charter has to be there. A
+    refusal brings the entry in the slot or, when that is empty, the next one.
     """
     slot = keys.entry(index)
     compare = [_unchanged(keys.leader, leader_revision)]
-    compare += [_absent(slot), _present(keys.entry(index - 1))] if index > 1 and not begins else [_none_in(keys.log)]
+    if begins or index == 1:
+        compare += [_none_in(keys.log), _present(keys.charter)]
+    else:
+        compare += [_absent(slot), _present(keys.entry(index - 1))]
     found = rpc.RangeRequest(key=slot, range_end=prefix_end(keys.log), limit=1)
     return rpc.TxnRequest(
         compare=compare,
@@ -47,10 +50,13 @@ def append(keys: Keys, index: int, data: bytes, leader_revision: int, *, begins:
     )
 
 
-def renew(keys: Keys, leader_revision: int, beat: int) -> rpc.TxnRequest:
-    """Show that the leader lives."""
+def renew(keys: Keys, leader_revision: int, beat: int, newest: int = 0) -> rpc.TxnRequest:
+    """Show that the leader lives, if ``newest``, the entry it wrote last, is still there; 0: it wrote none yet.
+
+    An etcd that was set back may have the leader's record again, and not its entries.
+    """
     return rpc.TxnRequest(
-        compare=[_unchanged(keys.leader, leader_revision)],
+        compare=[_unchanged(keys.leader, leader_revision), *([_present(keys.entry(newest))] if newest else [])],
         success=[_put(keys.beat, b"idle %d" % beat)],
         failure=[_get(keys.leader)],
     )
@@ -84,6 +90,31 @@ def truncate(keys: Keys, upto: int, leader_revision: int) -> rpc.TxnRequest:
     )
 
 
+def begin_cluster(keys: Keys, charter: bytes) -> rpc.TxnRequest:
+    """Write the charter of a new cluster, if there is none, no log and no leader; a refusal brings the charter."""
+    return rpc.TxnRequest(
+        compare=[_absent(keys.charter), _none_in(keys.log), _absent(keys.leader)],
+        success=[_put(keys.charter, charter)],
+        failure=[_get(keys.charter)],
+    )
+
+
+def begin_again(keys: Keys, before: bytes | None, charter: bytes) -> rpc.TxnRequest:
+    """Put a charter in the place of ``before`` (None: of none), and forget the log, its leader and what nodes told."""
+    forgotten = [(keys.leader, b""), (keys.beat, b"")]
+    forgotten += [(prefix, prefix_end(prefix)) for prefix in (keys.log, keys.overruled, keys.nodes)]
+    return rpc.TxnRequest(
+        compare=[_absent(keys.charter) if before is None else _holds(keys.charter, before)],
+        success=[
+            _put(keys.charter, charter),
+            *(
+                rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key, range_end=end))
+                for key, end in forgotten
+            ),
+        ],
+    )
+
+
 def put_if_absent(key: bytes, value: bytes) -> rpc.TxnRequest:
     """Write a value that all nodes share, unless one has written it before; a refusal brings that one."""
     return rpc.TxnRequest(compare=[_absent(key)], success=[_put(key, value)], failure=[_get(key)])
@@ -101,6 +132,10 @@ def _unchanged(key: bytes, revision: int) -> rpc.Compare:
 
 def _absent(key: bytes) -> rpc.Compare:
     return rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.CREATE, key=key, create_revision=0)
+
+
+def _holds(key: bytes, value: bytes) -> rpc.Compare:
+    return rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.VALUE, key=key, value=value)
 
 
 def _none_in(prefix: bytes) -> rpc.Compare:

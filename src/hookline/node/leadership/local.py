@@ -57,6 +57,10 @@ class LocalLeadership:
         return False
 
     async def release(self) -> None:
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Let others take the directory."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

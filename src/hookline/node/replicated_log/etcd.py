@@ -37,7 +37,7 @@ class EtcdLog:
         self._fence = fence
         self._clock = clock
         self._hints = hints or Hints(client, keys)
-        self._may_begin = False  # the state was restored from a backup: an empty log begins behind it
+        self._begins = False  # the log is empty, and begins behind this node's state
 
     async def append(self, entry: Entry) -> int:
         revision = self._fence.revision
@@ -46,7 +46,7 @@ class EtcdLog:
         if entry.index < 1:
             raise Fenced(f"index {entry.index} is before the first one")
         key, data = self._keys.entry(entry.index), encode_entry(entry)
-        request = transactions.append(self._keys, entry.index, data, revision, begins=self._may_begin)
+        request = transactions.append(self._keys, entry.index, data, revision, begins=self._begins)
         is_unclear = False
         while True:
             asked_ms = self._clock.boot_ms()
@@ -60,11 +60,13 @@ class EtcdLog:
                 continue
             if response.succeeded:
                 self._fence.confirmed(asked_ms)
-                self._may_begin = False
+                self._fence.newest = entry.index
+                self._begins = False
                 return entry.index
             found = transactions.found_in(response)
             if found is not None and found.key == key and found.value == data:
-                self._may_begin = False
+                self._fence.newest = entry.index
+                self._begins = False
                 return entry.index  # an earlier try had been written
             self._fence.lose()
             if found is not None and found.key != key and is_unclear:
@@ -122,11 +124,14 @@ class EtcdLog:
             raise Fenced("the log was not truncated: another leader owns it")
         await self._client.compact(response.header.revision, _TRY_S)
 
-    async def take_over(self, term: int, *, is_restored: bool = False) -> None:
+    async def take_over(self, term: int) -> None:
         """The election has fenced older terms already; this checks that it was ours."""
         if self._fence.revision is None or self._fence.term != term:
             raise Fenced(f"this node does not lead in term {term}")
-        self._may_begin = is_restored and await self.last_index() == 0
+        self._begins = False
+
+    def begin_after(self, index: int) -> None:
+        self._begins = True  # the transaction compares that the log is empty
 
     async def wait_for_change(self, timeout_s: float) -> None:
         await self._hints.log_changed(timeout_s)

@@ -32,16 +32,15 @@ class ReplicatedLog(Protocol):
     async def last_index(self) -> int:
         """The newest entry's index; 0 when there never was one."""
 
-    async def take_over(self, term: int, *, is_restored: bool = False) -> None:
-        """Fence every term below ``term``.
-
-        Args:
-            term: of this node's election.
-            is_restored: its state comes from a backup, so that an empty log may begin behind it.
+    async def take_over(self, term: int) -> None:
+        """Fence every term below ``term``, of this node's election.
 
         Raises:
             Fenced: the log has seen that term or a newer one.
         """
+
+    def begin_after(self, index: int) -> None:
+        """The next append is the first one of an empty log, and has the index after this one. Once judged so."""
 
     async def wait_for_change(self, timeout_s: float) -> None:
         """Return when there may be new entries, after ``timeout_s`` at the latest. Only a hint."""

@@ -70,7 +70,10 @@ class LocalLog:
     async def last_index(self) -> int:
         return self._last
 
-    async def take_over(self, term: int, *, is_restored: bool = False) -> None:
+    def begin_after(self, index: int) -> None:
+        """The log is in the state, and goes on behind it anyway."""
+
+    async def take_over(self, term: int) -> None:
         if term <= self._term:
             raise Fenced(f"term {term} is not newer than {self._term}")
         self._in_transaction(_PUT_TERM, term)

@@ -43,7 +43,11 @@ class MemoryLog:
     async def last_index(self) -> int:
         return self._last
 
-    async def take_over(self, term: int, *, is_restored: bool = False) -> None:
+    def begin_after(self, index: int) -> None:
+        if self._last == 0:
+            self._last, self._first = index, index + 1
+
+    async def take_over(self, term: int) -> None:
         if term <= self._term:
             raise Fenced(f"term {term} is not newer than {self._term}")
         self._term = term

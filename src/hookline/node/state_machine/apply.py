@@ -42,8 +42,8 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_jobs.begin_term(tables, effects, now, command)
         case c.ExpireClaims():
             return apply_jobs.expire_claims(tables, effects, now, entry.term)
-        case c.CheckDigest():
-            return apply_upkeep.check_digest(tables, command)
+        case c.BeginLog():
+            return apply_upkeep.begin_log(tables, command)
         case c.SetTopology():
             return apply_upkeep.set_topology(tables, command)
         case _:

@@ -3,6 +3,7 @@
 import msgspec
 
 from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, row_sum
 from hookline.node.state_machine.tables import Row, Tables
 from hookline.protocol.commands import (
     BeginTerm,
@@ -28,7 +29,7 @@ def create_job(tables: Tables, effects: Effects, time_ms: int, command: CreateJo
     """Insert the job, unless its key or chosen id is known already."""
     if command.key is not None:
         known = tables.row("key", command.key)
-        if known is not None and known[2] > time_ms:
+        if known is not None and known[2] > time_ms and known[3] is not None:
             same = known[1] == command.fingerprint
             return Created(known[0], known[3], deduplicated=True) if same else _MISMATCH
     if command.id_is_chosen:
@@ -37,7 +38,7 @@ def create_job(tables: Tables, effects: Effects, time_ms: int, command: CreateJo
             return _known_id(tables, command, known[0], known[1])
     seq = insert_job(tables, effects, time_ms, command)
     if command.key is not None:
-        tables.run("put_key", command.key, seq, command.fingerprint, command.key_expires_ms)
+        _put_key(tables, command.key, seq, command)
     return Created(seq, command.id, deduplicated=False)
 
 
@@ -46,9 +47,18 @@ def _known_id(tables: Tables, command: CreateJob, seq: int, fingerprint: bytes) 
     if fingerprint != command.fingerprint:
         return _MISMATCH
     if command.key is not None:
-        tables.run("put_key", command.key, seq, command.fingerprint, command.key_expires_ms)
+        _put_key(tables, command.key, seq, command)
         tables.run("keep_job", seq, command.key_expires_ms)
     return Created(seq, command.id, deduplicated=True)
+
+
+def _put_key(tables: Tables, key: str, seq: int, command: CreateJob) -> None:
+    """Name the job by the key; one that the key named before is not in its window any more."""
+    before = tables.row("key", key)
+    if before is not None:
+        tables.summed(KEYS, -row_sum(key, *before[:3]))
+    tables.run("put_key", key, seq, command.fingerprint, command.key_expires_ms)
+    tables.summed(KEYS, row_sum(key, seq, command.fingerprint, command.key_expires_ms))
 
 
 def insert_job(
@@ -69,9 +79,11 @@ def insert_job(
         command.key_expires_ms,
         schedule,
     )
-    tables.run("insert_spec", seq, command.spec, command.fingerprint)
+    total = row_sum(seq, command.id, command.spec, command.fingerprint)
+    tables.run("insert_spec", seq, command.spec, command.fingerprint, total)
+    tables.summed(JOBS, total)
     for label in command.labels:
-        tables.run("insert_label", label, seq)
+        tables.count(LABELS, "insert_label", label, seq)
     tables.moved(None, State.PENDING, command.size)
     effects.due.append((lane, command.due_ms, seq))
     return seq
@@ -110,7 +122,8 @@ def record_outcome(tables: Tables, effects: Effects, time_ms: int, command: Reco
     if row is None and tables.row("cancelled_in_flight", command.seq, command.attempt) is None:
         return Changed(0)
     headers = msgspec.msgpack.encode(command.response_headers) if command.response_headers else None
-    tables.run(
+    tables.count(
+        ATTEMPTS,
         "insert_attempt",
         command.seq,
         command.attempt,
@@ -147,7 +160,7 @@ def update_job(tables: Tables, effects: Effects, command: UpdateJob) -> Result:
     before = tables.row("job_before_update", command.seq)
     if before is None:
         return Refused("job_not_found")
-    state, revision, old_lane, old_size, old_spec = before
+    state, revision, old_lane, old_size, job_id, old_spec, fingerprint = before
     if state != State.PENDING:
         return Refused("job_not_pending")
     if revision != command.revision:
@@ -156,10 +169,12 @@ def update_job(tables: Tables, effects: Effects, command: UpdateJob) -> Result:
     tables.run("update_job", command.seq, revision, lane, command.due_ms, command.at_most_once, command.size)
     if old_spec != command.spec:
         for label in label_texts(decode_spec(old_spec).labels):
-            tables.run("delete_label", label, command.seq)
+            tables.count(LABELS, "delete_label", label, command.seq, sign=-1)
         for label in command.labels:
-            tables.run("insert_label", label, command.seq)
-        tables.run("update_spec", command.seq, command.spec)
+            tables.count(LABELS, "insert_label", label, command.seq)
+        total = row_sum(command.seq, job_id, command.spec, fingerprint)
+        tables.run("update_spec", command.seq, command.spec, total)
+        tables.summed(JOBS, total - row_sum(command.seq, job_id, old_spec, fingerprint))
         tables.moved(State.PENDING, None, old_size)
         tables.moved(None, State.PENDING, command.size)
     effects.due.append((lane, command.due_ms, command.seq))
@@ -210,7 +225,9 @@ def _lose(tables: Tables, effects: Effects, time_ms: int, claim: Row, due_ms: in
         state, error = State.PENDING, "the node was lost during this attempt"
     finished_ms = None if state is State.PENDING else time_ms
     tables.run("lose_claim", seq, state, due_ms, finished_ms, lost)
-    tables.run("insert_attempt", seq, attempt, Outcome.UNKNOWN, None, error, time_ms, 0, "", term, None, None)
+    tables.count(
+        ATTEMPTS, "insert_attempt", seq, attempt, Outcome.UNKNOWN, None, error, time_ms, 0, "", term, None, None
+    )
     tables.moved(State.RUNNING, state, size)
     if state is State.PENDING:
         effects.due.append((lane, due_ms, seq))

@@ -4,6 +4,7 @@ import msgspec
 
 from hookline.node.state_machine.apply_jobs import insert_job
 from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.sums import SCHEDULES, row_sum
 from hookline.node.state_machine.tables import Row, Tables
 from hookline.protocol.commands import (
     Changed,
@@ -43,6 +44,7 @@ def put_schedule(tables: Tables, effects: Effects, time_ms: int, command: PutSch
             return Refused("schedule_not_found")
         row = tables.row("insert_schedule", command.id, *values, time_ms)
         assert row is not None
+        tables.summed_row(SCHEDULES, "schedule_row", row[0], 1)
         return Created(row[0], command.id, deduplicated=False)
     seq, revision, spec, job_spec = known
     if command.revision == 0:
@@ -50,14 +52,20 @@ def put_schedule(tables: Tables, effects: Effects, time_ms: int, command: PutSch
         return Created(seq, command.id, deduplicated=True) if same else Refused("schedule_exists")
     if command.revision != revision:
         return Refused("conflict")
+    tables.summed_row(SCHEDULES, "schedule_row", seq, -1)
     tables.run("update_schedule", seq, *values)
+    tables.summed_row(SCHEDULES, "schedule_row", seq, 1)
     return Changed(1)
 
 
 def delete_schedule(tables: Tables, effects: Effects, command: DeleteSchedule) -> Result:
     """Remove a schedule."""
     effects.schedules_changed = True
-    return Changed(1) if tables.row("delete_schedule", command.id) else Refused("schedule_not_found")
+    row = tables.row("delete_schedule", command.id)
+    if row is None:
+        return Refused("schedule_not_found")
+    tables.summed(SCHEDULES, -row_sum(*row))
+    return Changed(1)
 
 
 def record_ticks(tables: Tables, effects: Effects, time_ms: int, command: RecordTicks) -> Result:
@@ -79,8 +87,14 @@ def record_ticks(tables: Tables, effects: Effects, time_ms: int, command: Record
         last_job = _make_job(tables, effects, time_ms, row, command.schedule, job_id, run_at_ms)
         made += 1
     last_tick_ms = command.ticks[-1][0] if command.ticks else None
-    tables.run("move_schedule", command.schedule, command.next_tick_ms, last_tick_ms, last_job, made, skipped)
+    _move(tables, command.schedule, command.next_tick_ms, last_tick_ms, last_job, made, skipped)
     return Changed(made)
+
+
+def _move(tables: Tables, schedule: int, *values: object) -> None:
+    tables.summed_row(SCHEDULES, "schedule_row", schedule, -1)
+    tables.run("move_schedule", schedule, *values)
+    tables.summed_row(SCHEDULES, "schedule_row", schedule, 1)
 
 
 def run_schedule(tables: Tables, effects: Effects, time_ms: int, command: RunSchedule) -> Result:
@@ -91,7 +105,7 @@ def run_schedule(tables: Tables, effects: Effects, time_ms: int, command: RunSch
     row = tables.row("schedule_for_ticks", known[0])
     assert row is not None
     seq = _make_job(tables, effects, time_ms, row, known[0], command.job_id, command.due_ms)
-    tables.run("move_schedule", known[0], row[2], None, seq, 1, 0)
+    _move(tables, known[0], row[2], None, seq, 1, 0)
     return Created(seq, command.job_id, deduplicated=False)
 
 

@@ -1,11 +1,12 @@
-"""Applying what keeps the state in shape: destination settings, the topology, retention."""
+"""Applying what keeps the state in shape: identity, destination settings, the topology, retention."""
 
-from hookline.errors import EpochTaken, Misdirected, StateDiffers
+from hookline.errors import EpochTaken, ForeignState, Misdirected
 from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.sums import ATTEMPTS, DESTINATIONS, JOBS, KEYS, LABELS, row_sum
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import (
+    BeginLog,
     Changed,
-    CheckDigest,
     PurgeFinished,
     PurgeKeys,
     PutDestination,
@@ -20,7 +21,9 @@ from hookline.protocol.settings import decode_destination
 def put_destination(tables: Tables, effects: Effects, command: PutDestination) -> Result:
     """Replace the settings of a destination."""
     number = tables.destination_id(command.name)
+    tables.summed_row(DESTINATIONS, "destination_row", number, -1)
     tables.run("put_destination", number, command.settings)
+    tables.summed_row(DESTINATIONS, "destination_row", number, 1)
     if decode_destination(command.settings).paused:
         tables.paused.add(number)
     else:
@@ -53,28 +56,34 @@ def purge_finished(tables: Tables, time_ms: int, command: PurgeFinished) -> Resu
 
 
 def _forget(tables: Tables, seq: int) -> None:
-    spec = tables.row("spec_of", seq)
+    spec = tables.row("purge_spec", seq)
+    row = tables.row("purge_job", seq)
     if spec is not None:
         for label in label_texts(decode_spec(spec[0]).labels):
-            tables.run("delete_label", label, seq)
-    row = tables.row("purge_job", seq)
-    tables.run("purge_spec", seq)
-    tables.run("purge_attempts", seq)
+            tables.count(LABELS, "delete_label", label, seq, sign=-1)
+    tables.count(ATTEMPTS, "purge_attempts", seq, sign=-1)
     if row is not None:
         tables.moved(State(row[0]), None, 0)
+        if spec is not None:
+            tables.summed(JOBS, -row_sum(seq, row[1], *spec))
 
 
 def purge_keys(tables: Tables, command: PurgeKeys) -> Result:
     """Forget idempotency keys whose window is over."""
     keys = tables.rows("expired_keys", command.before_ms, command.limit)
-    for (key,) in keys:
-        tables.run("purge_key", key)
+    for row in keys:
+        tables.run("purge_key", row[0])
+        tables.summed(KEYS, -row_sum(*row))
     return Changed(len(keys))
 
 
-def check_digest(tables: Tables, command: CheckDigest) -> Result:
-    """Raise StateDiffers unless this node's state is the one the leader had when it wrote the entry."""
-    row = tables.row("digest")
-    if row is None or row[0] != command.digest:
-        raise StateDiffers
-    return Changed(0)
+def begin_log(tables: Tables, command: BeginLog) -> Result:
+    """Keep whose log it is. Raise ForeignState when the state is another cluster's, or of a later generation."""
+    own = tables.identity
+    if own is not None and (own.cluster_id != command.cluster_id or own.generation >= command.generation):
+        raise ForeignState(
+            f"the log begins generation {command.generation} of cluster {command.cluster} ({command.cluster_id}); "
+            f"this state is of generation {own.generation} of cluster {own.cluster} ({own.cluster_id})"
+        )
+    tables.keep_identity(command)
+    return Changed(1)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from hookline.node.state_machine import sql
+from hookline.node.state_machine.contents import check_row
 from hookline.protocol.jobs import JobSpec, decode_spec
 from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
@@ -55,15 +56,16 @@ class LeaderReads:
         return [(due_ms, seq) for due_ms, seq in self._rows("lane_rows", lane, *after, limit)]
 
     def claimed(self, seqs: Iterable[int]) -> dict[int, ClaimedJob]:
-        """Jobs that were just claimed, by their number."""
+        """Jobs that were just claimed, by their number. Raises StateDamaged when a spec is not as it was written."""
         numbers = array("q", seqs)
         if not numbers:  # an empty array has no address that SQLite would take
             return {}
         rows = self._rows("claimed", apsw.carray(numbers))
-        return {
-            seq: ClaimedJob(job_id, run_at_ms, before, budget_from_ms, decode_spec(spec))
-            for seq, job_id, run_at_ms, before, budget_from_ms, spec in rows
-        }
+        found = {}
+        for seq, job_id, run_at_ms, before, budget_from_ms, spec, fingerprint, total in rows:
+            check_row(seq, job_id, spec, fingerprint, total)
+            found[seq] = ClaimedJob(job_id, run_at_ms, before, budget_from_ms, decode_spec(spec))
+        return found
 
     def due_schedules(self, now_ms: int, limit: int) -> list[DueSchedule]:
         """Schedules whose next tick is not after ``now_ms``, earliest first."""

@@ -12,7 +12,7 @@ SELECT lane FROM found WHERE lane IS NOT NULL
 SELECT due_ms, seq FROM jobs WHERE state = 0 AND lane = ?1 AND (due_ms, seq) > (?2, ?3) ORDER BY due_ms, seq LIMIT ?4
 
 -- name: claimed
-SELECT j.seq, j.id, j.run_at_ms, j.attempts_before, j.budget_from_ms, s.spec
+SELECT j.seq, j.id, j.run_at_ms, j.attempts_before, j.budget_from_ms, s.spec, s.fingerprint, s.sum
 FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq IN carray(?)
 
 -- name: due_schedules

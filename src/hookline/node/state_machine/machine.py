@@ -6,14 +6,14 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from hookline.errors import LogFault
+from hookline.errors import LogFault, StateDiffers
 from hookline.node.database import Database
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.apply import apply_command
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.codec import Entry
-from hookline.protocol.commands import AnyCommand, Refused, Result
+from hookline.protocol.commands import AnyCommand, BeginLog, Refused, Result
 
 _encode = msgspec.msgpack.Encoder().encode
 # What a command and the state alone can cause, so that it happens on every node alike. All else (the disk, memory, a
@@ -31,7 +31,7 @@ _GUARDED = (
 )
 
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _RESTORED = "restored"
 _CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 
@@ -48,6 +48,16 @@ def mark_restored(path: Path) -> None:
     database.close()
 
 
+class LastEntry(msgspec.Struct, frozen=True, array_like=True):
+    """What the state knows of the newest entry in it: by that it is found again in the log.
+
+    ``before`` is the digest of the state before that entry, also where the entry itself carries another one.
+    """
+
+    nonce: bytes = b""
+    before: bytes = b""
+
+
 class StateMachine:
     """Applies entries to a database, in order, each in its own transaction.
 
@@ -58,20 +68,43 @@ class StateMachine:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.tables = Tables(database.writer)
+        self._changes_before = 0
         meta = dict(database.writer.execute("SELECT name, value FROM meta"))
         self.applied: int = meta.get("applied", 0)
         self.term: int = meta.get("term", 0)
         self.digest: bytes = meta.get("digest", b"")
+        self.last = msgspec.msgpack.decode(meta["last"], type=LastEntry) if "last" in meta else LastEntry()
         self.durable = self.applied if database.is_durable else 0
         self.is_restored: bool = _RESTORED in meta
 
-    def apply(self, entry: Entry) -> tuple[list[Result], Effects]:
-        """Execute the entry's commands. Raises LogFault unless it is the next one, UnknownCommand on a newer format.
+    @property
+    def identity(self) -> BeginLog | None:
+        """Whose state it is; None while it is empty."""
+        return self.tables.identity
+
+    def apply(self, entry: Entry, *, is_overruled: bool = False) -> tuple[list[Result], Effects]:
+        """Execute the entry's commands.
 
         A command that breaks our own handling is answered ``internal`` and changes nothing; the others go on.
+
+        Args:
+            entry: the next one.
+            is_overruled: its writer was found to be the odd one out; it is applied to this state all the same.
+
+        Raises:
+            LogFault: it is not the next one.
+            StateDiffers: it was written for another state than this one. Nothing was changed.
+            UnknownCommand: it is of a newer format.
         """
         if entry.index != self.applied + 1:
             raise LogFault(f"entry {entry.index} does not follow {self.applied}")
+        if entry.before != self.digest and not is_overruled:
+            raise StateDiffers(
+                f"entry {entry.index} was written for a state with digest {entry.before.hex() or 'of an empty one'};"
+                f" this state, at entry {self.applied}, has {self.digest.hex() or 'none, it is empty'}"
+            )
+        self.tables.found.clear()
+        self._changes_before = self.database.writer.total_changes()
         self.database.begin()
         self.database.writer.execute("SAVEPOINT entry")
         try:
@@ -112,12 +145,17 @@ class StateMachine:
         tables = self.tables
         tables.flush()
         self.applied, self.term = entry.index, entry.term
+        self.last = LastEntry(entry.nonce, self.digest)
         digest = hashlib.blake2b(self.digest, digest_size=16)
         digest.update(_encode((entry.index, entry.term, entry.nonce, results, sorted(tables.counters.items()))))
+        # What the statements met, too: a row that is missing or another one than elsewhere shows when it is touched.
+        changes = self.database.writer.total_changes() - self._changes_before
+        digest.update(_encode((tables.found, changes, tables.sums)))
         self.digest = digest.digest()
         tables.run("put_meta", "applied", self.applied)
         tables.run("put_meta", "term", self.term)
         tables.run("put_meta", "digest", self.digest)
+        tables.run("put_meta", "last", _encode(self.last))
         if self.is_restored:
             tables.run("delete_meta", _RESTORED)
             self.is_restored = False

@@ -14,6 +14,7 @@ import msgspec
 
 from hookline.errors import InvalidRequest
 from hookline.node.state_machine import sql
+from hookline.node.state_machine.contents import check_row
 from hookline.protocol.jobs import JobSpec, State, decode_spec, lane_parts
 from hookline.protocol.limits import ATTEMPTS_MAX
 from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
@@ -135,7 +136,7 @@ class Reads:
         self._reader = reader
 
     def job(self, job_id: str) -> JobRow | None:
-        """A job by id."""
+        """A job by id. Raises StateDamaged when its spec is not as it was written."""
         rows = self._all("job_by_id", job_id)
         return _job(rows[0]) if rows else None
 
@@ -283,9 +284,9 @@ def _too_old(window: list[Match], wanted: JobFilter) -> bool:
 
 
 def _job(row: tuple) -> JobRow:  # type: ignore[type-arg]
-    seq, job_id, state, due_ms, run_at_ms, created_ms, finished_ms, attempts, size, revision, schedule, spec, *last = (
-        row
-    )
+    seq, job_id, state, due_ms, run_at_ms, created_ms, finished_ms, attempts, size, revision, schedule, *rest = row
+    spec, fingerprint, total, *last = rest
+    check_row(seq, job_id, spec, fingerprint, total)
     return JobRow(
         seq=seq,
         id=job_id,

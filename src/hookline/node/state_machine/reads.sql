@@ -2,14 +2,14 @@
 
 -- name: job_by_id
 SELECT j.seq, j.id, j.state, j.due_ms, j.run_at_ms, j.created_ms, j.finished_ms, j.attempts, j.size, j.revision,
-       c.id, s.spec, a.number, a.outcome, a.status, a.error, a.started_ms, a.duration_ms
+       c.id, s.spec, s.fingerprint, s.sum, a.number, a.outcome, a.status, a.error, a.started_ms, a.duration_ms
 FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
 LEFT JOIN attempts a ON a.seq = j.seq AND a.number = (SELECT max(number) FROM attempts WHERE seq = j.seq)
 WHERE j.id = ?
 
 -- name: job_by_seq
 SELECT j.seq, j.id, j.state, j.due_ms, j.run_at_ms, j.created_ms, j.finished_ms, j.attempts, j.size, j.revision,
-       c.id, s.spec, a.number, a.outcome, a.status, a.error, a.started_ms, a.duration_ms
+       c.id, s.spec, s.fingerprint, s.sum, a.number, a.outcome, a.status, a.error, a.started_ms, a.duration_ms
 FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
 LEFT JOIN attempts a ON a.seq = j.seq AND a.number = (SELECT max(number) FROM attempts WHERE seq = j.seq)
 WHERE j.seq = ?

@@ -47,7 +47,8 @@ CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE finished_ms IS NOT NULL;
 CREATE TABLE specs (
     seq INTEGER PRIMARY KEY,
     spec BLOB NOT NULL,                 -- MessagePack of JobSpec
-    fingerprint BLOB NOT NULL           -- of the request that made it; empty when its id was minted
+    fingerprint BLOB NOT NULL,          -- of the request that made it; empty when its id was minted
+    sum INTEGER NOT NULL                -- row_sum of seq, the job's id, spec and fingerprint: checked when it is read
 );
 
 CREATE TABLE labels (

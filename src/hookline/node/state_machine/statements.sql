@@ -9,17 +9,17 @@ DELETE FROM meta WHERE name = ?
 -- name: put_counter
 INSERT INTO counters (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2
 
--- name: destination_id
-SELECT id FROM destinations WHERE name = ?
-
 -- name: insert_destination
 INSERT INTO destinations (name) VALUES (?) RETURNING id
+
+-- name: destination_row
+SELECT id, name, settings FROM destinations WHERE id = ?
 
 -- name: put_destination
 UPDATE destinations SET settings = ?2 WHERE id = ?1
 
 -- name: key
-SELECT k.seq, k.fingerprint, k.expires_ms, j.id FROM idempotency_keys k JOIN jobs j ON j.seq = k.seq WHERE k.key = ?
+SELECT k.seq, k.fingerprint, k.expires_ms, j.id FROM idempotency_keys k LEFT JOIN jobs j ON j.seq = k.seq WHERE k.key = ?
 
 -- name: put_key
 INSERT INTO idempotency_keys (key, seq, fingerprint, expires_ms) VALUES (?1, ?2, ?3, ?4)
@@ -34,7 +34,7 @@ INSERT INTO jobs (seq, id, state, lane, due_ms, run_at_ms, created_ms, budget_fr
 VALUES (?1, ?2, 0, ?3, ?4, ?4, ?5, ?4, ?6, ?7, ?8, ?9)
 
 -- name: insert_spec
-INSERT INTO specs (seq, spec, fingerprint) VALUES (?, ?, ?)
+INSERT INTO specs (seq, spec, fingerprint, sum) VALUES (?, ?, ?, ?)
 
 -- name: insert_label
 INSERT OR IGNORE INTO labels (label, seq) VALUES (?, ?)
@@ -81,10 +81,10 @@ UPDATE jobs SET lane = ?3, due_ms = ?4, at_most_once = ?5, size = ?6, revision =
 WHERE seq = ?1 AND state = 0 AND revision = ?2
 
 -- name: job_before_update
-SELECT j.state, j.revision, j.lane, j.size, s.spec FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq = ?
+SELECT j.state, j.revision, j.lane, j.size, j.id, s.spec, s.fingerprint FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq = ?
 
 -- name: update_spec
-UPDATE specs SET spec = ?2 WHERE seq = ?1
+UPDATE specs SET spec = ?2, sum = ?3 WHERE seq = ?1
 
 -- name: redrive_job
 UPDATE jobs SET state = 0, due_ms = ?2, lane = lane & ~1, finished_ms = NULL, lost = 0, claim_term = NULL,
@@ -99,15 +99,15 @@ WHERE state = 1 ORDER BY seq
 SELECT seq, attempts, lane, at_most_once, lost, size, claim_term, claim_deadline_ms FROM jobs
 WHERE state = 1 AND claim_term < ?1 AND claim_deadline_ms <= ?2 ORDER BY seq
 
--- name: digest
-SELECT value FROM meta WHERE name = 'digest'
-
 -- name: lose_claim
 UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term = NULL, claim_deadline_ms = NULL
 WHERE seq = ?1
 
 -- name: schedule_by_id
 SELECT seq, revision, spec, job_spec FROM schedules WHERE id = ?
+
+-- name: schedule_row
+SELECT * FROM schedules WHERE seq = ?
 
 -- name: insert_schedule
 INSERT INTO schedules (id, revision, spec, job_spec, job_destination, job_priority, job_at_most_once, job_size,
@@ -122,7 +122,7 @@ UPDATE schedules SET revision = revision + 1, spec = ?2, job_spec = ?3, job_dest
 WHERE seq = ?1
 
 -- name: delete_schedule
-DELETE FROM schedules WHERE id = ? RETURNING seq
+DELETE FROM schedules WHERE id = ? RETURNING *
 
 -- name: schedule_for_ticks
 SELECT id, revision, next_tick_ms, paused, skip_overlap, job_spec, job_destination, job_priority, job_at_most_once,
@@ -142,19 +142,16 @@ ORDER BY finished_ms, seq LIMIT ?3
 SELECT seq FROM jobs WHERE finished_ms IS NOT NULL AND kept_until_ms <= ?1 ORDER BY finished_ms, seq LIMIT ?2
 
 -- name: purge_job
-DELETE FROM jobs WHERE seq = ? RETURNING state
-
--- name: spec_of
-SELECT spec FROM specs WHERE seq = ?
+DELETE FROM jobs WHERE seq = ? RETURNING state, id
 
 -- name: purge_spec
-DELETE FROM specs WHERE seq = ?
+DELETE FROM specs WHERE seq = ? RETURNING spec, fingerprint
 
 -- name: purge_attempts
 DELETE FROM attempts WHERE seq = ?
 
 -- name: expired_keys
-SELECT key FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_ms, key LIMIT ?
+SELECT key, seq, fingerprint, expires_ms FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_ms, key LIMIT ?
 
 -- name: purge_key
 DELETE FROM idempotency_keys WHERE key = ?

@@ -1,18 +1,19 @@
-"""What the apply functions share: the statements, the destination numbers, the counters. Pure given the database."""
+"""What the apply functions share: statements, destination numbers, counters, sums. Pure given the database."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import apsw
 import msgspec
 
-from hookline.node.state_machine import sql
-from hookline.protocol.commands import SetTopology
+from hookline.node.state_machine import sql, sums
+from hookline.protocol.commands import BeginLog, SetTopology
 from hookline.protocol.jobs import State
 from hookline.protocol.settings import decode_destination
 
 PENDING_BYTES = "pending_bytes"
 _TOPOLOGY = "topology"
+_SUMS = "sums"
+_IDENTITY = "identity"
 STATEMENTS = sql.load("statements.sql")
 
 Row = tuple[Any, ...]
@@ -22,11 +23,16 @@ class Tables:
     """A thin, cached view of the state, valid inside the transaction of one entry.
 
     The caches are derived from the database; ``reload`` reads them again after a rollback.
+
+    Attributes:
+        found: what the entry's statements have read and returned so far; part of the digest.
+        sums: of each table, see ``sums``.
     """
 
     def __init__(self, writer: apsw.Connection) -> None:
         self._writer = writer
         self._cursor = writer.cursor()
+        self.found: list[list[Row]] = []
         self.reload()
 
     def reload(self) -> None:
@@ -38,8 +44,12 @@ class Tables:
         self.counters |= dict(self._writer.execute("SELECT name, value FROM counters"))
         self._counters_written = dict(self.counters)
         self._next_seq: int | None = None
+        self._next_seq_written: int | None = None
+        self.sums = dict.fromkeys(sums.TABLES, 0) | read_sums(self._writer)
+        self._sums_written = dict(self.sums)
         kept: list[Row] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (_TOPOLOGY,)).fetchall()
         self.topology = msgspec.msgpack.decode(kept[0][0], type=SetTopology) if kept else None
+        self.identity = read_identity(self._writer)
 
     def run(self, name: str, *values: object) -> None:
         """Execute a statement that answers nothing."""
@@ -47,26 +57,34 @@ class Tables:
 
     def row(self, name: str, *values: object) -> Row | None:
         """Execute a statement to its end and return its first row, if any."""
-        rows = self._cursor.execute(STATEMENTS[name], values).fetchall()
+        rows = self.rows(name, *values)
         return rows[0] if rows else None
 
     def rows(self, name: str, *values: object) -> list[Row]:
         """Execute a statement and return all its rows."""
-        return self._cursor.execute(STATEMENTS[name], values).fetchall()
+        rows: list[Row] = self._cursor.execute(STATEMENTS[name], values).fetchall()
+        self.found.append(rows)
+        return rows
 
-    def many(self, name: str, rows: Iterable[tuple[object, ...]]) -> None:
-        """Execute a statement once for each row of values."""
-        self._cursor.executemany(STATEMENTS[name], rows)
+    def count(self, table: str, name: str, *values: object, sign: int = 1) -> None:
+        """Execute a statement that adds rows to a table of which only the number is summed, or takes rows from it."""
+        self._cursor.execute(STATEMENTS[name], values)
+        self.summed(table, sign * self._writer.changes())
 
-    def changes(self) -> int:
-        """Rows changed by the last statement."""
-        return self._writer.changes()
+    def summed(self, table: str, change: int) -> None:
+        """A row of the table came (``change`` its sum), or went (minus its sum)."""
+        self.sums[table] = sums.added(self.sums[table], change)
+
+    def summed_row(self, table: str, statement: str, key: object, sign: int) -> None:
+        """The same for the row that ``statement`` finds: call it with -1 before the row changes and with 1 after."""
+        for row in self.rows(statement, key):
+            self.summed(table, sign * sums.row_sum(*row))
 
     def take_seq(self) -> int:
         """The next job's number. One more than the largest ever, kept in ``meta`` so that a purge never reuses one."""
         if self._next_seq is None:
             found: list[Row] = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
-            self._next_seq = int(found[0][0]) if found else 1
+            self._next_seq = self._next_seq_written = int(found[0][0]) if found else 1
         seq = self._next_seq
         self._next_seq += 1
         return seq
@@ -78,12 +96,18 @@ class Tables:
             row = self.row("insert_destination", name)
             assert row is not None
             number = self._destination_ids[name] = row[0]
+            self.summed(sums.DESTINATIONS, sums.row_sum(number, name, None))
         return number
 
     def keep_topology(self, command: SetTopology) -> None:
         """Replace the topology; it is kept as the command that brought it."""
         self.run("put_meta", _TOPOLOGY, msgspec.msgpack.encode(command))
         self.topology = command
+
+    def keep_identity(self, command: BeginLog) -> None:
+        """Whose state it is, kept as the command that brought it."""
+        self.run("put_meta", _IDENTITY, msgspec.msgpack.encode(command))
+        self.identity = command
 
     def moved(self, before: State | None, after: State | None, size: int) -> None:
         """Keep the counters when one job changes state (None: it did not exist, or no longer does)."""
@@ -98,11 +122,27 @@ class Tables:
             counters[PENDING_BYTES] += size if is_open else -size
 
     def flush(self) -> None:
-        """Write what changed in the counters and the next job number."""
+        """Write what changed in the counters, the sums and the next job number; what did not is not written again."""
         written = self._counters_written
         for name, value in self.counters.items():
             if written.get(name) != value:
                 self.run("put_counter", name, value)
                 written[name] = value
-        if self._next_seq is not None:
+        if self._next_seq != self._next_seq_written:
             self.run("put_meta", "next_seq", self._next_seq)
+            self._next_seq_written = self._next_seq
+        if self.sums != self._sums_written:
+            self.run("put_meta", _SUMS, msgspec.msgpack.encode(self.sums))
+            self._sums_written = dict(self.sums)
+
+
+def read_identity(connection: apsw.Connection) -> BeginLog | None:
+    """Whose state it is; None when it is empty."""
+    kept: list[Row] = connection.execute("SELECT value FROM meta WHERE name = ?", (_IDENTITY,)).fetchall()
+    return msgspec.msgpack.decode(kept[0][0], type=BeginLog) if kept else None
+
+
+def read_sums(connection: apsw.Connection) -> dict[str, int]:
+    """The sums of the tables, as the state has kept them."""
+    kept: list[Row] = connection.execute("SELECT value FROM meta WHERE name = ?", (_SUMS,)).fetchall()
+    return msgspec.msgpack.decode(kept[0][0], type=dict[str, int]) if kept else {}

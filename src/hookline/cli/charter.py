@@ -1,0 +1,223 @@
+"""``hookline cluster init, survey, recover``: whose log etcd holds, and what a person decides when it was lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+
+from hookline.cli.etcd_options import DEFAULT_ETCD_ADDRESS, EtcdAddressOptions
+from hookline.cli.output import print_json, stderr, stdout
+from hookline.cli.parameters import Flag
+from hookline.cli.render import facts, table
+from hookline.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from hookline.node.etcd.charters import Charters
+    from hookline.node.etcd.statuses import NodeStatus
+    from hookline.node.identity import Charter, Log, Position
+    from hookline.node.recovery import Candidate
+
+T = TypeVar("T")
+_AWAY_MS = 10_000  # a node that has told nothing for so long is not running
+
+
+def init(
+    *, quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS, cluster: str = "c0", shard: int = 0, json: Flag = False
+) -> None:
+    """Begin a new cluster, once: give it an id in etcd. Its nodes wait for that.
+
+    Args:
+        cluster: Name of the cluster.
+        shard: Number of the cluster; never use one again for another cluster.
+        quorum: Where etcd is.
+        json: Print exactly one JSON document on stdout.
+    """
+    from hookline.clock import SystemClock
+    from hookline.node.history import CLUSTER_ID_BYTES
+    from hookline.node.identity import Charter
+
+    fresh = Charter(cluster_id=SystemClock().token(CLUSTER_ID_BYTES).hex(), cluster=cluster, shard=shard)
+
+    async def begin(charters: "Charters", statuses: "list[NodeStatus]") -> "Charter":
+        found, log = await charters.read(0)
+        if found is not None:
+            raise InvalidConfig(
+                f"etcd holds cluster {cluster} already: id {found.cluster_id}, generation {found.generation}, entries "
+                f"up to {log.last or found.begins_after}. Nothing was changed",
+                field="cluster",
+            )
+        for status in statuses:
+            if status.applied:
+                raise InvalidConfig(
+                    f"node {status.name} has the state of cluster {cluster} up to entry {status.applied}: it is not "
+                    f"new. Go on with it: hookline cluster recover --cluster {cluster} --etcd … --from {status.name}",
+                    field="cluster",
+                )
+        return await charters.begin(fresh)
+
+    charter = _with_etcd(quorum, cluster, begin)
+    if charter != fresh:
+        raise InvalidConfig(f"somebody else began cluster {cluster} at the same time: id {charter.cluster_id}")
+    if json:
+        print_json({"cluster": cluster, "shard": shard, "id": charter.cluster_id})
+    else:
+        stdout().print(facts((("cluster", cluster), ("shard", shard), ("id", charter.cluster_id))))
+
+
+def survey(*, quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS, cluster: str = "c0", json: Flag = False) -> None:
+    """Show what etcd holds of a cluster and what its nodes have, so that you can choose; changes nothing.
+
+    Nodes that run tell about themselves, also while they wait; start them all first.
+
+    Args:
+        cluster: Name of the cluster.
+        quorum: Where etcd is.
+        json: Print exactly one JSON document on stdout.
+    """
+
+    async def look(charters: "Charters", statuses: "list[NodeStatus]") -> "tuple[Charter | None, Log]":
+        found.extend(statuses)
+        return await charters.read(0)
+
+    found: list[NodeStatus] = []
+    charter, log = _with_etcd(quorum, cluster, look)
+    if json:
+        print_json({"charter": charter, "log": {"first": log.first, "last": log.last}, "nodes": found})
+        return
+    _show_charter(charter, log)
+    grid = table(("NODE", "ROLE", "CLUSTER ID", "GENERATION", "ENTRY", "DIGEST", "WHY"), keep=("NODE",))
+    for status in found:
+        position = _position(status)
+        id_, digest = position.cluster_id[:8] or "-", position.digest[:8] or "-"
+        grid.add_row(
+            status.name, status.role, id_, str(position.generation), str(status.applied), digest, status.halted or ""
+        )
+    stdout().print(grid, soft_wrap=True)
+
+
+def recover(
+    *,
+    quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS,
+    cluster: str = "c0",
+    source: Annotated[str, Parameter(name="--from")],
+    force: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Begin the log anew on the state of one node; the others take that over, and keep what they have aside.
+
+    For a cluster whose etcd was emptied, set back or lost, or that was restored from a backup. Look with "hookline
+    cluster survey" first, and choose the node with the newest entry.
+
+    Args:
+        cluster: Name of the cluster.
+        source: The node whose state counts, by its name; or the data directory of one that does not run.
+        quorum: Where etcd is.
+        force: Also when the choice leaves jobs behind in a state that is kept aside.
+        json: Print exactly one JSON document on stdout.
+    """
+    from hookline.node.recovery import plan_recovery
+
+    async def begin_again(charters: "Charters", statuses: "list[NodeStatus]") -> "Charter":
+        now_ms = max((status.at_ms for status in statuses), default=0)
+        others = {status.name: _candidate(status, now_ms) for status in statuses}
+        chosen = others.pop(source, None) or _on_disk(source)
+        charter, log = await charters.read(0)
+        planned = plan_recovery(chosen, list(others.values()), charter, log, force=force)
+        if planned.cluster != cluster:
+            raise InvalidConfig(f"{source} has the state of cluster {planned.cluster}, not of {cluster}", field="from")
+        if not await charters.replace(charter, planned):
+            raise InvalidConfig(
+                "somebody else has changed the cluster meanwhile; look again with: hookline cluster survey"
+            )
+        return planned
+
+    planned = _with_etcd(quorum, cluster, begin_again)
+    if json:
+        print_json(planned)
+        return
+    stdout().print(
+        f"cluster {planned.cluster} (id {planned.cluster_id}) goes on in generation {planned.generation} from the "
+        f"state of {source} at entry {planned.begins_after}.",
+        soft_wrap=True,
+    )
+    stderr().print(
+        "The nodes go on by themselves. A state that is replaced is kept: hookline state show DIR", soft_wrap=True
+    )
+
+
+def _with_etcd(
+    quorum: EtcdAddressOptions, cluster: str, work: "Callable[[Charters, list[NodeStatus]], Awaitable[T]]"
+) -> T:
+    from hookline.node.etcd.charters import Charters
+    from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
+    from hookline.node.etcd.keys import Keys
+    from hookline.node.etcd.statuses import read_statuses
+
+    async def run() -> T:
+        client, keys = EtcdClient(quorum.address()), Keys(cluster)
+        try:
+            return await work(Charters(client, keys), await read_statuses(client, keys))
+        except (EtcdUnclear, EtcdRefused) as error:
+            raise InvalidConfig(f"etcd does not answer: {error.detail}. Are the urls right?", field="etcd") from error
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
+def _position(status: "NodeStatus") -> "Position":
+    from hookline.node.identity import Position
+
+    return status.position or Position(node=status.name)
+
+
+def _candidate(status: "NodeStatus", now_ms: int) -> "Candidate":
+    from hookline.node.recovery import Candidate
+
+    return Candidate(_position(status), status.halted is not None or status.at_ms < now_ms - _AWAY_MS)
+
+
+def _on_disk(source: str) -> "Candidate":
+    """The state in a data directory. Raises InvalidConfig when there is none."""
+    from hookline.node.identity import Position
+    from hookline.node.leadership.local import LocalLeadership
+    from hookline.node.recovery import Candidate
+    from hookline.node.snapshots import STATE_FILE, read_position
+
+    directory = Path(source)
+    if not (directory / STATE_FILE).is_file():
+        raise InvalidConfig(
+            f"no node {source} has told about itself, and there is no data directory of that name; see: hookline "
+            "cluster survey",
+            field="from",
+        )
+    lock = LocalLeadership(directory)
+    lock.lock()
+    try:
+        found = read_position(directory / STATE_FILE)
+    finally:
+        lock.unlock()
+    position = Position(
+        node=source,
+        cluster_id=found.cluster_id,
+        cluster=found.cluster,
+        shard=found.shard,
+        generation=found.generation,
+        applied=found.index,
+        digest=found.digest,
+    )
+    return Candidate(position, is_waiting=True)
+
+
+def _show_charter(charter: "Charter | None", log: "Log") -> None:
+    if charter is None:
+        stdout().print("etcd holds no such cluster")
+        return
+    pairs: list[tuple[str, Any]] = [
+        ("cluster", f"{charter.cluster}, shard {charter.shard}, id {charter.cluster_id}"),
+        ("generation", f"{charter.generation}, begun after entry {charter.begins_after}"),
+        ("log", f"entries {log.first} to {log.last}" if log.last else "empty"),
+    ]
+    stdout().print(facts(pairs))

@@ -1,0 +1,95 @@
+"""Reads a whole state and tells whether its rows are the ones that were written: none missing, none changed.
+
+SQLite finds a broken structure, not a changed byte or a row that somebody took out. The sums that ``apply`` keeps
+(``sums``) do. Reading is in slices, on a connection of its own, so that it can go on beside the node's work.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apsw
+
+from hookline.errors import StateDamaged
+from hookline.node.state_machine import sums
+from hookline.node.state_machine.tables import PENDING_BYTES, read_sums
+from hookline.protocol.jobs import State
+
+SLICE_ROWS = 1_000
+
+_JOBS = """SELECT j.seq, j.id, s.spec, s.fingerprint, s.sum FROM jobs j LEFT JOIN specs s ON s.seq = j.seq"""
+_BY_STATE = "SELECT state, count(*), sum(size) FROM jobs GROUP BY state"
+_ROWS = {
+    sums.KEYS: "SELECT key, seq, fingerprint, expires_ms FROM idempotency_keys",
+    sums.SCHEDULES: "SELECT * FROM schedules",
+    sums.DESTINATIONS: "SELECT id, name, settings FROM destinations",
+}
+_COUNTS = {sums.ATTEMPTS: "SELECT count(*) FROM attempts", sums.LABELS: "SELECT count(*) FROM labels"}
+
+
+def check_contents(connection: apsw.Connection, pause: Callable[[], None] = lambda: None) -> None:
+    """Read all rows as of one moment. Blocking.
+
+    Args:
+        connection: for nothing else meanwhile.
+        pause: called after each ``SLICE_ROWS`` rows; may raise to break off.
+
+    Raises:
+        StateDamaged: names the table.
+    """
+    connection.execute("BEGIN")
+    try:
+        _check(connection, pause)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def check_row(seq: int, job_id: str, spec: bytes, fingerprint: bytes, total: int) -> None:
+    """Raise StateDamaged unless the spec of a job is the one that was written."""
+    if sums.row_sum(seq, job_id, spec, fingerprint) != total:
+        raise StateDamaged(f"what job {job_id} is to send was changed on the disk: its checksum does not match")
+
+
+def _check(connection: apsw.Connection, pause: Callable[[], None]) -> None:
+    kept = dict.fromkeys(sums.TABLES, 0) | read_sums(connection)
+    found = dict.fromkeys(sums.TABLES, 0)
+    for row in _sliced(connection, _JOBS, pause):
+        seq, job_id, spec, fingerprint, total = row
+        if spec is None:
+            raise StateDamaged(f"job {job_id} has lost what it is to send")
+        check_row(seq, job_id, spec, fingerprint, total)
+        found[sums.JOBS] = sums.added(found[sums.JOBS], total)
+    for table, query in _ROWS.items():
+        for row in _sliced(connection, query, pause):
+            found[table] = sums.added(found[table], sums.row_sum(*row))
+    for table, query in _COUNTS.items():
+        found[table] = _number(connection, query)
+        pause()
+    for table in sums.TABLES:
+        if found[table] != kept[table]:
+            raise StateDamaged(
+                f"the table {table} does not hold the rows that were written: some are missing or changed"
+            )
+    _check_counters(connection)
+
+
+def _check_counters(connection: apsw.Connection) -> None:
+    counted = {state.label: 0 for state in State} | {PENDING_BYTES: 0}
+    for state, count, size in connection.execute(_BY_STATE):
+        counted[State(state).label] = count
+        if state in (State.PENDING, State.RUNNING):
+            counted[PENDING_BYTES] += size
+    kept = dict.fromkeys(counted, 0) | dict(connection.execute("SELECT name, value FROM counters"))
+    if counted != kept:
+        raise StateDamaged(f"the table jobs holds {counted}, and {kept} were written: states or sizes were changed")
+
+
+def _sliced(connection: apsw.Connection, query: str, pause: Callable[[], None]) -> Iterator[tuple[Any, ...]]:
+    for number, row in enumerate(connection.execute(query), 1):
+        yield row
+        if number % SLICE_ROWS == 0:
+            pause()
+
+
+def _number(connection: apsw.Connection, query: str) -> int:
+    ((number,),) = connection.execute(query)
+    return int(number)
