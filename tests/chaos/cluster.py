@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from hookline.cli import app
 from hookline.testing.etcd import EtcdMembers, free_ports
 from tests.chaos.disks import Disks
 from tests.chaos.networks import Network, PlacedMembers
@@ -127,6 +128,11 @@ class Cluster:
         proxies = self.proxies.get(name)
         return [proxy.url for proxy in proxies] if proxies else self.etcd.endpoints
 
+    def run(self, command: str, *arguments: str) -> None:
+        """``hookline cluster COMMAND`` on this cluster's etcd, as its operator. AssertionError when it fails."""
+        tokens = ["cluster", command, "--cluster", "c0", "--etcd", ",".join(self.etcd.endpoints), *arguments]
+        assert app.run(tokens) == 0, tokens
+
     def start_nodes(self) -> None:
         """All at once: they need no order."""
         away = [node for node in self.nodes if not node.is_running]
@@ -185,6 +191,7 @@ class Cluster:
             if self.disks is not None:
                 self.disks.__enter__()
             self.etcd.start()
+            self.run("init", "--shard", "0")
             self.start_nodes()
         except BaseException:
             self.close()

@@ -21,6 +21,7 @@ from hookline.cli import (
     schedules,
     secret,
     serve,
+    state,
     topology,
     up,
 )
@@ -45,6 +46,7 @@ app.command(cluster.app)
 app.command(topology.app)
 app.command(backup.backup)
 app.command(backup.restore)
+app.command(state.app)
 app.command(secret.app)
 app.command(completion.completion)
 

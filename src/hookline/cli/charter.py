@@ -120,10 +120,10 @@ def recover(
     from hookline.node.recovery import plan_recovery
 
     async def begin_again(charters: "Charters", statuses: "list[NodeStatus]") -> "Charter":
-        now_ms = max((status.at_ms for status in statuses), default=0)
-        others = {status.name: _candidate(status, now_ms) for status in statuses}
-        chosen = others.pop(source, None) or _on_disk(source)
         charter, log = await charters.read(0)
+        now_ms = max((status.at_ms for status in statuses), default=0)
+        others = {status.name: _candidate(status, charter, now_ms) for status in statuses}
+        chosen = others.pop(source, None) or _on_disk(source)
         planned = plan_recovery(chosen, list(others.values()), charter, log, force=force)
         if planned.cluster != cluster:
             raise InvalidConfig(f"{source} has the state of cluster {planned.cluster}, not of {cluster}", field="from")
@@ -173,10 +173,11 @@ def _position(status: "NodeStatus") -> "Position":
     return status.position or Position(node=status.name)
 
 
-def _candidate(status: "NodeStatus", now_ms: int) -> "Candidate":
+def _candidate(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> "Candidate":
     from hookline.node.recovery import Candidate
 
-    return Candidate(_position(status), status.halted is not None or status.at_ms < now_ms - _AWAY_MS)
+    is_waiting = charter is None or status.halted is not None or status.at_ms < now_ms - _AWAY_MS
+    return Candidate(_position(status), is_waiting)
 
 
 def _on_disk(source: str) -> "Candidate":

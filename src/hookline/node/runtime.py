@@ -29,6 +29,7 @@ from hookline.node.member import Member
 from hookline.node.quorum import Peers, Quorum, agree_on_secret_key, find_peers
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
+from hookline.node.scrub import Scrub
 from hookline.node.single_role import SingleRole
 from hookline.node.snapshot_fetch import fetch_snapshot
 from hookline.node.snapshots import STATE_FILE, SnapshotInfo, Snapshots, finish_install, install, kept_aside
@@ -158,6 +159,9 @@ async def _run_node(
         database = open_state(config.data_dir / STATE_FILE, durable=not config.etcd)
         stack.callback(database.close)
         database.quick_check()
+        scrub = Scrub(database, clock)
+        stack.callback(scrub.close)
+        await scrub.start()
         machine = StateMachine(database)
         if (wrong := check_own(own_of(config, machine))) is not None:
             raise ForeignState(wrong)
@@ -210,13 +214,14 @@ async def _run_node(
             role=role,
             is_overloaded=lag.is_high,
             snapshots=snapshots,
+            on_damage=member.fail,
             kept_aside=lambda: [file.name for file in kept_aside(config.data_dir)],
         )
         if quorum is not None:
             await stack.enter_async_context(quorum.running(member))
             await _until_allowed(quorum, services, listener, stop)
         if not stop.is_set():
-            await _run(member, services, lag, listener, ready=ready, stop=stop)
+            await _run(member, services, lag, scrub, listener, ready=ready, stop=stop)
 
 
 def _why_not_ready(role: Role) -> str | None:
@@ -259,6 +264,7 @@ async def _run(
     member: Member,
     services: Services,
     lag: LoopLag,
+    scrub: Scrub,
     listener: socket.socket,
     *,
     ready: Callable[[str], None],
@@ -267,6 +273,7 @@ async def _run(
     server = make_server(create_app(services), listener)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(member.run())
+        scrubbing = tasks.create_task(scrub.run())
         await _first(running, _until_ready(services))
         serving = tasks.create_task(server.serve(sockets=[listener]))
         measuring = tasks.create_task(lag.run())
@@ -281,6 +288,7 @@ async def _run(
         server.should_exit = True
         await serving
         measuring.cancel()
+        scrubbing.cancel()
 
 
 async def _until_ready(services: Services) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import apsw
 from starlette.applications import Starlette
 
-from hookline.errors import Overloaded
+from hookline.errors import Overloaded, StateDamaged
 from hookline.http_api import docs_page
 from hookline.http_api.endpoint import Answer, application
 from hookline.http_api.exchange import Reply, Request
@@ -99,6 +100,7 @@ def _at_epoch(handler: Handler, path: str) -> Handler:
 
 def _answering(api: Api, handler: Handler, forwarder: Forwarder | None) -> Answer:
     """By this node if it leads, or if any may answer (``forwarder`` is None); else by the leader."""
+    handler = _watching(handler)
     if forwarder is None:
         return partial(handler, api)
 
@@ -111,6 +113,23 @@ def _answering(api: Api, handler: Handler, forwarder: Forwarder | None) -> Answe
         return await within_deadline(request, lambda: forwarder.answer(request, lambda: handler(api, request)))
 
     return answer
+
+
+def _watching(handler: Handler) -> Handler:
+    """``handler``; a state that it finds damaged ends the node."""
+
+    async def watched(api: Api, request: Request) -> Reply:
+        try:
+            return await handler(api, request)
+        except StateDamaged as error:
+            api.services.on_damage(error)
+            raise
+        except apsw.CorruptError as error:
+            damage = StateDamaged(f"the state cannot be read: {error}")
+            api.services.on_damage(damage)
+            raise damage from error
+
+    return watched
 
 
 async def _local(api: Api, handler: Handler, request: Request) -> Reply:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hookline.clock import Clock
+from hookline.errors import StateDamaged
 from hookline.node.admission import Admission
 from hookline.node.config import NodeConfig
 from hookline.node.identity import Position
@@ -83,4 +84,5 @@ class Services:
     role: Role
     is_overloaded: Callable[[], bool] = lambda: False
     snapshots: Snapshots | None = None  # None: this node gives out no copies of its state
+    on_damage: Callable[[StateDamaged], None] = lambda _error: None  # told when a read finds the state damaged
     kept_aside: Callable[[], list[str]] = list  # names of the states that were replaced and kept

@@ -1,0 +1,190 @@
+"""``hookline state …``: look into a state that was kept aside, and get its jobs back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from cyclopts import App
+
+from hookline.cli.output import print_json, progress, stderr, stdout, warn
+from hookline.cli.parameters import Flag
+from hookline.cli.render import facts, mark, table
+from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.client.blocking import Client
+from hookline.client.fields import JobFields
+from hookline.errors import HooklineError, InvalidConfig, JobNotFound
+from hookline.protocol.durations import format_duration, format_time
+from hookline.protocol.http import RetryRequest
+from hookline.protocol.jobs import State
+
+if TYPE_CHECKING:
+    from hookline.node.kept_state import KeptJob, Summary
+
+_SHOWN_MAX = 20
+
+app = App(name="state", help="Look into the state of a stopped node, or one that was kept aside, and get jobs back.")
+
+
+@app.command
+def show(path: Path, /, *, json: Flag = False) -> None:
+    """Say whose state it is, how far it goes, what it holds, and whether it is sound; changes nothing.
+
+    Args:
+        path: A data directory of a stopped node, for all states in it; or one state file.
+        json: Print exactly one JSON document on stdout.
+    """
+    from hookline.node.kept_state import summary
+
+    with _states(path) as files:
+        found = {str(file): summary(file) for file in files}
+    if json:
+        print_json(found)
+        return
+    for name, one in found.items():
+        stdout().print(facts(_facts(name, one)), soft_wrap=True)
+
+
+@app.command
+def salvage(path: Path, /, *, create: Flag = False, service: Service = DEFAULT_SERVICE) -> int:
+    """List the unfinished jobs of a state that the service does not know; with --create, make them there.
+
+    They keep their ids, so that doing it twice makes none twice. A job with a signing secret of its own is listed and
+    not made, since the secret is sealed; one that was under way and is at_most_once is not made either.
+
+    Args:
+        path: The state file, such as state.db.replaced-472.
+        create: Make the jobs; without it nothing is changed.
+        service: Where Hookline is.
+    """
+    with _states(path) as files, service.client() as client:
+        if len(files) != 1:
+            raise InvalidConfig(f"{path} holds {len(files)} states; name one of them", field="path")
+        missing = _missing(files[0], client)
+        kept_back = {job.id: why for job in missing if (why := _why_not(job)) is not None}
+        wanted = [job for job in missing if job.id not in kept_back] if create else []
+        refused = dict(_make(wanted, client))
+    made = len(wanted) - len(refused)
+    if service.json:
+        ids = [job.id for job in missing]
+        print_json({"missing": ids, "created": made, "kept_back": kept_back, "refused": refused})
+    else:
+        _tell(missing, kept_back | refused, made)
+        if missing and not create:
+            stderr().print("Nothing was changed; add --create to make them.")
+    return int(bool(refused))
+
+
+def _missing(file: Path, client: Client) -> "list[KeptJob]":
+    from hookline.node.kept_state import open_jobs
+
+    missing = []
+    with progress("jobs looked up", None) as advance:
+        for job in open_jobs(file):
+            advance(1)
+            try:
+                client.get_job(job.id)
+            except JobNotFound:
+                missing.append(job)
+    return missing
+
+
+def _make(jobs: "list[KeptJob]", client: Client) -> "Iterator[tuple[str, str]]":
+    """Make the jobs; yields (id, reason) of those that are refused."""
+    with progress("jobs made", len(jobs)) as advance:
+        for job in jobs:
+            try:
+                client.create_job(job.spec.url, **_fields(job))
+            except HooklineError as error:
+                yield job.id, error.detail
+            advance(1)
+
+
+def _tell(missing: "list[KeptJob]", not_made: dict[str, str], made: int) -> None:
+    grid = table(("ID", "STATE", "DUE", "URL"))
+    for job in missing[:_SHOWN_MAX]:
+        grid.add_row(job.id, mark(job.state.label), format_time(job.due_ms), job.spec.url)
+    stdout().print(grid)
+    if len(missing) > _SHOWN_MAX:
+        stderr().print(f"… and {len(missing) - _SHOWN_MAX:,} more; --json lists them all")
+    for job_id, why in not_made.items():
+        warn(f"{job_id} is not made: {why}")
+    stdout().print(f"{len(missing):,} jobs are not known to the service, {made:,} were made")
+
+
+@contextmanager
+def _states(path: Path) -> Iterator[list[Path]]:
+    """The state files, while no node can start on them."""
+    from hookline.node.leadership.local import LocalLeadership
+    from hookline.node.snapshots import STATE_FILE, kept_aside
+
+    directory = path if path.is_dir() else path.parent
+    files = [path] if not path.is_dir() else [*kept_aside(path), path / STATE_FILE]
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise InvalidConfig(f"there is no state at {path}", field="path")
+    if all(file.name != STATE_FILE for file in files):
+        yield files  # no node has it open
+        return
+    lock = LocalLeadership(directory)
+    lock.lock()
+    try:
+        yield files
+    finally:
+        lock.unlock()
+
+
+def _facts(name: str, one: "Summary") -> list[tuple[str, object]]:
+    position = one.position
+    jobs = {state.label: one.counters.get(state.label, 0) for state in State}
+    return [
+        ("file", name),
+        (
+            "cluster",
+            f"{position.cluster}, shard {position.shard}, id {position.cluster_id}" if position.cluster_id else "none",
+        ),
+        ("generation", position.generation),
+        ("log entry", f"{position.index} of term {position.term}, digest {position.digest}"),
+        ("jobs", ", ".join(f"{count:,} {state}" for state, count in jobs.items() if count)),
+        ("sound", mark("ok") if one.damage is None else one.damage),
+    ]
+
+
+def _why_not(job: "KeptJob") -> str | None:
+    if not job.is_sound:
+        return "what it is to send was changed on the disk"
+    if job.spec.sealed_secret is not None:
+        return "its signing secret is sealed; create it by hand, with the secret"
+    if job.state is State.RUNNING and job.spec.at_most_once:
+        return "it was under way, and must not be sent twice"
+    return None
+
+
+def _fields(job: "KeptJob") -> JobFields:
+    spec, retry = job.spec, job.spec.retry
+    fields: JobFields = {
+        "id": job.id,
+        "method": spec.method,
+        "headers": dict(spec.headers),
+        "run_at": format_time(job.due_ms),
+        "timeout": format_duration(spec.timeout_ms),
+        "retry": RetryRequest(
+            max_attempts=retry.max_attempts,
+            initial=format_duration(retry.initial_ms),
+            factor=retry.factor_milli / 1_000,
+            max=format_duration(retry.max_ms),
+            schedule=[format_duration(wait) for wait in retry.schedule_ms] or None,
+            budget=None if retry.budget_ms is None else format_duration(retry.budget_ms),
+        ),
+        "guarantee": "at_most_once" if spec.at_most_once else "at_least_once",
+        "priority": spec.priority,
+        "labels": spec.labels if isinstance(spec.labels, dict) else list(spec.labels),
+    }
+    if spec.body and spec.is_json:
+        fields["payload"] = msgspec.Raw(spec.body)
+    elif spec.body:
+        fields["body"] = spec.body
+    if job.key is not None:
+        fields["idempotency_key"] = job.key
+    return fields

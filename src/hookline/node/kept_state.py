@@ -1,0 +1,73 @@
+"""Looks into a state that no node has open: one that was kept aside, or that of a node that is stopped."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from hookline.errors import InvalidConfig, StateDamaged
+from hookline.node.snapshots import StatePosition, read_position
+from hookline.node.state_machine.contents import check_contents, check_row
+from hookline.protocol.jobs import JobSpec, State, decode_spec
+
+_OPEN_JOBS = """
+SELECT j.seq, j.id, j.state, j.due_ms, j.at_most_once, s.spec, s.fingerprint, s.sum, k.key
+FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN idempotency_keys k ON k.seq = j.seq
+WHERE j.state IN (0, 1) GROUP BY j.seq ORDER BY j.seq
+"""
+
+
+class KeptJob(msgspec.Struct, frozen=True):
+    """A job that was not finished. ``is_sound``: what it is to send is as it was written."""
+
+    id: str
+    state: State
+    due_ms: int
+    spec: JobSpec
+    key: str | None
+    is_sound: bool
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a state holds. ``damage``: what is wrong with it, as far as it was found."""
+
+    position: StatePosition
+    counters: dict[str, int]
+    damage: str | None
+
+
+def summary(path: Path) -> Summary:
+    """Read through a state. Raises StateDamaged when it cannot be read at all."""
+    position = read_position(path)
+    with _opened(path) as connection:
+        counters: dict[str, int] = dict(connection.execute("SELECT name, value FROM counters"))
+        try:
+            check_contents(connection)
+        except StateDamaged as error:
+            return Summary(position, counters, error.detail)
+    return Summary(position, counters, None)
+
+
+def open_jobs(path: Path) -> Iterator[KeptJob]:
+    """The jobs that were pending or running, oldest first."""
+    with _opened(path) as connection:
+        for seq, job_id, state, due_ms, _, spec, fingerprint, total, key in connection.execute(_OPEN_JOBS):
+            is_sound = True
+            try:
+                check_row(seq, job_id, spec, fingerprint, total)
+            except StateDamaged:
+                is_sound = False
+            yield KeptJob(job_id, State(state), due_ms, decode_spec(spec), key, is_sound)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[apsw.Connection]:
+    if not path.is_file():
+        raise InvalidConfig(f"there is no file {path}", field="state")
+    try:
+        with closing(apsw.Connection(str(path))) as connection:
+            yield connection
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StateDamaged(f"{path}: {error}") from error

@@ -1,0 +1,80 @@
+"""Reads the whole state now and then and ends the node when a row is not as it was written; see ``contents``.
+
+At a start before anything else, as long as the state is small; a large one is read beside the node's work.
+"""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import apsw
+import structlog
+
+from hookline.clock import Clock
+from hookline.errors import ShuttingDown, StateDamaged
+from hookline.node.database import Database
+from hookline.node.state_machine.contents import check_contents
+
+_SMALL_JOBS = 200_000  # read in half a second
+_PAUSE_S = 0.002  # after each slice, of a large state: the node's own work goes first
+_EVERY_S = 24 * 3_600.0
+
+_log = structlog.get_logger()
+
+
+class Scrub:
+    """Checks one node's state.
+
+    Args:
+        database: the state.
+        clock: measures how long it took.
+
+    Attributes:
+        is_done: the state was read once since the start, and is sound.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scrub")
+        self.is_done = False
+
+    async def start(self) -> None:
+        """Read a small state now. Raises StateDamaged."""
+        ((jobs,),) = self._database.reader.execute("SELECT coalesce(max(seq), 0) FROM jobs")
+        if jobs <= _SMALL_JOBS:
+            await self._check(0.0)
+
+    async def run(self) -> None:
+        """Read it once a day, and at first if ``start`` did not, until cancelled. Raises StateDamaged."""
+        while True:
+            if not self.is_done:
+                await self._check(_PAUSE_S)
+            await asyncio.sleep(_EVERY_S)
+            self.is_done = False
+
+    async def _check(self, pause_s: float) -> None:
+        started_ms = self._clock.boot_ms()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._read, pause_s)
+        self.is_done = True
+        _log.info("state_read_through", took_ms=round(self._clock.boot_ms() - started_ms))
+
+    def _read(self, pause_s: float) -> None:
+        def pause() -> None:
+            if self._stopping.wait(pause_s) if pause_s else self._stopping.is_set():
+                raise ShuttingDown
+
+        path = self._database.path
+        try:
+            with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+                connection.set_busy_timeout(5_000)
+                check_contents(connection, pause)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise StateDamaged(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        """Break off what is being read, and end the thread."""
+        self._stopping.set()
+        self._thread.shutdown()

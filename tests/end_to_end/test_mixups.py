@@ -1,0 +1,230 @@
+"""Directories swapped, emptied and set back, etcd lost or set back, rows changed: nothing is lost, doubled or accepted.
+
+Each case is a row of docs/explanation/identity-and-history.md.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.mixed_up import LoneNode, edit, flip, hookline, mixed_up
+from tests.end_to_end.processes import journal_receiver
+
+pytestmark = pytest.mark.timeout(180)
+
+CHANGE_PAYLOAD = "UPDATE specs SET spec = CAST(replace(spec, '100.00', '900.00') AS BLOB)"
+
+
+def foreign_state(directory: Path, jobs: int) -> Path:
+    """The data directory of another cluster that is called c0 too."""
+    node = LoneNode(directory / "foreign")
+    node.data_dir.mkdir()
+    node.start()
+    for _ in range(jobs):
+        assert node.call("POST", "/jobs", {"url": "http://127.0.0.1:9/", "delay": "1h"})[0] == 201
+    assert node.stop() == 0
+    return node.data_dir
+
+
+@pytest.mark.parametrize("jobs", [2, 60], ids=["behind", "ahead"])
+def test_a_foreign_state_is_refused_and_changes_nothing(tmp_path: Path, jobs: int) -> None:
+    foreign = foreign_state(tmp_path, jobs)
+    with mixed_up(tmp_path / "c") as mixed:
+        mixed.delivered(mixed.create(20))
+        mixed.level()
+        victim = next(node for node in mixed.nodes if node is not mixed.cluster.leader())
+        victim.kill()
+        own = tmp_path / "own"
+        mixed.copy_state(victim, own)
+        mixed.put_state(foreign, victim)
+        mixed.spawn(victim)
+        mixed.halted(victim, "another cluster", "own directory")
+        for node in mixed.nodes:  # the others are gone for a moment: it must not lead
+            if node is not victim:
+                node.kill()
+        mixed.nothing_is_accepted()
+        mixed.spawn(*[node for node in mixed.nodes if not node.is_running])
+        for node in mixed.nodes:
+            if node is not victim:
+                node.wait_until_ready()
+        mixed.delivered(mixed.create(20, node=next(node for node in mixed.nodes if node is not victim)))
+        view = next(node for node in mixed.nodes if node is not victim).call("GET", "/cluster")[1]
+        assert next(it for it in view["nodes"] if it["name"] == victim.name)["role"] == "halted"
+        victim.kill()
+        mixed.put_state(own, victim)
+        victim.start()
+        mixed.all_are_there()
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["nodes run", "nodes are restarted"])
+@pytest.mark.parametrize("empty", [True, False], ids=["a disk is lost too", "all disks are there"])
+def test_an_emptied_etcd_accepts_nothing_until_a_person_decides(tmp_path: Path, running: bool, empty: bool) -> None:
+    with mixed_up(tmp_path) as mixed:
+        mixed.delivered(mixed.create(30))
+        mixed.create(5, delay="1h")
+        mixed.level()
+        if not running or empty:
+            mixed.stop_nodes()
+        mixed.empty_etcd()
+        first, *others = mixed.nodes
+        if empty:
+            mixed.lose_disk(first)
+            mixed.spawn(first)
+            mixed.halted(first, "no cluster c0")
+            mixed.spawn(*others)
+        elif not running:
+            mixed.spawn()
+        for node in others:
+            mixed.halted(node, "etcd was emptied")
+        mixed.nothing_is_accepted()
+        assert hookline("cluster", "init", "--etcd", ",".join(mixed.cluster.etcd.endpoints)) == 1, "it is not new"
+        mixed.recover(others[0].name)
+        for node in mixed.nodes:
+            if empty or not running:
+                node.wait_until_ready()
+        mixed.cluster.wait_until_serving()
+        mixed.delivered(mixed.create(10))
+        mixed.all_are_there()
+
+
+@pytest.mark.parametrize("case", ["nodes run", "nodes are restarted", "an old node comes first"])
+def test_an_etcd_that_was_set_back_accepts_nothing_until_a_person_decides(tmp_path: Path, case: str) -> None:
+    with mixed_up(tmp_path / "c") as mixed:
+        mixed.delivered(mixed.create(20))
+        mixed.level()
+        old = next(node for node in mixed.nodes if node is not mixed.cluster.leader())
+        if case == "an old node comes first":
+            old.kill()
+            mixed.create(3)
+        mixed.copy_etcd(tmp_path / "copy")
+        mixed.cluster.wait_until_serving()
+        mixed.delivered(mixed.create(20))
+        mixed.create(5, delay="1h")
+        mixed.level()
+        if case == "nodes are restarted":
+            mixed.stop_nodes()
+        mixed.set_etcd_back(tmp_path / "copy")
+        if case != "nodes run":
+            mixed.spawn(*[node for node in mixed.nodes if not node.is_running])
+        for node in mixed.nodes:
+            mixed.halted(node, "set back")
+        mixed.nothing_is_accepted()
+        mixed.recover(next(node.name for node in mixed.nodes if node is not old))
+        mixed.cluster.wait_until_serving()
+        mixed.delivered(mixed.create(10))
+        mixed.all_are_there()
+
+
+@pytest.mark.parametrize("what", ["rows are gone", "a payload is changed", "a byte is changed", "a state is changed"])
+@pytest.mark.parametrize("leads", [True, False], ids=["it would lead", "it would follow"])
+def test_a_state_whose_rows_were_changed_is_replaced_and_kept(tmp_path: Path, what: str, leads: bool) -> None:
+    with mixed_up(tmp_path) as mixed:
+        mixed.delivered(mixed.create(30))
+        late = mixed.create(10, delay="1h")
+        mixed.level()
+        victim = next(node for node in mixed.nodes if node is not mixed.cluster.leader())
+        assert victim.stop() == 0
+        state = victim.data_dir / "state.db"
+        if what == "rows are gone":
+            assert edit(state, "DELETE FROM jobs WHERE seq > 5 AND seq < 20") == 14
+        elif what == "a payload is changed":
+            assert edit(state, CHANGE_PAYLOAD + " WHERE seq = 33") == 1
+        elif what == "a state is changed":
+            assert edit(state, "UPDATE jobs SET state = 2 WHERE seq = 33") == 1
+        else:
+            edit(state, "PRAGMA wal_checkpoint(TRUNCATE)")
+            flip(state, b"100.00", b"900.00")
+        if leads:
+            others = [node for node in mixed.nodes if node is not victim]
+            for node in others:
+                node.kill()
+            mixed.spawn(victim)
+            mixed.spawn(*others)
+        else:
+            mixed.spawn(victim)
+        mixed.cluster.wait_until_serving()
+        mixed.all_are_there()
+        (kept,) = [file for file in victim.data_dir.glob("state.db.replaced-*") if file.suffix not in ("-wal", "-shm")]
+        assert victim.health()["kept_aside"] == [kept.name]
+        assert victim.call("GET", f"/jobs/{late[0]}")[1]["payload"] == {"amount": "100.00"}
+
+
+def test_restored_nodes_wait_for_the_one_whose_directory_was_left_empty(tmp_path: Path) -> None:
+    backup = tmp_path / "backup.db"
+    with mixed_up(tmp_path / "c") as mixed:
+        mixed.delivered(mixed.create(30))
+        mixed.create(5, delay="1h")
+        assert hookline("backup", "--out", str(backup), "--url", mixed.cluster.leader().url) == 0
+        mixed.stop_nodes()
+        mixed.empty_etcd()
+        empty, *restored = mixed.nodes
+        for node in mixed.nodes:
+            mixed.lose_disk(node)
+        for node in restored:
+            assert hookline("restore", "--from", str(backup), "--data-dir", str(node.data_dir)) == 0
+        mixed.spawn(empty)
+        mixed.halted(empty, "no cluster c0")
+        mixed.spawn(*restored)
+        for node in restored:
+            mixed.halted(node, "restored from a backup")
+        mixed.nothing_is_accepted()
+        mixed.recover(restored[0].name)
+        for node in mixed.nodes:
+            node.wait_until_ready()
+        mixed.all_are_there()
+
+
+def test_what_a_replaced_state_had_more_is_salvaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The operator chose the older state by mistake; the newer one was kept aside."""
+    with mixed_up(tmp_path) as mixed:
+        mixed.delivered(mixed.create(10))
+        mixed.level()
+        old = next(node for node in mixed.nodes if node is not mixed.cluster.leader())
+        old.kill()
+        lost = mixed.create(7, delay="1h")
+        mixed.level()
+        mixed.stop_nodes()
+        mixed.empty_etcd()
+        mixed.spawn()
+        for node in mixed.nodes:
+            mixed.halted(node)
+        capsys.readouterr()
+        with pytest.raises(AssertionError):
+            mixed.recover(old.name)
+        assert "has more" in capsys.readouterr().err
+        mixed.recover(old.name, "--force")
+        for node in mixed.nodes:
+            node.wait_until_ready()
+        mixed.cluster.wait_until_serving()
+        newer = next(node for node in mixed.nodes if node is not old)
+        (kept,) = newer.data_dir.glob("state.db.replaced-*[0-9]")
+        url = mixed.cluster.leader().url
+        capsys.readouterr()
+        assert hookline("state", "show", str(kept), "--json") == 0
+        (shown,) = json.loads(capsys.readouterr().out).values()
+        assert shown["damage"] is None
+        assert hookline("state", "salvage", str(kept), "--url", url, "--json") == 0
+        assert sorted(json.loads(capsys.readouterr().out)["missing"]) == sorted(lost)
+        assert hookline("state", "salvage", str(kept), "--url", url, "--create", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["created"] == 7
+        mixed.all_are_there()
+
+
+def test_a_single_node_does_not_start_on_rows_that_were_changed(tmp_path: Path) -> None:
+    with journal_receiver() as (port, journal):
+        node = LoneNode(tmp_path / "n")
+        node.data_dir.mkdir()
+        node.start()
+        body = {"url": f"http://127.0.0.1:{port}/", "delay": "3s", "payload": {"amount": "100.00"}}
+        assert node.call("POST", "/jobs", body)[0] == 201
+        assert node.stop() == 0
+        edit(node.data_dir / "state.db", CHANGE_PAYLOAD)
+        assert "changed on the disk" in node.refused()
+        assert not journal.requests
+
+
+def test_a_directory_of_another_name_or_shard_is_refused(tmp_path: Path) -> None:
+    foreign = foreign_state(tmp_path, 1)
+    for options in (("--cluster", "c1"), ("--cluster", "c0", "--shard", "1")):
+        assert "was started as" in LoneNode(foreign, *options).refused()
