@@ -144,16 +144,18 @@ class StateMachine:
     def _finish(self, entry: Entry, results: list[Result]) -> None:
         tables = self.tables
         tables.flush()
-        self.applied, self.term = entry.index, entry.term
+        self.applied = entry.index
         self.last = LastEntry(entry.nonce, self.digest)
-        digest = hashlib.blake2b(self.digest, digest_size=16)
-        digest.update(_encode((entry.index, entry.term, entry.nonce, results, sorted(tables.counters.items()))))
         # What the statements met, too: a row that is missing or another one than elsewhere shows when it is touched.
-        changes = self.database.writer.total_changes() - self._changes_before
-        digest.update(_encode((tables.found, changes, tables.sums)))
+        met = (tables.found, self.database.writer.total_changes() - self._changes_before)
+        figures = (results, tables.counters, tables.sums)
+        digest = hashlib.blake2b(self.digest, digest_size=16)
+        digest.update(_encode((entry.index, entry.term, entry.nonce, figures, met)))
         self.digest = digest.digest()
         tables.run("put_meta", "applied", self.applied)
-        tables.run("put_meta", "term", self.term)
+        if self.term != entry.term:
+            self.term = entry.term
+            tables.run("put_meta", "term", self.term)
         tables.run("put_meta", "digest", self.digest)
         tables.run("put_meta", "last", _encode(self.last))
         if self.is_restored:
