@@ -100,6 +100,8 @@ class Quorum:
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(STEP_S)
+            if self._member is not None:
+                await self._upkeep.keep_durable(self._member.replica)
             with suppress(Fenced):  # another node leads, and does it
                 await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
 

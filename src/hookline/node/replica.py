@@ -112,6 +112,7 @@ class Replica:
         self._appending: list[_Proposal] = []
         self._proposed = asyncio.Event()
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()  # from the first effect of an entry to the end of its transaction
         self._closed: HooklineError | None = NotLeader()
         self.term = machine.term
 
@@ -210,14 +211,24 @@ class Replica:
             while entries:
                 applied: list[Effects] = []
                 commands = 0
-                while entries and commands < _CATCH_UP_COMMANDS:
-                    entry = entries.pop()
-                    applied.append(self._machine.apply(entry)[1])
-                    self.term = max(self.term, entry.term)
-                    commands += len(entry.commands)
-                await self._commit(self._machine.commit)
+                async with self._writing:
+                    while entries and commands < _CATCH_UP_COMMANDS:
+                        entry = entries.pop()
+                        applied.append(self._machine.apply(entry)[1])
+                        self.term = max(self.term, entry.term)
+                        commands += len(entry.commands)
+                    await self._commit(self._machine.commit)
                 for effects in applied:
                     self._announce(effects)
+
+    async def make_durable(self) -> None:
+        """Bring ``durable`` up to ``applied``, between two entries; a reader that goes on may prevent it for now.
+
+        An entry does that itself now and then; this is for when the log has to be truncated and no entry comes.
+        """
+        async with self._writing:
+            if self._machine.durable < self._machine.applied:
+                await self._commit(self._machine.make_durable)
 
     async def lead(self) -> None:
         """Serve proposals until ``close``. Any fault ends the lead and fails all waiters.
@@ -281,8 +292,9 @@ class Replica:
             commands = [*commands, CheckDigest(machine.digest)]
         entry = Entry(VERSION, self.term, index, clock.wall_ms(), clock.token(8), tuple(commands))
         await self._log.append(entry)
-        results, effects = machine.apply(entry)
-        await self._commit(machine.commit)
+        async with self._writing:
+            results, effects = machine.apply(entry)
+            await self._commit(machine.commit)
         self._observe(len(commands), (clock.boot_ms() - started_ms) / 1000)
         self._announce(effects)
         return results

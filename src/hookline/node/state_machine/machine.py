@@ -133,5 +133,13 @@ class StateMachine:
         if database.is_durable:
             self.durable = self.applied
         wants = database.wants_checkpoint or self.applied - self.durable >= _CHECKPOINT_ENTRIES
-        if wants and database.checkpoint():
+        if wants:
+            self.make_durable()
+
+    def make_durable(self) -> None:
+        """Checkpoint, so that everything applied is durable, unless a reader is in the way. Blocking.
+
+        Never while an entry's transaction is open.
+        """
+        if self.database.checkpoint():
             self.durable = self.applied
