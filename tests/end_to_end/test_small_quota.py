@@ -1,4 +1,4 @@
-"""Three nodes on an etcd with a tiny quota: large payloads fill it, and it empties by itself once they are delivered."""
+"""Three nodes on an etcd with a tiny quota: large payloads fill it; once they are delivered, it empties by itself."""
 
 import base64
 from pathlib import Path

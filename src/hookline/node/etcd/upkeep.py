@@ -1,7 +1,8 @@
 """Keeps etcd from filling up, and helps it out when it is full.
 
 The leader truncates the log and compacts; when nobody can lead because etcd is full, any node makes space: first in
-ways that change no data, then by truncating what it has durably itself. Decisions are in ``upkeep_plan``; this carries them out.
+ways that change no data, then by truncating what it has durably itself. Decisions are in ``upkeep_plan``; this carries
+them out.
 """
 
 from collections.abc import Mapping, Sequence
