@@ -25,7 +25,8 @@ The tree (the class docstring is the title shown to users; it says what to do)::
 ``ResolveFailed`` stays inside a node: it is the reason of a failed attempt.
 
 Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, StateDamaged,
-UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig, SecretKeyMissing).
+RestoreBrokenOff, DiskFault, UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig,
+SecretKeyMissing).
 """
 
 from collections.abc import Iterator
@@ -455,6 +456,18 @@ class StateDiffers(StateDamaged):
     """This node's state is not the leader's at the same log index; it is installed anew from a peer."""
 
     code = "state_differs"
+
+
+class RestoreBrokenOff(NodeFault):
+    """A restore into the data directory was broken off; run it again."""
+
+    code = "restore_broken_off"
+
+
+class DiskFault(NodeFault):
+    """The disk of the data directory is full, read-only or failing; mend it and start again."""
+
+    code = "disk_fault"
 
 
 class UnknownCommand(NodeFault):

@@ -1,12 +1,13 @@
 """The state machine: one entry in, one transaction, results and effects out."""
 
 import hashlib
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import msgspec
 
-from hookline.errors import LogFault
+from hookline.errors import LogFault, StateDamaged
 from hookline.node.database import Database
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.apply import apply_command
@@ -42,10 +43,16 @@ def open_state(path: Path, *, durable: bool = True) -> Database:
 
 
 def mark_restored(path: Path) -> None:
-    """Write into a state that it was restored from a backup; the first entry applied to it takes the mark away."""
-    database = open_state(path)
-    database.writer.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, 1)", (_RESTORED,))
-    database.close()
+    """Write into a state that it was restored from a backup; the first entry applied to it takes the mark away.
+
+    Without a write-ahead log, and none stays beside the file: all of the state is in it afterwards.
+    """
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.pragma("locking_mode", "EXCLUSIVE")  # before the first access: no -shm file
+        connection.pragma("synchronous", "FULL")
+        if connection.pragma("journal_mode", "DELETE") != "delete":
+            raise StateDamaged(f"{path} stays in WAL mode; somebody else has it open")
+        connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, 1)", (_RESTORED,))
 
 
 class StateMachine:
