@@ -25,7 +25,8 @@ The tree (the class docstring is the title shown to users; it says what to do)::
 ``ResolveFailed`` stays inside a node: it is the reason of a failed attempt.
 
 Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, StateDamaged,
-UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig, SecretKeyMissing, ForeignState, Halted).
+RestoreBrokenOff, DiskFault, UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig,
+SecretKeyMissing, ForeignState, Halted).
 """
 
 from collections.abc import Iterator
@@ -467,6 +468,18 @@ class Halted(NodeFault):
     """The node waits for a person: it cannot tell by itself which state is right. Nothing is accepted or sent."""
 
     code = "halted"
+
+
+class RestoreBrokenOff(NodeFault):
+    """A restore into the data directory was broken off; run it again."""
+
+    code = "restore_broken_off"
+
+
+class DiskFault(NodeFault):
+    """The disk of the data directory is full, read-only or failing; mend it and start again."""
+
+    code = "disk_fault"
 
 
 class UnknownCommand(NodeFault):

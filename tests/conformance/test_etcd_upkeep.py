@@ -9,6 +9,7 @@ import pytest
 from hookline.errors import Compacted, Fenced
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import upkeep as module
+from hookline.node.etcd import upkeep_plan
 from hookline.node.etcd.client import EtcdFull, EtcdUnclear
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.upkeep import EtcdUpkeep
@@ -72,7 +73,7 @@ def _put(node: EtcdNode, index: int) -> rpc.TxnRequest:
 
 async def test_under_load_with_upkeep_it_never_fills_up(node: EtcdNode, monkeypatch: pytest.MonkeyPatch) -> None:
     upkeep = upkeep_of(node, monkeypatch)
-    monkeypatch.setattr(module, "_ENTRIES_WORTH_IT", 10)
+    monkeypatch.setattr(upkeep_plan, "_ENTRIES_WORTH_IT", 10)
     highest = 0.0
     for index in range(1, 401):  # 40 MB through a quota of 12
         await append(node, index)
@@ -117,12 +118,65 @@ async def test_without_a_leader_any_node_makes_room(node: EtcdNode, monkeypatch:
     assert len((await node.client.range(rpc.RangeRequest(key=node.keys.entry(1)), 5)).kvs) == 1  # nothing truncated
 
 
+async def test_without_a_leader_and_nothing_to_reclaim_a_node_forgets_what_it_has_itself(
+    node: EtcdNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = await fill(node)
+    node.fence.lose()
+    upkeep = upkeep_of(node, monkeypatch)
+    monkeypatch.setattr(module, "STEP_S", 0)
+    durable = {"n1": last - 1, "n2": 0}
+    await upkeep.step(durable)
+    await step_until_it_has_room(upkeep, durable)
+    with pytest.raises(Compacted):
+        await node.log.read_from(1)
+    assert await node.log.last_index() == last
+    await elect(node.client, node.keys, node.fence, 2)
+    await append(node, last + 1)
+
+
+async def test_what_is_durable_nowhere_is_not_forgotten_to_make_room(
+    node: EtcdNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(node)
+    node.fence.lose()
+    upkeep = upkeep_of(node, monkeypatch)
+    for _ in range(3):
+        await upkeep.step({"n1": 0, "n2": 0})
+    first = rpc.RangeRequest(key=node.keys.entry(1), count_only=True)
+    assert (await node.client.range(first, 5)).count == 1
+
+
+async def test_without_a_leader_nothing_is_forgotten_once_one_is_elected(
+    node: EtcdNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(1, 4):
+        await append(node, index)
+    stale = node.fence.revision
+    await elect(node.client, node.keys, node.fence, 2)
+    with pytest.raises(Fenced):
+        await node.log.truncate(2, leaderless_at=stale)
+    assert node.fence.revision is not None
+    assert len(await node.log.read_from(1)) == 3
+
+
+async def test_a_burst_counts_before_the_next_look(node: EtcdNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    upkeep = upkeep_of(node, monkeypatch)
+    await upkeep.step({"n1": 0})
+    assert upkeep.pressure < 0.1
+    for index in range(1, 41):
+        await append(node, index)
+    assert 0.3 < upkeep.pressure < 0.5
+    await upkeep.step({"n1": 0})
+    assert upkeep.pressure < 0.5, "and it is not counted twice"
+
+
 async def test_an_old_leader_truncates_nothing(
     node: EtcdNode, small: EtcdMembers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for index in range(1, 4):
         await append(node, index)
-    monkeypatch.setattr(module, "_ENTRIES_WORTH_IT", 1)
+    monkeypatch.setattr(upkeep_plan, "_ENTRIES_WORTH_IT", 1)
     async with etcd_node("n2", node.keys, small.endpoints) as other:
         await elect(other.client, other.keys, other.fence, 2)
         with pytest.raises(Fenced):

@@ -24,6 +24,7 @@ from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import DestinationStatus, Services
 from hookline.node.config import NodeConfig
+from hookline.node.identity import Position
 from hookline.node.replica import Replica, ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.snapshots import Snapshots
@@ -87,6 +88,12 @@ class AloneRole:
 
     def hand_over(self) -> bool:
         return False
+
+    def position(self) -> Position:
+        return Position(node="n1")
+
+    def halted(self) -> str | None:
+        return None
 
     def pressure(self) -> float:
         return 0.0

@@ -1,6 +1,7 @@
 """Fetching the state from peers: real nodes, and a proxy between that breaks off, lies or is slow."""
 
 import asyncio
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -129,7 +130,9 @@ def test_a_node_that_always_breaks_off_is_given_up(
 
 
 def test_without_room_it_does_not_begin(filled: NodeUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_fetch, "_SPACE_RESERVED", 2**60)
-    with pytest.raises(NotEnoughSpace):
+    usage = shutil.disk_usage(tmp_path)
+    full = usage._replace(free=5 * 2**20 // 2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full if path.name == "incoming" else usage)
+    with pytest.raises(NotEnoughSpace, match=r"incoming has 2\.5 MiB free, \d+\.\d MiB are needed"):
         fetched(url(filled), to=tmp_path / "incoming")
     assert list((tmp_path / "incoming").iterdir()) == []

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 
 from hookline.errors import EntryTooLarge, Fenced, LogFault, NotLeader, ShuttingDown
@@ -272,3 +273,51 @@ async def test_a_follower_commits_what_it_read_together_once(tmp_path: Path) -> 
         following.cancel()
     assert (replica.applied, commits, heard) == (5, 1, 5)
     database.close()
+
+
+async def test_what_no_later_entry_makes_durable_is_made_so_between_two_entries(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with replica_on(tmp_path, gate) as (replica, _):
+        first = replica.propose([create("a")])
+        await gate.reached()
+        making = asyncio.create_task(replica.make_durable())  # noqa: TID251 - awaited below
+        await settle()
+        assert gate.waiting == 1, "it waits until the open transaction has ended"
+        gate.let_through()
+        await first
+        assert replica.durable == 0
+        await gate.reached()
+        second = replica.propose([create("b")])
+        await settle()
+        assert (gate.waiting, replica.applied) == (1, 2), "and the next entry waits for it"
+        gate.let_through()
+        await making
+        assert replica.durable == 2
+        await gate.reached()
+        gate.let_through()
+        await second
+
+
+async def test_what_is_durable_already_is_left_alone(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with replica_on(tmp_path, gate) as (replica, _):
+        gate.stay_open()
+        await replica.make_durable()
+        assert replica.durable == replica.applied == 1
+        gate.fails_with = AssertionError("nothing is to be done")
+        await replica.make_durable()
+        gate.fails_with = None
+
+
+async def test_a_reader_that_goes_on_puts_it_off(tmp_path: Path) -> None:
+    async with replica_on(tmp_path, inline_commit) as (replica, _):
+        reader = apsw.Connection(str(tmp_path / "state.db"), flags=apsw.SQLITE_OPEN_READONLY)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM meta").fetchall()
+        await replica.propose([create("a")])
+        await replica.make_durable()
+        assert replica.durable < replica.applied
+        reader.execute("COMMIT")
+        await replica.make_durable()
+        assert replica.durable == replica.applied
+        reader.close()

@@ -192,11 +192,27 @@ async def test_without_room_nothing_is_written(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
-    with pytest.raises(NotEnoughSpace, match="0 MiB free"):
+    with pytest.raises(NotEnoughSpace, match=r"snapshots has 0\.0 MiB free, 4\.\d MiB are needed"):
         await kept.create()
     assert files(tmp_path / "snapshots") == []
     monkeypatch.undo()
     assert (await kept.create()).index == 0, "and it works once there is room"
+
+
+async def test_a_small_state_needs_little_room(
+    machine: StateMachine, kept: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(machine, create("a"))
+    usage = shutil.disk_usage(tmp_path)._replace(free=5 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    assert (await kept.create()).index == 1
+
+
+def test_the_room_that_a_copy_needs_grows_with_the_state_and_shrinks_with_what_is_there() -> None:
+    mib = 2**20
+    assert snapshots.space_for(0) == 4 * mib
+    assert snapshots.space_for(1_000 * mib) == 1_204 * mib
+    assert snapshots.space_for(1_000 * mib, have=900 * mib) == 304 * mib
 
 
 async def test_a_shutdown_does_not_wait_for_the_whole_copy(

@@ -5,9 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.node.etcd.upkeep_plan import (
+    AT_REST_MS,
     ENTRIES_PER_STEP,
+    PRESSURE_HIGH,
     LogSize,
     MemberSize,
+    is_due,
+    is_worth_truncating,
     pressure,
     to_defragment,
     to_disarm,
@@ -126,3 +130,45 @@ def test_an_alarm_goes_only_where_there_is_room_again() -> None:
     assert to_disarm([100, 101], members, QUOTA) == [100]
     assert to_disarm([], members, QUOTA) == []
     assert to_disarm([999], members, QUOTA) == []
+
+
+def test_what_makes_room_is_due_once_a_minute_and_at_every_step_when_it_gets_tight() -> None:
+    assert not is_due(0.5, AT_REST_MS - 1)
+    assert is_due(0.0, AT_REST_MS)
+    assert is_due(0.51, 0)
+
+
+@pytest.mark.parametrize(
+    ("log", "upto", "due", "expected"),
+    [
+        (LogSize(1, 1_000, 0), 99, False, False),
+        (LogSize(1, 1_000, 0), 100, False, True),
+        (LogSize(1, 30, 6 * 2**20), 2, False, True),  # two of 30 large entries are a twentieth of the quota
+        (LogSize(1, 30, 6 * 2**20), 1, False, False),
+        (LogSize(1, 30, 6 * 2**20), 1, True, True),
+        (LogSize(10, 30, 6 * 2**20), 9, True, False),
+        (LogSize(1, 0, 0), 0, True, False),
+    ],
+)
+def test_few_entries_go_when_they_are_large_or_it_is_time(log: LogSize, upto: int, due: bool, expected: bool) -> None:
+    assert is_worth_truncating(log, upto, 8 * 2**20, is_due=due) is expected
+
+
+@given(
+    sizes=st.lists(st.integers(1_000, 512 * 1024), min_size=1, max_size=60),
+    quota=st.sampled_from([4 * 2**20, 8 * 2**20, 32 * 2**20]),
+    dead=st.booleans(),
+)
+def test_whatever_the_entries_are_new_jobs_are_taken_again_without_one_more(
+    sizes: list[int], quota: int, dead: bool
+) -> None:
+    """The nodes make durable what they have; a dead one pins what the caps allow. The newest entry always stays."""
+    last, first = len(sizes), 1
+    durable = dict.fromkeys(("own", "n2", "n3"), last) | ({"n3": 0} if dead else {})
+    for _ in range(2 * last):
+        used = 300_000 + sum(sizes[first - 1 :])
+        log = LogSize(first, last, used)
+        upto = truncate_upto(log, durable, "own", quota, all_known=True)
+        if is_worth_truncating(log, upto, quota, is_due=is_due(used / quota, 0)):
+            first = upto + 1
+    assert first == last or (300_000 + sum(sizes[first - 1 :])) / quota <= PRESSURE_HIGH

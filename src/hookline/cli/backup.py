@@ -75,7 +75,7 @@ def restore(*, source: Annotated[Path, Parameter(name="--from")], data_dir: Path
         data_dir: The data directory of the new node; it must not hold state yet.
         json: Print exactly one JSON document on stdout.
     """
-    from hookline.node import snapshots
+    from hookline.node import restoring, snapshots
     from hookline.node.leadership.local import LocalLeadership
     from hookline.telemetry import configure_logs
 
@@ -87,29 +87,12 @@ def restore(*, source: Annotated[Path, Parameter(name="--from")], data_dir: Path
     lock = LocalLeadership(data_dir)
     lock.lock()
     try:
-        _restore(source, info, data_dir)
+        restoring.restore(source, info, data_dir)
     finally:
         lock.unlock()
     _show(data_dir / snapshots.STATE_FILE, info, as_json=json)
     if not json:
         stderr().print(_AFTER_RESTORE, soft_wrap=True)
-
-
-def _restore(source: Path, info: "SnapshotInfo", data_dir: Path) -> None:
-    from hookline.node import snapshots
-    from hookline.node.state_machine.machine import mark_restored
-
-    if snapshots.holds_state(data_dir):
-        raise InvalidConfig(f"{data_dir} holds state already; restore into a new directory", field="data_dir")
-    snapshots.require_space(data_dir, info.size)
-    partial = data_dir / "restoring.partial"
-    try:
-        shutil.copyfile(source, partial)
-        snapshots.verify(partial, info)
-        mark_restored(partial)
-        snapshots.install(data_dir, partial)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _description_of(file: Path) -> Path:

@@ -96,7 +96,7 @@ class EtcdOptions(EtcdAddressOptions):
             etcd_password=self.etcd_password,
             etcd_quota_bytes=self.etcd_quota,
             advertise=self._advertised(host, port),
-            new_cluster=self.new_cluster,
+            new_cluster=self.new_cluster or None,
         )
 
     def _advertised(self, host: str, port: int) -> str | None:

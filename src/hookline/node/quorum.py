@@ -30,7 +30,7 @@ from hookline.node.peer_client import PeerClient
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.successor import Propose, Teller
-from hookline.node.vault import KEY_BYTES, Vault
+from hookline.node.vault import KEY_BYTES, Vault, remember_key, remembered_key
 from hookline.protocol.http import NodeView
 
 _VERSION = version("hookline")
@@ -140,6 +140,8 @@ class Quorum:
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(STEP_S)
+            if self._member is not None:
+                await self._upkeep.keep_durable(self._member.replica)
             with suppress(Fenced):  # another node leads, and does it
                 await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
 
@@ -244,19 +246,27 @@ async def find_peers(config: NodeConfig) -> Peers:
 async def agree_on_secret_key(config: NodeConfig, clock: Clock) -> str:
     """The key that all nodes of the cluster seal secrets with, when none was given: the first node makes it.
 
-    It is kept in etcd, beside the log that holds the sealed secrets: better than three keys, and than none.
+    It is kept in etcd, beside the log that holds the sealed secrets: better than three keys, and than none. Each node
+    remembers it, so that an etcd that was lost does not take it along.
 
     Raises:
         EtcdUnclear, EtcdRefused: etcd does not answer.
     """
     keys, client = Keys(config.cluster), EtcdClient(address_of(config))
-    fresh = base64.b64encode(clock.token(KEY_BYTES))
+    remembered = remembered_key(config.data_dir)
+    proposed = remembered or base64.b64encode(clock.token(KEY_BYTES)).decode()
     try:
-        response = await client.txn(transactions.put_if_absent(keys.secret_key, fresh), _TRY_S)
+        response = await client.txn(transactions.put_if_absent(keys.secret_key, proposed.encode()), _TRY_S)
     finally:
         await client.close()
     _log.warning("secret_key_in_etcd", advice="give all nodes the same --secret-key-file or HOOKLINE_SECRET_KEY")
-    return (fresh if response.succeeded else response.responses[0].response_range.kvs[0].value).decode()
+    found = transactions.found_in(response) if not response.succeeded else None
+    agreed = proposed if found is None else found.value.decode()
+    if remembered is None:
+        remember_key(config.data_dir, agreed, clock)
+    elif remembered != agreed:  # this node's came later, and may have sealed secrets of an etcd that was lost
+        return f"{agreed},{remembered}"
+    return agreed
 
 
 def address_of(config: NodeConfig) -> EtcdAddress:

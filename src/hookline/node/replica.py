@@ -124,6 +124,7 @@ class Replica:
         self._appending: list[_Proposal] = []
         self._proposed = asyncio.Event()
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()  # from the first effect of an entry to the end of its transaction
         self._closed: HooklineError | None = NotLeader()
         self.term = machine.term
 
@@ -247,22 +248,28 @@ class Replica:
             while entries:
                 applied: list[Effects] = []
                 commands = 0
-                while entries and commands < _CATCH_UP_COMMANDS:
-                    if entries[-1].before != self._machine.digest:
-                        break
-                    entry = entries.pop()
-                    applied.append(self._apply(entry)[1])
-                    commands += len(entry.commands)
-                if applied:
-                    await self._commit(self._machine.commit)
-                elif await self.history.settle(entries[-1]):
-                    applied.append(self._apply(entries.pop(), is_overruled=True)[1])
-                    await self._commit(self._machine.commit)
-                else:
-                    self._apply(entries[-1])  # says what differs
+                async with self._writing:
+                    while entries and commands < _CATCH_UP_COMMANDS:
+                        if entries[-1].before != self._machine.digest:
+                            break
+                        entry = entries.pop()
+                        applied.append(self._apply(entry)[1])
+                        commands += len(entry.commands)
+                    if applied:
+                        await self._commit(self._machine.commit)
+                if not applied:
+                    applied.append(await self._apply_disputed(entries.pop()))
                 for effects in applied:
                     self._announce(effects)
         return has_read
+
+    async def _apply_disputed(self, entry: Entry) -> Effects:
+        """An entry that was written for another state, if most nodes have this one. Raises StateDiffers, Halted."""
+        is_ours = await self.history.settle(entry)
+        async with self._writing:
+            _, effects = self._apply(entry, is_overruled=is_ours)  # else it says what differs
+            await self._commit(self._machine.commit)
+        return effects
 
     def _apply(self, entry: Entry, *, is_overruled: bool = False) -> tuple[list[Result], Effects]:
         done = self._machine.apply(entry, is_overruled=is_overruled)
@@ -270,6 +277,15 @@ class Replica:
         self._digests[entry.index] = self._machine.digest
         self._digests.pop(entry.index - _DIGESTS_KEPT, None)
         return done
+
+    async def make_durable(self) -> None:
+        """Bring ``durable`` up to ``applied``, between two entries; a reader that goes on may prevent it for now.
+
+        An entry does that itself now and then; this is for when the log has to be truncated and no entry comes.
+        """
+        async with self._writing:
+            if self._machine.durable < self._machine.applied:
+                await self._commit(self._machine.make_durable)
 
     async def lead(self) -> None:
         """Serve proposals until ``close``. Any fault ends the lead and fails all waiters.
@@ -331,8 +347,9 @@ class Replica:
         index = machine.applied + 1
         entry = Entry(VERSION, self.term, index, clock.wall_ms(), clock.token(8), machine.digest, tuple(commands))
         await self._log.append(entry)
-        results, effects = self._apply(entry)
-        await self._commit(machine.commit)
+        async with self._writing:
+            results, effects = self._apply(entry)
+            await self._commit(machine.commit)
         self._observe(len(commands), (clock.boot_ms() - started_ms) / 1000)
         self._announce(effects)
         return results

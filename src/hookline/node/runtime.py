@@ -29,6 +29,7 @@ from hookline.node.member import Member
 from hookline.node.quorum import Peers, Quorum, agree_on_secret_key, find_peers
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
+from hookline.node.restoring import refuse_half_restored
 from hookline.node.scrub import Scrub
 from hookline.node.single_role import SingleRole
 from hookline.node.snapshot_fetch import fetch_snapshot
@@ -58,7 +59,8 @@ async def run_node(
         clock: the machine's, unless given.
 
     Raises:
-        NodeFault: DataDirectoryInUse, StateDamaged, InvalidConfig at start; others when the node cannot go on.
+        NodeFault: DataDirectoryInUse, StateDamaged, RestoreBrokenOff, InvalidConfig at start; others when the node
+            cannot go on.
     """
     clock = clock or SystemClock()
     config.data_dir.mkdir(parents=True, exist_ok=True)
@@ -66,6 +68,7 @@ async def run_node(
         lock = LocalLeadership(config.data_dir)
         lock.lock()
         stack.push_async_callback(lock.release)
+        refuse_half_restored(config.data_dir)
         vault = await _open_vault(config, clock, stop)
         is_over = vault is None
         while vault is not None and not is_over:

@@ -14,7 +14,7 @@ from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
 from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable
-from hookline.node.snapshots import SnapshotInfo, require_space, verify
+from hookline.node.snapshots import SnapshotInfo, require_space, space_for, verify
 from hookline.node.state_machine.machine import SCHEMA_VERSION
 
 PATH = "/internal/snapshot"
@@ -22,7 +22,6 @@ _MAKING_S = 600  # the other node may have to write the whole file first
 _PAUSE_S_MAX = 30  # without a byte
 _TRIES_IN_VAIN = 5
 _WAIT_S = 0.1
-_SPACE_RESERVED = 64 * 2**20  # for the node's own writing meanwhile
 
 _log = structlog.get_logger()
 _decode_info = msgspec.json.Decoder(SnapshotInfo).decode
@@ -108,7 +107,7 @@ class _Source:
                 )
             partial = self._directory / f"{info.name}.partial"
             self._remove_others(partial)
-            require_space(self._directory, info.size - _size(partial) + _SPACE_RESERVED)
+            require_space(self._directory, space_for(info.size, have=_size(partial)))
             if await self._download(info, partial):
                 return await self._checked(info, partial), info
         raise SnapshotUnavailable("it drops its snapshots faster than they can be read")
@@ -160,7 +159,7 @@ class _Source:
             with _opened_at(partial, have) as file:
                 while have < info.size and (chunk := await response.body_reader.read_chunk()):
                     data = chunk.to_bytes()[: info.size - have]
-                    await asyncio.to_thread(_write, file.write, data)
+                    await asyncio.to_thread(_write, partial, file.write, data)
                     have += len(data)
                     self._progress(have, info.size)
         return True
@@ -194,12 +193,14 @@ def _opened_at(path: Path, position: int) -> BinaryIO:
     return file
 
 
-def _write(write: Callable[[bytes], int], data: bytes) -> None:
+def _write(partial: Path, write: Callable[[bytes], int], data: bytes) -> None:
     try:
         write(data)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NotEnoughSpace("the disk filled up while a snapshot was fetched; make room") from error
+            raise NotEnoughSpace(
+                f"the disk of {partial.parent} filled up while a snapshot was fetched; make room"
+            ) from error
         raise
 
 

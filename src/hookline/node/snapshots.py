@@ -32,7 +32,8 @@ _INCOMING_FILE = "state.db.install"  # being there, it has been verified and is 
 _ASIDE = ".replaced-"  # and the index of a state that another one took the place of; behind the name of either
 _KEPT = 2
 _PAGES_PER_STEP = 1_000  # about 4 MiB, so that a shutdown need not wait for the whole copy
-_SPACE_FACTOR = 1.2
+_SPACE_FACTOR = 1.2  # for what the node writes meanwhile
+_SPACE_FLOOR = 4 * 2**20
 BYTES_PER_S = 50 * 2**20
 
 _log = structlog.get_logger()
@@ -165,7 +166,7 @@ class Snapshots:
     # --- in the thread -------------------------------------------------------------------------------------------
 
     def _make(self) -> SnapshotInfo:
-        require_space(self._directory, int(_size_on_disk(self._database.path) * _SPACE_FACTOR))
+        require_space(self._directory, space_for(_size_on_disk(self._database.path)))
         partial = self._directory / "making.partial"
         partial.unlink(missing_ok=True)
         try:
@@ -216,12 +217,20 @@ class Snapshots:
                 file.unlink(missing_ok=True)
 
 
-def require_space(directory: Path, size: int) -> None:
-    """Raise NotEnoughSpace unless the directory's disk has ``size`` bytes free."""
+def space_for(size: int, *, have: int = 0) -> int:
+    """The free bytes that a copy of a state of ``size`` bytes needs, of which ``have`` are written already."""
+    return int(size * _SPACE_FACTOR) + _SPACE_FLOOR - have
+
+
+def require_space(directory: Path, needed: int) -> None:
+    """Raise NotEnoughSpace unless the directory's disk has so many bytes free."""
     free = shutil.disk_usage(directory).free
-    if free < size:
+    if free < needed:
         raise NotEnoughSpace(
-            f"the disk of {directory} has {free // 2**20} MiB free, {size // 2**20 + 1} MiB are needed; make room"
+            f"the disk of {directory} has {free / 2**20:.1f} MiB free, {needed / 2**20:.1f} MiB are needed for a copy "
+            "of the state; make room",
+            free_bytes=free,
+            needed_bytes=needed,
         )
 
 
@@ -239,6 +248,11 @@ def verify(path: Path, info: SnapshotInfo) -> None:
         raise StateDamaged(f"{path} has {size} bytes, not {info.size}")
     if _sha256(path) != info.sha256:
         raise StateDamaged(f"the checksum of {path} does not match; it was damaged or changed")
+    verify_content(path, info)
+
+
+def verify_content(path: Path, info: SnapshotInfo) -> None:
+    """As ``verify``, of a file that was written to since: its structure and its position in the log."""
     try:
         with _opened(path) as connection:
             if (answer := connection.execute("PRAGMA quick_check(1)").fetchall()) != [("ok",)]:

@@ -144,6 +144,17 @@ class Vault:
         return cipher
 
 
+def remembered_key(data_dir: Path) -> str | None:
+    """The keys in ``<data_dir>/secret.key``, as ``HOOKLINE_SECRET_KEY`` has them; None when there is no such file."""
+    file = data_dir / DEFAULT_FILE
+    return ",".join(line.strip() for line in _read_lines(file, str(file)) if line.strip()) if file.exists() else None
+
+
+def remember_key(data_dir: Path, key: str, clock: Clock) -> None:
+    """Keep a key that the nodes agreed on in ``<data_dir>/secret.key``, unless there is one."""
+    _create_key_file(data_dir / DEFAULT_FILE, key, clock)
+
+
 def _mac(key: bytes, message: bytes) -> str:
     return hmac.new(key, message, hashlib.sha256).hexdigest()
 
@@ -202,7 +213,7 @@ def _check_key_file(status: os.stat_result, path: Path, setting: str) -> None:
 def _ensure_key_file(path: Path, clock: Clock) -> None:
     try:
         if not path.exists():
-            _create_key_file(path, clock)
+            _create_key_file(path, base64.b64encode(clock.token(KEY_BYTES)).decode(), clock)
     except OSError as error:
         raise errors.InvalidConfig(
             f"{path} cannot be created: {error.strerror}; make the data directory writable or set {ENV_NAME}.",
@@ -210,15 +221,15 @@ def _ensure_key_file(path: Path, clock: Clock) -> None:
         ) from error
 
 
-def _create_key_file(path: Path, clock: Clock) -> None:
-    """Write a fresh key so that after a crash at any point the file is whole or not there.
+def _create_key_file(path: Path, key: str, clock: Clock) -> None:
+    """Write the key so that after a crash at any point the file is whole or not there.
 
     Written and synced under another name first, then linked: a link, like O_EXCL, never replaces an existing file.
     """
     unfinished = path.with_name(f"{path.name}.{clock.token(8).hex()}")
     try:
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(base64.b64encode(clock.token(KEY_BYTES)) + b"\n")
+            file.write(key.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):  # another start was faster: its key counts

@@ -178,6 +178,7 @@ class Incarnation:
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(_KEEP_UP_S)
+            await self._upkeep.keep_durable(self.assembly.member.replica)
             with suppress(Fenced):
                 await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
 

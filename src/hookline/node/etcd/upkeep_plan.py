@@ -7,6 +7,10 @@ from hookline.protocol.limits import LOG_BYTES_MAX, LOG_ENTRIES_MAX
 
 LOG_SHARE_OF_QUOTA = 0.4  # the log takes at most this much, so that pressure stays below what refuses new jobs
 ENTRIES_PER_STEP = 10_000  # one deletion of more would hold up appends
+PRESSURE_HIGH = 0.5  # from here on every step makes as much room as it can; new jobs are refused from 0.7 on
+AT_REST_MS = 60_000  # so long what could be made durable, truncated or compacted may wait while there is room
+_ENTRIES_WORTH_IT = 100
+_SHARE_WORTH_IT = 0.05  # of the quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,24 @@ def truncate_upto(log: LogSize, durable: Mapping[str, int], own: str, quota_byte
     forced = max(log.last - LOG_ENTRIES_MAX, log.last - _entries_that_fit(log, quota_bytes))
     upto = min(max(pinned, forced), durable[own], log.last - 1)
     return min(upto, log.first + ENTRIES_PER_STEP - 1)
+
+
+def is_due(pressure: float, since_ms: float) -> bool:
+    """Is it time to do what makes a little room, ``since_ms`` after the last time?
+
+    That is: to make durable what is not, since the log is kept until it is; to delete a few entries; to have etcd
+    forget the revisions of beats and statuses.
+    """
+    return pressure > PRESSURE_HIGH or since_ms >= AT_REST_MS
+
+
+def is_worth_truncating(log: LogSize, upto: int, quota_bytes: int, *, is_due: bool) -> bool:
+    """Deleting the entries up to ``upto`` is worth a transaction: they are many or large, or it is time."""
+    count = upto - log.first + 1
+    if count < 1:
+        return False
+    is_large = log.bytes * count >= quota_bytes * _SHARE_WORTH_IT * log.entries
+    return is_due or is_large or count >= _ENTRIES_WORTH_IT
 
 
 def _entries_that_fit(log: LogSize, quota_bytes: int) -> int:

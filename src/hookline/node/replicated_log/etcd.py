@@ -18,6 +18,7 @@ from hookline.protocol.codec import Entry, decode_entry, encode_entry
 
 _TRY_S = 0.7  # one try; a member that is paused costs this much before the next one is asked
 _PAUSE_S = 0.03
+_ENTRY_OVERHEAD_BYTES = 400  # of keys and numbers, in etcd's database
 
 
 class EtcdLog:
@@ -29,6 +30,9 @@ class EtcdLog:
         fence: what this node holds of the lead.
         clock: for the time that a successful append extends the lead by.
         hints: wake who follows the log.
+
+    Attributes:
+        appended_bytes: what was written to etcd, the beat beside each entry included.
     """
 
     def __init__(self, client: EtcdClient, keys: Keys, fence: Fence, clock: Clock, hints: Hints | None = None) -> None:
@@ -37,6 +41,7 @@ class EtcdLog:
         self._fence = fence
         self._clock = clock
         self._hints = hints or Hints(client, keys)
+        self.appended_bytes = 0
         self._begins = False  # the log is empty, and begins behind this node's state
 
     async def append(self, entry: Entry) -> int:
@@ -47,6 +52,7 @@ class EtcdLog:
             raise Fenced(f"index {entry.index} is before the first one")
         key, data = self._keys.entry(entry.index), encode_entry(entry)
         request = transactions.append(self._keys, entry.index, data, revision, begins=self._begins)
+        self.appended_bytes += len(data) + _ENTRY_OVERHEAD_BYTES
         is_unclear = False
         while True:
             asked_ms = self._clock.boot_ms()
@@ -112,15 +118,19 @@ class EtcdLog:
             if self._fence.revision is None:
                 raise Fenced("the lead was lost while the log was read")
 
-    async def truncate(self, upto: int) -> None:
-        """Forget entries up to ``upto`` (never the newest), and have etcd forget their old revisions too."""
-        revision = self._fence.revision
+    async def truncate(self, upto: int, *, leaderless_at: int | None = None) -> None:
+        """Forget entries up to ``upto`` (never the newest), and have etcd forget their old revisions too.
+
+        ``leaderless_at``: by a node that does not lead, while the leader record still has this revision.
+        """
+        revision = self._fence.revision if leaderless_at is None else leaderless_at
         upto = min(upto, await self.last_index() - 1)
         if revision is None or upto < 1:
             return
         response = await self._client.txn(transactions.truncate(self._keys, upto, revision), _TRY_S)
         if not response.succeeded:
-            self._fence.lose()
+            if leaderless_at is None:
+                self._fence.lose()
             raise Fenced("the log was not truncated: another leader owns it")
         await self._client.compact(response.header.revision, _TRY_S)
 

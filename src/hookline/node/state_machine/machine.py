@@ -1,12 +1,13 @@
 """The state machine: one entry in, one transaction, results and effects out."""
 
 import hashlib
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import msgspec
 
-from hookline.errors import LogFault, StateDiffers
+from hookline.errors import LogFault, StateDamaged, StateDiffers
 from hookline.node.database import Database
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.apply import apply_command
@@ -42,10 +43,16 @@ def open_state(path: Path, *, durable: bool = True) -> Database:
 
 
 def mark_restored(path: Path) -> None:
-    """Write into a state that it was restored from a backup; the first entry applied to it takes the mark away."""
-    database = open_state(path)
-    database.writer.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, 1)", (_RESTORED,))
-    database.close()
+    """Write into a state that it was restored from a backup; the first entry applied to it takes the mark away.
+
+    Without a write-ahead log, and none stays beside the file: all of the state is in it afterwards.
+    """
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.pragma("locking_mode", "EXCLUSIVE")  # before the first access: no -shm file
+        connection.pragma("synchronous", "FULL")
+        if connection.pragma("journal_mode", "DELETE") != "delete":
+            raise StateDamaged(f"{path} stays in WAL mode; somebody else has it open")
+        connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, 1)", (_RESTORED,))
 
 
 class LastEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -173,5 +180,13 @@ class StateMachine:
         if database.is_durable:
             self.durable = self.applied
         wants = database.wants_checkpoint or self.applied - self.durable >= _CHECKPOINT_ENTRIES
-        if wants and database.checkpoint():
+        if wants:
+            self.make_durable()
+
+    def make_durable(self) -> None:
+        """Checkpoint, so that everything applied is durable, unless a reader is in the way. Blocking.
+
+        Never while an entry's transaction is open.
+        """
+        if self.database.checkpoint():
             self.durable = self.applied
