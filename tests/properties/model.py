@@ -123,9 +123,13 @@ class Model:
         if self.topology is None or command.epoch > self.topology.epoch:
             self.topology = command
             return c.Changed(1)
+        before, now = self.topology.decided_by, command.decided_by
+        if command.epoch == self.topology.epoch and now is not None and (before is None or now < before):
+            self.topology = command
+            return c.Changed(1)
         if command.epoch < self.topology.epoch:
             return c.Refused("misdirected")
-        return c.Changed(0) if self.topology == command else c.Refused("epoch_taken")
+        return c.Changed(0) if self.topology.document == command.document else c.Refused("epoch_taken")
 
     def _destination(self, name: str) -> int:
         self.destinations.setdefault(name, (len(self.destinations) + 1, None))

@@ -136,6 +136,11 @@ class Replica:
         return self._machine.tables.topology
 
     @property
+    def settings_epoch(self) -> int:
+        """For the topology of which epoch the fleet's settings of destinations were brought here; 0: for none."""
+        return self._machine.tables.settings_epoch
+
+    @property
     def digest(self) -> bytes:
         """The rolling digest at ``applied``."""
         return self._machine.digest
