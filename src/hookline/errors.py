@@ -271,7 +271,7 @@ class NotDecider(Conflict):
 
 
 class SettingsNeeded(Conflict):
-    """This cluster is new in the topology and takes it only after the settings of destinations."""
+    """This cluster joins the fleet, or was away; it takes the topology only after the settings of destinations."""
 
     code = "settings_needed"
 

@@ -137,6 +137,7 @@ def test_a_mark_that_is_none_is_refused(node: NodeUnderTest, text: str) -> None:
 
 def test_a_cluster_that_was_away_may_be_given_a_later_one(node: NodeUnderTest) -> None:
     put(node, document(3, "c1"))
+    node.call("PUT", "/internal/destinations", {"epoch": 9, "data": []})
     assert put(node, document(9, "c1", "c2"), hookline_decided="1").status == 200
     assert node.get("/health").json["decided_by"] == 1
 

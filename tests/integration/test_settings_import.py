@@ -80,6 +80,22 @@ def test_a_cluster_that_was_listed_before_or_begins_with_the_fleet_needs_none(
     assert put(new_node, document(epoch, "c1"), hookline_decided="0").status == 200
 
 
+def test_a_cluster_that_missed_an_epoch_needs_them_again(new_node: NodeUnderTest) -> None:
+    """It may have been out of the fleet meanwhile, and settings were acknowledged without it."""
+    put(new_node, document(1, "c1"), hookline_decided="0")
+    assert put(new_node, document(3, "c1"), hookline_decided="0").code == "settings_needed"
+
+
+def test_a_cluster_that_joins_needs_them_though_a_losing_topology_had_it(new_node: NodeUnderTest) -> None:
+    put(new_node, document(1, "c1"), hookline_decided="1")
+    joining = document(2, "c1", previous=before())
+    assert put(new_node, joining, hookline_decided="0").code == "settings_needed"
+    bring(new_node, page(2))
+    assert put(new_node, joining, hookline_decided="0").status == 200
+    other_urls = joining | {"epoch": 3}
+    assert put(new_node, other_urls, hookline_decided="0").status == 200, "the same change goes on"
+
+
 def test_a_late_page_changes_nothing(new_node: NodeUnderTest) -> None:
     bring(new_node, page(2))
     put(new_node, document(2, "c1", previous=before()), hookline_decided="0")

@@ -179,6 +179,18 @@ def test_without_anybody_who_has_them_it_waits() -> None:
     assert fleet.taken == []
 
 
+def test_a_fleet_that_is_behind_as_a_whole_begins_with_the_smallest_shard() -> None:
+    """As after a restore: nobody has newer settings than its own."""
+    fleet = NewCluster()
+    for url in ("http://c0:1", "http://c1:1", "http://c2:1"):
+        fleet.health.probed(url, is_ready=True, name="n1", role="leader", epoch=3)
+        fleet.says[url, "GET"] = problem(409, "epoch_unknown")
+    assert "no cluster with the new topology" in fleet.give()
+    fleet.taken = [b""]  # one page will do
+    assert run(fleet.giver.give_cluster(fleet.known.topology.clusters[0])) == "ok"
+    assert fleet.taken[1] == msgspec.json.encode(DestinationsPage(4, []))
+
+
 def test_why_a_cluster_does_not_take_them_is_said() -> None:
     fleet = NewCluster()
     detail = "give its nodes the key of the other clusters in HOOKLINE_SECRET_KEY"

@@ -1,7 +1,7 @@
 """Gives this proxy's topology to clusters that have an older one, and takes theirs when it is newer.
 
-A cluster that is new in a topology takes it only together with the settings of destinations: they are brought here,
-from a cluster that has the topology already.
+A cluster that joins, or was away, takes it only together with the settings of destinations: they are brought here, from
+a cluster that has the topology already.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from hookline.http_api.exchange import HeaderPair
 from hookline.http_api.hops import CLUSTER, DECIDED, EPOCH, TOPOLOGY, UNKNOWN
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.topology import ClusterEntry, Topology, Version, encode_topology
+from hookline.protocol.topology_change import decider_of
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.sender import UNREADABLE, Answer, Call, NotSent, Sender, Unclear
@@ -133,7 +134,6 @@ class TopologyGiver:
 
     async def _bring_settings(self, target: ClusterEntry, url: str) -> str | None:
         """Copy them to the node's cluster, page by page; None when all are there, else why not. Raises Unclear."""
-        why_not = "no cluster with the new topology can be reached for the settings of destinations; it is tried again"
         for source in self._sources(target):
             for node in self._health.order(source):
                 try:
@@ -142,7 +142,15 @@ class TopologyGiver:
                     break
                 except (NotSent, Unclear):
                     continue
-        return why_not
+        if self._nobody_has_it(target):
+            return await self._bring(target, url, msgspec.json.encode(DestinationsPage(self._known.epoch, [])))
+        return "no cluster with the new topology can be reached for the settings of destinations; it is tried again"
+
+    def _nobody_has_it(self, target: ClusterEntry) -> bool:
+        """All are behind this proxy, as after a restore of the whole fleet: the smallest shard then begins."""
+        others = [self._health.up(entry) for entry in self._known.topology.all_clusters() if entry.name != target.name]
+        is_behind = all(up and max(node.epoch for node in up) < self._known.epoch for up in others)
+        return is_behind and target.name == decider_of(self._known.topology.clusters).name
 
     def _sources(self, target: ClusterEntry) -> Iterator[ClusterEntry]:
         """Whoever has the topology has all settings that were acknowledged before; its decider is sure to have it."""
@@ -164,16 +172,21 @@ class TopologyGiver:
                 after = _pages.decode(page.body).next
             except UNREADABLE as error:
                 raise _NoSource from error
-            headers = (_JSON_TYPE, (CLUSTER, target.name.encode()))
-            try:
-                answer = await self._sender.send(url, Call("PUT", SETTINGS_PATH, headers, page.body), TIMEOUT_S)
-            except (NotSent, Unclear):
-                return _SILENT
-            if answer.code == "misdirected":  # somebody else was faster: it has the topology, or a newer one
-                return None
-            if answer.status >= 300:
-                return _detail(answer)
+            why_not = await self._bring(target, url, page.body)
+            if why_not is not None:
+                return why_not
         return None
+
+    async def _bring(self, target: ClusterEntry, url: str, page: bytes) -> str | None:
+        """Put a page; why it was not taken, or None."""
+        call = Call("PUT", SETTINGS_PATH, (_JSON_TYPE, (CLUSTER, target.name.encode())), page)
+        try:
+            answer = await self._sender.send(url, call, TIMEOUT_S)
+        except (NotSent, Unclear):
+            return _SILENT
+        if answer.status < 300 or answer.code == "misdirected":  # somebody else was faster, and it has the topology
+            return None
+        return _detail(answer)
 
 
 def giving(known: KnownTopology, entry: ClusterEntry | None) -> Call:

@@ -187,6 +187,7 @@ class SimulatedCluster:
 
     async def ask(self, url: str, call: Call) -> Answer:
         """What the node at that url answers; it listens. Raises Unclear."""
+        self.world.saw(self.topology)
         if url == self.lead_url:
             return await self._ask_leader(call)
         if call.target == "/health":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hookline.client.requests import Request
 from hookline.errors import HooklineError
 from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology, encode_topology
-from hookline.protocol.topology_change import completed, is_completed
+from hookline.protocol.topology_change import completed, is_completed, placement_of, same_homes
 from tests.simulation.proxies.clients import ProxyClients
 from tests.simulation.proxies.door import Door
 
@@ -100,8 +100,10 @@ class Admins:
         return Topology(epoch=now.epoch + 1, strategy=strategy, clusters=tuple(clusters), previous=previous)
 
     def _on_top(self) -> Topology:
-        """A second change while the first one is open."""
-        return self._changed()
+        """A second change while the first one is open; not one that only ends it."""
+        while same_homes(placement_of(changed := self._changed()), placement_of(self.applied[-1])):
+            pass
+        return changed
 
     def _back(self) -> Topology:
         """The change is taken back: every id is either where it was first or where the change put it."""
@@ -130,6 +132,17 @@ class Admins:
             self._took(topology)
             await clients.look_around(proxy)
             return
+
+    def another_first(self) -> Topology:
+        """A file with which a proxy starts by mistake."""
+        others = [entry for entry in self._entries if entry not in self.first.clusters]
+        clusters = [*self.first.clusters, *others[: self.random.randint(0, len(others))]]
+        self.random.shuffle(clusters)
+        return Topology(epoch=1, strategy=self._strategy(), clusters=tuple(clusters))
+
+    def begin_with(self, first: Topology) -> None:
+        """Of two files it was this one."""
+        self.first, self.applied = first, [first]
 
     def is_after_all(self, newest: Topology) -> bool:
         """It is the newest that was taken, or a newer one that came with a file."""

@@ -95,12 +95,24 @@ class Ownership:
         """Is it this cluster that decides what follows the topology?"""
         return decider_of(topology.clusters).shard == self._shard
 
-    def is_new_in(self, topology: Topology) -> bool:
-        """Did the topology before not list this cluster? Then it may not have the settings of the others."""
+    def may_lack_settings(self, topology: Topology) -> bool:
+        """Could others have been told settings of destinations that this cluster was not?
+
+        So it is when it joins with that topology, and when it missed one: it may have been out of the fleet meanwhile.
+        """
         if topology.cluster(self._cluster) is None:
             return False
         router = self.router()
-        return router is None or router.topology.cluster(self._cluster) is None
+        if router is None:
+            return True
+        kept = router.topology
+        is_gap = kept.cluster(self._cluster) is None or topology.epoch > kept.epoch + 1
+        return is_gap or (self._joins(topology) and not self._joins(kept))
+
+    def _joins(self, topology: Topology) -> bool:
+        """By the change that is under way."""
+        previous = topology.previous
+        return previous is not None and all(entry.name != self._cluster for entry in previous.clusters)
 
     def is_given(self, given: SetTopology) -> None:
         """If it takes the place of another document of our epoch, this cluster is not fit for calls until it has."""

@@ -75,11 +75,11 @@ def _check_given(api: Api, topology: Topology) -> None:
     if (
         topology.epoch > max(1, api.ownership.epoch)
         and api.services.replica.settings_epoch != topology.epoch
-        and api.ownership.is_new_in(topology)
+        and api.ownership.may_lack_settings(topology)
     ):
         raise SettingsNeeded(
-            f"cluster {api.config.cluster} is new in epoch {topology.epoch}; it needs the settings of destinations"
-            " of the others first",
+            f"cluster {api.config.cluster} joins with epoch {topology.epoch}, or was away before it; it needs the"
+            " settings of destinations of the others first",
             epoch=topology.epoch,
         )
 
