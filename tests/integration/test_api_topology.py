@@ -222,7 +222,7 @@ OF_PROXIES = [*CALLS, ("GET", "/cluster", None), ("PUT", "/internal/topology", d
 @pytest.mark.parametrize(("method", "path", "body"), OF_PROXIES)
 def test_a_call_for_another_cluster_is_refused(node: NodeUnderTest, method: str, path: str, body: object) -> None:
     stored = node.stored()
-    refused = node.call(method, path, body, {"hookline-cluster": "c7"})
+    refused = node.call(method, path, body, {"hookline-for-cluster": "c7"})
     assert (refused.status, refused.code) == (421, "wrong_cluster")
     assert "c7, and this is a node of c0" in refused.json["detail"]
     assert node.stored() == stored
