@@ -23,7 +23,8 @@ class ScriptedProxy:
     def __init__(self, script: Script, topology: Topology) -> None:
         self.sender = ScriptedSender(script)
         config, metrics = ProxyConfig(seeds=("http://c0:1",)), ProxyMetrics()
-        known, health, clock = KnownTopology(topology), Health(), LoopClock()
+        self.known, self.health, clock = KnownTopology(topology), Health(), LoopClock()
+        known, health = self.known, self.health
         forwarder = Forwarder(self.sender, health, known, clock, metrics, config)
         self.now_s = 0.0  # when the last call was answered; each begins at 0
         self._app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))

@@ -10,11 +10,12 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     │                                  RouteNotFound
     ├── MethodNotAllowed          405
     ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · ScheduleExists · StaleTerm
-    │                                  EpochUnknown · EpochTaken
+    │                                  EpochUnknown · EpochTaken · ChangeOpen · NotDecider · SettingsNeeded ·
+    │                                  SecretKeyDiffers
     ├── PayloadTooLarge           413  (BatchTooLarge)
     ├── UnsupportedMedia          415
     ├── RangeNotSatisfiable       416
-    ├── Misdirected               421
+    ├── Misdirected               421  WrongCluster
     ├── IdempotencyMismatch       422
     ├── TooManyRequests           429  QueueFull
     ├── Internal                  500  the fault is ours
@@ -258,6 +259,30 @@ class EpochTaken(Conflict):
     code = "epoch_taken"
 
 
+class ChangeOpen(Conflict):
+    """A change of the topology is open; end it or take it back before the next one, or force it."""
+
+    code = "change_open"
+
+
+class NotDecider(Conflict):
+    """This cluster does not decide about the next topology; apply it through a proxy, which knows who does."""
+
+    code = "not_decider"
+
+
+class SettingsNeeded(Conflict):
+    """This cluster joins the fleet, or was away; it takes the topology only after the settings of destinations."""
+
+    code = "settings_needed"
+
+
+class SecretKeyDiffers(Conflict):
+    """A signing secret of the fleet is sealed with a key this cluster does not have; give its nodes that key."""
+
+    code = "secret_key_differs"
+
+
 # --- 413, 415, 416, 422, 429 --------------------------------------------------------------------------------
 
 
@@ -293,6 +318,12 @@ class Misdirected(HooklineError):
 
     code = "misdirected"
     http_status = 421
+
+
+class WrongCluster(Misdirected):
+    """The call was meant for another cluster than this one; correct the urls in the topology."""
+
+    code = "wrong_cluster"
 
 
 class IdempotencyMismatch(HooklineError):

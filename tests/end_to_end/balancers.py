@@ -1,6 +1,6 @@
 """HAProxy and nginx, run from the files in ``deploy/``: only what belongs to a machine is replaced.
 
-That is addresses, paths of files, the user, and how many connections are allowed.
+That is addresses, paths of files, and the user.
 """
 
 import os
@@ -34,16 +34,16 @@ class Balancer:
 
 
 @contextmanager
-def haproxy(directory: Path, backends: Sequence[str]) -> Iterator[Balancer]:
-    """Debian's haproxy before two backends (``host:port``)."""
+def haproxy(directory: Path, backends: Sequence[str], files_max: int = 4_096) -> Iterator[Balancer]:
+    """Debian's haproxy before two backends (``host:port``), where a process may have that many open files."""
     port = fresh_port()
     text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
-    text = _replaced(text, {"bind *:80": f"bind 127.0.0.1:{port}", "maxconn 10000": "maxconn 1000"})
+    text = _replaced(text, {"bind *:80": f"bind 127.0.0.1:{port}"})
     text = _replaced(text, _addresses(backends))
     if os.geteuid() != 0:  # it can only be who we are
         text = _replaced(text, {"user haproxy": "", "group haproxy": ""})
     file = _written(directory / "haproxy.cfg", text)
-    with _running("haproxy", ["-db", "-f", str(file)], directory, port) as balancer:
+    with _running("haproxy", ["-db", "-f", str(file)], directory, port, files_max) as balancer:
         yield balancer
 
 
@@ -82,12 +82,15 @@ def _written(file: Path, text: str) -> Path:
 
 
 @contextmanager
-def _running(program: str, arguments: list[str], directory: Path, port: int) -> Iterator[Balancer]:
+def _running(
+    program: str, arguments: list[str], directory: Path, port: int, files_max: int | None = None
+) -> Iterator[Balancer]:
     path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     assert path, f"{program} is missing: tools/test installs it"
     log = directory / f"{program}.log"
     with log.open("w") as output:
-        process = subprocess.Popen([path, *arguments], stdout=output, stderr=subprocess.STDOUT)
+        limited = [] if files_max is None else ["prlimit", f"--nofile={files_max}:{files_max}"]
+        process = subprocess.Popen([*limited, path, *arguments], stdout=output, stderr=subprocess.STDOUT)
     try:
         until(lambda: _listens(process, port, log), f"{program} listens", 10)
         yield Balancer(port, log)

@@ -12,7 +12,7 @@ import pytest
 from hookline import Client
 from hookline.client.requests import surely_refused
 from hookline.errors import Unavailable
-from tests.end_to_end.balancers import BALANCERS, Balancer
+from tests.end_to_end.balancers import BALANCERS, Balancer, haproxy
 from tests.end_to_end.callers import calling
 from tests.end_to_end.fleet import Fleet, ProxyProcess, ServedNode, fresh_port, running
 from tests.end_to_end.processes import Journal, journal_receiver, until
@@ -77,16 +77,16 @@ def test_a_proxy_that_stops_fails_no_call(stack: Stack, name: str) -> None:
 
 def test_a_silent_proxy_is_left_out_until_it_speaks_again(stack: Stack) -> None:
     """The kernel of a paused process still takes connections: only health checks find it out."""
-    haproxy, victim = stack.balancers["haproxy"], stack.fleet.proxies[0]
+    balancer, victim = stack.balancers["haproxy"], stack.fleet.proxies[0]
     os.kill(victim.pid, signal.SIGSTOP)
     try:
-        until(lambda: not haproxy.takes_to_be_up("proxy1"), "health checks have found it out", 10)
-        with calling(haproxy.port, stack.hook) as load:
+        until(lambda: not balancer.takes_to_be_up("proxy1"), "health checks have found it out", 10)
+        with calling(balancer.port, stack.hook) as load:
             load.go_on(20)
         assert not load.broken()
     finally:
         os.kill(victim.pid, signal.SIGCONT)
-    until(lambda: haproxy.takes_to_be_up("proxy1"), "it is back", 10)
+    until(lambda: balancer.takes_to_be_up("proxy1"), "it is back", 10)
     load.check_deliveries(stack.journal)
 
 
@@ -126,6 +126,16 @@ def test_a_request_that_reaches_no_proxy_is_surely_not_accepted(tmp_path: Path) 
         client.create_job("https://example.com/hook")
     assert raised.value.retry_after_s == 1
     assert surely_refused(raised.value)
+
+
+@pytest.mark.parametrize("files_max", [1_024, 20_000])
+def test_haproxy_starts_under_every_limit_of_open_files(files_max: int, tmp_path: Path) -> None:
+    with scripted_server() as server:
+        server.script = lambda _asked: Answer(200, {})
+        backends = [_address(server), f"127.0.0.1:{fresh_port()}"]
+        with haproxy(tmp_path, backends, files_max) as balancer:
+            assert _status(balancer.port, "POST", "/jobs") == 200
+            assert "FD limit" not in balancer.log.read_text()
 
 
 def _address(server: ScriptedServer) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.routing import Router
-from hookline.protocol.topology import ClusterEntry, Topology
+from hookline.protocol.topology import ClusterEntry, Topology, digest_of
 from tests.integration.conftest import StartNode
 from tests.integration.node_under_test import Answer, NodeUnderTest
 
@@ -24,8 +24,15 @@ def document(epoch: int, *others: str, **members: Any) -> dict[str, Any]:
     return {"epoch": epoch, "cluster": clusters} | members
 
 
-def put(node: NodeUnderTest, topology: dict[str, Any]) -> Answer:
-    return node.call("PUT", "/internal/topology", topology)
+def put(node: NodeUnderTest, topology: dict[str, Any], *, query: str = "", **headers: str) -> Answer:
+    """Ask the node to decide for it, or, with the header that says who did, give it."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return node.call("PUT", f"/internal/topology{query}", topology, named)
+
+
+def before(*others: str) -> dict[str, Any]:
+    """As ``previous``."""
+    return {"strategy": "modulo", "cluster": document(1, *others)["cluster"]}
 
 
 def absence(node: NodeUnderTest, epoch: int, **asked: Any) -> Answer:
@@ -70,8 +77,8 @@ def test_only_a_newer_topology_takes_the_place_of_another(node: NodeUnderTest) -
     outdated = put(node, document(2, "c1", "c2"))
     assert (outdated.status, outdated.code) == (421, "misdirected")
     assert (outdated.json["epoch"], len(outdated.json["topology"]["cluster"])) == (3, 2)
-    assert put(node, document(5, "c1", "c2")).status == 200
-    assert node.get("/internal/topology").json["epoch"] == 5
+    assert put(node, document(4, "c1", "c2", previous=before("c1"))).status == 200
+    assert node.get("/internal/topology").json["epoch"] == 4
 
 
 @pytest.mark.parametrize(
@@ -95,10 +102,73 @@ def test_a_topology_that_cannot_be_is_refused(node: NodeUnderTest, clusters: lis
 
 def test_a_cluster_may_be_left_out_and_is_then_no_home(node: NodeUnderTest) -> None:
     put(node, document(1, "c1"))
-    gone = {"epoch": 2, "cluster": document(1, "c1")["cluster"][1:]}
+    gone = {"epoch": 2, "cluster": document(1, "c1")["cluster"][1:], "previous": before("c1")}
     assert put(node, gone).status == 200
     assert node.post("/jobs", {"id": OURS[0], "url": URL}).json["home"] == "c1"
     assert node.post("/jobs", {"url": URL}).status == 201
+
+
+# --- who decides ------------------------------------------------------------------------------------------------
+
+
+def test_the_smallest_shard_decides_and_tells_it(node: NodeUnderTest) -> None:
+    put(node, document(1, "c1"))
+    health = node.get("/health").json
+    assert (health["epoch"], health["decided_by"], health["cluster"], health["shard"]) == (1, 0, "c0", 0)
+    fetched = node.get("/internal/topology")
+    assert health["topology"] == digest_of(fetched.body)
+    assert fetched.headers["hookline-decided"] == "0"
+
+
+def test_a_cluster_that_does_not_decide_takes_only_what_was_decided(start_node: StartNode) -> None:
+    with start_node(cluster="c1", shard=1) as node:
+        put(node, document(1, "c1"), hookline_decided="0")
+        refused = put(node, document(2, "c1", strategy="ring", previous=before("c1")))
+        assert (refused.status, refused.code) == (409, "not_decider")
+        assert "c0 decides" in refused.json["detail"]
+        assert put(node, document(2, "c1"), query="?force=true").status == 200
+        assert node.get("/health").json["decided_by"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1" * 10])
+def test_a_mark_that_is_none_is_refused(node: NodeUnderTest, text: str) -> None:
+    assert put(node, document(1), hookline_decided=text).code == "invalid_request"
+
+
+def test_a_cluster_that_was_away_may_be_given_a_later_one(node: NodeUnderTest) -> None:
+    put(node, document(3, "c1"))
+    node.call("PUT", "/internal/destinations", {"epoch": 9, "data": []})
+    assert put(node, document(9, "c1", "c2"), hookline_decided="1").status == 200
+    assert node.get("/health").json["decided_by"] == 1
+
+
+def test_the_winner_of_an_epoch_takes_the_place_of_the_loser(node: NodeUnderTest) -> None:
+    put(node, document(1, "c1"), hookline_decided="2")
+    for loser in ("3", "unknown", "2"):
+        taken = put(node, document(1, "c1", "c2"), hookline_decided=loser)
+        assert (taken.status, taken.code) == (409, "epoch_taken")
+    assert put(node, document(1, "c1", "c2"), hookline_decided="1").status == 200
+    assert len(node.get("/internal/topology").json["cluster"]) == 3
+
+
+def test_an_open_change_is_ended_before_the_next(node: NodeUnderTest) -> None:
+    put(node, document(1, "c1"))
+    put(node, document(2, "c1", "c2", previous=before("c1")))
+    third = document(3, "c1", "c2", strategy="ring", previous=before("c1", "c2"))
+    refused = put(node, third)
+    assert (refused.status, refused.code) == (409, "change_open")
+    assert put(node, document(3, "c1", "c2")).status == 200
+    assert put(node, third | {"epoch": 4}).status == 200
+
+
+def test_a_proposal_needs_the_topology_it_was_made_for(node: NodeUnderTest) -> None:
+    put(node, document(1, "c1"))
+    proposal = document(2, "c1", previous=before("c1"))
+    digest = node.get("/health").json["topology"]
+    assert put(node, proposal, hookline_epoch="2").code == "epoch_unknown"
+    assert put(node, proposal, hookline_epoch="1", hookline_topology="f" * 16).code == "misdirected"
+    assert put(node, proposal, hookline_epoch="1", hookline_topology=digest).status == 200
+    assert put(node, proposal, hookline_epoch="1", hookline_topology=digest).status == 200, "the same again"
 
 
 # --- epochs -----------------------------------------------------------------------------------------------------
@@ -129,6 +199,34 @@ def test_a_call_under_another_epoch_is_refused(node: NodeUnderTest, method: str,
     assert older.json["topology"] == node.get("/internal/topology").json
     assert node.stored() == before
     assert node.call(method, path, body, {"hookline-epoch": "2"}).status in (200, 201, 404)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CALLS)
+def test_a_call_under_another_document_of_the_epoch_is_refused(
+    node: NodeUnderTest, method: str, path: str, body: object
+) -> None:
+    put(node, document(2, "c1"))
+    before_it = node.stored()
+    other = node.call(method, path, body, {"hookline-epoch": "2", "hookline-topology": "f" * 16})
+    assert (other.status, other.code, other.json["epoch"], other.json["decided_by"]) == (421, "misdirected", 2, 0)
+    assert other.json["topology"] == node.get("/internal/topology").json
+    assert other.json["digest"] == node.get("/health").json["topology"]
+    assert node.stored() == before_it
+    same = {"hookline-epoch": "2", "hookline-topology": other.json["digest"]}
+    assert node.call(method, path, body, same).status in (200, 201, 404)
+
+
+OF_PROXIES = [*CALLS, ("GET", "/cluster", None), ("PUT", "/internal/topology", document(1))]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OF_PROXIES)
+def test_a_call_for_another_cluster_is_refused(node: NodeUnderTest, method: str, path: str, body: object) -> None:
+    stored = node.stored()
+    refused = node.call(method, path, body, {"hookline-for-cluster": "c7"})
+    assert (refused.status, refused.code) == (421, "wrong_cluster")
+    assert "c7, and this is a node of c0" in refused.json["detail"]
+    assert node.stored() == stored
+    assert node.get("/health").json["epoch"] == 0
 
 
 def test_an_epoch_that_is_none_is_refused(node: NodeUnderTest) -> None:
@@ -191,7 +289,7 @@ def test_a_schedule_has_a_home_too(node: NodeUnderTest) -> None:
 def test_a_newer_topology_is_obeyed_from_the_next_call_on(node: NodeUnderTest) -> None:
     put(node, document(1))
     assert node.post("/jobs", {"id": THEIRS[0], "url": URL}).status == 201
-    put(node, document(2, "c1"))
+    put(node, document(2, "c1", previous=before()))
     assert node.post("/jobs", {"id": THEIRS[1], "url": URL}).status == 421
 
 
@@ -244,7 +342,7 @@ def test_no_id_is_absent_there_and_created_later_by_a_call_that_was_under_way(no
 
     thread = threading.Thread(target=create_all)
     thread.start()
-    put(node, document(2, "c1"))
+    put(node, document(2, "c1", previous=before()))
     said_absent = {job_id for job_id in moving if absence(node, 2, id=job_id).json["absent"]}
     thread.join(10)
     assert said_absent == {job_id for job_id, status in created.items() if status == 421}

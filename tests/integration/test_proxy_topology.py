@@ -24,8 +24,10 @@ def test_a_topology_is_applied_once_and_by_one(three: Clusters) -> None:
     assert same(first, door.get("/topology").body)
     second = three.topology(2, strategy="ring")
     applied = door.call("PUT", "/topology", second)
-    assert applied.json == {"epoch": 2, "clusters": dict.fromkeys(three.names, "ok")}
-    assert same(second, door.get("/topology").body)
+    assert (applied.json["epoch"], applied.json["clusters"]) == (2, dict.fromkeys(three.names, "ok"))
+    assert ["`previous` was added" in note for note in applied.json["notes"]] == [True]
+    whole = second | {"previous": {"strategy": "modulo", "cluster": first["cluster"]}}
+    assert same(whole, door.get("/topology").body)
     assert door.call("PUT", "/topology", second).status == 200
     assert door.call("PUT", "/topology", three.topology(2)).code == "epoch_taken"
     assert door.call("PUT", "/topology", first).code == "invalid_topology"
@@ -34,7 +36,7 @@ def test_a_topology_is_applied_once_and_by_one(three: Clusters) -> None:
     # The other proxy decides by the old one until a node tells it better; nothing goes wrong by that.
     for number in range(10):
         assert other.post("/jobs", {"id": f"r{number}"} | JOB).status == 201
-    assert same(second, other.get("/topology").body)
+    assert same(whole, other.get("/topology").body)
     for number in range(10):
         home = door.get(f"/topology/route?id=r{number}").json["cluster"]
         assert door.get(f"/jobs/r{number}").headers["hookline-cluster"] == home

@@ -66,6 +66,7 @@ class Model:
     jobs_ever: int = 0
     schedules_ever: int = 0
     topology: c.SetTopology | None = None
+    settings_epoch: int = 0
     due: list[tuple[int, int, int]] = field(default_factory=list)
     aborted: list[int] = field(default_factory=list)
 
@@ -104,6 +105,13 @@ class Model:
                 number = self._destination(command.name)
                 self.destinations[command.name] = (number, command.settings)
                 return c.Changed(1)
+            case c.ImportDestinations():
+                if self.topology is not None and self.topology.epoch >= command.epoch:
+                    return c.Refused("misdirected")
+                for name, settings in command.settings:
+                    self.destinations[name] = (self._destination(name), settings)
+                self.settings_epoch = command.epoch if command.is_last else self.settings_epoch
+                return c.Changed(len(command.settings))
             case c.PurgeFinished():
                 return self._purge(command, now)
             case c.PurgeKeys():
@@ -123,9 +131,13 @@ class Model:
         if self.topology is None or command.epoch > self.topology.epoch:
             self.topology = command
             return c.Changed(1)
+        before, now = self.topology.decided_by, command.decided_by
+        if command.epoch == self.topology.epoch and now is not None and (before is None or now < before):
+            self.topology = command
+            return c.Changed(1)
         if command.epoch < self.topology.epoch:
             return c.Refused("misdirected")
-        return c.Changed(0) if self.topology == command else c.Refused("epoch_taken")
+        return c.Changed(0) if self.topology.document == command.document else c.Refused("epoch_taken")
 
     def _destination(self, name: str) -> int:
         self.destinations.setdefault(name, (len(self.destinations) + 1, None))

@@ -136,6 +136,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
 
     def check_tables(self) -> None:
         assert self.machine.tables.topology == self.model.topology
+        assert self.machine.tables.settings_epoch == self.model.settings_epoch
         jobs = self.model.jobs.values()
         assert self.rows(
             "SELECT seq, id, state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts, attempts_before,"
@@ -367,10 +368,26 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     def purge_keys(self, limit: int, more: bool) -> None:
         self.submit(c.PurgeKeys(self.now, limit), more)
 
-    @rule(step=st.sampled_from([-1, 0, 0, 1]), document=st.sampled_from([b"{}", b"[]"]), more=more)
-    def set_topology(self, step: int, document: bytes, more: bool) -> None:
+    @rule(
+        step=st.sampled_from([-1, 0, 0, 1]),
+        document=st.sampled_from([b"{}", b"[]"]),
+        shard=st.sampled_from([None, 0, 1]),
+        more=more,
+    )
+    def set_topology(self, step: int, document: bytes, shard: int | None, more: bool) -> None:
         epoch = self.model.topology.epoch if self.model.topology else 2
-        self.submit(c.SetTopology(epoch + step, document), more)
+        self.submit(c.SetTopology(epoch + step, document, shard), more)
+
+    @rule(
+        step=st.sampled_from([0, 1]),
+        name=hosts,
+        blob=st.sampled_from([encode(DestinationSettings(concurrency=5)), encode(DestinationSettings(paused=True))]),
+        is_last=st.booleans(),
+        more=more,
+    )
+    def import_destinations(self, step: int, name: str, blob: bytes, is_last: bool, more: bool) -> None:
+        epoch = self.model.topology.epoch if self.model.topology else 2
+        self.submit(c.ImportDestinations(epoch + step, ((name, blob),), is_last), more)
 
     @rule(is_dead=st.booleans(), claim_first=st.booleans(), behind=st.integers(0, 3))
     def begin_term(self, is_dead: bool, claim_first: bool, behind: int) -> None:

@@ -58,17 +58,32 @@ def test_a_plan_compares_with_what_the_proxy_has(tmp_path: Path, capsys: pytest.
     out, err = capsys.readouterr()
     assert "75" in out
     assert "ring" in out
-    assert "has no `previous`" in err
+    assert "`previous` was added" in out
+    assert "epoch 3" in out
+    assert err == ""
 
 
 @pytest.mark.parametrize(("reply", "code"), [("ok", 0), ("it cannot be reached", 1)])
 def test_apply_says_who_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], reply: str, code: int) -> None:
     file = file_of(tmp_path, topology(1, epoch=2))
     with scripted_server() as server:
-        server.answers = [Answer(200, {"epoch": 2, "clusters": {"c0": reply}})]
+        server.answers = [Answer(200, {"epoch": 2, "clusters": {"c0": reply}, "notes": ["`previous` was added"]})]
         assert app.run(["topology", "apply", str(file), "--url", server.url]) == code
         assert json.loads(server.asked[0].body)["epoch"] == 2
-    assert reply in capsys.readouterr().out
+        assert server.asked[0].path == "/topology"
+    out = capsys.readouterr().out
+    assert reply in out
+    assert "`previous` was added" in out
+
+
+def test_apply_can_be_forced(tmp_path: Path) -> None:
+    with scripted_server() as server:
+        server.answers = [Answer(200, {"epoch": 2, "clusters": {"c0": "ok"}})]
+        assert (
+            app.run(["topology", "apply", str(file_of(tmp_path, topology(1, epoch=2))), "--force", "--url", server.url])
+            == 0
+        )
+        assert server.asked[0].path == "/topology?force=true"
 
 
 def test_a_route_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

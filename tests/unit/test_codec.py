@@ -43,8 +43,9 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.PurgeFinished(7, 8, 9), "940d070809"),
     (c.PurgeKeys(7, 9), "930e0709"),
     (c.ExpireClaims(), "910f"),
-    (c.SetTopology(7, b"{}"), "931107c4027b7d"),
-    (c.BeginLog("f" * 32, 1, "c0", 0), "9514d920" + "66" * 32 + "01a2633000"),
+    (c.SetTopology(7, b"{}", 3), "941107c4027b7d03"),
+    (c.ImportDestinations(7, (("d", b"s"),), True), "94140791 92a164c40173 c3".replace(" ", "")),
+    (c.BeginLog("f" * 32, 1, "c0", 0), "9512d920" + "66" * 32 + "01a2633000"),
 ]
 
 
@@ -125,7 +126,13 @@ any_command = st.one_of(
     st.builds(c.BeginTerm, ascii_text, st.booleans(), st.booleans(), ints),
     st.builds(c.ExpireClaims),
     st.builds(c.BeginLog, ascii_text, ints, ascii_text, ints),
-    st.builds(c.SetTopology, st.integers(0, 2**53), blobs),
+    st.builds(c.SetTopology, st.integers(0, 2**53), blobs, st.none() | ints),
+    st.builds(
+        c.ImportDestinations,
+        st.integers(0, 2**53),
+        st.lists(st.tuples(ascii_text, blobs), max_size=20).map(tuple),
+        st.booleans(),
+    ),
     st.builds(
         *(c.CreateJob, ascii_text, ints, ascii_text, ints, st.booleans(), ints, blobs, st.binary(max_size=32)),
         *(st.none() | ascii_text, ints, label_lists, st.booleans()),

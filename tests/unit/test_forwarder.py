@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded
-from hookline.http_api.hops import EPOCH, TIMEOUT
-from hookline.protocol.topology import Topology, encode_topology
+from hookline.http_api.hops import CLUSTER, DECIDED, EPOCH, TIMEOUT, TOPOLOGY
+from hookline.protocol.topology import Topology, digest_of, encode_topology, version_of
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
@@ -20,13 +20,13 @@ from hookline.proxy.sender import Answer, Call, NotSent, Unclear
 from hookline.testing import virtual_time
 from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, problem
 
-TOPOLOGY = Topology(epoch=1, clusters=(C0, C1))
+DOCUMENT = Topology(epoch=1, clusters=(C0, C1))
 CREATE = Call("POST", "/jobs", body=b"{}")
 OK = Answer(201)
 
 
 def parts(script: Script) -> tuple[Forwarder, ScriptedSender, KnownTopology]:
-    sender, known = ScriptedSender(script), KnownTopology(TOPOLOGY)
+    sender, known = ScriptedSender(script), KnownTopology(DOCUMENT)
     config = ProxyConfig(topology=Path("t.toml"))
     return Forwarder(sender, Health(), known, LoopClock(), ProxyMetrics(), config), sender, known
 
@@ -39,10 +39,11 @@ def both(forwarder: Forwarder, call: Call = CREATE) -> Coroutine[Any, Any, Answe
     return forwarder.submit(lambda router: list(router.topology.clusters), lambda _: call, 10_000)
 
 
-def test_it_adds_epoch_and_time() -> None:
+def test_it_adds_the_topology_the_cluster_and_the_time() -> None:
     forwarder, sender, _ = parts(lambda url, call: OK)
     assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
-    assert sender.sent[0][1].headers == ((EPOCH, b"1"), (TIMEOUT, b"4000"))
+    digest = (TOPOLOGY, version_of(DOCUMENT).digest.encode())
+    assert sender.sent[0][1].headers == ((EPOCH, b"1"), digest, (CLUSTER, b"c0"), (TIMEOUT, b"4000"))
 
 
 def test_a_cluster_that_refuses_surely_is_followed_by_the_next() -> None:
@@ -222,3 +223,86 @@ def test_what_belongs_to_clusters_that_are_gone_is_forgotten() -> None:
     forwarder.keep([C1])
     assert list(forwarder.breakers) == ["c1"]
     assert list(forwarder.giver._giving) == list(forwarder.giver._given) == ["http://b:1"]
+
+
+# --- the right document, the right cluster, and clusters that are silent --------------------------------------------
+
+
+def another_document(decided_by: int | None) -> tuple[Topology, Answer]:
+    """The cluster has another topology of epoch 1."""
+    other = Topology(epoch=1, clusters=(C1, C0))
+    document = encode_topology(other)
+    figures = {"epoch": 1, "topology": msgspec.json.decode(document), "digest": digest_of(document)}
+    return other, problem(421, "misdirected", decided_by=decided_by, **figures)
+
+
+def test_a_better_document_of_our_epoch_is_taken_and_the_call_routed_by_it() -> None:
+    other, refusal = another_document(0)
+    mine = version_of(DOCUMENT).digest.encode()
+    forwarder, sender, known = parts(lambda url, call: refusal if (TOPOLOGY, mine) in call.headers else OK)
+    assert run(both(forwarder)).status == 201
+    assert known.topology == other
+    assert sender.urls == ["http://a:1", "http://b:1"], "the other document has c1 first"
+
+
+def test_a_cluster_with_the_losing_document_gets_ours_in_time() -> None:
+    _, refusal = another_document(1)
+    given: list[Call] = []
+
+    def script(url: str, call: Call) -> Answer:
+        if call.method == "PUT":
+            given.append(call)
+            return Answer(200)
+        return OK if given else refusal
+
+    forwarder, sender, known = parts(script)
+    known.decided_by = 0
+    assert run(both(forwarder)).status == 201
+    assert (given[0].body, (DECIDED, b"0") in given[0].headers) == (encode_topology(DOCUMENT), True)
+    assert sender.urls == ["http://a:1"] * 3
+
+
+def test_a_proposal_is_not_given_on_behalf_of_a_call() -> None:
+    forwarder, sender, known = parts(lambda url, call: problem(409, "epoch_unknown", epoch=0))
+    known.is_in_force = False
+    with pytest.raises(AllClustersUnavailable):
+        run(both(forwarder))
+    assert {call.method for _, call in sender.sent} == {"POST"}
+
+
+def test_a_node_of_another_cluster_has_not_taken_the_call_and_is_not_asked_again() -> None:
+    wrong = problem(421, "wrong_cluster", detail="this is a node of c7")
+    forwarder, sender, _ = parts(lambda url, call: wrong if url == "http://a:1" else OK)
+    for _ in range(2):
+        assert run(both(forwarder)).status == 201
+    assert sender.urls == ["http://a:1", "http://a:2", "http://a:2"]
+
+
+def silent(forwarder: Forwarder, probes: int = 2) -> None:
+    for url in C0.nodes:
+        for _ in range(probes):
+            forwarder._health.missed(url, is_refusing=False)
+
+
+def test_nothing_is_sent_to_a_cluster_that_missed_two_probes_until_it_is_heard() -> None:
+    forwarder, sender, _ = parts(lambda url, call: OK)
+    silent(forwarder)
+    with pytest.raises(ClusterUnavailable, match="none of its nodes answered the last probes"):
+        run(forwarder.to_cluster(C0, CREATE, 10_000))
+    assert sender.sent == []
+    forwarder._health.probed("http://a:2", is_ready=True, name="n2", role="leader")
+    assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
+
+
+def test_one_missed_probe_is_not_enough() -> None:
+    forwarder, _, _ = parts(lambda url, call: OK)
+    silent(forwarder, 1)
+    assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
+
+
+def test_whoever_answers_a_call_is_not_silent() -> None:
+    forwarder, _, _ = parts(lambda url, call: OK)
+    silent(forwarder, 1)
+    run(forwarder.to_cluster(C0, CREATE, 10_000))
+    silent(forwarder, 1)
+    assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201

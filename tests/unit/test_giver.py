@@ -7,20 +7,23 @@ from typing import Any
 import msgspec
 import pytest
 
+from hookline.http_api.hops import CLUSTER, DECIDED, EPOCH
+from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.topology import encode_topology
 from hookline.proxy.giver import TopologyGiver
+from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.sender import Answer, NotSent, Unclear
+from hookline.proxy.sender import Answer, Call, NotSent, Unclear
 from hookline.testing import virtual_time
 from tests.proxy_parts import LoopClock, Script, ScriptedSender, problem, topology
 
-URL = "http://a:1"
+URL = "http://c0:1"
 NEWER = topology(3, epoch=9)
 
 
 def parts(script: Script) -> tuple[TopologyGiver, ScriptedSender, KnownTopology]:
-    sender, known = ScriptedSender(script), KnownTopology(topology(2, epoch=4))
-    return TopologyGiver(sender, known, LoopClock()), sender, known
+    sender, known = ScriptedSender(script), KnownTopology(topology(2, epoch=4), decided_by=1)
+    return TopologyGiver(sender, known, LoopClock(), Health()), sender, known
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
@@ -36,7 +39,18 @@ def test_a_node_is_put_the_document() -> None:
     assert run(giver.give(URL))
     [(url, call)] = sender.sent
     assert (url, call.method, call.target, call.body) == (URL, "PUT", "/internal/topology", known.document)
-    assert call.headers == ((b"content-type", b"application/json"),)
+    assert call.headers == ((b"content-type", b"application/json"), (DECIDED, b"1"), (CLUSTER, b"c0"))
+
+
+def test_what_no_cluster_has_is_not_given() -> None:
+    sender = ScriptedSender(lambda url, call: Answer(200))
+    known = KnownTopology(topology(2), is_proposal=True)
+    giver = TopologyGiver(sender, known, LoopClock(), Health())
+    assert not run(giver.give(URL))
+    assert sender.sent == []
+    known.confirm(None)
+    assert run(giver.give(URL))
+    assert (DECIDED, b"unknown") in sender.sent[0][1].headers
 
 
 @pytest.mark.parametrize(
@@ -101,3 +115,111 @@ def test_an_attempt_from_before_does_not_count() -> None:
         assert len(sender.sent) == 5, "another node"
 
     run(main())
+
+
+# --- settings of destinations -----------------------------------------------------------------------------------
+
+
+class NewCluster:
+    """c2 is new in a topology that c1 decided; c1 has two pages of settings."""
+
+    def __init__(self) -> None:
+        self.pages = [DestinationsPage(4, [("https://a:443", b"x")], "https://a:443"), DestinationsPage(4, [])]
+        self.taken: list[bytes] = []
+        self.says: dict[tuple[str, str], Any] = {}
+        self.sender = ScriptedSender(self.script)
+        self.known = KnownTopology(topology(3, epoch=4), decided_by=1)
+        self.health = Health()
+        self.giver = TopologyGiver(self.sender, self.known, LoopClock(), self.health)
+
+    def script(self, url: str, call: Call) -> Any:
+        said = self.says.get((url, call.method))
+        if said is not None:
+            return said
+        if call.method == "GET":
+            assert (EPOCH, b"4") in call.headers
+            return Answer(200, msgspec.json.encode(self.pages["after=" in call.target]))
+        if call.target == "/internal/destinations":
+            self.taken.append(call.body)
+            return Answer(200)
+        return Answer(200) if len(self.taken) == 2 else problem(409, "settings_needed")
+
+    def give(self) -> str:
+        return run(self.giver.give_cluster(self.known.topology.clusters[2]))
+
+
+def test_a_new_cluster_gets_the_settings_before_the_topology() -> None:
+    fleet = NewCluster()
+    assert fleet.give() == "ok"
+    assert fleet.taken == [msgspec.json.encode(page) for page in fleet.pages]
+    asked = [(url, call.method, call.target) for url, call in fleet.sender.sent]
+    assert asked == [
+        ("http://c2:1", "PUT", "/internal/topology"),
+        ("http://c1:1", "GET", "/internal/destinations"),
+        ("http://c2:1", "PUT", "/internal/destinations"),
+        ("http://c1:1", "GET", "/internal/destinations?after=https%3A%2F%2Fa%3A443"),
+        ("http://c2:1", "PUT", "/internal/destinations"),
+        ("http://c2:1", "PUT", "/internal/topology"),
+    ]
+
+
+@pytest.mark.parametrize("said", [NotSent, Unclear, 0.0, problem(409, "epoch_unknown"), Answer(200, b"{")])
+def test_where_the_decider_does_not_give_them_another_one_does(said: Any) -> None:
+    fleet = NewCluster()
+    fleet.says["http://c1:1", "GET"] = said
+    assert fleet.give() == "ok"
+    assert "http://c0:1" in fleet.sender.urls
+
+
+def test_without_anybody_who_has_them_it_waits() -> None:
+    fleet = NewCluster()
+    for url in ("http://c0:1", "http://c1:1"):
+        fleet.says[url, "GET"] = NotSent
+    assert "no cluster with the new topology can be reached" in fleet.give()
+    assert fleet.taken == []
+
+
+def test_a_fleet_that_is_behind_as_a_whole_begins_with_the_smallest_shard() -> None:
+    """As after a restore: nobody has newer settings than its own."""
+    fleet = NewCluster()
+    for url in ("http://c0:1", "http://c1:1", "http://c2:1"):
+        fleet.health.probed(url, is_ready=True, name="n1", role="leader", epoch=3)
+        fleet.says[url, "GET"] = problem(409, "epoch_unknown")
+    assert "no cluster with the new topology" in fleet.give()
+    fleet.taken = [b""]  # one page will do
+    assert run(fleet.giver.give_cluster(fleet.known.topology.clusters[0])) == "ok"
+    assert fleet.taken[1] == msgspec.json.encode(DestinationsPage(4, []))
+
+
+def test_why_a_cluster_does_not_take_them_is_said() -> None:
+    fleet = NewCluster()
+    detail = "give its nodes the key of the other clusters in HOOKLINE_SECRET_KEY"
+    sound = fleet.script
+    fleet.sender.script = lambda url, call: (
+        problem(409, "secret_key_differs", detail=detail)
+        if (call.method, call.target) == ("PUT", "/internal/destinations")
+        else sound(url, call)
+    )
+    assert fleet.give() == detail
+
+
+def test_somebody_else_may_be_faster() -> None:
+    fleet = NewCluster()
+    sound = fleet.script
+
+    def script(url: str, call: Call) -> Any:
+        if (call.method, call.target) == ("PUT", "/internal/destinations"):
+            fleet.taken = [b"", b""]
+            return problem(421, "misdirected")
+        return sound(url, call)
+
+    fleet.sender.script = script
+    assert fleet.give() == "ok"
+
+
+def test_a_cluster_that_is_silent_is_not_waited_for() -> None:
+    fleet = NewCluster()
+    for _ in range(2):
+        fleet.health.missed("http://c2:1", is_refusing=False)
+    assert fleet.give() == "none of its nodes answered the last probes"
+    assert fleet.sender.sent == []

@@ -212,3 +212,45 @@ def test_whatever_happens_the_order_is_of_all_nodes_and_by_what_is_known(
         expected = sorted(URLS, key=lambda each: (ranks[found.node(each).state], each != leader))
         assert list(order) == expected
         assert found.node(url).state == ("down" if event == "failed" else "up")
+
+
+# --- silence, and nodes of others -------------------------------------------------------------------------------
+
+
+def test_a_cluster_is_silent_when_every_node_missed_two_probes_in_a_row() -> None:
+    found = health()
+    for url in URLS:
+        found.missed(url, is_refusing=True)
+    assert not found.is_silent(TRIO)
+    for url in URLS:
+        found.missed(url, is_refusing=False)
+    assert found.is_silent(TRIO)
+    assert not found.is_silent(OTHER)
+    found.refused(B)
+    assert not found.is_silent(TRIO), "it answered something"
+    found.missed(B, is_refusing=False)
+    assert not found.is_silent(TRIO), "one since then"
+
+
+def test_what_is_heard_is_counted() -> None:
+    found = health()
+    before = found.heard(TRIO)
+    found.missed(A, is_refusing=False)
+    found.failed(B)
+    assert found.heard(TRIO) == before
+    probed(found, A)
+    found.succeeded(B)
+    assert found.heard(TRIO) == before + 2
+
+
+def test_a_node_of_another_cluster_is_not_asked_until_it_is_ours() -> None:
+    found = health()
+    probed(found, A, "leader")
+    found.is_stranger(A, "it belongs to c7")
+    assert (found.node(A).state, found.leader(TRIO), found.order(TRIO)) == ("down", None, (B, C))
+    for url in (B, C):
+        found.is_stranger(url, "so does it")
+    assert found.is_silent(TRIO)
+    assert found.why_silent(TRIO) == "it belongs to c7; so does it; so does it"
+    probed(found, A, "leader")
+    assert (found.node(A).state, found.leader(TRIO), found.order(TRIO)) == ("up", A, (A,))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.protocol.topology import encode_topology
+from hookline.protocol.topology import Placement, encode_topology
 from hookline.proxy.known_topology import KnownTopology
 from tests.proxy_parts import topology
 
@@ -53,6 +53,53 @@ def test_what_cannot_be_read_or_does_not_hold_together_changes_nothing(data: byt
     known = KnownTopology(topology(2))
     assert not known.learn_document(data)
     assert (known.epoch, known.conflicts) == (1, 0)
+
+
+# --- who decided ------------------------------------------------------------------------------------------------
+
+
+def test_of_two_with_our_epoch_the_one_that_the_smaller_shard_decided_is_taken() -> None:
+    known = KnownTopology(topology(2), decided_by=1)
+    assert not known.learn(topology(3), 2)
+    assert known.topology == topology(2)
+    assert known.learn(topology(3), 0)
+    assert (known.topology, known.decided_by, known.conflicts) == (topology(3), 0, 0)
+    assert not known.learn(topology(2), 1)
+
+
+def test_the_same_one_may_bring_who_decided() -> None:
+    known = KnownTopology(topology(2))
+    assert not known.learn(topology(2), 4)
+    assert known.decided_by == 4
+    known.learn(topology(2))
+    assert known.decided_by == 4
+
+
+# --- a proposal -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epoch", [4, 5, 9])
+def test_whatever_a_cluster_has_takes_the_place_of_a_proposal(epoch: int) -> None:
+    known = KnownTopology(topology(2, epoch=5), is_proposal=True)
+    assert not known.is_in_force
+    assert known.why_not
+    assert known.learn(topology(3, epoch=epoch), 0)
+    assert (known.is_in_force, known.topology, known.why_not) == (True, topology(3, epoch=epoch), None)
+    assert known.proposal == (topology(2, epoch=5) if epoch == 4 else None), "it may come next, or never"
+    assert known.conflicts == (1 if epoch == 5 else 0)
+
+
+def test_a_proposal_that_a_cluster_has_is_in_force() -> None:
+    known = KnownTopology(topology(2), is_proposal=True)
+    known.confirm(0)
+    assert (known.is_in_force, known.decided_by, known.proposal, known.why_not) == (True, 0, None, None)
+
+
+def test_a_file_that_only_lacks_what_was_added_is_no_conflict() -> None:
+    before = Placement(strategy="modulo", clusters=topology(2).clusters)
+    known = KnownTopology(topology(3, epoch=2), is_proposal=True)
+    known.learn(topology(3, epoch=2, previous=before), 0)
+    assert (known.conflicts, known.topology.previous) == (0, before)
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 3)), max_size=20))

@@ -15,6 +15,7 @@ from hookline.node.state_machine.tables import Tables
 from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
 from hookline.protocol.jobs import encode_spec
+from hookline.protocol.settings import DestinationSettings, encode
 from tests.node_parts import T0, apply, create, entry, job_spec
 
 
@@ -23,6 +24,9 @@ def machine(tmp_path: Path) -> Iterator[StateMachine]:
     database = open_state(tmp_path / "state.db", durable=False)
     yield StateMachine(database)
     database.close()
+
+
+SHOP = "https://a.example:443"
 
 
 def rows(machine: StateMachine, query: str) -> list[tuple[Any, ...]]:
@@ -224,6 +228,26 @@ def test_the_newest_topology_is_kept_and_of_two_with_one_epoch_the_first(machine
     assert apply(machine, newer, first) == [c.Changed(1), c.Refused("misdirected")]
     assert machine.tables.topology == newer
     assert StateMachine(machine.database).tables.topology == newer
+
+
+def test_of_two_topologies_with_one_epoch_the_one_that_the_smaller_shard_decided_stays(machine: StateMachine) -> None:
+    nobody, third, first = c.SetTopology(3, b"a"), c.SetTopology(3, b"b", 2), c.SetTopology(3, b"c", 0)
+    assert apply(machine, nobody, third, nobody) == [c.Changed(1), c.Changed(1), c.Refused("epoch_taken")]
+    assert apply(machine, first, third) == [c.Changed(1), c.Refused("epoch_taken")]
+    assert machine.tables.topology == first
+    assert apply(machine, c.SetTopology(4, b"d", 9)) == [c.Changed(1)], "but never before a newer one"
+
+
+def test_settings_are_imported_until_the_topology_is_there(machine: StateMachine) -> None:
+    paused = encode(DestinationSettings(paused=True))
+    apply(machine, c.SetTopology(3, b"a"), create("a"))
+    pages = c.ImportDestinations(5, ((SHOP, paused),), False), c.ImportDestinations(5, (), True)
+    assert apply(machine, *pages) == [c.Changed(1), c.Changed(0)]
+    assert machine.tables.settings_epoch == StateMachine(machine.database).tables.settings_epoch == 5
+    assert apply(machine, c.ClaimJobs(((1, T0),), (T0 + 1,))) == [c.Claimed(())], "it binds every later claim"
+    apply(machine, c.SetTopology(5, b"b"), c.PutDestination(SHOP, encode(DestinationSettings())))
+    assert apply(machine, pages[0]) == [c.Refused("misdirected")], "late: what was set since is newer"
+    assert machine.tables.paused == set()
 
 
 def test_a_topology_whose_entry_is_rolled_back_is_not_remembered(

@@ -11,8 +11,16 @@ import pytest
 
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable
+from hookline.http_api.hops import DECIDED
 from hookline.protocol import http
-from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode_topology, parse_topology
+from hookline.protocol.topology import (
+    ClusterEntry,
+    Placement,
+    Topology,
+    encode_topology,
+    parse_topology,
+    version_of,
+)
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
@@ -38,6 +46,11 @@ class Node:
     has: Topology | None = None
     fails: type[Exception] | float | None = None
     says: Answer | None = None
+    decided_by: int | None = None
+    cluster: str | None = None
+    shard: int | None = None
+    born: str | None = None  # its cluster's id
+    refuses: Answer | None = None  # what it says to a topology
 
 
 @dataclass
@@ -64,13 +77,27 @@ class Fleet:
         if node.fails is not None:
             return node.fails
         if call.method == "PUT":
+            if node.refuses is not None:
+                return node.refuses
             node.has = parse_topology(call.body)
+            mark = dict(call.headers).get(DECIDED)
+            shard = next(one.shard for one in self.known.topology.all_clusters() if url in one.nodes)
+            node.decided_by = shard if mark is None else int(mark) if mark.isdigit() else None
             return Answer(200)
         if call.target == DOCUMENT:
-            return Answer(200, encode_topology(node.has)) if node.has else Answer(404)
+            mark = b"unknown" if node.decided_by is None else b"%d" % node.decided_by
+            return Answer(200, encode_topology(node.has), headers=((DECIDED, mark),)) if node.has else Answer(404)
         epoch = node.has.epoch if node.has else 0
         status: Literal["ok", "unavailable"] = "ok" if node.status == 200 else "unavailable"
-        body = http.Health(status, node.role, {"slots": http.Usage(1, 100)}, None, epoch, node.term)
+        body = msgspec.to_builtins(
+            http.Health(status, node.role, {"slots": http.Usage(1, 100)}, None, epoch, node.term)
+        ) | {
+            "topology": version_of(node.has).digest if node.has else None,
+            "decided_by": node.decided_by,
+            "cluster": node.cluster,
+            "shard": node.shard,
+            "cluster_id": node.born,
+        }
         name = (b"hookline-node", f"n{url[-1]}".encode())
         return node.says or Answer(node.status, msgspec.json.encode(body), headers=(name,))
 
@@ -232,6 +259,35 @@ def test_what_belongs_to_clusters_that_are_gone_is_forgotten() -> None:
     fleet.probe()
     assert "c1" not in fleet.forwarder.breakers
     assert fleet.health.node(B1).state == "unknown"
+
+
+# --- nodes of other clusters --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"cluster": "c1"}, "http://a:1 belongs to cluster c1, the topology lists it under c0"),
+        ({"cluster": "c0", "shard": 7}, "http://a:1 has shard 7, the topology says that c0 has 0"),
+        (
+            {"born": "b" * 32},
+            f"http://a:1 belongs to a cluster c0 with the id {'b' * 32}, the topology says {'a' * 32}",
+        ),
+    ],
+    ids=["cluster", "shard", "id"],
+)
+def test_a_node_of_another_cluster_is_down_and_it_is_said_why(said: dict[str, Any], why: str) -> None:
+    c0 = ClusterEntry(name="c0", shard=0, nodes=C0.nodes, id="a" * 32)
+    fleet = Fleet(KnownTopology(Topology(epoch=1, clusters=(c0, C1))))
+    for name, value in said.items():
+        setattr(fleet.nodes[A1], name, value)
+    fleet.probe()
+    node = fleet.health.node(A1)
+    assert (node.state, node.stranger) == ("down", why)
+    assert fleet.health.order(c0) == (A2,)
+    fleet.nodes[A1].cluster, fleet.nodes[A1].shard, fleet.nodes[A1].born = "c0", 0, "a" * 32
+    fleet.probe()
+    assert (node.state, node.stranger) == ("up", "")
 
 
 # --- when -------------------------------------------------------------------------------------------------------

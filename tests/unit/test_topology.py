@@ -1,4 +1,4 @@
-"""The topology document: read from TOML and JSON, refused with the field named, and what may follow what."""
+"""The topology document: read from TOML and JSON, refused with the field named."""
 
 import json
 from typing import Any
@@ -9,15 +9,18 @@ import pytest
 from hookline.errors import InvalidTopology
 from hookline.protocol.topology import (
     CLUSTERS_MAX,
+    DIGEST_CHARS,
     SHARD_MAX,
     TOPOLOGY_BYTES_MAX,
     WEIGHT_MAX,
     Placement,
     Topology,
-    check_change,
+    Version,
+    digest_of,
     encode_topology,
     parse_topology,
     parse_topology_file,
+    version_of,
 )
 from tests.proxy_parts import entries
 
@@ -233,27 +236,18 @@ def test_what_is_no_topology_file_is_refused(text: str) -> None:
         parse_topology_file(text)
 
 
-def test_a_change_has_a_newer_epoch() -> None:
-    old = Topology(epoch=3, clusters=entries(1, 1))
-    check_change(old, Topology(epoch=4, clusters=entries(1)))
-    check_change(old, Topology(epoch=9, strategy="ring", clusters=entries(1, 2, 3)))
-    for epoch in (2, 3):
-        with pytest.raises(InvalidTopology, match="not newer than 3") as caught:
-            check_change(old, Topology(epoch=epoch, clusters=entries(1, 1)))
-        assert caught.value.field == "epoch"
+def test_an_id_of_a_cluster_is_optional_and_the_document_without_it_is_as_it_was() -> None:
+    """Else every stored document would be another one after an upgrade."""
+    born = "0123456789abcdef" * 2
+    assert parse(cluster(id=born)).clusters[0].id == born
+    assert b'"id"' not in encode_topology(parse(cluster()))
+    for wrong in ("", "x" * 32, born.upper(), born + "0"):
+        assert refused(cluster(id=wrong)).field == "cluster.id"
 
 
-@pytest.mark.parametrize("changed", [{"shard": 9}, {"name": "c9"}], ids=["shard", "name"])
-@pytest.mark.parametrize("position", [0, 2])
-def test_a_shard_is_never_given_to_another_cluster(changed: dict[str, Any], position: int) -> None:
-    """Also when only what was before had it: its ids are still read."""
-    c0, c1, c2 = entries(1, 1, 1)
-    old = Topology(epoch=1, clusters=(c0, c1), previous=Placement(strategy="modulo", clusters=(c2,)))
-    other = msgspec.structs.replace((c0, c1, c2)[position], nodes=("http://new:1",), **changed)
-    for new in (
-        Topology(epoch=2, clusters=(c1, other)),
-        Topology(epoch=2, clusters=(c1,), previous=Placement(strategy="modulo", clusters=(other,))),
-    ):
-        with pytest.raises(InvalidTopology) as caught:
-            check_change(old, new)
-        assert caught.value.field == "shard"
+def test_a_document_has_a_short_name() -> None:
+    one, other = parse(cluster(0), cluster(1)), parse(cluster(1), cluster(0))
+    assert version_of(one) == Version(1, digest_of(encode_topology(one)))
+    assert len(version_of(one).digest) == DIGEST_CHARS
+    assert version_of(one) != version_of(other)
+    assert version_of(one) == version_of(parse_topology(encode_topology(one)))

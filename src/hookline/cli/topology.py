@@ -6,12 +6,13 @@ from pathlib import Path
 from cyclopts import App
 from rich.table import Table
 
-from hookline.cli.output import print_json, stdout, warn
+from hookline.cli.output import print_json, stdout
 from hookline.cli.parameters import Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.errors import InvalidConfig
 from hookline.protocol.routing import Router
-from hookline.protocol.topology import Topology, check_change, parse_topology_file
+from hookline.protocol.topology import Topology, parse_topology_file
+from hookline.protocol.topology_change import added_previous, check_change, completed
 
 SAMPLES = 20_000
 
@@ -42,16 +43,17 @@ def validate(file: Path, *, json: Flag = False) -> None:
 
 
 @app.command
-def apply(file: Path, *, service: Service = DEFAULT_SERVICE) -> int:
+def apply(file: Path, *, force: Flag = False, service: Service = DEFAULT_SERVICE) -> int:
     """Give a newer topology to the proxy and to all clusters; the exit code is 0 only if all have it now.
 
     Args:
         file: TOML; its epoch is one more than the present one.
+        force: Take it as it is, though a change is open or ids move without ``previous``. Ids may be made twice.
         service: Where Hookline is; a proxy.
     """
     topology = read(file)
     with service.client() as client:
-        applied = client.apply_topology(topology)
+        applied = client.apply_topology(topology, force=force)
     if service.json:
         print_json(applied)
     else:
@@ -59,6 +61,8 @@ def apply(file: Path, *, service: Service = DEFAULT_SERVICE) -> int:
         for name, answer in applied.clusters.items():
             table.add_row(name, answer)
         stdout().print(table, soft_wrap=True)
+        for note in applied.notes:
+            stdout().print(note, soft_wrap=True, highlight=False)
         stdout().print(f"epoch {applied.epoch}; a cluster that was away learns it when it is back", soft_wrap=True)
     return int(any(answer != "ok" for answer in applied.clusters.values()))
 
@@ -74,11 +78,14 @@ def plan(file: Path, *, service: Service = DEFAULT_SERVICE) -> None:
     new = read(file)
     with service.client() as client:
         old = client.topology()
-    check_change(old, new)
+    whole = completed(old, new)
+    check_change(old, whole)
+    notes = [added_previous(old, whole)] if whole != new else []
     moves = moving(old, new)
     share = sum(moves.values())
     if service.json:
-        print_json({"share": share, "moves": [{"from": a, "to": b, "share": part} for (a, b), part in moves.items()]})
+        parts = [{"from": a, "to": b, "share": part} for (a, b), part in moves.items()]
+        print_json({"share": share, "moves": parts, "notes": notes})
         return
     table = Table("from", "to", "share of ids", box=None, pad_edge=False)
     for (before, after), part in sorted(moves.items()):
@@ -87,8 +94,8 @@ def plan(file: Path, *, service: Service = DEFAULT_SERVICE) -> None:
     stdout().print(f"{share:.1%} of ids and keys chosen by clients get another home; ids minted here stay.")
     if new.strategy == "modulo" and share > 0.5:
         stdout().print('With strategy = "ring" about the share of the new cluster would move.', style="yellow")
-    if moves and new.previous is None:
-        warn(f"{file} has no `previous`: an id or key that moves and is sent again would make a second job")
+    for note in notes:
+        stdout().print(f"On apply: {note}", soft_wrap=True, highlight=False)
 
 
 @app.command

@@ -167,9 +167,12 @@ class AsyncClient:
         """Which clusters there are and how ids are spread over them, as a proxy knows it."""
         return await self._send(requests.topology())
 
-    async def apply_topology(self, topology: Topology) -> http.TopologyApplied:
-        """Give a proxy and all clusters a newer topology; ``EpochTaken`` if another has that epoch."""
-        return await self._send(requests.apply_topology(topology))
+    async def apply_topology(self, topology: Topology, *, force: bool = False) -> http.TopologyApplied:
+        """Give a proxy and all clusters a newer topology; ``EpochTaken`` if another has that epoch.
+
+        ``force`` takes it as it is, though a change is open or ids move without ``previous``: ids may be made twice.
+        """
+        return await self._send(requests.apply_topology(topology, force=force))
 
     async def route(self, job_id: str) -> http.Route:
         """Where a proxy looks for that id, and why."""

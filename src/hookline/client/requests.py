@@ -234,9 +234,15 @@ def topology() -> Request[Topology]:
     return Request("GET", "/topology", Topology)
 
 
-def apply_topology(new: Topology) -> Request[http.TopologyApplied]:
+def apply_topology(new: Topology, *, force: bool = False) -> Request[http.TopologyApplied]:
     """``PUT /topology``, at a proxy. Applying the same again is fine."""
-    return Request("PUT", "/topology", http.TopologyApplied, encode_topology(new), {"Content-Type": JSON})
+    return Request(
+        "PUT",
+        "/topology?force=true" if force else "/topology",
+        http.TopologyApplied,
+        encode_topology(new),
+        {"Content-Type": JSON},
+    )
 
 
 def route(job_id: str) -> Request[http.Route]:

@@ -55,13 +55,25 @@ FLEET: tuple[Operation, ...] = (
         tag="Clusters",
         summary="Replace the topology",
         description=(
-            "Its epoch is newer than the present one. With `Content-Type: application/toml` the file itself is taken. "
-            "The first of the present clusters decides between two who do it at once; then all get it."
+            "Its epoch is the next one. With `Content-Type: application/toml` the file itself is taken. The present "
+            "cluster with the smallest shard decides between two who do it at once; then all get it. Where ids move "
+            "and `previous` is missing, the proxy adds it and says so in `notes`. While a change is open only its end, "
+            "its way back and other urls of nodes are taken. `force=true` takes what these rules refuse: ids may be "
+            "made twice then."
         ),
         servers=_PROXY,
         body=Topology,
         replies={200: (http.TopologyApplied, "Applied; for each cluster whether it has it already.")},
-        refusals=(e.InvalidTopology, e.EpochTaken, e.Misdirected, e.PayloadTooLarge, e.UnsupportedMedia),
+        query=("force",),
+        refusals=(
+            e.InvalidTopology,
+            e.EpochTaken,
+            e.ChangeOpen,
+            e.NotDecider,
+            e.Misdirected,
+            e.PayloadTooLarge,
+            e.UnsupportedMedia,
+        ),
         example={
             "epoch": 2,
             "strategy": "ring",

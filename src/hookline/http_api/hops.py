@@ -6,6 +6,10 @@ from hookline.errors import InvalidRequest
 from hookline.http_api.exchange import HeaderPair, Reply, Request, Send
 
 EPOCH = b"hookline-epoch"  # on every call of a proxy: the topology it decided by
+TOPOLOGY = b"hookline-topology"  # beside it: the digest of that document
+CLUSTER = b"hookline-for-cluster"  # on every call of a proxy: whom it believes to call
+DECIDED = b"hookline-decided"  # with a topology: the shard of the cluster that decided for it, or UNKNOWN
+UNKNOWN = b"unknown"
 TIMEOUT = b"hookline-timeout-ms"  # how long the caller still waits
 FALLBACK = b"hookline-fallback"  # "allow": a client's own id or key may go to another cluster than its home
 FORWARDED = b"hookline-forwarded"  # on what a follower passes on: it goes no further
@@ -48,3 +52,11 @@ def target_of(request: Request) -> str:
     if _AMBIGUOUS.search(path) or b"#" in query:
         raise InvalidRequest("the path has a '.' or '..' segment, a backslash or '#'; percent-encode what is a name")
     return ((path + b"?" + query) if query else path).decode("ascii")
+
+
+def is_asked_to_force(request: Request) -> bool:
+    """``?force=true``: the operator knows better than the rules for a change. Raises InvalidRequest."""
+    value = request.query("force").get("force", "false")
+    if value not in ("true", "false"):
+        raise InvalidRequest("force must be true or false", field="force")
+    return value == "true"

@@ -76,6 +76,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     ),
     "name": _parameter("path", {"type": "string", "examples": ["c0"]}, "The cluster's name.", required=True),
     "route_id": {"name": "id"} | _parameter("query", _ID, "Of a job or a schedule, known or not."),
+    "force": _parameter("query", {"type": "boolean", "default": False}, "Take what the rules for a change refuse."),
     "route_key": {"name": "key"} | _parameter("query", _KEY, "An idempotency key."),
 }
 

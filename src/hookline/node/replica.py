@@ -149,6 +149,11 @@ class Replica:
         return self._machine.tables.topology
 
     @property
+    def settings_epoch(self) -> int:
+        """For the topology of which epoch the fleet's settings of destinations were brought here; 0: for none."""
+        return self._machine.tables.settings_epoch
+
+    @property
     def machine(self) -> StateMachine:
         """The state. Only the replica changes it."""
         return self._machine

@@ -15,6 +15,7 @@ from hookline.protocol.commands import (
     CancelJobs,
     ClaimJobs,
     CreateJob,
+    ImportDestinations,
     PutDestination,
     PutSchedule,
     RecordOutcome,
@@ -99,10 +100,10 @@ def command_size(command: AnyCommand) -> int:
             return size + _texts(command.job_labels)
         case RecordTicks():
             return _FIXED + sum(3 * _PER_ITEM + len(job_id) for _, _, job_id in command.ticks)
-        case PutDestination():
-            return _SHORT_TEXTS + len(command.settings)
-        case SetTopology():
-            return _FIXED + len(command.document)
+        case PutDestination(settings=blob) | SetTopology(document=blob):
+            return _SHORT_TEXTS + len(blob)
+        case ImportDestinations():
+            return _FIXED + sum(_PER_ITEM * 3 + len(name) + len(blob) for name, blob in command.settings)
         case _:
             return _SHORT_TEXTS
 

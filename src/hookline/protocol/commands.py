@@ -168,13 +168,29 @@ class ExpireClaims(Command, frozen=True, array_like=True, tag=15):
 
 
 class SetTopology(Command, frozen=True, array_like=True, tag=17):
-    """Keep the JSON of a topology, unless this one or a newer one is kept already; then nothing changes."""
+    """Keep the JSON of a topology, unless this one or a newer one is kept already; then nothing changes.
+
+    ``decided_by``: the shard of the cluster that took it first; None: that was not written down. Of two with the same
+    epoch the one decided by the smaller shard is kept.
+    """
 
     epoch: int
     document: bytes
+    decided_by: int | None = None
 
 
-class BeginLog(Command, frozen=True, array_like=True, tag=20):
+class ImportDestinations(Command, frozen=True, array_like=True, tag=20):
+    """Take settings of destinations from the fleet this cluster is new in, until it has that topology.
+
+    ``settings``: (name, as in ``PutDestination``). ``is_last``: with these it has all that belong to ``epoch``.
+    """
+
+    epoch: int
+    settings: tuple[tuple[str, bytes], ...]
+    is_last: bool
+
+
+class BeginLog(Command, frozen=True, array_like=True, tag=18):
     """The first command of a log: whose it is.
 
     ``cluster_id``: 32 hex digits, made once. ``generation``: 1 for a new cluster; one more each time that somebody
@@ -205,6 +221,7 @@ AnyCommand = (
     | PurgeKeys
     | ExpireClaims
     | SetTopology
+    | ImportDestinations
 )
 
 

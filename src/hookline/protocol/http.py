@@ -374,17 +374,22 @@ class Cluster(Struct, frozen=True):
 
 
 class ClusterList(Struct, frozen=True):
-    """All clusters that a proxy reaches; ``incomplete`` names those it cannot."""
+    """All clusters that a proxy reaches; ``incomplete`` names those it cannot, ``reasons`` says why."""
 
     data: list[Cluster]
     incomplete: list[str] = []
+    reasons: dict[str, str] = {}
 
 
 class TopologyApplied(Struct, frozen=True):
-    """For each cluster "ok", or why it does not have the topology yet; it learns it when it can be reached."""
+    """For each cluster "ok", or why it does not have the topology yet; it learns it when it can be reached.
+
+    ``notes``: what the proxy added to the document, and what to do next.
+    """
 
     epoch: int
     clusters: dict[str, str]
+    notes: list[str] = []
 
 
 class Route(Struct, frozen=True, omit_defaults=True):
@@ -406,11 +411,12 @@ class Usage(Struct, frozen=True):
     limit: int
 
 
-class NodeState(Struct, frozen=True):
-    """A node as a proxy sees it."""
+class NodeState(Struct, frozen=True, omit_defaults=True):
+    """A node as a proxy sees it; ``detail``: why it is not used though it answers."""
 
     url: str
     state: Literal["unknown", "up", "down"]
+    detail: str | None = None
 
 
 class ClusterHealth(Struct, frozen=True):
@@ -426,8 +432,10 @@ class ClusterHealth(Struct, frozen=True):
 class Health(Struct, frozen=True):
     """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none.
 
-    ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used; ``clusters`` are a proxy's.
-    ``cluster_id`` is whose state a node has; ``kept_aside`` as in ``Cluster``.
+    ``topology`` is the digest of that document; another one with the same epoch has another digest.
+    ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used. Also of nodes: ``cluster``
+    and ``shard``, whose node it is, ``cluster_id``, whose state it has, ``kept_aside`` as in ``Cluster``, and
+    ``decided_by``, the shard of the cluster that decided for its topology. ``clusters`` are a proxy's.
     """
 
     status: Literal["ok", "unavailable"]
@@ -439,3 +447,7 @@ class Health(Struct, frozen=True):
     clusters: list[ClusterHealth] | UnsetType = UNSET
     cluster_id: str | None = None
     kept_aside: list[str] = []
+    topology: str | None = None
+    decided_by: int | None = None
+    cluster: str | None = None
+    shard: int | None = None

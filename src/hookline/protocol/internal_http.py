@@ -18,3 +18,15 @@ class Absence(Struct, frozen=True, omit_defaults=True):
 
     absent: bool
     id: str | None = None
+
+
+class DestinationsPage(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Settings of destinations on their way to a cluster that is new in the topology of ``epoch``.
+
+    ``data``: (name, settings as they are stored, with secrets still sealed), by name. ``next``: the name after which
+    the next page begins; None: there is no more.
+    """
+
+    epoch: int
+    data: list[tuple[str, bytes]]
+    next: str | None = None

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from uhashring import HashRing
 
 from hookline.protocol.ids import shard_hint
-from hookline.protocol.topology import ClusterEntry, Strategy, Topology
+from hookline.protocol.topology import ClusterEntry, Strategy, Topology, version_of
 
 Rule = Literal["hint", "modulo", "ring", "previous"]
 
@@ -96,6 +96,7 @@ class Router:
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
+        self.version = version_of(topology)
         self._placer = _placer(topology.strategy, topology.clusters)
         self._by_shard = {entry.shard: entry for entry in topology.all_clusters()}
         previous = topology.previous

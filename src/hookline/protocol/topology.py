@@ -7,10 +7,12 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from hashlib import sha256
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from hookline.errors import InvalidTopology
 
@@ -20,19 +22,27 @@ CLUSTERS_MAX = 1_000
 WEIGHT_MAX = 1_000  # also of all clusters together: each weight costs points of the ring, and all wait for its making
 SHARD_MAX = 999_999_999  # as many digits as the hint of an id may have
 TOPOLOGY_BYTES_MAX = 256 * 1024
+DIGEST_CHARS = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _NODE = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class ClusterEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One cluster: ``nodes`` are the urls of its nodes, ``shard`` is never used again for another cluster."""
+    """One cluster: ``nodes`` are the urls of its nodes, ``shard`` is never used again for another cluster.
+
+    ``id``, if given, is the one the cluster was born with (32 hex digits): nodes that say another one are not used.
+    """
 
     name: str
     shard: int
     nodes: tuple[str, ...]
     weight: int = 1
+    # Left out of the document when it is not given: the same topology is the same bytes for every release.
+    id: str | UnsetType = UNSET
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +70,23 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def cluster(self, name: str) -> ClusterEntry | None:
         """The cluster of that name, also one that only ``previous`` has."""
         return next((entry for entry in self.all_clusters() if entry.name == name), None)
+
+
+class Version(NamedTuple):
+    """Which document it is: two different ones of the same epoch have different digests."""
+
+    epoch: int
+    digest: str
+
+
+def digest_of(document: bytes) -> str:
+    """The short name of a document, as ``encode_topology`` gives it: the first 16 hex digits of its SHA-256."""
+    return sha256(document).hexdigest()[:DIGEST_CHARS]
+
+
+def version_of(topology: Topology) -> Version:
+    """The version of the topology's document."""
+    return Version(topology.epoch, digest_of(encode_topology(topology)))
 
 
 def parse_topology_file(text: str) -> Topology:
@@ -92,17 +119,10 @@ def checked(topology: Topology) -> Topology:
     _check_clusters(topology.clusters, "cluster")
     if topology.previous is not None:
         _check_clusters(topology.previous.clusters, "previous.cluster")
-        _check_same(topology.previous.clusters, topology.clusters)
+        check_same_shards(topology.previous.clusters, topology.clusters)
         # Whom a proxy asks for a job that may have moved must not be another cluster, which would say "not here".
         _check_once("node", (url for entry in topology.all_clusters() for url in entry.nodes), "previous.cluster")
     return topology
-
-
-def check_change(old: Topology, new: Topology) -> None:
-    """Raise InvalidTopology unless ``new`` may follow ``old``: a newer epoch, no shard given to another cluster."""
-    if new.epoch <= old.epoch:
-        raise InvalidTopology(f"epoch {new.epoch} is not newer than {old.epoch}", field="epoch")
-    _check_same(old.all_clusters(), new.all_clusters())
 
 
 def _check_clusters(clusters: Sequence[ClusterEntry], field: str) -> None:
@@ -121,6 +141,10 @@ def _check_clusters(clusters: Sequence[ClusterEntry], field: str) -> None:
             raise InvalidTopology(f"{entry.name}: list the urls of its nodes", field=f"{field}.nodes")
         for url in entry.nodes:
             _check_node(url, f"{field}.nodes")
+        if entry.id is not UNSET and not _ID.fullmatch(entry.id):
+            raise InvalidTopology(
+                f"{entry.name}: id is the cluster's own, 32 hex digits; or leave it out", field=f"{field}.id"
+            )
     weight = sum(entry.weight for entry in clusters)
     if weight > WEIGHT_MAX:
         raise InvalidTopology(
@@ -146,8 +170,8 @@ def _check_once(what: str, values: Iterable[object], field: str) -> None:
         raise InvalidTopology(f"the {what} {value} is there {times} times", field=field)
 
 
-def _check_same(old: Iterable[ClusterEntry], new: Iterable[ClusterEntry]) -> None:
-    """A cluster keeps its shard, and a shard its cluster."""
+def check_same_shards(old: Iterable[ClusterEntry], new: Iterable[ClusterEntry]) -> None:
+    """A cluster keeps its shard, and a shard its cluster. Raises InvalidTopology."""
     shards = {entry.name: entry.shard for entry in old}
     names = {entry.shard: entry.name for entry in old}
     for entry in new:

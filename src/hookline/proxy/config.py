@@ -17,6 +17,7 @@ class ProxyConfig:
         try_timeout_ms: how long one try of a repeatable call may take. Longer than a node waits for an election.
         tries_max: the retry budget of one request, over all nodes and clusters.
         probe_interval_ms: each node is asked for its health this often; ``probe_timeout_ms`` bounds the answer.
+        list_timeout_ms: how long a call that goes to all clusters waits for one that stays silent.
         requests_max: requests under way at once; more are refused.
         shutdown_grace_ms: for requests under way when the proxy stops.
     """
@@ -30,6 +31,7 @@ class ProxyConfig:
     tries_max: int = 10
     probe_interval_ms: int = 1_000
     probe_timeout_ms: int = 1_000
+    list_timeout_ms: int = 2_000
     requests_max: int = 1_000
     shutdown_grace_ms: int = 10_000
 
@@ -40,6 +42,7 @@ class ProxyConfig:
         check_range(self, "tries_max", 1, 100)
         check_range(self, "probe_interval_ms", 50, 60_000)
         check_range(self, "probe_timeout_ms", 50, 60_000)
+        check_range(self, "list_timeout_ms", 50, 300_000)
         check_range(self, "requests_max", 1, 100_000)
         check_range(self, "shutdown_grace_ms", 0, 300_000)
         if (self.topology is None) == (not self.seeds):

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
-from hookline.http_api.hops import EPOCH, SAFE_METHODS, TIMEOUT
+from hookline.http_api.hops import CLUSTER, EPOCH, SAFE_METHODS, TIMEOUT, TOPOLOGY
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.routing import Router
-from hookline.protocol.topology import ClusterEntry
+from hookline.protocol.topology import ClusterEntry, Version
+from hookline.protocol.topology_change import outranks
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.giver import TopologyGiver
 from hookline.proxy.health import Health
@@ -51,7 +52,7 @@ class _Asking:
     cluster: ClusterEntry
     call: Call
     tries: Tries
-    epoch: int
+    version: Version  # of the topology that chose the cluster
     is_probe: bool = False  # of the breaker
     was_given: bool = False  # the topology, on this call's behalf
     has_tried: bool = False
@@ -86,7 +87,7 @@ class Forwarder:
         self._clock = clock
         self._metrics = metrics
         self._config = config
-        self.giver = TopologyGiver(sender, known, clock)
+        self.giver = TopologyGiver(sender, known, clock, health)
         self.breakers: dict[str, Breaker] = {}  # by the name of the cluster
 
     def breaker(self, cluster: ClusterEntry) -> Breaker:
@@ -123,19 +124,19 @@ class Forwarder:
 
     async def _to_first(self, route: Route, call_for: CallFor, deadline_ms: float, budget: Budget) -> Answer:
         router = self._known.router
-        epoch = router.topology.epoch
+        version = router.version
         clusters = route(router)
         full: Answer | None = None
         failure: ClusterUnavailable | None = None
         for number, cluster in enumerate(clusters, 1):
-            if self._known.epoch != epoch:
+            if self._known.version != version:
                 raise StaleRoute
             if number > 1:
                 self._metrics.fell_back(clusters[number - 2].name)
             rounds_max = 1 if number < len(clusters) else ROUNDS_MAX
             try:
                 answer = await self.to_cluster(
-                    cluster, call_for(cluster), deadline_ms, epoch=epoch, budget=budget, rounds_max=rounds_max
+                    cluster, call_for(cluster), deadline_ms, version=version, budget=budget, rounds_max=rounds_max
                 )
             except ClusterUnavailable as error:
                 failure = error
@@ -155,7 +156,7 @@ class Forwarder:
         call: Call,
         deadline_ms: float,
         *,
-        epoch: int | None = None,
+        version: Version | None = None,
         budget: Budget | None = None,
         rounds_max: int = ROUNDS_MAX,
     ) -> Answer:
@@ -165,7 +166,7 @@ class Forwarder:
             cluster: whom to ask.
             call: without the headers that the forwarder adds.
             deadline_ms: when to stop, on the clock's ``boot_ms``.
-            epoch: of the topology that chose the cluster; give it when you awaited something since. Else the newest.
+            version: of the topology that chose the cluster; give it when you awaited something since. Else the newest.
             budget: the tries that are left to the request; else a full one.
             rounds_max: how often all nodes are asked while none accepts the call.
 
@@ -176,6 +177,9 @@ class Forwarder:
         """
         started_ms = self._clock.boot_ms()
         breaker = self.breaker(cluster)
+        if self._health.is_silent(cluster):
+            self._metrics.called(cluster.name, "cluster_unavailable")
+            raise _unavailable(cluster, f"is not asked: {self._health.why_silent(cluster)}", 1_000)
         blocked_ms = breaker.blocked_until(started_ms)
         if blocked_ms is not None:
             self._metrics.called(cluster.name, "cluster_unavailable")
@@ -189,7 +193,7 @@ class Forwarder:
             budget or Budget(self._config.tries_max),
             rounds_max,
         )
-        asking = _Asking(cluster, call, tries, self._known.epoch if epoch is None else epoch, is_probe)
+        asking = _Asking(cluster, call, tries, version or self._known.version, is_probe)
         outcome = "cancelled"
         is_long = deadline_ms - started_ms >= _SHORT_MS
         try:
@@ -226,7 +230,12 @@ class Forwarder:
         """The answer, if it ends the call."""
         sent_ms = self._clock.boot_ms()
         asking.has_tried = True
-        call = asking.call.with_headers((EPOCH, b"%d" % asking.epoch), (TIMEOUT, b"%d" % max(1, int(step.timeout_ms))))
+        call = asking.call.with_headers(
+            (EPOCH, b"%d" % asking.version.epoch),
+            (TOPOLOGY, asking.version.digest.encode()),
+            (CLUSTER, asking.cluster.name.encode()),
+            (TIMEOUT, b"%d" % max(1, int(step.timeout_ms))),
+        )
         if asking.tries.was_unclear:
             call = replace(call, is_again=True)
         try:
@@ -246,6 +255,10 @@ class Forwarder:
         code = answer.code if answer.status in _TELLING else ""
         if code in _NOT_ACCEPTED:
             self._refused(asking, step.url, code)
+            return None
+        if code == "wrong_cluster":
+            asking.tries.not_accepted()
+            self._health.is_stranger(step.url, f"{step.url} says: {answer.problem.get('detail')}")
             return None
         name = answer.header(b"hookline-node")
         is_leaders = name is not None and answer.status < 500
@@ -267,7 +280,7 @@ class Forwarder:
             self._metrics.ambiguous(asking.cluster.name)
             return None
         asking.has_heard = True
-        if code == "epoch_unknown":
+        if code == "epoch_unknown" or self._loses(asking, answer):
             if not await self._give_in_time(asking, url, sent_ms):
                 asking.tries.not_accepted()
             return None
@@ -279,13 +292,21 @@ class Forwarder:
             return None
         return answer
 
+    def _loses(self, asking: _Asking, answer: Answer) -> bool:
+        """The cluster has another document of our epoch, and ours is the one that was decided: it needs that."""
+        if answer.code != "misdirected":
+            return False
+        epoch, digest, decided_by = (answer.problem.get(name) for name in ("epoch", "digest", "decided_by"))
+        is_other = isinstance(digest, str) and (epoch, digest) != asking.version and epoch == asking.version.epoch
+        return is_other and asking.version == self._known.version and outranks(self._known.decided_by, decided_by)
+
     def _misdirected(self, asking: _Asking, answer: Answer) -> Answer:
         self.giver.learn_from(answer)
         if asking.tries.was_unclear and asking.call.method not in SAFE_METHODS:
             # An earlier try may have been in time. No other cluster may be asked now, nor this one by a newer topology:
             # its former home by that one, if it has one, would have to be asked first. Whoever repeats it does that.
             raise _gave_up(asking.cluster, GiveUp(may_be_accepted=True))
-        if self._known.epoch > asking.epoch:
+        if self._known.version != asking.version:
             raise StaleRoute
         return answer
 

@@ -1,27 +1,47 @@
-"""Gives this proxy's topology to clusters that have an older one, and takes theirs when it is newer."""
+"""Gives this proxy's topology to clusters that have an older one, and takes theirs when it is newer.
+
+A cluster that joins, or was away, takes it only together with the settings of destinations: they are brought here, from
+a cluster that has the topology already.
+"""
 
 import asyncio
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import msgspec
 
 from hookline.clock import Clock
+from hookline.http_api.exchange import HeaderPair
+from hookline.http_api.hops import CLUSTER, DECIDED, EPOCH, TOPOLOGY, UNKNOWN
+from hookline.protocol.internal_http import DestinationsPage
+from hookline.protocol.topology import ClusterEntry, Topology, Version, encode_topology
+from hookline.protocol.topology_change import decider_of
+from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.sender import Answer, Call, NotSent, Sender, Unclear
+from hookline.proxy.sender import UNREADABLE, Answer, Call, NotSent, Sender, Unclear
 
 PATH = "/internal/topology"
-_TIMEOUT_S = 2.0
+SETTINGS_PATH = "/internal/destinations"
+OK = "ok"
+TIMEOUT_S = 2.0
 _JSON_TYPE = (b"content-type", b"application/json")
+_SILENT = "it does not answer"
+_pages = msgspec.json.Decoder(DestinationsPage)
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """The newest topology that was sent to a node, when, and whether it took it."""
+    """The newest topology that was sent to a node, when, and what came of it: OK, or why it does not have it."""
 
-    epoch: int
+    version: Version
     at_ms: float
-    is_taken: bool
+    outcome: str
+    is_final: bool = True  # another node of the cluster would say the same
+
+
+class _NoSource(Exception):
+    """This cluster does not give its settings now."""
 
 
 class TopologyGiver:
@@ -31,45 +51,78 @@ class TopologyGiver:
         sender: makes the calls.
         known: what is given; learns what is newer.
         clock: says when a node was given what.
+        health: whom to ask for the settings of destinations.
     """
 
-    def __init__(self, sender: Sender, known: KnownTopology, clock: Clock) -> None:
+    def __init__(self, sender: Sender, known: KnownTopology, clock: Clock, health: Health) -> None:
         self._sender = sender
         self._known = known
         self._clock = clock
+        self._health = health
         self._given: dict[str, _Given] = {}  # by url
         self._giving: dict[str, asyncio.Lock] = {}
 
     async def give(self, url: str, *, since_ms: float | None = None) -> bool:
         """Put our topology into the cluster of that node; learn its own if that is newer. True when it has ours.
 
+        Nothing is given that no cluster has.
+
         Args:
             url: any of its nodes.
             since_ms: nothing is sent when somebody else tried it after that time; what came of that is returned.
         """
-        async with self._giving.setdefault(url, asyncio.Lock()):
-            epoch = self._known.epoch
-            given = self._given.get(url)
-            if since_ms is not None and given is not None and given.epoch == epoch and given.at_ms >= since_ms:
-                return given.is_taken
-            is_taken = await self._give(url)
-            self._given[url] = _Given(epoch, self._clock.boot_ms(), is_taken)
-            return is_taken
-
-    async def _give(self, url: str) -> bool:
-        call = giving(self._known.document)
-        try:
-            answer = await self._sender.send(url, call, _TIMEOUT_S)
-        except (NotSent, Unclear):
+        if not self._known.is_in_force:
             return False
+        return (await self._give_once(url, since_ms)).outcome == OK
+
+    async def give_cluster(self, entry: ClusterEntry) -> str:
+        """Put our topology into the cluster: OK, or why it does not have it."""
+        if self._health.is_silent(entry):
+            return self._health.why_silent(entry)
+        outcome = _SILENT
+        for url in self._health.order(entry):
+            given = await self._give_once(url, None)
+            outcome = given.outcome
+            if outcome == OK or given.is_final:
+                return outcome
+        return outcome
+
+    async def _give_once(self, url: str, since_ms: float | None) -> _Given:
+        async with self._giving.setdefault(url, asyncio.Lock()):
+            version = self._known.version
+            given = self._given.get(url)
+            if since_ms is None or given is None or given.version != version or given.at_ms < since_ms:
+                outcome, is_final = await self._give(url)
+                given = self._given[url] = _Given(version, self._clock.boot_ms(), outcome, is_final)
+            return given
+
+    async def _give(self, url: str) -> tuple[str, bool]:
+        entry = next((one for one in self._known.topology.all_clusters() if url in one.nodes), None)
+        try:
+            answer = await self._put(url, entry)
+            if answer.code == "settings_needed" and entry is not None:
+                why_not = await self._bring_settings(entry, url)
+                if why_not is not None:
+                    return why_not, True
+                answer = await self._put(url, entry)
+        except (NotSent, Unclear):
+            return _SILENT, False
         self.learn_from(answer)
-        return answer.status < 300
+        if answer.status < 300:
+            return OK, True
+        return _detail(answer), answer.status < 500
+
+    async def _put(self, url: str, entry: ClusterEntry | None) -> Answer:
+        return await self._sender.send(url, giving(self._known, entry), TIMEOUT_S)
 
     def learn_from(self, answer: Answer) -> None:
         """Take the newer topology that comes with "misdirected"."""
-        document = answer.problem.get("topology") if answer.code == "misdirected" else None
+        problem = answer.problem if answer.code == "misdirected" else {}
+        document, decided_by = problem.get("topology"), problem.get("decided_by")
         if document is not None:
-            self._known.learn_document(msgspec.json.encode(document))
+            self._known.learn_document(
+                msgspec.json.encode(document), decided_by if isinstance(decided_by, int) else None
+            )
 
     def keep(self, urls: Set[str]) -> None:
         """Forget the nodes that are not among these."""
@@ -77,7 +130,82 @@ class TopologyGiver:
             del self._giving[url]
             self._given.pop(url, None)
 
+    # --- settings of destinations ---------------------------------------------------------------------------------
 
-def giving(document: bytes) -> Call:
-    """The call that gives a node this topology."""
-    return Call("PUT", PATH, (_JSON_TYPE,), document)
+    async def _bring_settings(self, target: ClusterEntry, url: str) -> str | None:
+        """Copy them to the node's cluster, page by page; None when all are there, else why not. Raises Unclear."""
+        for source in self._sources(target):
+            for node in self._health.order(source):
+                try:
+                    return await self._copy(source, node, target, url)
+                except _NoSource:
+                    break
+                except (NotSent, Unclear):
+                    continue
+        if self._nobody_has_it(target):
+            return await self._bring(target, url, msgspec.json.encode(DestinationsPage(self._known.epoch, [])))
+        return "no cluster with the new topology can be reached for the settings of destinations; it is tried again"
+
+    def _nobody_has_it(self, target: ClusterEntry) -> bool:
+        """All are behind this proxy, as after a restore of the whole fleet: the smallest shard then begins."""
+        others = [self._health.up(entry) for entry in self._known.topology.all_clusters() if entry.name != target.name]
+        is_behind = all(up and max(node.epoch for node in up) < self._known.epoch for up in others)
+        return is_behind and target.name == decider_of(self._known.topology.clusters).name
+
+    def _sources(self, target: ClusterEntry) -> Iterator[ClusterEntry]:
+        """Whoever has the topology has all settings that were acknowledged before; its decider is sure to have it."""
+        topology, decided_by = self._known.topology, self._known.decided_by
+        for entry in sorted(topology.all_clusters(), key=lambda one: one.shard != decided_by):
+            if entry.name != target.name and not self._health.is_silent(entry):
+                yield entry
+
+    async def _copy(self, source: ClusterEntry, node: str, target: ClusterEntry, url: str) -> str | None:
+        """Raises _NoSource; NotSent or Unclear when the source does not answer."""
+        after: str | None = ""
+        while after is not None:
+            query = f"?{urlencode({'after': after})}" if after else ""
+            headers = (*_version_headers(self._known.version), (CLUSTER, source.name.encode()))
+            page = await self._sender.send(node, Call("GET", SETTINGS_PATH + query, headers), TIMEOUT_S)
+            if page.status != 200:
+                raise _NoSource
+            try:
+                after = _pages.decode(page.body).next
+            except UNREADABLE as error:
+                raise _NoSource from error
+            why_not = await self._bring(target, url, page.body)
+            if why_not is not None:
+                return why_not
+        return None
+
+    async def _bring(self, target: ClusterEntry, url: str, page: bytes) -> str | None:
+        """Put a page; why it was not taken, or None."""
+        call = Call("PUT", SETTINGS_PATH, (_JSON_TYPE, (CLUSTER, target.name.encode())), page)
+        try:
+            answer = await self._sender.send(url, call, TIMEOUT_S)
+        except (NotSent, Unclear):
+            return _SILENT
+        if answer.status < 300 or answer.code == "misdirected":  # somebody else was faster, and it has the topology
+            return None
+        return _detail(answer)
+
+
+def giving(known: KnownTopology, entry: ClusterEntry | None) -> Call:
+    """The call that gives a node the topology in force."""
+    mark = UNKNOWN if known.decided_by is None else b"%d" % known.decided_by
+    headers: tuple[HeaderPair, ...] = (_JSON_TYPE, (DECIDED, mark))
+    if entry is not None:
+        headers += ((CLUSTER, entry.name.encode()),)
+    return Call("PUT", PATH, headers, known.document)
+
+
+def proposing(topology: Topology, *, is_forced: bool = False) -> Call:
+    """The call that asks a cluster to decide for the topology."""
+    return Call("PUT", PATH + ("?force=true" if is_forced else ""), (_JSON_TYPE,), encode_topology(topology))
+
+
+def _version_headers(version: Version) -> tuple[HeaderPair, ...]:
+    return (EPOCH, b"%d" % version.epoch), (TOPOLOGY, version.digest.encode())
+
+
+def _detail(answer: Answer) -> str:
+    return str(answer.problem.get("detail", f"it answered {answer.status}"))

@@ -8,6 +8,8 @@ from hookline.protocol.topology import ClusterEntry
 
 NodeState = Literal["unknown", "up", "down"]
 
+_MISSED_MAX = 2  # probes in a row, after which a node is silent
+
 _RANK: dict[NodeState, int] = {"up": 0, "unknown": 1, "down": 2}
 
 
@@ -20,7 +22,12 @@ class NodeHealth:
         is_ready: its own word: it takes requests.
         name: as in ``hookline-node``; empty until it was heard.
         role: "leader", "follower", or empty until it was heard.
-        epoch: of the topology it has stored.
+        epoch: of the topology it has stored; ``digest`` of that document, empty when it did not say.
+        decided_by: the shard of the cluster that decided for it.
+        is_refusing: the last probe's connection was refused.
+        missed: probes in a row without an answer, while nothing else was heard from it.
+        heard: how often it answered anything.
+        stranger: why it is not a node of the cluster that lists it; empty when it is.
     """
 
     url: str
@@ -30,6 +37,12 @@ class NodeHealth:
     role: str = ""
     term: int = 0
     epoch: int = 0
+    digest: str = ""
+    decided_by: int | None = None
+    is_refusing: bool = False
+    missed: int = 0
+    heard: int = 0
+    stranger: str = ""
 
 
 @dataclass(slots=True)
@@ -63,11 +76,29 @@ class Health:
         return node
 
     def order(self, entry: ClusterEntry) -> tuple[str, ...]:
-        """The urls of its nodes: the leader first, then those that are up, unknown, down."""
+        """The urls of its nodes: the leader first, then those that are up, unknown, down. Without those of others."""
         cluster = self._cluster(entry)
         if cluster.order is None:
-            cluster.order = tuple(sorted(entry.nodes, key=lambda url: self._rank(cluster, url)))
+            own = [url for url in entry.nodes if not self.node(url).stranger]
+            cluster.order = tuple(sorted(own, key=lambda url: self._rank(cluster, url)))
         return cluster.order
+
+    def up(self, entry: ClusterEntry) -> list[NodeHealth]:
+        """Its nodes that answered last, in the order to ask them."""
+        return [node for node in map(self.node, self.order(entry)) if node.state == "up"]
+
+    def is_silent(self, entry: ClusterEntry) -> bool:
+        """Not one of its nodes answered the last two probes, or anything since: nothing is worth being sent there."""
+        return all(node.stranger or node.missed >= _MISSED_MAX for node in map(self.node, entry.nodes))
+
+    def why_silent(self, entry: ClusterEntry) -> str:
+        """A sentence for when it is silent."""
+        strangers = [self.node(url).stranger for url in entry.nodes if self.node(url).stranger]
+        return "; ".join(strangers) or "none of its nodes answered the last probes"
+
+    def heard(self, entry: ClusterEntry) -> int:
+        """How often its nodes answered anything: silent is whom this does not change for."""
+        return sum(self.node(url).heard for url in entry.nodes)
 
     def leader(self, entry: ClusterEntry) -> str | None:
         """The url of the node that leads, as far as is known."""
@@ -80,10 +111,25 @@ class Health:
             return "up"
         return "unknown" if any(node.state == "unknown" for node in nodes) else "down"
 
-    def probed(self, url: str, *, is_ready: bool, name: str, role: str, term: int = 0, epoch: int = 0) -> None:
+    def probed(
+        self,
+        url: str,
+        *,
+        is_ready: bool,
+        name: str,
+        role: str,
+        term: int = 0,
+        epoch: int = 0,
+        digest: str = "",
+        decided_by: int | None = None,
+    ) -> None:
         """The node answered ``GET /health``."""
         node = self.node(url)
-        node.name, node.role, node.term, node.epoch = name, role, term, epoch
+        node.name, node.role, node.term = name, role, term
+        node.epoch, node.digest, node.decided_by = epoch, digest, decided_by
+        if node.stranger:
+            node.stranger = ""
+            self._reorder(url)
         self._answered(node, is_ready=is_ready)
         cluster = self._home.get(url)
         if cluster is None:
@@ -114,6 +160,23 @@ class Health:
         if cluster is not None and cluster.leader == url:
             self._set_leader(cluster, None)
 
+    def missed(self, url: str, *, is_refusing: bool) -> None:
+        """The node did not answer ``GET /health``."""
+        node = self.node(url)
+        node.missed += 1
+        node.is_refusing = is_refusing
+        self.failed(url)
+
+    def is_stranger(self, url: str, why: str) -> None:
+        """Whoever answers at this url is not a node of the cluster that lists it."""
+        node = self.node(url)
+        node.stranger, node.missed, node.is_refusing = why, 0, False
+        node.state, node.is_ready = "down", False
+        cluster = self._home.get(url)
+        if cluster is not None and cluster.leader == url:
+            self._set_leader(cluster, None)
+        self._reorder(url)
+
     def failed(self, url: str) -> None:
         """The node could not be reached, or did not answer."""
         node = self.node(url)
@@ -123,6 +186,8 @@ class Health:
 
     def _answered(self, node: NodeHealth, *, is_ready: bool) -> None:
         node.is_ready = is_ready
+        node.missed, node.is_refusing = 0, False
+        node.heard += 1
         if node.state != "up":
             node.state = "up"
             self._reorder(node.url)

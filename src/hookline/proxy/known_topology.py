@@ -1,10 +1,15 @@
-"""The newest topology this proxy knows. It never goes back to an older one."""
+"""The newest topology this proxy knows. It never goes back to an older one that was in force.
+
+What a proxy is started with is a proposal: it is in force once a cluster has it. Until then the proxy routes by it, but
+no cluster takes anything, and whatever the clusters have, older or newer, takes its place.
+"""
 
 import structlog
 
 from hookline.errors import InvalidTopology
 from hookline.protocol.routing import Router
-from hookline.protocol.topology import Topology, encode_topology, parse_topology
+from hookline.protocol.topology import Topology, Version, encode_topology, parse_topology
+from hookline.protocol.topology_change import is_completed, outranks
 
 _log = structlog.get_logger()
 
@@ -14,39 +19,86 @@ class KnownTopology:
 
     Attributes:
         topology: the document; ``router`` decides by it, ``document`` is its JSON.
-        conflicts: how often another document came with the epoch we have.
+        is_in_force: a cluster has it. Only then it is given to others.
+        decided_by: the shard of the cluster that decided for it; None: nobody said.
+        proposal: the file, as long as it may follow what is in force.
+        why_not: why the proxy should not be sent requests because of its topology; None: it should.
+        conflicts: how often another document came with an epoch we have or propose, and nothing says which one holds.
     """
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, *, is_proposal: bool = False, decided_by: int | None = None) -> None:
         self.conflicts = 0
-        self._take(topology)
+        self.decided_by: int | None = None
+        self.is_in_force = not is_proposal
+        self.proposal = topology if is_proposal else None
+        self.why_not: str | None = "no cluster was asked for its topology yet" if is_proposal else None
+        self._take(topology, decided_by)
 
     @property
     def epoch(self) -> int:
         return self.topology.epoch
 
-    def learn(self, topology: Topology) -> bool:
-        """Take a newer topology; True when it was. One with our epoch and another content is counted, not taken."""
-        if topology.epoch < self.epoch:
+    @property
+    def version(self) -> Version:
+        return self.router.version
+
+    def learn(self, topology: Topology, decided_by: int | None = None) -> bool:
+        """Take a newer topology; True when it was. Of two with our epoch the one that the smaller shard decided."""
+        if not self.is_in_force:
+            _log.info("topology_found", epoch=topology.epoch, proposed=self.epoch)
+        elif topology.epoch < self.epoch:
             return False
-        if topology.epoch == self.epoch:
-            if topology != self.topology:
-                self.conflicts += 1
-                _log.error("topology_conflict", epoch=self.epoch)
+        elif topology.epoch > self.epoch:
+            _log.info("topology_learned", epoch=topology.epoch, before=self.epoch)
+        elif topology == self.topology:
+            self.decided_by = decided_by if outranks(decided_by, self.decided_by) else self.decided_by
             return False
-        _log.info("topology_learned", epoch=topology.epoch, before=self.epoch)
-        self._take(topology)
+        elif not outranks(decided_by, self.decided_by):
+            if not outranks(self.decided_by, decided_by):
+                self.conflict()
+            return False
+        else:
+            _log.warning("topology_replaced", epoch=topology.epoch, decided_by=decided_by)
+        self._take(topology, decided_by)
+        self._in_force()
         return True
 
-    def learn_document(self, data: bytes) -> bool:
+    def learn_document(self, data: bytes, decided_by: int | None = None) -> bool:
         """As ``learn``, from the JSON a node gave; what cannot be read is logged and not taken."""
         try:
-            return self.learn(parse_topology(data))
+            return self.learn(parse_topology(data), decided_by)
         except InvalidTopology as error:
             _log.error("topology_unreadable", detail=error.detail)
             return False
 
-    def _take(self, topology: Topology) -> None:
+    def confirm(self, decided_by: int | None) -> None:
+        """A cluster has the very document we propose."""
+        self.decided_by = decided_by
+        self._in_force()
+
+    def conflict(self) -> None:
+        """Another document has our epoch, and nothing says which one holds."""
+        self.conflicts += 1
+        if self.conflicts == 1:
+            _log.error("topology_conflict", epoch=self.epoch)
+
+    def refuse_proposal(self, why: str) -> None:
+        """The file cannot follow what is in force."""
+        _log.error("topology_refused", detail=why)
+        self.proposal = None
+
+    def _in_force(self) -> None:
+        self.is_in_force = True
+        self.why_not = None
+        proposal = self.proposal
+        if proposal is None or proposal.epoch > self.epoch:
+            return
+        if proposal.epoch == self.epoch and not is_completed(proposal, self.topology):
+            self.conflict()
+        self.proposal = None
+
+    def _take(self, topology: Topology, decided_by: int | None) -> None:
         self.topology = topology
         self.router = Router(topology)
         self.document = encode_topology(topology)
+        self.decided_by = decided_by

@@ -1,9 +1,10 @@
-"""Asks every node for its health again and again, and levels the topology between the clusters and this proxy."""
+"""Asks every node for its health again and again, and has the topology levelled by what they say."""
 
 import asyncio
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from hookline.clock import Clock
 from hookline.protocol.topology import ClusterEntry
@@ -11,21 +12,26 @@ from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.leveling import Leveler
 from hookline.proxy.sender import UNREADABLE, Answer, Call, NotSent, Sender, Unclear
 
 _HEALTH = Call("GET", "/health")
-_TOPOLOGY = Call("GET", "/internal/topology")
 _JITTER = 0.3  # of the interval
 
 _log = structlog.get_logger()
 
 
 class _Reported(msgspec.Struct):
-    """What is read of a node's health."""
+    """What is read of a node's health; releases before this one do not say all of it."""
 
     role: str = ""
     term: int = 0
     epoch: int = 0
+    topology: str | None = None
+    decided_by: int | None = None
+    cluster: str | None = None
+    shard: int | None = None
+    cluster_id: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Reported).decode
@@ -38,7 +44,7 @@ class Prober:
         sender: makes the probes.
         health: told what came.
         known: learns newer topologies.
-        forwarder: gives ours to clusters with an older one.
+        forwarder: carries and gives topologies.
         clock: for the jitter.
         config: how often, and how long a node has to answer.
     """
@@ -57,6 +63,7 @@ class Prober:
         self._known = known
         self._forwarder = forwarder
         self._clock = clock
+        self._leveler = Leveler(sender, health, known, forwarder, clock, config.probe_timeout_ms / 1_000)
         self._interval_s = config.probe_interval_ms / 1_000
         self._timeout_s = config.probe_timeout_ms / 1_000
 
@@ -70,30 +77,33 @@ class Prober:
             await asyncio.sleep(max(0.0, started_s + jittered_s - loop.time()))
 
     async def probe_all(self) -> None:
-        """One round: all nodes side by side, then the topology of each cluster."""
+        """One round: all nodes side by side, then the topology."""
         clusters = self._known.topology.all_clusters()
         self._health.keep(clusters)
         self._forwarder.keep(clusters)
         async with asyncio.TaskGroup() as tasks:
             for entry in clusters:
-                tasks.create_task(self._probe_cluster(entry))
+                self._health.order(entry)  # from now on its nodes are known to be its own
+                for url in entry.nodes:
+                    tasks.create_task(self._probe(entry, url))
+        await self._leveler.level(clusters)
 
-    async def _probe_cluster(self, entry: ClusterEntry) -> None:
-        self._health.order(entry)  # from now on its nodes are known to be its own
-        async with asyncio.TaskGroup() as tasks:
-            for url in entry.nodes:
-                tasks.create_task(self._probe(url))
-        await self._level_topology(entry)
-
-    async def _probe(self, url: str) -> None:
-        before = self._health.node(url).state
+    async def _probe(self, entry: ClusterEntry, url: str) -> None:
+        node = self._health.node(url)
+        before, stranger = node.state, node.stranger
         try:
             answer = await self._sender.send(url, _HEALTH, self._timeout_s)
             reported = _decode(answer.body)
         except (NotSent, Unclear, *UNREADABLE) as error:
-            self._health.failed(url)
+            self._health.missed(url, is_refusing=isinstance(error, NotSent))
             if before != "down":
                 _log.warning("node_down", url=url, detail=str(error))
+            return
+        why = _stranger(entry, url, reported)
+        if why is not None:
+            self._health.is_stranger(url, why)
+            if why != stranger:
+                _log.error("node_of_another_cluster", url=url, detail=why)
             return
         self._health.probed(
             url,
@@ -102,29 +112,22 @@ class Prober:
             role=reported.role,
             term=reported.term,
             epoch=reported.epoch,
+            digest=reported.topology or "",
+            decided_by=reported.decided_by,
         )
         if before == "down":
             _log.info("node_up", url=url)
 
-    async def _level_topology(self, entry: ClusterEntry) -> None:
-        """Learn what the cluster has newer; give it ours when the node that leads has an older one."""
-        nodes = [self._health.node(url) for url in self._health.order(entry)]
-        up = [node for node in nodes if node.state == "up"]
-        if not up:
-            return
-        newest = max(up, key=lambda node: node.epoch)
-        if newest.epoch > self._known.epoch:
-            await self._learn(newest.url)
-        elif newest.epoch < self._known.epoch:  # a follower that is behind alone is no reason
-            await self._forwarder.giver.give(up[0].url)
 
-    async def _learn(self, url: str) -> None:
-        try:
-            answer = await self._sender.send(url, _TOPOLOGY, self._timeout_s)
-        except (NotSent, Unclear):
-            return
-        if answer.status == 200:
-            self._known.learn_document(answer.body)
+def _stranger(entry: ClusterEntry, url: str, said: _Reported) -> str | None:
+    """Why whoever answers at this url is no node of the cluster; None: it may be one."""
+    if said.cluster not in (None, entry.name):
+        return f"{url} belongs to cluster {said.cluster}, the topology lists it under {entry.name}"
+    if said.shard not in (None, entry.shard):
+        return f"{url} has shard {said.shard}, the topology says that {entry.name} has {entry.shard}"
+    if entry.id is not UNSET and said.cluster_id not in (None, entry.id):
+        return f"{url} belongs to a cluster {entry.name} with the id {said.cluster_id}, the topology says {entry.id}"
+    return None
 
 
 def _name(answer: Answer) -> str:

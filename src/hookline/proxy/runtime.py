@@ -52,7 +52,7 @@ async def run_proxy(
         topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
         if topology is None:
             return
-        health, known, metrics = Health(), KnownTopology(topology), ProxyMetrics()
+        health, known, metrics = Health(), KnownTopology(topology, is_proposal=True), ProxyMetrics()
         forwarder = Forwarder(sender, health, known, clock, metrics, config)
         prober = Prober(sender, health, known, forwarder, clock, config)
         api = ProxyApi(forwarder, known, health, config, clock, metrics)

@@ -3,17 +3,23 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
-from hookline.errors import ClusterUnavailable
+from hookline.errors import ClusterUnavailable, EpochUnknown, InvalidTopology
 from hookline.http_api.exchange import PROBLEM_JSON
-from hookline.http_api.hops import FALLBACK
-from hookline.node.api.ownership import Ownership
-from hookline.proxy import merging
+from hookline.http_api.hops import EPOCH, FALLBACK
+from hookline.node.api import topology as node_topology
+from hookline.node.api.ownership import Ownership, asked_epoch
+from hookline.node.state_machine import apply_upkeep
+from hookline.protocol.topology import Topology
+from hookline.proxy import forwarder, giver, known_topology, leveling, merging
 from hookline.proxy.api import batches, creating, finding, lists
+from hookline.proxy.api import topology as proxy_topology
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import Name
 from hookline.proxy.forwarder import Forwarder, StaleRoute
+from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.merging import Positions
 from hookline.proxy.sender import Answer, Call
 from hookline.proxy.tries import Tries
@@ -53,7 +59,7 @@ def a_full_queue_after_an_unclear_try_sends_on(patch: Patch) -> None:
 def a_newer_topology_after_an_unclear_try_sends_elsewhere(patch: Patch) -> None:
     def route_again(self: Forwarder, asking: Any, answer: Answer) -> Answer | None:
         self.giver.learn_from(answer)
-        if self._known.epoch > asking.epoch:
+        if self._known.version != asking.version:
             raise StaleRoute
         return answer
 
@@ -65,12 +71,12 @@ def a_newer_topology_after_an_unclear_try_is_followed_on_the_same_cluster(patch:
 
     def ask_again(self: Forwarder, asking: Any, answer: Answer) -> Answer | None:
         self.giver.learn_from(answer)
-        is_newer = self._known.epoch > asking.epoch
+        is_newer = self._known.version != asking.version
         if not asking.tries.was_unclear:
             if is_newer:
                 raise StaleRoute
             return answer
-        asking.epoch = self._known.epoch
+        asking.version = self._known.version
         return None
 
     patch.setattr(Forwarder, "_misdirected", ask_again)
@@ -184,6 +190,83 @@ def the_results_of_a_batch_come_in_the_order_of_the_answers(patch: Patch) -> Non
     patch.setattr(batches._Batch, "_take", reversed_take)
 
 
+# --- one document per epoch -----------------------------------------------------------------------------------------
+
+
+def nodes_compare_the_epoch_only(patch: Patch) -> None:
+    """As it was once, with proxies whose file is in force at once."""
+
+    def by_epoch(self: Ownership, request: Any) -> None:
+        asked = asked_epoch(request)
+        if asked is not None and asked > self.epoch:
+            raise EpochUnknown("newer", epoch=self.epoch)
+        if asked is not None and asked < self.epoch:
+            raise self.outdated()
+
+    patch.setattr(Ownership, "check_epoch", by_epoch)
+    a_file_is_in_force_at_once(patch)
+    patch.setattr(KnownTopology, "conflict", lambda _self: None)
+
+
+def a_file_is_in_force_at_once(patch: Patch) -> None:
+    """And given to whoever has an older one: the decision is gone round."""
+    start = KnownTopology.__init__
+
+    def in_force(self: KnownTopology, topology: Topology, **_given: Any) -> None:
+        start(self, topology)
+
+    patch.setattr(KnownTopology, "__init__", in_force)
+
+
+def every_cluster_decides(patch: Patch) -> None:
+    patch.setattr(Ownership, "decides", lambda _self, _topology: True)
+    patch.setattr(leveling, "decider_of", lambda clusters: clusters[-1])
+
+
+def the_losing_document_of_an_epoch_stays(patch: Patch) -> None:
+    for module in (apply_upkeep, known_topology, leveling, forwarder):
+        patch.setattr(module, "outranks", lambda _one, _other: False)
+    every_cluster_decides(patch)
+
+
+def a_second_change_is_taken_over_an_open_one(patch: Patch) -> None:
+    """By proxies, nodes, and for files."""
+    for module in (leveling, proxy_topology, node_topology):
+        patch.setattr(module, "check_change", _any_newer)
+
+
+def previous_is_not_added(patch: Patch) -> None:
+    for module in (leveling, proxy_topology):
+        patch.setattr(module, "completed", lambda _old, new: new)
+    a_second_change_is_taken_over_an_open_one(patch)
+
+
+def _any_newer(old: Topology, new: Topology, **_options: Any) -> None:
+    if new.epoch <= old.epoch:
+        raise InvalidTopology("not newer")
+
+
+# --- settings of destinations -----------------------------------------------------------------------------------------
+
+
+def a_new_cluster_takes_a_topology_without_the_settings(patch: Patch) -> None:
+    patch.setattr(Ownership, "may_lack_settings", lambda _self, _topology: False)
+
+
+def the_settings_are_read_before_the_topology_is_there(patch: Patch) -> None:
+    """From a cluster that still takes settings under the topology before."""
+    patch.setattr(giver, "_version_headers", lambda version: ((EPOCH, b"%d" % (version.epoch - 1)),))
+
+
+def a_page_of_settings_is_lost(patch: Patch) -> None:
+    apply = apply_upkeep.import_destinations
+
+    def without(tables: Any, effects: Any, command: Any) -> Any:
+        return apply(tables, effects, msgspec.structs.replace(command, settings=()))
+
+    patch.setattr(apply_upkeep, "import_destinations", without)
+
+
 _ALL = frozenset(f"c{shard}" for shard in range(5))
 
 BUGS: tuple[Bug, ...] = (
@@ -205,4 +288,13 @@ BUGS: tuple[Bug, ...] = (
     the_place_of_a_cluster_that_was_down_is_forgotten,
     a_page_goes_on_after_items_it_did_not_give,
     the_results_of_a_batch_come_in_the_order_of_the_answers,
+    nodes_compare_the_epoch_only,
+    a_file_is_in_force_at_once,
+    every_cluster_decides,
+    the_losing_document_of_an_epoch_stays,
+    a_second_change_is_taken_over_an_open_one,
+    previous_is_not_added,
+    a_new_cluster_takes_a_topology_without_the_settings,
+    the_settings_are_read_before_the_topology_is_there,
+    a_page_of_settings_is_lost,
 )

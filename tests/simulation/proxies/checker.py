@@ -9,7 +9,7 @@ import msgspec
 
 from hookline.protocol.durations import parse_time
 from hookline.protocol.jobs import JobSpec, State
-from tests.simulation.proxies.clients import HOST
+from tests.simulation.proxies.clients import PAUSED, marker_of, url_of
 from tests.simulation.proxies.story import Creation, Listing, Page, Story
 from tests.simulation.proxies.world import ProxyWorld
 
@@ -59,7 +59,7 @@ def look(world: ProxyWorld) -> Found:
         connection = apsw.Connection(str(cluster.state_file), flags=apsw.SQLITE_OPEN_READONLY)
         rows = connection.execute("SELECT id, state, created_ms, spec FROM jobs JOIN specs USING (seq)")
         for job_id, state, created_ms, blob in rows:
-            marker = _specs.decode(blob).url.removeprefix(HOST)
+            marker = marker_of(_specs.decode(blob).url)
             found.jobs.append(Made(cluster.name, job_id, marker, State(state), created_ms))
         for (name,) in connection.execute("SELECT id FROM schedules"):
             found.schedules.setdefault(name, []).append(cluster.name)
@@ -67,7 +67,7 @@ def look(world: ProxyWorld) -> Found:
             found.keys.setdefault(key, []).append((cluster.name, job_id))
         connection.close()
         requests = cluster.receiver.requests
-        found.sent += [(request.url.removeprefix(HOST), request.webhook_id) for request in requests]
+        found.sent += [(marker_of(request.url), request.webhook_id) for request in requests]
     return found
 
 
@@ -99,7 +99,7 @@ def what_was_acknowledged_can_be_read(story: Story, _found: Found) -> Iterator[s
             continue
         if reading.code.endswith("_not_found"):
             yield f"{reading.what} at {reading.began} to {reading.ended}: no {reading.id}, acknowledged at {since}"
-        elif reading.url and reading.url != HOST + marker:
+        elif reading.url and reading.url != url_of(marker):
             yield f"{reading.id} was acknowledged for {marker}, and {reading.url} was read at {reading.ended}"
 
 
@@ -178,6 +178,13 @@ def what_was_cancelled_stays_so(story: Story, found: Found) -> Iterator[str]:
             yield f"{reading.id} was cancelled at {cancelled[reading.id]} and read as {reading.state}"
 
 
+def a_pause_binds_every_cluster_also_one_that_came_later(_story: Story, found: Found) -> Iterator[str]:
+    """Jobs to that destination are made only after the pause was acknowledged."""
+    for marker, job in found.sent:
+        if url_of(marker).startswith(PAUSED):
+            yield f"{job} was sent to {PAUSED}, which is paused"
+
+
 def what_was_cancelled_by_label_is_not_pending(story: Story, found: Found) -> Iterator[str]:
     labels = {creation.marker: creation.label for creation in story.creations}
     acknowledged = story.acknowledged()
@@ -238,6 +245,7 @@ CHECKS: tuple[Callable[[Story, Found], Iterator[str]], ...] = (
     equal_requests_are_answered_with_the_same_job,
     what_was_refused_was_not_made,
     what_was_cancelled_stays_so,
+    a_pause_binds_every_cluster_also_one_that_came_later,
     what_was_cancelled_by_label_is_not_pending,
     a_list_misses_nothing_without_a_word,
     a_list_has_an_order_and_nothing_twice,

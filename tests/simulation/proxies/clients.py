@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.simulation.proxies.world import ProxyWorld
 
 HOST = "http://10.0.0.1:8080/"
+PAUSED = "http://10.0.0.2:8080"
+_PAUSED_MARKER = "paused-"
 CRON = "0 0 1 6 *"  # months away
 LABELS = ("red", "green")
 _PAGES_MAX = 60
@@ -58,6 +60,7 @@ class ProxyClients:
             (self._cancel, 2),
             (self._cancel_all, 1),
             (self._list, 3),
+            (self._to_paused, 4),
         )
         self._actions = [(action, weight * self.random.choice((0, 1, 1, 3))) for action, weight in weights]
         if not any(weight for action, weight in self._actions if action not in (self._read, self._list)):
@@ -121,7 +124,7 @@ class ProxyClients:
     def _made(self, creation: Creation, made: str, url: str) -> None:
         creation.verdicts.append("made")
         creation.acknowledged.append((made, self.world.history.note(f"made: {made} for {creation.marker}")))
-        if url != HOST + creation.marker:
+        if url != url_of(creation.marker):
             self.world.story.wrong.append(f"{creation.marker} was answered with the job for {url}")
         if creation.id is not None and creation.id != made:
             self.world.story.wrong.append(f"{creation.id} was answered with {made}")
@@ -145,6 +148,22 @@ class ProxyClients:
                 return
             body = {"id": found.figures["id"]} | _fields(creation.marker)
             request = replace(request, body=msgspec.json.encode(body), idempotent=True)
+
+    async def _to_paused(self, proxy: "SimulatedProxy | None" = None) -> None:
+        """A job that is due at once, to a destination that was paused before; or the pause itself."""
+        if self.world.story.paused is None:
+            await self._pause()
+            return
+        creation = self._creation(f"{_PAUSED_MARKER}{self._number()}")
+        request = replace(self.request(creation), headers=_JSON, idempotent=False, may_fall_back=False)
+        await self.create(creation, request, Door(self.world, 0, proxy))
+
+    async def _pause(self) -> None:
+        try:
+            await self.door().send(requests.put_destination(PAUSED, {"paused": True}))
+        except HooklineError:
+            return
+        self.world.story.paused = self.world.history.note(f"paused: {PAUSED}")
 
     async def _twins(self, names: int = 0) -> None:
         """Equal requests through several proxies, at once or nearly."""
@@ -176,6 +195,7 @@ class ProxyClients:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(5):
                 tasks.create_task(self._minted(proxy))
+                tasks.create_task(self._to_paused(proxy))
         cancels = self.random.random() < 0.4
         async with asyncio.TaskGroup() as tasks:
             for other in self.world.proxies:
@@ -328,6 +348,16 @@ class ProxyClients:
 _JSON = {"Content-Type": "application/json"}
 
 
+def url_of(marker: str) -> str:
+    """Where the job with that marker is sent."""
+    return f"{PAUSED}/{marker}" if marker.startswith(_PAUSED_MARKER) else HOST + marker
+
+
+def marker_of(url: str) -> str:
+    """The inverse."""
+    return url.removeprefix(HOST).removeprefix(f"{PAUSED}/")
+
+
 def _label_of(marker: str) -> str | None:
     """The same for the same marker, as the rest of the body."""
     return (*LABELS, None)[sum(marker.encode()) % 3]
@@ -335,5 +365,5 @@ def _label_of(marker: str) -> str | None:
 
 def _fields(marker: str) -> dict[str, Any]:
     label = _label_of(marker)
-    now = marker.startswith(("sdk", "item")) and marker.endswith("7")
-    return {"url": HOST + marker} | ({} if now else {"delay": "2h"}) | ({"labels": {"colour": label}} if label else {})
+    now = marker.startswith(_PAUSED_MARKER) or (marker.startswith(("sdk", "item")) and marker.endswith("7"))
+    return {"url": url_of(marker)} | ({} if now else {"delay": "2h"}) | ({"labels": {"colour": label}} if label else {})

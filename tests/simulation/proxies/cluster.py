@@ -18,7 +18,8 @@ from hookline.http_api.hops import FORWARDED, SAFE_METHODS, TIMEOUT
 from hookline.node.config import NodeConfig
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.state_machine.machine import open_state
-from hookline.protocol.topology import ClusterEntry
+from hookline.protocol.commands import SetTopology
+from hookline.protocol.topology import ClusterEntry, digest_of
 from hookline.proxy.sender import Answer, Call, Unclear
 from hookline.testing.assembly import Assembly, Parts, assemble
 from hookline.testing.clock import START_MS, SimulatedClock
@@ -72,7 +73,7 @@ class SimulatedCluster:
         self._tasks: asyncio.TaskGroup | None = None
         self._handling: dict[asyncio.Future[Answer], asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
-        self._seen_epoch = 0
+        self._seen: SetTopology | None = None  # the topology as the followers have it
 
     @property
     def state_file(self) -> Path:
@@ -83,10 +84,9 @@ class SimulatedCluster:
         return self.entry.nodes[self.lead]
 
     @property
-    def epoch(self) -> int:
-        """Of the topology in its state; 0: none, or it is down."""
-        kept = self.node.machine.tables.topology if self.node is not None else None
-        return 0 if kept is None else kept.epoch
+    def topology(self) -> SetTopology | None:
+        """What is in its state; None: nothing, or it is down."""
+        return self.node.machine.tables.topology if self.node is not None else None
 
     # --- its life ------------------------------------------------------------------------------------------------
 
@@ -187,6 +187,7 @@ class SimulatedCluster:
 
     async def ask(self, url: str, call: Call) -> Answer:
         """What the node at that url answers; it listens. Raises Unclear."""
+        self.world.saw(self.topology)
         if url == self.lead_url:
             return await self._ask_leader(call)
         if call.target == "/health":
@@ -239,13 +240,17 @@ class SimulatedCluster:
 
     def _follower_health(self, url: str) -> Answer:
         if self.random.random() < 0.7:  # else it is behind
-            self._seen_epoch = max(self._seen_epoch, self.epoch)
+            self._seen = self.topology or self._seen
         is_ready = self.node is not None
         health = {
             "status": "ok" if is_ready else "unavailable",
             "role": "follower",
             "term": self.leadership.term,
-            "epoch": self._seen_epoch,
+            "epoch": self._seen.epoch if self._seen else 0,
+            "topology": digest_of(self._seen.document) if self._seen else None,
+            "decided_by": self._seen.decided_by if self._seen else None,
+            "cluster": self.name,
+            "shard": self.entry.shard,
         }
         return Answer(200 if is_ready else 503, msgspec.json.encode(health), headers=self._identity(url))
 

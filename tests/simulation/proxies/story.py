@@ -106,6 +106,7 @@ class Story:
     readings: list[Reading] = field(default_factory=list)
     cancellings: list[Cancelling] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
+    paused: int | None = None  # since when a destination is, for good
     wrong: list[str] = field(default_factory=list)  # what a client saw at once
 
     def acknowledged(self, kind: Literal["job", "schedule"] = "job") -> dict[str, tuple[int, str]]:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hookline.errors import HooklineError
+from hookline.protocol.commands import SetTopology
+from hookline.protocol.topology import Topology, encode_topology
+from hookline.protocol.topology_change import decider_of
 from hookline.testing.clock import SimulatedClock
 from hookline.testing.virtual_time import run
 from tests.simulation.history import History
@@ -23,7 +26,7 @@ _LEVEL_S = 60  # by when everybody has the newest topology
 _REST_S = 8  # breakers let calls through again, and probes have seen it
 _READS = 8  # of all that was acknowledged, through each proxy
 _REPEATS = 5
-_COMPLAINTS = COMPLAINTS | {"topology_conflict", "topology_unreadable"}
+_COMPLAINTS = COMPLAINTS | {"topology_unreadable"}
 
 
 class ProxyWorld:
@@ -36,6 +39,7 @@ class ProxyWorld:
         self.history = History(loop.time)
         self.story = Story()
         self.violations: list[str] = []
+        self._seen: dict[int, bytes] = {}  # documents by epoch
         self.is_over = False
         self.clock = SimulatedClock(loop.time, seed=seed)
         self.network = Network(seed)
@@ -64,6 +68,8 @@ class ProxyWorld:
                 tasks.create_task(cluster.run())
             for proxy in self.proxies:
                 tasks.create_task(proxy.run())
+            if self.random.random() < 0.25:
+                await self._begin_twice()
             await asyncio.sleep(self.random.random())
             trouble = tasks.create_task(self._make_trouble())
             changing = tasks.create_task(self.admins.work(clients))
@@ -81,21 +87,61 @@ class ProxyWorld:
             for proxy in self.proxies:
                 proxy.kill()
 
+    async def _begin_twice(self) -> None:
+        """A proxy starts with another first file, and the cluster that decides refuses its connections for a while.
+
+        So there are two documents of epoch 1. Before clients come, all have the one of the smaller shard.
+        """
+        proxy, other = self.proxies[0], self.admins.another_first()
+        roughness, self.network.roughness = self.network.roughness, 0.0
+        ways = [(proxy.name, url) for url in decider_of(other.clusters).nodes]
+        self._cut_ways(ways, 3 * self.random.random(), "refuses")
+        proxy.file = other
+        proxy.kill()
+        self.history.note(f"{proxy.name} begins with another file: {encode_topology(other).decode()}")
+        await asyncio.sleep(6)
+        await self._until(self._is_level_at_first, "the fleet did not begin with one topology")
+        known = next(proxy.known for proxy in self.proxies if proxy.known is not None)
+        self.admins.begin_with(known.topology)
+        for each in self.proxies:
+            each.file = known.topology
+        self.network.roughness = roughness
+
+    def saw(self, kept: SetTopology | None) -> None:
+        """A cluster has this. After the first epoch there is never another one with the same."""
+        if kept is not None and kept.epoch > 1 and self._seen.setdefault(kept.epoch, kept.document) != kept.document:
+            self.violations.append(f"two topologies of epoch {kept.epoch} were decided")
+
     async def _until(self, holds: Callable[[], bool], complaint: str) -> None:
         for _ in range(_LEVEL_S):
             if holds():
                 return
             await asyncio.sleep(1)
-        states = [(proxy.name, proxy.known and proxy.known.epoch) for proxy in self.proxies]
-        states += [(cluster.name, cluster.epoch) for cluster in self.clusters]
+        states: list[tuple[str, object]] = [
+            (proxy.name, proxy.known and proxy.known.document) for proxy in self.proxies
+        ]
+        states += [(cluster.name, cluster.topology and cluster.topology.document) for cluster in self.clusters]
         self.violations.append(f"{complaint} {_LEVEL_S} s after everything was healed: {states}")
 
     def _is_level(self) -> bool:
-        newest = self.admins.applied[-1]
-        if self.network.under_way or not all(proxy.known and proxy.known.topology == newest for proxy in self.proxies):
-            return False
+        """All have the same topology, which is the newest that an admin was told of, or a newer one of a file."""
+        newest = self._common()
+        return newest is not None and not self.network.under_way and self.admins.is_after_all(newest)
+
+    def _is_level_at_first(self) -> bool:
+        return self._common() is not None
+
+    def _common(self) -> Topology | None:
+        """What all have, if it is the same."""
+        known = [proxy.known for proxy in self.proxies if proxy.known is not None and proxy.known.is_in_force]
+        if len(known) < len(self.proxies):
+            return None
+        newest = known[0].topology
+        documents = {one.document for one in known}
         wanted = {entry.name for entry in newest.all_clusters()}
-        return all(cluster.epoch == newest.epoch for cluster in self.clusters if cluster.name in wanted)
+        kept = [cluster.topology for cluster in self.clusters if cluster.name in wanted]
+        documents |= {b"" if one is None else one.document for one in kept}
+        return newest if len(documents) == 1 else None
 
     async def _ask_for_all(self, clients: ProxyClients) -> None:
         """Nothing is wrong any more, so every answer has to come, and be complete."""
@@ -132,8 +178,8 @@ class ProxyWorld:
     def _some_s(self) -> float:
         return self.random.choice((0.3, 2.0, 8.0)) * self.random.random()
 
-    def _for_a_while(self, what: str, undo: Callable[[], object]) -> None:
-        seconds = self._some_s()
+    def _for_a_while(self, what: str, undo: Callable[[], object], seconds: float | None = None) -> None:
+        seconds = self._some_s() if seconds is None else seconds
         self.history.note(f"{what} for {seconds:.1f} s")
 
         def end() -> None:
@@ -176,16 +222,27 @@ class ProxyWorld:
         urls = self._some_cluster().entry.nodes
         self._cut_ways([(proxy.name, url) for proxy in proxies for url in urls])
 
-    def _cut_ways(self, ways: list[tuple[str, str]]) -> None:
+    def _cut_ways(self, ways: list[tuple[str, str]], seconds: float | None = None, kind: Cut | None = None) -> None:
         cuts: tuple[Cut, ...] = ("refuses", "swallows", "deaf")
-        cut = self.random.choice(cuts)
+        cut = kind or self.random.choice(cuts)
         self.network.cuts.update(dict.fromkeys(ways, cut))
 
         def mend() -> None:
             for way in ways:
                 self.network.cuts.pop(way, None)
 
-        self._for_a_while(f"{cut}: {ways}", mend)
+        self._for_a_while(f"{cut}: {ways}", mend, seconds)
+
+    def part(self, seconds: float) -> tuple[SimulatedProxy, SimulatedProxy]:
+        """Two sides, each with a proxy and a cluster or more; how long that lasts does not depend on healing."""
+        one, *others = self.random.sample(self.proxies, len(self.proxies))
+        clusters = self.random.sample(self.clusters, len(self.clusters))
+        cut = self.random.randrange(1, len(clusters))
+        near = [url for cluster in clusters[:cut] for url in cluster.entry.nodes]
+        far = [url for cluster in clusters[cut:] for url in cluster.entry.nodes]
+        ways = [(one.name, url) for url in far] + [(other.name, url) for other in others for url in near]
+        self._cut_ways(ways, seconds)
+        return one, others[0]
 
     def _storm(self) -> None:
         before = self.network.roughness

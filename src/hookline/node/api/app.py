@@ -10,7 +10,18 @@ from hookline.errors import Overloaded, StateDamaged
 from hookline.http_api import docs_page
 from hookline.http_api.endpoint import Answer, application
 from hookline.http_api.exchange import Reply, Request
-from hookline.node.api import batches, bulk, cluster, destinations, jobs, outcomes, schedules, snapshots, topology
+from hookline.node.api import (
+    batches,
+    bulk,
+    cluster,
+    destinations,
+    jobs,
+    outcomes,
+    schedules,
+    settings_import,
+    snapshots,
+    topology,
+)
 from hookline.node.api.context import Api
 from hookline.node.api.deadline import within_deadline
 from hookline.node.api.forwarding import Forwarder
@@ -47,6 +58,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/metrics": {"GET": cluster.get_metrics},
     "/internal/topology": {"GET": topology.get_topology, "PUT": topology.put_topology},
     "/internal/absence": {"POST": topology.tell_absence},
+    "/internal/destinations": {"GET": settings_import.get_settings, "PUT": settings_import.put_settings},
     "/internal/outcomes": {"POST": outcomes.take_outcomes},
     "/internal/position": {"GET": cluster.get_position},
     "/internal/snapshot": {"GET": snapshots.get_snapshot},
@@ -63,8 +75,8 @@ OWN_PATHS = frozenset(
         "/internal/snapshot/{name}",
     }
 )
-# They bring the epochs together, so the caller's may differ.
-ANY_EPOCH_PATHS = frozenset({"/internal/topology"})
+# They bring the epochs together, so the caller's may differ; or they check it themselves.
+ANY_EPOCH_PATHS = frozenset({"/internal/topology", "/internal/destinations"})
 
 
 def create_app(services: Services) -> Starlette:
@@ -87,11 +99,17 @@ def create_app(services: Services) -> Starlette:
 
 
 def _at_epoch(handler: Handler, path: str) -> Handler:
-    """``handler``, for callers whose topology is ours."""
+    """``handler``, for callers who mean this cluster and whose topology is ours."""
     if path in OWN_PATHS | ANY_EPOCH_PATHS:
-        return handler
+
+        def checked_name(api: Api, request: Request) -> Awaitable[Reply]:
+            api.ownership.check_cluster(request)
+            return handler(api, request)
+
+        return checked_name
 
     def checked(api: Api, request: Request) -> Awaitable[Reply]:
+        api.ownership.check_cluster(request)
         api.ownership.check_epoch(request)
         return handler(api, request)
 

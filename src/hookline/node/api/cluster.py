@@ -46,19 +46,24 @@ async def handover(api: Api, request: Request) -> Reply:
 async def get_health(api: Api, request: Request) -> Reply:
     """``GET /health``: 200 when the node takes requests, else 503 and why."""
     request.query()
-    why_not = api.services.is_ready()
+    why_not = api.services.is_ready() or api.ownership.why_not()
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
     role: Literal["leader", "follower", "halted"] = "leader" if api.services.role.is_leading() else "follower"
     status: Literal["ok", "unavailable"] = "ok" if why_not is None else "unavailable"
     if api.services.role.halted() is not None:
         role = "halted"
+    version, kept = api.ownership.version, api.services.replica.topology
     health = http.Health(
         status,
         role,
         usage,
         why_not,
-        api.ownership.epoch,
+        version.epoch,
         api.services.replica.term,
+        topology=version.digest or None,
+        decided_by=None if kept is None else kept.decided_by,
+        cluster=api.config.cluster,
+        shard=api.config.shard,
         cluster_id=api.services.role.position().cluster_id or None,
         kept_aside=api.services.kept_aside(),
     )

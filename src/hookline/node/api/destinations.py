@@ -55,6 +55,8 @@ async def put_destination(api: Api, request: Request) -> Reply:
     async with api.destinations:
         row = api.reads.destination(name)
         settings = _changed(api, wanted, DestinationSettings() if row is None else row.settings)
+        # Again, right before it is proposed: a cluster that is new in a newer topology has read the settings by then.
+        api.ownership.check_epoch(request)
         await api.propose(PutDestination(name, encode(settings)))
     return answer(200, api.views.destination(_found(api, name)))
 

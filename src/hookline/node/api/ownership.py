@@ -8,15 +8,18 @@ from typing import Any
 
 from msgspec import Raw
 
-from hookline.errors import EpochUnknown, InvalidRequest, InvalidTopology, Misdirected
+from hookline.errors import EpochUnknown, InvalidRequest, InvalidTopology, Misdirected, WrongCluster
 from hookline.http_api.exchange import Request
-from hookline.http_api.hops import EPOCH, FALLBACK
+from hookline.http_api.hops import CLUSTER, EPOCH, FALLBACK, TOPOLOGY
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
+from hookline.protocol.commands import SetTopology
 from hookline.protocol.routing import Router
-from hookline.protocol.topology import Topology, parse_topology
+from hookline.protocol.topology import Topology, Version, digest_of, parse_topology
+from hookline.protocol.topology_change import decider_of, outranks
 
 _EPOCH_DIGITS_MAX = 16
+_NONE = Version(0, "")
 
 
 class Ownership:
@@ -29,8 +32,10 @@ class Ownership:
     def __init__(self, config: NodeConfig, replica: Replica) -> None:
         self._cluster, self._shard = config.cluster, config.shard
         self._replica = replica
-        self._kept = replica.topology
+        self._document: bytes | None = None  # what the two below were made of
         self._router: Router | None = None
+        self._version = _NONE
+        self._losing: Version | None = None
         self.changing = asyncio.Lock()  # a new topology is compared with the one before, and then proposed
 
     @property
@@ -39,28 +44,89 @@ class Ownership:
         kept = self._replica.topology
         return 0 if kept is None else kept.epoch
 
+    @property
+    def version(self) -> Version:
+        """Of the newest topology."""
+        self._read()
+        return self._version
+
     def router(self) -> Router | None:
         """The decisions under the newest topology; None: there is none."""
-        kept = self._replica.topology
-        if kept is None:
-            return None
-        if self._router is None or (kept is not self._kept and kept != self._kept):
-            self._router = Router(parse_topology(kept.document))
-        self._kept = kept
+        self._read()
+        if self._router is None and self._document is not None:
+            self._router = Router(parse_topology(self._document))
         return self._router
 
+    def _read(self) -> None:
+        kept = self._replica.topology
+        document = None if kept is None else kept.document
+        if document is not self._document and document != self._document:
+            self._router = None
+            self._version = _NONE if kept is None else Version(kept.epoch, digest_of(kept.document))
+        self._document = document
+
+    def check_cluster(self, request: Request) -> None:
+        """Raise WrongCluster when the caller takes this cluster for another one."""
+        asked = request.header(CLUSTER)
+        if asked is not None and asked != self._cluster:
+            raise WrongCluster(
+                f"the call is for cluster {asked[:80]}, and this is a node of {self._cluster}; nothing was done",
+                cluster=self._cluster,
+            )
+
     def check_epoch(self, request: Request) -> None:
-        """Raise Misdirected when the caller's topology is older than ours, EpochUnknown when it is newer."""
+        """Raise Misdirected when the caller's topology is older than ours or another one of its epoch.
+
+        Raise EpochUnknown when it is newer.
+        """
         asked = asked_epoch(request)
-        if asked is None or asked == self.epoch:
+        if asked is None:
             return
         if asked > self.epoch:
             raise EpochUnknown(f"this cluster knows epoch {self.epoch}, the call carries {asked}", epoch=self.epoch)
-        raise self.outdated()
+        if asked < self.epoch or request.header(TOPOLOGY) not in (None, self.version.digest):
+            raise self.outdated()
 
     def outdated(self) -> Misdirected:
-        """The answer to a caller with an older topology: it brings ours along."""
-        return Misdirected(f"epoch {self.epoch} is in force; take that topology", **self._document())
+        """The answer to a caller with an older topology, or another one of this epoch: it brings ours along."""
+        return Misdirected(f"epoch {self.epoch} is in force; take that topology", **self._figures())
+
+    def decides(self, topology: Topology) -> bool:
+        """Is it this cluster that decides what follows the topology?"""
+        return decider_of(topology.clusters).shard == self._shard
+
+    def may_lack_settings(self, topology: Topology) -> bool:
+        """Could others have been told settings of destinations that this cluster was not?
+
+        So it is when it joins with that topology, and when it missed one: it may have been out of the fleet meanwhile.
+        """
+        if topology.cluster(self._cluster) is None:
+            return False
+        router = self.router()
+        if router is None:
+            return True
+        kept = router.topology
+        is_gap = kept.cluster(self._cluster) is None or topology.epoch > kept.epoch + 1
+        return is_gap or (self._joins(topology) and not self._joins(kept))
+
+    def _joins(self, topology: Topology) -> bool:
+        """By the change that is under way."""
+        previous = topology.previous
+        return previous is not None and all(entry.name != self._cluster for entry in previous.clusters)
+
+    def is_given(self, given: SetTopology) -> None:
+        """If it takes the place of another document of our epoch, this cluster is not fit for calls until it has."""
+        kept = self._replica.topology
+        if kept is None or kept.epoch != given.epoch or kept.document == given.document:
+            return
+        if outranks(given.decided_by, kept.decided_by):
+            self._losing = self.version
+
+    def why_not(self) -> str | None:
+        """Why it is not fit for calls; None when it is."""
+        if self._losing is None or self._losing != self.version:
+            return None
+        return f"the topology of epoch {self.epoch} here is not the one that was decided; it is about to be replaced"
 
     def check_home(self, request: Request, job_id: str | None, key: str | None = None) -> None:
         """Raise Misdirected unless something new may be created here; ``job_id`` None: it was not chosen by a client.
@@ -73,7 +139,7 @@ class Ownership:
         error = None if is_fallback(request) else self.stray(job_id, key)
         if error is not None:
             if request.header(EPOCH) is not None:
-                error.figures |= self._document()
+                error.figures |= self._figures()
             raise error
 
     def stray(self, job_id: str | None, key: str | None = None) -> Misdirected | None:
@@ -96,9 +162,16 @@ class Ownership:
                     field="shard",
                 )
 
-    def _document(self) -> dict[str, Any]:
+    def _figures(self) -> dict[str, Any]:
         kept = self._replica.topology
-        return {} if kept is None else {"epoch": kept.epoch, "topology": Raw(kept.document)}
+        if kept is None:
+            return {}
+        return {
+            "epoch": kept.epoch,
+            "topology": Raw(kept.document),
+            "digest": self.version.digest,
+            "decided_by": kept.decided_by,
+        }
 
 
 def asked_epoch(request: Request) -> int | None:

@@ -5,18 +5,28 @@ Not part of the public API; described in docs/reference/internal-http.md.
 
 import msgspec
 
-from hookline.errors import EpochUnknown, InvalidRequest, Misdirected, NotFound
+from hookline.errors import (
+    EpochTaken,
+    EpochUnknown,
+    InvalidRequest,
+    Misdirected,
+    NotDecider,
+    NotFound,
+    SettingsNeeded,
+)
 from hookline.http_api import strict_json
 from hookline.http_api.exchange import Reply, Request, answer
-from hookline.http_api.hops import EPOCH
+from hookline.http_api.hops import DECIDED, EPOCH, UNKNOWN, is_asked_to_force
 from hookline.node.api.context import Api, refusal
-from hookline.node.api.ownership import asked_epoch
+from hookline.node.api.ownership import asked_epoch, number
 from hookline.protocol.commands import Refused, SetTopology
 from hookline.protocol.ids import check_id, check_key
 from hookline.protocol.internal_http import Absence, AbsenceRequest
 from hookline.protocol.limits import KIB
-from hookline.protocol.topology import TOPOLOGY_BYTES_MAX, check_change, encode_topology, parse_topology
+from hookline.protocol.topology import TOPOLOGY_BYTES_MAX, Topology, encode_topology, parse_topology
+from hookline.protocol.topology_change import check_change, decider_of
 
+_SHARD_DIGITS_MAX = 9
 _ABSENCE_BYTES_MAX = 8 * KIB
 _absences = msgspec.json.Decoder(AbsenceRequest)
 
@@ -27,24 +37,79 @@ async def get_topology(api: Api, request: Request) -> Reply:
     kept = api.services.replica.topology
     if kept is None:
         raise NotFound("this cluster has no topology yet")
-    return Reply(200, kept.document)
+    return Reply(200, kept.document, headers=[(DECIDED, _mark(kept.decided_by))])
 
 
 async def put_topology(api: Api, request: Request) -> Reply:
-    """``PUT /internal/topology``: keep it, unless a newer one is there. The same again is fine."""
+    """``PUT /internal/topology``: keep it, unless a newer one is there. The same again is fine.
+
+    With the header that says who decided it is given by somebody who has it from there; without, this cluster is asked
+    to decide.
+    """
+    is_forced = is_asked_to_force(request)
+    is_decided, decided_by = _decided_by(request)
     body = await request.body(TOPOLOGY_BYTES_MAX)
     strict_json.check_utf8(body)
     topology = parse_topology(body)
     api.ownership.check_own(topology)
     document = encode_topology(topology)
     async with api.ownership.changing:
-        router = api.ownership.router()
-        if router is not None and topology.epoch > router.topology.epoch:
-            check_change(router.topology, topology)
-        (result,) = await api.propose(SetTopology(topology.epoch, document))
+        kept = api.services.replica.topology
+        if is_decided:
+            _check_given(api, topology)
+            api.ownership.is_given(SetTopology(topology.epoch, document, decided_by))
+        elif kept is None or kept.document != document:
+            _check_proposal(api, request, topology, is_forced=is_forced)
+            decided_by = api.config.shard
+        (result,) = await api.propose(SetTopology(topology.epoch, document, decided_by))
     if isinstance(result, Refused):
         raise api.ownership.outdated() if result.code == Misdirected.code else refusal(result)
     return Reply(200, document)
+
+
+def _check_given(api: Api, topology: Topology) -> None:
+    """A topology that was decided elsewhere: this cluster may have been away for several of them."""
+    router = api.ownership.router()
+    if router is not None and topology.epoch > router.topology.epoch:
+        check_change(router.topology, topology, is_forced=True)
+    if (
+        topology.epoch > max(1, api.ownership.epoch)
+        and api.services.replica.settings_epoch != topology.epoch
+        and api.ownership.may_lack_settings(topology)
+    ):
+        raise SettingsNeeded(
+            f"cluster {api.config.cluster} joins with epoch {topology.epoch}, or was away before it; it needs the"
+            " settings of destinations of the others first",
+            epoch=topology.epoch,
+        )
+
+
+def _check_proposal(api: Api, request: Request, topology: Topology, *, is_forced: bool) -> None:
+    """A topology about which this cluster shall decide."""
+    router = api.ownership.router()
+    if router is None:
+        return  # nobody has one: so says who asks
+    old = router.topology
+    if topology.epoch == old.epoch:
+        raise EpochTaken(f"epoch {old.epoch} is another topology; fetch it, and apply yours as {old.epoch + 1}")
+    if topology.epoch < old.epoch:
+        raise api.ownership.outdated()
+    api.ownership.check_epoch(request)
+    if not (api.ownership.decides(old) or is_forced):
+        raise NotDecider(f"cluster {decider_of(old.clusters).name} decides what follows epoch {old.epoch}")
+    check_change(old, topology, is_forced=is_forced)
+
+
+def _decided_by(request: Request) -> tuple[bool, int | None]:
+    """Is it decided, and by which shard? Raises InvalidRequest."""
+    text = request.header(DECIDED)
+    if text is None:
+        return False, None
+    return True, None if text == UNKNOWN.decode() else number(text, DECIDED.decode(), _SHARD_DIGITS_MAX)
+
+
+def _mark(decided_by: int | None) -> bytes:
+    return UNKNOWN if decided_by is None else b"%d" % decided_by
 
 
 async def tell_absence(api: Api, request: Request) -> Reply:
@@ -58,11 +123,15 @@ async def tell_absence(api: Api, request: Request) -> Reply:
     kept = api.services.replica.topology
     if kept is None:
         raise EpochUnknown("this cluster has no topology yet", epoch=0)
-    # A barrier: it changes nothing, but whatever was proposed before, under an older topology, is applied before it.
-    await api.propose(kept)
+    await barrier(api, kept)
     api.ownership.check_epoch(request)
     found = _find(api, asked)
     return answer(200, Absence(found is None, found))
+
+
+async def barrier(api: Api, kept: SetTopology) -> None:
+    """An entry without effect: whatever was proposed before, under an older topology, is applied before it."""
+    await api.propose(kept)
 
 
 def _checked(asked: AbsenceRequest) -> AbsenceRequest:

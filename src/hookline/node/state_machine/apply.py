@@ -46,5 +46,7 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_upkeep.begin_log(tables, command)
         case c.SetTopology():
             return apply_upkeep.set_topology(tables, command)
+        case c.ImportDestinations():
+            return apply_upkeep.import_destinations(tables, effects, command)
         case _:
             raise UnknownCommand(f"this release does not know the command {type(command).__name__}; upgrade me")

@@ -7,6 +7,7 @@ from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import (
     BeginLog,
     Changed,
+    ImportDestinations,
     PurgeFinished,
     PurgeKeys,
     PutDestination,
@@ -16,30 +17,52 @@ from hookline.protocol.commands import (
 )
 from hookline.protocol.jobs import FINISHED, State, decode_spec, label_texts
 from hookline.protocol.settings import decode_destination
+from hookline.protocol.topology_change import outranks
 
 
 def put_destination(tables: Tables, effects: Effects, command: PutDestination) -> Result:
     """Replace the settings of a destination."""
-    number = tables.destination_id(command.name)
-    tables.summed_row(DESTINATIONS, "destination_row", number, -1)
-    tables.run("put_destination", number, command.settings)
-    tables.summed_row(DESTINATIONS, "destination_row", number, 1)
-    if decode_destination(command.settings).paused:
-        tables.paused.add(number)
-    else:
-        tables.paused.discard(number)
-    effects.destinations.append(command.name)
+    _put_settings(tables, effects, command.name, command.settings)
     return Changed(1)
 
 
+def import_destinations(tables: Tables, effects: Effects, command: ImportDestinations) -> Result:
+    """Replace the settings of these destinations, unless the topology they belong to is here already.
+
+    Then the page is a late one, and what was set under that topology is newer.
+    """
+    if tables.topology is not None and tables.topology.epoch >= command.epoch:
+        return Refused(Misdirected.code)
+    for name, settings in command.settings:
+        _put_settings(tables, effects, name, settings)
+    if command.is_last:
+        tables.keep_settings_epoch(command.epoch)
+    return Changed(len(command.settings))
+
+
+def _put_settings(tables: Tables, effects: Effects, name: str, settings: bytes) -> None:
+    number = tables.destination_id(name)
+    tables.summed_row(DESTINATIONS, "destination_row", number, -1)
+    tables.run("put_destination", number, settings)
+    tables.summed_row(DESTINATIONS, "destination_row", number, 1)
+    if decode_destination(settings).paused:
+        tables.paused.add(number)
+    else:
+        tables.paused.discard(number)
+    effects.destinations.append(name)
+
+
 def set_topology(tables: Tables, command: SetTopology) -> Result:
-    """Keep the topology if it is newer. Of two different ones with the same epoch the first stays."""
+    """Keep the topology if it is newer. Of two with the same epoch the one that the smaller shard decided stays."""
     kept = tables.topology
     if kept is None or command.epoch > kept.epoch:
         tables.keep_topology(command)
         return Changed(1)
     if command.epoch < kept.epoch:
         return Refused(Misdirected.code)
+    if outranks(command.decided_by, kept.decided_by):
+        tables.keep_topology(command)
+        return Changed(1)
     return Changed(0) if command.document == kept.document else Refused(EpochTaken.code)
 
 

@@ -217,6 +217,10 @@ class Reads:
         """Up to ``limit`` destinations whose name comes after ``after``."""
         return [_destination(row) for row in self._all("destinations_after", after, limit)]
 
+    def destinations_set(self, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """(name, stored settings) of up to ``limit`` destinations that have settings and come after ``after``."""
+        return self._all("destinations_set", after, limit)
+
     def _window(self, state: State | None, labels: list[str] | None, before: int) -> tuple[list[Match], bool]:
         """The next rows below ``before``, never empty unless it is the end; and whether it is."""
         if labels is not None:

@@ -53,3 +53,6 @@ SELECT id, name, settings FROM destinations WHERE name = ?
 
 -- name: destinations_after
 SELECT id, name, settings FROM destinations WHERE name > ?1 ORDER BY name LIMIT ?2
+
+-- name: destinations_set
+SELECT name, settings FROM destinations WHERE name > ?1 AND settings IS NOT NULL ORDER BY name LIMIT ?2

@@ -14,6 +14,7 @@ PENDING_BYTES = "pending_bytes"
 _TOPOLOGY = "topology"
 _SUMS = "sums"
 _IDENTITY = "identity"
+_SETTINGS_EPOCH = "settings_epoch"
 STATEMENTS = sql.load("statements.sql")
 
 Row = tuple[Any, ...]
@@ -47,9 +48,14 @@ class Tables:
         self._next_seq_written: int | None = None
         self.sums = dict.fromkeys(sums.TABLES, 0) | read_sums(self._writer)
         self._sums_written = dict(self.sums)
-        kept: list[Row] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (_TOPOLOGY,)).fetchall()
-        self.topology = msgspec.msgpack.decode(kept[0][0], type=SetTopology) if kept else None
+        kept = self._meta(_TOPOLOGY)
+        self.topology = None if kept is None else msgspec.msgpack.decode(kept, type=SetTopology)
+        self.settings_epoch: int = self._meta(_SETTINGS_EPOCH) or 0
         self.identity = read_identity(self._writer)
+
+    def _meta(self, name: str) -> Any:
+        rows: list[Row] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
+        return rows[0][0] if rows else None
 
     def run(self, name: str, *values: object) -> None:
         """Execute a statement that answers nothing."""
@@ -108,6 +114,11 @@ class Tables:
         """Whose state it is, kept as the command that brought it."""
         self.run("put_meta", _IDENTITY, msgspec.msgpack.encode(command))
         self.identity = command
+
+    def keep_settings_epoch(self, epoch: int) -> None:
+        """The fleet's settings of destinations, as they belong to the topology of that epoch, are all here."""
+        self.run("put_meta", _SETTINGS_EPOCH, epoch)
+        self.settings_epoch = epoch
 
     def moved(self, before: State | None, after: State | None, size: int) -> None:
         """Keep the counters when one job changes state (None: it did not exist, or no longer does)."""

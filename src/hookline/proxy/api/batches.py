@@ -112,9 +112,7 @@ class _Batch:
                     self._take(positions, await self._create_minted(positions), is_minted=True)
                 case ClusterEntry():
                     call = self._part([self._items[position] for position in positions])
-                    side = await self._api.forwarder.to_cluster(
-                        place, call, self._deadline_ms, epoch=router.topology.epoch
-                    )
+                    side = await self._api.forwarder.to_cluster(place, call, self._deadline_ms, version=router.version)
                     self._take(positions, side, is_minted=False)
         except StaleRoute:
             return  # these are routed again

@@ -56,7 +56,7 @@ async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> R
             break
         part = msgspec.json.encode({**fields, "limit": Raw(b"%d" % left)})
         call = call_of(request, part, is_repeatable=is_repeatable or bulk.dry_run)
-        one = await api.ask(cluster, call, deadline_ms)
+        one = await api.ask_briefly(cluster, call, deadline_ms)
         if isinstance(one, Answer) and 400 <= one.status < 500 and one.status != 429:
             return reply_of(one)
         done = _with(done, cluster.name, one)

@@ -25,7 +25,16 @@ async def list_clusters(api: ProxyApi, request: Incoming) -> Reply:
     incomplete = [name for name, one in answers.items() if not isinstance(one, Answer) or one.status != 200]
     if not views:
         raise none_reachable(incomplete, is_all=True)
-    return answer(200, with_incomplete({"data": views}, incomplete))
+    reasons = {name: _reason(api, name, answers[name]) for name in incomplete}
+    return answer(200, with_incomplete({"data": views}, incomplete) | ({"reasons": reasons} if reasons else {}))
+
+
+def _reason(api: ProxyApi, name: str, one: Answer | HooklineError) -> str:
+    """Why the cluster is missing."""
+    entry = api.known.topology.cluster(name)
+    if entry is not None and api.health.is_silent(entry):
+        return api.health.why_silent(entry)
+    return one.detail if isinstance(one, HooklineError) else str(one.problem.get("detail", f"it answered {one.status}"))
 
 
 async def get_one(api: ProxyApi, request: Incoming) -> Reply:
@@ -53,18 +62,26 @@ async def hand_only_over(api: ProxyApi, request: Incoming) -> Reply:
 async def get_health(api: ProxyApi, request: Request) -> Reply:
     """``GET /health``: 200 when a cluster can take jobs and the proxy does not stop, else 503 and why."""
     request.query()
-    able = [entry for entry in api.known.topology.clusters if api.forwarder.can_take_calls(entry)]
+    why_not = _why_not(api)
     body: dict[str, Any] = {
-        "status": "ok" if able and not api.is_leaving else "unavailable",
+        "status": "ok" if why_not is None else "unavailable",
         "role": "proxy",
         "epoch": api.known.epoch,
+        "topology": api.known.version.digest,
         "clusters": [_cluster_health(api, entry) for entry in api.clusters()],
     }
+    if why_not is not None:
+        body["detail"] = why_not
+    return answer(200 if why_not is None else 503, body)
+
+
+def _why_not(api: ProxyApi) -> str | None:
+    """Why it should not be sent requests; None: it should."""
     if api.is_leaving:
-        body["detail"] = "the proxy stops; requests are still answered for a moment, send new ones elsewhere"
-    elif not able:
-        body["detail"] = "no cluster can be reached; /clusters and the list here say which nodes are down"
-    return answer(200 if body["status"] == "ok" else 503, body)
+        return "the proxy stops; requests are still answered for a moment, send new ones elsewhere"
+    if not any(api.forwarder.can_take_calls(entry) for entry in api.known.topology.clusters):
+        return "no cluster can be reached; /clusters and the list here say which nodes are down"
+    return api.known.why_not
 
 
 async def get_metrics(api: ProxyApi, request: Request) -> Reply:
@@ -80,8 +97,13 @@ def _cluster_health(api: ProxyApi, entry: ClusterEntry) -> dict[str, Any]:
         "state": api.health.cluster_state(entry),
         "breaker": api.forwarder.breaker(entry).state,
         "leader": api.health.leader(entry),
-        "nodes": [{"url": url, "state": api.health.node(url).state} for url in entry.nodes],
+        "nodes": [_node_health(api, url) for url in entry.nodes],
     }
+
+
+def _node_health(api: ProxyApi, url: str) -> dict[str, str]:
+    node = api.health.node(url)
+    return {"url": url, "state": node.state} | ({"detail": node.stranger} if node.stranger else {})
 
 
 async def _pass_on(api: ProxyApi, request: Incoming, entry: ClusterEntry, target: str) -> Reply:

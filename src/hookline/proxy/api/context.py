@@ -82,6 +82,25 @@ class ProxyApi:
             return error
         return topology_is_changing()
 
+    async def ask_briefly(self, cluster: ClusterEntry, call: Call, deadline_ms: float) -> Answer | HooklineError:
+        """As ``ask``, but a silent cluster is given up after ``list_timeout_ms``: others have answers.
+
+        It is silent while none of its nodes answers anything, probes included; one that is merely slow is waited for.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(self.ask(cluster, call, deadline_ms))
+            while not asking.done():
+                heard = self.health.heard(cluster)
+                await asyncio.wait({asking}, timeout=self.config.list_timeout_ms / 1_000)
+                if not asking.done() and self.health.heard(cluster) == heard:
+                    asking.cancel()
+                    break
+        if asking.cancelled():
+            return DeadlineExceeded(
+                f"cluster {cluster.name} did not answer within {self.config.list_timeout_ms} ms", cluster=cluster.name
+            )
+        return asking.result()
+
     def in_turn(self) -> Iterator[ClusterEntry]:
         """All clusters, one after the other; also those of a topology that is learned meanwhile."""
         given: set[str] = set()
@@ -92,13 +111,13 @@ class ProxyApi:
     async def ask_all(
         self, call_for: CallFor, deadline_ms: float, *, but: Container[str] = ()
     ) -> dict[str, Answer | HooklineError]:
-        """What each cluster said, by name, ``but`` for those. All are asked side by side.
+        """What each cluster said, by name, ``but`` for those. All are asked side by side, silent ones briefly.
 
         Asking may bring a newer topology: then the clusters that are new in it are asked too, so that none is missing.
         """
         answers: dict[str, Answer | HooklineError] = {}
         while left := [one for one in self.clusters() if one.name not in answers and one.name not in but]:
             async with asyncio.TaskGroup() as tasks:
-                asked = {one.name: tasks.create_task(self.ask(one, call_for(one), deadline_ms)) for one in left}
+                asked = {one.name: tasks.create_task(self.ask_briefly(one, call_for(one), deadline_ms)) for one in left}
             answers |= {name: task.result() for name, task in asked.items()}
         return answers

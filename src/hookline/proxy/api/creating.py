@@ -137,11 +137,11 @@ async def _create_moving(api: ProxyApi, call: Call, name: Name, deadline_ms: flo
     router = api.known.router
     former = name.former_home(router)
     assert former is not None
-    epoch = router.topology.epoch
+    version = router.version
     inquiry = Call(
         "POST", "/internal/absence", (_JSON_TYPE,), msgspec.json.encode(AbsenceRequest(name.id, name.key, name.kind))
     )
-    answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, epoch=epoch)
+    answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, version=version)
     if answer.status != 200:
         if answer.status >= 500:
             raise Internal(f"cluster {former.name} could not say whether it has {name}; the request was not accepted")
@@ -150,7 +150,7 @@ async def _create_moving(api: ProxyApi, call: Call, name: Name, deadline_ms: flo
         cluster = name.new_home(router)
     else:  # it recognises what it has, though it is no longer the home
         call, cluster = call.with_headers(_ALLOW), former
-    return await api.forwarder.to_cluster(cluster, call, deadline_ms, epoch=epoch)
+    return await api.forwarder.to_cluster(cluster, call, deadline_ms, version=version)
 
 
 def _naming(error: DeadlineExceeded, what: str, job_id: str | None) -> DeadlineExceeded:

@@ -122,7 +122,7 @@ async def _ask(
 ) -> Answer | _Failure:
     """Its answer, or why there is none. Raises DeadlineExceeded when it may have made a change: nobody else may."""
     try:
-        return await api.forwarder.to_cluster(cluster, call, deadline_ms, epoch=router.topology.epoch)
+        return await api.forwarder.to_cluster(cluster, call, deadline_ms, version=router.version)
     except ClusterUnavailable as error:
         return error
     except DeadlineExceeded as error:

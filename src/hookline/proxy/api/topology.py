@@ -1,22 +1,32 @@
 """The topology: shown, replaced, and where an id or key goes by it, step by step."""
 
+import asyncio
 from typing import Any
 
-from hookline.errors import EpochTaken, HooklineError, InvalidRequest, InvalidTopology
+from hookline.errors import (
+    ClusterUnavailable,
+    EpochTaken,
+    HooklineError,
+    InvalidRequest,
+    InvalidTopology,
+    Unavailable,
+)
 from hookline.http_api.exchange import Reply, answer
+from hookline.http_api.hops import is_asked_to_force
+from hookline.protocol import http
 from hookline.protocol.ids import check_id, check_key, shard_hint
 from hookline.protocol.routing import Route, Router
 from hookline.protocol.topology import (
     TOPOLOGY_BYTES_MAX,
+    ClusterEntry,
     Topology,
-    check_change,
-    encode_topology,
     parse_topology,
     parse_topology_file,
 )
+from hookline.protocol.topology_change import added_previous, check_change, completed, decider_of, is_completed
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import Incoming, reply_of
-from hookline.proxy.giver import giving
+from hookline.proxy.giver import proposing
 from hookline.proxy.sender import Answer
 
 
@@ -27,28 +37,70 @@ async def get_topology(api: ProxyApi, request: Incoming) -> Reply:
 
 
 async def put_topology(api: ProxyApi, request: Incoming) -> Reply:
-    """``PUT /topology``: the first cluster of the present one decides between two who apply at once; then all get it.
+    """``PUT /topology``: the decider of the present one takes it first, so that there is one of each epoch; then all.
 
     A cluster that is down learns it later. Applying the same again is fine.
     """
     deadline_ms = api.deadline_ms(request)
-    new = await _read(request)
-    if new != api.known.topology:
-        if new.epoch == api.known.epoch:
-            raise EpochTaken(f"epoch {new.epoch} is another topology; fetch it, and apply yours as {new.epoch + 1}")
-        check_change(api.known.topology, new)
-        first = api.known.topology.clusters[0]
-        call = giving(encode_topology(new))
-        decision = await api.ask(first, call, deadline_ms)
-        if isinstance(decision, HooklineError):
-            raise decision
-        if decision.status >= 300:
-            return reply_of(decision)
-        if not api.known.learn(new) and api.known.topology != new:
-            raise EpochTaken
-    call = giving(api.known.document)
-    answers = await api.ask_all(lambda _: call, deadline_ms)
-    return answer(200, {"epoch": new.epoch, "clusters": {name: _outcome(one) for name, one in answers.items()}})
+    is_forced = is_asked_to_force(request)
+    given = await _read(request)
+    if not api.known.is_in_force:
+        raise Unavailable(f"the topology of this proxy is not in force: {api.known.why_not}", retry_after_s=1)
+    notes: list[str] = []
+    if not is_completed(given, api.known.topology):
+        refusal = await _decide(api, given, deadline_ms, notes, is_forced=is_forced)
+        if refusal is not None:
+            return refusal
+    applied = http.TopologyApplied(api.known.epoch, await _give_to_all(api, deadline_ms), notes)
+    return answer(200, applied)
+
+
+async def _decide(
+    api: ProxyApi, given: Topology, deadline_ms: float, notes: list[str], *, is_forced: bool
+) -> Reply | None:
+    """Have it decided; None when it was taken, else the refusal of the cluster that decides."""
+    old = api.known.topology
+    if given.epoch == old.epoch:
+        raise EpochTaken(f"epoch {old.epoch} is another topology; fetch it, and apply yours as {old.epoch + 1}")
+    new = given if is_forced else completed(old, given)
+    check_change(old, new, is_forced=is_forced)
+    if new != given:
+        notes.append(added_previous(old, new))
+    decider = decider_of(old.clusters)
+    decision = await _ask_for(api, decider, new, deadline_ms, is_forced=is_forced)
+    if is_forced and isinstance(decision, ClusterUnavailable):  # it is gone, and the operator says so
+        for decider in sorted(old.clusters, key=lambda entry: entry.shard)[1:]:
+            decision = await _ask_for(api, decider, new, deadline_ms, is_forced=True)
+            if not isinstance(decision, ClusterUnavailable):
+                break
+    if isinstance(decision, HooklineError):
+        raise decision
+    if decision.status >= 300:
+        return reply_of(decision)
+    if not api.known.learn(new, decider.shard) and api.known.topology != new:
+        raise EpochTaken
+    return None
+
+
+async def _ask_for(
+    api: ProxyApi, decider: ClusterEntry, new: Topology, deadline_ms: float, *, is_forced: bool
+) -> Answer | HooklineError:
+    return await api.ask(decider, proposing(new, is_forced=is_forced), deadline_ms)
+
+
+async def _give_to_all(api: ProxyApi, deadline_ms: float) -> dict[str, str]:
+    """What came of giving it to each cluster, by name: "ok", or why it does not have it."""
+
+    async def give(entry: ClusterEntry) -> str:
+        try:
+            async with asyncio.timeout(max(0.0, (deadline_ms - api.clock.boot_ms()) / 1_000)):
+                return await api.forwarder.giver.give_cluster(entry)
+        except TimeoutError:
+            return "it did not answer in time"
+
+    async with asyncio.TaskGroup() as tasks:
+        asked = {entry.name: tasks.create_task(give(entry)) for entry in api.clusters()}
+    return {name: task.result() for name, task in asked.items()}
 
 
 async def get_route(api: ProxyApi, request: Incoming) -> Reply:
@@ -110,7 +162,6 @@ def _moved(previous: Route | None) -> list[str]:
 
 
 async def _read(request: Incoming) -> Topology:
-    request.query()
     media = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media != "application/toml":
         return parse_topology(await request.body(TOPOLOGY_BYTES_MAX))
@@ -118,9 +169,3 @@ async def _read(request: Incoming) -> Topology:
         return parse_topology_file((await request.whole_body(TOPOLOGY_BYTES_MAX)).decode())
     except UnicodeDecodeError as error:
         raise InvalidTopology("the file is not UTF-8") from error
-
-
-def _outcome(one: Answer | HooklineError) -> str:
-    if isinstance(one, HooklineError):
-        return one.detail
-    return "ok" if one.status < 300 else str(one.problem.get("detail", f"it answered {one.status}"))

@@ -1,0 +1,81 @@
+"""``/internal/destinations``: the settings of destinations, on their way to a cluster that is new in the topology.
+
+The decision page docs/decisions/0012-one-document-per-epoch.md says why none that was acknowledged is missed. Not part
+of the public API; described in docs/reference/internal-http.md.
+"""
+
+import msgspec
+
+from hookline.errors import EpochUnknown, InvalidRequest, SecretKeyDiffers, SecretKeyMissing
+from hookline.http_api import strict_json
+from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.hops import EPOCH
+from hookline.node.api.context import Api
+from hookline.node.api.destination_names import destination_name
+from hookline.node.api.ownership import asked_epoch
+from hookline.node.api.topology import barrier
+from hookline.node.vault import ENV_NAME, FILE_OPTION
+from hookline.protocol.commands import ImportDestinations, Refused
+from hookline.protocol.internal_http import DestinationsPage
+from hookline.protocol.limits import KIB
+from hookline.protocol.settings import decode_destination
+
+PAGE_ROWS = 200
+PAGE_BYTES = 64 * KIB  # an entry of the log takes a page, and other commands with it
+_BODY_BYTES_MAX = 1024 * KIB
+_pages = msgspec.json.Decoder(DestinationsPage)
+
+
+async def get_settings(api: Api, request: Request) -> Reply:
+    """``GET /internal/destinations?after=``: a page of them, by name; under the epoch of the call."""
+    after = request.query("after").get("after", "")
+    if asked_epoch(request) is None:
+        raise InvalidRequest(f"this call needs the header {EPOCH.decode()}", field=EPOCH.decode())
+    api.ownership.check_epoch(request)
+    kept = api.services.replica.topology
+    if kept is None:
+        raise EpochUnknown("this cluster has no topology yet", epoch=0)
+    await barrier(api, kept)  # settings that were let pass under an older topology are in the state then
+    api.ownership.check_epoch(request)
+    rows = api.reads.destinations_set(after, PAGE_ROWS)
+    data: list[tuple[str, bytes]] = []
+    size = 0
+    for name, settings in rows:
+        size += len(name) + len(settings)
+        if data and size > PAGE_BYTES:
+            break
+        data.append((name, settings))
+    has_more = len(data) < len(rows) or len(rows) == PAGE_ROWS
+    return answer(200, DestinationsPage(kept.epoch, data, data[-1][0] if has_more else None))
+
+
+async def put_settings(api: Api, request: Request) -> Reply:
+    """``PUT /internal/destinations``: take a page; the last one makes it ready for the topology of that epoch."""
+    body = await request.body(_BODY_BYTES_MAX)
+    strict_json.check_utf8(body)
+    page = strict_json.decode(_pages, body)
+    for name, settings in page.data:
+        destination_name(name)
+        _check_secrets(api, name, settings)
+    command = ImportDestinations(page.epoch, tuple(page.data), page.next is None)
+    async with api.destinations:
+        (result,) = await api.propose(command)
+    if isinstance(result, Refused):
+        raise api.ownership.outdated()
+    return Reply(200, b"{}")
+
+
+def _check_secrets(api: Api, name: str, blob: bytes) -> None:
+    """Raise SecretKeyDiffers unless what signs for the destination can be opened here."""
+    try:
+        settings = decode_destination(blob)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"the settings of {name} cannot be read: {error}", field="data") from error
+    for sealed in settings.sealed_secrets:
+        try:
+            api.services.vault.open(sealed)
+        except SecretKeyMissing as error:
+            raise SecretKeyDiffers(
+                f"a secret of {name} is sealed with a key that cluster {api.config.cluster} does not have; give its"
+                f" nodes the key of the other clusters in {ENV_NAME} or {FILE_OPTION}, and start them again"
+            ) from error

@@ -1,0 +1,122 @@
+"""What may follow a topology, and who decides about it. Pure; nodes, proxies and the command line go by the same rules.
+
+One step at a time: ``previous`` remembers one placement, so an id is either where it was or where the change puts it.
+A second change on top would forget the first placement, and an id that is still there would be made twice.
+"""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from hookline.errors import ChangeOpen, InvalidTopology
+from hookline.protocol.topology import ClusterEntry, Placement, Topology, check_same_shards
+
+_FORCE = "or force it, if you know that no id or key of before is sent again"
+
+
+def decider_of(clusters: Iterable[ClusterEntry]) -> ClusterEntry:
+    """The cluster that decides about what follows a topology of these: the smallest shard, whatever their order."""
+    return min(clusters, key=lambda entry: entry.shard)
+
+
+def outranks(one: int | None, other: int | None) -> bool:
+    """Of two documents of one epoch, does the one decided by the shard ``one`` win? None: nobody knows who decided.
+
+    There are two only where somebody decided who should not have: a fleet that began in two parts, a change by force.
+    """
+    return one is not None and (other is None or one < other)
+
+
+def placement_of(topology: Topology) -> Placement:
+    """Where it puts ids that have no hint."""
+    return Placement(strategy=topology.strategy, clusters=topology.clusters)
+
+
+def same_homes(one: Placement, other: Placement) -> bool:
+    """Does every id and key have the same home under both? Urls do not matter."""
+    if one.strategy != other.strategy:
+        return False
+    if one.strategy == "modulo":
+        return [entry.name for entry in one.clusters] == [entry.name for entry in other.clusters]
+    return {(entry.name, entry.weight) for entry in one.clusters} == {
+        (entry.name, entry.weight) for entry in other.clusters
+    }
+
+
+def completed(old: Topology, new: Topology) -> Topology:
+    """``new`` with the placement in force as its ``previous``, if it moves homes and does not say from where."""
+    if new.previous is not None or same_homes(placement_of(old), placement_of(new)):
+        return new
+    return replace(new, previous=placement_of(old))
+
+
+def added_previous(old: Topology, new: Topology) -> str:
+    """Tells the operator what ``completed`` did."""
+    return (
+        f"ids and keys get another home, so `previous` was added: the strategy and the clusters of epoch {old.epoch}."
+        f" End the change with epoch {new.epoch + 1}, the same without `previous`, when nothing from before it is sent"
+        " again"
+    )
+
+
+def is_completed(given: Topology, stored: Topology) -> bool:
+    """Are they the same, but for a ``previous`` that was added to what was given?"""
+    return given == stored or (given.previous is None and replace(stored, previous=None) == given)
+
+
+def check_change(old: Topology, new: Topology, *, is_forced: bool = False) -> None:
+    """Raise unless ``new`` may follow ``old``.
+
+    Args:
+        old: what is in force.
+        new: what shall follow.
+        is_forced: only what nobody may do is refused: an older epoch, a shard given to another cluster.
+
+    Raises:
+        InvalidTopology: the epoch is not the next one, a shard has another cluster, ``previous`` is missing or wrong.
+        ChangeOpen: a change is under way, and this is another one.
+    """
+    if new.epoch <= old.epoch:
+        raise InvalidTopology(f"epoch {new.epoch} is not newer than {old.epoch}", field="epoch")
+    check_same_shards(old.all_clusters(), new.all_clusters())
+    if is_forced:
+        return
+    if new.epoch != old.epoch + 1:
+        raise InvalidTopology(
+            f"epoch {new.epoch} does not follow {old.epoch}; write epoch = {old.epoch + 1}", field="epoch"
+        )
+    if old.previous is not None:
+        _check_in_change(old, old.previous, new)
+    else:
+        _check_first_step(old, new)
+
+
+def _check_first_step(old: Topology, new: Topology) -> None:
+    """Nothing is under way."""
+    before = placement_of(old)
+    if new.previous is None:
+        if not same_homes(before, placement_of(new)):
+            raise InvalidTopology(
+                "ids and keys get another home, and `previous` does not say where they were; apply it through a proxy,"
+                f" which adds it, {_FORCE}",
+                field="previous",
+            )
+    elif not same_homes(before, new.previous):
+        raise InvalidTopology(
+            f"`previous` is not the strategy and the clusters in force; leave it out, then the proxy adds it, {_FORCE}",
+            field="previous",
+        )
+
+
+def _check_in_change(old: Topology, before: Placement, new: Topology) -> None:
+    """Only its end, its way back, and other urls may follow."""
+    now, then = placement_of(old), placement_of(new)
+    if same_homes(now, then) and (new.previous is None or same_homes(before, new.previous)):
+        return
+    if same_homes(before, then) and new.previous is not None and same_homes(now, new.previous):
+        return
+    raise ChangeOpen(
+        f"the change of epoch {old.epoch} is open, as its `previous` says. End it first: the same clusters without"
+        " `previous`, with the next epoch, when no id or key from before it is sent again. Or take it back: the"
+        " clusters of `previous`. Then change again"
+    )
