@@ -38,8 +38,8 @@ demo: setup  ## See it work: one node, a receiver and 200 jobs
 simulate: setup  ## Deterministic simulation; SEED=7 replays one seed, SEEDS=500 runs that many
 	@$(BIN)/pytest tests/simulation -p no:randomly $(if $(SEED),--seed=$(SEED)) $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
 
-chaos: setup  ## Every fault on three nodes with real etcd, and docs/reference/chaos.md (ARGS="--seed 7 --only pause")
-	@$(BIN)/python -m tests.chaos.run $(ARGS)
+chaos: setup  ## Every fault on three nodes with real etcd, and docs/reference/chaos.md (ARGS="--only pause", ETCD=3.6.5)
+	@$(if $(ETCD),PATH="$$(tools/build-etcd $(ETCD)):$$PATH") $(BIN)/python -m tests.chaos.run $(ARGS)
 
 bench: setup  ## Measure this machine (ARGS=… goes to benchmarks/run.py)
 	@$(BIN)/python benchmarks/run.py $(ARGS)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos import faults
+from tests.chaos import mixup_faults as mixups
 from tests.chaos import storage_faults as storage
 from tests.chaos.cluster import NAMES, Cluster
 from tests.chaos.disks import Disks, loop_mounts_work
@@ -61,6 +62,8 @@ class Row:
         return None
 
 
+_ROWS_GONE = "DELETE FROM jobs WHERE seq % 3 = 0"
+_PAYLOAD_CHANGED = "UPDATE specs SET spec = spec || x'00' WHERE seq % 7 = 0"
 _SMALL_DISK = 32 * 2**20
 _DISK = 512 * 2**20  # etcd takes 64 MiB for each file of its log beforehand
 _ALL_PLACES = (*NAMES, "etcd/e1", "etcd/e2", "etcd/e3")
@@ -95,6 +98,15 @@ def rows(kills: int) -> list[Row]:
         Row("leader partitioned", faults.partitioned(can_send=False, can_hear=False), 2, has_network=True),
         Row("leader partitioned, can send", faults.partitioned(can_send=True, can_hear=False), 2, has_network=True),
         Row("leader partitioned, can hear", faults.partitioned(can_send=False, can_hear=True), 2, has_network=True),
+        Row("follower on another cluster's state", mixups.foreign_directory, 1),
+        Row("follower on an old state of its own", mixups.old_directory, 2),
+        Row("follower on the other follower's state", mixups.others_directory, 2),
+        Row("rows taken out of a node that would lead", mixups.rows_changed(_ROWS_GONE), 2),
+        Row("payload changed on a node that would lead", mixups.rows_changed(_PAYLOAD_CHANGED), 2),
+        Row("etcd emptied", mixups.etcd_emptied(with_a_disk=False), 2),
+        Row("etcd emptied and a node's disk lost", mixups.etcd_emptied(with_a_disk=True), 2),
+        Row("etcd set back", mixups.etcd_set_back(with_an_old_node=False), 1),
+        Row("etcd set back and an old node", mixups.etcd_set_back(with_an_old_node=True), 1),
         Row("etcd full (NOSPACE)", storage.etcd_full, 2, quota_bytes=storage.SMALL_QUOTA_BYTES),
         Row("etcd's fdatasync slow by 100 ms", storage.fsync_slow, 1, program="strace"),
         Row("etcd's fdatasync fails", storage.fsync_fails, 2, program="strace"),

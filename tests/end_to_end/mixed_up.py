@@ -1,18 +1,13 @@
 """What operators do at 3 a.m. to a cluster of real processes, and what can be seen of it afterwards."""
 
-import shutil
-import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from hookline.cli import app
 from tests.chaos.cluster import AWAY, Cluster, ClusterNode
 from tests.end_to_end.processes import Journal, NodeProcess, journal_receiver, until
-
-_STATE = ("state.db", "state.db-wal", "state.db-shm")
 
 
 class MixedUp:
@@ -108,52 +103,6 @@ class MixedUp:
         self.cluster.run("survey")
         self.cluster.run("recover", "--from", source, *options)
 
-    # --- directories ---------------------------------------------------------------------------------------------
-
-    def copy_state(self, node: ClusterNode, to: Path) -> None:
-        """Of a node that does not run."""
-        to.mkdir(parents=True, exist_ok=True)
-        for name in _STATE:
-            if (node.data_dir / name).exists():
-                shutil.copy(node.data_dir / name, to / name)
-
-    def put_state(self, source: Path, node: ClusterNode) -> None:
-        """In the place of what the node had."""
-        self.lose_disk(node)
-        node.data_dir.mkdir(exist_ok=True)
-        for name in _STATE:
-            if (source / name).exists():
-                shutil.copy(source / name, node.data_dir / name)
-
-    def lose_disk(self, node: ClusterNode) -> None:
-        """Its directory is gone."""
-        shutil.rmtree(node.data_dir, ignore_errors=True)
-
-    def empty_etcd(self) -> None:
-        """All members lose their data, and start anew."""
-        self.cluster.etcd.close()
-        for member in self.cluster.etcd.members:
-            shutil.rmtree(self._etcd_dir(member.name))
-        self.cluster.etcd.start()
-
-    def copy_etcd(self, to: Path) -> None:
-        """Stop etcd for a moment and copy what it has."""
-        self.cluster.etcd.close()
-        for member in self.cluster.etcd.members:
-            shutil.copytree(self._etcd_dir(member.name), to / member.name)
-        self.cluster.etcd.start()
-
-    def set_etcd_back(self, source: Path) -> None:
-        """All members go on with what they had then."""
-        self.cluster.etcd.close()
-        for member in self.cluster.etcd.members:
-            shutil.rmtree(self._etcd_dir(member.name))
-            shutil.copytree(source / member.name, self._etcd_dir(member.name))
-        self.cluster.etcd.start()
-
-    def _etcd_dir(self, name: str) -> Path:
-        return self.cluster.directory / "etcd" / name
-
 
 @contextmanager
 def mixed_up(directory: Path, *options: str) -> Iterator[MixedUp]:
@@ -177,22 +126,6 @@ class LoneNode(NodeProcess):
         self.spawn()
         assert self._end(30) == 1
         return self.log.read_text()[before:]
-
-
-def edit(state: Path, statement: str, *values: Any) -> int:
-    """Change a state with a tool that knows nothing of Hookline; how many rows that changed."""
-    connection = sqlite3.connect(state)
-    with connection:
-        changed = connection.execute(statement, values).rowcount
-    connection.close()
-    return changed
-
-
-def flip(state: Path, before: bytes, after: bytes) -> None:
-    """Change bytes of the file itself, wherever they are."""
-    data = state.read_bytes()
-    assert before in data
-    state.write_bytes(data.replace(before, after))
 
 
 def hookline(*tokens: str) -> int:

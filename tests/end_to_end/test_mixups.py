@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.mixed_up import LoneNode, edit, flip, hookline, mixed_up
+from tests.chaos.directories import (
+    copy_etcd,
+    copy_state,
+    edit,
+    empty_etcd,
+    flip,
+    lose_disk,
+    put_state,
+    set_etcd_back,
+)
+from tests.end_to_end.mixed_up import LoneNode, hookline, mixed_up
 from tests.end_to_end.processes import journal_receiver
 
 pytestmark = pytest.mark.timeout(180)
@@ -36,8 +46,8 @@ def test_a_foreign_state_is_refused_and_changes_nothing(tmp_path: Path, jobs: in
         victim = next(node for node in mixed.nodes if node is not mixed.cluster.leader())
         victim.kill()
         own = tmp_path / "own"
-        mixed.copy_state(victim, own)
-        mixed.put_state(foreign, victim)
+        copy_state(victim, own)
+        put_state(foreign, victim)
         mixed.spawn(victim)
         mixed.halted(victim, "another cluster", "own directory")
         for node in mixed.nodes:  # the others are gone for a moment: it must not lead
@@ -52,7 +62,7 @@ def test_a_foreign_state_is_refused_and_changes_nothing(tmp_path: Path, jobs: in
         view = next(node for node in mixed.nodes if node is not victim).call("GET", "/cluster")[1]
         assert next(it for it in view["nodes"] if it["name"] == victim.name)["role"] == "halted"
         victim.kill()
-        mixed.put_state(own, victim)
+        put_state(own, victim)
         victim.start()
         mixed.all_are_there()
 
@@ -66,10 +76,10 @@ def test_an_emptied_etcd_accepts_nothing_until_a_person_decides(tmp_path: Path, 
         mixed.level()
         if not running or empty:
             mixed.stop_nodes()
-        mixed.empty_etcd()
+        empty_etcd(mixed.cluster)
         first, *others = mixed.nodes
         if empty:
-            mixed.lose_disk(first)
+            lose_disk(first)
             mixed.spawn(first)
             mixed.halted(first, "no cluster c0")
             mixed.spawn(*others)
@@ -97,14 +107,14 @@ def test_an_etcd_that_was_set_back_accepts_nothing_until_a_person_decides(tmp_pa
         if case == "an old node comes first":
             old.kill()
             mixed.create(3)
-        mixed.copy_etcd(tmp_path / "copy")
+        copy_etcd(mixed.cluster, tmp_path / "copy")
         mixed.cluster.wait_until_serving()
         mixed.delivered(mixed.create(20))
         mixed.create(5, delay="1h")
         mixed.level()
         if case == "nodes are restarted":
             mixed.stop_nodes()
-        mixed.set_etcd_back(tmp_path / "copy")
+        set_etcd_back(mixed.cluster, tmp_path / "copy")
         if case != "nodes run":
             mixed.spawn(*[node for node in mixed.nodes if not node.is_running])
         for node in mixed.nodes:
@@ -157,10 +167,10 @@ def test_restored_nodes_wait_for_the_one_whose_directory_was_left_empty(tmp_path
         mixed.create(5, delay="1h")
         assert hookline("backup", "--out", str(backup), "--url", mixed.cluster.leader().url) == 0
         mixed.stop_nodes()
-        mixed.empty_etcd()
+        empty_etcd(mixed.cluster)
         empty, *restored = mixed.nodes
         for node in mixed.nodes:
-            mixed.lose_disk(node)
+            lose_disk(node)
         for node in restored:
             assert hookline("restore", "--from", str(backup), "--data-dir", str(node.data_dir)) == 0
         mixed.spawn(empty)
@@ -185,7 +195,7 @@ def test_what_a_replaced_state_had_more_is_salvaged(tmp_path: Path, capsys: pyte
         lost = mixed.create(7, delay="1h")
         mixed.level()
         mixed.stop_nodes()
-        mixed.empty_etcd()
+        empty_etcd(mixed.cluster)
         mixed.spawn()
         for node in mixed.nodes:
             mixed.halted(node)

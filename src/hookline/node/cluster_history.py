@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -146,6 +147,8 @@ class ClusterHistory:
                 return
             if verdict.why != self.halted:
                 self.halted = verdict.why
+                with suppress(LogFault):
+                    await self._statuses.exchange()  # the operator may look at once
                 told(verdict.why)
             await asyncio.sleep(_HALTED_POLL_S)
 

@@ -39,6 +39,8 @@ def check_contents(connection: apsw.Connection, pause: Callable[[], None] = lamb
     connection.execute("BEGIN")
     try:
         _check(connection, pause)
+    except (ValueError, TypeError) as error:  # text that is not UTF-8, a blob for a number, a state that is none
+        raise StateDamaged(f"a row holds what was never written: {error}") from error
     finally:
         connection.execute("ROLLBACK")
 
