@@ -54,12 +54,16 @@ def check_row(seq: int, job_id: str, spec: bytes, fingerprint: bytes, total: int
 def _check(connection: apsw.Connection, pause: Callable[[], None]) -> None:
     kept = dict.fromkeys(sums.TABLES, 0) | read_sums(connection)
     found = dict.fromkeys(sums.TABLES, 0)
+    jobs = 0
     for row in _sliced(connection, _JOBS, pause):
+        jobs += 1
         seq, job_id, spec, fingerprint, total = row
         if spec is None:
             raise StateDamaged(f"job {job_id} has lost what it is to send")
         check_row(seq, job_id, spec, fingerprint, total)
         found[sums.JOBS] = sums.added(found[sums.JOBS], total)
+    if _number(connection, "SELECT count(*) FROM specs") != jobs:
+        raise StateDamaged("the table specs holds what no job is to send")
     for table, query in _ROWS.items():
         for row in _sliced(connection, query, pause):
             found[table] = sums.added(found[table], sums.row_sum(*row))
