@@ -94,6 +94,7 @@ class Incarnation:
                 history=self._history,
             )
         )
+        self.leadership.continue_after(self.assembly.machine.term)
         self.database = database
         self.asked: dict[asyncio.Future[Any], None] = {}
         self.tasks = asyncio.TaskGroup()

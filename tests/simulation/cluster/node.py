@@ -52,6 +52,7 @@ class SimulatedNode:
         now: the process that runs, None while the node is down.
         needs: the node waits for another one's state; whether its own is to be kept aside.
         ended: why the last process ended by itself.
+        is_down: nothing of it runs, so its files may be changed; while ``is_held`` it stays so.
     """
 
     def __init__(self, world: "ClusterWorld", number: int, seed: int) -> None:
@@ -82,6 +83,8 @@ class SimulatedNode:
         self.needs: bool | None = None
         self.ended: BaseException | None = None
         self.is_over = False
+        self.is_down = True
+        self.is_held = False
         self._loses = ""
         self.copied = 0  # the newest entry in the copy
 
@@ -103,11 +106,16 @@ class SimulatedNode:
     async def run(self) -> None:
         """One process after the other, until the world is over."""
         while not self.is_over:
+            self.is_down = False
             await self._live()
             self._lose()
             self.down_since_s = asyncio.get_running_loop().time()
+            self.is_down = True
             if not self.is_over:
                 await asyncio.sleep(self.random.choice((0.0, 0.3, 2.0, 15.0)) * self.random.random())
+            while self.is_held:
+                await asyncio.sleep(0.05)
+            self.world.starts(self)
 
     async def _live(self) -> None:
         if self.needs is not None and not self.world.install(self, keeps=self.needs):

@@ -382,6 +382,9 @@ class ClusterWorld:
 
     # --- for worlds that look closer -----------------------------------------------------------------------------
 
+    def starts(self, node: SimulatedNode) -> None:
+        """A node is about to start again."""
+
     def opened(self, node: SimulatedNode, now: Incarnation) -> None:
         """A process has opened its state."""
 

@@ -1,0 +1,42 @@
+"""Does a cluster whose things were mixed up keep its promises? A cluster's checks, for what the operator went on from."""
+
+from pathlib import Path
+
+from tests.simulation.cluster import checker as cluster
+from tests.simulation.mixed.world import MixedWorld
+
+
+def violations(world: MixedWorld, directory: Path) -> list[str]:
+    """All that is wrong with a run, in words; empty when it keeps every promise."""
+    _set_aside(world)
+    wrong = cluster.violations(world, directory)
+    wrong += [f"the state of {name} is still another one" for name in sorted(world.odd)]
+    wrong += [f"{arrival.job} was sent" for arrival in world.history.arrivals if arrival.job.startswith("foreign")]
+    return wrong
+
+
+def _set_aside(world: MixedWorld) -> None:
+    """What came of entries that are in no log any more: of those nobody could know more, or the operator chose so.
+
+    A call that was answered by one may have worked or not, and a request for one has no claim in the log. That the
+    operator had no better choice is checked when he makes it.
+    """
+    history = world.history
+    kept = {entry.nonce for _, entry in history.entries}
+    forgotten = [(at, entry) for nonce, (at, entry) in world.etcd.lineages.written.items() if nonce not in kept]
+    for call in history.calls:
+        if any(call.began < at < call.ended for at, _ in forgotten):
+            call.outcome = "unknown"
+    terms: dict[int, int] = {}
+    for at, entry in forgotten:
+        terms[entry.term] = min(at, terms.get(entry.term, at))
+    history.arrivals[:] = [
+        arrival
+        for arrival in history.arrivals
+        if not (arrival.term in terms and arrival.at > terms[arrival.term] and not _is_claimed(world, arrival.term))
+    ]
+
+
+def _is_claimed(world: MixedWorld, term: int) -> bool:
+    """The log that counts has this term."""
+    return term in world.etcd.authors
