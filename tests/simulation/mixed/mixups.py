@@ -112,6 +112,7 @@ async def rows_are_changed_in_a_running_node(world: "MixedWorld") -> None:
     if what is None:
         return
     world.odd.add(node.name)
+    world.has_lost_rows |= what.startswith("DELETE")
     world.trouble(f"in the running {node.name}: {what}")
     if node is not leader and leader is not None and world.random.random() < 0.5:
         leader.crash()

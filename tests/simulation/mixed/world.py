@@ -22,6 +22,7 @@ from tests.simulation.mixed.person import Person
 
 _WELL_S = 400  # by when all is well again
 _NOTICE_S = 4.0  # so soon a node knows what the others have
+_TOLD_S = 2.0  # so soon it is in etcd what a node tells about itself
 _LEAD_S = 1.25  # so long the proof that a node leads is good
 
 
@@ -43,6 +44,7 @@ class MixedWorld(ClusterWorld):
         foreign: the nodes that have another cluster's directory, and where their own is.
         stale: the nodes that somebody gave an old directory.
         odd: the nodes whose state was changed by something else than the log.
+        has_lost_rows: one of them while it ran.
         losses: of etcd.
     """
 
@@ -54,6 +56,7 @@ class MixedWorld(ClusterWorld):
         self.foreign: dict[str, Path] = {}
         self.stale: set[str] = set()
         self.odd: set[str] = set()
+        self.has_lost_rows = False
         self.losses: list[Loss] = []
         self.person = Person(self)
         self._to_give_back: set[str] = set()
@@ -225,7 +228,7 @@ class MixedWorld(ClusterWorld):
     def installs(self, node: SimulatedNode, other: SimulatedNode, fresh: Path, *, keeps: bool) -> None:
         if other.name in self.odd or other.name in self.foreign:
             self.wrong(f"{node.name} installs the state of {other.name}, which is not right")
-        if other.now is not None and other.now.history.halted is not None:
+        if other.now is not None and _has_waited(other.now):
             self.wrong(f"{node.name} installs the state of {other.name}, which waits for a person")
         new = _state_in(fresh)
         if not keeps and node.state_file.exists() and not self.etcd.lineages.holds(new, old := _state_in(node.state_file)):
@@ -275,6 +278,11 @@ class MixedWorld(ClusterWorld):
 
 def _is_well(node: SimulatedNode) -> bool:
     return node.now is not None and node.now.halted() is None and not node.now.process.is_paused and not node.is_held
+
+
+def _has_waited(now: Incarnation) -> bool:
+    """For a person, for so long that the others have been told."""
+    return now.halted() is not None and asyncio.get_running_loop().time() - now.halted_at_s > _TOLD_S
 
 
 def _is_whole(connection: apsw.Connection) -> bool:
