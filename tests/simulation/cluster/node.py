@@ -113,7 +113,7 @@ class SimulatedNode:
             self.is_down = True
             if not self.is_over:
                 await asyncio.sleep(self.random.choice((0.0, 0.3, 2.0, 15.0)) * self.random.random())
-            while self.is_held:
+            while self.is_held:  # noqa: ASYNC110 - its world says so, now and then
                 await asyncio.sleep(0.05)
             self.world.starts(self)
 

@@ -1,7 +1,5 @@
 """Mistakes that mix-ups would turn into losses: without each cure the checker must find what it is there for."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +10,6 @@ from hookline.node.cluster_history import ClusterHistory, new_charter
 from hookline.node.etcd import transactions
 from hookline.node.etcd.statuses import NodeStatus
 from hookline.node.identity import Charter, Own, Verdict
-from hookline.node.replica import Replica
-from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import Entry
 from tests.simulation.bugs import Bug
 from tests.simulation.cluster import node

@@ -1,9 +1,10 @@
-"""Does a cluster whose things were mixed up keep its promises? A cluster's checks, for what the operator went on from."""
+"""Does a cluster in which things are mixed up keep its promises? A cluster's checks, for the log that goes on."""
 
 from pathlib import Path
 
 from tests.simulation.cluster import checker as cluster
-from tests.simulation.history import NEVER
+from tests.simulation.history import NEVER, Arrival
+from tests.simulation.mixed.lineages import Written
 from tests.simulation.mixed.world import MixedWorld
 
 
@@ -29,14 +30,15 @@ def _set_aside(world: MixedWorld) -> None:
     for call in history.calls:
         if any(call.began < at < call.ended for at in doubtful):
             call.outcome = "unknown"
-    terms: dict[int, int] = {}
-    for at, entry in forgotten:
-        terms[entry.term] = min(at, terms.get(entry.term, at))
-    history.arrivals[:] = [
-        arrival
-        for arrival in history.arrivals
-        if not (arrival.term in terms and arrival.at > terms[arrival.term] and not _is_claimed(world, arrival.term))
-    ]
+    history.arrivals[:] = [arrival for arrival in history.arrivals if not _is_of(forgotten, world, arrival)]
+
+
+def _is_of(forgotten: list[Written], world: MixedWorld, arrival: Arrival) -> bool:
+    """The newest entry of its term, when it was sent, was one of these."""
+    if not forgotten:
+        return False
+    before = [it for it in world.etcd.lineages.written.values() if it[1].term == arrival.term and it[0] < arrival.at]
+    return bool(before) and max(before, key=lambda it: it[0]) in forgotten
 
 
 def _answered_by_the_odd_one(world: MixedWorld) -> list[int]:
@@ -51,8 +53,3 @@ def _answered_by_the_odd_one(world: MixedWorld) -> list[int]:
         for at, entry in world.history.entries
         if world.has_lost_rows and entry.index >= overruled.get(entry.term, NEVER) - 1
     ]
-
-
-def _is_claimed(world: MixedWorld, term: int) -> bool:
-    """The log that counts has this term."""
-    return term in world.etcd.authors

@@ -20,7 +20,7 @@ from tests.simulation.mixed.lineages import State
 from tests.simulation.mixed.mixups import MIXUPS
 from tests.simulation.mixed.person import Person
 
-_WELL_S = 400  # by when all is well again
+_WELL_S = 150  # by when all is well again
 _NOTICE_S = 4.0  # so soon a node knows what the others have
 _TOLD_S = 2.0  # so soon it is in etcd what a node tells about itself
 _LEAD_S = 1.25  # so long the proof that a node leads is good
@@ -80,30 +80,33 @@ class MixedWorld(ClusterWorld):
     # --- the run -------------------------------------------------------------------------------------------------
 
     async def _make_trouble(self) -> None:
-        person = asyncio.create_task(self.person.run())
-        watching = asyncio.create_task(self._watch_leaders())
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            others = [tasks.create_task(self.person.run()), tasks.create_task(self._watch_leaders())]
             for _ in range(self.random.choice((1, 1, 2))):
                 await asyncio.sleep(2 + self.random.expovariate(0.2))
-                mixup = self.random.choice(MIXUPS)
-                self.trouble(f"mix-up: {mixup.__name__}")
-                await mixup(self)
-                await asyncio.sleep(self.random.choice((1.0, 5.0, 15.0)))
-                await self._until_well()
+                await self._mix_up()
+                if not await self._is_well_again():
+                    break
             for node in self.nodes:
                 if node.name in self.odd and node.now is not None:  # what was never touched shows at a start
                     node.crash()
-            await self._until_well()
-        finally:
-            person.cancel()
-            watching.cancel()
+            await self._is_well_again()
+            for task in others:
+                task.cancel()
 
-    async def _until_well(self) -> None:
+    async def _mix_up(self) -> None:
+        mixup = self.random.choice(MIXUPS)
+        self.trouble(f"mix-up: {mixup.__name__}")
+        await mixup(self)
+        await asyncio.sleep(self.random.choice((1.0, 5.0, 15.0)))
+
+    async def _is_well_again(self) -> bool:
         for _ in range(_WELL_S):
             await asyncio.sleep(1)
             if not self.is_lost and not self.foreign and self.leader() is not None and all(map(_is_well, self.nodes)):
-                return
-        self.wrong(f"not well after {_WELL_S} s: {[(it.name, it.needs, it.now and it.now.halted()) for it in self.nodes]}")
+                return True
+        self.wrong(f"not well after {_WELL_S} s: {[_how_it_is(node) for node in self.nodes]}")
+        return False
 
     async def _watch_leaders(self) -> None:
         """Nobody leads on an etcd that has not what he wrote, for longer than he cannot know it."""
@@ -133,7 +136,7 @@ class MixedWorld(ClusterWorld):
         """Until the node's process is gone; it comes back by itself, some time later."""
         node.is_held = True
         node.crash(loses)
-        while node.now is not None or not node.is_down:
+        while node.now is not None or not node.is_down:  # noqa: ASYNC110 - a process ends in many ways
             await asyncio.sleep(0.01)
 
     def keep_copy(self, node: SimulatedNode, to: Path) -> bool:
@@ -230,9 +233,10 @@ class MixedWorld(ClusterWorld):
             self.wrong(f"{node.name} installs the state of {other.name}, which is not right")
         if other.now is not None and _has_waited(other.now):
             self.wrong(f"{node.name} installs the state of {other.name}, which waits for a person")
-        new = _state_in(fresh)
-        if not keeps and node.state_file.exists() and not self.etcd.lineages.holds(new, old := _state_in(node.state_file)):
-            self.wrong(f"{node.name} deletes a state at entry {old[0]} that is not in the one at {new[0]}")
+        if not keeps and node.state_file.exists():
+            new, old = _state_in(fresh), _state_in(node.state_file)
+            if not self.etcd.lineages.holds(new, old):
+                self.wrong(f"{node.name} deletes a state at entry {old[0]} that is not in the one at {new[0]}")
         if node.name in self.foreign:
             self.wrong(f"{node.name} installs over another cluster's state")
         self.odd.discard(node.name)
@@ -280,9 +284,14 @@ def _is_well(node: SimulatedNode) -> bool:
     return node.now is not None and node.now.halted() is None and not node.now.process.is_paused and not node.is_held
 
 
+def _how_it_is(node: SimulatedNode) -> str:
+    now = node.now
+    return f"{node.name} {'is down' if now is None else now.halted() or 'runs'}, needs a state: {node.needs}"
+
+
 def _has_waited(now: Incarnation) -> bool:
     """For a person, for so long that the others have been told."""
-    return now.halted() is not None and asyncio.get_running_loop().time() - now.halted_at_s > _TOLD_S
+    return now.history.halted is not None and asyncio.get_running_loop().time() - now.halted_at_s > _TOLD_S
 
 
 def _is_whole(connection: apsw.Connection) -> bool:
