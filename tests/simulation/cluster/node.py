@@ -255,8 +255,8 @@ class SimulatedNode:
         except StateDamaged as error:
             self.world.history.note(f"{self.name} does not take the state of {other.name}: {error}")
             return False
-        self.world.installs(self, other, fresh, keeps=keeps)
-        snapshots.install(self.config.data_dir, fresh, keeps=keeps)
+        self.world.installs(self, other, fresh)
+        self.world.installed(self, snapshots.install(self.config.data_dir, fresh, keeps=keeps))
         shutil.copy(self.state_file, self._copy)
         self.copied = info.index
         return True

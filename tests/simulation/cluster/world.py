@@ -391,8 +391,11 @@ class ClusterWorld:
     def gives_up(self, node: SimulatedNode, now: Incarnation, why: BaseException) -> None:
         """A node finds that it needs another node's state."""
 
-    def installs(self, node: SimulatedNode, other: SimulatedNode, fresh: Path, *, keeps: bool) -> None:
+    def installs(self, node: SimulatedNode, other: SimulatedNode, fresh: Path) -> None:
         """A node is about to put the state of another one, which is in ``fresh``, in the place of its own."""
+
+    def installed(self, node: SimulatedNode, kept: Path | None) -> None:
+        """It has done so, and keeps its old state there."""
 
     def _heal(self) -> None:
         self.history.note("healing")

@@ -59,6 +59,7 @@ class MixedWorld(ClusterWorld):
         self.has_lost_rows = False
         self.losses: list[Loss] = []
         self.person = Person(self)
+        self._replaced: dict[str, tuple[State, bool]] = {}
         self._to_give_back: set[str] = set()
         self._up_since_s: dict[str, float] = {}
         self._known: dict[tuple[int, bytes], tuple[bytes, str]] = {}
@@ -228,19 +229,23 @@ class MixedWorld(ClusterWorld):
         nonce = self.etcd.lineages._chain.get(state, (b"", b""))[0]
         return entries[state[0] - 1][1].nonce == nonce
 
-    def installs(self, node: SimulatedNode, other: SimulatedNode, fresh: Path, *, keeps: bool) -> None:
+    def installs(self, node: SimulatedNode, other: SimulatedNode, fresh: Path) -> None:
         if other.name in self.odd or other.name in self.foreign:
             self.wrong(f"{node.name} installs the state of {other.name}, which is not right")
         if other.now is not None and _has_waited(other.now):
             self.wrong(f"{node.name} installs the state of {other.name}, which waits for a person")
-        if not keeps and node.state_file.exists():
-            new, old = _state_in(fresh), _state_in(node.state_file)
-            if not self.etcd.lineages.holds(new, old):
-                self.wrong(f"{node.name} deletes a state at entry {old[0]} that is not in the one at {new[0]}")
+        old = _state_in(node.state_file) if node.state_file.exists() else (0, b"")
+        is_in_it = self.etcd.lineages.holds(_state_in(fresh), old)
+        self._replaced[node.name] = (old, is_in_it)
         if node.name in self.foreign:
             self.wrong(f"{node.name} installs over another cluster's state")
         self.odd.discard(node.name)
         self.stale.discard(node.name)
+
+    def installed(self, node: SimulatedNode, kept: Path | None) -> None:
+        old, is_in_new = self._replaced[node.name]
+        if not is_in_new and (kept is None or _state_in(kept) != old):
+            self.wrong(f"{node.name} has deleted a state at entry {old[0]} that is not in the one in its place")
 
     def _entry_noted(self, stamp: int, entry: Entry, author: str) -> None:
         if not self.is_lost:
