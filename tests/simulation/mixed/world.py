@@ -1,6 +1,7 @@
 """A cluster whose directories, etcd or rows get mixed up, under load, and an operator who puts that right."""
 
 import asyncio
+import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,9 @@ class MixedWorld(ClusterWorld):
         self._to_give_back: set[str] = set()
         self._up_since_s: dict[str, float] = {}
         self._known: dict[tuple[int, bytes], tuple[bytes, str]] = {}
+        chance = random.Random(f"network {seed}")
+        if chance.random() < 0.3:  # else all is well but what is mixed up
+            self.etcd.lossy, self.etcd.slow = chance.choice((0.03, 0.15)), chance.choice((0.0, 0.05, 0.2))
         self.etcd.began_again = self._decided
         self.etcd.noted = self._entry_noted
 
