@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 # How many runs there are of each kind, by the name of the test's parameter.
-SEEDS_DEFAULT = {"seed": 300, "cluster_seed": 1_000, "proxy_seed": 300}  # of one core: 1/2, 4 and 2/3 minutes
+SEEDS_DEFAULT = {"seed": 300, "cluster_seed": 1_000, "mixed_seed": 300, "proxy_seed": 300}
 SEEDS_COVERED = 10
 _MEMORY = Path("/dev/shm")
 

@@ -73,6 +73,7 @@ class History:
     serving: list[Serving] = field(default_factory=list)
     outages: list[int] = field(default_factory=list)  # when, by the counter
     entries: list[tuple[int, Entry]] = field(default_factory=list)  # what the log holds, and when it was written
+    overruled: dict[int, int] = field(default_factory=dict)  # terms of an odd one out, and from which entry on
     steps_back: list[tuple[int, int]] = field(default_factory=list)  # (when, by how much the wall clock went back)
     complaints: list[str] = field(default_factory=list)  # what should never be logged
     lines: list[str] = field(default_factory=list)

@@ -11,7 +11,7 @@ from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry
 from hookline.protocol.jobs import State
 from hookline.protocol.settings import ScheduleSpec, decode_destination, decode_schedule
-from tests.simulation.history import History
+from tests.simulation.history import NEVER, History
 
 _TABLES = ("meta", "counters", "destinations", "jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules")
 
@@ -73,7 +73,8 @@ def replay(history: History, directory: Path) -> Replay:
     found = Replay()
     follower = _Follower(database.writer, found)
     for at, entry in history.entries:
-        results, _ = machine.apply(entry)
+        is_overruled = entry.index >= history.overruled.get(entry.term, NEVER)
+        results, _ = machine.apply(entry, is_overruled=is_overruled)
         for command, result in zip(entry.commands, results, strict=True):
             follower.follow(at, entry, command, result)
     found.digest = machine.digest

@@ -161,7 +161,7 @@ def _calm(world: ClusterWorld, found: Replay) -> Iterator[str]:
     begins = _begins(world.history)
     if world.kind == "calm" and len(begins) != 1:
         yield f"{len(begins)} terms"
-    if world.kind != "rough":
+    if world.kind in ("calm", "hand-over"):
         for at, term, begin in begins[1:]:
             if not begin.handed_over:
                 yield f"term {term} was not handed over (at {at})"

@@ -10,7 +10,7 @@ from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.client import EtcdFull, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.transactions import LeaderRecord, decode_leader
-from hookline.protocol.codec import decode_entry
+from hookline.protocol.codec import Entry, decode_entry
 from tests.simulation.cluster.loop import PROCESS, outside
 from tests.simulation.cluster.store import Store
 from tests.simulation.history import History
@@ -145,6 +145,10 @@ class SimulatedEtcd:
         if self.authors.setdefault(entry.term, self.author) != self.author:
             self.wrong.append(f"{self.author} appended in term {entry.term} of {self.authors[entry.term]}")
         entries.append((stamp, entry))
+        self.wrote(stamp, entry)
+
+    def wrote(self, stamp: int, entry: Entry) -> None:
+        """An entry came into the log."""
 
 
 class SimulatedClient:

@@ -94,7 +94,9 @@ class Incarnation:
                 history=self._history,
             )
         )
+        self.leadership.continue_after(self.assembly.machine.term)
         self.database = database
+        self.halted_at_s = 0.0
         self.asked: dict[asyncio.Future[Any], None] = {}
         self.tasks = asyncio.TaskGroup()
 
@@ -145,6 +147,7 @@ class Incarnation:
                 task.cancel()
 
     def _halted(self, why: str) -> None:
+        self.halted_at_s = asyncio.get_running_loop().time()
         self._node.world.history.note(f"{self.process.name} halts: {why}")
 
     async def _doubt(self) -> None:

@@ -9,9 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from hookline.errors import Compacted, ConnectionFailed, DeadlineExceeded, HooklineError, NodeFault, StateDamaged
+from hookline.errors import (
+    Compacted,
+    ConnectionFailed,
+    DeadlineExceeded,
+    ForeignState,
+    HooklineError,
+    NodeFault,
+    StateDamaged,
+    leaves,
+)
+from hookline.node import snapshots
+from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
+from hookline.node.database import Database
 from hookline.node.executor.transport import Answer, SendFailed
+from hookline.node.identity import check_own
+from hookline.node.quorum import Peers
+from hookline.node.runtime import _is_wanted
+from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import open_state
 from hookline.protocol.urls import Target
 from hookline.testing.client import App
@@ -34,6 +50,9 @@ class SimulatedNode:
     Attributes:
         is_cut_off: from the receivers.
         now: the process that runs, None while the node is down.
+        needs: the node waits for another one's state; whether its own is to be kept aside.
+        ended: why the last process ended by itself.
+        is_down: nothing of it runs, so its files may be changed; while ``is_held`` it stays so.
     """
 
     def __init__(self, world: "ClusterWorld", number: int, seed: int) -> None:
@@ -61,8 +80,11 @@ class SimulatedNode:
         self.down_since_s = 0.0
         self.lives = 0
         self._ended = asyncio.Event()
-        self.needs_state = False
+        self.needs: bool | None = None
+        self.ended: BaseException | None = None
         self.is_over = False
+        self.is_down = True
+        self.is_held = False
         self._loses = ""
         self.copied = 0  # the newest entry in the copy
 
@@ -84,24 +106,37 @@ class SimulatedNode:
     async def run(self) -> None:
         """One process after the other, until the world is over."""
         while not self.is_over:
+            self.is_down = False
             await self._live()
             self._lose()
             self.down_since_s = asyncio.get_running_loop().time()
+            self.is_down = True
             if not self.is_over:
                 await asyncio.sleep(self.random.choice((0.0, 0.3, 2.0, 15.0)) * self.random.random())
+            while self.is_held:  # noqa: ASYNC110 - its world says so, now and then
+                await asyncio.sleep(0.05)
+            self.world.starts(self)
 
     async def _live(self) -> None:
-        if self.needs_state and not self.world.install(self):
+        if self.needs is not None and not self.world.install(self, keeps=self.needs):
             await asyncio.sleep(1)
             return
-        self.needs_state = False
+        self.needs = None
         self.lives += 1
         loop = asyncio.get_running_loop()
         assert isinstance(loop, ClusterLoop)
         process = Process(loop, f"{self.name}.{self.lives}")
         self._ended = asyncio.Event()
-        database = open_state(self.state_file, durable=False)
+        database = self._open(process.name)
+        if database is None:
+            return
         now = process.context.run(Incarnation, self, process, database)
+        if (wrong := check_own(own_of(self.config, now.assembly.machine))) is not None:
+            self.ended = ForeignState(wrong)
+            self.world.history.note(f"{process.name} ends: {wrong}")
+            database.close()
+            return
+        self.world.opened(self, now)
         self.world.history.note(f"{process.name} starts at {now.assembly.machine.applied}")
         async with asyncio.TaskGroup() as tasks:
             main = tasks.create_task(self._main(now), context=process.context)
@@ -120,15 +155,35 @@ class SimulatedNode:
                 answer.set_exception(DeadlineExceeded("the connection broke"))
         database.close()
 
+    def _open(self, process: str) -> Database | None:
+        """The state, sound and whole; None when another node's is needed."""
+        snapshots.finish_install(self.config.data_dir)
+        database = None
+        try:
+            database = open_state(self.state_file, durable=False)
+            database.quick_check()
+            check_contents(database.reader)
+        except StateDamaged as error:
+            self.world.history.note(f"{process} needs another node's state: {error!r}")
+            self.needs = True
+            if database is not None:
+                database.close()
+            return None
+        return database
+
     async def _main(self, now: Incarnation) -> None:
+        self.ended = None
         try:
             await now.run()
         except* (Compacted, StateDamaged) as errors:
             if not now.process.is_dead:
-                self.world.history.note(f"{now.process.name} needs another node's state: {errors.exceptions[0]!r}")
-                self.needs_state = True
+                found = list(leaves(errors))
+                self.world.history.note(f"{now.process.name} needs another node's state: {found[0]!r}")
+                self.needs = not all(isinstance(error, Compacted) for error in found)
+                self.world.gives_up(self, now, found[0])
         except* NodeFault as errors:
             self.world.history.note(f"{now.process.name} ends: {errors.exceptions[0]!r}")
+            self.ended = next(leaves(errors))
         except* Exception as errors:  # noqa: BLE001 - whatever it is, the run has failed
             # A crash cancels the tasks in some order, and what one says then of another is heard by nobody.
             if not now.process.is_dead:
@@ -183,19 +238,27 @@ class SimulatedNode:
         for suffix in (".db", ".db-wal", ".db-shm"):
             self.state_file.with_suffix(suffix).unlink(missing_ok=True)
 
-    def take_state(self, other: "SimulatedNode") -> bool:
+    def take_state(self, other: "SimulatedNode", peers: Peers, *, keeps: bool) -> bool:
         """Install what is committed on another node; False while that is not possible, or would not help."""
         if other.now is None or other.now.process.is_paused:
             return False
-        applied = other.now.assembly.machine.applied
-        if applied < self.world.etcd.first_index() - 1:
-            return False
-        self._remove_state()
+        fresh = self.config.data_dir / "incoming.db"
+        fresh.unlink(missing_ok=True)
         connection = apsw.Connection(str(other.state_file))
-        connection.execute("VACUUM INTO ?", (str(self.state_file),))
+        connection.execute("VACUUM INTO ?", (str(fresh),))
         connection.close()
+        info = snapshots._describe(fresh, 0)
+        if info.index < peers.at_least or not _is_wanted(peers, info):
+            return False
+        try:
+            snapshots.verify(fresh, info)
+        except StateDamaged as error:
+            self.world.history.note(f"{self.name} does not take the state of {other.name}: {error}")
+            return False
+        self.world.installs(self, other, fresh)
+        self.world.installed(self, snapshots.install(self.config.data_dir, fresh, keeps=keeps))
         shutil.copy(self.state_file, self._copy)
-        self.copied = applied
+        self.copied = info.index
         return True
 
     # --- what its parts ask of the machine -----------------------------------------------------------------------

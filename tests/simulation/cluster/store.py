@@ -17,6 +17,16 @@ class Version(NamedTuple):
     value: bytes | None
 
 
+class Image(NamedTuple):
+    """All that a store holds at one moment, as ``etcdctl snapshot save`` keeps it."""
+
+    revision: int
+    versions: dict[bytes, list[Version]]
+
+
+EMPTY = Image(1, {})
+
+
 class Store:
     """A key-value store with revisions, as etcd's.
 
@@ -29,6 +39,16 @@ class Store:
         self._changed = changed
         self._keys: list[bytes] = []
         self._versions: dict[bytes, list[Version]] = {}
+
+    def image(self) -> Image:
+        """As it is now."""
+        return Image(self.revision, {key: list(versions) for key, versions in self._versions.items()})
+
+    def put_back(self, image: Image) -> None:
+        """Be as it was then, revisions too; nobody is told."""
+        self.revision = image.revision
+        self._versions = {key: list(versions) for key, versions in image.versions.items()}
+        self._keys = sorted(self._versions)
 
     # --- reads ---------------------------------------------------------------------------------------------------
 
@@ -90,6 +110,9 @@ class Store:
 
     @staticmethod
     def _compares(compare: rpc.Compare, version: Version | None) -> bool:
+        if compare.target == rpc.Compare.VALUE:
+            assert compare.result == rpc.Compare.EQUAL, "no transaction compares values otherwise"
+            return version is not None and version.value == compare.value
         if compare.target == rpc.Compare.MOD:
             found, wanted = version.mod if version else 0, compare.mod_revision
         else:

@@ -5,18 +5,22 @@ import random
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from hookline.errors import NotLeader
+from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
-from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.keys import Keys, prefix_end
+from hookline.node.etcd.statuses import decode_status
 from hookline.node.identity import Charter
+from hookline.node.quorum import Peers
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.clients import Clients
 from tests.simulation.cluster.etcd import CUTS, QUOTA_BYTES, SimulatedEtcd
+from tests.simulation.cluster.incarnation import Incarnation
 from tests.simulation.cluster.loop import PROCESS, Process, outside, run
 from tests.simulation.cluster.node import SimulatedNode
 from tests.simulation.cluster.patches import patched
@@ -58,13 +62,15 @@ class ClusterClients(Clients):
 class ClusterWorld:
     """Lives inside a ``ClusterLoop``. ``directory`` is for the state files, and empty."""
 
+    etcd_type: type[SimulatedEtcd] = SimulatedEtcd
+
     def __init__(self, seed: int, directory: Path) -> None:
         loop = asyncio.get_running_loop()
         self.random = random.Random(f"cluster {seed}")
         self.directory = directory
         self.history = History(loop.time)
         self.keys = Keys("c0")
-        self.etcd = SimulatedEtcd(self.history, self.keys, seed)
+        self.etcd = self.etcd_type(self.history, self.keys, seed)
         charter = Charter(cluster_id="c" * 32, cluster="c0", shard=0)
         self.etcd.store.txn(transactions.begin_cluster(self.keys, msgspec.json.encode(charter)))
         self.slots = self.random.choice((3, 5, 10, 20))
@@ -76,13 +82,16 @@ class ClusterWorld:
         self.jumped_ms = 0  # by how much wall clocks were set, in all
         self.deaths: dict[str, int] = {}  # of processes, by name: when they ended
         self.start_ms = START_MS + self.random.randint(15_000, 58_000)  # a minute is soon full
-        self.kind = self.random.choice(("calm", "hand-over", "hand-over", *9 * ("rough",)))
+        self.kind = self._choose_kind()
         if self.kind != "rough":
             self.etcd.heal()
         self.nodes = [SimulatedNode(self, number, seed) for number in range(1, NODES + 1)]
         self.clock = SimulatedClock(loop.time, seed=seed, start_ms=self.start_ms)
         self.client = InProcessClient(lambda: self._carry, self.clock, retries=0)
         self._gone_after_s = self.random.choice((0.05, 0.3, 5.0))
+
+    def _choose_kind(self) -> str:
+        return self.random.choice(("calm", "hand-over", "hand-over", *9 * ("rough",)))
 
     @property
     def config(self) -> Any:
@@ -351,13 +360,42 @@ class ClusterWorld:
         first = self.etcd.first_index()
         return any(node.copied >= first - 1 for node in self.nodes if node is not lost)
 
-    def install(self, node: SimulatedNode) -> bool:
+    def install(self, node: SimulatedNode, *, keeps: bool) -> bool:
         """Give a node the state of another one; False while none can."""
+        peers = self._peers(node)
         for other in self.nodes:
-            if other is not node and node.take_state(other):
+            is_asked = other is not node and other.config.advertised_url in peers.urls
+            if is_asked and node.take_state(other, peers, keeps=keeps):
                 self.history.note(f"{node.name} gets the state of {other.name}")
                 return True
         return False
+
+    def _peers(self, node: SimulatedNode) -> Peers:
+        """As ``quorum.find_peers``, by what etcd holds."""
+        keys, store = self.keys, self.etcd.store
+        kvs = store.range(rpc.RangeRequest(key=keys.charter)).kvs
+        charter = msgspec.json.decode(kvs[0].value, type=Charter) if kvs else None
+        told = store.range(rpc.RangeRequest(key=keys.nodes, range_end=prefix_end(keys.nodes))).kvs
+        statuses = [decode_status(kv.value) for kv in told]
+        at_least = max(self.etcd.first_index() - 1, charter.begins_after if charter is not None else 0)
+        return Peers([it.url for it in statuses if it.name != node.name and it.halted is None], at_least, charter)
+
+    # --- for worlds that look closer -----------------------------------------------------------------------------
+
+    def starts(self, node: SimulatedNode) -> None:
+        """A node is about to start again."""
+
+    def opened(self, node: SimulatedNode, now: Incarnation) -> None:
+        """A process has opened its state."""
+
+    def gives_up(self, node: SimulatedNode, now: Incarnation, why: BaseException) -> None:
+        """A node finds that it needs another node's state."""
+
+    def installs(self, node: SimulatedNode, other: SimulatedNode, fresh: Path) -> None:
+        """A node is about to put the state of another one, which is in ``fresh``, in the place of its own."""
+
+    def installed(self, node: SimulatedNode, kept: Path | None) -> None:
+        """It has done so, and keeps its old state there."""
 
     def _heal(self) -> None:
         self.history.note("healing")
@@ -378,11 +416,19 @@ def _a_living_process_logs() -> bool:
     return process is not None and not process.is_dead
 
 
+W = TypeVar("W", bound=ClusterWorld)
+
+
 def simulate(seed: int, directory: Path) -> ClusterWorld:
     """Run a world to its end."""
+    return simulate_as(ClusterWorld, seed, directory)
 
-    async def main() -> ClusterWorld:
-        world = ClusterWorld(seed, directory)
+
+def simulate_as(kind: type[W], seed: int, directory: Path) -> W:
+    """The same for a world of another kind."""
+
+    async def main() -> W:
+        world = kind(seed, directory)
         with complaints_kept(world.history, counts=_a_living_process_logs), patched(world.random, world.kind):
             await world.live(seed)
         return world

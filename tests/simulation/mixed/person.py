@@ -1,0 +1,90 @@
+"""The operator: looks, gives nodes their own directories back, and decides on which state a lost log goes on."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from hookline.errors import ForeignState, InvalidConfig, LogFault
+from hookline.node.etcd.charters import Charters
+from hookline.node.etcd.client import EtcdClient
+from hookline.node.etcd.statuses import NodeStatus, read_statuses
+from hookline.node.identity import Position
+from hookline.node.recovery import Candidate, plan_recovery
+from tests.simulation.cluster.etcd import SimulatedClient
+
+if TYPE_CHECKING:
+    from tests.simulation.mixed.world import MixedWorld
+
+_LOOK_S = 2.0
+_LOOKS = 3  # so often the nodes must say that they wait, until somebody believes that they do not help themselves
+_PATIENCE = 30  # looks until somebody decides without a node that does not come up
+_AWAY_MS = 10_000
+
+
+class Person:
+    """One operator. What he does is what docs/how-to/etcd-was-lost.md says."""
+
+    def __init__(self, world: "MixedWorld") -> None:
+        self._world = world
+        client: Any = SimulatedClient(world.etcd, "person", _nowhere)
+        self._client: EtcdClient = client
+        self._charters = Charters(client, world.keys)
+        self._looks = 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self._give_back()
+            try:
+                await self._look()
+            except LogFault as error:
+                self._world.history.note(f"the operator waits: {error.detail}")
+
+    def _give_back(self) -> None:
+        """Who got another cluster's directory, and says so, gets his own."""
+        for node in self._world.nodes:
+            says_so = isinstance(node.ended, ForeignState) or (node.now and node.now.history.halted)
+            if node.name in self._world.foreign and says_so:
+                self._world.give_back(node)
+
+    async def _look(self) -> None:
+        world = self._world
+        statuses = await read_statuses(self._client, world.keys)
+        now_ms = max((it.at_ms for it in statuses), default=0)
+        there = [it for it in statuses if it.at_ms > now_ms - _AWAY_MS]
+        waiting = [it for it in there if it.halted is not None and it.name not in world.foreign]
+        if not world.is_lost or not waiting or world.foreign:
+            self._looks = 0
+            return
+        self._looks += 1
+        if self._looks >= _PATIENCE or (self._looks >= _LOOKS and len(there) == len(world.nodes)):
+            await self._recover(there, self.choose(waiting), is_urgent=self._looks >= 2 * _LOOKS)
+
+    def choose(self, waiting: list[NodeStatus]) -> NodeStatus:
+        """The newest; one that somebody put an old directory into only if there is no other."""
+        stale = self._world.stale
+        return max(waiting, key=lambda it: (it.name not in stale, _position(it).generation, it.applied))
+
+    async def _recover(self, there: list[NodeStatus], chosen: NodeStatus, *, is_urgent: bool) -> None:
+        """As ``hookline cluster recover``, with --force when it was refused."""
+        world = self._world
+        charter, log = await self._charters.read(0)
+        others = [Candidate(_position(it), it.halted is not None) for it in there if it is not chosen]
+        candidate = Candidate(_position(chosen), is_waiting=True)
+        try:
+            planned = plan_recovery(candidate, others, charter, log, force=False)
+        except InvalidConfig as error:
+            world.history.note(f"the operator does not get his way: {error.detail}")
+            if not is_urgent or candidate.position.is_empty:
+                return
+            planned = plan_recovery(candidate, others, charter, log, force=True)
+        if await self._charters.replace(charter, planned):
+            world.history.note(f"the operator goes on from {chosen.name}")
+
+
+def _position(status: NodeStatus) -> Position:
+    return status.position or Position(node=status.name)
+
+
+async def _nowhere(_point: str) -> None:
+    """An operator is not struck."""
