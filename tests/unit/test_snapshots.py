@@ -274,7 +274,7 @@ class Crash(Exception):
 def old_and_new(tmp_path: Path) -> tuple[Path, Path]:
     """A data directory whose newest entry is only in the write-ahead log, and a snapshot with another content."""
     data = tmp_path / "data"
-    data.mkdir()
+    data.mkdir(exist_ok=True)
     database = open_state(data / "state.db", durable=False)
     apply(StateMachine(database), create("old"))
     for suffix in ("", "-wal", "-shm"):
@@ -294,8 +294,14 @@ def jobs_in(data: Path) -> list[str]:
     snapshots.finish_install(data)
     database = open_state(data / "state.db")
     database.quick_check()
-    found = [row[0] for row in database.writer.execute("SELECT id FROM jobs ORDER BY seq")]
     database.close()
+    return jobs_of(data / "state.db")
+
+
+def jobs_of(state: Path) -> list[str]:
+    connection = apsw.Connection(str(state))
+    found = [row[0] for row in connection.execute("SELECT id FROM jobs ORDER BY seq")]
+    connection.close()
     return found
 
 
@@ -307,9 +313,10 @@ def test_an_installed_snapshot_is_the_state_and_the_old_log_does_not_come_back(t
     assert not snapshots.finish_install(data)
 
 
+@pytest.mark.parametrize("keeps", [False, True], ids=["replaced", "kept aside"])
 @pytest.mark.parametrize("step", range(7))
 def test_a_crash_while_installing_leaves_the_old_state_or_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, keeps: bool
 ) -> None:
     data, new = old_and_new(tmp_path)
     calls = 0
@@ -329,9 +336,47 @@ def test_a_crash_while_installing_leaves_the_old_state_or_the_new_one(
         patched.setattr(Path, "unlink", crashing(Path.unlink))
         patched.setattr(os, "fsync", crashing(os.fsync))
         with pytest.raises(Crash):
-            snapshots.install(data, new)
+            snapshots.install(data, new, keeps=keeps)
     expected = ["old"] if step < 2 else ["new-1", "new-2"]
     assert jobs_in(data) == expected
+    if keeps and step >= 2:
+        (kept,) = snapshots.kept_aside(data)
+        assert jobs_of(kept) == ["old"]
+
+
+def test_a_state_that_is_kept_aside_is_whole_and_never_overwritten(tmp_path: Path) -> None:
+    """With its write-ahead log: what is only in there belongs to it."""
+    names = []
+    for _ in range(3):
+        data, new = old_and_new(tmp_path)
+        kept = snapshots.install(data, new, keeps=True)
+        assert kept is not None
+        names.append(kept.name)
+        assert jobs_of(kept) == ["old"]
+        assert jobs_in(data) == ["new-1", "new-2"]
+        for file in data.glob("state.db*"):
+            if "replaced" not in file.name:
+                file.unlink()
+    assert names == ["state.db.replaced-1", "state.db.replaced-1-2", "state.db.replaced-1-3"]
+    assert [file.name for file in snapshots.kept_aside(data)] == names
+
+
+def test_a_state_that_cannot_be_read_is_kept_aside_too(tmp_path: Path) -> None:
+    data, new = old_and_new(tmp_path)
+    (data / "state.db").write_bytes(b"not a database at all" * 400)
+    kept = snapshots.install(data, new, keeps=True)
+    assert kept is not None
+    assert kept.name == "state.db.replaced-unknown"
+    assert kept.read_bytes().startswith(b"not a database")
+
+
+def test_there_is_nothing_to_keep_where_nothing_was(tmp_path: Path) -> None:
+    _, new = old_and_new(tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert snapshots.install(empty, new, keeps=True) is None
+    assert jobs_in(empty) == ["new-1", "new-2"]
+    assert not snapshots.kept_aside(empty)
 
 
 def test_a_directory_that_holds_state_is_known(tmp_path: Path) -> None:
