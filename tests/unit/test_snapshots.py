@@ -363,6 +363,7 @@ def test_a_state_that_is_kept_aside_is_whole_and_never_overwritten(tmp_path: Pat
 
 def test_a_state_that_cannot_be_read_is_kept_aside_too(tmp_path: Path) -> None:
     data, new = old_and_new(tmp_path)
+    (data / "state.db-wal").unlink()
     (data / "state.db").write_bytes(b"not a database at all" * 400)
     kept = snapshots.install(data, new, keeps=True)
     assert kept is not None

@@ -67,7 +67,7 @@ def _opened(path: Path) -> Iterator[apsw.Connection]:
     if not path.is_file():
         raise InvalidConfig(f"there is no file {path}", field="state")
     try:
-        with closing(apsw.Connection(str(path))) as connection:
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
             yield connection
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise StateDamaged(f"{path}: {error}") from error

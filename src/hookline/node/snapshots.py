@@ -339,7 +339,7 @@ def _name_aside(data_dir: Path) -> str:
 def read_position(path: Path) -> StatePosition:
     """Where the state in a file is that no node has open. Raises StateDamaged."""
     try:
-        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
             return _position(connection)
     except apsw.Error as error:
         raise StateDamaged(f"{path} cannot be read: {error}") from error
