@@ -27,6 +27,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HarmedFleet
 @pytest.fixture
 def place(everything: HarmedFleet) -> Iterator[HarmedFleet]:
     """Without any harm at the start."""
+    everything.recover()
     yield everything
     everything.recover()
 

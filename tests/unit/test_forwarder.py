@@ -306,3 +306,31 @@ def test_whoever_answers_a_call_is_not_silent() -> None:
     run(forwarder.to_cluster(C0, CREATE, 10_000))
     silent(forwarder, 1)
     assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
+
+
+def test_a_cluster_that_refuses_connections_is_tried_once_and_taken_when_it_is_there() -> None:
+    said: list[Any] = [NotSent, NotSent, OK]
+    forwarder, sender, _ = parts(lambda url, call: said.pop(0))
+    for url in C0.nodes:
+        for _ in range(2):
+            forwarder._health.missed(url, is_refusing=True)
+
+    async def main() -> Answer:
+        with pytest.raises(ClusterUnavailable):
+            await forwarder.to_cluster(C0, CREATE, 10_000)
+        assert len(sender.sent) == 2, "each node once, without a pause"
+        return await forwarder.to_cluster(C0, CREATE, 10_000)
+
+    assert run(main()).status == 201
+
+
+def test_a_call_that_comes_before_any_topology_is_in_force_has_it_settled() -> None:
+    forwarder, sender, known = parts(lambda url, call: OK if known.is_in_force else problem(409, "epoch_unknown"))
+    known.is_in_force = False
+
+    async def settle() -> None:
+        known.confirm(0)
+
+    forwarder.settle = settle
+    assert run(both(forwarder)).status == 201
+    assert [call.method for _, call in sender.sent] == ["POST", "PUT", "POST"]

@@ -232,6 +232,16 @@ def test_a_cluster_is_silent_when_every_node_missed_two_probes_in_a_row() -> Non
     assert not found.is_silent(TRIO), "one since then"
 
 
+def test_where_connections_are_refused_a_try_costs_nothing() -> None:
+    found = health()
+    for _ in range(2):
+        for url in URLS:
+            found.missed(url, is_refusing=True)
+    assert (found.is_silent(TRIO), found.is_refusing(TRIO)) == (False, True)
+    found.missed(B, is_refusing=False)
+    assert (found.is_silent(TRIO), found.is_refusing(TRIO)) == (True, False), "one that may swallow the call"
+
+
 def test_what_is_heard_is_counted() -> None:
     found = health()
     before = found.heard(TRIO)

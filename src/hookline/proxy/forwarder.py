@@ -5,7 +5,7 @@ Two ways a call fails, kept apart everywhere: ``ClusterUnavailable``, it surely 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hookline.clock import Clock
@@ -89,6 +89,7 @@ class Forwarder:
         self._config = config
         self.giver = TopologyGiver(sender, known, clock, health)
         self.breakers: dict[str, Breaker] = {}  # by the name of the cluster
+        self.settle: Callable[[], Awaitable[None]] = _nothing  # asks the clusters which topology is in force, now
 
     def breaker(self, cluster: ClusterEntry) -> Breaker:
         """The cluster's breaker."""
@@ -191,7 +192,7 @@ class Forwarder:
             deadline_ms,
             self._config.try_timeout_ms,
             budget or Budget(self._config.tries_max),
-            rounds_max,
+            1 if self._health.is_refusing(cluster) else rounds_max,
         )
         asking = _Asking(cluster, call, tries, version or self._known.version, is_probe)
         outcome = "cancelled"
@@ -317,6 +318,10 @@ class Forwarder:
         remaining_ms = asking.tries.deadline_ms - self._clock.boot_ms()
         try:
             async with asyncio.timeout(max(0.0, remaining_ms / 1_000)):
+                if not self._known.is_in_force:
+                    await self.settle()
+                    if self._known.version != asking.version:
+                        raise StaleRoute
                 asking.was_given = await self.giver.give(url, since_ms=sent_ms)
         except TimeoutError:
             return False
@@ -328,6 +333,10 @@ class Forwarder:
         for name in self.breakers.keys() - names:
             del self.breakers[name]
         self.giver.keep({url for entry in clusters for url in entry.nodes})
+
+
+async def _nothing() -> None:
+    """Nobody is there who could settle it."""
 
 
 def _tell(breaker: Breaker, asking: _Asking, now_ms: float, *, is_failure: bool) -> None:

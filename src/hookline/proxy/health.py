@@ -88,8 +88,20 @@ class Health:
         return [node for node in map(self.node, self.order(entry)) if node.state == "up"]
 
     def is_silent(self, entry: ClusterEntry) -> bool:
-        """Not one of its nodes answered the last two probes, or anything since: nothing is worth being sent there."""
-        return all(node.stranger or node.missed >= _MISSED_MAX for node in map(self.node, entry.nodes))
+        """Not one of its nodes answered the last two probes, or anything since: nothing is worth being sent there.
+
+        Where all refuse connections a try costs nothing, and is sure to tell: that is ``is_refusing``.
+        """
+        own = self._own(entry)
+        return all(node.missed >= _MISSED_MAX for node in own) and not (own and all(node.is_refusing for node in own))
+
+    def is_refusing(self, entry: ClusterEntry) -> bool:
+        """Each of its nodes refused the connections of the last two probes."""
+        own = self._own(entry)
+        return bool(own) and all(node.is_refusing and node.missed >= _MISSED_MAX for node in own)
+
+    def _own(self, entry: ClusterEntry) -> list[NodeHealth]:
+        return [node for node in map(self.node, entry.nodes) if not node.stranger]
 
     def why_silent(self, entry: ClusterEntry) -> str:
         """A sentence for when it is silent."""

@@ -64,6 +64,9 @@ class Prober:
         self._forwarder = forwarder
         self._clock = clock
         self._leveler = Leveler(sender, health, known, forwarder, clock, config.probe_timeout_ms / 1_000)
+        self._settling = asyncio.Lock()
+        self._settled = 0
+        forwarder.settle = self.settle
         self._interval_s = config.probe_interval_ms / 1_000
         self._timeout_s = config.probe_timeout_ms / 1_000
 
@@ -75,6 +78,14 @@ class Prober:
             await self.probe_all()
             jittered_s = self._interval_s * (1 + _JITTER * (self._clock.random() - 0.5))
             await asyncio.sleep(max(0.0, started_s + jittered_s - loop.time()))
+
+    async def settle(self) -> None:
+        """A round now, on behalf of a call that came before any topology is in force; all who wait share it."""
+        asked = self._settled
+        async with self._settling:
+            if self._settled == asked and not self._known.is_in_force:
+                await self.probe_all()
+                self._settled += 1
 
     async def probe_all(self) -> None:
         """One round: all nodes side by side, then the topology."""
