@@ -136,6 +136,11 @@ class Replica:
         return self._machine.tables.topology
 
     @property
+    def newest_ms(self) -> int:
+        """The latest time that any entry was stamped with: in the future, it shows a clock that was wrong or is."""
+        return self._machine.newest_ms
+
+    @property
     def digest(self) -> bytes:
         """The rolling digest at ``applied``."""
         return self._machine.digest

@@ -13,6 +13,9 @@ from hookline.http_api.server import calm_garbage_collector, listen, make_server
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.kernel import kernel_agrees
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.etcd.client import EtcdRefused, EtcdUnclear
@@ -38,6 +41,7 @@ from hookline.telemetry import Metrics
 _READY_POLL_S = 0.005
 _REINSTALL_PAUSE_S = 2.0
 _ETCD_PAUSE_S = 0.5
+_BEHIND_MS = 1_000
 
 _log = structlog.get_logger()
 
@@ -56,14 +60,14 @@ async def run_node(
     Raises:
         NodeFault: DataDirectoryInUse, StateDamaged, InvalidConfig at start; others when the node cannot go on.
     """
-    clock = clock or SystemClock()
+    guarded = GuardedClock(clock or SystemClock())  # over all restarts on another state
     config.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         lock = LocalLeadership(config.data_dir)
         lock.lock()
         stack.push_async_callback(lock.release)
-        vault = await _open_vault(config, clock, stop)
-        while vault and not await _run_on_state(config, clock, lock, vault, ready, stop):
+        vault = await _open_vault(config, guarded, stop)
+        while vault and not await _run_on_state(config, guarded, lock, vault, ready, stop):
             await _install_from_peer(config, stop)
 
 
@@ -83,7 +87,7 @@ async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> 
 
 async def _run_on_state(
     config: NodeConfig,
-    clock: Clock,
+    clock: GuardedClock,
     lock: LocalLeadership,
     vault: Vault,
     ready: Callable[[str], None],
@@ -118,7 +122,7 @@ async def _install_from_peer(config: NodeConfig, stop: asyncio.Event) -> None:
 
 async def _run_node(
     config: NodeConfig,
-    clock: Clock,
+    clock: GuardedClock,
     lock: LocalLeadership,
     vault: Vault,
     *,
@@ -132,6 +136,7 @@ async def _run_node(
         stack.callback(database.close)
         database.quick_check()
         machine = StateMachine(database)
+        _tell_if_behind(machine, clock)
         snapshots = Snapshots(database, config.data_dir / "snapshots", clock)
         stack.callback(snapshots.close)
         lookup = system_lookup()
@@ -166,6 +171,7 @@ async def _run_node(
             )
         )
         role = quorum or SingleRole(config, member)
+        clocks = quorum.clocks if quorum else ClockWatch(clock, kernel_agrees=kernel_agrees)
         lag = LoopLag(clock)
         services = Services(
             config=config,
@@ -178,11 +184,19 @@ async def _run_node(
             is_ready=lambda: _why_not_ready(role),
             metrics=metrics,
             role=role,
+            clocks=clocks,
             is_overloaded=lag.is_high,
             snapshots=snapshots,
         )
         await stack.enter_async_context(quorum.running(member) if quorum else nullcontext())
         await _run(member, services, lag, listener, ready=ready, stop=stop)
+
+
+def _tell_if_behind(machine: StateMachine, clock: Clock) -> None:
+    behind_ms = machine.newest_ms - clock.wall_ms()
+    if behind_ms > _BEHIND_MS:
+        advice = "set this machine's clock right, unless it is right and an earlier one was ahead"
+        _log.warning("clock_behind_newest_entry", by_ms=behind_ms, advice=advice)
 
 
 def _why_not_ready(role: Role) -> str | None:
@@ -202,6 +216,7 @@ async def _run(
 ) -> None:
     server = make_server(create_app(services), listener)
     async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(services.clocks.run(member))
         running = tasks.create_task(member.run())
         await _first(running, _until_ready(services))
         serving = tasks.create_task(server.serve(sockets=[listener]))
@@ -217,6 +232,7 @@ async def _run(
         server.should_exit = True
         await serving
         measuring.cancel()
+        watching.cancel()
 
 
 async def _until_ready(services: Services) -> None:

@@ -353,16 +353,38 @@ class NodeView(Struct, frozen=True):
     applied: int
     durable: int
     version: str
+    clock_offset_ms: int | None = None
+
+
+class ClockView(Struct, frozen=True):
+    """A machine's clock: is it the time, and if not, why and what to do.
+
+    ``offset_ms`` is how far it is ahead of the majority of the cluster's clocks, if others are known.
+    """
+
+    trusted: bool
+    offset_ms: int | None = None
+    detail: str | None = None
+
+
+class ClockWord(Struct, frozen=True, forbid_unknown_fields=True):
+    """An operator's word: the clock of the machine that is asked is right."""
+
+    trust: bool
 
 
 class Cluster(Struct, frozen=True):
-    """A cluster and its nodes."""
+    """A cluster and its nodes. ``clock`` is that of the node that answers, ``clock_offset_ms`` as it sees the others.
+
+    A clock's offset is how far it is ahead of the majority of the cluster's clocks.
+    """
 
     name: str
     shard: int
     term: int
     leader: str | None
     nodes: list[NodeView]
+    clock: ClockView | None = None
 
 
 class ClusterList(Struct, frozen=True):
@@ -418,7 +440,8 @@ class ClusterHealth(Struct, frozen=True):
 class Health(Struct, frozen=True):
     """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none.
 
-    ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used; ``clusters`` are a proxy's.
+    ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used; ``clusters`` are a proxy's,
+    ``clock`` is a node's. ``detail`` says what to do; also while the status is ok, when a clock is wrong.
     """
 
     status: Literal["ok", "unavailable"]
@@ -428,3 +451,4 @@ class Health(Struct, frozen=True):
     epoch: int = 0
     term: int = 0
     clusters: list[ClusterHealth] | UnsetType = UNSET
+    clock: ClockView | UnsetType = UNSET

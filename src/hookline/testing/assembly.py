@@ -8,6 +8,8 @@ from hookline.clock import Clock
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
 from hookline.node.delivery_status import DeliveryStatus
@@ -35,7 +37,7 @@ class Parts:
     """What a node is put together from."""
 
     config: NodeConfig
-    clock: Clock
+    clock: Clock  # the machine's; one that is guarded already is taken as it is
     database: Database
     log: ReplicatedLog
     leadership: Leadership
@@ -43,6 +45,7 @@ class Parts:
     transport: Transport
     successor: Successor | None = None
     role: Role | None = None  # None: the node is its whole cluster
+    clocks: ClockWatch | None = None  # None: it is the only clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,15 @@ class Assembly:
     app: Starlette
     machine: StateMachine
     resolver: Resolver  # to be entered, if host names are used
+    clock: GuardedClock
+    clocks: ClockWatch
 
 
 def assemble(parts: Parts) -> Assembly:
     """Wire the parts. Host names are not looked up; secrets are sealed with a fixed key."""
-    config, clock, database = parts.config, parts.clock, parts.database
+    config, database = parts.config, parts.database
+    clock = parts.clock if isinstance(parts.clock, GuardedClock) else GuardedClock(parts.clock)
+    clocks = parts.clocks or ClockWatch(clock)
     machine, vault, metrics = StateMachine(database), Vault([bytes(KEY_BYTES)]), Metrics()
     resolver = Resolver(_lookup, clock)
     vetter = Vetter(
@@ -81,6 +88,7 @@ def assemble(parts: Parts) -> Assembly:
             successor=parts.successor,
         )
     )
+    clocks.serve(member)
     services = Services(
         config=config,
         clock=clock,
@@ -92,8 +100,9 @@ def assemble(parts: Parts) -> Assembly:
         is_ready=lambda: None if member.is_leading else "the node is starting or stopping",
         metrics=metrics,
         role=parts.role or SingleRole(config, member),
+        clocks=clocks,
     )
-    return Assembly(member, create_app(services), machine, resolver)
+    return Assembly(member, create_app(services), machine, resolver, clock, clocks)
 
 
 async def _lookup(_host: str, _port: int) -> list[str]:

@@ -9,7 +9,18 @@ from hookline.errors import Overloaded
 from hookline.http_api import docs_page
 from hookline.http_api.endpoint import Answer, application
 from hookline.http_api.exchange import Reply, Request
-from hookline.node.api import batches, bulk, cluster, destinations, jobs, outcomes, schedules, snapshots, topology
+from hookline.node.api import (
+    batches,
+    bulk,
+    clocks,
+    cluster,
+    destinations,
+    jobs,
+    outcomes,
+    schedules,
+    snapshots,
+    topology,
+)
 from hookline.node.api.context import Api
 from hookline.node.api.deadline import within_deadline
 from hookline.node.api.forwarding import Forwarder
@@ -42,8 +53,10 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/destinations/{host:text}": {"GET": destinations.get_destination, "PUT": destinations.put_destination},
     "/cluster": {"GET": cluster.get_cluster},
     "/cluster/handover": {"POST": cluster.handover},
+    "/cluster/clock": {"POST": clocks.trust_clock},
     "/health": {"GET": cluster.get_health},
     "/metrics": {"GET": cluster.get_metrics},
+    "/internal/clock": {"GET": clocks.read_clock},
     "/internal/topology": {"GET": topology.get_topology, "PUT": topology.put_topology},
     "/internal/absence": {"POST": topology.tell_absence},
     "/internal/outcomes": {"POST": outcomes.take_outcomes},
@@ -54,8 +67,10 @@ ROUTES: dict[str, dict[str, Handler]] = {
 OWN_PATHS = frozenset(
     {
         "/cluster",
+        "/cluster/clock",
         "/health",
         "/metrics",
+        "/internal/clock",
         "/internal/snapshot",
         "/internal/snapshot/{name}",
     }

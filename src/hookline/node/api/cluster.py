@@ -4,6 +4,7 @@ from typing import Literal
 
 from hookline.errors import Conflict
 from hookline.http_api.exchange import Reply, Request, answer
+from hookline.node.api.clocks import clock_complaint, clock_view
 from hookline.node.api.context import Api
 from hookline.protocol import http
 from hookline.protocol.jobs import State
@@ -15,7 +16,8 @@ async def get_cluster(api: Api, request: Request) -> Reply:
     """``GET /cluster``: the nodes as this one sees them."""
     request.query()
     config, role = api.config, api.services.role
-    view = http.Cluster(config.cluster, config.shard, api.services.replica.term, role.leader_name(), role.nodes())
+    term, clock = api.services.replica.term, clock_view(api)
+    view = http.Cluster(config.cluster, config.shard, term, role.leader_name(), role.nodes(), clock)
     return answer(200, view)
 
 
@@ -34,7 +36,9 @@ async def get_health(api: Api, request: Request) -> Reply:
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
     role: Literal["leader", "follower"] = "leader" if api.services.role.is_leading() else "follower"
     status: Literal["ok", "unavailable"] = "ok" if why_not is None else "unavailable"
-    health = http.Health(status, role, usage, why_not, api.ownership.epoch, api.services.replica.term)
+    detail = why_not or clock_complaint(api)
+    epoch, term = api.ownership.epoch, api.services.replica.term
+    health = http.Health(status, role, usage, detail, epoch, term, clock=clock_view(api))
     return answer(200 if why_not is None else 503, health)
 
 
@@ -53,6 +57,9 @@ async def get_metrics(api: Api, request: Request) -> Reply:
         metrics.limit_max.labels(name).set(limit)
     metrics.applied_index.set(api.services.replica.applied)
     metrics.term.set(api.services.replica.term)
+    clock = clock_view(api)
+    metrics.clock_trusted.set(clock.trusted)
+    metrics.clock_offset.set((clock.offset_ms or 0) / 1_000)
     return Reply(200, metrics.text(), _PROMETHEUS)
 
 

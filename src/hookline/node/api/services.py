@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hookline.clock import Clock
 from hookline.node.admission import Admission
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
 from hookline.node.snapshots import Snapshots
@@ -65,7 +66,7 @@ class Services:
     """Handed to ``create_app``."""
 
     config: NodeConfig
-    clock: Clock
+    clock: GuardedClock
     replica: Replica
     reads: Reads
     vault: Vault
@@ -74,5 +75,6 @@ class Services:
     is_ready: Callable[[], str | None]  # None when ready, else why not
     metrics: Metrics
     role: Role
+    clocks: ClockWatch
     is_overloaded: Callable[[], bool] = lambda: False
     snapshots: Snapshots | None = None  # None: this node gives out no copies of its state

@@ -42,6 +42,7 @@ class Statuses:
         self._keys = keys
         self._own = own
         self._read: list[NodeStatus] = []
+        self.has_read = False
 
     def all(self) -> list[NodeStatus]:
         """Every node that ever told about itself, by name; this one as it is now."""
@@ -51,11 +52,15 @@ class Statuses:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            try:
-                await self._exchange()
-            except (EtcdUnclear, EtcdRefused):
-                self._client.rotate()
+            await self.look()
             await asyncio.sleep(_EVERY_S)
+
+    async def look(self) -> None:
+        """Publish and read once."""
+        try:
+            await self._exchange()
+        except (EtcdUnclear, EtcdRefused):
+            self._client.rotate()
 
     async def _exchange(self) -> None:
         own = self._own()
@@ -65,3 +70,4 @@ class Statuses:
         response = await self._client.txn(request, _TRY_S)
         kvs = response.responses[1].response_range.kvs
         self._read = [decode_status(kv.value) for kv in kvs]
+        self.has_read = True

@@ -62,6 +62,7 @@ class StateMachine:
         self.applied: int = meta.get("applied", 0)
         self.term: int = meta.get("term", 0)
         self.digest: bytes = meta.get("digest", b"")
+        self.newest_ms: int = meta.get("newest_ms", 0)  # the latest time that an entry was stamped with
         self.durable = self.applied if database.is_durable else 0
         self.is_restored: bool = _RESTORED in meta
 
@@ -118,6 +119,9 @@ class StateMachine:
         tables.run("put_meta", "applied", self.applied)
         tables.run("put_meta", "term", self.term)
         tables.run("put_meta", "digest", self.digest)
+        if entry.time_ms > self.newest_ms:
+            self.newest_ms = entry.time_ms
+            tables.run("put_meta", "newest_ms", self.newest_ms)
         if self.is_restored:
             tables.run("delete_meta", _RESTORED)
             self.is_restored = False
