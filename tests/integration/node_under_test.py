@@ -41,13 +41,12 @@ _TABLES = ("jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules
 
 
 class ShiftedClock(SystemClock):
-    """The machine's clock, some time later: as long as the test says. ``jump_ms``: by how much its wall clock is off."""
+    """The machine's clock, some time later: as long as the test says."""
 
     shift_ms = 0
-    jump_ms = 0
 
     def wall_ms(self) -> int:
-        return super().wall_ms() + self.shift_ms + self.jump_ms
+        return super().wall_ms() + self.shift_ms
 
     def boot_ms(self) -> float:
         return super().boot_ms() + self.shift_ms

@@ -338,7 +338,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Say that this machine's clock is right",
         servers=("node",),
         description=(
-            "After a jump a clock is believed again when it is back, when the other nodes' clocks or the kernel agree, or "
+            "After a jump a clock is believed again when it is back, when other nodes' clocks or the kernel agree, or "
             "by this call. Each node answers for itself. 409 when the majority of the cluster's clocks says otherwise."
         ),
         body=http.ClockWord,
