@@ -13,7 +13,7 @@ LOOK_S = 2.0
 _FIRST_S = 1.0  # who cannot be reached must not hold an election up
 ALONE_MS = 2_000  # a node that is off lets others go first
 PATIENCE_MS = 10_000  # a node that is right, and answers, may be unable to lead
-_KEEP_MS = 600_000  # after that it keeps the lead: nobody else took it, and the time it goes by is the majority's
+_KEEP_MS = 600_000  # then this one keeps the lead: nobody else took it, and the time it goes by is the majority's
 
 Ask = Callable[[], Awaitable[Sequence[KnownClock]]]
 
@@ -65,15 +65,15 @@ class ClockWatch:
         if not self._has_looked:
             try:
                 async with asyncio.timeout(_FIRST_S):
-                    await self.look(lead)
+                    await self.look()
             except TimeoutError:
                 pass
             self._has_looked = True
         while True:
-            await self.look(lead)
+            await self.look()
             await asyncio.sleep(LOOK_S)
 
-    async def look(self, lead: Lead) -> None:
+    async def look(self) -> None:
         """Once."""
         clock = self._clock
         if self._ask is not None:
@@ -84,9 +84,9 @@ class ClockWatch:
         if not clock.is_settled and self._kernel_vouches() and clock.confirm():
             by = "the kernel, which is synchronised"
         self._tell(by)
-        if self._should_hand_over() and lead.is_leading:
+        if self._lead is not None and self._lead.is_leading and self._should_hand_over():
             _log.warning("clock_off", why=clock.why_not(), action="hands over")
-            lead.hand_over()
+            self._lead.hand_over()
 
     def _kernel_vouches(self) -> bool:
         if self._known or self._kernel_agrees is None:
@@ -120,8 +120,8 @@ class ClockWatch:
     def may_stand(self, waited_ms: float) -> bool:
         """May this node stand for election, when nobody has led for ``waited_ms``?
 
-        One that is off does not, as long as another may. If nobody does, it stands after all, goes by the majority's
-        time, and keeps the lead for a while: better than a cluster without a leader.
+        One that is off does not, as long as another may. If nobody does, it stands after all, and goes by the
+        majority's time: better than a cluster without a leader.
         """
         if not self._has_looked:
             return False
@@ -130,7 +130,7 @@ class ClockWatch:
             return True
         if waited_ms < (PATIENCE_MS if found.fit_nodes else ALONE_MS):
             return False
-        self._keeps_until_ms = self._clock.boot_ms() + _KEEP_MS
+        self._keeps_until_ms = self._clock.boot_ms() + _KEEP_MS if found.fit_nodes else 0.0
         return True
 
     def offsets_ms(self) -> dict[str, float]:
