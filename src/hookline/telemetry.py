@@ -74,6 +74,12 @@ class Metrics:
         self.slots_used = Gauge("hookline_slots_used", "Attempts running now.", registry=registry)
         self.slots_max = Gauge("hookline_slots_max", "Attempts that may run at once.", registry=registry)
         self.applied_index = Gauge("hookline_applied_index", "Newest log entry in the state.", registry=registry)
+        self.clock_trusted = Gauge("hookline_clock_trusted", "1: the machine's clock is the time.", registry=registry)
+        self.clock_offset = Gauge(
+            "hookline_clock_offset_seconds",
+            "How far the machine's clock is ahead of the majority of the cluster's clocks.",
+            registry=registry,
+        )
         self.term = Gauge("hookline_term", "The leader's term.", registry=registry)
 
     def observe_commit(self, commands: int, seconds: float) -> None:

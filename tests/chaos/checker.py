@@ -71,6 +71,7 @@ def check(
     *,
     slots: int,
     quiet_ms: Sequence[tuple[int, int]],
+    early_ms: int = 0,
 ) -> Findings:
     """Compare all sources.
 
@@ -79,6 +80,7 @@ def check(
         arrivals: of the receivers, in order.
         held: the jobs of each source: what each node answered, and what each database has.
         slots: attempts that may run at once, so claims that may be open when a leader is lost.
+        early_ms: how much too soon a request may come, while clocks are wrong.
         quiet_ms: (from, to) between which load was on; gaps are looked for in there.
     """
     findings = Findings(arrivals=len(arrivals))
@@ -94,7 +96,7 @@ def check(
     _acknowledged(findings, history, jobs, by_job)
     _keys(findings, history, jobs)
     _duplicates(findings, jobs, by_job, slots)
-    _early(findings, arrivals, jobs)
+    _early(findings, arrivals, jobs, early_ms)
     _terms(findings, arrivals)
     _cancels(findings, history, jobs, by_job)
     findings.longest_gap_ms = max((_longest_gap_ms(arrivals, *span) for span in quiet_ms), default=0)
@@ -166,10 +168,10 @@ def _duplicates(
     ]
 
 
-def _early(findings: Findings, arrivals: Sequence[Arrival], jobs: Mapping[str, HeldJob]) -> None:
+def _early(findings: Findings, arrivals: Sequence[Arrival], jobs: Mapping[str, HeldJob], early_ms: int) -> None:
     for arrival in arrivals:
         job = jobs.get(arrival.job)
-        if job is not None and arrival.at_ms < job.run_at_ms:
+        if job is not None and arrival.at_ms + early_ms < job.run_at_ms:
             findings.early.append(f"{arrival} was due at {job.run_at_ms}")
 
 

@@ -15,6 +15,7 @@ from tests.chaos.disks import Disks
 from tests.chaos.networks import Network, PlacedMembers
 from tests.end_to_end.processes import NodeProcess, until
 from tests.faulty_proxy import FaultyProxy
+from tests.wrong_clock import set_clock
 
 NAMES = ("n1", "n2", "n3")
 _ASK_S = 1.0
@@ -31,15 +32,24 @@ class ClusterNode(NodeProcess):
         self.log = directory / f"{name}.log"
         self.is_paused = False
         self.inside: list[str] = []  # of a namespace
+        self.clock: Path | None = None  # of a machine that can be set wrong
 
     def command(self) -> list[str]:
         return [
             *self.inside,
-            *(sys.executable, "-m", "hookline.cli.app", "serve", "--cluster", "c0", "--shard", "0"),
+            *(sys.executable, "-m", *self._program(), "serve", "--cluster", "c0", "--shard", "0"),
             *("--node", self.name, "--listen", f"{self.host}:{self.port}", "--data-dir", str(self.data_dir)),
             *("--etcd", ",".join(self.etcd), "--secret-key-file", str(self.log.parent / "secret.key")),
             *("--allow-private-destinations", "--log-json", *self._options),
         ]
+
+    def _program(self) -> list[str]:
+        return ["hookline.cli.app"] if self.clock is None else ["tests.wrong_clock", str(self.clock)]
+
+    def set_clock(self, ahead_ms: int) -> None:
+        """Let its machine's wall clock be so far ahead."""
+        assert self.clock is not None, "its clock is the machine's own"
+        set_clock(self.clock, ahead_ms)
 
     @property
     def url(self) -> str:
@@ -89,6 +99,7 @@ class Cluster:
         proxied: the nodes reach etcd through proxies, ``proxies[node]``, one for each member, that can be told to harm.
         etcd_quota_bytes: of each member; etcd's default unless given.
         disks: what the data lies on, when it is not an ordinary directory; mounted while the cluster runs.
+        clocks: each node has a wall clock of its own, that ``set_clock`` sets wrong.
         network: with a place for each node, which its etcd member shares; up while the cluster exists.
     """
 
@@ -100,6 +111,7 @@ class Cluster:
         etcd_quota_bytes: int | None = None,
         disks: Disks | None = None,
         network: Network | None = None,
+        clocks: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         key = directory / "secret.key"
@@ -120,6 +132,10 @@ class Cluster:
             targets = [url.removeprefix("http://") for url in self.etcd.endpoints]
             self.proxies = {name: [FaultyProxy(target).__enter__() for target in targets] for name in NAMES}
         self.nodes = [ClusterNode(name, directory, self._endpoints(name), *options) for name in NAMES]
+        if clocks:
+            for node in self.nodes:
+                node.clock = directory / f"{node.name}.clock"
+                node.set_clock(0)
         if network is not None:
             for node in self.nodes:
                 node.host, node.inside = network.address[node.name], network.inside(node.name)
@@ -177,6 +193,8 @@ class Cluster:
         for node in self.nodes:
             if node.is_running:
                 node.resume()
+            if node.clock is not None:
+                node.set_clock(0)
         self.start_nodes()
         self.wait_until_serving()
 

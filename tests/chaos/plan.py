@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.chaos import clock_faults as clocks
 from tests.chaos import faults
 from tests.chaos import mixup_faults as mixups
 from tests.chaos import storage_faults as storage
@@ -24,6 +25,7 @@ class Row:
         quota_bytes: of etcd; its default unless given.
         disk_bytes: of a disk for each place of ``disk_places``; needs root and loop devices.
         program: that has to be on PATH.
+        has_clocks: each node has a wall clock of its own.
         has_network: each node in a network namespace of its own; needs root.
     """
 
@@ -37,6 +39,12 @@ class Row:
     disk_places: tuple[str, ...] = ()
     program: str = "etcd"
     has_network: bool = False
+    has_clocks: bool = False
+
+    @property
+    def early_ms(self) -> int:
+        """How much too soon a request may come."""
+        return clocks.EARLY_MS if self.has_clocks else 0
 
     def cluster(self, directory: Path) -> Cluster:
         """As the fault needs it, not started."""
@@ -49,6 +57,7 @@ class Row:
             etcd_quota_bytes=self.quota_bytes,
             disks=disks,
             network=Network(NAMES) if self.has_network else None,
+            clocks=self.has_clocks,
         )
 
     def why_not(self, directory: Path) -> str | None:
@@ -107,6 +116,11 @@ def rows(kills: int) -> list[Row]:
         Row("etcd emptied and a node's disk lost", mixups.etcd_emptied(with_a_disk=True), 2),
         Row("etcd set back", mixups.etcd_set_back(with_an_old_node=False), 1),
         Row("etcd set back and an old node", mixups.etcd_set_back(with_an_old_node=True), 1),
+        Row("leader's clock an hour ahead for 12 s", clocks.leader_clock(clocks.HOUR_MS, 12), 1, has_clocks=True),
+        Row("leader's clock an hour behind for 12 s", clocks.leader_clock(-clocks.HOUR_MS, 12), 1, has_clocks=True),
+        Row("leader's clock 2 s ahead for 12 s", clocks.leader_clock(2_000, 12), 1, has_clocks=True),
+        Row("leader's clock an hour ahead for 2.5 s", clocks.leader_clock(clocks.HOUR_MS, 2.5), 2, has_clocks=True),
+        Row("nodes at −30, 0 and +30 s", clocks.three_times, 1, has_clocks=True),
         Row("etcd full (NOSPACE)", storage.etcd_full, 2, quota_bytes=storage.SMALL_QUOTA_BYTES),
         Row("etcd's fdatasync slow by 100 ms", storage.fsync_slow, 1, program="strace"),
         Row("etcd's fdatasync fails", storage.fsync_fails, 2, program="strace"),

@@ -31,7 +31,7 @@ def run_row(row: Row, seed: int) -> RowResult:
             with run.load():
                 for _ in range(row.times):
                     row.fault(run)
-            findings = run.settle_and_check()
+            findings = run.settle_and_check(early_ms=row.early_ms)
         result = RowResult(row.name, row.times, findings, tuple(run.failovers_ms), row.is_planned)
     except Exception as error:  # noqa: BLE001 - the other faults are still worth a run
         traceback.print_exc()

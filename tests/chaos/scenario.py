@@ -108,7 +108,7 @@ class Run:
         self.failovers_ms.append(took_ms)
         return took_ms
 
-    def settle_and_check(self) -> Findings:
+    def settle_and_check(self, *, early_ms: int = 0) -> Findings:
         """End all faults, wait until every job is over and all nodes are level, and account for everything."""
         assert self.loaded_ms, "a run without load counts for nothing"
         cluster = self.cluster
@@ -117,7 +117,7 @@ class Run:
         positions = self._level_positions(cluster.leader().applied())
         held = {f"database of {node.name}": database_jobs(node) for node in cluster.nodes}
         held |= {node.name: _answered_jobs(node) for node in cluster.nodes}
-        findings = check(self.history, self.arrivals(), held, slots=SLOTS, quiet_ms=self.loaded_ms)
+        findings = check(self.history, self.arrivals(), held, slots=SLOTS, quiet_ms=self.loaded_ms, early_ms=early_ms)
         if len(set(positions.values())) > 1:
             findings.nodes_differ.append(f"digests: {positions}")
         return findings

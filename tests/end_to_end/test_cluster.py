@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import faults
+from tests.chaos import clock_faults, faults
 from tests.chaos.checker import Findings
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault
@@ -18,15 +18,18 @@ from tests.end_to_end.processes import CLOCK
 pytestmark = pytest.mark.timeout(180)
 
 
-def survive(directory: Path, what: Sequence[Fault], *, proxied: bool = False) -> tuple[Run, Findings]:
+def survive(
+    directory: Path, what: Sequence[Fault], *, proxied: bool = False, clocks: bool = False
+) -> tuple[Run, Findings]:
     """The faults in turn, under load, and the account afterwards; no promise may be broken."""
     seed = CLOCK.wall_ms() % 10**6
     print(f"seed {seed}")
-    with running(Cluster(directory, "--slots", str(SLOTS), proxied=proxied), seed) as run:
+    cluster = Cluster(directory, "--slots", str(SLOTS), proxied=proxied, clocks=clocks)
+    with running(cluster, seed) as run:
         with run.load():
             for fault in what:
                 fault(run)
-        findings = run.settle_and_check()
+        findings = run.settle_and_check(early_ms=clock_faults.EARLY_MS if clocks else 0)
     assert not findings.broken()
     assert findings.jobs > 100, "there was hardly any load"
     return run, findings
@@ -62,3 +65,14 @@ def test_everything_is_killed_at_once(tmp_path: Path) -> None:
 
 def test_followers_are_killed_and_lose_their_disk(tmp_path: Path) -> None:
     survive(tmp_path, [faults.follower_killed, faults.follower_lost_its_disk, faults.flipped_bit])
+
+
+def test_a_leader_whose_clock_is_wrong_hands_over_and_sends_nothing_that_is_due_later(tmp_path: Path) -> None:
+    hour_ms = clock_faults.HOUR_MS
+    what = [clock_faults.leader_clock(hour_ms, 6), clock_faults.leader_clock(-hour_ms, 2.5)]
+    _, findings = survive(tmp_path, what, clocks=True)
+    assert not findings.failed_calls
+
+
+def test_of_three_nodes_with_three_times_the_one_in_the_middle_leads(tmp_path: Path) -> None:
+    survive(tmp_path, [clock_faults.three_times], clocks=True)

@@ -23,6 +23,8 @@ from hookline.http_api.server import ConnectionLimits, make_server
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import DestinationStatus, Services
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.identity import Position
 from hookline.node.replica import Replica, ThreadCommit
@@ -40,12 +42,15 @@ _TABLES = ("jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules
 
 
 class ShiftedClock(SystemClock):
-    """The machine's clock, plus what the test says."""
+    """The machine's clock, some time later: as long as the test says."""
 
     shift_ms = 0
 
     def wall_ms(self) -> int:
         return super().wall_ms() + self.shift_ms
+
+    def boot_ms(self) -> float:
+        return super().boot_ms() + self.shift_ms
 
 
 @dataclass
@@ -223,13 +228,14 @@ class NodeUnderTest:
         config = self.config
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         database = open_state(config.data_dir / "state.db")
+        clock = GuardedClock(self.clock)
         machine = StateMachine(database)
         commit = ThreadCommit()
-        self.replica = replica = Replica(machine, LocalLog(database), self.clock, commit=commit)
+        self.replica = replica = Replica(machine, LocalLog(database), clock, commit=commit)
         await replica.begin_term(machine.term + 1, config.node, old_leader_is_dead=True)
         self.services = services = Services(
             config=config,
-            clock=self.clock,
+            clock=clock,
             replica=replica,
             reads=Reads(database.reader),
             vault=Vault([b"k" * 32]),
@@ -238,7 +244,8 @@ class NodeUnderTest:
             is_ready=lambda: self.delivery.ready,
             metrics=Metrics(),
             role=AloneRole(config, replica),
-            snapshots=Snapshots(database, config.data_dir / "snapshots", self.clock),
+            clocks=ClockWatch(clock),
+            snapshots=Snapshots(database, config.data_dir / "snapshots", clock),
         )
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]

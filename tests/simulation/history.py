@@ -47,6 +47,7 @@ class Arrival:
     term: int
     url: str
     body: bytes
+    true_s: float  # since the run began, whatever wall clocks say
     result: str | None = None  # what the node was told, if it was told
     retry_after_s: int = 0
     answered_ms: int = 0

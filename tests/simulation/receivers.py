@@ -51,6 +51,7 @@ class Receivers:
             term=int(named["hookline-term"]),
             url=target.url,
             body=body,
+            true_s=history.now_s(),
         )
         if reaction.failure != "connect":
             history.arrivals.append(arrival)

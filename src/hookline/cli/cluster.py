@@ -28,6 +28,23 @@ def show(name: str | None = None, /, *, service: Service = DEFAULT_SERVICE) -> N
         stdout().print(render.cluster_table(cluster))
 
 
+@app.command(name="trust-clock")
+def trust_clock(*, service: Service = DEFAULT_SERVICE) -> None:
+    """Say that the clock of a node's machine is right, after a jump that nothing else explains.
+
+    Each node answers for itself: give the url of that node, not of a proxy.
+
+    Args:
+        service: Where the node is.
+    """
+    with service.client() as client:
+        clock = client.trust_clock()
+    if service.json:
+        print_json(clock)
+    else:
+        stdout().print(render.clock_facts(clock))
+
+
 @app.command
 def health(*, service: Service = DEFAULT_SERVICE) -> int:
     """Say whether the node is fit to take jobs; the exit code is 0 only if it is.

@@ -169,12 +169,22 @@ def destination_table(destinations: Iterable[http.Destination]) -> Table:
 
 def cluster_table(cluster: http.Cluster) -> Table:
     """The nodes of a cluster."""
-    grid = table(("NODE", "ROLE", "URL", "APPLIED", "DURABLE", "VERSION"), keep=("NODE",), right=("APPLIED", "DURABLE"))
+    columns = ("NODE", "ROLE", "URL", "APPLIED", "DURABLE", "CLOCK", "VERSION")
+    grid = table(columns, keep=("NODE",), right=("APPLIED", "DURABLE", "CLOCK"))
     grid.title = f"cluster {cluster.name} · shard {cluster.shard} · term {cluster.term}"
     grid.title_justify = "left"
     for node in cluster.nodes:
-        grid.add_row(node.name, node.role, node.url, str(node.applied), str(node.durable), node.version)
+        clock = "" if node.clock_offset_ms is None else f"{node.clock_offset_ms:+,} ms"
+        grid.add_row(node.name, node.role, node.url, str(node.applied), str(node.durable), clock, node.version)
+    if cluster.clock is not None and cluster.clock.detail is not None:
+        grid.caption = cluster.clock.detail
     return grid
+
+
+def clock_facts(clock: http.ClockView) -> Table:
+    """Is a machine's clock the time?"""
+    offset = None if clock.offset_ms is None else f"{clock.offset_ms:+,} ms from the majority"
+    return facts((("trusted", "yes" if clock.trusted else "no"), ("offset", offset), ("detail", clock.detail)))
 
 
 def health_facts(health: http.Health) -> Table:

@@ -178,5 +178,9 @@ class AsyncClient:
         """Where a proxy looks for that id, and why."""
         return await self._send(requests.route(job_id))
 
+    async def trust_clock(self) -> http.ClockView:
+        """Say that the clock of the node's machine is right; ``Conflict`` if most of the cluster's clocks disagree."""
+        return await self._send(requests.trust_clock())
+
     async def health(self) -> http.Health:
         return await self._send(requests.health())

@@ -178,5 +178,9 @@ class Client:
         """Where a proxy looks for that id, and why."""
         return self._send(requests.route(job_id))
 
+    def trust_clock(self) -> http.ClockView:
+        """Say that the clock of the node's machine is right; ``Conflict`` if most of the cluster's clocks disagree."""
+        return self._send(requests.trust_clock())
+
     def health(self) -> http.Health:
         return self._send(requests.health())

@@ -250,6 +250,12 @@ def route(job_id: str) -> Request[http.Route]:
     return Request("GET", _with_query("/topology/route", {"id": check_id(job_id)}), http.Route)
 
 
+def trust_clock() -> Request[http.ClockView]:
+    """``POST /cluster/clock``, at a node."""
+    body = msgspec.json.encode(http.ClockWord(trust=True))
+    return Request("POST", "/cluster/clock", http.ClockView, body, {"Content-Type": JSON})
+
+
 def health() -> Request[http.Health]:
     """``GET /health``; a node that is not fit says so with 503 and the same body."""
     return Request("GET", "/health", http.Health, accepts=(503,))

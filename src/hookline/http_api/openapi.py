@@ -151,7 +151,7 @@ UNSAID: dict[Server, dict[str, tuple[str, ...]]] = {
         "BulkResponse": ("incomplete", "unclear"),
         "Health": ("clusters",),
     },
-    "proxy": {**dict.fromkeys(_PAGES, ("cursors",)), "Health": ("usage", "term")},
+    "proxy": {**dict.fromkeys(_PAGES, ("cursors",)), "Health": ("usage", "term", "clock")},
 }
 _CLUSTER_AND_NODE = {
     "hookline-cluster": {"description": "The cluster that answered.", "schema": {"type": "string"}},

@@ -331,6 +331,22 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=(*NO_BODY, e.Conflict),
     ),
     Operation(
+        name="trustClock",
+        method="POST",
+        path="/cluster/clock",
+        tag="Service",
+        summary="Say that this machine's clock is right",
+        servers=("node",),
+        description=(
+            "After a jump a clock is believed again when it is back, when other nodes' clocks or the kernel agree, or "
+            "by this call. Each node answers for itself. 409 when the majority of the cluster's clocks says otherwise."
+        ),
+        body=http.ClockWord,
+        replies={200: (http.ClockView, "It is believed.")},
+        refusals=(*NO_BODY, e.Conflict),
+        example={"trust": True},
+    ),
+    Operation(
         name="getHealth",
         method="GET",
         path="/health",

@@ -1,7 +1,7 @@
 """What users may see of the running scheduler and executor: why a job waits, how a destination does."""
 
-from hookline.clock import Clock
 from hookline.node.api.services import DestinationStatus
+from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.member import Member
 from hookline.node.state_machine.leader_reads import LeaderReads
 
@@ -11,7 +11,7 @@ _IDLE = DestinationStatus("closed", None, 0, 0)
 class DeliveryStatus:
     """Answers the API's questions (``api.services.Delivery``), in detail while this node leads."""
 
-    def __init__(self, member: Member, reads: LeaderReads, clock: Clock, *, slots: int) -> None:
+    def __init__(self, member: Member, reads: LeaderReads, clock: GuardedClock, *, slots: int) -> None:
         self._member = member
         self._slots = slots
         self._reads = reads
@@ -20,14 +20,14 @@ class DeliveryStatus:
     def why_waiting(self, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
         """(reason, detail, until_ms) for a pending job."""
         if due_ms > self._clock.wall_ms():
+            if due_ms <= self._clock.latest_ms() and (why := self._clock.why_not()) is not None:
+                return "clock", f"it may be due: {why}", None
             if attempts:
                 return "retry", f"attempt {attempts} failed; the next one follows at its time", due_ms
             return "time", "it is not due yet", due_ms
         leader = self._member.leader
         if leader is None:
             return "slots", "another node leads and will claim it", None
-        if not leader.scheduler.clock_is_trusted:
-            return "clock", "the node's clock has jumped; nothing is claimed until it settles", None
         found = self._reads.destination(destination)
         blocked = leader.scheduler.parked(found[0]) if found else None
         if blocked is not None:

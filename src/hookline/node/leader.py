@@ -10,8 +10,8 @@ from typing import Protocol
 
 import structlog
 
-from hookline.clock import Clock
 from hookline.errors import Compacted, Halted, NotLeader, StateDamaged
+from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.config import NodeConfig
 from hookline.node.executor.delivery import Delivery
 from hookline.node.executor.executor import Executor
@@ -50,7 +50,7 @@ class Surroundings:
     """What a leader is given."""
 
     config: NodeConfig
-    clock: Clock
+    clock: GuardedClock
     machine: StateMachine
     log: ReplicatedLog
     leadership: Leadership

@@ -117,6 +117,11 @@ class Member:
         self.leader.stop()
         return True
 
+    def clock_changed(self) -> None:
+        """The node's time was set."""
+        if self.leader is not None:
+            self.leader.scheduler.clock_changed()
+
     def stop(self) -> None:
         """Make ``run`` return in good order."""
         self._stop.set()

@@ -11,6 +11,10 @@ import structlog
 
 from hookline.clock import Clock
 from hookline.errors import Fenced, Halted
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.kernel import kernel_agrees
+from hookline.node.clocks.others import Others
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import ClusterHistory, position_of
 from hookline.node.config import NodeConfig
 from hookline.node.etcd import transactions
@@ -43,7 +47,7 @@ _DOUBT_S = 1.0
 class Quorum:
     """Everything a node shares with the others; also answers the API's questions (``api.services.Role``)."""
 
-    def __init__(self, config: NodeConfig, clock: Clock, vault: Vault, machine: StateMachine) -> None:
+    def __init__(self, config: NodeConfig, clock: GuardedClock, vault: Vault, machine: StateMachine) -> None:
         self._config = config
         self._machine = machine
         address = address_of(config)
@@ -55,6 +59,8 @@ class Quorum:
         self._hints = Hints(self._client, keys)
         self.log = EtcdLog(self._client, keys, self.fence, clock, self._hints)
         self._watch = LeaderWatch(self._other_leader)
+        self._others = Others(self._other_urls, address, clock.boot_ms)
+        self.clocks = ClockWatch(clock, ask=self._others.ask, kernel_agrees=kernel_agrees)
         self.leadership = EtcdLeadership(
             self._client,
             keys,
@@ -64,6 +70,7 @@ class Quorum:
             url=config.advertised_url,
             leader_is_gone=self._watch.is_gone,
             hints=self._hints,
+            may_stand=self.clocks.may_stand,
         )
         self._renewal = Renewal(self._blocking, keys, self.fence, clock)
         self.successor = Teller(self.leader_url, self._own_propose, vault, clock)
@@ -109,6 +116,7 @@ class Quorum:
             self._blocking.close()
             await self.successor.close()
             await self._peers.close()
+            await self._others.close()
             await self._client.close()
 
     async def _look(self) -> None:
@@ -144,6 +152,12 @@ class Quorum:
                 await self._upkeep.keep_durable(self._member.replica)
             with suppress(Fenced):  # another node leads, and does it
                 await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
+
+    async def _other_urls(self) -> dict[str, str]:
+        """Where the other nodes are, by name."""
+        if not self._statuses.has_read:
+            await self._statuses.look()
+        return {status.name: status.url for status in self._statuses.all() if status.name != self._config.node}
 
     def _own_status(self) -> NodeStatus:
         machine = self._machine
@@ -184,7 +198,8 @@ class Quorum:
         return leader.node if leader is not None and leader.url else None
 
     def nodes(self) -> list[NodeView]:
-        leader = self.leader_name()
+        leader, own_ms = self.leader_name(), self.clocks.own_offset_ms()
+        offsets_ms = self.clocks.offsets_ms() | ({} if own_ms is None else {self._config.node: own_ms})
         return [
             NodeView(
                 status.name,
@@ -194,6 +209,7 @@ class Quorum:
                 status.durable,
                 status.version,
                 status.halted,
+                None if (offset_ms := offsets_ms.get(status.name)) is None else round(offset_ms),
             )
             for status in self._statuses.all()
         ]

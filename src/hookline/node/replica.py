@@ -154,6 +154,11 @@ class Replica:
         return self._machine.tables.settings_epoch
 
     @property
+    def newest_ms(self) -> int:
+        """The latest time that any entry was stamped with: in the future, it shows a clock that was wrong or is."""
+        return self._machine.newest_ms
+
+    @property
     def machine(self) -> StateMachine:
         """The state. Only the replica changes it."""
         return self._machine

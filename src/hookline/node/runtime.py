@@ -14,6 +14,9 @@ from hookline.http_api.server import calm_garbage_collector, listen, make_server
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.kernel import kernel_agrees
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
@@ -43,6 +46,7 @@ from hookline.telemetry import Metrics
 _READY_POLL_S = 0.005
 _REINSTALL_PAUSE_S = 2.0
 _ETCD_PAUSE_S = 0.5
+_BEHIND_MS = 1_000
 
 _log = structlog.get_logger()
 
@@ -62,17 +66,17 @@ async def run_node(
         NodeFault: DataDirectoryInUse, StateDamaged, RestoreBrokenOff, InvalidConfig at start; others when the node
             cannot go on.
     """
-    clock = clock or SystemClock()
+    guarded = GuardedClock(clock or SystemClock())  # over all restarts on another state
     config.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         lock = LocalLeadership(config.data_dir)
         lock.lock()
         stack.push_async_callback(lock.release)
         refuse_half_restored(config.data_dir)
-        vault = await _open_vault(config, clock, stop)
+        vault = await _open_vault(config, guarded, stop)
         is_over = vault is None
         while vault is not None and not is_over:
-            is_over = await _run_on_state(config, clock, lock, vault, ready, stop)
+            is_over = await _run_on_state(config, guarded, lock, vault, ready, stop)
 
 
 async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> Vault | None:
@@ -91,7 +95,7 @@ async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> 
 
 async def _run_on_state(
     config: NodeConfig,
-    clock: Clock,
+    clock: GuardedClock,
     lock: LocalLeadership,
     vault: Vault,
     ready: Callable[[str], None],
@@ -149,7 +153,7 @@ def _is_wanted(peers: Peers, info: SnapshotInfo) -> bool:
 
 async def _run_node(
     config: NodeConfig,
-    clock: Clock,
+    clock: GuardedClock,
     lock: LocalLeadership,
     vault: Vault,
     *,
@@ -168,6 +172,7 @@ async def _run_node(
         machine = StateMachine(database)
         if (wrong := check_own(own_of(config, machine))) is not None:
             raise ForeignState(wrong)
+        _tell_if_behind(machine, clock)
         snapshots = Snapshots(database, config.data_dir / "snapshots", clock)
         stack.callback(snapshots.close)
         lookup = system_lookup()
@@ -203,6 +208,7 @@ async def _run_node(
             )
         )
         role = quorum or SingleRole(config, member)
+        clocks = quorum.clocks if quorum else ClockWatch(clock, kernel_agrees=kernel_agrees)
         lag = LoopLag(clock)
         services = Services(
             config=config,
@@ -215,6 +221,7 @@ async def _run_node(
             is_ready=lambda: _why_not_ready(role),
             metrics=metrics,
             role=role,
+            clocks=clocks,
             is_overloaded=lag.is_high,
             snapshots=snapshots,
             on_damage=member.fail,
@@ -225,6 +232,13 @@ async def _run_node(
             await _until_allowed(quorum, services, listener, stop)
         if not stop.is_set():
             await _run(member, services, lag, scrub, listener, ready=ready, stop=stop)
+
+
+def _tell_if_behind(machine: StateMachine, clock: Clock) -> None:
+    behind_ms = machine.newest_ms - clock.wall_ms()
+    if behind_ms > _BEHIND_MS:
+        advice = "set this machine's clock right, unless it is right and an earlier one was ahead"
+        _log.warning("clock_behind_newest_entry", by_ms=behind_ms, advice=advice)
 
 
 def _why_not_ready(role: Role) -> str | None:
@@ -275,6 +289,7 @@ async def _run(
 ) -> None:
     server = make_server(create_app(services), listener)
     async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(services.clocks.run(member))
         running = tasks.create_task(member.run())
         scrubbing = tasks.create_task(scrub.run())
         await _first(running, _until_ready(services))
@@ -292,6 +307,7 @@ async def _run(
         await serving
         measuring.cancel()
         scrubbing.cancel()
+        watching.cancel()
 
 
 async def _until_ready(services: Services) -> None:

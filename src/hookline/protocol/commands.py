@@ -122,6 +122,10 @@ class DeleteSchedule(Command, frozen=True, array_like=True, tag=9):
     id: str
 
 
+NO_TICK = -1
+"""As ``RecordTicks.expected_ms``: the schedule has no more ticks, as it seemed to a clock that was ahead."""
+
+
 class RecordTicks(Command, frozen=True, array_like=True, tag=10):
     """A schedule came due: make its jobs and move on, if it still waits for ``expected_ms``."""
 

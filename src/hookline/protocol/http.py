@@ -354,13 +354,32 @@ class NodeView(Struct, frozen=True):
     durable: int
     version: str
     halted: str | None = None
+    clock_offset_ms: int | None = None
+
+
+class ClockView(Struct, frozen=True):
+    """A machine's clock: is it the time, and if not, why and what to do.
+
+    ``offset_ms`` is how far it is ahead of the majority of the cluster's clocks, if others are known.
+    """
+
+    trusted: bool
+    offset_ms: int | None = None
+    detail: str | None = None
+
+
+class ClockWord(Struct, frozen=True, forbid_unknown_fields=True):
+    """An operator's word: the clock of the machine that is asked is right."""
+
+    trust: bool
 
 
 class Cluster(Struct, frozen=True):
-    """A cluster and its nodes.
+    """A cluster and its nodes. ``clock`` is that of the node that answers, ``clock_offset_ms`` as it sees the others.
 
-    ``id`` was made once for the cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the
-    files of states that the asked node has replaced and kept.
+    A clock's offset is how far it is ahead of the majority of the cluster's clocks. ``id`` was made once for the
+    cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the files of states that the asked
+    node has replaced and kept.
     """
 
     name: str
@@ -368,6 +387,7 @@ class Cluster(Struct, frozen=True):
     term: int
     leader: str | None
     nodes: list[NodeView]
+    clock: ClockView | None = None
     id: str | None = None
     generation: int = 0
     kept_aside: list[str] = []
@@ -433,9 +453,10 @@ class Health(Struct, frozen=True):
     """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none.
 
     ``topology`` is the digest of that document; another one with the same epoch has another digest.
-    ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used. Also of nodes: ``cluster``
-    and ``shard``, whose node it is, ``cluster_id``, whose state it has, ``kept_aside`` as in ``Cluster``, and
-    ``decided_by``, the shard of the cluster that decided for its topology. ``clusters`` are a proxy's.
+    ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used. Also of nodes: ``clock``;
+    ``cluster`` and ``shard``, whose node it is; ``cluster_id``, whose state it has; ``kept_aside`` as in ``Cluster``;
+    and ``decided_by``, the shard of the cluster that decided for its topology. ``clusters`` are a proxy's.
+    ``detail`` says what to do; also while the status is ok, when a clock is wrong.
     """
 
     status: Literal["ok", "unavailable"]
@@ -445,6 +466,7 @@ class Health(Struct, frozen=True):
     epoch: int = 0
     term: int = 0
     clusters: list[ClusterHealth] | UnsetType = UNSET
+    clock: ClockView | UnsetType = UNSET
     cluster_id: str | None = None
     kept_aside: list[str] = []
     topology: str | None = None

@@ -9,6 +9,8 @@ from hookline.clock import Clock
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
 from hookline.node.delivery_status import DeliveryStatus
@@ -37,7 +39,7 @@ class Parts:
     """What a node is put together from."""
 
     config: NodeConfig
-    clock: Clock
+    clock: Clock  # the machine's; one that is guarded already is taken as it is
     database: Database
     log: ReplicatedLog
     leadership: Leadership
@@ -46,6 +48,7 @@ class Parts:
     successor: Successor | None = None
     role: Role | None = None  # None: the node is its whole cluster
     history: Callable[[Replica], History] | None = None  # likewise
+    clocks: ClockWatch | None = None  # None: it is the only clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,15 @@ class Assembly:
     app: Starlette
     machine: StateMachine
     resolver: Resolver  # to be entered, if host names are used
+    clock: GuardedClock
+    clocks: ClockWatch
 
 
 def assemble(parts: Parts) -> Assembly:
     """Wire the parts. Host names are not looked up; secrets are sealed with a fixed key."""
-    config, clock, database = parts.config, parts.clock, parts.database
+    config, database = parts.config, parts.database
+    clock = parts.clock if isinstance(parts.clock, GuardedClock) else GuardedClock(parts.clock)
+    clocks = parts.clocks or ClockWatch(clock)
     machine, vault, metrics = StateMachine(database), Vault([bytes(KEY_BYTES)]), Metrics()
     resolver = Resolver(_lookup, clock)
     vetter = Vetter(
@@ -85,6 +92,7 @@ def assemble(parts: Parts) -> Assembly:
             history=parts.history,
         )
     )
+    clocks.serve(member)
     services = Services(
         config=config,
         clock=clock,
@@ -96,8 +104,9 @@ def assemble(parts: Parts) -> Assembly:
         is_ready=lambda: None if member.is_leading else "the node is starting or stopping",
         metrics=metrics,
         role=parts.role or SingleRole(config, member),
+        clocks=clocks,
     )
-    return Assembly(member, create_app(services), machine, resolver)
+    return Assembly(member, create_app(services), machine, resolver, clock, clocks)
 
 
 async def _lookup(_host: str, _port: int) -> list[str]:

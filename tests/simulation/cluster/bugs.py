@@ -9,6 +9,8 @@ import pytest
 
 from hookline.errors import Fenced
 from hookline.node.api.context import Api
+from hookline.node.clocks.guard import ClockGuard, Reading
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import ClusterHistory
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
@@ -121,6 +123,40 @@ def a_candidate_compares_nothing(patch: Patch) -> None:
     patch.setattr(transactions, "campaign", campaign_against_anybody)
 
 
+# --- clocks ----------------------------------------------------------------------------------------------------------
+
+
+def a_wall_clock_is_the_time_whatever_the_others_say(patch: Patch) -> None:
+    patch.setattr(ClockGuard, "read", lambda _self, now: now.wall_ms)
+
+
+def nobody_asks_the_others_for_their_time(patch: Patch) -> None:
+    patch.setattr(ClockGuard, "hear", lambda _self, _now, _others: None)
+
+
+def a_jump_is_believed_when_it_stays(patch: Patch) -> None:
+    read = ClockGuard.read
+    since: dict[int, float] = {}
+
+    def settle(self: ClockGuard, now: Reading) -> float:
+        time_ms = read(self, now)
+        if self.is_trusted:
+            since.pop(id(self), None)
+        elif now.boot_ms - since.setdefault(id(self), now.boot_ms) > 2_000:
+            self._trust(now, now.offset_ms)
+        return time_ms
+
+    patch.setattr(ClockGuard, "read", settle)
+
+
+def a_leader_that_is_off_goes_on(patch: Patch) -> None:
+    patch.setattr(ClockWatch, "_should_hand_over", lambda _self: False)
+
+
+def a_node_that_is_off_stands_at_once(patch: Patch) -> None:
+    patch.setattr(ClockWatch, "may_stand", lambda _self, _waited_ms: True)
+
+
 # --- taking over -----------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +237,11 @@ def cancels_do_not_get_into_the_log(patch: Patch) -> None:
 
 
 BUGS: tuple[Bug, ...] = (
+    a_wall_clock_is_the_time_whatever_the_others_say,
+    nobody_asks_the_others_for_their_time,
+    a_jump_is_believed_when_it_stays,
+    a_leader_that_is_off_goes_on,
+    a_node_that_is_off_stands_at_once,
     a_timeout_is_taken_for_a_failure,
     what_a_read_does_not_show_is_taken_for_not_written,
     an_append_is_not_fenced,

@@ -23,6 +23,7 @@ _REPLACED = {
     single.a_calm_destination_is_served,  # while there is trouble, nobody can say for how long a node served
 }
 _CALL_MS = 10_000  # how long a call may take
+_EARLY_MS = 1_000 + 20  # and what a reading of another clock may be wrong by
 _CHANGES = ("update", "run", "retry")
 _BY_THE_CLOCK = {single.nothing_is_early, single.retry_after_is_kept}  # of one node, not of three that disagree
 
@@ -39,6 +40,7 @@ def violations(world: ClusterWorld, directory: Path) -> list[str]:
             wrong += [f"{check.__name__.replace('_', ' ')}: {text}" for text in check(history, found)]
     slack_ms = _CALL_MS + world.jumped_ms
     wrong += [f"a tick: {text}" for text in check_ticks(history, found, world.config.shard, slack_ms=slack_ms)]
+    wrong += [f"the time: {text}" for text in _early(world, found)]
     wrong += [f"slots: {text}" for text in _open_claims(history, found, world.slots)]
     wrong += [f"duplicates: {text}" for text in _duplicates(world, found)]
     wrong += [f"a lost claim: {text}" for text in _given_up(world, found)]
@@ -227,6 +229,24 @@ def _claimed(history: History, found: Replay, job: str) -> Iterator[tuple[Arriva
         grant = found.grants.get((job, arrival.attempt))
         if arrival.job == job and grant is not None:
             yield arrival, grant.at
+
+
+# --- promise 3: not before, by the majority of the clocks -------------------------------------------------------------
+
+
+def _early(world: ClusterWorld, found: Replay) -> Iterator[str]:
+    """Whatever a single clock says: nothing is early by more than a second, as most of them know the time."""
+    history = world.history
+    if any(call.kind == "bulk_retry" and call.may_have_worked for call in history.calls):
+        return
+    for arrival in history.arrivals:
+        row = found.jobs.get(arrival.job)
+        if row is None or history.about(arrival.job, *_CHANGES):
+            continue
+        now_ms = world.start_ms + arrival.true_s * 1_000 + world.clocks.ahead_ms(arrival.true_s)
+        early_ms = row["run_at_ms"] - now_ms
+        if early_ms > _EARLY_MS:
+            yield f"{arrival.job} attempt {arrival.attempt} arrived {early_ms:.0f} ms early (at {arrival.at})"
 
 
 # --- promise 7: all nodes are alike ----------------------------------------------------------------------------------

@@ -73,6 +73,10 @@ class SimulatedEtcd:
         if len(held) < _HELD_MAX:
             held.append(execute)
 
+    def is_reached_by(self, node: str) -> bool:
+        """The node gets answers."""
+        return node not in self.cut_off and not self.is_away
+
     def reach(self, node: str) -> None:
         """Connect a node again; what was held arrives, however old it is."""
         if self.cut_off.pop(node, None) is not None:

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hookline.errors import Fenced, Halted, HooklineError
 from hookline.http_api.hops import FORWARDED
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import ClusterHistory, position_of
 from hookline.node.database import Database
 from hookline.node.etcd.charters import Charters
@@ -60,6 +63,8 @@ class Incarnation:
         self._client: EtcdClient = client
         self.process = process
         self._node = node
+        self.clock = GuardedClock(node.clock)
+        self.clocks = ClockWatch(self.clock, ask=partial(world.clocks.seen_by, node))
         self.fence = _NoticedFence(node.clock)
         self.hints = Hints(client, world.keys)
         self.log = EtcdLog(client, world.keys, self.fence, node.clock, self.hints)
@@ -72,6 +77,7 @@ class Incarnation:
             url=node.config.advertised_url,
             leader_is_gone=world.is_gone,
             hints=self.hints,
+            may_stand=self.clocks.may_stand,
         )
         self._statuses = Statuses(client, world.keys, self._own_status, node=node.name)
         self._upkeep = EtcdUpkeep(
@@ -83,7 +89,8 @@ class Incarnation:
         self.assembly: Assembly = assemble(
             Parts(
                 config=node.config,
-                clock=node.clock,
+                clock=self.clock,
+                clocks=self.clocks,
                 database=database,
                 log=self.log,
                 leadership=self.leadership,
@@ -139,6 +146,7 @@ class Incarnation:
                     self._renew(),
                     self._keep_up(),
                     self._doubt(),
+                    self.clocks.run(self.assembly.member),
                 )
             ]
             await self.history.until_allowed(self._halted, self._client.rotate)

@@ -19,6 +19,7 @@ from hookline.node.quorum import Peers
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.clients import Clients
+from tests.simulation.cluster.clocks import Clocks
 from tests.simulation.cluster.etcd import CUTS, QUOTA_BYTES, SimulatedEtcd
 from tests.simulation.cluster.incarnation import Incarnation
 from tests.simulation.cluster.loop import PROCESS, Process, outside, run
@@ -32,6 +33,7 @@ NODES = 3
 _LATE_NETWORK_S = 0.001
 _NOTICE_S = 22
 _PATIENCE_S = 900  # after everything is healed, by when all work must be done
+_LOOK_S, _OFF_S = 0.5, 5.0  # how often it is looked who leads; how long a leader may take to notice its clock
 _WORK_S = 900  # by when the clients have long made all their calls
 
 
@@ -87,11 +89,14 @@ class ClusterWorld:
             self.etcd.heal()
         self.nodes = [SimulatedNode(self, number, seed) for number in range(1, NODES + 1)]
         self.clock = SimulatedClock(loop.time, seed=seed, start_ms=self.start_ms)
+        self.clocks = Clocks(self, seed)
+        if self.kind == "clocks" or (self.kind == "rough" and self.random.random() < 0.2):
+            self.clocks.start_wrong()
         self.client = InProcessClient(lambda: self._carry, self.clock, retries=0)
         self._gone_after_s = self.random.choice((0.05, 0.3, 5.0))
 
     def _choose_kind(self) -> str:
-        return self.random.choice(("calm", "hand-over", "hand-over", *9 * ("rough",)))
+        return self.random.choice(("calm", "hand-over", "hand-over", "clocks", *9 * ("rough",)))
 
     @property
     def config(self) -> Any:
@@ -148,6 +153,20 @@ class ClusterWorld:
             stamp = self.history.note(f"{process.name} sends in term {term}")
             self.violations.append(f"{process.name} sent in term {term} during term {leader.term} (at {stamp})")
 
+    async def watch_who_leads(self) -> None:
+        """A node that is off does not lead for long while two others are right and know it."""
+        off_s = 0.0
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            leader = self.leader()
+            off_s = off_s + _LOOK_S if leader is not None and self.clocks.is_outvoted(leader) else 0.0
+            if off_s > _OFF_S:
+                stamp = self.history.note("the clock of the leader is wrong")
+                self.violations.append(
+                    f"{leader and leader.name} has led for {off_s} s with a wrong clock (at {stamp})"
+                )
+                off_s = 0.0
+
     # --- the run -------------------------------------------------------------------------------------------------
 
     async def live(self, seed: int) -> None:
@@ -164,6 +183,7 @@ class ClusterWorld:
             for node in self.nodes:
                 tasks.create_task(node.run())
             trouble = tasks.create_task(self._make_trouble())
+            watching = tasks.create_task(self.watch_who_leads())
             clients.is_enough = trouble.done
             async with asyncio.timeout(_WORK_S):
                 await clients.work()
@@ -178,6 +198,7 @@ class ClusterWorld:
                 node.receivers.is_healed = True
             await self._until(self._is_quiet, _PATIENCE_S, "not quiet")
             await self._until(self._all_know_all, 120, "not all nodes have all entries")
+            watching.cancel()
             for node in self.nodes:
                 node.is_over = True
                 node.stop()
@@ -216,7 +237,9 @@ class ClusterWorld:
         if self.kind == "calm":
             return
         count, seconds = self.random.choice((2, 4, 8, 12)), self.random.choice((4, 12, 25))
-        troubles = (self._hand_over,) if self.kind == "hand-over" else self._troubles()
+        if self.kind == "clocks":
+            count, seconds = 3, 30  # a wrong clock is to stay for a while
+        troubles = self._troubles()
         for _ in range(count):
             await asyncio.sleep(self.random.expovariate(count / seconds))
             self.random.choice(troubles)()
@@ -224,6 +247,10 @@ class ClusterWorld:
 
     def _troubles(self) -> tuple[Callable[[], None], ...]:
         """Some kinds of trouble more than others, by the seed."""
+        if self.kind == "hand-over":
+            return (self._hand_over,)
+        if self.kind == "clocks":
+            return (self.clocks.jump, self.clocks.jump, self.clocks.blip, self._hand_over)
         often = (
             self._plan_pause,
             self._plan_crash,
@@ -236,7 +263,7 @@ class ClusterWorld:
             self._hand_over_and_crash,
             self._lose_all,
         )
-        some = (self._cut_off_from_receivers, self._restart, self._jump, self._compact)
+        some = (self._cut_off_from_receivers, self._restart, self.clocks.jump, self.clocks.blip, self._compact)
         etcd = (self._etcd_away, self._etcd_without_leader, self._etcd_full)
         return (*self.random.choices(often, k=4), *self.random.choices(some, k=2), *often, *some, *etcd)
 
@@ -308,18 +335,6 @@ class ClusterWorld:
         node = self._target()
         self.trouble(f"{node.name} is stopped")
         node.stop()
-
-    def _jump(self) -> None:
-        node = self._target()
-        milliseconds = int(self.random.choice((-1, 1)) * 10 ** self.random.uniform(2, 4.8))
-        stamp = self.history.note(f"the wall clock of {node.name} jumps by {milliseconds} ms")
-        self._step(node, milliseconds, stamp)
-
-    def _step(self, node: SimulatedNode, milliseconds: int, stamp: int) -> None:
-        if milliseconds < 0:
-            self.history.steps_back.append((stamp, -milliseconds))
-        self.jumped_ms += abs(milliseconds)
-        node.clock.step_ms(milliseconds)
 
     def _cut_off_from_etcd(self) -> None:
         self._cut_off(self._target(), self._some_s())
@@ -401,12 +416,10 @@ class ClusterWorld:
         self.history.note("healing")
         self.is_healed = True
         self.etcd.heal()
+        self.clocks.heal()
         for node in self.nodes:
             node.faults.heal()
             node.is_cut_off = False
-            wrong_ms = node.clock.wall_ms() - self.clock.wall_ms()
-            if wrong_ms:
-                self._step(node, -wrong_ms, self.history.note(f"the wall clock of {node.name} is set right"))
             if node.now is not None and node.now.process.is_paused:
                 node.now.process.resume()
 

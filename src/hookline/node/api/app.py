@@ -13,6 +13,7 @@ from hookline.http_api.exchange import Reply, Request
 from hookline.node.api import (
     batches,
     bulk,
+    clocks,
     cluster,
     destinations,
     jobs,
@@ -54,8 +55,10 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/destinations/{host:text}": {"GET": destinations.get_destination, "PUT": destinations.put_destination},
     "/cluster": {"GET": cluster.get_cluster},
     "/cluster/handover": {"POST": cluster.handover},
+    "/cluster/clock": {"POST": clocks.trust_clock},
     "/health": {"GET": cluster.get_health},
     "/metrics": {"GET": cluster.get_metrics},
+    "/internal/clock": {"GET": clocks.read_clock},
     "/internal/topology": {"GET": topology.get_topology, "PUT": topology.put_topology},
     "/internal/absence": {"POST": topology.tell_absence},
     "/internal/destinations": {"GET": settings_import.get_settings, "PUT": settings_import.put_settings},
@@ -68,9 +71,11 @@ ROUTES: dict[str, dict[str, Handler]] = {
 OWN_PATHS = frozenset(
     {
         "/cluster",
+        "/cluster/clock",
         "/health",
         "/metrics",
         "/internal/position",
+        "/internal/clock",
         "/internal/snapshot",
         "/internal/snapshot/{name}",
     }

@@ -4,6 +4,7 @@ from typing import Literal
 
 from hookline.errors import Conflict
 from hookline.http_api.exchange import Reply, Request, answer
+from hookline.node.api.clocks import clock_complaint, clock_view
 from hookline.node.api.context import Api
 from hookline.protocol import http
 from hookline.protocol.jobs import State
@@ -22,6 +23,7 @@ async def get_cluster(api: Api, request: Request) -> Reply:
         api.services.replica.term,
         role.leader_name(),
         role.nodes(),
+        clock_view(api),
         position.cluster_id or None,
         position.generation,
         api.services.kept_aside(),
@@ -57,9 +59,10 @@ async def get_health(api: Api, request: Request) -> Reply:
         status,
         role,
         usage,
-        why_not,
+        why_not or clock_complaint(api),
         version.epoch,
         api.services.replica.term,
+        clock=clock_view(api),
         topology=version.digest or None,
         decided_by=None if kept is None else kept.decided_by,
         cluster=api.config.cluster,
@@ -85,6 +88,9 @@ async def get_metrics(api: Api, request: Request) -> Reply:
         metrics.limit_max.labels(name).set(limit)
     metrics.applied_index.set(api.services.replica.applied)
     metrics.term.set(api.services.replica.term)
+    clock = clock_view(api)
+    metrics.clock_trusted.set(clock.trusted)
+    metrics.clock_offset.set((clock.offset_ms or 0) / 1_000)
     return Reply(200, metrics.text(), _PROMETHEUS)
 
 

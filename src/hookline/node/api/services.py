@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hookline.clock import Clock
 from hookline.errors import StateDamaged
 from hookline.node.admission import Admission
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.identity import Position
 from hookline.node.replica import Replica
@@ -73,7 +74,7 @@ class Services:
     """Handed to ``create_app``."""
 
     config: NodeConfig
-    clock: Clock
+    clock: GuardedClock
     replica: Replica
     reads: Reads
     vault: Vault
@@ -82,6 +83,7 @@ class Services:
     is_ready: Callable[[], str | None]  # None when ready, else why not
     metrics: Metrics
     role: Role
+    clocks: ClockWatch
     is_overloaded: Callable[[], bool] = lambda: False
     snapshots: Snapshots | None = None  # None: this node gives out no copies of its state
     on_damage: Callable[[StateDamaged], None] = lambda _error: None  # told when a read finds the state damaged

@@ -62,6 +62,7 @@ class Statuses:
         self._own = own
         self._node = node
         self._read: list[NodeStatus] = []
+        self.has_read = False
 
     def all(self) -> list[NodeStatus]:
         """Every node that ever told about itself, by name; this one as it is now."""
@@ -70,11 +71,15 @@ class Statuses:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            try:
-                await self.exchange()
-            except (EtcdUnclear, EtcdRefused):
-                self._client.rotate()
+            await self.look()
             await asyncio.sleep(_EVERY_S)
+
+    async def look(self) -> None:
+        """Publish and read once, if etcd answers."""
+        try:
+            await self.exchange()
+        except (EtcdUnclear, EtcdRefused):
+            self._client.rotate()
 
     def others(self) -> list[NodeStatus]:
         """What the other nodes told, when it was read last."""
@@ -89,3 +94,4 @@ class Statuses:
         response = await self._client.txn(request, _TRY_S)
         kvs = response.responses[1].response_range.kvs
         self._read = [decode_status(kv.value) for kv in kvs]
+        self.has_read = True

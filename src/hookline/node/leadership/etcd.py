@@ -39,6 +39,7 @@ class EtcdLeadership:
         leader_is_gone: asked about the present leader's url: is it proven that its process is dead?
         hints: say when the leader record changes, so that a hand-over takes milliseconds; without it a poll has to do.
             They are told of each beat that is seen.
+        may_stand: asked before each campaign, with the ms for which nobody has led.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class EtcdLeadership:
         url: str,
         leader_is_gone: Callable[[str], bool],
         hints: Hints | None = None,
+        may_stand: Callable[[float], bool] = lambda _waited_ms: True,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -60,6 +62,7 @@ class EtcdLeadership:
         self._node = node
         self._url = url
         self._leader_is_gone = leader_is_gone
+        self._may_stand = may_stand
         self._hints = hints or Hints(client, keys)
         self._old_leader_is_dead = False
         self._was_handed_over = False
@@ -96,7 +99,7 @@ class EtcdLeadership:
                     is_free, changed_ms = False, self._clock.boot_ms()  # we gave it up so that another takes it
                 is_gone = not is_free and self.leader is not None and self._leader_is_gone(self.leader.url)
                 waited_ms = self._clock.boot_ms() - changed_ms
-                if is_free or is_gone or waited_ms >= timeout_ms:
+                if (is_free or is_gone or waited_ms >= timeout_ms) and self._may_stand(waited_ms):
                     self._was_handed_over = is_free and self.leader is not None
                     self._old_leader_is_dead = is_gone
                     self._dead_from_term = self.leader.term if self.leader else 0

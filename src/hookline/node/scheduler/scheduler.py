@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import structlog
 
-from hookline.clock import Clock
 from hookline.errors import HooklineError
+from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.replica import Replica
-from hookline.node.scheduler.clock_guard import ClockGuard
 from hookline.node.scheduler.due import Admit, Due, DueQueue
+from hookline.node.scheduler.recovery import TickRecovery
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import DueSchedule, LeaderReads
 from hookline.node.waiting import Blocked
@@ -36,7 +36,13 @@ class Scheduler:
     """
 
     def __init__(
-        self, replica: Replica, reads: LeaderReads, clock: Clock, *, shard: int, wake_executor: Callable[[], None]
+        self,
+        replica: Replica,
+        reads: LeaderReads,
+        clock: GuardedClock,
+        *,
+        shard: int,
+        wake_executor: Callable[[], None],
     ) -> None:
         self._replica = replica
         self._reads = reads
@@ -44,7 +50,8 @@ class Scheduler:
         self._shard = shard
         self._wake_executor = wake_executor
         self._queue = DueQueue()
-        self._guard = ClockGuard()
+        self._steps = clock.steps
+        self._recovery = TickRecovery(replica, reads, clock)
         self._wake = asyncio.Event()
         self._next_tick_ms: int | None = None
         self._stopping = False
@@ -69,13 +76,17 @@ class Scheduler:
         """Until ``stop``: wake the executor when jobs come due, make the jobs of schedules when they tick."""
         while not self._stopping:
             now_ms = self._clock.wall_ms()
-            if self._may_claim(now_ms):
-                if self._next_tick_ms is not None and self._next_tick_ms <= now_ms:
-                    await self._make_ticks(now_ms)
-                    continue
-                next_due_ms = self._queue.next_due_ms()
-                if next_due_ms is not None and next_due_ms <= now_ms:
-                    self._wake_executor()
+            self._notice_step(now_ms)
+            if self._recovery.is_needed(now_ms):
+                await self._recovery.run(now_ms)
+                self._next_tick_ms = self._reads.next_tick_ms()
+                continue
+            if self._next_tick_ms is not None and self._next_tick_ms <= now_ms:
+                await self._make_ticks(now_ms)
+                continue
+            next_due_ms = self._queue.next_due_ms()
+            if next_due_ms is not None and next_due_ms <= now_ms:
+                self._wake_executor()
             self._wake.clear()
             await self._sleep(now_ms)  # not a later time: what came due since would be slept past
 
@@ -86,7 +97,7 @@ class Scheduler:
 
     async def _sleep(self, now_ms: int) -> None:
         """Until something happens, or is due after ``now_ms``; what is due already is in the executor's hands."""
-        wait_s = self._guard.wait_ms / 1_000 if not self._guard.is_trusted else _SLEEP_MAX_S
+        wait_s = _SLEEP_MAX_S
         for at_ms in (self._queue.next_due_ms(), self._next_tick_ms):
             if at_ms is not None and at_ms > now_ms:
                 wait_s = min(wait_s, (at_ms - now_ms) / 1_000)
@@ -94,22 +105,25 @@ class Scheduler:
         await self._wake.wait()
         timer.cancel()
 
-    def _may_claim(self, now_ms: int) -> bool:
-        was_trusted = self._guard.is_trusted
-        is_trusted = self._guard.observe(now_ms, self._clock.boot_ms())
-        if is_trusted and not was_trusted:
+    def clock_changed(self) -> None:
+        """The time was set: what sleeps until a time has to look again."""
+        self._wake.set()
+
+    def _notice_step(self, now_ms: int) -> None:
+        """Whoever looks at the clock next notices that the time was set."""
+        if self._clock.steps != self._steps:
+            self._steps = self._clock.steps
             self._queue.unpark_all(now_ms)  # the times they wait for are those of another clock
-            self._wake_executor()  # it may have asked meanwhile, and been given nothing
-        elif was_trusted and not is_trusted:
-            self._wake.set()  # whoever noticed: ``run`` is to ask again when the clock has settled
-        return is_trusted
+            self._wake_executor()
+            self._wake.set()
 
     # --- jobs ------------------------------------------------------------------------------------------------
 
     def take(self, limit: int, admit: Callable[[int, int, bool, bool], Blocked | None]) -> list[Due]:
         """Up to ``limit`` jobs that are due and may start; they are the executor's from then on."""
         now_ms = self._clock.wall_ms()
-        if self._stopping or not self._may_claim(now_ms):
+        self._notice_step(now_ms)
+        if self._stopping:
             return []
 
         def admit_now(destination: int, retry: bool, beyond: bool) -> Blocked | None:
@@ -145,11 +159,6 @@ class Scheduler:
     def waiting(self, destination: int) -> int:
         """How many due jobs of a destination wait, as far as they are in memory."""
         return self._queue.waiting(destination, self._clock.wall_ms())
-
-    @property
-    def clock_is_trusted(self) -> bool:
-        """False while a jump of the wall clock is not explained yet."""
-        return self._guard.is_trusted
 
     # --- schedules -------------------------------------------------------------------------------------------
 

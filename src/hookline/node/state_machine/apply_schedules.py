@@ -7,6 +7,7 @@ from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.sums import SCHEDULES, row_sum
 from hookline.node.state_machine.tables import Row, Tables
 from hookline.protocol.commands import (
+    NO_TICK,
     Changed,
     Created,
     CreateJob,
@@ -75,7 +76,11 @@ def record_ticks(tables: Tables, effects: Effects, time_ms: int, command: Record
     if row is None:
         return Refused("schedule_not_found")
     _, revision, next_tick_ms, paused, skip_overlap, *_, last_job = row
-    if revision != command.revision or next_tick_ms != command.expected_ms or paused:
+    if (
+        revision != command.revision
+        or (NO_TICK if next_tick_ms is None else next_tick_ms) != command.expected_ms
+        or paused
+    ):
         return Refused("conflict")
     made, skipped = 0, command.skipped
     for _instant_ms, run_at_ms, job_id in command.ticks:

@@ -34,6 +34,15 @@ class DueSchedule(NamedTuple):
     next_tick_ms: int
 
 
+class ActiveSchedule(NamedTuple):
+    """A schedule that is not paused; ``next_tick_ms`` None: it has no more ticks."""
+
+    seq: int
+    revision: int
+    spec: ScheduleSpec
+    next_tick_ms: int | None
+
+
 class LeaderReads:
     """Reads on the node's reading connection."""
 
@@ -71,6 +80,11 @@ class LeaderReads:
         """Schedules whose next tick is not after ``now_ms``, earliest first."""
         rows = self._rows("due_schedules", now_ms, limit)
         return [DueSchedule(seq, id_, rev, decode_schedule(spec), tick) for seq, id_, rev, spec, tick in rows]
+
+    def active_schedules(self, after: int, limit: int) -> list[ActiveSchedule]:
+        """Schedules that are not paused, by number, those after ``after``."""
+        rows = self._rows("active_schedules", after, limit)
+        return [ActiveSchedule(seq, revision, decode_schedule(spec), tick) for seq, revision, spec, tick in rows]
 
     def next_tick_ms(self) -> int | None:
         """The earliest tick of all schedules."""

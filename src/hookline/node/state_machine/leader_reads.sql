@@ -19,6 +19,9 @@ FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq IN carray(?)
 SELECT seq, id, revision, spec, next_tick_ms FROM schedules
 WHERE paused = 0 AND next_tick_ms IS NOT NULL AND next_tick_ms <= ?1 ORDER BY next_tick_ms LIMIT ?2
 
+-- name: active_schedules
+SELECT seq, revision, spec, next_tick_ms FROM schedules WHERE paused = 0 AND seq > ?1 ORDER BY seq LIMIT ?2
+
 -- name: next_tick
 SELECT min(next_tick_ms) FROM schedules WHERE paused = 0 AND next_tick_ms IS NOT NULL
 

@@ -81,6 +81,7 @@ class StateMachine:
         self.term: int = meta.get("term", 0)
         self.digest: bytes = meta.get("digest", b"")
         self.last = msgspec.msgpack.decode(meta["last"], type=LastEntry) if "last" in meta else LastEntry()
+        self.newest_ms: int = meta.get("newest_ms", 0)  # the latest time that an entry was stamped with
         self.durable = self.applied if database.is_durable else 0
         self.is_restored: bool = _RESTORED in meta
 
@@ -165,6 +166,9 @@ class StateMachine:
             tables.run("put_meta", "term", self.term)
         tables.run("put_meta", "digest", self.digest)
         tables.run("put_meta", "last", _encode(self.last))
+        if entry.time_ms > self.newest_ms:
+            self.newest_ms = entry.time_ms
+            tables.run("put_meta", "newest_ms", self.newest_ms)
         if self.is_restored:
             tables.run("delete_meta", _RESTORED)
             self.is_restored = False

@@ -1,0 +1,103 @@
+"""Reads the clocks of the other nodes and, where they are too few, of etcd's members, over HTTP."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+import msgspec
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+
+from hookline.node.clocks.majority import KnownClock
+from hookline.node.etcd.client import EtcdAddress
+
+PATH = "/internal/clock"
+_SLOWEST_MS = 500  # what took longer says too little
+_ENOUGH = 2
+_DATE_SLACK_MS = 500  # a Date header has whole seconds
+
+
+class ClockReading(msgspec.Struct, frozen=True):
+    """What a node answers: its machine's clock, right or wrong."""
+
+    wall_ms: int
+
+
+class Others:
+    """Asks all at once.
+
+    Args:
+        nodes: the urls of the other nodes by name.
+        etcd: whose members' ``Date`` headers serve as clocks.
+        boot_ms: this machine's boot clock.
+    """
+
+    def __init__(
+        self, nodes: Callable[[], Awaitable[Mapping[str, str]]], etcd: EtcdAddress, boot_ms: Callable[[], float]
+    ) -> None:
+        self._nodes = nodes
+        self._etcd = etcd
+        self._boot_ms = boot_ms
+        self._client = _builder().build()
+        self._etcd_client = _for_etcd(etcd)
+
+    async def ask(self) -> Sequence[KnownClock]:
+        """Those that answered in time."""
+        urls = await self._nodes()
+        found = await _all(self._node(name, url) for name, url in urls.items())
+        if len(found) < _ENOUGH:
+            found += await _all(self._member(url) for url in self._etcd.endpoints)
+        return found
+
+    async def _node(self, name: str, url: str) -> KnownClock | None:
+        asked_ms = self._boot_ms()
+        try:
+            answer = await self._client.get(url + PATH).build().send()
+            body = bytes(await answer.bytes())
+            wall_ms = msgspec.json.decode(body, type=ClockReading).wall_ms
+        except (PyreqwestError, msgspec.MsgspecError):
+            return None
+        return self._known(name, asked_ms, wall_ms, 0, is_node=True)
+
+    async def _member(self, url: str) -> KnownClock | None:
+        asked_ms = self._boot_ms()
+        try:
+            answer = await self._etcd_client.get(url.rstrip("/") + "/version").build().send()
+            date = parsedate_to_datetime(answer.get_header("date") or "")
+        except (PyreqwestError, ValueError):
+            return None
+        middle_ms = int(date.timestamp() * 1_000) + _DATE_SLACK_MS
+        return self._known(f"etcd {url}", asked_ms, middle_ms, _DATE_SLACK_MS, is_node=False)
+
+    def _known(self, name: str, asked_ms: float, wall_ms: int, slack_ms: float, *, is_node: bool) -> KnownClock | None:
+        heard_ms = self._boot_ms()
+        took_ms = heard_ms - asked_ms
+        if took_ms > _SLOWEST_MS:
+            return None
+        return KnownClock(name, wall_ms - (asked_ms + heard_ms) / 2, took_ms / 2 + slack_ms, is_node)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+        await self._etcd_client.close()
+
+
+async def _all(asking: Iterable[Coroutine[None, None, KnownClock | None]]) -> list[KnownClock]:
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(one) for one in asking]
+    return [found for task in asked if (found := task.result()) is not None]
+
+
+def _builder() -> ClientBuilder:
+    builder = ClientBuilder().http1_only().no_proxy().follow_redirects(False)
+    return builder.timeout(timedelta(milliseconds=_SLOWEST_MS))
+
+
+def _for_etcd(etcd: EtcdAddress) -> Client:
+    builder = _builder()
+    if etcd.ca_file is not None:
+        builder = builder.add_root_certificate_pem(etcd.ca_file.read_bytes())
+    if etcd.cert_file is not None and etcd.key_file is not None:
+        builder = builder.identity_pem(etcd.cert_file.read_bytes() + b"\n" + etcd.key_file.read_bytes())
+    return builder.build()

@@ -1,0 +1,135 @@
+"""The wall clocks of a simulated cluster: which are wrong, what others see of them, and what the majority says."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hookline.node.clocks.majority import KnownClock
+from tests.simulation.cluster.loop import outside
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster.node import SimulatedNode
+    from tests.simulation.cluster.world import ClusterWorld
+
+_KNOWN_S = 15.0  # for so long a node may go by what it heard of a clock that has been set since
+_LATE_S = 0.002
+_HOUR_MS = 3_600_000
+
+
+class Clocks:
+    """Sets them wrong and right, and remembers when."""
+
+    def __init__(self, world: "ClusterWorld", seed: int) -> None:
+        self._world = world
+        self._random = random.Random(f"clocks {seed}")
+        self._ahead: list[tuple[float, int]] = [
+            (0.0, 0)
+        ]  # (since when in s, how far the majority is ahead of the truth)
+
+    async def seen_by(self, node: "SimulatedNode") -> Sequence[KnownClock]:
+        """What a node hears when it asks the others, and etcd when they are too few."""
+        asked_ms = node.clock.boot_ms()
+        await asyncio.sleep(_LATE_S * self._random.random())
+        world = self._world
+        others = [other for other in world.nodes if other is not node and _answers(other)]
+        readings = [(other.name, other.clock.wall_ms(), 0, True) for other in others]
+        if len(others) < 2 and world.etcd.is_reached_by(node.name):
+            date_ms = world.clock.wall_ms() // 1_000 * 1_000 + 500
+            readings += [(f"e{number}", date_ms, 500, False) for number in range(1, 4)]
+        await asyncio.sleep(_LATE_S * self._random.random())
+        heard_ms = node.clock.boot_ms()
+        slack_ms = (heard_ms - asked_ms) / 2
+        return [
+            KnownClock(name, wall_ms - (asked_ms + heard_ms) / 2, slack_ms + more_ms, is_node)
+            for name, wall_ms, more_ms, is_node in readings
+        ]
+
+    def start_wrong(self) -> None:
+        """Before anything has begun."""
+        for node, ahead_ms in zip(self._world.nodes, self._some_wrong(), strict=True):
+            self._set(node, ahead_ms)
+
+    def jump(self) -> None:
+        """One or more are set wrong, and stay so until the next jump or the end."""
+        pick = self._random
+        if pick.random() < 0.4:
+            for node, ahead_ms in zip(self._world.nodes, self._some_wrong(), strict=True):
+                self._set(node, ahead_ms)
+            return
+        node = self._world._target()
+        self._set(node, int(pick.choice((-1, 1)) * 10 ** pick.uniform(2, 4.8)) if pick.random() < 0.7 else 0)
+
+    def blip(self) -> None:
+        """One is wrong for a moment. Two that are an hour wrong would be the majority, and their hour the time."""
+        node = self._world._target()
+        others = [self._wrong_ms(other) for other in self._world.nodes if other is not node]
+        ahead_ms = self._random.choice((2_000, -2_000) if max(map(abs, others)) > 60_000 else (_HOUR_MS, -_HOUR_MS))
+        self._set(node, ahead_ms)
+        outside(self._random.choice((2.5, 6.0)), lambda: self._set(node, 0))
+
+    def heal(self) -> None:
+        """All are right."""
+        for node in self._world.nodes:
+            self._set(node, 0)
+
+    def is_outvoted(self, node: "SimulatedNode") -> bool:
+        """The clock of a node is wrong, and the other two are right, at work, and can lead."""
+        world = self._world
+        others = [other for other in world.nodes if other is not node]
+        is_well = all(
+            _answers(other) and world.etcd.is_reached_by(other.name) and abs(self._wrong_ms(other)) < 300
+            for other in others
+        )
+        return is_well and abs(self._wrong_ms(node)) > 1_500 and world.etcd.is_reached_by(node.name)
+
+    def _wrong_ms(self, node: "SimulatedNode") -> int:
+        return node.clock.wall_ms() - self._world.clock.wall_ms()
+
+    def ahead_ms(self, now_s: float) -> int:
+        """How far the majority was ahead of the truth at most, when a node asked that acted at ``now_s``."""
+        found = 0
+        for (since_s, ahead_ms), until_s in zip(
+            self._ahead, [*(since_s for since_s, _ in self._ahead[1:]), float("inf")], strict=True
+        ):
+            if since_s <= now_s and until_s >= now_s - _KNOWN_S:
+                found = max(found, ahead_ms)
+        return found
+
+    def _some_wrong(self) -> tuple[int, int, int]:
+        """For each node how far it is ahead; of clocks that are an hour off there is one."""
+        pick = self._random
+        wrong = list(
+            pick.choice(
+                (
+                    (-30_000, 0, 30_000),
+                    (_HOUR_MS, 0, 0),
+                    (-_HOUR_MS, 0, 0),
+                    (_HOUR_MS, 30_000, 0),
+                    (30_000, 30_000, 0),
+                    (-30_000, -30_000, 0),
+                    (2_000, 0, 0),
+                    (1_200, -1_200, 0),
+                )
+            )
+        )
+        pick.shuffle(wrong)
+        return (wrong[0], wrong[1], wrong[2])
+
+    def _set(self, node: "SimulatedNode", ahead_ms: int) -> None:
+        world = self._world
+        by_ms = ahead_ms - self._wrong_ms(node)
+        if not by_ms:
+            return
+        stamp = world.history.note(f"the wall clock of {node.name} is set {by_ms} ms ahead, to {ahead_ms} ms")
+        if by_ms < 0:
+            world.history.steps_back.append((stamp, -by_ms))
+        world.jumped_ms += abs(by_ms)
+        node.clock.step_ms(by_ms)
+        ahead = sorted(self._wrong_ms(one) for one in world.nodes)
+        self._ahead.append((asyncio.get_running_loop().time(), max(0, ahead[1])))
+
+
+def _answers(node: "SimulatedNode") -> bool:
+    now = node.now
+    return now is not None and not now.process.is_paused and (now.is_leading() or now.leader_url() is not None)
