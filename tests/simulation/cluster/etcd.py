@@ -91,6 +91,10 @@ class SimulatedEtcd:
             return "append"
         return "campaign" if keys.leader in puts and keys.beat in puts else None
 
+    def sent(self, execute: Callable[[], T]) -> Callable[[], T]:
+        """A request is on its way; returns what it does when it arrives."""
+        return execute
+
     def first_index(self) -> int:
         """Of the log's entries; 1 when there are none."""
         keys = self._keys
@@ -230,6 +234,7 @@ class SimulatedClient:
         process = PROCESS.get()
         if process is not None:
             await process.alive()
+        execute = etcd.sent(execute)
         if etcd.has_no_leader:
             await asyncio.sleep(0.005)
             raise EtcdRefused("etcdserver: no leader")

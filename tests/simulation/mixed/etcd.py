@@ -1,17 +1,20 @@
 """An etcd that can be emptied and set back to an earlier copy, and tells what was in it."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from hookline.node.etcd.charters import OverruledRecord
+from hookline.node.etcd.client import EtcdUnclear
 from hookline.node.etcd.transactions import LeaderRecord
 from hookline.node.identity import Charter
 from hookline.protocol.codec import Entry
 from tests.simulation.cluster.etcd import SimulatedEtcd
 from tests.simulation.cluster.store import EMPTY, Image
 from tests.simulation.mixed.lineages import Lineages, Written
+
+T = TypeVar("T")
 
 
 class Backup(NamedTuple):
@@ -37,6 +40,7 @@ class MixedEtcd(SimulatedEtcd):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.lineages = Lineages()
+        self._life = 0
         self.began_again: Callable[[Charter], None] = lambda _charter: None
         self.noted: Callable[[int, Entry, str], None] = lambda *_: None
 
@@ -46,11 +50,23 @@ class MixedEtcd(SimulatedEtcd):
 
     def put_back(self, backup: Backup) -> None:
         """Be as it was then."""
+        self._life += 1
         self.store.put_back(backup.image)
         self.history.entries[:] = backup.entries
         self.leader = backup.leader
         self.authors = dict(backup.authors)
         self.break_watches()
+
+    def sent(self, execute: Callable[[], T]) -> Callable[[], T]:
+        """What was on its way to the members of before does not arrive at those that take their place."""
+        life = self._life
+
+        def arrive() -> T:
+            if life != self._life:
+                raise EtcdUnclear("etcd has ended")
+            return execute()
+
+        return arrive
 
     def holds(self, index: int) -> bool:
         """The log has this entry."""

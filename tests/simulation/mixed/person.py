@@ -28,7 +28,7 @@ class Person:
         client: Any = SimulatedClient(world.etcd, "person", _nowhere)
         self._client: EtcdClient = client
         self._charters = Charters(client, world.keys)
-        self._looks = 0
+        self._looks = self._refusals = 0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -54,18 +54,18 @@ class Person:
         there = [it for it in statuses if it.at_ms > now_ms - _AWAY_MS]
         waiting = [it for it in there if it.halted is not None and it.name not in world.foreign]
         if not world.is_lost or not waiting or world.foreign:
-            self._looks = 0
+            self._looks = self._refusals = 0
             return
         self._looks += 1
         if self._looks >= _PATIENCE or (self._looks >= _LOOKS and len(there) == len(world.nodes)):
-            await self._recover(there, self.choose(waiting), is_urgent=self._looks >= 2 * _LOOKS)
+            await self._recover(there, self.choose(waiting))
 
     def choose(self, waiting: list[NodeStatus]) -> NodeStatus:
         """The newest; one that somebody put an old directory into only if there is no other."""
         stale = self._world.stale
         return max(waiting, key=lambda it: (it.name not in stale, _position(it).generation, it.applied))
 
-    async def _recover(self, there: list[NodeStatus], chosen: NodeStatus, *, is_urgent: bool) -> None:
+    async def _recover(self, there: list[NodeStatus], chosen: NodeStatus) -> None:
         """As ``hookline cluster recover``, with --force when it was refused."""
         world = self._world
         charter, log = await self._charters.read(0)
@@ -75,8 +75,9 @@ class Person:
             planned = plan_recovery(candidate, others, charter, log, force=False)
         except InvalidConfig as error:
             world.history.note(f"the operator does not get his way: {error.detail}")
-            if not is_urgent or candidate.position.is_empty:
-                return
+            self._refusals += 1
+            if self._refusals < _LOOKS or candidate.position.is_empty:
+                return  # somebody who has just started may not have said yet that he waits
             planned = plan_recovery(candidate, others, charter, log, force=True)
         if await self._charters.replace(charter, planned):
             world.history.note(f"the operator goes on from {chosen.name}")
