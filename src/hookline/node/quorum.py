@@ -32,6 +32,7 @@ from hookline.node.leadership.watch import LeaderWatch
 from hookline.node.member import Member
 from hookline.node.peer_client import PeerClient
 from hookline.node.replicated_log.etcd import EtcdLog
+from hookline.node.scrub import Scrub
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.successor import Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault, remember_key, remembered_key
@@ -47,7 +48,9 @@ _DOUBT_S = 1.0
 class Quorum:
     """Everything a node shares with the others; also answers the API's questions (``api.services.Role``)."""
 
-    def __init__(self, config: NodeConfig, clock: GuardedClock, vault: Vault, machine: StateMachine) -> None:
+    def __init__(
+        self, config: NodeConfig, clock: GuardedClock, vault: Vault, machine: StateMachine, scrub: Scrub
+    ) -> None:
         self._config = config
         self._machine = machine
         address = address_of(config)
@@ -70,7 +73,7 @@ class Quorum:
             url=config.advertised_url,
             leader_is_gone=self._watch.is_gone,
             hints=self._hints,
-            may_stand=self.clocks.may_stand,
+            may_stand=lambda waited_ms: scrub.may_lead(waited_ms) and self.clocks.may_stand(waited_ms),
         )
         self._renewal = Renewal(self._blocking, keys, self.fence, clock)
         self.successor = Teller(self.leader_url, self._own_propose, vault, clock)

@@ -183,7 +183,7 @@ async def _run_node(
         commit = ThreadCommit()
         stack.callback(commit.close)
         metrics = Metrics()
-        quorum = Quorum(config, clock, vault, machine) if config.etcd else None
+        quorum = Quorum(config, clock, vault, machine, scrub) if config.etcd else None
         local_log = None if quorum else LocalLog(database)
         (quorum.leadership if quorum else lock).continue_after(max(machine.term, local_log.term if local_log else 0))
         member = Member(

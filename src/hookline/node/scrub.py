@@ -18,6 +18,7 @@ from hookline.node.state_machine.contents import check_contents
 
 _SMALL_JOBS = 200_000  # read in half a second
 _PAUSE_S = 0.002  # after each slice, of a large state: the node's own work goes first
+_PATIENCE_MS = 10_000
 _EVERY_S = 24 * 3_600.0
 
 _log = structlog.get_logger()
@@ -31,7 +32,7 @@ class Scrub:
         clock: measures how long it took.
 
     Attributes:
-        is_done: the state was read once since the start, and is sound.
+        is_done: the state was read once since the start, and was sound.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -49,11 +50,18 @@ class Scrub:
 
     async def run(self) -> None:
         """Read it once a day, and at first if ``start`` did not, until cancelled. Raises StateDamaged."""
+        if not self.is_done:
+            await self._check(_PAUSE_S)
         while True:
-            if not self.is_done:
-                await self._check(_PAUSE_S)
             await asyncio.sleep(_EVERY_S)
-            self.is_done = False
+            await self._check(_PAUSE_S)
+
+    def may_lead(self, waited_ms: float) -> bool:
+        """May a node stand for election on this state, when nobody has led for ``waited_ms``?
+
+        Another node may have read its own sooner; but not for ever without a leader.
+        """
+        return self.is_done or waited_ms > _PATIENCE_MS
 
     async def _check(self, pause_s: float) -> None:
         started_ms = self._clock.boot_ms()
