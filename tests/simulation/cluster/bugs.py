@@ -233,6 +233,7 @@ SHOWN_BY: dict[Bug, int] = {
     nobody_asks_before_a_request_whether_the_lead_is_valid: 17,
     the_claims_of_a_deposed_leader_are_made_again_at_once: 17,
     a_silent_leader_is_taken_to_be_dead: 33,
+    the_lead_is_valid_from_the_answer_on: 119,
     with_a_leader_all_before_it_are_taken_to_be_dead: 83,
 }
 """A seed that shows a bug whose occasion is rare: it is tried first, which spares the runs before it."""
