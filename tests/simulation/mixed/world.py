@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apsw
 
-from hookline.errors import StateDamaged, StateDiffers
+from hookline.errors import Halted, StateDamaged, StateDiffers
 from hookline.node import snapshots
 from hookline.node.identity import Charter
 from hookline.node.state_machine.contents import check_contents
@@ -231,6 +231,10 @@ class MixedWorld(ClusterWorld):
             self.wrong(f"{now.process.name} gives up another cluster's state")
 
     generation = 1
+
+    def halts(self, node: SimulatedNode, why: BaseException) -> None:
+        if isinstance(why, Halted) and not self.losses and not self.odd and not self.foreign and not self.stale:
+            self.wrong(f"{node.name} waits for a person, and nothing was lost: {why}")
 
     def _is_in_log(self, state: State) -> bool:
         entries = self.history.entries
