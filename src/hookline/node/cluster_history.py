@@ -180,15 +180,22 @@ class ClusterHistory:
 
     # --- while this node leads -----------------------------------------------------------------------------------
 
-    def contradiction(self) -> str | None:
-        """Why this node must not go on leading: others have what the log does not have."""
+    async def contradiction(self) -> str | None:
+        """Why this node must not go on leading: others have what the log does not have.
+
+        Raises:
+            EtcdUnclear, EtcdRefused: etcd does not answer.
+        """
         own = position_of(self._machine, self._config.node)
         same = [it for it in self._statuses.others() if it.position is not None and _is_same(it.position, own)]
-        for status in same:
-            if status.position is not None and status.position.applied > own.applied:
+        ahead = max(same, key=lambda it: it.applied, default=None)
+        if ahead is not None and ahead.applied > own.applied:
+            # Others may know earlier than the leader that its newest entry is in the log: it may wait for the answer.
+            _, log = await self._charters.read(0)
+            if ahead.applied > log.last:
                 return (
-                    f"node {status.name} has entries up to {status.position.applied}, and the log that this node leads "
-                    f"ends at {own.applied}: etcd was set back"
+                    f"node {ahead.name} has entries up to {ahead.applied}, and the log that this node leads ends at "
+                    f"{log.last}: etcd was set back"
                 )
         halted = sorted(it.name for it in same if it.halted is not None)
         if halted and len(halted) > (len(self._statuses.all())) // 2:

@@ -20,7 +20,7 @@ from hookline.node.config import NodeConfig
 from hookline.node.etcd import transactions
 from hookline.node.etcd.blocking import BlockingTxn
 from hookline.node.etcd.charters import Charters
-from hookline.node.etcd.client import EtcdAddress, EtcdClient
+from hookline.node.etcd.client import EtcdAddress, EtcdClient, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys
@@ -137,9 +137,10 @@ class Quorum:
         """A leader whose followers know more than it does is led by an etcd that was set back."""
         while True:
             await asyncio.sleep(_DOUBT_S)
-            why = self.history.contradiction() if member.is_leading else None
-            if why is not None:
-                member.fail(Halted(why))
+            with suppress(EtcdUnclear, EtcdRefused):  # the next time it may answer
+                why = await self.history.contradiction() if member.is_leading else None
+                if why is not None:
+                    member.fail(Halted(why))
 
     def _digest_at(self, index: int) -> bytes | None:
         return self._member.replica.digest_at(index) if self._member is not None else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hookline.errors import Fenced, Halted, HooklineError
+from hookline.errors import Fenced, Halted, HooklineError, LogFault
 from hookline.http_api.hops import FORWARDED
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
@@ -161,9 +161,10 @@ class Incarnation:
     async def _doubt(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            why = self.history.contradiction() if self.is_leading() else None
-            if why is not None:
-                self.assembly.member.fail(Halted(why))
+            with suppress(LogFault):
+                why = await self.history.contradiction() if self.is_leading() else None
+                if why is not None:
+                    self.assembly.member.fail(Halted(why))
 
     async def _look(self) -> None:
         while True:

@@ -184,6 +184,8 @@ class SimulatedNode:
         except* NodeFault as errors:
             self.world.history.note(f"{now.process.name} ends: {errors.exceptions[0]!r}")
             self.ended = next(leaves(errors))
+            if not now.process.is_dead:
+                self.world.halts(self, self.ended)
         except* Exception as errors:  # noqa: BLE001 - whatever it is, the run has failed
             # A crash cancels the tasks in some order, and what one says then of another is heard by nobody.
             if not now.process.is_dead:

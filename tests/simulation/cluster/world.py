@@ -406,6 +406,9 @@ class ClusterWorld:
     def gives_up(self, node: SimulatedNode, now: Incarnation, why: BaseException) -> None:
         """A node finds that it needs another node's state."""
 
+    def halts(self, node: SimulatedNode, why: BaseException) -> None:
+        """A process has ended by itself."""
+
     def installs(self, node: SimulatedNode, other: SimulatedNode, fresh: Path) -> None:
         """A node is about to put the state of another one, which is in ``fresh``, in the place of its own."""
 

@@ -36,7 +36,11 @@ def a_node_ahead_of_the_log_follows_all_the_same(patch: Patch) -> None:
 
 def nobody_asks_what_the_others_have(patch: Patch) -> None:
     patch.setattr(identity, "_peer_ahead", lambda *_: None)
-    patch.setattr(ClusterHistory, "contradiction", lambda _self: None)
+
+    async def nothing(_self: ClusterHistory) -> None:
+        """It does not look."""
+
+    patch.setattr(ClusterHistory, "contradiction", nothing)
 
 
 def an_empty_node_begins_a_log(patch: Patch) -> None:

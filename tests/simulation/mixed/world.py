@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apsw
 
-from hookline.errors import StateDamaged, StateDiffers
+from hookline.errors import Halted, StateDamaged, StateDiffers
 from hookline.node import snapshots
 from hookline.node.identity import Charter
 from hookline.node.state_machine.contents import check_contents
@@ -29,12 +29,18 @@ _LEAD_S = 1.25  # so long the proof that a node leads is good
 
 @dataclass(slots=True)
 class Loss:
-    """Entries that etcd no longer has. ``main``: the log as it was; ``decided``: when somebody did, by the counter."""
+    """Entries that etcd no longer has.
+
+    Attributes:
+        main: the log as it was, and ``missing`` what it has lost of that; the nonces.
+        decided: when somebody did, or nothing was lost any more; by the counter.
+    """
 
     at: int
     at_s: float
     is_all: bool
     main: list[bytes]
+    missing: set[bytes]
     decided: int = 0
 
 
@@ -135,7 +141,7 @@ class MixedWorld(ClusterWorld):
         kept = {entry.nonce for _, entry in self.history.entries}
         if set(main) - kept:
             now_s = asyncio.get_running_loop().time()
-            self.losses.append(Loss(self.history.note("entries are lost"), now_s, not kept, main))
+            self.losses.append(Loss(self.history.note("entries are lost"), now_s, not kept, main, set(main) - kept))
 
     async def down(self, node: SimulatedNode, loses: str = "") -> None:
         """Until the node's process is gone; it comes back by itself, some time later."""
@@ -226,6 +232,10 @@ class MixedWorld(ClusterWorld):
 
     generation = 1
 
+    def halts(self, node: SimulatedNode, why: BaseException) -> None:
+        if isinstance(why, Halted) and not self.losses and not self.odd and not self.foreign and not self.stale:
+            self.wrong(f"{node.name} waits for a person, and nothing was lost: {why}")
+
     def _is_in_log(self, state: State) -> bool:
         entries = self.history.entries
         if not 0 < state[0] <= len(entries):
@@ -255,6 +265,11 @@ class MixedWorld(ClusterWorld):
         if not self.is_lost:
             return
         loss, now_s = self.losses[-1], asyncio.get_running_loop().time()
+        if entry.nonce in loss.missing:  # its leader did not know yet that it had been written, and wrote it again
+            loss.missing.discard(entry.nonce)
+            if not loss.missing:
+                loss.decided = stamp
+            return
         if loss.is_all:
             self.wrong(f"{author} writes entry {entry.index} although etcd was emptied and nobody has decided")
         for node in self.nodes:
