@@ -239,7 +239,7 @@ def _cluster(connection: socket.socket) -> bytes:
     """A small request on a connection that stays open, and its whole answer."""
     connection.sendall(b"GET /cluster HTTP/1.1\r\nHost: a\r\n\r\n")
     answer = b""
-    while not answer.endswith(b"}}"):
+    while not answer.endswith(b"]}"):
         answer += connection.recv(65_536)
     return answer
 

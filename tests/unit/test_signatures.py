@@ -1,9 +1,6 @@
 """Signing and verifying by Standard Webhooks, also against the libraries receivers use."""
 
 import base64
-import sys
-import time
-import timeit
 from datetime import UTC, datetime
 
 import pytest
@@ -140,15 +137,6 @@ class TestSign:
         content = f"{ID}.{NOW_S}.".encode() + BODY
         by_hand = ed25519.Ed25519PrivateKey.from_private_bytes(SEED).sign(content)
         assert signed(PRIVATE_SECRET)["webhook-signature"] == "v1a," + base64.b64encode(by_hand).decode()
-
-    @pytest.mark.skipif(sys.gettrace() is not None, reason="coverage or a debugger traces every line")
-    def test_costs_less_than_4_microseconds(self) -> None:
-        keys, body, calls = [signatures.parse_secret(SECRET)], b"x" * 200, 500
-        # CPU time, and the best of many short rounds, since other processes share the machine.
-        rounds = timeit.repeat(
-            lambda: signatures.sign(keys, ID, NOW_S, body), timer=time.process_time, number=calls, repeat=40
-        )
-        assert min(rounds) / calls < 4e-6
 
 
 class TestVerify:
