@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hookline.node.clocks.guard import ClockGuard, Reading
 from hookline.node.executor import delivery
 from hookline.node.executor.executor import Executor
 from hookline.node.executor.fairness import Fairness
@@ -144,6 +145,25 @@ def updates_are_ignored(patch: Patch) -> None:
     patch.setitem(STATEMENTS, "update_spec", "SELECT 1 WHERE ?1 IS NULL AND ?2 IS NULL")
 
 
+def a_wall_clock_is_the_time_whatever_it_says(patch: Patch) -> None:
+    patch.setattr(ClockGuard, "read", lambda _self, now: now.wall_ms)
+
+
+def a_jump_is_believed_when_it_stays(patch: Patch) -> None:
+    read = ClockGuard.read
+    since: dict[int, float] = {}
+
+    def settle(self: ClockGuard, now: Reading) -> float:
+        time_ms = read(self, now)
+        if self.is_trusted:
+            since.pop(id(self), None)
+        elif now.boot_ms - since.setdefault(id(self), now.boot_ms) > 5_000:
+            self._trust(now, now.offset_ms)
+        return time_ms
+
+    patch.setattr(ClockGuard, "read", settle)
+
+
 def paused_destinations_are_called(patch: Patch) -> None:
     configure = Fairness.configure
     patch.setattr(apply_jobs, "destination_of", lambda _lane: -1)
@@ -193,6 +213,8 @@ BUGS: tuple[Bug, ...] = (
     keys_are_ignored,
     chosen_ids_take_any_body,
     jobs_are_sent_early,
+    a_wall_clock_is_the_time_whatever_it_says,
+    a_jump_is_believed_when_it_stays,
     updates_are_ignored,
     paused_destinations_are_called,
     refused_claims_keep_their_slot,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hookline.protocol.durations import parse_time
 from hookline.protocol.jobs import State
+from hookline.testing.clock import START_MS
 from tests.simulation.history import NEVER, Arrival, Call, History
 from tests.simulation.receivers import CALM
 from tests.simulation.replay import FINISHED_STATES, Replay, dump, replay
@@ -16,6 +17,7 @@ from tests.simulation.world import World
 
 CALM_LATENESS_MS = 120_000
 _STAMPS_OF_A_CLAIM = 30  # how much can happen between a decision and its entry
+_EARLY_MS = 1_001
 _CHANGES = ("update", "run", "retry")
 
 
@@ -27,6 +29,7 @@ def violations(world: World, directory: Path) -> list[str]:
     for check in CHECKS:
         wrong += [f"{check.__name__.replace('_', ' ')}: {text}" for text in check(history, found)]
     wrong += [f"a tick: {text}" for text in check_ticks(history, found, world.config.shard)]
+    wrong += [f"the time: {text}" for text in _early(world, found)]
     wrong += [f"slots: {text}" for text in _lost_claims(found, world.slots)]
     wrong += [f"the state: {text}" for text in _state(found, world.state_file)]
     return wrong
@@ -141,6 +144,19 @@ def nothing_is_early(history: History, found: Replay) -> Iterator[str]:
                 grant = found.grants.get((job, 1))
                 if arrival.attempt == 1 and grant and max(arrival.time_ms, grant.time_ms) < run_at_ms:
                     yield f"{job} arrived {run_at_ms - arrival.time_ms} ms before its time"
+
+
+def _early(world: World, found: Replay) -> Iterator[str]:
+    """Whatever the wall clock says: by the truth, as far as the node can know it, nothing is early by over a second."""
+    history = world.history
+    for arrival in history.arrivals:
+        row = found.jobs.get(arrival.job)
+        if row is None or row["attempts_before"] or history.about(arrival.job, *_CHANGES):
+            continue
+        now_ms = START_MS + arrival.true_s * 1_000 + world.time.believed_ms(arrival.true_s)
+        if row["run_at_ms"] - now_ms > _EARLY_MS:
+            early_ms = row["run_at_ms"] - now_ms
+            yield f"{arrival.job} attempt {arrival.attempt} arrived {early_ms:.0f} ms early (at {arrival.at})"
 
 
 def retry_after_is_kept(history: History, found: Replay) -> Iterator[str]:

@@ -5,10 +5,10 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from hookline.clock import Clock
 from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, Internal, Unavailable
 from hookline.protocol.durations import format_time
 from hookline.testing.client import InProcessClient
-from hookline.testing.clock import SimulatedClock
 from tests.simulation.history import Call, History
 from tests.simulation.receivers import CALM, TROUBLED
 
@@ -32,7 +32,7 @@ class Clients:
     run_at_ms = (-60_000, 300_000)
     rounds = (5, 20)
 
-    def __init__(self, client: InProcessClient, history: History, clock: SimulatedClock, seed: int) -> None:
+    def __init__(self, client: InProcessClient, history: History, clock: Clock, seed: int) -> None:
         self._client = client
         self._history = history
         self._clock = clock

@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from hookline.clock import Clock
 from hookline.node.replicated_log.memory import MemoryLog
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry
-from hookline.testing.clock import SimulatedClock
 from tests.simulation.history import History
 
 SEND_POINTS = ("before_send", "after_send", "answered")
@@ -19,7 +19,7 @@ _OWN_COMMANDS = (c.BeginTerm, c.ClaimJobs, c.RecordOutcome, c.RecordTicks, c.Pur
 class Faults:
     """One for a run. The code under test passes ``point`` wherever the world outside could strike."""
 
-    def __init__(self, clock: SimulatedClock, seed: int) -> None:
+    def __init__(self, clock: Clock, seed: int) -> None:
         self.clock = clock
         self.random = random.Random(f"faults {seed}")
         self.crashed = asyncio.Event()

@@ -18,6 +18,7 @@ from tests.simulation.faults import Faults, FaultyLog
 from tests.simulation.history import NEVER, History, Serving
 from tests.simulation.logs import complaints_kept
 from tests.simulation.receivers import Receivers
+from tests.simulation.wall_clock import WallClock
 
 PATIENCE_S = 3_600  # after everything is healed, by when all work must be done
 ENTRIES_MAX = 20_000  # more is a node that runs in circles
@@ -31,7 +32,8 @@ class World:
         self.random = random.Random(f"world {seed}")
         self.clock = SimulatedClock(loop.time, seed=seed)
         self.history = History(loop.time)
-        self.faults = Faults(self.clock, seed)
+        self.time = WallClock(self, self.clock, seed)
+        self.faults = Faults(self.time, seed)
         self.log = FaultyLog(self.faults, self.history)
         self.leadership = MemoryLeadership()
         self.receivers = Receivers(self.history, self.faults, seed)
@@ -55,7 +57,7 @@ class World:
 
     async def live(self, seed: int) -> None:
         """The whole run: trouble, then healing, then quiet."""
-        clients = Clients(self.client, self.history, self.clock, seed)
+        clients = Clients(self.client, self.history, self.time, seed)
         async with asyncio.TaskGroup() as tasks:
             node = tasks.create_task(self._run_node())
             trouble = tasks.create_task(self._make_trouble())
@@ -95,6 +97,7 @@ class World:
             )
         )
         self.node = node
+        self.time.node_started()
         async with asyncio.TaskGroup() as tasks:
             leading = tasks.create_task(self._lead(node))
             watch = [tasks.create_task(self.faults.crashed.wait()), tasks.create_task(self._stop.wait())]
@@ -114,29 +117,33 @@ class World:
         try:
             async with asyncio.TaskGroup() as tasks:
                 leading = tasks.create_task(node.member.run())
+                watching = tasks.create_task(node.clocks.run(node.member))
                 await node.member.is_serving.wait()
-                self._serving_begins(f"serving in term {self.leadership.term}")
+                self.serving_begins(f"serving in term {self.leadership.term}")
                 await leading
+                watching.cancel()
         except Exception:
             # A crash cancels the tasks in some order, and what one says then of another is heard by nobody.
             if not self.faults.crashed.is_set():
                 raise
 
     def _went_down(self, how: str) -> None:
-        self.node = None
         stamp = self.history.note(how)
         self.history.outages.append(stamp)
-        self._serving_ends(stamp)
+        self.serving_ends(stamp)
+        self.time.node_ends()
+        self.node = None
 
-    def _serving_begins(self, why: str, sure_after_ms: int = 20_000) -> None:
-        self.history.serving.append(Serving(self.history.note(why), self.clock.wall_ms(), sure_after_ms))
+    def serving_begins(self, why: str, sure_after_ms: int = 20_000) -> None:
+        """From now on the node surely looks at what is due."""
+        self.history.serving.append(Serving(self.history.note(why), self.time.wall_ms(), sure_after_ms))
 
-    def _serving_ends(self, stamp: int) -> bool:
+    def serving_ends(self, stamp: int) -> bool:
         """Returns whether it was serving."""
         if not self.history.serving or self.history.serving[-1].until_at != NEVER:
             return False
         self.history.serving[-1].until_at = stamp
-        self.history.serving[-1].until_ms = self.clock.wall_ms()
+        self.history.serving[-1].until_ms = self.time.wall_ms()
         return True
 
     def _check_slots(self, node: Assembly) -> None:
@@ -165,12 +172,12 @@ class World:
 
     async def _make_trouble(self) -> None:
         troubles, pause_s = self.random.choice((0, 1, 3, 6, 12)), self.random.choice((2, 10, 60))
-        jumps = self.random.random() < 0.25
+        jumps = self.random.random() < 0.3
         for _ in range(troubles):
             await asyncio.sleep(self.random.expovariate(1 / pause_s))
             dice = self.random.random()
-            if jumps and dice < 0.3:
-                self._jump()
+            if jumps and dice < 0.4:
+                self.time.jump()
             elif dice < 0.45:
                 self._stop.set()
             elif dice < 0.6:
@@ -178,20 +185,10 @@ class World:
             else:
                 self.faults.plan_crash()
 
-    def _jump(self) -> None:
-        milliseconds = int(self.random.choice((-1, 1)) * 10 ** self.random.uniform(2, 6.5))
-        stamp = self.history.note(f"the wall clock jumps by {milliseconds} ms")
-        if milliseconds < 0:
-            self.history.steps_back.append((stamp, -milliseconds))
-        was_serving = self._serving_ends(stamp)
-        self.clock.step_ms(milliseconds)
-        if was_serving:
-            # The scheduler sleeps for a minute at most, then lets the clock settle.
-            self._serving_begins("serving on", sure_after_ms=80_000)
-
     def _heal(self) -> None:
         self.history.note("healing")
         self.faults.heal()
+        self.time.heal()
 
     async def _until_quiet(self) -> None:
         counters: dict[str, int] = {}

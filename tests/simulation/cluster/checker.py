@@ -237,11 +237,9 @@ def _claimed(history: History, found: Replay, job: str) -> Iterator[tuple[Arriva
 def _early(world: ClusterWorld, found: Replay) -> Iterator[str]:
     """Whatever a single clock says: nothing is early by more than a second, as most of them know the time."""
     history = world.history
-    if any(call.kind == "bulk_retry" and call.may_have_worked for call in history.calls):
-        return
     for arrival in history.arrivals:
         row = found.jobs.get(arrival.job)
-        if row is None or history.about(arrival.job, *_CHANGES):
+        if row is None or row["attempts_before"] or history.about(arrival.job, *_CHANGES):
             continue
         now_ms = world.start_ms + arrival.true_s * 1_000 + world.clocks.ahead_ms(arrival.true_s)
         early_ms = row["run_at_ms"] - now_ms
