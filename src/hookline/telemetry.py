@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import TextIO, cast
 
 import structlog
@@ -13,13 +14,19 @@ _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 300)
 
 
 class _StandardError:
-    """Whatever standard error is when a line is written; loggers outlive a redirection."""
+    """Whatever standard error is when a line is written; loggers outlive a redirection.
+
+    A line that cannot be written, to a full disk for example, is lost: no job may suffer for it.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure_logs(*, as_json: bool, level: str = "info") -> None:

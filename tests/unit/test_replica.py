@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from hookline.errors import EntryTooLarge, Fenced, LogFault, NotLeader, ShuttingDown
+from hookline.errors import DeadlineExceeded, EntryTooLarge, Fenced, LogFault, NotLeader, ShuttingDown
 from hookline.node.replica import Commit, Replica, ThreadCommit, inline_commit
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.replicated_log.local import LocalLog
@@ -159,20 +159,45 @@ async def test_a_fault_of_the_log_fails_all_waiters_and_ends_run(tmp_path: Path)
         replica.propose([create("d")])
 
 
-async def test_a_failed_commit_answers_that_the_outcome_is_not_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [OSError("disk"), apsw.FullError("disk"), LogFault("disk")])
+async def test_a_failed_commit_leaves_open_what_was_appended_and_refuses_the_rest(
+    tmp_path: Path, error: Exception
+) -> None:
     gate = GatedCommit(fails_with=None)
     with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - what fails is the end of the replica
         async with replica_on(tmp_path, gate) as (replica, _):
             first = replica.propose([create("a")])
             await gate.reached()
             second = replica.propose([create("b")])
-            gate.fails_with = OSError("disk")
+            gate.fails_with = error
             gate.stay_open()
             await settle()
-    assert caught.group_contains(OSError, match="disk")
-    for failed in (first, second):
-        with pytest.raises(LogFault, match="not known"):
-            await failed
+    assert caught.group_contains(type(error), match="disk")
+    with pytest.raises(DeadlineExceeded, match="same id"):
+        await first
+    with pytest.raises(NotLeader, match="not accepted"):
+        await second
+    with pytest.raises(NotLeader):
+        replica.propose([create("c")])
+
+
+async def test_a_cancelled_lead_leaves_open_what_was_appended_and_refuses_the_rest(tmp_path: Path) -> None:
+    database = open_state(tmp_path / "state.db", durable=False)
+    gate = GatedCommit(open=True)
+    replica = Replica(StateMachine(database), MemoryLog(), ManualClock(), commit=gate)
+    await replica.begin_term(1, "n1", old_leader_is_dead=True)
+    gate.open = False
+    async with asyncio.TaskGroup() as tasks:
+        leading = tasks.create_task(replica.lead())
+        first = replica.propose([create("a")])
+        await gate.reached()
+        second = replica.propose([create("b")])
+        leading.cancel()
+    with pytest.raises(DeadlineExceeded):
+        await first
+    with pytest.raises(NotLeader):
+        await second
+    database.close()
 
 
 async def test_close_makes_durable_what_was_taken_and_takes_no_more(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 done · 1 Hookline or the job said no · 2 the command was called 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 
@@ -63,7 +64,8 @@ def run(tokens: Sequence[str]) -> int:
     except HooklineError as error:
         if "--json" in tokens:
             print_json(error.to_problem())
-        print_error(error)
+        with suppress(OSError):  # standard error may be a file on the disk that is full
+            print_error(error)
         return 1
     except KeyboardInterrupt:
         return 130

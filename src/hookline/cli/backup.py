@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cyclopts import Parameter
 
+from hookline.cli.failures import readable
 from hookline.cli.output import byte_progress, print_json, stderr, stdout
 from hookline.cli.parameters import Flag
 from hookline.cli.render import facts
@@ -44,7 +45,6 @@ def backup(
         url: The node.
         json: Print exactly one JSON document on stdout.
     """
-    from hookline.node.snapshot_fetch import fetch_snapshot
     from hookline.telemetry import configure_logs
 
     description = _description_of(out)
@@ -54,17 +54,28 @@ def backup(
     if not out.parent.is_dir():
         raise InvalidConfig(f"the directory {out.parent} does not exist", field="out")
     configure_logs(as_json=False, level="error")
+    with readable("The backup", out.parent):
+        info = _save(url, out, description)
+    _show(out, info, as_json=json)
+
+
+def _save(url: str, out: Path, description: Path) -> "SnapshotInfo":
+    from hookline.node.snapshot_fetch import fetch_snapshot
+
     incoming = out.with_name(f".{out.name}.incoming")  # beside the target, so that the last step is a rename
     try:
         with byte_progress("copying") as moved:
             path, info = asyncio.run(fetch_snapshot([url], incoming, max_age_s=0, progress=moved))
         description.write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
         path.rename(out)
+    except BaseException:
+        description.unlink(missing_ok=True)
+        raise
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
     for file in (description, out, out.parent):
         _sync(file)
-    _show(out, info, as_json=json)
+    return info
 
 
 def restore(*, source: Annotated[Path, Parameter(name="--from")], data_dir: Path, json: Flag = False) -> None:
@@ -83,13 +94,14 @@ def restore(*, source: Annotated[Path, Parameter(name="--from")], data_dir: Path
     if not source.is_file():
         raise InvalidConfig(f"there is no file {source}", field="from")
     info = snapshots.read_info(_description_of(source))
-    data_dir.mkdir(parents=True, exist_ok=True)
     lock = LocalLeadership(data_dir)
-    lock.lock()
-    try:
-        restoring.restore(source, info, data_dir)
-    finally:
-        lock.unlock()
+    with readable("The restore", data_dir):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock.lock()
+        try:
+            restoring.restore(source, info, data_dir)
+        finally:
+            lock.unlock()
     _show(data_dir / snapshots.STATE_FILE, info, as_json=json)
     if not json:
         stderr().print(_AFTER_RESTORE, soft_wrap=True)

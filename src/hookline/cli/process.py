@@ -6,9 +6,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Literal
 
+from hookline.cli.failures import readable
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr
-from hookline.errors import HooklineError, InvalidConfig
+from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
@@ -26,12 +27,8 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level)
     if config.allow_private_destinations:
         _warn_of_private_destinations()
-    try:
+    with readable(f"The node at {config.host}:{config.port} with data in {config.data_dir}", config.data_dir):
         uvloop.run(_run(config))
-    except (HooklineError, OSError, BaseExceptionGroup) as error:
-        raise readable_error(
-            error, f"The node at {config.host}:{config.port} with data in {config.data_dir}"
-        ) from error
     return 0
 
 
@@ -42,7 +39,8 @@ def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     check_log_level(options.log_level)
     if config.allow_private_destinations:
         _warn_of_private_destinations()
-    asyncio.run(Stack(config.data_dir, config, options).run(announce))
+    with readable("The cluster", config.data_dir):
+        asyncio.run(Stack(config.data_dir, config, options).run(announce))
     return 0
 
 
@@ -55,7 +53,8 @@ def run_fleet_until_stopped(
     check_log_level(options.log_level)
     if config.allow_private_destinations:
         _warn_of_private_destinations()
-    asyncio.run(Fleet(config.data_dir, config, options, clusters, nodes, proxies).run(announce))
+    with readable("The clusters", config.data_dir):
+        asyncio.run(Fleet(config.data_dir, config, options, clusters, nodes, proxies).run(announce))
     return 0
 
 
@@ -89,16 +88,3 @@ def _warn_of_private_destinations() -> None:
         style="bold yellow",
         soft_wrap=True,
     )
-
-
-def readable_error(error: BaseException, who: str) -> BaseException:
-    """Our own error out of the groups it came in, or what the operating system said; anything else as it is."""
-    cause = error
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    if isinstance(cause, HooklineError):
-        return cause
-    if isinstance(cause, OSError):
-        reason = cause.strerror or str(cause)
-        return InvalidConfig(f"{who} stopped: {reason}")
-    return error

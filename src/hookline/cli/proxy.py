@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from hookline.cli import inputs
+from hookline.cli.failures import readable
 from hookline.cli.output import announce
 from hookline.cli.parameters import Flag, Texts
-from hookline.cli.process import check_log_level, interrupted, readable_error
-from hookline.errors import HooklineError
+from hookline.cli.process import check_log_level, interrupted
 
 if TYPE_CHECKING:
     from hookline.proxy.config import ProxyConfig
@@ -59,10 +59,8 @@ def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool)
 
     check_log_level(log_level)
     configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)
-    try:
+    with readable(f"The proxy at {config.host}:{config.port}"):
         uvloop.run(_run(config))
-    except (HooklineError, OSError, BaseExceptionGroup) as error:
-        raise readable_error(error, f"The proxy at {config.host}:{config.port}") from error
     return 0
 
 

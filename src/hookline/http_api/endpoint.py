@@ -7,8 +7,20 @@ from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import Route
 
-from hookline.errors import HooklineError, Internal, MethodNotAllowed, NodeFault, RouteNotFound
+from hookline.disk_errors import disk_trouble
+from hookline.errors import (
+    DeadlineExceeded,
+    EntryTooLarge,
+    HooklineError,
+    Internal,
+    LogFault,
+    MethodNotAllowed,
+    NodeFault,
+    RouteNotFound,
+    Unavailable,
+)
 from hookline.http_api.exchange import Disconnected, HeaderPair, Receive, Reply, Request, Scope, Send
+from hookline.http_api.fate import Fate, begin
 from hookline.http_api.problems import problem_reply
 
 Answer = Callable[[Request], Awaitable[Reply]]
@@ -55,6 +67,7 @@ class Endpoint:
         await reply.send(send, self._identity)
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        fate = begin()
         try:
             if self._handlers is None:
                 raise RouteNotFound
@@ -64,18 +77,30 @@ class Endpoint:
             return await handler(Request(scope, receive))
         except Disconnected:
             raise
-        except NodeFault as error:
-            _log.error("request_failed", path=scope["path"], code=error.code, detail=error.detail)
-            return self._refuse(Internal("the node had to stop; whether the request was accepted is not known"))
         except HooklineError as error:
-            return self._refuse(error)
-        except Exception:  # noqa: BLE001 - the last place to catch it: the caller gets an answer, the log the reason
+            if not isinstance(error, NodeFault):
+                return self._refuse(error)
+            _log.error("request_failed", path=scope["path"], code=error.code, detail=error.detail)
+            return self._refuse(_failure(error, fate))
+        except Exception as error:  # noqa: BLE001 - the last place to catch it: the caller gets an answer, the log the reason
             _log.exception("request_crashed", path=scope["path"], method=scope["method"])
-            return self._refuse(Internal())
+            return self._refuse(_failure(error, fate))
 
     def _refuse(self, error: HooklineError, headers: list[HeaderPair] | None = None) -> Reply:
         self._refused(error.code)
         return problem_reply(error, headers)
+
+
+def _failure(error: Exception, fate: Fate) -> HooklineError:
+    """What the caller is told of a fault of ours: above all, whether it can be sure that nothing was accepted."""
+    if fate.is_open:
+        return DeadlineExceeded(
+            "the node failed while it worked on the request, which may or may not have been accepted; repeat it with "
+            "the same id or key"
+        )
+    if (isinstance(error, LogFault) and not isinstance(error, EntryTooLarge)) or disk_trouble(error) is not None:
+        return Unavailable("the node is failing; the request was not accepted")
+    return Internal()
 
 
 def application(

@@ -300,6 +300,9 @@ class Replica:
     async def lead(self) -> None:
         """Serve proposals until ``close``. Any fault ends the lead and fails all waiters.
 
+        Whether a proposal that was being appended is in the log is then not known, unless another leader fenced it
+        off: its waiter gets DeadlineExceeded. Those that had not got so far surely are not: NotLeader.
+
         Raises:
             Fenced: another node leads; follow again.
         """
@@ -313,13 +316,17 @@ class Replica:
                     continue
                 await self._serve_batch()
         except Fenced:  # what was proposed is surely not in the log
-            self._fail(NotLeader("another node leads now; the request was not accepted"))
-            raise
-        except HooklineError as error:
-            self._fail(error)
+            refused = NotLeader("another node leads now; the request was not accepted")
+            self._fail(refused, refused)
             raise
         except BaseException:
-            self._fail(LogFault("the replica stopped; whether the request was accepted is not known"))
+            self._fail(
+                NotLeader("this node leads no more; the request was not accepted"),
+                DeadlineExceeded(
+                    "this node stopped before it was known whether the request was accepted; repeat it with the same "
+                    "id or key"
+                ),
+            )
             raise
         finally:
             self._term_listeners.clear()
@@ -327,11 +334,7 @@ class Replica:
     async def _serve_batch(self) -> None:
         batch = self._appending = self._gather()
         commands = [command for proposal in batch for command in proposal.commands]
-        try:
-            results = await self._append(commands)
-        except BaseException:
-            self._waiting.extendleft(reversed(batch))
-            raise
+        results = await self._append(commands)
         position = 0
         for proposal in batch:
             end = position + len(proposal.commands)
@@ -389,9 +392,10 @@ class Replica:
             self._closed = reason or ShuttingDown()
         self._wake.set()
 
-    def _fail(self, error: HooklineError) -> None:
-        self._closed = error
-        while self._waiting:
-            future = self._waiting.popleft().future
-            if not future.done():
-                future.set_exception(error)
+    def _fail(self, refused: HooklineError, appending: HooklineError) -> None:
+        self._closed = refused
+        waiting, self._waiting = self._waiting, deque()
+        for proposals, error in ((self._appending, appending), (waiting, refused)):
+            for proposal in proposals:
+                if not proposal.future.done():
+                    proposal.future.set_exception(error)

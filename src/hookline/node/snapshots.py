@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from hookline.clock import Clock
+from hookline.disk_errors import disk_trouble
 from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
 from hookline.node.database import Database
 from hookline.node.state_machine.contents import check_contents
@@ -175,10 +176,13 @@ class Snapshots:
             info = _describe(partial, self._clock.wall_ms())
             _write_synced(self._directory / f"{info.name}.json", msgspec.json.encode(info))
             partial.rename(self._directory / f"{info.name}.db")
-        except apsw.FullError as error:
-            raise NotEnoughSpace(f"the disk of {self._directory} filled up while a snapshot was written") from error
-        except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
+        except (apsw.CorruptError, apsw.NotADBError) as error:
             raise StateDamaged(f"{self._database.path} cannot be copied: {error}") from error
+        except (apsw.Error, OSError) as error:
+            trouble = disk_trouble(error)
+            if trouble is None:
+                raise
+            raise NotEnoughSpace(f"no copy of the state: the disk of {self._directory} {trouble} ({error})") from error
         finally:
             partial.unlink(missing_ok=True)
         _sync(self._directory)

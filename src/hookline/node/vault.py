@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hookline import errors
 from hookline.clock import Clock
+from hookline.disk_errors import disk_trouble
 from hookline.protocol.signatures import SigningKey, parse_secret
 
 ENV_NAME = "HOOKLINE_SECRET_KEY"
@@ -215,6 +216,8 @@ def _ensure_key_file(path: Path, clock: Clock) -> None:
         if not path.exists():
             _create_key_file(path, base64.b64encode(clock.token(KEY_BYTES)).decode(), clock)
     except OSError as error:
+        if disk_trouble(error) is not None:
+            raise  # the key is not what is wrong
         raise errors.InvalidConfig(
             f"{path} cannot be created: {error.strerror}; make the data directory writable or set {ENV_NAME}.",
             field=str(path),

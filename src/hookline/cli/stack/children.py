@@ -93,8 +93,9 @@ class Child:
                 async for line in process.stdout:
                     if line.startswith(_READY):
                         self.is_ready.set()
-                    log.write(line)
-                    log.flush()
+                    with suppress(OSError):  # a full disk must not end what watches over the others
+                        log.write(line)
+                        log.flush()
                 return await process.wait()
             finally:
                 self.signal(signal.SIGKILL)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from hookline.errors import DeadlineExceeded, HooklineError, Internal, Unavailable, by_code
+from hookline.http_api.fate import is_open_now
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.ownership import Ownership
 from hookline.node.api.services import Services
@@ -34,12 +35,16 @@ class Api:
 
     async def propose(self, *commands: AnyCommand) -> list[Result]:
         """Put the commands into the log, in one entry; their results once they are durable."""
-        return await self.services.replica.propose(commands)
+        proposal = self.services.replica.propose(commands)
+        is_open_now()
+        return await proposal
 
     async def propose_all(self, commands: Sequence[AnyCommand]) -> list[Result]:
         """Put any number of commands into the log, in as many entries as they need; their results in order."""
         # All are proposed before the first is awaited: so the replica takes them together, or none of them.
-        return await together([self.services.replica.propose(part) for part in split(commands)])
+        proposals = [self.services.replica.propose(part) for part in split(commands)]
+        is_open_now()
+        return await together(proposals)
 
 
 async def together(proposals: Sequence[asyncio.Future[list[Result]]]) -> list[Result]:

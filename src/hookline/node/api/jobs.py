@@ -42,7 +42,7 @@ async def create_job(api: Api, request: Request) -> Reply:
     command = new.command
     api.ownership.check_home(request, command.id if command.id_is_chosen else None, key)
     with api.services.admission.reserve(1, command.size):
-        (result,) = await api.services.replica.propose((command,))
+        (result,) = await api.propose(command)
     if isinstance(result, Refused):
         raise refusal(result)
     assert isinstance(result, Created)

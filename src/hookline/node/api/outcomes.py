@@ -23,5 +23,5 @@ async def take_outcomes(api: Api, request: Request) -> Reply:
     except msgspec.MsgspecError as error:
         raise InvalidRequest(f"the outcomes cannot be read: {error}") from error
     for part in split(outcomes):
-        await api.services.replica.propose(part)
+        await api.propose(*part)
     return Reply(200)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from hookline.errors import DeadlineExceeded, Internal
+from hookline.errors import ClusterUnavailable, DeadlineExceeded
 from hookline.http_api.exchange import Reply
 from hookline.http_api.hops import FALLBACK
 from hookline.protocol.ids import check_id, check_key, mint_id
@@ -144,7 +144,11 @@ async def _create_moving(api: ProxyApi, call: Call, name: Name, deadline_ms: flo
     answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, version=version)
     if answer.status != 200:
         if answer.status >= 500:
-            raise Internal(f"cluster {former.name} could not say whether it has {name}; the request was not accepted")
+            raise ClusterUnavailable(
+                f"cluster {former.name} could not say whether it has {name}; the request was not accepted",
+                retry_after_s=1,
+                cluster=former.name,
+            )
         return answer
     if msgspec.json.decode(answer.body, type=Absence).absent:
         cluster = name.new_home(router)

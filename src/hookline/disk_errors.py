@@ -1,0 +1,24 @@
+"""What the operating system and SQLite say when a disk is full, read-only or failing.
+
+Source of SQLite's codes: https://sqlite.org/rescode.html
+"""
+
+import errno
+
+import apsw
+
+_FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is full: its quota is used up", errno.EFBIG: "takes no larger files"}
+_REASONS = _FULL | {errno.EROFS: "is read-only", errno.EIO: "fails", errno.ENODEV: "is gone", errno.ENXIO: "is gone"}
+_SQLITE = {
+    apsw.FullError: "is full",
+    apsw.ReadOnlyError: "is read-only",
+    apsw.IOError: "fails or is full",
+    apsw.CantOpenError: "cannot be written to",
+}
+
+
+def disk_trouble(error: BaseException) -> str | None:
+    """What is wrong with the disk, to follow its name: "is full"; None when the error is about something else."""
+    if isinstance(error, OSError):
+        return _REASONS.get(error.errno or 0)
+    return next((reason for kind, reason in _SQLITE.items() if isinstance(error, kind)), None)
