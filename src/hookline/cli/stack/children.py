@@ -62,7 +62,7 @@ class Child:
             if self._stopping.is_set():
                 return
             if not self.is_ready.is_set() and starts == _STARTS_MAX:
-                raise NodeFault(f"{self.name} ended with code {code}. The end of {self.log}:\n{self._log_end()}")
+                raise NodeFault(f"{self.name} ended with code {code}. The end of {self.log}:\n{self.log_end()}")
             if loop.time() - started > _CALM_S:
                 wait_s = _WAIT_S
             if self.is_ready.is_set():
@@ -128,5 +128,6 @@ class Child:
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES_MAX:
             self.log.replace(self.log.with_name(self.log.name + ".1"))
 
-    def _log_end(self) -> str:
+    def log_end(self) -> str:
+        """Its last words."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-5:])

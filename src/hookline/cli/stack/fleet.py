@@ -15,7 +15,7 @@ from hookline.cli.output import stderr
 from hookline.cli.stack.children import Child
 from hookline.cli.stack.cluster import Cluster
 from hookline.cli.stack.layout import Layout, free_ports
-from hookline.cli.stack.supervisor import Supervisor, node_environment, without_identity
+from hookline.cli.stack.supervisor import Supervisor, node_environment, not_ready, without_identity
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, NodeFault
 from hookline.node.config import NodeConfig
@@ -133,8 +133,7 @@ class Fleet(Supervisor):
                 for child in self.proxies.values():
                     await child.is_ready.wait()
         except TimeoutError:
-            late = ", ".join(str(child.log) for child in self.children() if not child.is_ready.is_set())
-            raise NodeFault(f"not ready within {limit_s} s: see {late}") from None
+            raise NodeFault(not_ready(self.children(), limit_s)) from None
         self._show()
         ready(next(iter(self.proxies)))
 

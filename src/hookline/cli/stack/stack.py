@@ -12,7 +12,7 @@ from hookline.cli.stack import etcd
 from hookline.cli.stack.children import Child
 from hookline.cli.stack.cluster import SERVE, Cluster
 from hookline.cli.stack.layout import Layout
-from hookline.cli.stack.supervisor import Supervisor, node_environment
+from hookline.cli.stack.supervisor import Supervisor, node_environment, not_ready
 from hookline.clock import SystemClock
 from hookline.errors import NodeFault
 from hookline.node.config import NodeConfig
@@ -48,8 +48,7 @@ class Stack(Supervisor):
             async with asyncio.timeout(_START_S):
                 await self.cluster.start(tasks)
         except TimeoutError:
-            late = ", ".join(child.name for child in reversed(self.children()) if not child.is_ready.is_set())
-            raise NodeFault(f"not ready within {_START_S} s: {late}. Their logs are in {self.cluster.logs}") from None
+            raise NodeFault(not_ready(self.children(), _START_S)) from None
         self._show()
         ready(next(iter(self.cluster.layout.node_urls().values())))
 

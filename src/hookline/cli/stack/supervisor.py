@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
 from hookline.cli.node_options import NodeOptions
@@ -79,6 +79,13 @@ class Supervisor(ABC):
                 child.signal(signal.SIGKILL)
             os._exit(_INTERRUPTED)
         stop.set()
+
+
+def not_ready(children: Sequence[Child], limit_s: int) -> str:
+    """Which processes did not become ready in time, and the last words of the first of them: it may say why."""
+    late = [child for child in reversed(children) if not child.is_ready.is_set()]
+    names = ", ".join(child.name for child in late)
+    return f"not ready within {limit_s} s: {names}. The end of {late[0].log}:\n{late[0].log_end()}"
 
 
 def without_identity(environment: "os._Environ[str]") -> dict[str, str]:
