@@ -103,6 +103,7 @@ class Incarnation:
         )
         self.leadership.continue_after(self.assembly.machine.term)
         self.database = database
+        self.is_allowed = False
         self.halted_at_s = 0.0
         self.asked: dict[asyncio.Future[Any], None] = {}
         self.tasks = asyncio.TaskGroup()
@@ -150,6 +151,7 @@ class Incarnation:
                 )
             ]
             await self.history.until_allowed(self._halted, self._client.rotate)
+            self.is_allowed = True
             await self.assembly.member.run()
             for task in background:
                 task.cancel()

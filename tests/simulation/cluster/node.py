@@ -204,7 +204,9 @@ class SimulatedNode:
 
     def stop(self) -> None:
         """SIGTERM."""
-        if self.now is not None:
+        if self.now is not None and not self.now.is_allowed:
+            self._ended.set()  # it waits for a person, and nothing of it has begun
+        elif self.now is not None:
             self.now.assembly.member.stop()
 
     def _paused(self, process: Process, seconds: float) -> None:

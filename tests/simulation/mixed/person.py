@@ -61,8 +61,8 @@ class Person:
             await self._recover(there, self.choose(waiting))
 
     def choose(self, waiting: list[NodeStatus]) -> NodeStatus:
-        """The newest; one that somebody put an old directory into only if there is no other."""
-        stale = self._world.stale
+        """The newest; where the log was continued from an old directory, not that one if there is another."""
+        stale = self._world.stale if self._world.losses[-1].is_continued else ()
         return max(waiting, key=lambda it: (it.name not in stale, _position(it).generation, it.applied))
 
     async def _recover(self, there: list[NodeStatus], chosen: NodeStatus) -> None:

@@ -33,6 +33,7 @@ class Loss:
 
     Attributes:
         main: the log as it was, and ``missing`` what it has lost of that; the nonces.
+        is_continued: somebody went on with the log as if nothing were lost.
         decided: when somebody did, or nothing was lost any more; by the counter.
     """
 
@@ -41,6 +42,7 @@ class Loss:
     is_all: bool
     main: list[bytes]
     missing: set[bytes]
+    is_continued: bool = False
     decided: int = 0
 
 
@@ -270,6 +272,7 @@ class MixedWorld(ClusterWorld):
             if not loss.missing:
                 loss.decided = stamp
             return
+        loss.is_continued = True
         if loss.is_all:
             self.wrong(f"{author} writes entry {entry.index} although etcd was emptied and nobody has decided")
         for node in self.nodes:
