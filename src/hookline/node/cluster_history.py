@@ -128,7 +128,7 @@ class ClusterHistory:
 
         Args:
             told: called with each new reason.
-            rotate: called when etcd does not answer.
+            rotate: called when etcd does not answer; that is waited for, and is nothing for a person.
 
         Raises:
             StateDiffers, Compacted: another node's state has to be installed.
@@ -139,18 +139,25 @@ class ClusterHistory:
                     await self._begin_cluster()
                 verdict = await self.judge_asking()
             except LogFault as error:
-                verdict = Verdict("halt", f"etcd does not answer: {error.detail}")
+                _log.warning("etcd_away", error=error.detail)
                 rotate()
+                await asyncio.sleep(_HALTED_POLL_S)
+                continue
             if verdict.kind != "halt":
-                self.halted = None
+                if self.halted is not None:
+                    await self._say(None)
                 require(verdict)
                 return
             if verdict.why != self.halted:
-                self.halted = verdict.why
-                with suppress(LogFault):
-                    await self._statuses.exchange()  # the operator may look at once
+                await self._say(verdict.why)
                 told(verdict.why)
             await asyncio.sleep(_HALTED_POLL_S)
+
+    async def _say(self, halted: str | None) -> None:
+        """Have it known at once: an operator may look, and a leader counts who has halted."""
+        self.halted = halted
+        with suppress(LogFault):
+            await self._statuses.exchange()
 
     async def _begin_cluster(self) -> None:
         """What ``--new-cluster`` asks for: a charter where there is nothing yet. Of several nodes the first decides."""
