@@ -116,10 +116,21 @@ class MixedWorld(ClusterWorld):
     async def _is_well_again(self) -> bool:
         for _ in range(_WELL_S):
             await asyncio.sleep(1)
-            if not self.is_lost and not self.foreign and self.leader() is not None and all(map(_is_well, self.nodes)):
+            if self.foreign or self.leader() is None or not all(map(_is_well, self.nodes)):
+                continue
+            if self.is_lost and not any(map(self._has_lost, self.nodes)):
+                self.losses[-1].decided = self.history.note("what is lost was in no state")
+            if not self.is_lost:
                 return True
         self.wrong(f"not well after {_WELL_S} s: {[_how_it_is(node) for node in self.nodes]}")
         return False
+
+    def _has_lost(self, node: SimulatedNode) -> bool:
+        """The node has an entry that etcd has lost."""
+        lineages, state = self.etcd.lineages, _state_in(node.state_file)
+        return not lineages.knows(state) or any(
+            entry.nonce in self.losses[-1].missing for _, entry in lineages.back_from(state)
+        )
 
     async def _watch_leaders(self) -> None:
         """Nobody leads on an etcd that has not what he wrote, for longer than he cannot know it."""
