@@ -261,6 +261,7 @@ BUGS: tuple[Bug, ...] = (
 )
 
 SHOWN_BY: dict[Bug, int] = {
+    a_leader_that_is_off_goes_on: 43,
     an_append_is_not_fenced: 13,
     a_gap_in_the_log_is_not_noticed: 16,
     the_log_is_truncated_before_the_state_is_durable: 11,
