@@ -193,6 +193,9 @@ class ClusterWorld:
             if self.leader() is None:
                 raise NotLeader
             await self._serve_calmly()
+            await asyncio.sleep(
+                1
+            )  # calls that a paused node held back are on their way, and must not come after the next
             await clients.tidy()
             for node in self.nodes:
                 node.receivers.is_healed = True
