@@ -72,7 +72,9 @@ class EtcdNode:
     async def beat(self) -> bool:
         """Show once that this leader lives; False when it is not one."""
         assert self.fence.revision
-        return (await self.client.txn(transactions.renew(self.keys, self.fence.revision, 1), 5)).succeeded
+        return (
+            await self.client.txn(transactions.renew(self.keys, self.fence.revision, self.fence.term, 1), 5)
+        ).succeeded
 
     @asynccontextmanager
     async def renewing(self) -> AsyncIterator[Renewal]:

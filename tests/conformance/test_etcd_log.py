@@ -156,9 +156,9 @@ async def test_an_unclear_append_whose_slot_was_truncated_is_not_called_refused(
 
 async def test_a_delayed_transaction_of_an_old_leader_changes_nothing(node: EtcdNode, other: EtcdNode) -> None:
     assert node.fence.revision
-    late = transactions.append(node.keys, 1, encode_entry(entry(1)), node.fence.revision)
+    late = transactions.append(node.keys, 1, encode_entry(entry(1)), node.fence.revision, 1)
     late_truncation = transactions.truncate(node.keys, 1, node.fence.revision)
-    late_beat = transactions.renew(node.keys, node.fence.revision, 1)
+    late_beat = transactions.renew(node.keys, node.fence.revision, node.fence.term, 1)
     await elect(other.client, other.keys, other.fence, 2)
     for request in (late, late_truncation, late_beat):
         assert not (await other.client.txn(request, 5)).succeeded
@@ -344,7 +344,7 @@ async def test_an_append_that_an_idle_beat_hides_wakes_the_follower(node: EtcdNo
     await other.leadership.look()
     await other.log.wait_for_change(5)
     await node.append(1)
-    await node.client.txn(transactions.renew(node.keys, node.fence.revision, 1), 5)
+    await node.client.txn(transactions.renew(node.keys, node.fence.revision, node.fence.term, 1), 5)
     await other.leadership.look()
     await asyncio.wait_for(other.log.wait_for_change(30), 5)
 

@@ -88,15 +88,12 @@ class Charters:
         return _record(kvs[0]) if kvs else None
 
     async def overrule(self, record: OverruledRecord) -> None:
-        """Write that a term's leader is the odd one out, once, and take its lead away if it still has it."""
-        leader = (await self._client.range(rpc.RangeRequest(key=self._keys.leader), _TRY_S)).kvs
-        found = leader[0] if leader else None
-        await self._client.txn(
-            transactions.put_if_absent(self._keys.overruled_term(record.term), msgspec.json.encode(record)), _TRY_S
-        )
-        if found is not None and (old := transactions.decode_leader(found.value)).term == record.term and old.url:
-            free = transactions.LeaderRecord(record.by, "", record.term, old.nonce + "-overruled")
-            await self._client.txn(transactions.release(self._keys, free, found.mod_revision), _TRY_S)
+        """Write that a term's leader is the odd one out, once: from then on it can neither append nor renew its lead.
+
+        Its record stays, so that nobody else leads before the time is over in which it may still send.
+        """
+        key = self._keys.overruled_term(record.term)
+        await self._client.txn(transactions.put_if_absent(key, msgspec.json.encode(record)), _TRY_S)
 
 
 def _charter(value: bytes) -> Charter:

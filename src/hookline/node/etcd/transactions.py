@@ -29,15 +29,17 @@ def decode_leader(value: bytes) -> LeaderRecord:
     return msgspec.json.decode(value, type=LeaderRecord)
 
 
-def append(keys: Keys, index: int, data: bytes, leader_revision: int, *, begins: bool = False) -> rpc.TxnRequest:
-    """Write entry ``index`` if we still lead, the slot is empty and the one before it is not.
+def append(
+    keys: Keys, index: int, data: bytes, leader_revision: int, term: int, *, begins: bool = False
+) -> rpc.TxnRequest:
+    """Write entry ``index`` if we still lead in ``term``, the slot is empty and the one before it is not.
 
     ``begins``: it is the first entry of its log, number 1 or the one after a kept state. It has none before it; there
     the whole log has to be empty, or one that was truncated would begin anew, and the charter has to be there. A
     refusal brings the entry in the slot or, when that is empty, the next one.
     """
     slot = keys.entry(index)
-    compare = [_unchanged(keys.leader, leader_revision)]
+    compare = _leads(keys, leader_revision, term)
     if begins or index == 1:
         compare += [_none_in(keys.log), _present(keys.charter)]
     else:
@@ -50,13 +52,13 @@ def append(keys: Keys, index: int, data: bytes, leader_revision: int, *, begins:
     )
 
 
-def renew(keys: Keys, leader_revision: int, beat: int, newest: int = 0) -> rpc.TxnRequest:
+def renew(keys: Keys, leader_revision: int, term: int, beat: int, newest: int = 0) -> rpc.TxnRequest:
     """Show that the leader lives, if ``newest``, the entry it wrote last, is still there; 0: it wrote none yet.
 
     An etcd that was set back may have the leader's record again, and not its entries.
     """
     return rpc.TxnRequest(
-        compare=[_unchanged(keys.leader, leader_revision), *([_present(keys.entry(newest))] if newest else [])],
+        compare=[*_leads(keys, leader_revision, term), *([_present(keys.entry(newest))] if newest else [])],
         success=[_put(keys.beat, b"idle %d" % beat)],
         failure=[_get(keys.leader)],
     )
@@ -124,6 +126,11 @@ def found_in(response: rpc.TxnResponse) -> rpc.KeyValue | None:
     """What the failure branch read."""
     kvs = response.responses[0].response_range.kvs
     return kvs[0] if kvs else None
+
+
+def _leads(keys: Keys, leader_revision: int, term: int) -> list[rpc.Compare]:
+    """We are still the leader of this term, and most nodes did not find our state to be the odd one out."""
+    return [_unchanged(keys.leader, leader_revision), _absent(keys.overruled_term(term))]
 
 
 def _unchanged(key: bytes, revision: int) -> rpc.Compare:

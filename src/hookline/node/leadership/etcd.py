@@ -228,7 +228,7 @@ class Renewal:
         if revision is None or now_ms - self._fence.confirmed_ms < RENEWAL_MS:
             return None
         self._beats += 1
-        request = transactions.renew(self._keys, revision, self._beats, self._fence.newest)
+        request = transactions.renew(self._keys, revision, self._fence.term, self._beats, self._fence.newest)
         return Beat(request, revision, now_ms)
 
     def heard(self, beat: "Beat", response: rpc.TxnResponse) -> None:

@@ -51,7 +51,7 @@ class EtcdLog:
         if entry.index < 1:
             raise Fenced(f"index {entry.index} is before the first one")
         key, data = self._keys.entry(entry.index), encode_entry(entry)
-        request = transactions.append(self._keys, entry.index, data, revision, begins=self._begins)
+        request = transactions.append(self._keys, entry.index, data, revision, entry.term, begins=self._begins)
         self.appended_bytes += len(data) + _ENTRY_OVERHEAD_BYTES
         is_unclear = False
         while True:
