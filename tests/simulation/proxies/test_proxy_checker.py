@@ -10,7 +10,7 @@ from tests.simulation.proxies.bugs import BUGS
 from tests.simulation.proxies.checker import violations
 from tests.simulation.proxies.world import simulate
 
-SEEDS = 100
+SEEDS = 200
 
 
 def is_wrong(chosen: int, directory: Path) -> bool:
