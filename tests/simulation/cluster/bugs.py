@@ -256,6 +256,7 @@ BUGS: tuple[Bug, ...] = (
 )
 
 SHOWN_BY: dict[Bug, int] = {
+    a_jump_is_believed_when_it_stays: 100,
     a_leader_that_is_off_goes_on: 43,
     an_append_is_not_fenced: 23,
     the_log_is_truncated_before_the_state_is_durable: 51,
