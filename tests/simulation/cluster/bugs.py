@@ -270,6 +270,6 @@ SHOWN_BY: dict[Bug, int] = {
     the_lead_is_valid_from_the_answer_on: 92,
     the_claims_of_a_deposed_leader_are_made_again_at_once: 13,
     a_silent_leader_is_taken_to_be_dead: 17,
-    with_a_leader_all_before_it_are_taken_to_be_dead: 50,
+    with_a_leader_all_before_it_are_taken_to_be_dead: 1_024,
 }
 """A seed that shows a bug whose occasion is rare: it is tried first, which spares the runs before it."""
