@@ -71,9 +71,17 @@ def test_etcd_decides_between_two_nodes() -> None:
     assert found.fit_nodes == ()
 
 
-def test_a_reading_that_may_be_wrong_itself_is_given_the_benefit_of_the_doubt() -> None:
-    assert not judge(1_400, members(0, 0, 0)).is_off  # type: ignore[union-attr]
-    assert judge(1_600, members(0, 0, 0)).is_off  # type: ignore[union-attr]
+@pytest.mark.parametrize("ahead", [1_060, -1_060, 1_200])
+@pytest.mark.parametrize("misread", [-500, 0, 500])
+def test_by_whole_seconds_what_may_be_a_second_off_is_off_and_what_is_right_is_not(
+    ahead: float, misread: float
+) -> None:
+    found = judge(ahead, members(misread, misread, misread))
+    assert found is not None
+    assert found.is_off
+    right = judge(0, members(misread, misread, misread))
+    assert right is not None
+    assert not right.is_off
 
 
 def test_back_is_nearer_than_away() -> None:

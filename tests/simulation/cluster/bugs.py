@@ -142,10 +142,6 @@ def a_leader_that_is_off_goes_on(patch: Patch) -> None:
     patch.setattr(ClockWatch, "_should_hand_over", lambda _self: False)
 
 
-def a_node_that_is_off_stands_at_once(patch: Patch) -> None:
-    patch.setattr(ClockWatch, "may_stand", lambda _self, _waited_ms: True)
-
-
 # --- taking over -----------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +226,6 @@ BUGS: tuple[Bug, ...] = (
     nobody_asks_the_others_for_their_time,
     a_jump_is_believed_when_it_stays,
     a_leader_that_is_off_goes_on,
-    a_node_that_is_off_stands_at_once,
     a_timeout_is_taken_for_a_failure,
     what_a_read_does_not_show_is_taken_for_not_written,
     an_append_is_not_fenced,

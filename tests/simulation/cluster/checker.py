@@ -23,7 +23,7 @@ _REPLACED = {
     single.a_calm_destination_is_served,  # while there is trouble, nobody can say for how long a node served
 }
 _CALL_MS = 10_000  # how long a call may take
-_EARLY_MS = 1_000 + 20  # and what a reading of another clock may be wrong by
+_EARLY_MS = 1_000 + 60  # and what a reading of another clock may be wrong by
 _CHANGES = ("update", "run", "retry")
 _BY_THE_CLOCK = {single.nothing_is_early, single.retry_after_is_kept}  # of one node, not of three that disagree
 

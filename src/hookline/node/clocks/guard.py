@@ -48,6 +48,7 @@ class ClockGuard:
         self._followed_ms = 0.0
         self._others: Sequence[KnownClock] = ()
         self._others_ms = 0.0
+        self._back_ms: float = BACK_MS
         self.is_trusted = True
         self.is_sure = False
         self.steps = 0
@@ -58,7 +59,7 @@ class ClockGuard:
         if self._offset_ms is None:
             self._offset_ms, self._followed_ms = now.offset_ms, now.boot_ms
         apart_ms = self.apart_ms = now.offset_ms - self._offset_ms
-        if abs(apart_ms) <= (BACK_MS if self.is_sure else JUMP_MS):
+        if abs(apart_ms) <= (self._back_ms if self.is_sure else JUMP_MS):
             if not self.is_trusted:
                 self._trust(now, now.offset_ms if self.is_sure else self._offset_ms)
             elif now.boot_ms - self._followed_ms >= _FOLLOW_EVERY_MS:
@@ -125,7 +126,7 @@ class ClockGuard:
         same_ms = 2 * majority.slack_ms + _READING_MS
         if self.is_sure and before_ms is not None and abs(majority.offset_ms - before_ms) <= same_ms:
             return  # the same, read a little differently: time is not to go to and fro
-        self._offset_ms = majority.offset_ms
+        self._offset_ms, self._back_ms = majority.offset_ms, majority.back_ms
         self.apart_ms = now.offset_ms - majority.offset_ms
         self.is_trusted, self.is_sure = False, True
         self.steps += 1

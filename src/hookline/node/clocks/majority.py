@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 AWAY_MS = 1_000
+_SURE_MS = 50
 BACK_MS = 700  # so that a clock at the limit does not go to and fro
 
 
@@ -27,7 +28,8 @@ class Judgement(NamedTuple):
     Attributes:
         offset_ms, slack_ms: of the majority's clock.
         away_ms: own clock minus the majority's; positive: it is ahead.
-        is_off: it is more than ``AWAY_MS`` away, and not only by a bad reading.
+        back_ms: how near it has to come to be right again.
+        is_off: it may be more than ``AWAY_MS`` away, and that is not only a bad reading.
         is_backed: it and those that agree with it are the majority.
         fit_nodes: the other nodes that are not off themselves.
     """
@@ -35,6 +37,7 @@ class Judgement(NamedTuple):
     offset_ms: float
     slack_ms: float
     away_ms: float
+    back_ms: float
     is_off: bool
     is_backed: bool
     fit_nodes: tuple[str, ...]
@@ -44,8 +47,9 @@ def judge(own_ms: float, others: Sequence[KnownClock], *, was_off: bool = False)
     """Judge a clock with the offset ``own_ms`` by the others; None when no other clock is known."""
     if not others:
         return None
-    limit_ms = BACK_MS if was_off else AWAY_MS
     median = _lower_median(own_ms, others)
+    away_limit_ms, back_ms = _limits_ms(median)
+    limit_ms = back_ms if was_off else away_limit_ms
     fit = [clock.name for clock in others if clock.is_node and _is_near(clock, median, AWAY_MS)]
     backing = sum(_is_near(clock, KnownClock("", own_ms, 0), limit_ms) for clock in others)
     away_ms = own_ms - median.offset_ms
@@ -53,10 +57,22 @@ def judge(own_ms: float, others: Sequence[KnownClock], *, was_off: bool = False)
         offset_ms=median.offset_ms,
         slack_ms=median.slack_ms,
         away_ms=away_ms,
-        is_off=abs(away_ms) - median.slack_ms > limit_ms,
+        back_ms=back_ms,
+        is_off=abs(away_ms) > limit_ms,
         is_backed=2 * (backing + 1) > len(others) + 1,
         fit_nodes=tuple(sorted(fit)),
     )
+
+
+def _limits_ms(median: KnownClock) -> tuple[float, float]:
+    """(From where on a clock is off, up to where it is back), by a reading that may be wrong itself.
+
+    A whole second of a ``Date`` header leaves half a second of doubt: what may be a second off then counts as off.
+    """
+    if median.is_node:
+        return AWAY_MS + median.slack_ms, BACK_MS
+    limit_ms = max(AWAY_MS - median.slack_ms, median.slack_ms + _SURE_MS)
+    return limit_ms, limit_ms
 
 
 def _lower_median(own_ms: float, others: Sequence[KnownClock]) -> KnownClock:
