@@ -21,12 +21,10 @@ def test_new_jobs_are_taken_again_though_nothing_else_happens(tmp_path: Path) ->
         node = cluster.nodes[0]
         for _ in range(3):
             taken: list[str] = []
-            while True:
-                status, answer = node.call("POST", "/jobs", job)
-                if status != 201:
-                    break
-                taken.append(answer["id"])
-            assert (status, answer["code"], answer["limit_name"]) == (429, "queue_full", "log_storage")
+            while (answer := node.call("POST", "/jobs", job, timeout_s=20))[0] != 429:
+                assert answer[0] in (201, 503, 504), answer  # on a busy machine etcd may lose its leader
+                taken += [answer[1]["id"]] if answer[0] == 201 else []
+            assert (answer[1]["code"], answer[1]["limit_name"]) == ("queue_full", "log_storage")
             assert len(taken) > 5
             until(lambda taken=taken: all(journal.count(name) for name in taken), "the jobs are delivered")
-            until(lambda: node.call("POST", "/jobs", job)[0] == 201, "new jobs are taken again", 30)
+            until(lambda: node.call("POST", "/jobs", job, timeout_s=20)[0] == 201, "new jobs are taken again", 30)
