@@ -254,7 +254,7 @@ SHOWN_BY: dict[Bug, int] = {
     a_jump_is_believed_when_it_stays: 100,
     a_leader_that_is_off_goes_on: 43,
     an_append_is_not_fenced: 23,
-    the_log_is_truncated_before_the_state_is_durable: 51,
+    the_log_is_truncated_before_the_state_is_durable: 31,
     the_lead_is_valid_until_another_one_is_heard_of: 104,
     nobody_asks_before_a_request_whether_the_lead_is_valid: 17,
     the_claims_of_a_deposed_leader_are_made_again_at_once: 17,
