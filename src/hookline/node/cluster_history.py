@@ -105,6 +105,12 @@ class ClusterHistory:
         self.charter: Charter | None = None
         self.disputed: dict[int, str] = {}
         self.halted: str | None = None
+        self._is_allowed = False
+
+    @property
+    def is_clear(self) -> bool:
+        """This node's state was found to be one with the log, and nothing speaks against it."""
+        return self._is_allowed and self.why_halted() is None
 
     async def judge(self) -> Verdict:
         # The others first: they cannot be ahead of a log that is read after them.
@@ -147,6 +153,7 @@ class ClusterHistory:
                 if self.halted is not None:
                     await self._say(None)
                 require(verdict)
+                self._is_allowed = True
                 return
             if verdict.why != self.halted:
                 await self._say(verdict.why)

@@ -121,23 +121,18 @@ GO_ON = Verdict("go on")
 
 def judge(own: Own, charter: Charter | None, log: Log, peers: Sequence[Position] = ()) -> Verdict:
     """Compare all. ``peers``: the other nodes of the cluster, as far as they answer."""
-    return (
-        _started_as_another(own)
-        or (_without_charter(own, log) if charter is None else None)
-        or (_foreign(own, charter) if charter is not None else None)
-        or _in_cluster(own, _given(charter), log, peers)
-    )
+    wrong = _started_as_another(own)
+    if wrong is not None:
+        return wrong
+    if charter is None:
+        return _without_charter(own, log)
+    return _foreign(own, charter) or _in_cluster(own, charter, log, peers)
 
 
 def check_own(own: Own) -> str | None:
     """Why a node must not start on its state, whatever the log says; None: it may."""
     wrong = _started_as_another(own)
     return wrong.why if wrong is not None else None
-
-
-def _given(charter: Charter | None) -> Charter:
-    assert charter is not None, "judged before"
-    return charter
 
 
 def _started_as_another(own: Own) -> Verdict | None:

@@ -154,6 +154,8 @@ class Quorum:
             await asyncio.sleep(STEP_S)
             if self._member is not None:
                 await self._upkeep.keep_durable(self._member.replica)
+            if not self.history.is_clear:  # what it has durably is perhaps not what the log holds
+                continue
             with suppress(Fenced):  # another node leads, and does it
                 await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
 

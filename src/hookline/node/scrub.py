@@ -16,6 +16,7 @@ from hookline.errors import ShuttingDown, StateDamaged
 from hookline.node.database import Database
 from hookline.node.state_machine.contents import check_contents
 
+_JOBS = "SELECT coalesce(sum(value), 0) FROM counters WHERE name <> 'pending_bytes'"
 _SMALL_JOBS = 200_000  # read in half a second
 _PAUSE_S = 0.002  # after each slice, of a large state: the node's own work goes first
 _PATIENCE_MS = 10_000
@@ -44,7 +45,7 @@ class Scrub:
 
     async def start(self) -> None:
         """Read a small state now. Raises StateDamaged."""
-        ((jobs,),) = self._database.reader.execute("SELECT coalesce(max(seq), 0) FROM jobs")
+        ((jobs,),) = self._database.reader.execute(_JOBS)
         if jobs <= _SMALL_JOBS:
             await self._check(0.0)
 

@@ -193,6 +193,8 @@ class Incarnation:
         while True:
             await asyncio.sleep(_KEEP_UP_S)
             await self._upkeep.keep_durable(self.assembly.member.replica)
+            if not self.history.is_clear:
+                continue
             with suppress(Fenced):
                 await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
 
