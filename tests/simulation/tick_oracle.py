@@ -38,8 +38,10 @@ def check_ticks(history: History, found: Replay, shard: int, *, slack_ms: int = 
     latest_ms = max((entry.time_ms for _, entry in history.entries), default=0)
     for schedule, changes in found.calendars.items():
         for period in periods(changes):
-            # The wall clock may have gone back within the period, so its end does not say how late it once was.
-            instants = list(_instants(period, latest_ms, slack_ms))
+            # The wall clock may have gone back within the period: its end does not say how late it once was, and its
+            # beginning not how early.
+            back_ms = sum(by_ms for at, by_ms in history.steps_back if period.from_at < at < period.until_at)
+            instants = list(_instants(period, latest_ms, slack_ms + back_ms))
             for instant_ms in instants:
                 ticks[tick_job_id(schedule, instant_ms, shard)] = (schedule, instant_ms)
             yield from _missing(history, found, schedule, period, instants, shard)

@@ -111,6 +111,17 @@ def test_a_clock_that_was_wrong_from_the_start_goes_by_the_majority(ahead: int) 
     assert (guard.is_trusted, guard.is_sure) == (False, True)
 
 
+@pytest.mark.parametrize("ahead", [30_000, -30_000, HOUR, -HOUR])
+def test_a_clock_that_is_in_the_middle_now_is_the_time_though_no_other_agrees_with_it(ahead: int) -> None:
+    guard = ClockGuard()
+    times(guard, (0, 0))
+    guard.hear(at(5), others(ahead, ahead))
+    assert times(guard, (10, 0)) == [ahead]
+    guard.hear(at(20), others(ahead, -ahead))
+    assert times(guard, (30, 0)) == [0]
+    assert guard.is_trusted
+
+
 def test_the_majoritys_time_goes_on_when_nobody_answers_any_more() -> None:
     guard = ClockGuard()
     times(guard, (0, HOUR))

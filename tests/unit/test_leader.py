@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hookline.errors import LogFault
+from hookline.errors import DeadlineExceeded
 from hookline.node.config import NodeConfig
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.replica import inline_commit
@@ -88,7 +88,7 @@ def test_a_log_that_does_not_answer_is_not_waited_for_longer_than_the_grace(
         async with leading(tmp_path, log, has_successor=has_successor) as parts:
             log.silent_from = 0
             created = parts.member.replica.propose([create("a", job_spec("http://127.0.0.1/"))])
-        with pytest.raises(LogFault, match="not known"):
+        with pytest.raises(DeadlineExceeded, match="before it was known"):
             created.result()
 
     virtual_time.run(main())

@@ -26,8 +26,11 @@ class History(Protocol):
     async def judge(self) -> Verdict:
         """May the state go on with the log as it is now? Raises LogFault when the log does not answer."""
 
+    async def judge_asking(self) -> Verdict:
+        """As ``judge``, after asking the other nodes themselves: before a state leads."""
+
     def beginning(self) -> BeginLog:
-        """What the first entry says, after ``judge`` has said "begin"."""
+        """What the first entry says, after "begin" was the verdict."""
 
     async def settle(self, entry: Entry) -> bool:
         """The entry was written for another state than this one: True when most nodes have this one, so it is applied.
@@ -50,6 +53,9 @@ class LonelyHistory:
     async def judge(self) -> Verdict:
         is_new = self._machine.identity is None or self._machine.is_restored
         return Verdict("begin") if is_new else GO_ON
+
+    async def judge_asking(self) -> Verdict:
+        return await self.judge()
 
     def beginning(self) -> BeginLog:
         own = self._machine.identity

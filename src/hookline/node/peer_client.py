@@ -9,7 +9,7 @@ from pyreqwest.exceptions import PyreqwestError
 from hookline.node.identity import Position
 
 PATH = "/internal/position"
-_TIMEOUT_S = 1.0
+_TIMEOUT_S = 0.5  # a new leader waits for it, when the old one's machine is gone
 
 
 class PeerClient:

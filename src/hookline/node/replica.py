@@ -240,7 +240,7 @@ class Replica:
         """The verdict, once the log gives it. Raises Fenced when the lead is lost meanwhile."""
         while True:
             try:
-                return await self.history.judge()
+                return await self.history.judge_asking()
             except LogFault as error:
                 _log.warning("log_unreadable", error=error.detail)
             await asyncio.sleep(_PAUSE_S)
