@@ -35,6 +35,10 @@ class Call:
     def may_have_worked(self) -> bool:
         return self.outcome != "fail"
 
+    def may_act_after(self, at: int) -> bool:
+        """It had not ended then; or nobody learned what came of it, and a paused node may have held it back."""
+        return self.outcome == "unknown" or self.ended > at
+
 
 @dataclass(slots=True)
 class Arrival:

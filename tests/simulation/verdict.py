@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import pytest
 
+from tests.simulation.bugs import Bug
 from tests.simulation.history import History
 
 _JOURNAL_LINES_SHOWN = 400
@@ -35,3 +37,30 @@ def judge_same(simulate: Callable[[int, Path], World], seed: int, directory: Pat
         place.mkdir()
         journals.append(simulate(seed, place).history.journal())
     assert journals[0] == journals[1]
+
+
+def judge_bug(
+    bug: Bug,
+    patch: pytest.MonkeyPatch,
+    wrong_in: Callable[[int, Path], Sequence[str]],
+    directory: Path,
+    *,
+    seeds: int,
+    shown_by: int = 0,
+) -> None:
+    """Fail unless a seed shows the bug, and nothing without it: of so many seeds, after the one that is known to."""
+
+    def first_wrong(seed: int) -> str | None:
+        with TemporaryDirectory(dir=directory) as name:
+            try:
+                return next(iter(wrong_in(seed, Path(name))), None)
+            except Exception as error:  # noqa: BLE001 - a world that broke down is a bug that was found
+                return repr(error)
+
+    bug(patch)
+    tried = ((seed, first_wrong(seed)) for seed in (shown_by, *range(seeds)))
+    found = next(((seed, wrong) for seed, wrong in tried if wrong is not None), None)
+    assert found is not None, f"{seeds} seeds were content with it"
+    print(f"seed {found[0]}: {found[1]}")
+    patch.undo()
+    assert first_wrong(found[0]) is None, "without the bug it fails as well"

@@ -253,13 +253,15 @@ BUGS: tuple[Bug, ...] = (
 SHOWN_BY: dict[Bug, int] = {
     a_jump_is_believed_when_it_stays: 100,
     a_leader_that_is_off_goes_on: 43,
-    an_append_is_not_fenced: 23,
+    an_append_is_not_fenced: 14,
     the_log_is_truncated_before_the_state_is_durable: 31,
-    the_lead_is_valid_until_another_one_is_heard_of: 104,
-    nobody_asks_before_a_request_whether_the_lead_is_valid: 17,
+    the_lead_is_valid_until_another_one_is_heard_of: 149,
+    nobody_asks_before_a_request_whether_the_lead_is_valid: 14,
     the_claims_of_a_deposed_leader_are_made_again_at_once: 17,
-    a_silent_leader_is_taken_to_be_dead: 33,
-    the_lead_is_valid_from_the_answer_on: 119,
-    with_a_leader_all_before_it_are_taken_to_be_dead: 102,
+    a_silent_leader_is_taken_to_be_dead: 14,
+    the_lead_is_valid_from_the_answer_on: 34,
+    with_a_leader_all_before_it_are_taken_to_be_dead: 87,
+    nobody_asks_the_others_for_their_time: 27,
+    a_wall_clock_is_the_time_whatever_the_others_say: 25,
 }
 """A seed that shows a bug whose occasion is rare: it is tried first, which spares the runs before it."""

@@ -204,7 +204,7 @@ def a_cancelled_job_is_not_claimed(history: History, found: Replay) -> Iterator[
             continue
         retries = history.about(call.target, "retry") + bulk_retries
         for _, claimed_at in _claimed(history, found, call.target):
-            if claimed_at > call.ended and not any(retry.ended > call.began for retry in retries):
+            if claimed_at > call.ended and not any(retry.may_act_after(call.began) for retry in retries):
                 yield f"{call.target} was claimed (at {claimed_at}) after call {call.number} had cancelled it"
 
 
@@ -216,7 +216,7 @@ def a_later_claim_has_the_newest_payload(history: History, found: Replay) -> Ite
         later = [
             other.arguments["payload"]
             for other in history.about(call.target, "update", "retry")
-            if "payload" in other.arguments and other.ended > call.began
+            if "payload" in other.arguments and other.may_act_after(call.began)
         ]
         for arrival, claimed_at in _claimed(history, found, call.target):
             if claimed_at > call.ended and json.loads(arrival.body) not in later:
@@ -235,11 +235,14 @@ def _claimed(history: History, found: Replay, job: str) -> Iterator[tuple[Arriva
 
 
 def _early(world: ClusterWorld, found: Replay) -> Iterator[str]:
-    """Whatever a single clock says: nothing is early by more than a second, as most of them know the time."""
+    """Whatever a single clock says: nothing is early by more than a second, as most of them know the time.
+
+    First attempts, that is: once a job was due, it does not matter that most clocks were wrong then and are set back.
+    """
     history = world.history
     for arrival in history.arrivals:
         row = found.jobs.get(arrival.job)
-        if row is None or row["attempts_before"] or history.about(arrival.job, *_CHANGES):
+        if row is None or arrival.attempt > 1 or row["attempts_before"] or history.about(arrival.job, *_CHANGES):
             continue
         now_ms = world.start_ms + arrival.true_s * 1_000 + world.clocks.ahead_ms(arrival.true_s)
         early_ms = row["run_at_ms"] - now_ms
