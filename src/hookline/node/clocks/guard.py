@@ -118,7 +118,7 @@ class ClockGuard:
             return
         if found.is_off:
             self._go_by(found, now)
-        elif not self.is_trusted and (found.is_backed or self.is_sure):  # sure: of what the majority was, and is no more
+        elif not self.is_trusted and (found.is_backed or self.is_sure):  # sure of a majority that is none any more
             self._trust(now, now.offset_ms)
 
     def _go_by(self, majority: Judgement, now: Reading) -> None:
