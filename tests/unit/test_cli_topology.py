@@ -8,6 +8,7 @@ import pytest
 
 from hookline.cli import app
 from hookline.cli.topology import moving
+from hookline.protocol.http import Cluster, ClusterList
 from hookline.protocol.topology import ClusterEntry, Strategy, Topology
 from tests.scripted_server import Answer, scripted_server
 
@@ -84,6 +85,18 @@ def test_apply_can_be_forced(tmp_path: Path) -> None:
             == 0
         )
         assert server.asked[0].path == "/topology?force=true"
+
+
+def test_the_ids_of_clusters_that_can_be_reached_are_written_into_it(tmp_path: Path) -> None:
+    born, given = "a" * 32, "b" * 32
+    file = file_of(tmp_path, topology(3, epoch=2))
+    file.write_text(file.read_text().replace("shard = 2", f'shard = 2\nid = "{given}"'))
+    clusters = [Cluster(name, shard, 1, "n1", [], id=born) for shard, name in ((0, "c0"), (2, "c2"))]
+    with scripted_server() as server:
+        server.answers = [answer(ClusterList(clusters)), Answer(200, {"epoch": 2, "clusters": {"c0": "ok"}})]
+        assert app.run(["topology", "apply", str(file), "--with-ids", "--url", server.url]) == 0
+        sent = json.loads(server.asked[1].body)["cluster"]
+    assert [entry.get("id") for entry in sent] == [born, None, given]
 
 
 def test_a_route_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,12 @@
 """``hookline topology …``: which clusters there are, where ids go, and what a change would move."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from cyclopts import App
+from msgspec import UNSET
+from msgspec.structs import replace
 from rich.table import Table
 
 from hookline.cli.output import print_json, stdout
@@ -43,16 +46,19 @@ def validate(file: Path, *, json: Flag = False) -> None:
 
 
 @app.command
-def apply(file: Path, *, force: Flag = False, service: Service = DEFAULT_SERVICE) -> int:
+def apply(file: Path, *, force: Flag = False, with_ids: Flag = False, service: Service = DEFAULT_SERVICE) -> int:
     """Give a newer topology to the proxy and to all clusters; the exit code is 0 only if all have it now.
 
     Args:
         file: TOML; its epoch is one more than the present one.
         force: Take it as it is, though a change is open or ids move without ``previous``. Ids may be made twice.
+        with_ids: Write the id of each cluster that the proxy reaches into it: no other cluster is then taken for it.
         service: Where Hookline is; a proxy.
     """
     topology = read(file)
     with service.client() as client:
+        if with_ids:
+            topology = identified(topology, {cluster.name: cluster.id for cluster in client.clusters().data})
         applied = client.apply_topology(topology, force=force)
     if service.json:
         print_json(applied)
@@ -125,6 +131,14 @@ def read(file: Path) -> Topology:
     return parse_topology_file(text)
 
 
+def identified(topology: Topology, ids: Mapping[str, str | None]) -> Topology:
+    """With the ids of the clusters that have none and whose id is known, by name."""
+    clusters = (
+        replace(entry, id=ids.get(entry.name) or UNSET) if entry.id is UNSET else entry for entry in topology.clusters
+    )
+    return replace(topology, clusters=tuple(clusters))
+
+
 def moving(old: Topology, new: Topology) -> dict[tuple[str, str], float]:
     """(old home, new home) to the share of ids that would move between them, of a fixed sample."""
     before, after = Router(old), Router(new)
@@ -137,9 +151,10 @@ def _print(topology: Topology, *, as_json: bool) -> None:
     if as_json:
         print_json(topology)
         return
-    table = Table("cluster", "shard", "weight", "nodes", box=None, pad_edge=False)
+    table = Table("cluster", "shard", "weight", "id", "nodes", box=None, pad_edge=False)
     for entry in topology.clusters:
-        table.add_row(entry.name, str(entry.shard), str(entry.weight), " ".join(entry.nodes))
+        id_ = "-" if entry.id is UNSET else entry.id[:8]
+        table.add_row(entry.name, str(entry.shard), str(entry.weight), id_, " ".join(entry.nodes))
     stdout().print(f"epoch {topology.epoch}, strategy {topology.strategy}", highlight=False)
     stdout().print(table, soft_wrap=True)
     if topology.previous is not None:
