@@ -203,6 +203,12 @@ def test_what_a_replaced_state_had_more_is_salvaged(tmp_path: Path, capsys: pyte
         with pytest.raises(AssertionError):
             mixed.recover(old.name)
         assert "has more" in capsys.readouterr().err
+        old.kill()
+        with pytest.raises(AssertionError):  # it may have come further, or lost its disk
+            mixed.recover(old.name, "--force")
+        assert "does not answer" in capsys.readouterr().err
+        mixed.spawn(old)
+        mixed.halted(old)
         mixed.recover(old.name, "--force")
         for node in mixed.nodes:
             node.wait_until_ready()

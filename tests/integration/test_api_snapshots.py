@@ -47,6 +47,17 @@ def test_a_fresh_one_is_used_again_and_an_old_one_is_not(node: NodeUnderTest) ->
     assert node.get("/internal/snapshot?at_least=x").code == "invalid_request"
 
 
+def test_a_doubted_state_is_for_backups_and_not_for_other_nodes(
+    node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert node.get("/internal/snapshot?undoubted=1").status == 200
+    monkeypatch.setattr(node.services.role, "halted", lambda: "nobody knows whose it is")
+    refused = node.get("/internal/snapshot?undoubted=1")
+    assert (refused.status, refused.code) == (503, "unavailable")
+    assert "nobody knows whose it is" in refused.json["detail"]
+    assert node.get("/internal/snapshot?max_age=0").status == 200
+
+
 @pytest.mark.parametrize(
     ("header", "start", "end"),
     [("bytes=0-9", 0, 10), ("bytes=100-", 100, None), ("bytes=5-99999999999", 5, None), ("bytes=7-7", 7, 8)],

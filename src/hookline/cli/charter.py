@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -112,7 +113,7 @@ def recover(
 
     Args:
         cluster: Name of the cluster.
-        source: The node whose state counts, by its name; or the data directory of one that does not run.
+        source: The node whose state counts, by its name, while it runs; or the data directory of one that does not.
         quorum: Where etcd is.
         force: Also when the choice leaves jobs behind in a state that is kept aside.
         json: Print exactly one JSON document on stdout.
@@ -122,9 +123,10 @@ def recover(
     async def begin_again(charters: "Charters", statuses: "list[NodeStatus]") -> "Charter":
         charter, log = await charters.read(0)
         now_ms = max((status.at_ms for status in statuses), default=0)
-        others = {status.name: _candidate(status, charter, now_ms) for status in statuses}
-        chosen = others.pop(source, None) or _on_disk(source)
-        planned = plan_recovery(chosen, list(others.values()), charter, log, force=force)
+        others = [_candidate(status, charter, now_ms) for status in statuses if status.name != source]
+        named = next((status for status in statuses if status.name == source), None)
+        chosen = await _asked(named, charter, now_ms) if named is not None else _on_disk(source)
+        planned = plan_recovery(chosen, others, charter, log, force=force)
         if planned.cluster != cluster:
             raise InvalidConfig(f"{source} has the state of cluster {planned.cluster}, not of {cluster}", field="from")
         if not await charters.replace(charter, planned):
@@ -178,6 +180,24 @@ def _candidate(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> 
 
     is_waiting = charter is None or status.halted is not None or status.at_ms < now_ms - _AWAY_MS
     return Candidate(_position(status), is_waiting)
+
+
+async def _asked(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> "Candidate":
+    """The node's state as the node itself tells it: what it told last may be older. Raises InvalidConfig."""
+    from hookline.node.peer_client import PeerClient
+
+    peers = PeerClient()
+    try:
+        position = await peers.position(status.url)
+    finally:
+        await peers.close()
+    if position is None or position.node != status.name:
+        raise InvalidConfig(
+            f"node {status.name} does not answer at {status.url}, so nobody knows what state it has. Start it; or run "
+            "this where its disk is, with its data directory as --from",
+            field="from",
+        )
+    return replace(_candidate(status, charter, now_ms), position=position)
 
 
 def _on_disk(source: str) -> "Candidate":

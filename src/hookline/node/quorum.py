@@ -260,9 +260,7 @@ async def find_peers(config: NodeConfig) -> Peers:
     finally:
         await client.close()
     at_least = max(log.first - 1, charter.begins_after if charter is not None else 0)
-    # A halted node's state is doubted by itself.
-    urls = [status.url for status in statuses if status.name != config.node and status.halted is None]
-    return Peers(urls, at_least, charter)
+    return Peers([status.url for status in statuses if status.name != config.node], at_least, charter)
 
 
 async def agree_on_secret_key(config: NodeConfig, clock: Clock) -> str:

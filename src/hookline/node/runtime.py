@@ -131,7 +131,11 @@ async def _install_from_peer(config: NodeConfig, stop: asyncio.Event, *, keeps: 
         try:
             peers = await find_peers(config)
             path, info = await fetch_snapshot(
-                peers.urls, config.data_dir / "incoming", at_least=peers.at_least, is_wanted=partial(_is_wanted, peers)
+                peers.urls,
+                config.data_dir / "incoming",
+                at_least=peers.at_least,
+                is_undoubted=True,
+                is_wanted=partial(_is_wanted, peers),
             )
         except HooklineError as error:
             _log.warning("snapshot_not_installed", error=error.detail)

@@ -34,6 +34,7 @@ async def fetch_snapshot(
     *,
     at_least: int = 0,
     max_age_s: int = 60,
+    is_undoubted: bool = False,
     is_wanted: Callable[[SnapshotInfo], bool] = lambda _info: True,
     progress: Callable[[int, int], None] = lambda _have, _size: None,
 ) -> tuple[Path, SnapshotInfo]:
@@ -46,6 +47,7 @@ async def fetch_snapshot(
         directory: for nothing else, made when missing; to install what comes, on the data directory's file system.
         at_least: the log entry it has to hold.
         max_age_s: how old it may be.
+        is_undoubted: not of a node that waits for a person, or for votes, because its own state may be wrong.
         is_wanted: whether it is of the right cluster, and of the right time of that.
         progress: called with (bytes there, bytes in all).
 
@@ -60,7 +62,7 @@ async def fetch_snapshot(
     for url in urls:
         try:
             async with _Source(url.rstrip("/"), directory, is_wanted, progress) as source:
-                return await source.fetch(f"?at_least={at_least}&max_age={max_age_s}")
+                return await source.fetch(f"?at_least={at_least}&max_age={max_age_s}&undoubted={int(is_undoubted)}")
         except NotEnoughSpace:
             raise
         except HooklineError as error:

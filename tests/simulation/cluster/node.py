@@ -244,7 +244,7 @@ class SimulatedNode:
 
     def take_state(self, other: "SimulatedNode", peers: Peers, *, keeps: bool) -> bool:
         """Install what is committed on another node; False while that is not possible, or would not help."""
-        if other.now is None or other.now.process.is_paused:
+        if other.now is None or other.now.process.is_paused or other.now.history.why_halted() is not None:
             return False
         fresh = self.config.data_dir / "incoming.db"
         fresh.unlink(missing_ok=True)

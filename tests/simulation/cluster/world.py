@@ -396,7 +396,7 @@ class ClusterWorld:
         told = store.range(rpc.RangeRequest(key=keys.nodes, range_end=prefix_end(keys.nodes))).kvs
         statuses = [decode_status(kv.value) for kv in told]
         at_least = max(self.etcd.first_index() - 1, charter.begins_after if charter is not None else 0)
-        return Peers([it.url for it in statuses if it.name != node.name and it.halted is None], at_least, charter)
+        return Peers([it.url for it in statuses if it.name != node.name], at_least, charter)
 
     # --- for worlds that look closer -----------------------------------------------------------------------------
 
