@@ -3,7 +3,6 @@
 The disk is full for this process alone: the kernel refuses to make its files longer (RLIMIT_FSIZE).
 """
 
-import os
 import resource
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.processes import NodeProcess, running_node
+from tests.end_to_end.processes import UNMEASURED, NodeProcess, running_node
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -28,10 +27,6 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "schedule": ("POST", "/schedules", {"id": "s", "cron": "* * * * *", "job": {"url": "http://127.0.0.1:9/"}}),
     "destination": ("PUT", "/destinations/127.0.0.1:9", {"paused": True}),
 }
-
-
-# Coverage would want to write, too, and complain on stderr that it cannot.
-UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 @pytest.fixture
