@@ -75,7 +75,8 @@ _ROWS_GONE = "DELETE FROM jobs WHERE seq % 3 = 0"
 _PAYLOAD_CHANGED = "UPDATE specs SET spec = spec || x'00' WHERE seq % 7 = 0"
 _SMALL_DISK = 32 * 2**20
 _DISK = 512 * 2**20  # etcd takes 64 MiB for each file of its log beforehand
-_ALL_PLACES = (*NAMES, "etcd/e1", "etcd/e2", "etcd/e3")
+_ETCD_PLACES = ("etcd/e1", "etcd/e2", "etcd/e3")
+_ALL_PLACES = (*NAMES, *_ETCD_PLACES)
 
 LEADER_KILLED = "leader killed"
 BOTH_KILLED = "leader and etcd's leader killed"
@@ -128,5 +129,6 @@ def rows(kills: int) -> list[Row]:
             "disk of a follower full", storage.disk_full(storage.follower), 1, disk_bytes=_SMALL_DISK, disk_places=NAMES
         ),
         Row("disk of the leader full", storage.disk_full(storage.leader), 1, disk_bytes=_SMALL_DISK, disk_places=NAMES),
+        Row("disks of all etcd members full", storage.etcd_disks_full, 2, disk_bytes=_DISK, disk_places=_ETCD_PLACES),
         Row("power of all nodes and etcd lost", storage.power_lost, 2, disk_bytes=_DISK, disk_places=_ALL_PLACES),
     ]

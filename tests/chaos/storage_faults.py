@@ -73,6 +73,28 @@ def leader(run: Run) -> ClusterNode:
     return run.cluster.leader()
 
 
+def etcd_disks_full(run: Run) -> None:
+    """The disks of all members are full until etcd has ended or takes nothing; then there is space again."""
+    run.rest_a_moment()
+    etcd, disks = run.cluster.etcd, disks_of(run)
+    for member in etcd.members:
+        disks.fill(f"etcd/{member.name}")
+
+    def is_over() -> bool:
+        running = [member for member in etcd.members if member.is_running]
+        for member in running:
+            _put_junk(member.url)
+        return len(running) < 2
+
+    until(is_over, "etcd ends on full disks", 90)
+    run.acted.append("etcd ended")
+    run.rest(2)
+    for member in etcd.members:
+        disks.free(f"etcd/{member.name}")
+    run.cluster.heal()
+    run.wait_for_requests(50)
+
+
 def power_lost(run: Run) -> None:
     """All nodes and members lose power at once: what was not fsynced is gone everywhere."""
     run.rest_a_moment()

@@ -45,9 +45,9 @@ async def append(node: EtcdNode, index: int) -> None:
     await node.log.append(entry(index, [create(f"j{index}", job_spec(body=_BODY))], term=node.fence.term))
 
 
-async def fill(node: EtcdNode) -> int:
+async def fill(node: EtcdNode, after: int = 0) -> int:
     """Until etcd is full; the newest index, read: an unclear put may be there though its repetition was refused."""
-    index = 0
+    index = after
     while True:
         index += 1
         try:
@@ -64,6 +64,11 @@ async def step_until_it_has_room(upkeep: EtcdUpkeep, durable: dict[str, int]) ->
         while upkeep.is_full:
             await asyncio.sleep(0.1)
             await upkeep.step(durable)
+
+
+async def has_first(node: EtcdNode) -> bool:
+    """The log still begins with entry 1."""
+    return bool((await node.client.range(rpc.RangeRequest(key=node.keys.entry(1)), 5)).kvs)
 
 
 def _put(node: EtcdNode, index: int) -> rpc.TxnRequest:
@@ -115,7 +120,7 @@ async def test_without_a_leader_any_node_makes_room(node: EtcdNode, monkeypatch:
     await upkeep.step({"n1": last})
     assert upkeep.is_full
     await step_until_it_has_room(upkeep, {"n1": last})
-    assert len((await node.client.range(rpc.RangeRequest(key=node.keys.entry(1)), 5)).kvs) == 1  # nothing truncated
+    assert await has_first(node)
 
 
 async def test_without_a_leader_and_nothing_to_reclaim_a_node_forgets_what_it_has_itself(
@@ -125,9 +130,12 @@ async def test_without_a_leader_and_nothing_to_reclaim_a_node_forgets_what_it_ha
     node.fence.lose()
     upkeep = upkeep_of(node, monkeypatch)
     monkeypatch.setattr(module, "STEP_S", 0)
-    durable = {"n1": last - 1, "n2": 0}
-    await upkeep.step(durable)
-    await step_until_it_has_room(upkeep, durable)
+    async with asyncio.timeout(30):
+        while await has_first(node):  # on a busy machine a little can be reclaimed, once
+            last = await fill(node, last)
+            durable = {"n1": last - 1, "n2": 0}
+            await upkeep.step(durable)
+            await step_until_it_has_room(upkeep, durable)
     with pytest.raises(Compacted):
         await node.log.read_from(1)
     assert await node.log.last_index() == last

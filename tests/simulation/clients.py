@@ -24,6 +24,7 @@ class Clients:
         ticks_s: how long schedules go on without trouble.
         delay_s: of jobs, on average; and ``run_at_ms``: when they are due, from now.
         rounds: how many calls each makes.
+        crons, timezone: of schedules.
     """
 
     hurries_s: tuple[float, ...] = (0.1, 1.0, 5.0, 20.0)
@@ -31,6 +32,8 @@ class Clients:
     delay_s = 30
     run_at_ms = (-60_000, 300_000)
     rounds = (5, 20)
+    crons: tuple[str, ...] = CRONS
+    timezone = "UTC"
 
     def __init__(self, client: InProcessClient, history: History, clock: Clock, seed: int) -> None:
         self._client = client
@@ -233,9 +236,10 @@ class Clients:
             "catch_up": {"policy": pick.choice(("skip", "coalesce", "all"))},
             "overlap": pick.choice(("allow", "allow", "skip")),
             "jitter": pick.choice((0, 0, 5)),
+            "timezone": self.timezone,
         }
         job = {key: value for key, value in self._job().items() if key not in ("delay", "run_at")}
-        arguments = {"cron": pick.choice(CRONS), "job": job} | options
+        arguments = {"cron": pick.choice(self.crons), "job": job} | options
 
         async def create(_call: Call) -> Any:
             return await self._client.create_schedule(arguments["cron"], job, **options)
@@ -250,7 +254,7 @@ class Clients:
         name = self._random.choice(self._schedules)
         client = self._client
         kind = self._random.choice(("pause", "resume", "resume", "run_schedule", "new_cron", "new_job", "delete"))
-        payload, cron = {"n": len(self._history.calls)}, self._random.choice(CRONS)
+        payload, cron = {"n": len(self._history.calls)}, self._random.choice(self.crons)
         match kind:
             case "pause":
                 await self._call("pause_schedule", name, {}, lambda _: client.pause_schedule(name))

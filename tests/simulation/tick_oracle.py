@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
@@ -94,11 +95,29 @@ def periods(changes: list[CalendarChange]) -> Iterator[Period]:
 def _instants(period: Period, latest_ms: int, slack_ms: int) -> Iterator[int]:
     # A call reads the clock a little before its entry is stamped, so the first tick may be a little older.
     start = datetime.fromtimestamp((period.from_ms - slack_ms) / 1_000, UTC)
-    for instant in croniter(period.spec.cron, start, ret_type=datetime):
+    for instant in _calendar(period.spec, start):
         instant_ms = int(instant.timestamp() * 1_000)
         if instant_ms > latest_ms:
             return
         yield instant_ms
+
+
+def _calendar(spec: ScheduleSpec, start: datetime) -> Iterator[datetime]:
+    """Where the hour is left open, all zones with whole hours agree. At a fixed hour it ticks once a day: in a day
+
+    without that hour when it would have begun, in a day with two of them in the first.
+    """
+    minute, hour, *_ = spec.cron.split()
+    if hour == "*":
+        yield from croniter(spec.cron, start, ret_type=datetime)
+        return
+    assert minute == "0", "only full hours are worked out here"
+    day = start.astimezone(ZoneInfo(spec.timezone)).replace(hour=int(hour), minute=0, second=0, microsecond=0, fold=0)
+    while True:
+        instant = day.astimezone(UTC)
+        if instant > start:
+            yield instant
+        day += timedelta(days=1)
 
 
 def _missing(

@@ -65,6 +65,8 @@ class ClusterWorld:
     """Lives inside a ``ClusterLoop``. ``directory`` is for the state files, and empty."""
 
     etcd_type: type[SimulatedEtcd] = SimulatedEtcd
+    clients_type: type[ClusterClients] = ClusterClients
+    hour_ms = START_MS  # a full one, soon after which it begins
 
     def __init__(self, seed: int, directory: Path) -> None:
         loop = asyncio.get_running_loop()
@@ -83,7 +85,7 @@ class ClusterWorld:
         self.is_healed = False
         self.jumped_ms = 0  # by how much wall clocks were set, in all
         self.deaths: dict[str, int] = {}  # of processes, by name: when they ended
-        self.start_ms = START_MS + self.random.randint(15_000, 58_000)  # a minute is soon full
+        self.start_ms = self.hour_ms + self.random.randint(15_000, 58_000)  # a minute is soon full
         self.kind = self._choose_kind()
         if self.kind != "rough":
             self.etcd.heal()
@@ -171,7 +173,7 @@ class ClusterWorld:
 
     async def live(self, seed: int) -> None:
         """Trouble, then healing, then quiet, then all nodes know everything."""
-        clients = ClusterClients(self.client, self.history, self.clock, seed)
+        clients = self.clients_type(self.client, self.history, self.clock, seed)
         try:
             await self._live(clients)
         except* Exception as errors:  # noqa: BLE001 - what broke down is told with the journal
