@@ -156,12 +156,10 @@ async def test_a_campaign_whose_answer_is_lost_is_won_once_and_valid_from_its_fi
         async with etcd_node("n1", keys, (proxy.url, etcd.endpoints[1])) as node:
             found = await node.leadership.look()
             assert found
-            asked_ms = node.clock.boot_ms()
             proxy.answers_to_lose, proxy.lose_by_reset = 1, False
             assert await node.leadership._campaign(*found) == 1
             assert proxy.answers_to_lose == 0
-            assert node.clock.boot_ms() - asked_ms > 400  # one try timed out
-            assert node.fence.confirmed_ms - asked_ms < 100
+            assert node.clock.boot_ms() - node.fence.confirmed_ms > 400  # the first try, which timed out, counts
             assert await node.beat()
 
 
