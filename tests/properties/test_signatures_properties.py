@@ -12,7 +12,7 @@ from hookline.protocol import signatures
 
 NOW_S = 1_700_000_000
 
-ids = st.from_regex(r"[A-Za-z0-9_:][A-Za-z0-9._:-]{0,60}", fullmatch=True)
+ids = st.from_regex(r"[A-Za-z0-9_:][A-Za-z0-9_:-]{0,60}", fullmatch=True)
 bodies = st.binary(max_size=200)
 hmac_secrets = st.binary(min_size=24, max_size=64).map(signatures.generate_secret)
 ed25519_secrets = st.binary(min_size=32, max_size=32).map(lambda seed: signatures.generate_ed25519(seed)[0])

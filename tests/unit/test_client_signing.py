@@ -1,5 +1,8 @@
 """``hookline.verify``: what a receiver calls."""
 
+from datetime import UTC, datetime
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -55,6 +58,39 @@ def test_tolerance_in_seconds() -> None:
     verify(BODY, headers(), SECRET, now=NOW_S + 10.9, tolerance=10.5)
     with pytest.raises(errors.InvalidSignature, match="11 s in the past"):
         verify(BODY, headers(), SECRET, now=NOW_S + 11.0, tolerance=10.5)
+
+
+WRONG_CALLS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"body": BODY.decode()}, TypeError, "body is str; give the raw bytes"),
+    ({"body": {"a": 1}}, TypeError, "body is dict"),
+    ({"body": None}, TypeError, "body is NoneType"),
+    ({"headers": None}, TypeError, "headers is NoneType"),
+    ({"headers": list(headers().items())}, TypeError, "headers is list; give a mapping"),
+    ({"headers": {name.encode(): value.encode() for name, value in headers().items()}}, TypeError, "bytes to bytes"),
+    ({"headers": headers() | {"Webhook-Timestamp": NOW_S}}, TypeError, "str to int"),
+    ({"headers": {name: [value] for name, value in headers().items()}}, TypeError, "str to list"),
+    ({"secret": SECRET.encode()}, TypeError, "secret is bytes; give it as text"),
+    ({"secret": None}, TypeError, "secret is NoneType"),
+    ({"secret": [SECRET.encode()]}, TypeError, "secret is list"),
+    ({"now": float("nan")}, ValueError, "now is nan"),
+    ({"now": float("inf")}, ValueError, "now is inf"),
+    ({"now": "1700000000"}, TypeError, "now is str; give seconds"),
+    ({"now": datetime.fromtimestamp(NOW_S, UTC)}, TypeError, "now is datetime"),
+    ({"tolerance": float("nan")}, ValueError, "tolerance is nan"),
+    ({"tolerance": float("inf")}, ValueError, "tolerance is inf"),
+    ({"tolerance": None}, TypeError, "tolerance is NoneType"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "kind", "said"), WRONG_CALLS)
+def test_a_wrong_call_is_told_what_is_wrong(wrong: dict[str, Any], kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        verify(**({"body": BODY, "headers": headers(), "secret": SECRET, "now": NOW_S} | wrong))
+
+
+@pytest.mark.parametrize("buffer", [bytearray, memoryview])
+def test_any_buffer_is_a_body(buffer: type[bytearray]) -> None:
+    assert verify(buffer(BODY), headers(), SECRET, now=NOW_S).id == "job-1"
 
 
 def test_public_key_and_several_secrets() -> None:

@@ -97,6 +97,70 @@ class TestParseSecret:
         assert repr(base64.b64decode(encoded)) not in repr(key)
 
 
+PRIME = 2**255 - 19
+D = -121665 * pow(121666, -1, PRIME) % PRIME
+
+
+def doubled(y: int) -> int:
+    """The y coordinate of twice the point with this one (RFC 8032, section 5.1.4)."""
+    yy = y * y % PRIME
+    xx = (yy - 1) * pow(D * yy + 1, -1, PRIME) % PRIME
+    return (yy + xx) * pow(1 - D * xx * yy, -1, PRIME) % PRIME
+
+
+def small_order_ys() -> list[int]:
+    """Found by solving for them: of order 1, 2 and 4 by hand, of order 8 where doubling gives y = 0, so y² = -x²."""
+    d_inverse = pow(D, -1, PRIME)
+    root = square_root((1 + D) % PRIME)
+    squares = [(-1 + sign * root) * d_inverse % PRIME for sign in (1, -1)]  # d·y⁴ + 2·y² - 1 = 0
+    (square,) = [it for it in squares if pow(it, (PRIME - 1) // 2, PRIME) == 1]
+    y = square_root(square)
+    return [1, PRIME - 1, 0, y, PRIME - y]
+
+
+def square_root(square: int) -> int:
+    root = pow(square, (PRIME + 3) // 8, PRIME)
+    root = root if root * root % PRIME == square else root * pow(2, (PRIME - 1) // 4, PRIME) % PRIME
+    assert root * root % PRIME == square
+    return root
+
+
+def public_secret(y: int, sign: int) -> str:
+    return signatures.PUBLIC_PREFIX + base64.b64encode((y | sign << 255).to_bytes(32, "little")).decode()
+
+
+class TestWeakPublicKeys:
+    """Keys for which a signature can be made up without a private key."""
+
+    @pytest.mark.parametrize("sign", [0, 1])
+    @pytest.mark.parametrize("y", small_order_ys())
+    def test_all_points_of_small_order_are_refused(self, y: int, sign: int) -> None:
+        assert doubled(doubled(doubled(y))) == 1, "eight times the point is the neutral one"
+        with pytest.raises(errors.InvalidSecret, match="weak"):
+            signatures.parse_secret(public_secret(y, sign))
+
+    @pytest.mark.parametrize("sign", [0, 1])
+    @pytest.mark.parametrize("above", range(19))
+    def test_encodings_above_the_prime_are_refused(self, above: int, sign: int) -> None:
+        with pytest.raises(errors.InvalidSecret, match="weak"):
+            signatures.parse_secret(public_secret(PRIME + above, sign))
+
+    def test_bytes_that_are_no_point_are_refused(self) -> None:
+        assert len([y for y in range(2, 200) if not self._is_taken(y)]) > 50, "about half of all bytes are no point"
+
+    def test_a_made_up_signature_never_verifies(self) -> None:
+        headers = signed(SECRET) | {"webhook-signature": "v1a," + base64.b64encode(b"\1" + bytes(63)).decode()}
+        with pytest.raises(errors.InvalidSecret):
+            signatures.verify(headers, BODY, public_secret(1, 0), now_s=NOW_S)
+
+    def _is_taken(self, y: int) -> bool:
+        try:
+            signatures.parse_secret(public_secret(y, 0))
+        except errors.InvalidSecret:
+            return False
+        return True
+
+
 class TestGenerate:
     def test_secret(self) -> None:
         assert signatures.generate_secret(KEY) == "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -160,7 +224,7 @@ class TestVerify:
 
     def test_other_secret(self) -> None:
         assert refused(signed(OTHER_SECRET)).startswith("No signature matches: another secret")
-        assert refused(signed(PRIVATE_SECRET), "whpk_" + base64.b64encode(bytes(32)).decode())
+        assert refused(signed(PRIVATE_SECRET), signatures.generate_ed25519(bytes(32))[1])
 
     def test_only_other_versions(self) -> None:
         assert refused(signed(PRIVATE_SECRET)) == (
@@ -191,6 +255,19 @@ class TestVerify:
         assert refused(headers | {name: ""}) == f"The {name} header is missing."
         del headers[name]
         assert refused(headers) == f"The {name} header is missing."
+
+    @pytest.mark.parametrize("webhook_id", [f"a.{NOW_S}", "a.", ".", f"{ID}.", "a.b.c"])
+    def test_an_id_with_a_dot_is_refused_as_it_could_be_read_in_two_ways(self, webhook_id: str) -> None:
+        longer = f"{NOW_S}.".encode() + BODY
+        content_alike = signed(SECRET, webhook_id="a", body=longer)["webhook-signature"]
+        assert signed(SECRET, webhook_id=f"a.{NOW_S}")["webhook-signature"] == content_alike
+        for secret in (SECRET, PRIVATE_SECRET):
+            assert "has a dot" in refused(signed(secret, webhook_id=webhook_id), secret)
+
+    def test_a_time_that_is_no_number_is_no_time(self) -> None:
+        for now_s, tolerance_s in ((float("nan"), 300), (NOW_S, float("nan"))):
+            with pytest.raises(errors.InvalidSignature):
+                signatures.verify(signed(SECRET), BODY, SECRET, now_s=now_s, tolerance_s=tolerance_s)  # type: ignore[arg-type]
 
     def test_a_header_given_twice(self) -> None:
         assert refused(signed(SECRET) | {"Webhook-Id": "another"}) == "The webhook-id header is there more than once."

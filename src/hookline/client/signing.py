@@ -56,10 +56,12 @@ def verify(
 
     Raises:
         InvalidSignature: do not trust the request; the detail says which check failed.
-        InvalidSecret: the secret given here cannot be read.
+        InvalidSecret: the secret given here cannot be read, or is weak.
+        TypeError, ValueError: this call itself is wrong, whatever the request holds; the message says how.
     """
-    now_s = SystemClock().wall_ms() // 1000 if now is None else math.floor(now)
-    signatures.verify(headers, body, secret, now_s=now_s, tolerance_s=math.floor(tolerance))
+    _check_types(body, headers, secret)
+    now_s = SystemClock().wall_ms() // 1000 if now is None else _whole("now", now)
+    signatures.verify(headers, body, secret, now_s=now_s, tolerance_s=_whole("tolerance", tolerance))
     lowered = {name.lower(): value for name, value in headers.items()}
     return WebhookInfo(
         id=lowered[signatures.ID_HEADER],
@@ -68,6 +70,40 @@ def verify(
         scheduled_at=lowered.get(SCHEDULED_AT_HEADER),
         term=_count(lowered.get(TERM_HEADER)),
     )
+
+
+def _check_types(body: object, headers: object, secret: object) -> None:
+    """Say what callers get wrong who have no type checker. Raises TypeError."""
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"body is {_type(body)}; give the raw bytes of the request's body, not text or what they were parsed to"
+        )
+    items = getattr(headers, "items", None)
+    if not callable(items):
+        raise TypeError(f"headers is {_type(headers)}; give a mapping of names to values, both text")
+    for name, value in items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"headers maps {_type(name)} to {_type(value)}; give text for both (decode as latin-1)")
+    if isinstance(secret, (bytes, bytearray, memoryview)):
+        raise TypeError("secret is bytes; give it as text, with its whsec_ or whpk_ in front")
+    if not isinstance(secret, str) and not (
+        isinstance(secret, Sequence) and all(isinstance(text, str) for text in secret)
+    ):
+        raise TypeError(f"secret is {_type(secret)}; give text, or a list of texts")
+
+
+def _type(value: object) -> str:
+    return type(value).__name__
+
+
+def _whole(name: str, seconds: float) -> int:
+    """Seconds, rounded down. Raises TypeError, ValueError."""
+    try:
+        return math.floor(seconds)
+    except TypeError:
+        raise TypeError(f"{name} is {_type(seconds)}; give seconds as a number") from None
+    except (ValueError, OverflowError):
+        raise ValueError(f"{name} is {seconds}; give seconds as a finite number") from None
 
 
 def _count(text: str | None) -> int | None:

@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature as Ed25519Mismatch
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from hookline import errors
+from hookline.protocol.ed25519_points import is_strong
 
 ID_HEADER = "webhook-id"
 TIMESTAMP_HEADER = "webhook-timestamp"
@@ -103,6 +104,8 @@ class Ed25519PublicKey(SigningKey):
     def __init__(self, key: bytes) -> None:
         if len(key) != ED25519_BYTES:
             raise errors.InvalidSecret(f"A {PUBLIC_PREFIX} key must hold {ED25519_BYTES} bytes, not {len(key)}.")
+        if not is_strong(key):
+            raise errors.InvalidSecret(f"The {PUBLIC_PREFIX} key is weak or no key: anybody could sign for it.")
         self._public = ed25519.Ed25519PublicKey.from_public_bytes(key)
 
     def sign(self, content: bytes) -> str:
@@ -184,12 +187,13 @@ def verify(
 
     Raises:
         InvalidSignature: the request is not to be trusted; the detail says which check failed.
-        InvalidSecret: one of the secrets cannot be read, or none was given.
+        InvalidSecret: one of the secrets cannot be read or is weak, or none was given.
     """
     keys = [parse_secret(text) for text in ([secrets] if isinstance(secrets, str) else secrets)]
     if not keys:
         raise errors.InvalidSecret("Give at least one secret to verify with.")
     webhook_id, timestamp, signatures = _signature_headers(headers)
+    _check_id(webhook_id)
     _check_timestamp(timestamp, now_s, tolerance_s)
     # "surrogatepass" maps every text to its own bytes; "replace" would let one id pass for another.
     content = b"%s.%s.%s" % (webhook_id.encode("utf-8", "surrogatepass"), timestamp.encode(), body)
@@ -235,11 +239,17 @@ def _signature_headers(headers: Mapping[str, str]) -> tuple[str, str, str]:
     return found[ID_HEADER], found[TIMESTAMP_HEADER], found[SIGNATURE_HEADER]
 
 
+def _check_id(webhook_id: str) -> None:
+    """What is signed is split at its dots: with one in the id, it would also be the content of another id and body."""
+    if "." in webhook_id:
+        raise errors.InvalidSignature(f"The {ID_HEADER} header has a dot, so it is not clear what was signed.")
+
+
 def _check_timestamp(timestamp: str, now_s: int, tolerance_s: int) -> None:
     if not _TIMESTAMP.fullmatch(timestamp):
         raise errors.InvalidSignature(f"The {TIMESTAMP_HEADER} header is not whole seconds since 1970.")
     age_s = now_s - int(timestamp)
-    if abs(age_s) > tolerance_s:
+    if not abs(age_s) <= tolerance_s:  # NaN is neither above nor below
         direction = "in the past" if age_s > 0 else "in the future"
         raise errors.InvalidSignature(
             f"The {TIMESTAMP_HEADER} is {abs(age_s)} s {direction}, outside the tolerance of {tolerance_s} s."
