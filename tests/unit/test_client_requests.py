@@ -1,12 +1,18 @@
 """The requests the SDK sends and how it reads the answers, as values: no I/O."""
 
 import json
+import math
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import msgspec
 import pytest
+from attrs import define
 
 from hookline import errors
 from hookline.client import requests
@@ -117,6 +123,101 @@ def test_what_is_no_json_is_refused() -> None:
         requests.create_job("http://example.com/", {"payload": object()}, CLOCK)
 
 
+class Colour(Enum):
+    NONE = math.inf
+
+
+@dataclass
+class Point:
+    x: float
+
+
+class Weighed(msgspec.Struct):
+    weight: float
+
+
+@define
+class Measured:
+    length: float
+
+
+NO_NUMBERS: list[Any] = [
+    math.nan,
+    math.inf,
+    -math.inf,
+    Decimal("NaN"),
+    Decimal("-Infinity"),
+    Decimal("sNaN7"),
+    [1, [2, (3, math.nan)]],
+    {"a": {"b": [None, math.inf]}},
+    {math.nan},
+    frozenset({math.inf}),
+    {math.nan: 1},
+    {Decimal("1.1"): 1},
+    Point(math.nan),
+    Weighed(math.nan),
+    Measured(math.nan),
+    Colour.NONE,
+    [{"deep": [[[Point(-math.inf)]]]}],
+]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+def test_what_json_has_no_number_for_is_refused_in_every_call(value: Any) -> None:
+    item: Any = {"url": "http://e.example/", "payload": {"here": value}}
+    calls: list[Callable[[], object]] = [
+        lambda: requests.create_job("http://e.example/", {"payload": value}, CLOCK),
+        lambda: requests.create_jobs([{"url": "http://e.example/"}, item], CLOCK),
+        lambda: requests.create_schedule("* * * * *", item, {}, CLOCK),
+        lambda: requests.update_job("j1", {"payload": [value]}),
+        lambda: requests.retry_job("j1", {"payload": value}),
+        lambda: requests.retry_jobs({}, dry_run=True, limit=None, overrides={"payload": value}),
+        lambda: requests.update_schedule("s1", {"job": item}),
+    ]
+    for call in calls:
+        with pytest.raises(errors.InvalidRequest, match="JSON") as caught:
+            call()
+        assert "payload" in (caught.value.field or "")
+
+
+@pytest.mark.parametrize("fields", [{"timeout": math.nan}, {"delay": math.inf}, {"retry": {"factor": math.nan}}])
+def test_fields_that_are_no_number_do_not_become_their_defaults(fields: dict[str, Any]) -> None:
+    with pytest.raises(errors.InvalidRequest, match="JSON has no such number"):
+        requests.create_job("http://e.example/", fields, CLOCK)
+    with pytest.raises(errors.InvalidRequest, match="concurrency is nan"):
+        requests.put_destination("h", {"concurrency": math.nan})
+    with pytest.raises(errors.InvalidRequest, match="max is inf"):
+        requests.create_jobs([http.JobRequest(url="http://e.example/", retry=http.RetryRequest(max=math.inf))], CLOCK)
+
+
+def test_texts_that_only_look_like_no_numbers_are_sent() -> None:
+    payload = {"a": "NaN", "Infinity": None, "at 12:30": [1.5, -0.0, 10**30, {"b": "null"}], "3": Point(1.0)}
+    sent = body_of(requests.create_job("http://e.example/", {"payload": payload}, CLOCK))["payload"]
+    assert sent == payload | {"3": {"x": 1.0}}
+
+
+@pytest.mark.parametrize("digits", ["1.10", "0.1", "123456789012345678901234567890.5", "1E+3"])
+def test_a_decimal_is_sent_as_a_number_with_all_its_digits(digits: str) -> None:
+    request = requests.create_job("http://e.example/", {"payload": {"price": Decimal(digits)}}, CLOCK)
+    assert request.body is not None
+    assert f'"price":{digits}}}'.encode() in request.body
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"NaN", b'{"a":NaN}', b'1,"id":"x"', b'"\xff"', b"\xef\xbb\xbf{}"])
+def test_raw_payloads_that_are_not_json_do_not_spoil_a_batch(raw: bytes) -> None:
+    for item in ({"url": "http://e.example/", "payload": msgspec.Raw(raw)}, http.JobRequest(payload=msgspec.Raw(raw))):
+        with pytest.raises(errors.InvalidJson):
+            requests.create_jobs([item], CLOCK)  # type: ignore[list-item]
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    for payload in (endless, msgspec.Raw(b"[" * 20_000 + b"]" * 20_000)):
+        with pytest.raises(errors.InvalidRequest, match="nested too deeply"):
+            requests.create_job("http://e.example/", {"payload": payload}, CLOCK)
+
+
 def test_only_calls_that_would_add_up_are_not_idempotent() -> None:
     assert not requests.run_schedule("s1").idempotent
     assert not requests.retry_job("j1", {}).idempotent
@@ -199,13 +300,13 @@ def test_an_unknown_code_becomes_the_class_of_its_status(status: int, kind: type
     assert caught.value.figures == {"limit": 3, "status": status, "answered_code": "from_the_future"}
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[]", b'"x"'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[]", b'"x"', b"[" * 20_000])
 def test_an_answer_that_is_no_problem_document_is_still_an_error(body: bytes) -> None:
     with pytest.raises(errors.DeadlineExceeded, match="answered 503"):
         parsed(503, body)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[]", b"{}"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[]", b"{}", b"[" * 20_000])
 def test_a_2xx_that_is_not_ours_is_an_error_that_is_not_retried(body: bytes) -> None:
     with pytest.raises(errors.HooklineError, match="Is the address right") as caught:
         parsed(200, body)

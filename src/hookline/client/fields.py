@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypedDict
 
+from msgspec import Raw
+
+from hookline.client.json_values import check_raw
 from hookline.errors import InvalidRequest, InvalidTime
 from hookline.protocol.durations import format_duration, format_time
 from hookline.protocol.http import CatchUp, Guarantee, Labels, Rate, RetryRequest, StateLabel
@@ -33,7 +36,8 @@ class RetryFields(TypedDict, total=False):
 class JobChangeFields(TypedDict, total=False):
     """What can be said about a job beside its url; a field that is left out keeps its value or default.
 
-    ``payload`` is any JSON value (``msgspec.Raw`` goes out byte for byte), ``body`` the raw bytes instead.
+    ``payload`` is any JSON value (``msgspec.Raw`` goes out byte for byte, a ``Decimal`` as a number with all its
+    digits), ``body`` the raw bytes instead.
     """
 
     method: str
@@ -47,11 +51,11 @@ class JobChangeFields(TypedDict, total=False):
     guarantee: Guarantee
     priority: int
     labels: Labels
-    secret: str
+    secret: str | None
 
 
 class JobUpdateFields(JobChangeFields, total=False):
-    """All fields of a job that can change."""
+    """All fields of a job that can change. ``secret=None`` takes the job's own secret away."""
 
     url: str
 
@@ -118,7 +122,7 @@ def to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         InvalidTime: a datetime without a zone, or a negative timedelta.
-        InvalidRequest: bytes as ``payload``, or text as ``body``.
+        InvalidRequest: bytes as ``payload``, a ``Raw`` payload that is not JSON, or text as ``body``.
     """
     return {_name(name): _value(name, value) for name, value in fields.items()}
 
@@ -131,6 +135,8 @@ def _value(name: str, value: Any) -> Any:
     if name == "payload":
         if isinstance(value, (bytes, bytearray, memoryview)):
             raise InvalidRequest("payload takes a JSON value; give bytes as body=…", field="payload")
+        if isinstance(value, Raw):
+            check_raw(value)
         return value
     if name == "body":
         if not isinstance(value, (bytes, bytearray, memoryview)):

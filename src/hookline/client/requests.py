@@ -13,6 +13,7 @@ import msgspec
 
 from hookline import errors
 from hookline.client.fields import JobItem, Time, time_text, to_json
+from hookline.client.json_values import encode_json
 from hookline.clock import Clock
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, mint_id
@@ -87,10 +88,11 @@ def create_jobs(jobs: Sequence[JobItem | http.JobRequest], clock: Clock) -> Requ
     """``POST /jobs/batch``. Items without an id get one here, so that the batch can be sent again as a whole."""
     items = []
     for job in jobs:
-        item = to_json(job) if isinstance(job, Mapping) else msgspec.structs.asdict(job)
-        if item.get("id") in (None, msgspec.UNSET):
+        named = job if isinstance(job, Mapping) else msgspec.structs.asdict(job)
+        item = to_json({name: value for name, value in named.items() if value is not msgspec.UNSET})
+        if item.get("id") is None:
             item["id"] = _fresh_id(clock)
-        items.append({name: value for name, value in item.items() if value is not msgspec.UNSET})
+        items.append(item)
     return _with_body("POST", "/jobs/batch", http.BatchResponse, {"jobs": items})
 
 
@@ -301,7 +303,7 @@ def parse_reply(status: int, headers: Mapping[str, str], body: bytes, reply: typ
         return None
     try:
         return msgspec.json.decode(body, type=reply)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.HooklineError(
             f"The answer ({status}) is not what this call gives: {error}. Is the address right, and the SDK as new?"
         ) from error
@@ -315,7 +317,7 @@ def surely_refused(error: errors.HooklineError) -> bool:
 def _error(status: int, headers: Mapping[str, str], body: bytes) -> errors.HooklineError:
     try:
         problem = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         problem = {}
     code = problem.get("code")
     known = _BY_CODE.get(code) if isinstance(code, str) else None
@@ -352,11 +354,7 @@ def _with_body(
     headers: dict[str, str] | None = None,
     idempotent: bool = True,
 ) -> Request[T]:
-    try:
-        encoded = msgspec.json.encode(body)
-    except (TypeError, ValueError) as error:
-        raise errors.InvalidRequest(f"This cannot be sent as JSON: {error}") from error
-    return Request(method, path, reply, encoded, {"Content-Type": JSON} | (headers or {}), idempotent)
+    return Request(method, path, reply, encode_json(body), {"Content-Type": JSON} | (headers or {}), idempotent)
 
 
 def _bulk(filters: Mapping[str, Any], dry_run: bool, limit: int | None) -> dict[str, Any]:
