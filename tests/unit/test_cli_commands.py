@@ -136,6 +136,16 @@ def test_each_command_asks_the_right_thing_and_prints_for_people(
     assert max(len(shown) for shown in out.splitlines()) <= 80
 
 
+@pytest.mark.parametrize("line", ["jobs attempts j1", "jobs attempts j1 --json"])
+def test_a_receiver_cannot_write_to_the_terminal(server: ScriptedServer, run: Run, line: str) -> None:
+    hostile = ATTEMPT | {"response_body": "\x1b]0;owned\x07\x1b[2J", "error": "\x1b[31mowned"}
+    server.script = lambda _: Answer(200, {"data": [hostile]})
+    code, out, _ = run(*line.split())
+    assert code == 0
+    assert not {"\x1b", "\x07"} & set(out)
+    assert "owned" in out
+
+
 @TALKING
 def test_each_command_prints_one_json_document(server: ScriptedServer, run: Run, line: str, asked: str) -> None:
     code, out, err = run(*tokens_of(line), "--json")

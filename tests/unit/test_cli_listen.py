@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hookline.cli.listen import Printer
+from hookline.cli.listen import Printer, status_for
 from hookline.cli.receiver import Received, Receiver
 from hookline.errors import InvalidConfig
 from hookline.http_api.server import listen, url_of
@@ -87,6 +87,20 @@ def test_what_arrives_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "POST /h · j1 · attempt 1 · 4 ms after it was due\n  ✓ verified · answered 200\n  {}\n"
         "POST /h · j1 · attempt 1\n  ✗ wrong secret · answered 200\n"
     )
+
+
+def test_a_request_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = {"path": "/\x1b[31m", "id": "j\x1b]0;owned\x07", "body": b"a\x1b[2J\r\nPOST /fake"}
+    for printer in (Printer(json=False), Printer(json=True)):
+        shown(printer, **hostile)
+        out = capsys.readouterr().out
+        assert not {"\x1b", "\x07", "\r"} & set(out)
+        assert "\nPOST /fake" not in out
+
+
+@pytest.mark.parametrize(("attempt", "answered"), [(0, 200), (1, 500), (2, 500), (3, 200)])
+def test_the_first_attempts_fail_and_requests_of_others_do_not(attempt: int, answered: int) -> None:
+    assert status_for(attempt, 200, fail_first=2) == answered
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

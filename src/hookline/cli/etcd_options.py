@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 from hookline.cli import inputs
 from hookline.cli.parameters import Flag
 from hookline.errors import InvalidConfig
+from hookline.visible import without_password
 
 if TYPE_CHECKING:
     from hookline.node.etcd.client import EtcdAddress
@@ -131,5 +132,6 @@ def _url(text: str, field: str) -> str:
     except ValueError:
         is_good = False
     if not is_good or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-        raise InvalidConfig(f"--{field} has {text!r}; use http://host:port or https://host:port", field=field)
+        shown = without_password(text)
+        raise InvalidConfig(f"--{field} has {shown!r}; use http://host:port or https://host:port", field=field)
     return text.rstrip("/")

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
+from cyclopts import Parameter
 
 from hookline.cli.output import print_json, progress, stderr, stdout, usage_error
 from hookline.cli.service import DEFAULT_SERVICE, Service
@@ -21,7 +22,9 @@ Numbered = list[tuple[int, JobRequest]]
 _decode = msgspec.json.Decoder(JobRequest).decode
 
 
-def import_jobs(file: str, /, *, service: Service = DEFAULT_SERVICE) -> int:
+def import_jobs(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, service: Service = DEFAULT_SERVICE
+) -> int:
     """Make a job of each line of a JSON-lines file; the fields are those of POST /jobs.
 
     Give each job an id, and the same file can be imported again without making any job twice.

@@ -10,6 +10,7 @@ from hookline.cli import inputs
 from hookline.cli.output import announce, stdout, usage_error
 from hookline.cli.parameters import Flag, Texts
 from hookline.clock import SystemClock
+from hookline.visible import visible_json, visible_line
 
 if TYPE_CHECKING:
     from hookline.cli.receiver import Received
@@ -34,7 +35,7 @@ def listen(
         host: Where to listen.
         secret: Verify with this whsec_ secret or whpk_ key; may be repeated.
         status: What to answer.
-        fail_first: Answer 500 to the first so many attempts of each webhook.
+        fail_first: Answer 500 to the first so many attempts of each webhook; requests that name none get the status.
         delay: How long to take for an answer, such as 200ms.
         json: Print one JSON object for each request.
     """
@@ -51,7 +52,7 @@ def listen(
     printer = Printer(json=json)
 
     def answer(received: "Received") -> int:
-        answered = 500 if received.attempt <= fail_first else status
+        answered = status_for(received.attempt, status, fail_first)
         printer.show(received, answered)
         return answered
 
@@ -63,6 +64,11 @@ def listen(
             signal.signal(number, lambda *_: None)
         server(receiver).run(sockets=[listener])
     return 0
+
+
+def status_for(attempt: int, status: int, fail_first: int) -> int:
+    """What an attempt is answered; one without a number (0) does not come from here, and is not made to fail."""
+    return 500 if 0 < attempt <= fail_first else status
 
 
 class Printer:
@@ -78,16 +84,17 @@ class Printer:
             self._show_json(received, answered)
             return
         verified = {True: "✓ verified", False: f"✗ {received.why_not}", None: "not verified (no --secret)"}
+        attempt = f" · attempt {received.attempt}" if received.attempt else ""
         lag = "" if received.lag_ms is None else f" · {received.lag_ms} ms after it was due"
-        self._console.print(
-            f"{received.method} {received.path} · {received.id} · attempt {received.attempt}{lag}", soft_wrap=True
-        )
+        named = visible_line(f"{received.method} {received.path} · {received.id}")
+        self._console.print(f"{named}{attempt}{lag}", soft_wrap=True)
         colour = {True: "green", False: "bold red", None: "dim"}[received.verified]
         self._console.print(f"  {verified[received.verified]} · answered {answered}", style=colour, soft_wrap=True)
         if received.body:
             text = received.body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace")
             more = " …" if len(received.body) > _SHOWN_BYTES_MAX else ""
-            self._console.print(f"  {text}{more}", style="dim", soft_wrap=True)
+            indented = text.replace("\n", "\n    ")  # so that no body looks like the next request
+            self._console.print(f"  {indented}{more}", style="dim", soft_wrap=True)
 
     def _show_json(self, received: "Received", answered: int) -> None:
         import msgspec
@@ -103,4 +110,4 @@ class Printer:
             "answered": answered,
             "body": received.body.decode("utf-8", "replace"),
         }
-        print(msgspec.json.encode(document).decode(), flush=True)
+        print(visible_json(msgspec.json.encode(document).decode()), flush=True)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 import msgspec
@@ -17,23 +17,36 @@ from rich.progress import (
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from hookline.errors import HooklineError
+from hookline.visible import visible, visible_json
+
+
+class VisibleConsole(Console):
+    """Obeys no escape sequence of a text: rich asks here for each one that it prints, also in tables."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text for a line or a cell."""
+        return super().render_str(visible(text), **options)
 
 
 def stdout() -> Console:
     """For results. Rich leaves colours out when it is no terminal or NO_COLOR is set."""
-    return Console(markup=False, highlight=False, emoji=False)
+    return VisibleConsole(markup=False, highlight=False, emoji=False)
 
 
 def stderr() -> Console:
     """For progress, questions, warnings and errors."""
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return VisibleConsole(stderr=True, markup=False, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:
     """The one document of ``--json``."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    encoded = msgspec.json.encode(value)
+    with suppress(RecursionError):  # a payload nested so deeply stays on one line
+        encoded = msgspec.json.format(encoded, indent=2)
+    sys.stdout.write(visible_json(encoded.decode()) + "\n")
 
 
 def print_error(error: HooklineError) -> None:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from hookline.protocol import http
 from hookline.protocol.durations import format_duration, parse_time
+from hookline.visible import visible
 
 _STYLES = {
     "succeeded": "green",
@@ -50,7 +51,7 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Table:
 
 def mark(word: str) -> Text:
     """A state or outcome in its colour."""
-    return Text(word, style=_STYLES.get(word, ""))
+    return Text(visible(word), style=_STYLES.get(word, ""))
 
 
 def until(time: str | None, now_ms: int) -> str:

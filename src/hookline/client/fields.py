@@ -51,11 +51,11 @@ class JobChangeFields(TypedDict, total=False):
     guarantee: Guarantee
     priority: int
     labels: Labels
-    secret: str | None
+    secret: str
 
 
 class JobUpdateFields(JobChangeFields, total=False):
-    """All fields of a job that can change. ``secret=None`` takes the job's own secret away."""
+    """All fields of a job that can change."""
 
     url: str
 

@@ -18,6 +18,7 @@ from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
 from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, InvalidConfig
 from hookline.http_errors import causes, never_left
+from hookline.visible import without_password
 
 DEFAULT_URL = "http://127.0.0.1:7070"
 
@@ -131,13 +132,14 @@ def _filled(builder: R, request: Request[T]) -> R:
 def _checked_url(text: str) -> str:
     """The service's address without a trailing slash."""
     if not text.startswith(("http://", "https://")) or "?" in text or "#" in text or not Url.is_valid(text):
-        raise InvalidConfig(f"{text!r} is not the address of a service; use one like {DEFAULT_URL}", field="base_url")
+        shown = without_password(text)
+        raise InvalidConfig(f"{shown!r} is not the address of a service; use one like {DEFAULT_URL}", field="base_url")
     return text.rstrip("/")
 
 
 def _translated(error: RequestError, base_url: str) -> HooklineError:
     """``ConnectionFailed`` if nothing was sent, else ``DeadlineExceeded``: it may or may not have arrived."""
-    reason = causes(error)[-1]
+    reason, base_url = causes(error)[-1], without_password(base_url)
     if isinstance(error, PoolTimeoutError) or never_left(error):
         return ConnectionFailed(f"No connection to {base_url} ({reason}). Is Hookline running there?")
     return DeadlineExceeded(f"No answer from {base_url} ({reason}). The request may or may not have been accepted.")
