@@ -1,8 +1,9 @@
 """Ticks against two oracles: croniter in UTC, and in zones a minute-by-minute walk as Debian's cron does it."""
 
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.errors import InvalidCron, InvalidTimezone
-from hookline.protocol.cron import Cron, load_zone, parse_cron, zone_names
+from hookline.protocol.cron import Cron, parse_cron
+from hookline.protocol.cron_fields import LAST, DayRule, read_fields
+from hookline.protocol.zones import load_zone, zone_names
 
 MINUTE_MS = 60_000
 HOUR_S = 3_600
@@ -142,6 +145,43 @@ def test_any_text_is_a_cron_or_one_of_our_errors(text: str, timezone: str) -> No
         error.detail.encode()
     else:
         cron.next_after(0)
+
+
+# --- days, against a reading of one day at a time ----------------------------------------------------------------
+
+DAYS = st.sampled_from(["L", "LW", "31,L", "LW,1", "29", "31", "*/31"]) | field(1, 31)
+WEEKS = st.sampled_from(["5L", "MON#2", "0#5", "7L,3", "SAT-MON", "6-0/2", "*/7"]) | field(0, 7, WEEKDAYS)
+
+
+@given(day=DAYS, month=field(1, 12, MONTHS), weekday=WEEKS, year=st.integers(1970, 2200))
+@settings(max_examples=100)
+def test_days_agree_with_a_reading_of_each(day: str, month: str, weekday: str, year: int) -> None:
+    start = datetime(year, 1, 1, tzinfo=UTC)
+    try:
+        cron = parse_cron(f"0 0 {day} {month} {weekday}", "UTC")
+    except InvalidCron:
+        return
+    rule = read_fields(cron.expression).day_rule
+    days = [start + timedelta(number) for number in range(1_500)]
+    expected = [int(at.timestamp()) * 1_000 for at in days if day_matches(rule, at)]
+    assert ticks_until(cron, int(start.timestamp()) * 1_000 - 1, int(days[-1].timestamp()) * 1_000) == expected
+
+
+def day_matches(rule: DayRule, at: datetime) -> bool:
+    last = monthrange(at.year, at.month)[1]
+    workdays = [day for day in range(1, last + 1) if at.replace(day=day).weekday() < 5]
+    is_day = (
+        at.day in rule.days
+        or (rule.has_last_day and at.day == last)
+        or (rule.has_last_workday and at.day == workdays[-1])
+    )
+    weekday = at.isoweekday() % 7
+    is_weekday = (
+        weekday in rule.weekdays
+        or (weekday, (at.day + 6) // 7) in rule.nth_weekdays
+        or ((weekday, LAST) in rule.nth_weekdays and at.day + 7 > last)
+    )
+    return at.month in rule.months and (is_day and is_weekday if rule.needs_both else is_day or is_weekday)
 
 
 # --- Debian's rule, against a walk ---------------------------------------------------------------------------------

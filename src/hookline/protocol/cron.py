@@ -1,28 +1,31 @@
 """Cron schedules: the UTC instants at which an expression ticks in a time zone.
 
-Five fields (minute, hour, day of month, month, day of week) or a macro such as ``@daily``. cronsim reads the fields and
-walks the calendar, always in zone-less wall clock time; how wall clock time maps to instants is decided here, by the
-rule of Debian's cron(8):
+Five fields (minute, hour, day of month, month, day of week) or a macro such as ``@daily``. What they match is zone-less
+wall clock time; how wall clock time maps to instants is decided here, by the rule of Debian's cron(8):
 
 - *fixed* expressions (neither the minute nor the hour field starts with ``*``): a time in a skipped hour ticks at the
   instant the gap ends, a time in a repeated hour ticks at its first occurrence only;
 - *wildcard* expressions follow real time: an instant ticks when the clock on the wall then matches.
 
 An instant is identified by its UTC time, so skipped times that collapse to the end of one gap are one tick.
-Zones come from the ``tzdata`` package only, never from the machine, so that all nodes of one release agree.
+
+The search goes from matching day to matching day (``cron_days``) and looks at the zone's offset (``zones``) only around
+them, so that a tick costs microseconds however far it is from the one before.
 """
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from datetime import timezone as fixed_offset
 from functools import lru_cache
-from importlib.resources import files
-from zoneinfo import ZoneInfo
+from itertools import count, islice
 
-from cronsim import CronSim, CronSimError
-
-from hookline.errors import InvalidCron, InvalidTimezone
+from hookline.errors import InvalidCron
+from hookline.protocol.cron_days import SEARCH_YEARS, MatchingDays
+from hookline.protocol.cron_fields import read_fields
 from hookline.protocol.limits import CRON_BYTES_MAX
+from hookline.protocol.zones import BLOCK_S, OFFSET_S_MAX, REPEATED_FROM_S, REPEATED_S, load_zone, stretches
 
 MACROS = {
     "@hourly": "0 * * * *",
@@ -34,22 +37,14 @@ MACROS = {
     "@annually": "0 0 1 1 *",
 }
 
-_FIELD_HINTS = {
-    "Bad minute": "the minute (first field) takes 0-59",
-    "Bad hour": "the hour (second field) takes 0-23",
-    "Bad day-of-month": "the day of the month (third field) takes 1-31, L or LW, and must exist in the months given",
-    "Bad month": "the month (fourth field) takes 1-12 or JAN-DEC",
-    "Bad day-of-week": "the day of the week (fifth field) takes 0-7 or SUN-SAT, 5L, MON#2",
-}
-
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall clock time has no zone
-_SECOND = timedelta(seconds=1)
-# No zone has two changes of its offset closer together than this (Gaza in 2040: 6.96 days); a test checks all zones.
-_PROBE_S = 6 * 86_400
+_DAY_S = 86_400
+_MINUTE = timedelta(minutes=1)
+# A repeated time is at most this long behind its first occurrence.
+_REPEAT_S_MAX = _DAY_S
 # Searches end here; it stops expressions that only ever match in skipped hours.
-_HORIZON_S = 50 * 366 * 86_400
-# Any year works, the calendar repeats; fixed because parsing must not depend on the day it happens.
-_SEARCH_FROM_S = 946_684_800
+_HORIZON_S = SEARCH_YEARS * 366 * _DAY_S
+# What is searched: a little less than datetime knows, which ends with 9999 on the clock of any zone.
+_FIRST_S, _LAST_S = -62_100_000_000, 253_402_214_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +56,18 @@ class Cron:
 
     def next_after(self, after_ms: int) -> int | None:
         """The first tick strictly after ``after_ms`` (both UTC epoch milliseconds); None if 50 years have none."""
-        fields = _fields(self.expression)
-        zone = load_zone(self.timezone)
-        search = _next_real if _follows_real_time(fields) else _next_fixed
-        try:
-            instant_s = search(fields, zone, after_ms // 1000)
-        except (OverflowError, ValueError):  # the search ran past the year 9999, where datetime ends
-            return None
-        return None if instant_s is None else instant_s * 1000
+        return next(self.ticks_after(after_ms), None)
 
     def ticks(self, after_ms: int, count: int) -> list[int]:
         """The next ``count`` ticks after ``after_ms`` (fewer if they end): UTC epoch milliseconds, strictly rising."""
-        found: list[int] = []
-        tick = self.next_after(after_ms)
-        while tick is not None and len(found) < count:
-            found.append(tick)
-            tick = self.next_after(tick)
-        return found
+        return list(islice(self.ticks_after(after_ms), count))
+
+    def ticks_after(self, after_ms: int) -> Iterator[int]:
+        """All ticks strictly after ``after_ms``, each found when it is asked for: UTC epoch milliseconds, rising."""
+        after_s = after_ms // 1000
+        if _FIRST_S <= after_s <= _LAST_S:
+            for instant_s in _repeated(_instants(_walls_of(self.expression), self.timezone, after_s), after_s):
+                yield instant_s * 1000
 
 
 def parse_cron(expression: str, timezone: str) -> Cron:
@@ -88,139 +78,116 @@ def parse_cron(expression: str, timezone: str) -> Cron:
         InvalidTimezone: the zone is not an IANA name.
     """
     load_zone(timezone)
-    fields = _fields(_plain(expression))
-    try:
-        first = _next_wall(fields, _SEARCH_FROM_S)
-    except CronSimError as error:
-        hint = _FIELD_HINTS.get(str(error), "use minute, hour, day of month, month, day of week")
-        raise InvalidCron(f'"{expression}" cannot be read: {hint}', field="cron") from error
-    if first is None:
-        raise InvalidCron(f'"{expression}" never matches: no day in the calendar is like that', field="cron")
+    _check_text(expression)
+    _walls_of(expression)
     return Cron(expression, timezone)
 
 
-@lru_cache(maxsize=1024)
-def load_zone(timezone: str) -> ZoneInfo:
-    """The rules of an IANA zone, as this release's tzdata has them.
-
-    Raises:
-        InvalidTimezone: there is no such zone.
-    """
-    if timezone not in zone_names():
-        raise InvalidTimezone(_unknown_zone(timezone), field="timezone")
-    with files("tzdata").joinpath("zoneinfo", *timezone.split("/")).open("rb") as rules:
-        return ZoneInfo.from_file(rules, key=timezone)
-
-
-@lru_cache(maxsize=1)
-def zone_names() -> frozenset[str]:
-    """The IANA names a schedule may use, aliases included. "Factory" is the placeholder of an unset machine."""
-    return frozenset(files("tzdata").joinpath("zones").read_text("ascii").split()) - {"Factory"}
-
-
 def format_tick(ms: int, timezone: str) -> str:
-    """A tick in RFC 3339 to the second with its zone's offset then, e.g. ``2026-03-29T03:00:00+02:00``."""
-    return datetime.fromtimestamp(ms // 1000, load_zone(timezone)).isoformat()
+    """A tick in RFC 3339 to the second with its zone's offset then, e.g. ``2026-03-29T03:00:00+02:00``.
+
+    RFC 3339 has no offsets with seconds, as some zones once had; then the nearest one it has shows the same instant.
+    """
+    tick = datetime.fromtimestamp(ms // 1000, load_zone(timezone))
+    offset = tick.utcoffset() or timedelta(0)
+    if offset % _MINUTE:
+        tick = tick.astimezone(fixed_offset(_MINUTE * round(offset / _MINUTE)))
+    return tick.isoformat()
 
 
-def _plain(expression: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Walls:
+    """The wall clock times that an expression matches, in seconds since 1970 of no zone."""
+
+    days: MatchingDays
+    hours: tuple[int, ...]
+    minutes: tuple[int, ...]
+    follows_real_time: bool
+
+    def between(self, low: int, high: int) -> Iterator[int]:
+        """Those from ``low`` until before ``high``, rising."""
+        before = -(-high // _DAY_S)
+        day = self.days.next(low // _DAY_S, before)
+        while day is not None:
+            midnight = day * _DAY_S
+            for hour in self.hours[bisect_left(self.hours, (low - midnight) // 3_600) :]:
+                for minute in self.minutes:
+                    wall = midnight + hour * 3_600 + minute * 60
+                    if wall >= high:
+                        return
+                    if wall >= low:
+                        yield wall
+            day = self.days.next(day + 1, before)
+
+
+@lru_cache(maxsize=1024)
+def _walls_of(expression: str) -> _Walls:
+    fields = read_fields(MACROS.get(expression.lower(), expression))
+    days = MatchingDays(fields.day_rule)
+    if not days.ever():
+        raise InvalidCron(
+            f'"{expression}" never matches: no month given has such a day of the month and day of the week',
+            field="cron",
+        )
+    return _Walls(days, fields.hours, fields.minutes, fields.follows_real_time)
+
+
+def _check_text(expression: str) -> None:
     if len(expression) > CRON_BYTES_MAX:
         raise InvalidCron(f"the expression is longer than {CRON_BYTES_MAX} bytes", field="cron")
     if not (expression.isascii() and expression.isprintable()):
         raise InvalidCron("the expression has characters other than printable ASCII", field="cron")
     if expression.startswith("@") and expression.lower() not in MACROS:
         raise InvalidCron(f'"{expression}" is not a macro; use one of {", ".join(MACROS)}', field="cron")
-    count = len(_fields(expression).split())
-    if count != 5:
-        raise InvalidCron(
-            f'"{expression}" has {count} fields; use five: minute, hour, day of month, month, day of week', field="cron"
-        )
-    return expression
 
 
-def _unknown_zone(timezone: str) -> str:
-    if len(timezone) > 64 or not (timezone.isascii() and timezone.isprintable()):
-        return 'the time zone is not an IANA name such as "Europe/Berlin"'
-    near = next((name for name in zone_names() if name.lower() == timezone.lower()), None)
-    return f'there is no time zone "{timezone}"; ' + (
-        f'did you mean "{near}"?' if near else 'use an IANA name such as "Europe/Berlin"'
-    )
+def _repeated(instants: Iterator[int], after_s: int) -> Iterator[int]:
+    """The instants of one round of the calendar, and the same again 400 years later, and so on.
+
+    It bounds the work for expressions so rare that a thousand ticks reach far into the future.
+    """
+    round_s = max(after_s, REPEATED_FROM_S)
+    to_repeat: list[int] = []
+    for instant in instants:
+        if instant > round_s + REPEATED_S:
+            break
+        if instant > round_s:
+            to_repeat.append(instant)
+        yield instant
+    else:
+        return
+    for later_s in count(REPEATED_S, REPEATED_S):
+        for instant in to_repeat:
+            if instant + later_s > _LAST_S:
+                return
+            yield instant + later_s
 
 
-def _fields(expression: str) -> str:
-    return MACROS.get(expression.lower(), expression)
+def _instants(walls: _Walls, timezone: str, after_s: int) -> Iterator[int]:
+    """The instants after ``after_s`` at which the wall clock comes to a match, strictly rising.
 
-
-def _follows_real_time(fields: str) -> bool:
-    minute, hour, *_ = fields.split()
-    return minute.startswith("*") or hour.startswith("*")
-
-
-def _next_wall(fields: str, after_s: int) -> int | None:
-    """The next match of the wall clock, zone-less seconds in and out; CronSim gives up after 50 years."""
-    wall = next(CronSim(fields, _EPOCH + timedelta(seconds=after_s)), None)
-    return None if wall is None else (wall - _EPOCH) // _SECOND
-
-
-def _next_fixed(fields: str, zone: ZoneInfo, after_s: int) -> int | None:
-    # Rising wall clock times give instants that never fall (`_first_instant`), so the first one past `after_s` is next.
-    # More than one round only when `after_s` lies in the second pass of a repeated hour.
-    wall = _next_wall(fields, after_s + _offset(zone, after_s))
-    while wall is not None:
-        instant = _first_instant(zone, wall)
-        if instant > after_s:
-            return instant
-        wall = _next_wall(fields, wall)
-    return None
-
-
-def _first_instant(zone: ZoneInfo, wall_s: int) -> int:
-    """The first instant at which the wall clock shows ``wall_s``, or the end of the gap that skipped it."""
-    wall = (_EPOCH + timedelta(seconds=wall_s)).replace(tzinfo=zone)
-    before, after = _seconds(wall.utcoffset()), _seconds(wall.replace(fold=1).utcoffset())
-    if before >= after:  # an ordinary time, or a repeated one
-        return wall_s - before
-    return _bisect(wall_s - after, wall_s - before, lambda instant_s: _offset(zone, instant_s) == after)
-
-
-def _next_real(fields: str, zone: ZoneInfo, after_s: int) -> int | None:
-    # Within a stretch of constant offset the wall clock runs with real time, so a zone-less search is right up to the
-    # next change of the offset; from there on it is right again with the new offset.
-    start, offset = after_s + 1, _offset(zone, after_s + 1)
-    searched_from = start + offset
-    wall = _next_wall(fields, searched_from - 1)
-    while wall is not None and wall <= after_s + _HORIZON_S:
-        change = _next_change(zone, start, wall - offset, offset)
-        if change is None:
-            return wall - offset
-        start, offset = change, _offset(zone, change)
-        if not searched_from <= start + offset <= wall:  # else the wall clock has still to come to the same match
-            searched_from = start + offset
-            wall = _next_wall(fields, searched_from - 1)
-    return None
-
-
-def _next_change(zone: ZoneInfo, start_s: int, end_s: int, offset: int) -> int | None:
-    """The first instant in (start, end] where the offset is no longer ``offset``, which it is at ``start_s``."""
-    while start_s < end_s:
-        probe = min(start_s + _PROBE_S, end_s)
-        if _offset(zone, probe) != offset:
-            return _bisect(start_s, probe, lambda instant_s: _offset(zone, instant_s) != offset)
-        start_s = probe
-    return None
-
-
-def _bisect(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """The smallest integer in (low, high] for which ``holds``; it holds at ``high``, not at ``low``, and turns once."""
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
-
-
-def _offset(zone: ZoneInfo, instant_s: int) -> int:
-    return _seconds(datetime.fromtimestamp(instant_s, UTC).astimezone(zone).utcoffset())
-
-
-def _seconds(offset: timedelta | None) -> int:
-    return 0 if offset is None else offset.days * 86_400 + offset.seconds
+    Real time is walked in stretches of constant offset, in which the wall clock runs with it. What no stretch within
+    reach of a matching day shows is jumped over.
+    """
+    last_s, horizon_s = after_s, after_s + _HORIZON_S
+    position = after_s + 1 - _REPEAT_S_MAX  # from here, to know what the wall clock has shown already
+    reached: int | None = None
+    while (day := walls.days.next((position - OFFSET_S_MAX) // _DAY_S)) is not None:
+        position = max(position, day * _DAY_S - OFFSET_S_MAX)
+        if position > horizon_s:
+            return
+        for start, end, offset in stretches(timezone, position):
+            low, high = start + offset, end + offset
+            if not walls.follows_real_time and reached is not None:
+                low = reached  # less than `low` if there was a gap, more if times are repeated
+            reached = high if reached is None else max(reached, high)
+            if start <= after_s:
+                low = max(low, after_s + 1 + offset)
+            for wall in walls.between(low, high):
+                instant = max(start, wall - offset)  # the start, for times in a gap that ended there
+                if instant > _LAST_S:
+                    return
+                if instant > last_s:
+                    last_s, horizon_s = instant, instant + _HORIZON_S
+                    yield instant
+        position = (position // BLOCK_S + 1) * BLOCK_S

@@ -1,6 +1,7 @@
 """The calls about schedules."""
 
 import asyncio
+from itertools import islice
 
 import msgspec
 
@@ -135,12 +136,10 @@ async def preview(api: Api, request: Request) -> Reply:
         raise InvalidCron("the query parameter cron is missing", field="cron")
     timezone = query.get("timezone", "UTC")
     cron = parse_cron(query["cron"], timezone)
-    tick: int | None = parse_time(query["from"], field="from") - 1 if "from" in query else api.now_ms()
+    after_ms = parse_time(query["from"], field="from") - 1 if "from" in query else api.now_ms()
     ticks: list[str] = []
-    while tick is not None and len(ticks) < count:
-        tick = cron.next_after(tick)
-        if tick is not None:
-            ticks.append(format_tick(tick, timezone))
+    for tick in islice(cron.ticks_after(after_ms), count):
+        ticks.append(format_tick(tick, timezone))
         if len(ticks) % _PREVIEW_BETWEEN_YIELDS == 0:
             await asyncio.sleep(0)
     return answer(200, http.Preview(ticks))
