@@ -91,3 +91,30 @@ def test_keys_survive_a_restart(start_node: StartNode) -> None:
 
 def test_without_key_or_id_each_request_is_a_job(node: NodeUnderTest) -> None:
     assert node.post("/jobs", JOB).json["id"] != node.post("/jobs", JOB).json["id"]
+
+
+@pytest.mark.parametrize(("body", "headers"), WAYS, ids=["key", "id", "both"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"labels": ["a", "b"]}, {"labels": ["b", "a"]}),
+        ({"labels": ["b", "a"]}, {"labels": ["a", "b", "a"]}),
+        ({"labels": {"a": "1", "b": ""}}, {"labels": {"b": "", "a": "1"}}),
+        ({"headers": {"A": "1", "B": "2"}}, {"headers": {"B": "2", "A": "1"}}),
+        ({"redact": ["A", "b"]}, {"redact": ["B", "a", "A"]}),
+    ],
+)
+def test_what_has_no_order(
+    node: NodeUnderTest, body: dict[str, Any], headers: dict[str, str], one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert node.call("POST", "/jobs", body | one, headers).status == 201
+    assert node.call("POST", "/jobs", body | other, headers).status == 200
+    schedule = {"id": "s", "cron": "0 3 * * *", "job": {"url": JOB["url"]}}
+    assert node.post("/schedules", schedule | {"job": schedule["job"] | one}).status == 201
+    assert node.post("/schedules", schedule | {"job": schedule["job"] | other}).status == 200
+
+
+def test_labels_that_differ(node: NodeUnderTest) -> None:
+    node.call("POST", "/jobs", JOB | {"labels": ["a", "b"]}, KEY)
+    for labels in (["a"], ["a", "b", "c"], {"a": "", "b": ""}):
+        assert node.call("POST", "/jobs", JOB | {"labels": labels}, KEY).status == 422

@@ -1,6 +1,8 @@
 """No url that we take is read differently by anyone else: neither by ourselves again, nor by the HTTP client."""
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import assume, given, settings
@@ -23,7 +25,7 @@ labels = st.one_of(
     st.text(RIGHT_TO_LEFT, min_size=1, max_size=4),
     st.text(ODD + "a1.", min_size=1, max_size=5),
     st.sampled_from(
-        ["0x7f", "127", "1", "0177", "0x", "com", "localhost", "1a", "a_b", "%31", "", " ", "\t", "@", "\\"]
+        ["0x7f", "127", "1", "0177", "0x", "com", "localhost", "1a", "a_b", "_", "%31", "", " ", "\t", "@", "\\"]
     ),
 )
 hosts = st.one_of(
@@ -98,10 +100,24 @@ def test_an_accepted_url_is_plain(url: str) -> None:
         return
     assert target.url.isascii()
     assert target.url.isprintable()
-    assert not set(target.url) & set(" #\\")
+    assert not set(target.url) & set(' #\\"<>^`{|}')
     assert target.url.startswith(f"{target.scheme}://{target.host_header}/")
     assert 1 <= target.port <= 65_535
     assert target.is_literal == _is_address(target.host)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="#"), max_size=20))
+def test_the_cure_that_a_refusal_names_is_taken(text: str) -> None:
+    url = f"http://a.com/{text}"
+    while True:
+        try:
+            parse_url(url)
+        except InvalidUrl as refusal:
+            at, encoded = re.search(r"\(character (\d+)\); percent-encode it as (\S+)", refusal.detail).groups()
+            assert unquote(encoded) == url[int(at) - 1]
+            url = url[: int(at) - 1] + encoded + url[int(at) :]
+        else:
+            return
 
 
 @given(st.text())

@@ -19,6 +19,7 @@ class JobOptions:
         data: JSON to send: the text itself, @FILE, or - for stdin.
         body: Other bytes to send: the text itself, @FILE, or - for stdin.
         header: A header as name:value; may be repeated.
+        redact: A header whose value is never shown, beside Authorization and its like; may be repeated.
         timeout: How long one attempt may take, such as 10s.
         retry_max: How many attempts at most.
         retry_initial: Wait after the first failure; the waits grow from there, with full jitter.
@@ -36,6 +37,7 @@ class JobOptions:
     data: Annotated[str | None, Parameter(name=["--data", "-d"], allow_leading_hyphen=True)] = None
     body: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     header: Annotated[Texts, Parameter(name=["--header", "-H"])] = None
+    redact: Texts = None
     timeout: str | None = None
     retry_max: int | None = None
     retry_initial: str | None = None
@@ -55,6 +57,7 @@ class JobOptions:
             payload=None if self.data is None else inputs.json_payload(self.data),
             body=None if self.body is None else inputs.read_source(self.body),
             headers=None if self.header is None else inputs.headers(self.header),
+            redact=self.redact,
             timeout=None if self.timeout is None else inputs.duration_or_seconds(self.timeout),
             retry=self._retry() or None,
             guarantee="at_most_once" if self.at_most_once else None,

@@ -167,6 +167,7 @@ def _fields(job: "KeptJob") -> JobFields:
         "id": job.id,
         "method": spec.method,
         "headers": dict(spec.headers),
+        "redact": list(spec.redact),
         "run_at": format_time(job.due_ms),
         "timeout": format_duration(spec.timeout_ms),
         "retry": RetryRequest(

@@ -52,6 +52,7 @@ class JobChangeFields(TypedDict, total=False):
     priority: int
     labels: Labels
     secret: str
+    redact: list[str]
 
 
 class JobUpdateFields(JobChangeFields, total=False):

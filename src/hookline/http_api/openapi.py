@@ -102,6 +102,9 @@ _JOB_FIELDS: dict[str, dict[str, Any]] = {
     "timeout": {**_DURATION, "default": "30s", "description": "For one attempt, 100 ms to 30 s."},
     "guarantee": {"default": "at_least_once"},
     "priority": {"minimum": limits.PRIORITY_MIN, "maximum": limits.PRIORITY_MAX, "default": 0},
+    "redact": {
+        "description": "Headers of this job that are shown as `***`, beside those that carry credentials by their name."
+    },
     "labels": {"description": f"Up to {limits.LABELS_MAX}, pairs or a list of texts; jobs can be listed by them."},
     "secret": {
         "pattern": "^(whsec_|whsk_)[A-Za-z0-9+/]+=*$",

@@ -44,6 +44,7 @@ class JobChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     priority: int | UnsetType = UNSET
     labels: Labels | UnsetType = UNSET
     secret: str | UnsetType = UNSET
+    redact: list[str] | UnsetType = UNSET
 
 
 class JobRequest(JobChanges, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -136,6 +137,7 @@ class Job(Struct, frozen=True):
     payload: Raw | UnsetType = UNSET
     body_base64: str | UnsetType = UNSET
     deduplicated: bool | UnsetType = UNSET
+    redact: list[str] = []
 
 
 class JobPage(Struct, frozen=True, omit_defaults=True):

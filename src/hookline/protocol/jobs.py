@@ -63,6 +63,7 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True):
     labels: dict[str, str] | tuple[str, ...]
     sealed_secret: bytes | None = None
     traceparent: str | None = None
+    redact: tuple[str, ...] = ()  # headers to show as a mask, in lower case, sorted
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -84,6 +85,12 @@ def label_texts(labels: dict[str, str] | tuple[str, ...]) -> list[str]:
     if isinstance(labels, dict):
         return [f"{name}={value}" for name, value in labels.items()]
     return list(labels)
+
+
+def in_one_order(spec: JobSpec) -> JobSpec:
+    """The same for specs that differ only in the order of headers and labels, which says nothing."""
+    labels = spec.labels if isinstance(spec.labels, dict) else tuple(sorted(spec.labels))
+    return msgspec.structs.replace(spec, headers=tuple(sorted(spec.headers)), labels=labels)
 
 
 # A lane is what the scheduler queues by: (destination, priority, is it a retry). One integer, so that the due

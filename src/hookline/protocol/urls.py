@@ -23,13 +23,16 @@ HOST_CHARS_MAX: Final = 253
 LABEL_CHARS_MAX: Final = 63
 
 _SCHEME_PORTS: Final = {"http": 80, "https": 443}
-# Origin, then path and query in printable ASCII without "#" and "\". What does not fit is explained by _explain.
-_SHAPE: Final = re.compile(r"([^/?#\\\x00-\x20\x7f]+://[^/?#\\\x00-\x20\x7f]+)((?:[/?][!\"$-\[\]-~]*)?)")
-_FORBIDDEN_CHARACTER: Final = re.compile(r"[\x00-\x20\x7f-\x9f#\\]")
+# Origin, then path and query: what a request target may hold (RFC 3986 and brackets), so that it is sent as it is.
+# What does not fit is explained by _explain.
+_SHAPE: Final = re.compile(r"([^/?#\\\x00-\x20\x7f]+://[^/?#\\\x00-\x20\x7f]+)((?:[/?][!$-;=?-\[\]_a-z~]*)?)")
+_NEVER_ALLOWED: Final = re.compile(r"[\x00-\x20\x7f-\x9f#\\]")
+_UP_TO_TARGET: Final = re.compile("[/?#]")
+_NEVER_SENT: Final = re.compile(r"[^!$-;=?-\[\]_a-z~]")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
-_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")  # no host has "_" by RFC 952, many have it
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_CHARACTER_NAMES: Final = {" ": "a space", "#": "a fragment (#…)", "\\": "a backslash"}
+_CHARACTER_NAMES: Final = {" ": "a space", "#": "a fragment (#…)", "\\": "a backslash", "`": "a backtick"}
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -208,7 +211,9 @@ def _parse_label(label: str) -> str:
     if len(label) > LABEL_CHARS_MAX:
         _refuse(f"a label of the host is longer than {LABEL_CHARS_MAX} characters")
     if not _LABEL.fullmatch(label):
-        _refuse(f"the host may have letters, digits and inner hyphens only; {_shown(label)} has something else")
+        _refuse(
+            f"the host may have letters, digits, underscores and inner hyphens only; {_shown(label)} has something else"
+        )
     return label
 
 
@@ -238,10 +243,8 @@ def _explain(url: str) -> NoReturn:
     """Say why a url does not have the shape of one."""
     if len(url) > URL_BYTES_MAX:
         _refuse_length()
-    bad = _FORBIDDEN_CHARACTER.search(url)
-    if bad is not None:
-        name = _CHARACTER_NAMES.get(bad[0], f"the control character U+{ord(bad[0]):04X}")
-        _refuse(f"{name} is not allowed in a url; percent-encode it or leave it out")
+    if (bad := _NEVER_ALLOWED.search(url)) is not None:
+        _refuse_character(url, bad.start())
     scheme, separator, after = url.partition("://")
     if not separator or not scheme:
         _refuse("the url must start with http:// or https://")
@@ -249,7 +252,42 @@ def _explain(url: str) -> NoReturn:
         _refuse(f"the scheme must be http or https, not {_shown(scheme)}")
     if not after or after[0] in "/?":
         _refuse("the host is missing")
-    _refuse("path and query must be ASCII; percent-encode other characters as UTF-8")
+    bad = _NEVER_SENT.search(url, _target_at(url))
+    assert bad is not None, "all else that makes a shape was there"
+    _refuse_character(url, bad.start())
+
+
+def _target_at(url: str) -> int:
+    """Where path and query begin, or would begin."""
+    authority = url.partition("://")[2]
+    return len(url) - len(authority) + len(_UP_TO_TARGET.split(authority, maxsplit=1)[0])
+
+
+def _refuse_character(url: str, at: int) -> NoReturn:
+    """A character that cannot be sent as it is: which one, where (counted from 1), and what to write instead."""
+    character = url[at]
+    cure = _cure(character) if at >= _target_at(url) else "leave it out"
+    _refuse(f"{_named(character)} is not allowed in a url (character {at + 1}); {cure}")
+
+
+def _named(character: str) -> str:
+    if character in _CHARACTER_NAMES:
+        return _CHARACTER_NAMES[character]
+    if character.isascii() and character.isprintable():
+        return character
+    if character.isprintable():
+        return f"{character} (U+{ord(character):04X})"
+    kind = "control character" if ord(character) < 0xA0 else "character"
+    return f"the {kind} U+{ord(character):04X}"
+
+
+def _cure(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        return "leave it out: half of a surrogate pair cannot be percent-encoded"
+    encoded = "".join(f"%{byte:02X}" for byte in character.encode())
+    if character == "#":
+        return f"leave it out, it is never sent, or write {encoded}"
+    return f"percent-encode it as {encoded}"
 
 
 def _refuse(detail: str) -> NoReturn:

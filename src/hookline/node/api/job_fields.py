@@ -5,12 +5,14 @@ import re
 from functools import lru_cache
 
 from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import replace
 
 from hookline.errors import InvalidHeader, InvalidRequest, InvalidTime, PayloadTooLarge
 from hookline.protocol import limits
 from hookline.protocol.durations import parse_duration, parse_time
 from hookline.protocol.http import Duration, Labels, RetryRequest
-from hookline.protocol.jobs import METHODS, RetryPolicy
+from hookline.protocol.jobs import METHODS, JobSpec, RetryPolicy
+from hookline.protocol.redaction import MASK, hidden_values, is_hidden
 
 # Set by Hookline itself, or of the connection and not of the request.
 FORBIDDEN_HEADERS = frozenset(
@@ -67,6 +69,42 @@ def _check_header(name: str, lowered: str, value: str) -> None:
         raise InvalidHeader("the value has characters other than printable ASCII", field=field)
     if value != value.strip():
         raise InvalidHeader("the value starts or ends with white space", field=field)
+
+
+def redact_of(names: list[str] | UnsetType) -> tuple[str, ...]:
+    """The headers to show as a mask, as they are stored. Raises InvalidHeader."""
+    if names is UNSET:
+        return ()
+    if len(names) > limits.HEADERS_MAX:
+        raise InvalidHeader(f"{len(names)} names are too many; at most {limits.HEADERS_MAX}", field="redact")
+    for name in names:
+        if not _TOKEN.fullmatch(name) or len(name) > limits.HEADERS_BYTES_MAX // limits.HEADERS_MAX:
+            raise InvalidHeader(f"{name[:80]!r} is no header name (RFC 9110 token)", field="redact")
+    return tuple(sorted({name.lower() for name in names}))
+
+
+def unmasked(spec: JobSpec, old: JobSpec | None) -> JobSpec:
+    """``spec`` with what the mask hides in ``old``, where the mask was sent back: it is never stored.
+
+    Raises:
+        InvalidHeader: the mask stands for nothing there.
+    """
+    if all(value != MASK for _, value in spec.headers):
+        return spec
+    redact = {*spec.redact, *(old.redact if old else ())}
+    hidden = {} if old is None else hidden_values(old.headers, old.redact)
+
+    def given(name: str, value: str) -> str:
+        if value != MASK or not is_hidden(name, redact):
+            return value
+        if name.lower() not in hidden:
+            raise InvalidHeader(
+                f"{MASK} is how a hidden value is shown, and there is none here; give the value itself",
+                field=f"headers.{name[:80]}",
+            )
+        return hidden[name.lower()]
+
+    return replace(spec, headers=tuple((name, given(name, value)) for name, value in spec.headers))
 
 
 def check_labels(labels: Labels) -> dict[str, str] | tuple[str, ...]:

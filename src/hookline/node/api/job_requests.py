@@ -62,7 +62,7 @@ class JobRequests:
         """Read a request to create a job; the body is known to be UTF-8. Raises InvalidRequest, PayloadTooLarge."""
         request = strict_json.decode(_requests, body)
         self._check_unique(body, request)
-        spec = self._new_spec(request, traceparent)
+        spec = fields.unmasked(self._new_spec(request, traceparent), None)
         due_ms = fields.due_of(request.run_at, request.delay, now_ms)
         chosen = request.id is not UNSET
         if chosen and request.id in RESERVED_IDS:
@@ -85,7 +85,7 @@ class JobRequests:
         return NewJob(spec, command)
 
     def template(self, body: bytes | Raw) -> JobSpec:
-        """Read the job of a schedule, which has no id and no time of its own."""
+        """Read the job of a schedule, which has no id and no time of its own; masks are left in it."""
         request = strict_json.decode(_requests, body)
         self._check_unique(body, request)
         for name in ("id", "run_at", "delay"):
@@ -108,7 +108,7 @@ class JobRequests:
         if changes.payload is not UNSET or changes.body_base64 is not UNSET:
             body, is_json = fields.body_of(changes.payload, changes.body_base64, self._config.payload_bytes_max)
         at_most_once = old.at_most_once if changes.guarantee is UNSET else changes.guarantee == "at_most_once"
-        return JobSpec(
+        spec = JobSpec(
             url=url,
             destination=destination,
             method=old.method if changes.method is UNSET else fields.method_of(changes.method),
@@ -122,7 +122,9 @@ class JobRequests:
             labels=old.labels if changes.labels is UNSET else fields.check_labels(changes.labels),
             sealed_secret=old.sealed_secret if changes.secret is UNSET else self._sealed(changes.secret, old),
             traceparent=old.traceparent,
+            redact=old.redact if changes.redact is UNSET else fields.redact_of(changes.redact),
         )
+        return fields.unmasked(spec, old)
 
     def mint_id(self, now_ms: int) -> str:
         """A fresh id with this cluster's shard."""
@@ -166,6 +168,7 @@ class JobRequests:
             labels={} if request.labels is UNSET else fields.check_labels(request.labels),
             sealed_secret=None if request.secret is UNSET else self._sealed(request.secret, None),
             traceparent=traceparent,
+            redact=fields.redact_of(request.redact),
         )
 
     def _target(self, url: str) -> tuple[str, str]:
@@ -190,7 +193,14 @@ class JobRequests:
 
 
 def fingerprint(request: JobRequest) -> bytes:
-    """Tells whether two requests ask for the same: 16 bytes over all fields as they were given."""
+    """Tells whether two requests ask for the same: 16 bytes over all fields as they were given.
+
+    Except for what has no order: fields, headers and labels, and a list of them is read as a set.
+    """
+    if isinstance(request.labels, list):
+        request = msgspec.structs.replace(request, labels=sorted(set(request.labels)))
+    if request.redact is not UNSET:
+        request = msgspec.structs.replace(request, redact=sorted({name.lower() for name in request.redact}))
     return hashlib.blake2b(_canonical(request), digest_size=16).digest()
 
 

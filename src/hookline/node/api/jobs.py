@@ -78,10 +78,8 @@ async def list_jobs(api: Api, request: Request) -> Reply:
 async def list_attempts(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}/attempts``."""
     request.query()
-    seq = api.reads.seq_of(_job_id(request))
-    if seq is None:
-        raise JobNotFound
-    return answer(200, http.AttemptList([attempt_view(row) for row in api.reads.attempts(seq)]))
+    job = _found(api, _job_id(request))
+    return answer(200, http.AttemptList([attempt_view(row, job.spec) for row in api.reads.attempts(job.seq)]))
 
 
 async def cancel_job(api: Api, request: Request) -> Reply:

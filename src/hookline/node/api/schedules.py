@@ -11,6 +11,7 @@ from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api import schedule_requests as requests
 from hookline.node.api.context import Api, refusal
+from hookline.node.api.job_fields import unmasked
 from hookline.node.api.jobs import job_bytes_max
 from hookline.node.api.pages import page_reply
 from hookline.node.api.views import schedule_view
@@ -20,7 +21,7 @@ from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, Refus
 from hookline.protocol.cron import format_tick, parse_cron
 from hookline.protocol.durations import parse_time
 from hookline.protocol.ids import check_id
-from hookline.protocol.jobs import JobSpec
+from hookline.protocol.jobs import JobSpec, in_one_order
 from hookline.protocol.limits import PREVIEW_TICKS_MAX
 from hookline.protocol.settings import ScheduleSpec
 
@@ -39,11 +40,14 @@ async def create_schedule(api: Api, request: Request) -> Reply:
     schedule_id = new.id if new.id is not None else api.requests.mint_id(now_ms)
     job = new.job
     known = api.reads.schedule(schedule_id)
+    job = unmasked(job, None if known is None else known.job_spec)
     if known is not None and new.secret is not None:
         # A secret is sealed differently each time; sealed as before, the same request is recognised as the same.
         sealed = known.job_spec.sealed_secret
         if api.requests.is_sealed_as(sealed, new.secret):
             job = msgspec.structs.replace(job, sealed_secret=sealed)
+    if known is not None and in_one_order(job) == in_one_order(known.job_spec):
+        job = known.job_spec
     next_tick_ms = requests.next_tick(new.spec, now_ms)
     if next_tick_ms is None and known is None:
         raise InvalidTime("the schedule would never tick: end_at is before its first tick", field="end_at")
@@ -84,7 +88,7 @@ async def update_schedule(api: Api, request: Request) -> Reply:
     for _ in range(_REVISION_TRIES):
         row = _found(api, _schedule_id(request))
         spec = requests.changed_spec(update.changes, row.spec)
-        job = row.job_spec if update.job is None else update.job
+        job = row.job_spec if update.job is None else unmasked(update.job, row.job_spec)
         if (spec, job) == (row.spec, row.job_spec):
             return answer(200, schedule_view(row))
         kept = requests.same_calendar(spec, row.spec)

@@ -13,6 +13,7 @@ from hookline.protocol import http
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.durations import format_duration, format_time
 from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
+from hookline.protocol.redaction import MASK, is_hidden, masked, without_echoes
 
 _OUTCOMES: dict[int, Any] = {outcome.value: outcome.label for outcome in Outcome}
 _SECRETS_CACHED_MAX = 10_000
@@ -46,7 +47,8 @@ class Views:
             guarantee=guarantee_view(spec),
             priority=spec.priority,
             destination=spec.destination,
-            headers=dict(spec.headers),
+            headers=masked(spec.headers, spec.redact),
+            redact=list(spec.redact),
             timeout=_timeout(spec.timeout_ms),
             retry=retry_view(spec.retry),
             signed=self.is_signed(spec),
@@ -75,7 +77,8 @@ class Views:
             guarantee=guarantee_view(spec),
             priority=spec.priority,
             destination=spec.destination,
-            headers=dict(spec.headers),
+            headers=masked(spec.headers, spec.redact),
+            redact=list(spec.redact),
             timeout=_timeout(spec.timeout_ms),
             retry=retry_view(spec.retry),
             signed=self.is_signed(spec),
@@ -126,11 +129,12 @@ class Views:
         return http.WaitingFor(reason, detail, _time(until_ms))  # type: ignore[arg-type]
 
 
-def attempt_view(row: AttemptRow) -> http.Attempt:
-    """An attempt in full."""
+def attempt_view(row: AttemptRow, spec: JobSpec) -> http.Attempt:
+    """An attempt in full; what it answered with is shown without the credentials of ``spec``, the job as it is now."""
     headers: dict[str, str] = {}
     for name, value in row.response_headers:
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        shown = MASK if is_hidden(name, spec.redact) else without_echoes(value, spec.headers, spec.redact)
+        headers[name] = f"{headers[name]}, {shown}" if name in headers else shown
     return http.Attempt(
         number=row.number,
         outcome=_OUTCOMES[row.outcome],
@@ -141,7 +145,7 @@ def attempt_view(row: AttemptRow) -> http.Attempt:
         node=row.node,
         term=row.term,
         response_headers=headers,
-        response_body=row.response_body.decode("utf-8", "replace"),
+        response_body=without_echoes(row.response_body.decode("utf-8", "replace"), spec.headers, spec.redact),
     )
 
 
@@ -199,7 +203,8 @@ def template_view(spec: JobSpec) -> dict[str, Any]:
     view: dict[str, Any] = {
         "url": spec.url,
         "method": spec.method,
-        "headers": dict(spec.headers),
+        "headers": masked(spec.headers, spec.redact),
+        "redact": list(spec.redact),
         "timeout": format_duration(spec.timeout_ms),
         "retry": retry_view(spec.retry),
         "guarantee": guarantee_view(spec),

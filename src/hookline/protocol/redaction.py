@@ -1,0 +1,48 @@
+"""Which headers of a job are shown as a mask: those that carry credentials by name, and those the job lists. Pure.
+
+What is sent stays what was given. It keeps credentials out of screens, logs and tickets; it is no guard against those
+who may change jobs, since they can have the header sent to themselves.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+MASK = "***"
+_MARKS = (
+    *("authorization", "cookie", "token", "secret", "password", "passwd", "credential", "signature", "session"),
+    *("apikey", "accesskey", "authkey", "privatekey", "secretkey", "subscriptionkey", "functionskey"),
+)
+_ECHO_CHARS_MIN = 6  # a shorter value is found in any text
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=4096)
+def carries_credentials(name: str) -> bool:
+    """By its name: Authorization, Cookie, X-Api-Key and their like, whatever their letters' case, ``-`` and ``_``."""
+    plain = name.lower().replace("-", "").replace("_", "")
+    return plain == "xauth" or any(mark in plain for mark in _MARKS)
+
+
+def is_hidden(name: str, redact: Iterable[str]) -> bool:
+    """Is this header shown as a mask? ``redact``: names in lower case that the job lists."""
+    return carries_credentials(name) or name.lower() in redact
+
+
+def masked(headers: Pairs, redact: Iterable[str]) -> dict[str, str]:
+    """The headers as they are shown."""
+    return {name: MASK if is_hidden(name, redact) else value for name, value in headers}
+
+
+def hidden_values(headers: Pairs, redact: Iterable[str]) -> dict[str, str]:
+    """What the mask hides, by name in lower case."""
+    return {name.lower(): value for name, value in headers if is_hidden(name, redact)}
+
+
+def without_echoes(text: str, headers: Pairs, redact: Iterable[str]) -> str:
+    """A receiver's text with the hidden values of the request masked, whole or without their scheme (``Bearer``)."""
+    for value in hidden_values(headers, redact).values():
+        for part in (value, value.partition(" ")[2]):
+            if len(part) >= _ECHO_CHARS_MIN:
+                text = text.replace(part, MASK)
+    return text
