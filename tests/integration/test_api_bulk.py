@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from hookline.protocol.jobs import Outcome
@@ -57,6 +59,25 @@ def test_retry_takes_the_dead_ones_unless_told_otherwise(node: NodeUnderTest) ->
     answer = node.post("/jobs/retry", {"filter": {"state": "cancelled"}}).json
     assert answer["sample"] == [cancelled]
     assert states(node) == {"pending": 2, "succeeded": 1}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"method": "BREW IT"},
+        {"secret": "short"},
+        {"url": "ftp://example.org/"},
+        {"headers": {"host": "x"}},
+        {"timeout": "1y"},
+        {"priority": 1_000_000},
+        {"retry": {"max_attempts": 0}},
+        {"payload": 1, "body_base64": "AA=="},
+    ],
+    ids=str,
+)
+def test_overrides_are_checked_also_when_no_job_matches(node: NodeUnderTest, overrides: dict[str, Any]) -> None:
+    answer = node.post("/jobs/retry", {"filter": {"label": "nobody"}, "overrides": overrides, "dry_run": True})
+    assert answer.status in (400, 422), answer
 
 
 def test_retry_with_overrides_changes_each_job(node: NodeUnderTest) -> None:

@@ -6,6 +6,7 @@ ours names a field twice.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -92,8 +93,7 @@ def _refuse_duplicate(text: bytes) -> NoReturn:
 def _pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise InvalidJson(f"the field {twice[:_SHOWN_CHARS]!r} is there twice", field=twice[:_SHOWN_CHARS])
     return found
 

@@ -82,7 +82,7 @@ async def _bulk(api: Api, request: Request) -> http.BulkRequest:
     if "filter" in fields:
         strict_json.unique_fields(fields["filter"])
     if bulk.overrides is not None:
-        api.requests.changes(fields["overrides"])
+        api.requests.check(api.requests.changes(fields["overrides"]))
     if not 1 <= bulk.limit <= BULK_LIMIT_MAX:
         raise InvalidRequest(f"limit must be from 1 to {BULK_LIMIT_MAX}", field="limit")
     return bulk

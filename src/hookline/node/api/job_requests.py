@@ -18,7 +18,7 @@ from hookline.node.vault import NONCE_BYTES, Vault
 from hookline.protocol.commands import CreateJob, UpdateJob
 from hookline.protocol.http import JobChanges, JobRequest
 from hookline.protocol.ids import check_id, mint_id
-from hookline.protocol.jobs import JobSpec, encode_spec, label_texts
+from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_texts
 from hookline.protocol.signatures import parse_secret
 from hookline.protocol.urls import parse_url, vet_at_creation
 
@@ -30,6 +30,19 @@ _canonical = msgspec.json.Encoder(order="deterministic").encode
 _NO_FINGERPRINT = b""
 ID_RANDOM_BYTES = 10
 _RANDOM_DRAWN = 200 * ID_RANDOM_BYTES
+_ANY_SPEC = JobSpec(
+    url="",
+    destination="",
+    method="POST",
+    headers=(),
+    body=b"",
+    is_json=False,
+    timeout_ms=0,
+    retry=RetryPolicy(),
+    at_most_once=False,
+    priority=0,
+    labels=(),
+)
 
 
 @dataclass(slots=True)
@@ -101,14 +114,21 @@ class JobRequests:
         self._check_unique(body, changes)
         return changes
 
+    def check(self, changes: JobChanges) -> None:
+        """Refuse what can be made of no job, as ``changed`` does; a mask is not known to hide nothing."""
+        self._merged(changes, _ANY_SPEC)
+
     def changed(self, changes: JobChanges, old: JobSpec) -> JobSpec:
         """``old`` with the changes made. Raises InvalidRequest, PayloadTooLarge."""
+        return fields.unmasked(self._merged(changes, old), old)
+
+    def _merged(self, changes: JobChanges, old: JobSpec) -> JobSpec:
         url, destination = (old.url, old.destination) if changes.url is UNSET else self._target(changes.url)
         body, is_json = old.body, old.is_json
         if changes.payload is not UNSET or changes.body_base64 is not UNSET:
             body, is_json = fields.body_of(changes.payload, changes.body_base64, self._config.payload_bytes_max)
         at_most_once = old.at_most_once if changes.guarantee is UNSET else changes.guarantee == "at_most_once"
-        spec = JobSpec(
+        return JobSpec(
             url=url,
             destination=destination,
             method=old.method if changes.method is UNSET else fields.method_of(changes.method),
@@ -124,7 +144,6 @@ class JobRequests:
             traceparent=old.traceparent,
             redact=old.redact if changes.redact is UNSET else fields.redact_of(changes.redact),
         )
-        return fields.unmasked(spec, old)
 
     def mint_id(self, now_ms: int) -> str:
         """A fresh id with this cluster's shard."""
