@@ -1,5 +1,6 @@
 """Clients that break HTTP, or take their time: each is cut off, and the node goes on serving."""
 
+import json
 import socket
 import threading
 import time
@@ -189,6 +190,43 @@ def test_a_connection_is_usable_after_413_when_the_rest_is_small(hasty_node: Nod
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
         connection.sendall(b" " * 90_000)
     assert hasty_node.post("/jobs", JOB).status == 201
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [b"".join(b"t%d: x\r\n" % n for n in range(20_000)), b"t: " + b"x" * 200_000],
+    ids=["many", "one long"],
+)
+def test_trailers_are_bounded(hasty_node: NodeUnderTest, trailers: bytes) -> None:
+    before = hasty_node.stored()
+    answer = hasty_node.raw(CHUNKED + trailers)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert hasty_node.stored() == before
+
+
+def test_a_trailer_is_no_header(hasty_node: NodeUnderTest) -> None:
+    ids = set()
+    for _ in range(2):
+        answer = hasty_node.raw(
+            CHUNKED.replace(b"Host: a\r\n", b"Host: a\r\nConnection: close\r\n") + b"Idempotency-Key: k\r\n\r\n"
+        )
+        assert answer.startswith(b"HTTP/1.1 201 ")
+        ids.add(json.loads(answer.partition(b"\r\n\r\n")[2])["id"])
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("value", [b"key-1 ", b"key-1\t", b"\t key-1 \t"], ids=ascii)
+def test_white_space_around_a_value_is_no_part_of_it(hasty_node: NodeUnderTest, value: bytes) -> None:
+    ids = set()
+    for text in (b"key-1", value):
+        head = HEAD + b"Connection: close\r\nContent-Length: %d\r\nIdempotency-Key: " % len(JOB)
+        answer = hasty_node.raw(head + text + b"\r\n\r\n" + JOB)
+        assert answer[:12] in (b"HTTP/1.1 201", b"HTTP/1.1 200"), answer
+        ids.add(json.loads(answer.partition(b"\r\n\r\n")[2])["id"])
+    assert len(ids) == 1
 
 
 def test_a_client_that_leaves_in_the_middle_stores_nothing(hasty_node: NodeUnderTest) -> None:

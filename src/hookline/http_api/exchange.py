@@ -49,7 +49,11 @@ class Reply:
         """Write the reply; ``identity`` are the headers every answer carries."""
         headers = [*identity, *self.headers]
         if self.status != 204:
-            headers += ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
+            headers += (
+                (b"content-type", self.content_type),
+                (b"content-length", b"%d" % len(self.body)),
+                (b"x-content-type-options", b"nosniff"),
+            )
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 

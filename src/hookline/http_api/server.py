@@ -204,7 +204,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._body_until = 0.0
         self._timer: TimerHandle | None = None
         self._in_head = True
-        self._head_bytes = 0
+        self._in_body = False
+        self._framing_bytes = 0  # read since a message began or a part of its body came
         self._discarded = 0
         self._refusal: tuple[int, str, str] | None = None
 
@@ -237,18 +238,25 @@ class StrictProtocol(HttpToolsProtocol):
             status, code, detail = self._refusal or (400, "invalid_request", f"this is not HTTP/1.1: {error}")
             self._refuse(status, code, detail)
             return
-        if self._in_head and self._head_bytes > self.limits.head_bytes:
+        if self._framing_bytes > self.limits.head_bytes:
             self._refuse(431, "invalid_header", self._head_too_large())
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """White space around a value is no part of it (RFC 9110 section 5.5), and a trailer is no header (6.5.1)."""
+        if self._in_head:
+            # That one decides where the request ends: it is looked at as it came.
+            super().on_header(name, value if name.lower() == b"transfer-encoding" else value.strip(b" \t"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = self._discarded = 0
+        self._discarded = 0
         if self._deadline is None:
             self._wait_until(self.loop.time() + self.limits.request_s)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._framing_bytes = 0
         self._check_head()
         if self.parser.should_upgrade():
             return
@@ -256,11 +264,13 @@ class StrictProtocol(HttpToolsProtocol):
         self._deadline = now + self.limits.request_s
         self._body_until = now + self.limits.request_s * _BODY_SECONDS_FACTOR
         super().on_headers_complete()
+        self._in_body = True
         if self.is_last_answer:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
+        self._framing_bytes = 0
         self._deadline = min(self.loop.time() + self.limits.request_s, self._body_until)
         if self.cycle.response_complete:
             self._discarded += len(body)
@@ -271,15 +281,17 @@ class StrictProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._deadline = None
+        self._in_body = False
+        self._framing_bytes = 0
         super().on_message_complete()
 
     def _feed(self, data: bytes) -> bytes:
         """Feed the parser; what is left is to be fed again."""
+        self._framing_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as stopped:
             return self._without_upgrade(data[stopped.args[0] :])
-        self._head_bytes += len(data)
         return b""
 
     def _without_upgrade(self, rest: bytes) -> bytes:
@@ -292,6 +304,7 @@ class StrictProtocol(HttpToolsProtocol):
         head = [b"%s %s HTTP/1.1\r\n" % (method, self.url)]
         head += [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] not in (b"upgrade", b"connection")]
         self.parser = httptools.HttpRequestParser(self)
+        self._framing_bytes = 0
         return b"".join(head) + b"\r\n" + rest
 
     def shutdown(self) -> None:
@@ -330,7 +343,7 @@ class StrictProtocol(HttpToolsProtocol):
             self._stop(400, "invalid_request", "a request needs exactly one Host header (RFC 9112)")
 
     def _head_too_large(self) -> str:
-        return f"request line and headers may have at most {self.limits.head_bytes} bytes together"
+        return f"request line and headers, and trailers, may have at most {self.limits.head_bytes} bytes together"
 
     def _stop(self, status: int, code: str, detail: str) -> None:
         self._refusal = (status, code, detail)
@@ -346,6 +359,9 @@ class StrictProtocol(HttpToolsProtocol):
             "detail": detail,
             "retryable": status == 503,
         }
+        if self._in_body and self.cycle.response_started:  # it has its answer, or half of it
+            self.transport.close()
+            return
         body = _encode(problem)
         retry_after = b"retry-after: 1\r\n" if status == 503 else b""
         self.transport.write(
