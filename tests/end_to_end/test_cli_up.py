@@ -63,6 +63,9 @@ def test_a_job_is_delivered_signed_and_survives_a_restart(tmp_path: Path) -> Non
             assert client.wait_for_job(job.id, timeout=20).state == "succeeded"
             assert [attempt.status for attempt in client.attempts(job.id)] == [503, 200]
             later = client.create_job(f"{receiver.url}/later", delay="1h")
+            client.create_job(f"{receiver.url}/later", delay="2h")
+            made = [tmp_path / "data", *(tmp_path / "data").rglob("*")]
+            assert not [path for path in made if path.stat().st_mode & 0o077], "somebody else could read these"
             code, out, err = ended(process)
         assert (code, out) == (0, ""), "after the ready line stdout stays silent"
         assert "WARNING: --allow-private-destinations" in err

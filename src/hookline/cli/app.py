@@ -78,6 +78,7 @@ def run(tokens: Sequence[str]) -> int:
 
 def main() -> None:
     """The entry point."""
+    os.umask(0o077)  # states, snapshots and backups hold payloads, which are nobody else's business
     sys.exit(run(sys.argv[1:]))
 
 
