@@ -21,6 +21,7 @@ from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.etcd.client import EtcdRefused, EtcdUnclear
+from hookline.node.executor.own_addresses import OwnAddresses, urls_listening
 from hookline.node.executor.resolver import Resolver, system_lookup
 from hookline.node.executor.transport import HttpTransport
 from hookline.node.executor.vetting import Vetter
@@ -202,7 +203,9 @@ async def _run_node(
                 vetter=Vetter(
                     resolver,
                     allow_private=config.allow_private_destinations,
-                    own_addresses=frozenset({(config.host, config.port)}),
+                    own_addresses=OwnAddresses(
+                        [(config.host, config.port), *urls_listening([config.advertised_url, *config.etcd])]
+                    ),
                     ports=config.destination_ports,
                 ),
                 transport=transport,

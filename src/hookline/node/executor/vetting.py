@@ -5,6 +5,8 @@ lead inside (DNS rebinding). So it is vetted at every attempt, and all addresses
 mixed answer it would be chance which one is taken.
 """
 
+from collections.abc import Container
+
 from hookline.errors import ForbiddenDestination
 from hookline.node.executor.resolver import Resolver
 from hookline.protocol.addresses import is_public, is_reachable
@@ -17,7 +19,7 @@ class Vetter:
     Args:
         resolver: for hosts that are names.
         allow_private: laptops and tests only: private addresses, all ports and our own nodes are allowed too.
-        own_addresses: (address, port) of the nodes and proxies, which no job may call.
+        own_addresses: (address, port) of our own processes, which no job may call.
         ports: those allowed; ``None`` allows any.
     """
 
@@ -26,12 +28,12 @@ class Vetter:
         resolver: Resolver,
         *,
         allow_private: bool,
-        own_addresses: frozenset[tuple[str, int]],
+        own_addresses: Container[tuple[str, int]],
         ports: frozenset[int] | None,
     ) -> None:
         self._resolver = resolver
         self._allow_private = allow_private
-        self._own_addresses = frozenset() if allow_private else own_addresses
+        self._own_addresses: Container[tuple[str, int]] = () if allow_private else own_addresses
         self._ports = None if allow_private else ports
         self._is_allowed = is_reachable if allow_private else is_public
 
