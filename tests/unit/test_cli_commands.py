@@ -328,6 +328,31 @@ def test_import_reports_each_refused_line(server: ScriptedServer, run: Run, tmp_
     assert "line 4: bad (invalid_url)" in err
 
 
+def test_a_line_that_cannot_be_read_costs_no_other_line(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    good = b'{"url":"http://a.example/"}'
+    bad = [
+        b'{"url":"http://a.example/","payload":"\xff"}',
+        b'{"url":"http://a.example/","payload":' + b"[" * 2_000 + b"]" * 2_000 + b"}",
+        b'{"url":"http://a.example/","url":"http://b.example/"}',
+        b'{"url":1}',
+        b"\x00",
+        b"[]",
+    ]
+    lines = tmp_path / "jobs.jsonl"
+    lines.write_bytes(b"\xef\xbb\xbf" + b"\n".join([good, *bad, good]))
+    server.script = lambda _: Answer(200, {"results": [{"status": 201, "job": _short(name)} for name in "ab"]})
+    code, out, err = run("jobs", "import", str(lines), "--json")
+    assert (code, err) == (1, "")
+    told = json.loads(out)
+    assert (told["created"], [error["line"] for error in told["errors"]]) == (2, [2, 3, 4, 5, 6, 7])
+
+
+@pytest.mark.parametrize("text", ['{"b":1e400}', " [1] "])
+def test_data_is_what_the_service_takes(server: ScriptedServer, run: Run, text: str) -> None:
+    assert run("jobs", "create", "http://a.example/", "--data", text)[0] == 0
+    assert b'"payload":' + text.strip().encode() in server.asked[0].body
+
+
 def test_the_health_of_a_proxy_names_its_clusters(server: ScriptedServer, run: Run) -> None:
     nodes = [{"url": "http://a:1", "state": "up"}, {"url": "http://a:2", "state": "down"}]
     cluster = {"name": "c7", "state": "up", "breaker": "closed", "leader": "http://a:1", "nodes": nodes}
@@ -370,6 +395,7 @@ USAGE_ERRORS = [
     "jobs get a b",
     "jobs get a --nope",
     "jobs create http://e.example/ --data {",
+    f"jobs create http://e.example/ --data {'[' * 2_000}{']' * 2_000}",
     "jobs create http://e.example/ --data @/does/not/exist",
     "jobs create http://e.example/ -H nocolon",
     "jobs create http://e.example/ --delay 1s --at 2026-11-24T13:00:00Z",

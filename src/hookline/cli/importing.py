@@ -12,6 +12,8 @@ from cyclopts import Parameter
 from hookline.cli.output import print_json, progress, stderr, stdout, usage_error
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.blocking import Client
+from hookline.errors import HooklineError
+from hookline.http_api import strict_json
 from hookline.protocol.http import BatchResult, JobRequest
 
 _BATCH_JOBS = 500
@@ -19,7 +21,8 @@ _BATCH_BYTES = 4 * 1024 * 1024
 _SHOWN_MAX = 20
 
 Numbered = list[tuple[int, JobRequest]]
-_decode = msgspec.json.Decoder(JobRequest).decode
+_jobs = msgspec.json.Decoder(JobRequest)
+_MARK = b"\xef\xbb\xbf"  # some editors begin a file with it
 
 
 def import_jobs(
@@ -61,16 +64,29 @@ def _batches(lines: BinaryIO, refused: list[dict[str, Any]]) -> Iterator[tuple[N
     length = 0
     for number, line in enumerate(lines, 1):
         length += len(line)
-        if not line.strip():
+        text = line.removeprefix(_MARK) if number == 1 else line
+        if not text.strip():
             continue
         try:
-            batch.append((number, _decode(line)))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            refused.append({"line": number, "code": "invalid_json", "detail": str(error)})
+            batch.append((number, _read(text)))
+        except HooklineError as error:
+            refused.append({"line": number, "code": error.code, "detail": error.detail})
         if len(batch) >= _BATCH_JOBS or length >= _BATCH_BYTES:
             yield batch, length
             batch, length = [], 0
     yield batch, length
+
+
+def _read(line: bytes) -> JobRequest:
+    """The job of one line, read as the service would: a line that it refuses spoils the batch for the others.
+
+    Raises:
+        InvalidJson, InvalidRequest, UnknownField: what is wrong with it.
+    """
+    strict_json.check_utf8(line)
+    job = strict_json.decode(_jobs, line)
+    strict_json.unique_fields(line)
+    return job
 
 
 def _send(client: Client, batch: Numbered, tally: dict[str, int], refused: list[dict[str, Any]]) -> None:

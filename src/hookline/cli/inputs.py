@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from hookline.cli.output import usage_error
+from hookline.client.json_values import check_raw
 from hookline.errors import HooklineError
 from hookline.protocol.durations import parse_duration
 
@@ -25,12 +26,12 @@ def read_source(text: str) -> bytes:
 
 def json_payload(text: str) -> msgspec.Raw:
     """JSON that is sent on byte for byte, but for white space around it."""
-    raw = read_source(text).strip()
+    raw = msgspec.Raw(read_source(text).strip())
     try:
-        msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise usage_error(f"the data is not JSON ({error}); send other bytes with --body") from error
-    return msgspec.Raw(raw)
+        check_raw(raw)
+    except HooklineError as error:
+        raise usage_error(f"the data is not JSON ({error.detail}); send other bytes with --body") from error
+    return raw
 
 
 def headers(lines: list[str]) -> dict[str, str]:
