@@ -40,7 +40,7 @@ def test_every_acknowledged_job_is_accounted_for(tmp_path: Path) -> None:
         assert node.stop() == 0
 
     arrivals = Counter(found for found, *_ in journal.requests)
-    assert len(acknowledged) > 1_000, "there was hardly any load"
+    assert len(acknowledged) > 300, "there was hardly any load"
     assert not acknowledged - jobs.keys(), "acknowledged jobs are gone"
     assert not jobs.keys() - acknowledged - unclear, "jobs nobody created"
     assert not {job["state"] for job in jobs.values()} - FINAL

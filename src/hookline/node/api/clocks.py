@@ -21,7 +21,7 @@ async def read_clock(api: Api, request: Request) -> Reply:
 
 async def trust_clock(api: Api, request: Request) -> Reply:
     """``POST /cluster/clock``: an operator says that this machine's clock is right."""
-    body = await request.body(KIB)
+    body = await request.body(64 * KIB)
     strict_json.check_utf8(body)
     if not strict_json.decode(_WORDS, body).trust:
         raise InvalidRequest("trust can only be true: a clock is distrusted by itself", field="trust")
