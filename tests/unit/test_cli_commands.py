@@ -334,6 +334,7 @@ def test_a_line_that_cannot_be_read_costs_no_other_line(server: ScriptedServer, 
         b'{"url":"http://a.example/","payload":"\xff"}',
         b'{"url":"http://a.example/","payload":' + b"[" * 2_000 + b"]" * 2_000 + b"}",
         b'{"url":"http://a.example/","url":"http://b.example/"}',
+        b'{"url":"http://a.example/","headers":{"a":"1","a":"2"}}',
         b'{"url":1}',
         b"\x00",
         b"[]",
@@ -344,7 +345,7 @@ def test_a_line_that_cannot_be_read_costs_no_other_line(server: ScriptedServer, 
     code, out, err = run("jobs", "import", str(lines), "--json")
     assert (code, err) == (1, "")
     told = json.loads(out)
-    assert (told["created"], [error["line"] for error in told["errors"]]) == (2, [2, 3, 4, 5, 6, 7])
+    assert (told["created"], [error["line"] for error in told["errors"]]) == (2, [2, 3, 4, 5, 6, 7, 8])
 
 
 @pytest.mark.parametrize("text", ['{"b":1e400}', " [1] "])

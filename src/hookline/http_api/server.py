@@ -203,8 +203,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._deadline: float | None = None
         self._body_until = 0.0
         self._timer: TimerHandle | None = None
-        self._in_head = True
-        self._in_body = False
+        self._in_head = True  # or between two requests
         self._framing_bytes = 0  # read since a message began or a part of its body came
         self._discarded = 0
         self._refusal: tuple[int, str, str] | None = None
@@ -249,13 +248,11 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
         self._discarded = 0
         if self._deadline is None:
             self._wait_until(self.loop.time() + self.limits.request_s)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
         self._framing_bytes = 0
         self._check_head()
         if self.parser.should_upgrade():
@@ -264,7 +261,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._deadline = now + self.limits.request_s
         self._body_until = now + self.limits.request_s * _BODY_SECONDS_FACTOR
         super().on_headers_complete()
-        self._in_body = True
+        self._in_head = False
         if self.is_last_answer:
             self.cycle.keep_alive = False
 
@@ -281,7 +278,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._deadline = None
-        self._in_body = False
+        self._in_head = True
         self._framing_bytes = 0
         super().on_message_complete()
 
@@ -359,7 +356,7 @@ class StrictProtocol(HttpToolsProtocol):
             "detail": detail,
             "retryable": status == 503,
         }
-        if self._in_body and self.cycle.response_started:  # it has its answer, or half of it
+        if not self._in_head and self.cycle.response_started:  # it has its answer, or half of it
             self.transport.close()
             return
         body = _encode(problem)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from hookline.errors import InvalidJson, InvalidRequest, UnknownField
 from hookline.protocol import http
@@ -70,6 +70,17 @@ def unique_fields(body: bytes | Raw) -> dict[str, Raw]:
     if text.count(b":") != colons:
         _refuse_duplicate(text)
     return fields
+
+
+def check_unique_in_job(body: bytes | Raw, job: http.JobChanges) -> None:
+    """No field of ours twice; what is inside the payload is the receiver's business. Raises InvalidJson."""
+    found = unique_fields(body)
+    if job.headers is not UNSET:
+        check_unique_names(found["headers"])
+    if isinstance(job.labels, dict):
+        check_unique_names(found["labels"])
+    if job.retry is not UNSET:
+        unique_fields(found["retry"])
 
 
 def check_unique_names(raw: Raw) -> None:

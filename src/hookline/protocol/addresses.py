@@ -67,12 +67,14 @@ def is_public(address: str) -> bool:
 @lru_cache(maxsize=8192)
 def is_reachable(address: str) -> bool:
     """Whether a server can be at this address at all, public or not: not unspecified, multicast or broadcast."""
+    ip = connected_to(address)
+    return ip is not None and not _within(ip, _UNREACHABLE[ip.version])
+
+
+def connected_to(address: str) -> IPv4Address | IPv6Address | None:
+    """Where the kernel connects to: the IPv4 address, if one is wrapped in IPv6. None when the text is no address."""
     ip = _parse(address)
-    if ip is None:
-        return False
-    if ip.version == 6 and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped  # the kernel connects to the IPv4 address inside
-    return not _within(ip, _UNREACHABLE[ip.version])
+    return ip.ipv4_mapped if ip is not None and ip.version == 6 and ip.ipv4_mapped is not None else ip
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:

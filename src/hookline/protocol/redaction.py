@@ -39,9 +39,9 @@ def hidden_values(headers: Pairs, redact: Iterable[str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers if is_hidden(name, redact)}
 
 
-def without_echoes(text: str, headers: Pairs, redact: Iterable[str]) -> str:
+def without_echoes(text: str, hidden: Iterable[str]) -> str:
     """A receiver's text with the hidden values of the request masked, whole or without their scheme (``Bearer``)."""
-    for value in hidden_values(headers, redact).values():
+    for value in hidden:
         for part in (value, value.partition(" ")[2]):
             if len(part) >= _ECHO_CHARS_MIN:
                 text = text.replace(part, MASK)

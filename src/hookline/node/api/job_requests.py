@@ -74,7 +74,7 @@ class JobRequests:
     ) -> NewJob:
         """Read a request to create a job; the body is known to be UTF-8. Raises InvalidRequest, PayloadTooLarge."""
         request = strict_json.decode(_requests, body)
-        self._check_unique(body, request)
+        strict_json.check_unique_in_job(body, request)
         spec = fields.unmasked(self._new_spec(request, traceparent), None)
         due_ms = fields.due_of(request.run_at, request.delay, now_ms)
         chosen = request.id is not UNSET
@@ -100,7 +100,7 @@ class JobRequests:
     def template(self, body: bytes | Raw) -> JobSpec:
         """Read the job of a schedule, which has no id and no time of its own; masks are left in it."""
         request = strict_json.decode(_requests, body)
-        self._check_unique(body, request)
+        strict_json.check_unique_in_job(body, request)
         for name in ("id", "run_at", "delay"):
             if getattr(request, name) is not UNSET:
                 raise InvalidRequest(
@@ -111,7 +111,7 @@ class JobRequests:
     def changes(self, body: bytes | Raw) -> JobChanges:
         """Read what is to be changed in a job."""
         changes = strict_json.decode(_changes, body)
-        self._check_unique(body, changes)
+        strict_json.check_unique_in_job(body, changes)
         return changes
 
     def check(self, changes: JobChanges) -> None:
@@ -199,16 +199,6 @@ class JobRequests:
         if old is not None and old.sealed_secret is not None and self.is_sealed_as(old.sealed_secret, secret):
             return old.sealed_secret
         return self.seal(secret, "secret")
-
-    def _check_unique(self, body: bytes | Raw, request: JobChanges) -> None:
-        """No field of ours twice; what is inside the payload is the receiver's business."""
-        found = strict_json.unique_fields(body)
-        if request.headers is not UNSET:
-            strict_json.check_unique_names(found["headers"])
-        if isinstance(request.labels, dict):
-            strict_json.check_unique_names(found["labels"])
-        if request.retry is not UNSET:
-            strict_json.unique_fields(found["retry"])
 
 
 def fingerprint(request: JobRequest) -> bytes:

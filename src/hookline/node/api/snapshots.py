@@ -26,7 +26,7 @@ async def get_snapshot(api: Api, request: Request) -> Reply:
     """``GET /internal/snapshot``: what the newest holds; makes one if that is older than asked for."""
     query = request.query("at_least", "max_age", "undoubted")
     doubt = api.services.role.halted()
-    if query.get("undoubted") == "1" and doubt is not None:
+    if _number(query, "undoubted", 0) and doubt is not None:
         raise Unavailable(f"this node's state is in doubt, so no other node may install it: {doubt}")
     at_least = _number(query, "at_least", 0)
     applied = api.services.replica.applied

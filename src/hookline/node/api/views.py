@@ -13,7 +13,7 @@ from hookline.protocol import http
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.durations import format_duration, format_time
 from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
-from hookline.protocol.redaction import MASK, is_hidden, masked, without_echoes
+from hookline.protocol.redaction import MASK, hidden_values, is_hidden, masked, without_echoes
 
 _OUTCOMES: dict[int, Any] = {outcome.value: outcome.label for outcome in Outcome}
 _SECRETS_CACHED_MAX = 10_000
@@ -131,9 +131,10 @@ class Views:
 
 def attempt_view(row: AttemptRow, spec: JobSpec) -> http.Attempt:
     """An attempt in full; what it answered with is shown without the credentials of ``spec``, the job as it is now."""
+    hidden = hidden_values(spec.headers, spec.redact).values()
     headers: dict[str, str] = {}
     for name, value in row.response_headers:
-        shown = MASK if is_hidden(name, spec.redact) else without_echoes(value, spec.headers, spec.redact)
+        shown = MASK if is_hidden(name, spec.redact) else without_echoes(value, hidden)
         headers[name] = f"{headers[name]}, {shown}" if name in headers else shown
     return http.Attempt(
         number=row.number,
@@ -145,7 +146,7 @@ def attempt_view(row: AttemptRow, spec: JobSpec) -> http.Attempt:
         node=row.node,
         term=row.term,
         response_headers=headers,
-        response_body=without_echoes(row.response_body.decode("utf-8", "replace"), spec.headers, spec.redact),
+        response_body=without_echoes(row.response_body.decode("utf-8", "replace"), hidden),
     )
 
 

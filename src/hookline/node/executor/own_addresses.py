@@ -1,11 +1,11 @@
 """Which addresses are this service's own, so that no job may call them."""
 
-import ipaddress
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import urlsplit
+
+from hookline.protocol.addresses import connected_to
 
 
 class OwnAddresses:
@@ -16,30 +16,23 @@ class OwnAddresses:
     """
 
     def __init__(self, listening: Iterable[tuple[str, int]]) -> None:
-        pairs = [(ip, port) for host, port in listening if (ip := _ip(host)) is not None]
+        pairs = [(ip, port) for host, port in listening if (ip := connected_to(host)) is not None]
         self._pairs = frozenset(pairs)
-        self._ports = frozenset(port for ip, port in pairs if ip.is_unspecified)
+        self._ports = frozenset(port for _, port in pairs)
+        self._ports_of_all = frozenset(port for ip, port in pairs if ip.is_unspecified)
 
     def __contains__(self, pair: object) -> bool:
-        if not isinstance(pair, tuple):
+        if not isinstance(pair, tuple) or pair[1] not in self._ports:  # asked before each attempt: the cheap part first
             return False
         host, port = pair
-        ip = _ip(host)
-        return (ip, port) in self._pairs or (port in self._ports and _is_of_this_machine(str(ip)))
+        ip = connected_to(host)
+        return (ip, port) in self._pairs or (port in self._ports_of_all and _is_of_this_machine(str(ip)))
 
 
 def urls_listening(urls: Iterable[str]) -> list[tuple[str, int]]:
     """(host, port) of the urls that name both."""
     parts = [urlsplit(url) for url in urls]
     return [(part.hostname, part.port) for part in parts if part.hostname and part.port]
-
-
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address; an IPv4 one is the same however it is wrapped. None for a name."""
-    with suppress(ValueError):
-        ip = ipaddress.ip_address(host)
-        return (ip.ipv4_mapped or ip) if ip.version == 6 else ip
-    return None
 
 
 @lru_cache(maxsize=1024)
