@@ -92,14 +92,38 @@ def test_the_majority_of_the_other_clocks_decides_at_once_who_is_right(jump: int
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, 2_000])
-def test_a_correction_that_the_others_have_made_already_is_believed_at_once(jump: int) -> None:
+def test_a_correction_that_another_has_made_already_is_believed_when_that_is_read_after_it(jump: int) -> None:
     guard = ClockGuard()
     times(guard, (0, 0))
     guard.hear(at(5), others(0, jump))
-    assert times(guard, (10, jump)) == [jump], "one of two agrees, and so it is the median"
-    guard.hear(at(20, jump), others(jump, jump))
-    assert times(guard, (30, jump)) == [jump]
+    assert times(guard, (10, jump)) == [min(0, jump)]
+    guard.hear(at(15, jump), ())
+    assert not guard.is_trusted, "nobody was read"
+    guard.hear(at(20, jump), others(0, jump))
+    assert times(guard, (30, jump)) == [jump], "one of two agrees, and so it is the median"
     assert guard.is_trusted
+
+
+@pytest.mark.parametrize("jump", [HOUR, 2_000])
+def test_a_clock_that_jumps_where_another_was_before_is_not_believed(jump: int) -> None:
+    """That one was wrong, and has been set right since it was read."""
+    guard = ClockGuard()
+    times(guard, (0, 0))
+    guard.hear(at(5), others(0, jump))
+    assert times(guard, (10, jump)) == [0]
+    guard.hear(at(20, jump), others(0, 0))
+    assert times(guard, (30, jump)) == [0]
+    assert not guard.is_trusted
+
+
+def test_a_jump_between_the_readings_of_the_others_and_their_judgement_is_not_believed() -> None:
+    guard = ClockGuard()
+    times(guard, (0, 0))
+    guard.hear(at(5), others(0, 0))
+    guard.hear(at(10, HOUR), others(0, HOUR))  # read before the jump, or after it: nobody knows
+    assert times(guard, (15, HOUR)) == [0]
+    guard.hear(at(20, HOUR), others(0, HOUR))
+    assert times(guard, (25, HOUR)) == [HOUR]
 
 
 @pytest.mark.parametrize("ahead", [30_000, -30_000, HOUR, -HOUR])

@@ -4,6 +4,7 @@ They listen on free ports of 127.0.0.1 and keep their data, fsynced as in produc
 """
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -13,6 +14,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ _FLAGS = (
 _POLL_S = 0.02
 _ASK_S = 1.0
 _PORTS = range(20_000, 32_000)
+_SHARES = 4
+_given: deque[int] = deque(maxlen=1_000)  # what this process chose lately, and may not use yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,8 @@ class EtcdMembers:
             member.start()
         try:
             self.wait_until_healthy(timeout_s)
+            for member in self.members:  # another process may have answered at the port of one that could not start
+                member.complain_if_failed()
         except BaseException:
             self.close()
             raise
@@ -263,10 +269,12 @@ def _program() -> str:
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 where nobody listens, below those that the system gives to outgoing connections.
 
-    So a process that is killed and started again finds its port free.
+    So a process that is killed and started again finds its port free. Processes side by side choose among different
+    ones, mostly: between the choice and the use of a port, nothing holds it.
     """
     found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
+    own = [port for port in _PORTS[os.getpid() % _SHARES :: _SHARES] if port not in _given]
+    for port in random.sample(own, len(own)):
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -274,6 +282,7 @@ def free_ports(count: int) -> list[int]:
             except OSError:
                 continue
         found.append(port)
+        _given.append(port)
         if len(found) == count:
             return found
     raise OSError("no port is free")

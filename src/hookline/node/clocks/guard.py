@@ -48,6 +48,7 @@ class ClockGuard:
         self._followed_ms = 0.0
         self._others: Sequence[KnownClock] = ()
         self._others_ms = 0.0
+        self._judged_offset_ms: float | None = None  # of the wall clock that the others were read beside
         self._back_ms: float = BACK_MS
         self.is_trusted = True
         self.is_sure = False
@@ -107,9 +108,12 @@ class ClockGuard:
 
     def hear(self, now: Reading, others: Sequence[KnownClock]) -> None:
         """Other clocks were read. Without any, what was known of them stands for a while."""
+        was_trusted = self.is_trusted
         if others:
             self._others, self._others_ms = others, now.boot_ms
         self.read(now)
+        if others and self.is_trusted is was_trusted:  # else they may have been read before the jump
+            self._judged_offset_ms = now.offset_ms
         self._weigh(now)
 
     def _weigh(self, now: Reading) -> None:
@@ -118,8 +122,19 @@ class ClockGuard:
             return
         if found.is_off:
             self._go_by(found, now)
-        elif not self.is_trusted and (found.is_backed or self.is_sure):  # sure of a majority that is none any more
+        elif not self.is_trusted and self._is_believable(found, now):
             self._trust(now, now.offset_ms)
+
+    def _is_believable(self, found: Judgement, now: Reading) -> bool:
+        """The wall clock is not off. Is there a reason to go by it again?
+
+        That another clock was there before a jump is none: that one may have been set right since.
+        """
+        if found.is_outside_backed:
+            return True
+        judged_ms = self._judged_offset_ms
+        is_judged = judged_ms is not None and abs(now.offset_ms - judged_ms) <= JUMP_MS
+        return is_judged and (found.is_backed or self.is_sure)  # it was sure of a majority that is none any more
 
     def _go_by(self, majority: Judgement, now: Reading) -> None:
         before_ms = self._offset_ms

@@ -31,6 +31,7 @@ class Judgement(NamedTuple):
         back_ms: how near it has to come to be right again.
         is_off: it may be more than ``AWAY_MS`` away, and that is not only a bad reading.
         is_backed: it and those that agree with it are the majority.
+        is_outside_backed: those that agree with it are the majority without it.
         fit_nodes: the other nodes that are not off themselves.
     """
 
@@ -40,6 +41,7 @@ class Judgement(NamedTuple):
     back_ms: float
     is_off: bool
     is_backed: bool
+    is_outside_backed: bool
     fit_nodes: tuple[str, ...]
 
 
@@ -60,6 +62,7 @@ def judge(own_ms: float, others: Sequence[KnownClock], *, was_off: bool = False)
         back_ms=back_ms,
         is_off=abs(away_ms) > limit_ms,
         is_backed=2 * (backing + 1) > len(others) + 1,
+        is_outside_backed=2 * backing > len(others) + 1,
         fit_nodes=tuple(sorted(fit)),
     )
 
