@@ -446,7 +446,7 @@ class ResolveFailed(HooklineError):
 
     @property
     def reason(self) -> str:
-        """``nxdomain``, ``timeout``, ``servfail`` or ``refused``."""
+        """``nxdomain``, ``timeout``, ``servfail``, ``refused`` or ``ours``: this node lacked what a lookup needs."""
         return str(self.figures.get("reason", "servfail"))
 
 

@@ -41,6 +41,50 @@ async def many_headers(_reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     await writer.drain()
 
 
+async def interim_flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Early hints without end."""
+    while True:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 100)
+        await writer.drain()
+
+
+async def empty_lines(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Where an answer might begin, without end."""
+    while True:
+        writer.write(b"\r\n" * 10_000)
+        await writer.drain()
+
+
+async def tiny_chunks(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A body of one byte in each chunk, without end."""
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"1\r\nx\r\n" * 5_000)
+        await writer.drain()
+
+
+async def endless_trailer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Fields behind the last chunk, without end."""
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n")
+    while True:
+        writer.write(b"X-A: " + b"b" * 1_000 + b"\r\n")
+        await writer.drain()
+
+
+async def odd_lines(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A success with header lines that no RFC knows."""
+    writer.write(
+        b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nX-B : d\r\nnonsense\r\n: e\r\nX-F: \x01\r\ncontent-length: 2\r\n\r\nok"
+    )
+    await writer.drain()
+
+
+async def broken_failure(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A failure that says why, and breaks off."""
+    writer.write(b"HTTP/1.1 400 Bad\r\ncontent-length: 30\r\n\r\ndatabase is down")
+    await writer.drain()
+
+
 async def reset_after_headers(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A promise of a body, and then a reset."""
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")

@@ -1,19 +1,26 @@
 """Receivers that misbehave cost their own jobs, not the node's memory and not the punctuality of others."""
 
 import re
+import socket
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.hostile import (
+    broken_failure,
     byte_a_second,
+    empty_lines,
     endless_body,
+    endless_trailer,
     gzip_bomb,
     hostile_receivers,
+    interim_flood,
     many_headers,
+    odd_lines,
     redirect_to,
     reset_after_headers,
     reset_at_once,
+    tiny_chunks,
 )
 from tests.end_to_end.processes import Journal, NodeProcess, journal_receiver, running_node, until
 
@@ -23,7 +30,13 @@ EXPECTED = {  # state of a job with one attempt, and a part of what is told abou
     "byte_a_second": ("dead", "no answer within 1000 ms"),
     "endless_body": ("succeeded", None),
     "gzip_bomb": ("succeeded", None),
-    "many_headers": ("dead", ""),
+    "many_headers": ("dead", "the head of the answer is larger"),
+    "interim_flood": ("dead", "more than 10 interim answers"),
+    "empty_lines": ("dead", "the head of the answer is larger"),
+    "tiny_chunks": ("succeeded", None),
+    "endless_trailer": ("succeeded", None),
+    "odd_lines": ("succeeded", None),
+    "broken_failure": ("dead", None),
     "reset_after_headers": ("succeeded", None),
     "reset_at_once": ("dead", ""),
     "redirect": ("dead", None),
@@ -37,6 +50,12 @@ def test_hostile_receivers_are_bounded_and_the_healthy_stay_punctual(tmp_path: P
             "endless_body": endless_body,
             "gzip_bomb": gzip_bomb,
             "many_headers": many_headers,
+            "interim_flood": interim_flood,
+            "empty_lines": empty_lines,
+            "tiny_chunks": tiny_chunks,
+            "endless_trailer": endless_trailer,
+            "odd_lines": odd_lines,
+            "broken_failure": broken_failure,
             "reset_after_headers": reset_after_headers,
             "reset_at_once": reset_at_once,
             "redirect": redirect_to(f"http://127.0.0.1:{inside}/secret"),
@@ -62,6 +81,32 @@ def test_hostile_receivers_are_bounded_and_the_healthy_stay_punctual(tmp_path: P
     assert after - before < 60, f"memory grew from {before} to {after} MiB"
     # At most doubled; 25 ms of grace, since both are a few milliseconds on a machine that others use too.
     assert beside <= 2 * alone + 0.025, f"healthy jobs were {beside * 1e3:.1f} ms late, alone {alone * 1e3:.1f} ms"
+
+
+class FewDescriptors(NodeProcess):
+    """A node that may have 256 of them open, and cannot have more."""
+
+    def command(self) -> list[str]:
+        return ["prlimit", "--nofile=256:256", *super().command()]
+
+
+def test_idle_clients_do_not_take_the_descriptors_that_deliveries_need(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with journal_receiver() as (port, journal):
+        node = FewDescriptors(tmp_path / "data")
+        node.start()
+        job = {"url": f"http://127.0.0.1:{port}/", "delay": 2, "retry": {"max_attempts": 1}}
+        status, answer = node.call("POST", "/jobs/batch", {"jobs": [job] * 20})
+        assert status == 200, answer
+        idle = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(400)]
+        try:
+            until(lambda: len(journal.requests) == 20, "all jobs are delivered", 30)
+        finally:
+            for connection in idle:
+                connection.close()
+        states = {_job(node, result["job"]["id"])["state"] for result in answer["results"]}
+        node.kill()
+    assert states == {"succeeded"}
 
 
 def _lateness(node: NodeProcess, port: int, journal: Journal) -> float:

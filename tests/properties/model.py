@@ -221,6 +221,7 @@ class Model:
                 job.state, job.finished_ms = State(command.state), now
             else:
                 job.is_retry = True
+                job.attempts_before += command.is_free
                 self._becomes_pending(job, command.retry_at_ms)
         self.attempts.setdefault((job.seq, command.attempt), Outcome(command.outcome))
         return c.Changed(1)

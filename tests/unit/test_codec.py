@@ -23,8 +23,8 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     ),
     (c.ClaimJobs(((1, 7), (2, 8)), (9, 10)), "930392920107920208920 90a".replace(" ", "")),
     (
-        c.RecordOutcome(1, 2, 1, 0, 99, 503, "e", 7, 5, (("a", "b"),), b"r", "n1", 3),
-        "9e0401020100 63cd01f7a165070591 92a161a162c40172a26e3103".replace(" ", ""),
+        c.RecordOutcome(1, 2, 1, 0, 99, 503, "e", 7, 5, (("a", "b"),), b"r", "n1", 3, True),
+        "9f0401020100 63cd01f7a165070591 92a161a162c40172a26e3103c3".replace(" ", ""),
     ),
     (c.CancelJobs((1, 300)), "92059201cd012c"),
     (
@@ -142,7 +142,7 @@ any_command = st.one_of(
     ),
     st.builds(
         *(c.RecordOutcome, ints, ints, ints, ints, st.none() | ints, st.none() | ints, st.none() | texts, ints, ints),
-        *(st.lists(st.tuples(texts, texts), max_size=20).map(tuple), blobs, texts, ints),
+        *(st.lists(st.tuples(texts, texts), max_size=20).map(tuple), blobs, texts, ints, st.booleans()),
     ),
     st.builds(c.CancelJobs, st.lists(ints, max_size=50).map(tuple)),
     st.builds(c.UpdateJob, ints, ints, ints, ascii_text, ints, st.booleans(), ints, blobs, label_lists),

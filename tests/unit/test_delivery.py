@@ -41,6 +41,8 @@ class World:
     calls: list[str] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     answer: Answer | SendFailed = field(default_factory=lambda: Answer(200, [], b"ok"))
+    answers: list[Answer | SendFailed] = field(default_factory=list)  # before it
+    loses_lead: bool = False  # with the first request
     vetting: HooklineError | None = None
     is_cached: bool = True
     secrets: Sequence[str] = ()
@@ -82,9 +84,11 @@ class World:
         self.calls.append("send")
         self.sent.append(Sent(target, address, method, list(headers), body, timeout_ms, fresh_connection))
         self.clock.advance(self.takes_ms)
-        if isinstance(self.answer, SendFailed):
-            raise self.answer
-        return self.answer
+        self.leads = self.leads and not self.loses_lead
+        answer = self.answers.pop(0) if self.answers else self.answer
+        if isinstance(answer, SendFailed):
+            raise answer
+        return answer
 
     async def close(self) -> None:
         pass
@@ -191,6 +195,8 @@ async def test_an_at_most_once_job_gets_a_connection_of_its_own() -> None:
         ("timeout", True, Outcome.UNKNOWN, "timeout", True),
         ("broken", False, Outcome.RETRYABLE_FAILURE, "bad", True),
         ("broken", True, Outcome.UNKNOWN, "bad", True),
+        ("ours", False, Outcome.RETRYABLE_FAILURE, "none", False),
+        ("ours", True, Outcome.RETRYABLE_FAILURE, "none", False),
         ("unsendable", False, Outcome.PERMANENT_FAILURE, "none", False),
         ("unsendable", True, Outcome.PERMANENT_FAILURE, "none", False),
     ],
@@ -201,7 +207,40 @@ async def test_what_each_failure_comes_to(
     report = await World(answer=SendFailed(kind, "x" * 9_000)).attempt(job_spec(at_most_once=once))
     assert (report.outcome, report.verdict, report.sent, report.status) == (outcome, verdict, sent, None)
     assert report.error == "x" * ERROR_CHARS_MAX
+    assert report.is_ours == (kind == "ours")
     assert (report.started_ms, report.duration_ms) == (T0, 40)
+
+
+STALE = SendFailed("stale", "closed before an answer came")
+
+
+async def test_what_a_closed_connection_swallowed_is_sent_again_on_a_fresh_one_within_the_same_time() -> None:
+    world = World(answers=[STALE, Answer(200, [], b"ok")])
+    report = await world.attempt(job_spec(timeout_ms=10_000))
+    assert (report.outcome, report.verdict, report.duration_ms) == (Outcome.SUCCESS, "good", 80)
+    assert [(sent.fresh_connection, sent.timeout_ms) for sent in world.sent] == [(False, 10_000), (True, 9_960)]
+    assert world.sent[0].headers == world.sent[1].headers
+    assert world.calls[-4:] == ["may_send", "send", "may_send", "send"], "the lead is asked before each"
+
+
+async def test_it_is_sent_again_once_only() -> None:
+    world = World(answers=[STALE, SendFailed("broken", "reset"), Answer(200, [], b"ok")])
+    report = await world.attempt()
+    assert (report.outcome, report.error, len(world.sent)) == (Outcome.RETRYABLE_FAILURE, "reset", 2)
+
+
+@pytest.mark.parametrize("why", ["no longer leads", "no time is left"])
+async def test_it_is_not_sent_again_by_whom_or_when_it_must_not_be(why: str) -> None:
+    world = World(answers=[STALE], takes_ms=40 if why == "no longer leads" else 30_000)
+    world.loses_lead = why == "no longer leads"
+    report = await world.attempt()
+    assert (report.outcome, report.verdict, report.sent) == (Outcome.RETRYABLE_FAILURE, "bad", True)
+    assert len(world.sent) == 1
+
+
+async def test_a_node_that_lacks_what_a_lookup_needs_blames_nobody() -> None:
+    report = await World(vetting=ResolveFailed("no descriptors", reason="ours")).attempt()
+    assert (report.outcome, report.verdict, report.is_ours) == (Outcome.RETRYABLE_FAILURE, "none", True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The executor against the real replica and state: nothing is sent before its claim is durable, no slot is lost."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -348,6 +349,20 @@ async def test_an_exception_inside_an_attempt_costs_one_attempt_and_no_more(tmp_
         rows = on.machine.database.writer.execute("SELECT error FROM attempts WHERE seq = 1").fetchall()
         assert "a fault of ours" in rows[0][0]
         assert on.fairness.running == 0
+
+
+async def test_what_this_node_lacks_costs_the_job_no_attempt(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        (due,) = await on.post(create("a", job_spec(retry=RetryPolicy(max_attempts=1))))
+        for failure in (OSError(errno.EMFILE, "Too many open files"), MemoryError(), REFUSED):
+            on.executor.wake()
+            await settle()
+            on.delivery.started[-1].done.set_result(failure)
+            await settle()
+            assert on.states() == {"a": "dead" if failure is REFUSED else "pending"}
+            on.clock.advance(500)
+            on.source.rows.append(Due(due.lane | 1, on.clock.wall_ms(), due.seq))
+        assert [held.number for held in on.delivery.started] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("number", [30, 100])

@@ -1,6 +1,7 @@
 """One lookup per host at a time, never more than the slots, nobody waits longer than the timeout."""
 
 import asyncio
+import errno
 import socket
 import threading
 from collections import Counter
@@ -118,7 +119,7 @@ async def test_fresh_answers_without_a_lookup_or_not_at_all(
         (ResolveFailed(reason="timeout"), "timeout"),
         (ResolveFailed(), "servfail"),
         (OSError("no route"), "servfail"),
-        (RuntimeError("can't start new thread"), "servfail"),
+        (RuntimeError("cannot schedule new futures after shutdown"), "servfail"),
         (UnicodeError("label too long"), "servfail"),
     ],
 )
@@ -130,6 +131,18 @@ async def test_failures_have_a_reason_and_are_kept_shortly(
     assert lookup.calls["a.com"] == 1
     lookup.answers["a.com"] = ["192.0.2.1"]
     clock.now_ms = FAILURE_TTL_MS
+    assert await resolver.resolve("a.com", 80) == ("192.0.2.1",)
+
+
+@pytest.mark.parametrize(
+    "answer", [OSError(errno.EMFILE, ""), RuntimeError("can't start new thread"), ResolveFailed(reason="ours")]
+)
+async def test_what_this_node_lacks_is_no_failure_of_the_host_and_not_remembered(
+    resolver: Resolver, lookup: ScriptedLookup, answer: Exception
+) -> None:
+    lookup.answers["a.com"] = answer
+    assert await failure(resolver, "a.com") == "ours"
+    lookup.answers["a.com"] = ["192.0.2.1"]
     assert await resolver.resolve("a.com", 80) == ("192.0.2.1",)
 
 

@@ -2,10 +2,21 @@
 
 import asyncio
 import gzip
+import os
+import resource
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
+import trustme
 
+from hookline.clock import SystemClock
+from hookline.errors import ResolveFailed
+from hookline.http_client.client import HttpClient
+from hookline.node.executor.resolver import Resolver, system_lookup
 from hookline.node.executor.transport import Answer, HttpTransport, SendFailed
 from hookline.protocol.limits import RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import parse_url
@@ -34,6 +45,7 @@ class Receiver:
         self.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
         self.handler: Handler | None = None
         self.port = 0
+        self.names: list[str] = []  # that TLS was asked for
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -72,13 +84,14 @@ async def send(
     receiver: Receiver,
     *,
     host: str = "127.0.0.1",
+    scheme: str = "http",
     headers: list[tuple[str, str]] | None = None,
     body: bytes = b"{}",
     timeout_ms: int = 5_000,
     fresh: bool = False,
     method: str = "POST",
 ) -> Answer:
-    target = parse_url(f"http://{host}:{receiver.port}/hook")
+    target = parse_url(f"{scheme}://{host}:{receiver.port}/hook")
     return await transport.send(
         target, "127.0.0.1", method, headers or [], body, timeout_ms=timeout_ms, fresh_connection=fresh
     )
@@ -231,7 +244,7 @@ async def test_a_connection_dropped_without_an_answer_is_broken_and_nothing_is_s
     assert len(receiver.requests) == 1
 
 
-async def test_a_kept_connection_dropped_after_the_request_sends_nothing_twice(
+async def test_a_kept_connection_that_ends_before_a_byte_is_stale_and_nothing_is_sent_twice(
     transport: HttpTransport, receiver: Receiver
 ) -> None:
     async def answers_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -245,9 +258,68 @@ async def test_a_kept_connection_dropped_after_the_request_sends_nothing_twice(
     await send(transport, receiver)
     with pytest.raises(SendFailed) as caught:
         await send(transport, receiver)
-    assert caught.value.kind == "broken"
+    assert caught.value.kind == "stale"
     assert len(receiver.requests) == 2
     assert receiver.connections == 1
+
+
+async def test_a_kept_connection_that_ends_within_an_answer_is_broken(
+    transport: HttpTransport, receiver: Receiver
+) -> None:
+    async def answers_once_and_a_bit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(receiver.answer)
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 2")
+        await writer.drain()
+
+    receiver.handler = answers_once_and_a_bit
+    await send(transport, receiver)
+    with pytest.raises(SendFailed) as caught:
+        await send(transport, receiver)
+    assert caught.value.kind == "broken"
+
+
+async def test_a_connection_that_the_receiver_closed_is_not_used(transport: HttpTransport, receiver: Receiver) -> None:
+    closed = asyncio.Event()
+
+    async def answers_and_closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        receiver.requests.append(await read_request(reader))
+        writer.write(receiver.answer)
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    receiver.handler = answers_and_closes
+    for _ in range(5):
+        assert (await send(transport, receiver)).status == 200
+        await closed.wait()
+        closed.clear()
+        while len(transport._client._pool):  # noqa: ASYNC110 - until the end of the connection is read
+            await asyncio.sleep(0)
+    assert receiver.connections == 5
+
+
+async def test_a_kept_connection_on_which_something_comes_is_not_used(
+    transport: HttpTransport, receiver: Receiver
+) -> None:
+    async def says_more(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        receiver.requests.append(await read_request(reader))
+        writer.write(receiver.answer)
+        await writer.drain()
+        await waiting.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged")
+        await reader.read()
+
+    waiting = asyncio.Event()
+    receiver.handler = says_more
+    await send(transport, receiver)
+    assert len(transport._client._pool) == 1
+    waiting.set()
+    while len(transport._client._pool):  # noqa: ASYNC110 - until it is read
+        await asyncio.sleep(0)
+    assert (await send(transport, receiver)).body == b"ok"
+    assert receiver.connections == 2
 
 
 async def test_connections_are_kept_for_the_next_job(transport: HttpTransport, receiver: Receiver) -> None:
@@ -263,9 +335,7 @@ async def test_at_most_once_never_uses_a_kept_connection(transport: HttpTranspor
     assert receiver.connections == 4
 
 
-@pytest.mark.parametrize(
-    "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 999999 X\r\n\r\n", b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n"]
-)
+@pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 999999 X\r\n\r\n", b"HTTP/1.1 103 A\r\n\r\n" * 11])
 async def test_an_answer_that_is_no_http_is_broken(transport: HttpTransport, receiver: Receiver, answer: bytes) -> None:
     receiver.answer = answer
     with pytest.raises(SendFailed) as caught:
@@ -273,12 +343,79 @@ async def test_an_answer_that_is_no_http_is_broken(transport: HttpTransport, rec
     assert caught.value.kind == "broken"
 
 
-async def test_an_odd_header_does_not_turn_a_success_into_a_failure(
-    transport: HttpTransport, receiver: Receiver
-) -> None:
-    receiver.answer = b"HTTP/1.1 200 OK\r\nx-odd: a\xff\xfeb\r\nx-b: 1\r\nx-b: 2\r\ncontent-length: 0\r\n\r\n"
+async def test_odd_headers_do_not_turn_a_success_into_a_failure(transport: HttpTransport, receiver: Receiver) -> None:
+    odd = [b"X-Odd: a\xff\x1bb", b"x-b: 1", b" 2", b"no colon", b"x-\xc3\xa9: e", b"content-length: 0"]
+    receiver.answer = b"\r\n".join([b"HTTP/1.1 200 OK", *odd, b"", b""])
     answer = await send(transport, receiver)
-    assert (answer.status, answer.headers) == (200, [("x-b", "1"), ("x-b", "2"), ("content-length", "0")])
+    assert answer.status == 200
+    assert answer.headers == [("x-odd", "a\ufffd\ufffdb"), ("x-b", "1 2"), ("content-length", "0")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 X\r\ncontent-length: 30\r\nconnection: close\r\n\r\ndatabase is down",
+        b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n10\r\ndatabase is down\r\n",
+        b"HTTP/1.1 500 X\r\n\r\ndatabase is down",
+    ],
+)
+async def test_what_came_of_a_body_that_does_not_end_well_is_kept(
+    transport: HttpTransport, receiver: Receiver, answer: bytes
+) -> None:
+    async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(answer)
+        await writer.drain()
+
+    receiver.handler = breaks_off
+    got = await send(transport, receiver)
+    assert (got.status, got.body) == (500, b"database is down")
+
+
+async def test_a_body_that_does_not_end_frees_its_slot_and_the_connection_is_left_alone_until_the_end_of_the_time(
+    transport: HttpTransport, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hookline.node.executor.transport.BODY_S", 0.02)
+    go_on, is_over = asyncio.Event(), asyncio.Event()
+    rest = b""
+
+    async def works_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal rest
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nearly")
+        await go_on.wait()
+        writer.write(b" late")
+        rest = await reader.read()  # the client has not closed before
+        is_over.set()
+
+    receiver.handler = works_on
+    answer = await send(transport, receiver, timeout_ms=60_000)
+    assert (answer.status, answer.body) == (200, b"early")
+    assert len(transport._client._lingering) == 1
+    go_on.set()
+    await is_over.wait()
+    assert rest == b""
+    assert not transport._client._lingering
+    assert not transport._client._open
+
+
+async def test_a_request_that_is_given_up_ends_its_connection(transport: HttpTransport, receiver: Receiver) -> None:
+    arrived, is_over = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        arrived.set()
+        await reader.read()
+        is_over.set()
+
+    receiver.handler = silent
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(send(transport, receiver))
+        await arrived.wait()
+        task.cancel()
+    assert task.cancelled()
+    await is_over.wait()
+    assert not transport._client._open
 
 
 @pytest.mark.parametrize(
@@ -299,14 +436,134 @@ async def test_no_body_means_no_body(transport: HttpTransport, receiver: Receive
     assert b"transfer-encoding" not in receiver.requests[0].lower()
 
 
-async def test_only_so_many_destinations_keep_a_client(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hookline.node.executor import transport as module
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_an_empty_body_has_a_length(transport: HttpTransport, receiver: Receiver, method: str) -> None:
+    await send(transport, receiver, method=method, body=b"")
+    assert b"\r\nContent-Length: 0\r\n" in receiver.requests[0]
 
-    monkeypatch.setattr(module, "_CLIENTS_MAX", 3)
+
+async def test_the_url_and_the_headers_arrive_byte_for_byte(transport: HttpTransport, receiver: Receiver) -> None:
+    path = "/a/../b/%2e%2e/./c//?$filter=name%20eq%20'x'&y[]=1&z=%zz;,:@!*()"
+    target = parse_url(f"http://127.0.0.1:{receiver.port}{path}")
+    headers = [("accessToken", "x  y"), ("X-API-KEY", "k\tl"), ("SOAPAction", '"urn:a"')]
+    await transport.send(target, "127.0.0.1", "POST", headers, b"{}", timeout_ms=5_000, fresh_connection=False)
+    assert receiver.requests == [
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{receiver.port}\r\naccessToken: x  y\r\nX-API-KEY: k\tl\r\n"
+        'SOAPAction: "urn:a"\r\nContent-Length: 2\r\n\r\n{}'.encode()
+    ]
+
+
+async def test_kept_connections_are_closed_after_a_while(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     transport = HttpTransport()
+    transport._client = HttpClient(idle_s=0.01)
+    await send(transport, receiver)
+    assert len(transport._client._pool) == 1
+    while transport._client._open:  # noqa: ASYNC110 - until the timer closes it
+        await asyncio.sleep(0.001)
+    await transport.close()
+
+
+async def test_only_so_many_connections_are_kept(receiver: Receiver) -> None:
+    transport = HttpTransport()
+    transport._client = HttpClient(kept=3)
     for number in range(5):
         await send(transport, receiver, host=f"h{number}.invalid")
-    assert len(transport._clients) == 3
+    assert len(transport._client._open) == 3
     await send(transport, receiver, host="h4.invalid")
     assert receiver.connections == 5
     await transport.close()
+
+
+async def test_a_lack_of_descriptors_is_ours(receiver: Receiver, transport: HttpTransport) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(socket.socket())
+        with pytest.raises(SendFailed, match="Too many open files") as caught:
+            await send(transport, receiver)
+        async with Resolver(system_lookup(), SystemClock()) as resolver:
+            with pytest.raises(ResolveFailed) as unresolved:
+                await resolver.resolve("name.invalid", 80)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in held:
+            one.close()
+    assert caught.value.kind == "ours"
+    assert unresolved.value.reason == "ours"
+    assert (await send(transport, receiver)).status == 200
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return authority
+
+
+@asynccontextmanager
+async def tls_receiver(certificate: trustme.LeafCert) -> AsyncIterator[Receiver]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    receiver = Receiver()
+    context.sni_callback = lambda _socket, name, _context: receiver.names.append(name)
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=context)
+    receiver.port = server.sockets[0].getsockname()[1]
+    yield receiver
+    server.close()
+
+
+async def test_tls_asks_for_the_name_and_keeps_the_connection(authority: trustme.CA) -> None:
+    transport = HttpTransport()
+    async with tls_receiver(authority.issue_cert("name.invalid")) as receiver:
+        for _ in range(2):
+            assert (await send(transport, receiver, scheme="https", host="name.invalid")).body == b"ok"
+        assert (receiver.names, receiver.connections) == (["name.invalid"], 1)
+        assert f"host: name.invalid:{receiver.port}".encode() in receiver.requests[0].lower()
+        await transport.close()
+
+
+@pytest.mark.parametrize("name", ["another.invalid", "sub.name.invalid"])
+async def test_a_certificate_of_another_name_is_refused(authority: trustme.CA, name: str) -> None:
+    transport = HttpTransport()
+    async with tls_receiver(authority.issue_cert(name)) as receiver:
+        with pytest.raises(SendFailed, match="certificate") as caught:
+            await send(transport, receiver, scheme="https", host="name.invalid")
+        assert (caught.value.kind, receiver.requests) == ("connect", [])
+        await transport.close()
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused(transport: HttpTransport) -> None:
+    async with tls_receiver(trustme.CA().issue_cert("name.invalid")) as receiver:
+        with pytest.raises(SendFailed, match="certificate") as caught:
+            await send(transport, receiver, scheme="https", host="name.invalid")
+        assert (caught.value.kind, receiver.requests) == ("connect", [])
+
+
+async def test_a_receiver_that_speaks_no_tls_gets_nothing(transport: HttpTransport, receiver: Receiver) -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+
+    receiver.handler = plain
+    with pytest.raises(SendFailed, match=r"TLS|record") as caught:
+        await send(transport, receiver, scheme="https")
+    assert caught.value.kind == "connect"
+
+
+async def test_a_handshake_that_never_ends_is_bounded(transport: HttpTransport, receiver: Receiver) -> None:
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    receiver.handler = silent
+    with pytest.raises(SendFailed, match="no connection within 200 ms") as caught:
+        await send(transport, receiver, scheme="https", timeout_ms=200)
+    assert caught.value.kind == "connect"

@@ -21,9 +21,11 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     """Run the node; SIGTERM or SIGINT ends it cleanly, a second SIGINT at once. Returns the exit code."""
     import uvloop
 
+    from hookline.lack import raise_descriptor_limit
     from hookline.telemetry import configure_logs
 
     check_log_level(options.log_level)
+    raise_descriptor_limit()
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level)
     if config.allow_private_destinations:
         _warn_of_private_destinations()

@@ -55,9 +55,11 @@ def proxy(
 def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool) -> int:
     import uvloop
 
+    from hookline.lack import raise_descriptor_limit
     from hookline.telemetry import configure_logs
 
     check_log_level(log_level)
+    raise_descriptor_limit()
     configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)
     with readable(f"The proxy at {config.host}:{config.port}"):
         uvloop.run(_run(config))

@@ -11,7 +11,7 @@ import gc
 import socket
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import httptools
@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hookline.errors import InvalidConfig
+from hookline.lack import descriptors_for_clients
 from hookline.protocol.limits import KIB, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
 
 _BODY_SECONDS_FACTOR = 6
@@ -121,6 +122,7 @@ def make_server(
         grace_s: for requests under way when the server ends.
     """
     limits = limits or ConnectionLimits()
+    limits = replace(limits, connections=min(limits.connections, descriptors_for_clients()))
     config = uvicorn.Config(
         app,
         http=_protocol(limits, app.state.identity),

@@ -51,7 +51,10 @@ class ClaimJobs(Command, frozen=True, array_like=True, tag=3):
 
 
 class RecordOutcome(Command, frozen=True, array_like=True, tag=4):
-    """One attempt ended. ``retry_at_ms`` None: the job is finished as ``state``."""
+    """One attempt ended. ``retry_at_ms`` None: the job is finished as ``state``.
+
+    ``is_free``: nothing was sent, for a reason of the node's own, so it does not count against the job's attempts.
+    """
 
     seq: int
     attempt: int
@@ -66,6 +69,7 @@ class RecordOutcome(Command, frozen=True, array_like=True, tag=4):
     response_body: bytes = b""
     node: str = ""
     term: int = 0  # of the claim
+    is_free: bool = False
 
 
 class CancelJobs(Command, frozen=True, array_like=True, tag=5):

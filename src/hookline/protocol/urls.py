@@ -40,6 +40,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         url: what to send to: scheme and host in lower case, the scheme's own port left out, path and query as given.
+        path: the path and query of it; begins with a slash.
         scheme: ``http`` or ``https``.
         host: lower-case name (A-labels), or canonical address text without brackets.
         port: 1 to 65535.
@@ -49,6 +50,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     """
 
     url: str
+    path: str
     scheme: str
     host: str
     port: int
@@ -83,7 +85,7 @@ def parse_url(url: str) -> Target:
     sent = text + rest
     if len(sent) > URL_BYTES_MAX:  # sent is ASCII; A-labels and the added "/" can make it longer than what came
         _refuse_length()
-    return Target(sent, scheme, host, port, destination, is_literal, host_header)
+    return Target(sent, rest, scheme, host, port, destination, is_literal, host_header)
 
 
 def check_port(target: Target, allowed: frozenset[int] | None = DEFAULT_PORTS) -> None:

@@ -15,7 +15,7 @@ from hookline.protocol.durations import format_time
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey, sign
-from hookline.protocol.urls import parse_url
+from hookline.protocol.urls import Target, parse_url
 
 _HEADERS_KEPT_BYTES = 4_096
 USER_AGENT = "hookline"
@@ -78,26 +78,38 @@ class Delivery:
             headers = self._headers(job, number, term, started_ms)
             if (why := self._why_not(claim_ends_ms - spec.timeout_ms)) is not None:
                 return msgspec.structs.replace(report(Outcome.RETRYABLE_FAILURE, "none", why), is_ours=True)
-            answer = await self._transport.send(
-                target,
-                address,
-                spec.method,
-                headers,
-                spec.body,
-                timeout_ms=spec.timeout_ms,
-                fresh_connection=spec.at_most_once,
-            )
+            answer = await self._send(spec, target, address, headers, claim_ends_ms)
         except SendFailed as failure:
             outcome, verdict, sent = _failed(failure, spec.at_most_once)
-            return report(outcome, verdict, failure.detail, sent=sent)
+            failed = report(outcome, verdict, failure.detail, sent=sent)
+            return msgspec.structs.replace(failed, is_ours=failure.kind == "ours")
         except ResolveFailed as error:
-            return report(Outcome.RETRYABLE_FAILURE, "bad", error.detail)
+            is_ours = error.reason == "ours"
+            failed = report(Outcome.RETRYABLE_FAILURE, "none" if is_ours else "bad", error.detail)
+            return msgspec.structs.replace(failed, is_ours=is_ours)
         except ForbiddenDestination as error:
             return report(Outcome.PERMANENT_FAILURE, "none", error.detail)
         except HooklineError as error:  # an unreadable secret or url: ours to mend, so the job is tried again
             return report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
         took = round(self._clock.boot_ms() - started_boot)
         return _answered(answer, started_ms, took)
+
+    async def _send(
+        self, spec: JobSpec, target: Target, address: str, headers: Sequence[tuple[str, str]], claim_ends_ms: int
+    ) -> Answer:
+        """Send it; once more, within the same time, when the receiver had closed the connection that it was sent on."""
+        until_boot = self._clock.boot_ms() + spec.timeout_ms
+        left_ms, is_fresh = spec.timeout_ms, spec.at_most_once
+        while True:
+            try:
+                return await self._transport.send(
+                    target, address, spec.method, headers, spec.body, timeout_ms=left_ms, fresh_connection=is_fresh
+                )
+            except SendFailed as failure:
+                left_ms = int(until_boot - self._clock.boot_ms())
+                if failure.kind != "stale" or left_ms < 1 or self._why_not(claim_ends_ms - left_ms) is not None:
+                    raise
+            is_fresh = True
 
     def _why_not(self, latest_ms: int) -> str | None:
         """The last question before a request leaves: may it?"""
@@ -136,9 +148,11 @@ def _failed(failure: SendFailed, at_most_once: bool) -> tuple[Outcome, Verdict, 
     match failure.kind:
         case "connect":
             return Outcome.RETRYABLE_FAILURE, "bad", False
+        case "ours":
+            return Outcome.RETRYABLE_FAILURE, "none", False
         case "timeout":
             return unclear, "timeout", True
-        case "broken":
+        case "broken" | "stale":
             return unclear, "bad", True
         case "unsendable":
             return Outcome.PERMANENT_FAILURE, "none", False

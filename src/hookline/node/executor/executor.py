@@ -14,6 +14,7 @@ from typing import Protocol
 import structlog
 
 from hookline.clock import Clock
+from hookline.lack import is_lack
 from hookline.node.executor.delivery import Delivery, Report
 from hookline.node.executor.fairness import Fairness, Verdict
 from hookline.node.executor.retry import Next, decide
@@ -246,7 +247,9 @@ class Executor:
             )
         except Exception as error:  # noqa: BLE001 - our own fault must cost this job an attempt, not the node its life
             _log.exception("attempt_failed_inside", job=job.id)
-            report = Report(Outcome.RETRYABLE_FAILURE, "none", started_ms, 0, True, error=f"internal: {error!r}"[:500])
+            what = f"internal: {error!r}"[:500]
+            lacks = is_lack(error)  # then it cannot have been sent
+            report = Report(Outcome.RETRYABLE_FAILURE, "none", started_ms, 0, not lacks, error=what, is_ours=lacks)
         self._finish(running, job, number, term, report)
 
     def _following(self, job: ClaimedJob, number: int, report: Report, now_ms: int) -> Next:
@@ -284,6 +287,7 @@ class Executor:
                 response_body=report.body,
                 node=self._node,
                 term=term,
+                is_free=report.is_ours,
             )
         )
         self._attempts_by_outcome[report.outcome].inc()

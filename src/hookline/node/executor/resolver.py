@@ -13,8 +13,9 @@ from typing import Final, Literal, NamedTuple, Self
 
 from hookline.clock import Clock
 from hookline.errors import ResolveFailed
+from hookline.lack import is_lack, lacks_descriptors
 
-Reason = Literal["nxdomain", "timeout", "servfail", "refused"]
+Reason = Literal["nxdomain", "timeout", "servfail", "refused", "ours"]
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 
 LOOKUPS_MAX: Final = 32
@@ -38,6 +39,7 @@ class _Answer(NamedTuple):
 
 
 _NO_ANSWER: Final = _Answer((), "timeout", 0)
+_OUR_LACK: Final = _Answer((), "ours", 0)
 
 
 class Resolver:
@@ -94,6 +96,8 @@ class Resolver:
             ResolveFailed: there are none, or they did not come in time.
         """
         answer = self._fresh_answer(host) or await self._wait_for(host, port)
+        if answer.reason == "ours":
+            raise ResolveFailed(f"this node lacks descriptors or threads to resolve {host}", reason=answer.reason)
         if answer.reason is not None:
             raise ResolveFailed(f"{host} could not be resolved: {answer.reason}", reason=answer.reason)
         return answer.addresses
@@ -120,14 +124,10 @@ class Resolver:
             addresses = tuple(await self._lookup(host, port))
             return self._remember(host, addresses, None if addresses else "nxdomain")
         except ResolveFailed as error:
-            return self._remember(host, (), _known(error.reason))
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-        ):
+            return _OUR_LACK if error.reason == "ours" else self._remember(host, (), _known(error.reason))
+        except (OSError, ValueError, RuntimeError) as error:
             # Also when no thread can be started or a codec refuses the name: only this host fails, never the node.
-            return self._remember(host, (), "servfail")
+            return _OUR_LACK if is_lack(error) else self._remember(host, (), "servfail")
         finally:
             self._slots.release()
 
@@ -169,7 +169,7 @@ def _addresses_of(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except socket.gaierror as error:
-        reason = _REASONS.get(error.errno or 0, "servfail")
+        reason = "ours" if lacks_descriptors() else _REASONS.get(error.errno or 0, "servfail")
         raise ResolveFailed(f"{host} could not be resolved: {reason}", reason=reason) from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 

@@ -115,7 +115,7 @@ def record_outcome(tables: Tables, effects: Effects, time_ms: int, command: Reco
         if row is not None:
             tables.moved(State.RUNNING, State(command.state), row[0])
     else:
-        row = tables.row("retry_job", command.seq, command.attempt, command.retry_at_ms)
+        row = tables.row("retry_job", command.seq, command.attempt, command.retry_at_ms, command.is_free)
         if row is not None:
             tables.moved(State.RUNNING, State.PENDING, 0)
             effects.due.append((row[0], command.retry_at_ms, command.seq))

@@ -29,7 +29,7 @@ CREATE TABLE jobs (
     created_ms INTEGER NOT NULL,
     finished_ms INTEGER,
     attempts INTEGER NOT NULL DEFAULT 0,        -- claims so far
-    attempts_before INTEGER NOT NULL DEFAULT 0, -- of which before the last redrive: not in the budget
+    attempts_before INTEGER NOT NULL DEFAULT 0, -- of which before the last redrive, or free: not in the budget
     budget_from_ms INTEGER NOT NULL,            -- where the retry budget starts to count
     lost INTEGER NOT NULL DEFAULT 0,            -- claims in a row without an outcome
     claim_term INTEGER,

@@ -57,7 +57,8 @@ UPDATE jobs SET state = ?3, finished_ms = ?4, lost = 0, claim_term = NULL, claim
 WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING size
 
 -- name: retry_job
-UPDATE jobs SET state = 0, due_ms = ?3, lane = lane | 1, lost = 0, claim_term = NULL, claim_deadline_ms = NULL
+UPDATE jobs SET state = 0, due_ms = ?3, lane = lane | 1, lost = 0, claim_term = NULL, claim_deadline_ms = NULL,
+                attempts_before = attempts_before + ?4
 WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING lane
 
 -- name: insert_attempt

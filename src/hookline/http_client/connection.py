@@ -1,0 +1,162 @@
+"""One connection: it carries one exchange after the other. Bytes move and time passes here; nothing is decided."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from hookline.http_client.answer import AnswerReader, BadAnswer
+
+
+class Ended(Exception):
+    """The connection ended before an answer was there."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection of the client.
+
+    Args:
+        on_end: called once, when the connection carries nothing any more.
+
+    Attributes:
+        was_used: an exchange went over it before.
+    """
+
+    def __init__(self, on_end: "Callable[[Connection], None]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_end = on_end
+        self._transport: asyncio.Transport | None = None
+        self._reader: AnswerReader | None = None
+        self._answered: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._patience_s: float | None = None
+        self._has_ended = False
+        self.was_used = False
+
+    # --- for the client -----------------------------------------------------------------------------------------
+
+    def exchange(
+        self, request: bytes, reader: AnswerReader, until_s: float, patience_s: float | None
+    ) -> asyncio.Future[None]:
+        """Send a request. Done when the answer is complete, or its head is there and time is up.
+
+        Args:
+            request: the whole of it.
+            reader: takes the answer.
+            until_s: the end of the loop's time for it.
+            patience_s: how long the body may take from when the head is there; None: until the end.
+
+        Raises:
+            Ended: in the future, as the two others: the connection ended before the head of an answer was there.
+            BadAnswer: what came was no answer.
+            TimeoutError: time is up, and the head is not there.
+        """
+        assert self._transport is not None
+        assert self._reader is None, "one exchange at a time"
+        self._reader, self._patience_s = reader, patience_s
+        self._answered = answered = self._loop.create_future()
+        self._timer = self._loop.call_at(until_s, self._time_is_up)
+        self._transport.write(request)
+        return answered
+
+    def finish(self) -> bool:
+        """The exchange is over. Whether the connection can carry another."""
+        assert self._reader is not None
+        assert self._transport is not None
+        is_reusable = self._reader.is_reusable and not self._has_ended and not self._transport.is_closing()
+        is_reusable = is_reusable and self._transport.get_write_buffer_size() == 0  # else it did not read all
+        self._stop_timer()
+        self._reader = self._answered = None
+        self.was_used = True
+        return is_reusable
+
+    def linger(self, until_s: float) -> None:
+        """The answer is decided, its body is not wanted any more: let the receiver end in peace, but not longer."""
+        self._stop_timer()
+        self._answered = None
+        self._timer = self._loop.call_at(until_s, self.abort)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._stop_timer()
+        if self._transport is not None:
+            self._transport.abort()
+        self._end(None)
+
+    # --- of asyncio ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._has_ended:
+            return
+        reader = self._reader
+        if reader is None or reader.is_complete:  # nobody asked for it
+            self.abort()
+            return
+        had_head = reader.status is not None
+        try:
+            is_complete = reader.feed(data)
+        except BadAnswer as error:
+            self._fail(error)
+            self.abort()
+            return
+        if is_complete:
+            self._done()
+        elif reader.status is not None and not had_head:
+            self._be_patient()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        self._end(exc)
+
+    # --- what happened ------------------------------------------------------------------------------------------
+
+    def _be_patient(self) -> None:
+        """The head is there: the body may take so long from now."""
+        if self._patience_s is None or self._timer is None:
+            return
+        until_s = self._loop.time() + self._patience_s
+        if until_s < self._timer.when():
+            self._stop_timer()
+            self._timer = self._loop.call_at(until_s, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        assert self._reader is not None
+        if self._reader.status is None:
+            self._fail(TimeoutError())
+        else:
+            self._done()
+
+    def _end(self, error: Exception | None) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if self._reader is not None:
+            self._reader.end()
+            if self._reader.status is None:
+                self._fail(Ended(_said(error)))
+            else:
+                self._done()
+        self._on_end(self)
+
+    def _done(self) -> None:
+        if self._answered is None:  # it lingers
+            self.abort()
+        elif not self._answered.done():
+            self._answered.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(error)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _said(error: Exception | None) -> str:
+    if isinstance(error, ConnectionResetError):
+        return "the connection was reset before an answer came"
+    return f"the connection broke: {error}" if error else "the connection was closed before an answer came"

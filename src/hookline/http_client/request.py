@@ -1,0 +1,46 @@
+"""The bytes of a request, as it was given. Pure.
+
+Source: RFC 9112 (HTTP/1.1), RFC 9110 section 8.6 (Content-Length).
+"""
+
+import re
+from collections.abc import Sequence
+
+from hookline.errors import HooklineError
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_VALUE = rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?"  # no white space around it, no control character
+_HEAD = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:" + _TOKEN + rb": " + _VALUE + rb"\r\n)+")
+_WANT_A_LENGTH = frozenset({"POST", "PUT", "PATCH"})  # they say that they have no body, too
+
+
+class Unsendable(HooklineError):
+    """The request has a character that HTTP cannot carry, so it can never be sent as it was given."""
+
+    code = "unsendable"
+
+
+def request_bytes(
+    method: str, path: str, host: str, headers: Sequence[tuple[bytes, bytes]], body: bytes = b""
+) -> bytes:
+    """The whole request; nothing that was given is changed.
+
+    Args:
+        method: upper case.
+        path: with query, percent-encoded; begins with a slash.
+        host: what the ``Host`` header says.
+        headers: in their order; without ``Host`` and what belongs to the connection.
+        body: sent with its length.
+
+    Raises:
+        Unsendable: it would not be one request, or not this one.
+    """
+    lines = [f"{method} {path} HTTP/1.1\r\nHost: {host}".encode()]
+    lines += [b"%b: %b" % pair for pair in headers]
+    if body or method in _WANT_A_LENGTH:
+        lines.append(b"Content-Length: %d" % len(body))
+    lines.append(b"")
+    head = b"\r\n".join(lines)
+    if _HEAD.fullmatch(head) is None:
+        raise Unsendable("the method, the url or a header has a character that HTTP cannot carry")
+    return head + b"\r\n" + body
