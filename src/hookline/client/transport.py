@@ -10,16 +10,16 @@ from itertools import count
 from typing import Any, TypeVar
 
 from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
-from pyreqwest.exceptions import PoolTimeoutError, RequestError
+from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError, RequestError
 from pyreqwest.http import Url
 from pyreqwest.request import BaseRequestBuilder
 
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
 from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, InvalidConfig
-from hookline.http_errors import causes, never_left
 from hookline.visible import without_password
 
+_NOT_CONNECTED = "client error (Connect)"
 DEFAULT_URL = "http://127.0.0.1:7070"
 
 T = TypeVar("T")
@@ -139,7 +139,25 @@ def _checked_url(text: str) -> str:
 
 def _translated(error: RequestError, base_url: str) -> HooklineError:
     """``ConnectionFailed`` if nothing was sent, else ``DeadlineExceeded``: it may or may not have arrived."""
-    reason, base_url = causes(error)[-1], without_password(base_url)
-    if isinstance(error, PoolTimeoutError) or never_left(error):
+    reason, base_url = _causes(error)[-1], without_password(base_url)
+    if isinstance(error, PoolTimeoutError) or _never_left(error):
         return ConnectionFailed(f"No connection to {base_url} ({reason}). Is Hookline running there?")
     return DeadlineExceeded(f"No answer from {base_url} ({reason}). The request may or may not have been accepted.")
+
+
+# --- what an error of the library shows (pyreqwest 0.15) ----------------------------------------------------------
+#
+# The classes of its exceptions do not: a connection that is reset under a request is a ConnectError too, and a server
+# that took the request and is silent a ConnectTimeoutError.
+
+
+def _causes(error: PyreqwestError) -> list[str]:
+    """Outermost first, at least one; the last is what the operating system or the protocol said."""
+    details = getattr(error, "details", None)
+    found = details.get("causes") if isinstance(details, dict) else None
+    return [str(cause["message"]) for cause in found] if found else [error.message]
+
+
+def _never_left(error: PyreqwestError) -> bool:
+    """Whether it is certain that no byte of the request was sent: no connection was made."""
+    return _NOT_CONNECTED in _causes(error)

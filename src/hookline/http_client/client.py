@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import socket
 import ssl
 from functools import cached_property
 from pathlib import Path
@@ -225,4 +226,6 @@ def _no_connection(error: OSError | MemoryError) -> NoConnection:
         return NoConnection(f"the certificate cannot be trusted: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
         return NoConnection(f"the TLS handshake failed: {error.reason or error}")
+    if isinstance(error, socket.gaierror):
+        return NoConnection(f"the name cannot be resolved: {error.strerror}")
     return NoConnection(os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error))

@@ -1,11 +1,9 @@
 """What a node asks the others of its cluster about themselves."""
 
-from datetime import timedelta
-
 import msgspec
-from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
 
+from hookline.http_client.caller import Caller
+from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.identity import Position
 
 PATH = "/internal/position"
@@ -16,18 +14,16 @@ class PeerClient:
     """Connections to the other nodes."""
 
     def __init__(self) -> None:
-        options = ClientBuilder().http1_only().no_proxy().follow_redirects(False)
-        self._client = options.timeout(timedelta(seconds=_TIMEOUT_S)).build()
+        self._caller = Caller()
 
     async def position(self, url: str) -> Position | None:
         """Where the node's state is; None when it does not answer."""
         try:
-            response = await self._client.get(url + PATH).build().send()
-            body = (await response.bytes()).to_bytes()
-            return msgspec.json.decode(body, type=Position) if response.status == 200 else None
-        except (PyreqwestError, msgspec.MsgspecError):
+            answer = await self._caller.call("GET", url, PATH, timeout_s=_TIMEOUT_S)
+            return msgspec.json.decode(answer.body, type=Position) if answer.status == 200 else None
+        except (NoConnection, NoAnswer, msgspec.MsgspecError):
             return None
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._caller.close()

@@ -4,22 +4,23 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 import msgspec
 import structlog
-from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
 
 from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable
+from hookline.http_client.answer import Answer
+from hookline.http_client.caller import Caller
+from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.snapshots import SnapshotInfo, require_space, space_for, verify
 from hookline.node.state_machine.machine import SCHEMA_VERSION
 
 PATH = "/internal/snapshot"
 _MAKING_S = 600  # the other node may have to write the whole file first
-_PAUSE_S_MAX = 30  # without a byte
+_PART_BYTES = 1024 * 1024  # asked for at once, so that no more is lost when a connection breaks
+_PART_S = 60
 _TRIES_IN_VAIN = 5
 _WAIT_S = 0.1
 
@@ -86,16 +87,13 @@ class _Source:
         self._directory = directory
         self._is_wanted = is_wanted
         self._progress = progress
-        # Two clients, for the pause between two reads is limited only where bytes should come at once.
-        self._asking = _client().timeout(timedelta(seconds=_MAKING_S)).build()
-        self._reading = _client().read_timeout(timedelta(seconds=_PAUSE_S_MAX)).build()
+        self._caller = Caller()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._asking.close()
-        await self._reading.close()
+        await self._caller.close()
 
     async def fetch(self, query: str) -> tuple[Path, SnapshotInfo]:
         for _ in range(_TRIES_IN_VAIN):
@@ -116,14 +114,13 @@ class _Source:
 
     async def _ask(self, query: str) -> SnapshotInfo:
         try:
-            response = await self._asking.get(self._url + PATH + query).build().send()
-            body = (await response.bytes()).to_bytes()
-        except PyreqwestError as error:
-            raise SnapshotUnavailable(_reason(error)) from error
-        if response.status != 200:
-            raise SnapshotUnavailable(_detail(response.status, body))
+            answer = await self._caller.call("GET", self._url, PATH + query, timeout_s=_MAKING_S)
+        except (NoConnection, NoAnswer) as error:
+            raise SnapshotUnavailable(error.detail) from error
+        if answer.status != 200:
+            raise SnapshotUnavailable(_detail(answer.status, answer.body))
         try:
-            info = _decode_info(body)
+            info = _decode_info(answer.body)
         except msgspec.MsgspecError as error:
             raise SnapshotUnavailable(f"its answer cannot be read: {error}") from error
         if not info.name.replace("-", "").isalnum():
@@ -134,37 +131,35 @@ class _Source:
         """Until all is there; False when the node no longer has this snapshot."""
         in_vain = 0
         while (have := _size(partial)) < info.size:
-            reason = "the answer ended early"
             try:
-                if not await self._read_on(info, partial, have):
+                answer = await self._part(info, have)
+            except (NoConnection, NoAnswer) as error:
+                reason = error.detail
+            else:
+                if answer.status == 404:
                     return False
-            except PyreqwestError as error:
-                reason = _reason(error)
+                if answer.status not in (200, 206):
+                    raise SnapshotUnavailable(f"it answered {answer.status}")
+                start = have if answer.status == 206 else 0
+                data = answer.body[: info.size - start]
+                await asyncio.to_thread(_write, partial, start, data)
+                self._progress(start + len(data), info.size)
+                if answer.is_whole and data:
+                    continue
+                reason = "the answer ended early"
             in_vain = in_vain + 1 if _size(partial) <= have else 0
             if in_vain == _TRIES_IN_VAIN:
                 raise SnapshotUnavailable(reason)
-            if _size(partial) < info.size:
-                _log.info("snapshot_broken_off", url=self._url, have=_size(partial), size=info.size, error=reason)
-                await asyncio.sleep(_WAIT_S * 2**in_vain)
+            _log.info("snapshot_broken_off", url=self._url, have=_size(partial), size=info.size, error=reason)
+            await asyncio.sleep(_WAIT_S * 2**in_vain)
         return True
 
-    async def _read_on(self, info: SnapshotInfo, partial: Path, have: int) -> bool:
-        request = self._reading.get(f"{self._url}{PATH}/{info.name}").header("range", f"bytes={have}-")
-        # Without a buffer, whose content would be lost when the connection breaks.
-        async with request.streamed_read_buffer_limit(0).build_streamed() as response:
-            if response.status == 404:
-                return False
-            if response.status not in (200, 206):
-                raise SnapshotUnavailable(f"it answered {response.status}")
-            if response.status == 200:
-                have = 0
-            with _opened_at(partial, have) as file:
-                while have < info.size and (chunk := await response.body_reader.read_chunk()):
-                    data = chunk.to_bytes()[: info.size - have]
-                    await asyncio.to_thread(_write, partial, file.write, data)
-                    have += len(data)
-                    self._progress(have, info.size)
-        return True
+    async def _part(self, info: SnapshotInfo, have: int) -> Answer:
+        """The bytes from there on, as many as came."""
+        wanted = b"bytes=%d-%d" % (have, min(have + _PART_BYTES, info.size) - 1)
+        return await self._caller.call(
+            "GET", self._url, f"{PATH}/{info.name}", headers=[(b"range", wanted)], timeout_s=_PART_S, may_be_cut=True
+        )
 
     async def _checked(self, info: SnapshotInfo, partial: Path) -> Path:
         try:
@@ -182,22 +177,14 @@ class _Source:
                 file.unlink()
 
 
-def _client() -> ClientBuilder:
-    return ClientBuilder().http1_only().no_proxy().follow_redirects(False).connect_timeout(timedelta(seconds=3))
-
-
-def _opened_at(path: Path, position: int) -> BinaryIO:
-    """To go on writing there; what came after it is cut off."""
-    path.touch()
-    file = path.open("r+b")
-    file.seek(position)
-    file.truncate()
-    return file
-
-
-def _write(partial: Path, write: Callable[[bytes], int], data: bytes) -> None:
+def _write(partial: Path, start: int, data: bytes) -> None:
+    """Write at that place; what came after it is cut off."""
+    partial.touch()
     try:
-        write(data)
+        with partial.open("r+b") as file:
+            file.seek(start)
+            file.truncate()
+            file.write(data)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NotEnoughSpace(
@@ -208,12 +195,6 @@ def _write(partial: Path, write: Callable[[bytes], int], data: bytes) -> None:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _reason(error: PyreqwestError) -> str:
-    details = getattr(error, "details", None) or {}
-    causes = details.get("causes") or []
-    return str(causes[-1]["message"]) if causes else error.message
 
 
 def _detail(status: int, body: bytes) -> str:

@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
 import structlog
-from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
 
 from hookline.clock import Clock
 from hookline.errors import HooklineError
+from hookline.http_client.caller import Caller
+from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.vault import Vault
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, RecordOutcome, Result
@@ -21,6 +20,7 @@ PATH = "/internal/outcomes"
 MAC_HEADER = "hookline-internal"
 _GIVE_UP_MS = ATTEMPT_MS_MAX + 5_000
 _PAUSE_S = 0.05
+_TIMEOUT_S = 2.0
 
 Propose = Callable[[Sequence[AnyCommand]], Awaitable[list[Result]]]
 
@@ -51,7 +51,7 @@ class Teller:
         self._vault = vault
         self._clock = clock
         self._queue: asyncio.Queue[_Message] = asyncio.Queue()
-        self._client = ClientBuilder().http1_only().no_proxy().timeout(timedelta(seconds=2)).build()
+        self._caller = Caller()
 
     def tell(self, outcomes: Sequence[AnyCommand]) -> asyncio.Future[list[Result]]:
         """Have outcomes recorded; done when they are, or when the claims have expired anyway."""
@@ -91,14 +91,14 @@ class Teller:
 
     async def _send(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
         body = _encode(outcomes)
-        request = self._client.post(url + PATH).headers([(MAC_HEADER, self._vault.mac(body))]).body_bytes(body)
+        headers = [(MAC_HEADER.encode(), self._vault.mac(body).encode())]
         try:
-            response = await request.build().send()
-        except PyreqwestError as error:
-            _log.info("outcomes_not_told", url=url, error=error.message)
+            answer = await self._caller.call("POST", url, PATH, headers=headers, body=body, timeout_s=_TIMEOUT_S)
+        except (NoConnection, NoAnswer) as error:
+            _log.info("outcomes_not_told", url=url, error=error.detail)
             return False
-        return response.status == 200
+        return answer.status == 200
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._caller.close()

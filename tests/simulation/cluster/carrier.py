@@ -1,12 +1,12 @@
-"""The network between nodes, as the HTTP client that the real forwarder calls: requests go to other nodes at once."""
+"""The network between nodes, as the caller that the real forwarder calls with: requests go to other nodes at once."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
-
-from pyreqwest.exceptions import ConnectError, PyreqwestError
+from urllib.parse import unquote
 
 from hookline.errors import ConnectionFailed, HooklineError
+from hookline.http_client.answer import Answer, Header
+from hookline.http_client.client import NoAnswer, NoConnection
 
 Message = dict[str, Any]
 Ask = Callable[[str, Message, bytes], Awaitable[list[Message]]]
@@ -14,61 +14,29 @@ Ask = Callable[[str, Message, bytes], Awaitable[list[Message]]]
 
 
 class Carrier:
-    """Stands in for ``pyreqwest``'s client, as far as ``node.api.forwarding`` uses it."""
+    """Stands in for ``Caller``, as far as ``node.api.forwarding`` uses it."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
 
-    def request(self, method: str, url: str) -> "_Call":
-        return _Call(self._ask, method, url)
-
-
-class _Call:
-    def __init__(self, ask: Ask, method: str, url: str) -> None:
-        self._ask = ask
-        self._method = method
-        self._url = urlsplit(url)
-        self._headers: Sequence[tuple[str, str]] = ()
-        self._body = b""
-
-    def headers(self, headers: Sequence[tuple[str, str]]) -> "_Call":
-        self._headers = headers
-        return self
-
-    def body_bytes(self, body: bytes) -> "_Call":
-        self._body = body
-        return self
-
-    def build(self) -> "_Call":
-        return self
-
-    async def send(self) -> "_Answer":
-        url = self._url
+    async def call(
+        self, method: str, url: str, path: str, *, headers: Sequence[Header], body: bytes, timeout_s: float
+    ) -> Answer:
+        """Ask the node there."""
+        raw_path, _, query = path.partition("?")
         scope = {
             "type": "http",
-            "method": self._method,
-            "path": unquote(url.path),
-            "raw_path": url.path.encode(),
-            "query_string": url.query.encode(),
-            "headers": [(name.lower().encode(), value.encode()) for name, value in self._headers],
+            "method": method,
+            "path": unquote(raw_path),
+            "raw_path": raw_path.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.lower(), value) for name, value in headers],
         }
         try:
-            return _Answer(await self._ask(f"{url.scheme}://{url.netloc}", scope, self._body))
+            start, *rest = await self._ask(url, scope, body)
         except ConnectionFailed as error:
-            raise ConnectError("refused", {"causes": [{"message": "client error (Connect)"}]}) from error
+            raise NoConnection("refused") from error
         except HooklineError as error:
-            raise PyreqwestError("no answer", {"causes": []}) from error
-
-
-class _Answer:
-    def __init__(self, messages: list[Message]) -> None:
-        start, *rest = messages
-        self.status: int = start["status"]
-        self.headers = {name.decode(): value.decode() for name, value in start["headers"]}
-        self._body = b"".join(message.get("body", b"") for message in rest)
-
-    def get_header(self, name: str) -> str | None:
-        return self.headers.get(name)
-
-    async def bytes(self) -> bytes:
-        return self._body
+            raise NoAnswer("no answer") from error
+        whole = b"".join(message.get("body", b"") for message in rest)
+        return Answer(start["status"], list(start["headers"]), whole, is_whole=True)

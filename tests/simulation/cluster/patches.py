@@ -17,7 +17,9 @@ def patched(pick: random.Random, kind: str) -> Iterator[None]:
     # A node that hands over does not follow until its last attempts have ended; that alone must not take the log away.
     kept = pick.choice((20, 100, 100_000)) if kind == "rough" else 100_000
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Forwarder, "_client", property(lambda self: self._role.carrier))
+        patch.setattr(
+            Forwarder, "_caller", property(lambda self: self._role.carrier, lambda self, _caller: None), raising=False
+        )
         patch.setattr(machine, "_CHECKPOINT_ENTRIES", pick.choice((5, 40, 150)))
         if kind != "mixed up":  # there it counts how soon a node hears of the others
             patch.setattr(statuses, "_EVERY_S", 3.0)

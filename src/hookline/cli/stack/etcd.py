@@ -4,16 +4,15 @@ import asyncio
 import os
 import shutil
 from collections.abc import Iterable
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
 
 from hookline.cli.stack.children import Child
 from hookline.cli.stack.layout import Layout
 from hookline.errors import InvalidConfig
+from hookline.http_client.caller import Caller
+from hookline.http_client.client import NoAnswer, NoConnection
 
 _POLL_S = 0.05
 _ASK_S = 1.0
@@ -71,20 +70,20 @@ def members(layout: Layout, directory: Path, logs: Path, quota_bytes: int) -> li
 
 async def wait_until_healthy(children: Iterable[Child], urls: dict[str, str]) -> None:
     """Until each member answers a read that a majority confirmed; marks it as ready."""
-    client = ClientBuilder().no_proxy().http1_only().timeout(timedelta(seconds=_ASK_S)).build()
+    caller = Caller()
     try:
         for child in children:
-            while not await _is_healthy(client, urls[child.name]):  # noqa: ASYNC110 - another process's state
+            while not await _is_healthy(caller, urls[child.name]):  # noqa: ASYNC110 - another process's state
                 await asyncio.sleep(_POLL_S)
             child.is_ready.set()
     finally:
-        await client.close()
+        await caller.close()
 
 
-async def _is_healthy(client: Client, url: str) -> bool:
+async def _is_healthy(caller: Caller, url: str) -> bool:
     try:
-        response = await client.get(f"{url}/health").build().send()
-        found: object = msgspec.json.decode((await response.bytes()).to_bytes())
-    except (PyreqwestError, msgspec.DecodeError):
+        answer = await caller.call("GET", url, "/health", timeout_s=_ASK_S)
+        found: object = msgspec.json.decode(answer.body)
+    except (NoConnection, NoAnswer, msgspec.DecodeError):
         return False
     return isinstance(found, dict) and found.get("health") == "true"

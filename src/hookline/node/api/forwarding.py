@@ -1,19 +1,14 @@
 """A follower passes requests on to the leader: one hop, the answer as it came."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Coroutine
 
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
-from pyreqwest.request import ConsumedRequest
-from pyreqwest.response import Response
-
-from hookline.errors import DeadlineExceeded, NotLeader
+from hookline.errors import DeadlineExceeded, HooklineError, NotLeader
 from hookline.http_api.exchange import Reply, Request
 from hookline.http_api.hops import FORWARDED, HOP_HEADERS, SAFE_METHODS, HopReply, target_of
-from hookline.http_errors import never_left
+from hookline.http_client.answer import Answer
+from hookline.http_client.caller import Caller
+from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.api.services import Role
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 
@@ -28,12 +23,7 @@ class Forwarder:
 
     def __init__(self, role: Role) -> None:
         self._role = role
-
-    @cached_property
-    def _client(self) -> Client:
-        """Made by the first request that is passed on: it takes 10 ms, and a node alone needs none."""
-        options = ClientBuilder().http1_only().no_proxy().follow_redirects(False)
-        return options.timeout(timedelta(seconds=_TIMEOUT_S)).build()
+        self._caller = Caller()
 
     async def answer(self, request: Request, here: Callable[[], Awaitable[Reply]]) -> Reply:
         """The answer of whoever leads, ``here`` if it is this node; while nobody does, a moment is waited.
@@ -64,33 +54,31 @@ class Forwarder:
             raise NotLeader(retry_after_s=1)
         body = await request.whole_body(REQUEST_BYTES_MAX)
         scope = request.scope
-        headers = [
-            (name.decode("latin-1"), value.decode())  # the server takes UTF-8 only
-            for name, value in request.headers
-            if name not in HOP_HEADERS
-        ]
-        call = self._client.request(scope["method"], url + target_of(request))
-        call = call.headers([*headers, (FORWARDED.decode(), "1")])
-        if body:
-            call = call.body_bytes(body)
+        headers = [pair for pair in request.headers if pair[0] not in HOP_HEADERS]
+        call = self._caller.call(
+            scope["method"],
+            url,
+            target_of(request),
+            headers=[*headers, (FORWARDED, b"1")],
+            body=body,
+            timeout_s=_TIMEOUT_S,
+        )
         try:
-            answer, payload = await self._while_it_leads(url, call.build())
-        except (PyreqwestError, TimeoutError) as error:
+            answer = await self._while_it_leads(url, call)
+        except (NoConnection, NoAnswer, TimeoutError) as error:
             raise _failure(scope["method"], error) from error
-        if answer.status == 503 and b'"code":"no_leader"' in payload:
+        if answer.status == 503 and b'"code":"no_leader"' in answer.body:
             raise NotLeader(retry_after_s=1)
         own = [
-            (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in answer.headers.items()
-            if name.encode("latin-1") not in HOP_HEADERS and name not in ("content-type", "date")
+            pair for pair in answer.headers if pair[0] not in HOP_HEADERS and pair[0] not in (b"content-type", b"date")
         ]
-        content_type = answer.get_header("content-type") or "application/octet-stream"
-        return HopReply(answer.status, payload, content_type.encode("latin-1"), own)
+        content_type = answer.header(b"content-type") or b"application/octet-stream"
+        return HopReply(answer.status, answer.body, content_type, own)
 
-    async def _while_it_leads(self, url: str, call: ConsumedRequest) -> tuple[Response, bytes]:
+    async def _while_it_leads(self, url: str, call: Coroutine[None, None, Answer]) -> Answer:
         """The answer of the node at ``url``. Raises TimeoutError when another node leads before it has answered."""
         async with asyncio.TaskGroup() as tasks:
-            answering = tasks.create_task(_send(call))
+            answering = tasks.create_task(_outcome(call))
             while not answering.done():
                 await asyncio.wait({answering}, timeout=_LOOK_S)
                 if not answering.done() and (self._role.is_leading() or self._role.leader_url() not in (url, None)):
@@ -99,21 +87,20 @@ class Forwarder:
         if answering.cancelled():
             raise TimeoutError
         answer = answering.result()
-        if isinstance(answer, PyreqwestError):
+        if isinstance(answer, HooklineError):
             raise answer
         return answer
 
 
-async def _send(call: ConsumedRequest) -> tuple[Response, bytes] | PyreqwestError:
+async def _outcome(call: Coroutine[None, None, Answer]) -> Answer | NoConnection | NoAnswer:
     """Errors are returned, so that they do not come out of the task group in a group."""
     try:
-        answer = await call.send()
-        return answer, bytes(await answer.bytes())
-    except PyreqwestError as error:
+        return await call
+    except (NoConnection, NoAnswer) as error:
         return error
 
 
 def _failure(method: str, error: Exception) -> NotLeader | DeadlineExceeded:
-    if (isinstance(error, PyreqwestError) and never_left(error)) or method in SAFE_METHODS:
+    if isinstance(error, NoConnection) or method in SAFE_METHODS:
         return NotLeader("the leader cannot be reached; the request was not accepted", retry_after_s=1)
     return DeadlineExceeded("the leader did not answer; repeat the request with the same id or key")

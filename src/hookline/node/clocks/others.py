@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 import msgspec
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
 
+from hookline.http_client.caller import Caller
+from hookline.http_client.client import NoAnswer, NoConnection, tls_context
 from hookline.node.clocks.majority import KnownClock
 from hookline.node.etcd.client import EtcdAddress
 
@@ -39,8 +38,8 @@ class Others:
         self._nodes = nodes
         self._etcd = etcd
         self._boot_ms = boot_ms
-        self._client = _builder().build()
-        self._etcd_client = _for_etcd(etcd)
+        self._caller = Caller()
+        self._etcd_caller = _for_etcd(etcd)
 
     async def ask(self) -> Sequence[KnownClock]:
         """Those that answered in time."""
@@ -53,19 +52,18 @@ class Others:
     async def _node(self, name: str, url: str) -> KnownClock | None:
         asked_ms = self._boot_ms()
         try:
-            answer = await self._client.get(url + PATH).build().send()
-            body = bytes(await answer.bytes())
-            wall_ms = msgspec.json.decode(body, type=ClockReading).wall_ms
-        except (PyreqwestError, msgspec.MsgspecError):
+            answer = await self._caller.call("GET", url, PATH, timeout_s=_SLOWEST_MS / 1_000)
+            wall_ms = msgspec.json.decode(answer.body, type=ClockReading).wall_ms
+        except (NoConnection, NoAnswer, msgspec.MsgspecError):
             return None
         return self._known(name, asked_ms, wall_ms, 0, is_node=True)
 
     async def _member(self, url: str) -> KnownClock | None:
         asked_ms = self._boot_ms()
         try:
-            answer = await self._etcd_client.get(url.rstrip("/") + "/version").build().send()
-            date = parsedate_to_datetime(answer.get_header("date") or "")
-        except (PyreqwestError, ValueError):
+            answer = await self._etcd_caller.call("GET", url, "/version", timeout_s=_SLOWEST_MS / 1_000)
+            date = parsedate_to_datetime((answer.header(b"date") or b"").decode("latin-1"))
+        except (NoConnection, NoAnswer, ValueError):
             return None
         middle_ms = int(date.timestamp() * 1_000) + _DATE_SLACK_MS
         return self._known(f"etcd {url}", asked_ms, middle_ms, _DATE_SLACK_MS, is_node=False)
@@ -79,8 +77,8 @@ class Others:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
-        await self._etcd_client.close()
+        await self._caller.close()
+        await self._etcd_caller.close()
 
 
 async def _all(asking: Iterable[Coroutine[None, None, KnownClock | None]]) -> list[KnownClock]:
@@ -89,15 +87,8 @@ async def _all(asking: Iterable[Coroutine[None, None, KnownClock | None]]) -> li
     return [found for task in asked if (found := task.result()) is not None]
 
 
-def _builder() -> ClientBuilder:
-    builder = ClientBuilder().http1_only().no_proxy().follow_redirects(False)
-    return builder.timeout(timedelta(milliseconds=_SLOWEST_MS))
-
-
-def _for_etcd(etcd: EtcdAddress) -> Client:
-    builder = _builder()
-    if etcd.ca_file is not None:
-        builder = builder.add_root_certificate_pem(etcd.ca_file.read_bytes())
-    if etcd.cert_file is not None and etcd.key_file is not None:
-        builder = builder.identity_pem(etcd.cert_file.read_bytes() + b"\n" + etcd.key_file.read_bytes())
-    return builder.build()
+def _for_etcd(etcd: EtcdAddress) -> Caller:
+    context = tls_context(etcd.ca_file) if etcd.is_secure else None
+    if context is not None and etcd.cert_file is not None:
+        context.load_cert_chain(etcd.cert_file, etcd.key_file)
+    return Caller(tls=context)
