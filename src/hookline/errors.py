@@ -6,6 +6,7 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── InvalidRequest            400  the caller must change the request
     │   ├── InvalidUrl · InvalidHeader · InvalidTime · InvalidCron · InvalidTimezone
     │   ├── InvalidId · InvalidCursor · InvalidJson · UnknownField · InvalidSecret · InvalidTopology
+    ├── HostNotAllowed            403
     ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · ClusterNotFound ·
     │                                  RouteNotFound
     ├── MethodNotAllowed          405
@@ -311,6 +312,13 @@ class RangeNotSatisfiable(HooklineError):
 
     code = "range_not_satisfiable"
     http_status = 416
+
+
+class HostNotAllowed(HooklineError):
+    """A process that listens at a loopback address does not know that Host name; allow it with --allow-hosts."""
+
+    code = "host_not_allowed"
+    http_status = 403
 
 
 class Misdirected(HooklineError):

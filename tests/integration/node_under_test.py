@@ -224,6 +224,10 @@ class NodeUnderTest:
         """Let the replica take no more proposals, as at shutdown."""
         self._loop.call_soon_threadsafe(self.replica.close)
 
+    def open_connections(self) -> int:
+        """Of clients, now."""
+        return len(self._server.server_state.connections)
+
     async def _serve(self) -> None:
         config = self.config
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -249,7 +253,7 @@ class NodeUnderTest:
         )
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]
-        server = make_server(create_app(services), listener, self._limits, grace_s=1)
+        self._server = server = make_server(create_app(services), listener, self._limits, grace_s=1)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(replica.lead())
             serving = tasks.create_task(server.serve(sockets=[listener]))

@@ -4,7 +4,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.integration.conftest import StartNode
 from tests.integration.node_under_test import NodeUnderTest, node_config, read_all
 
 JOB = b'{"url":"https://example.com/hook"}'
-HEAD = b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CUT_S = 0.3
 
 
@@ -43,12 +44,12 @@ SMUGGLED = {
     "a folded header": HEAD + b"X-A: b\r\n c\r\nContent-Length: 34\r\n\r\n" + JOB,
     "chunked in HTTP/1.0": b"POST /jobs HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n\r\n",
     "no Host": b"POST /jobs HTTP/1.1\r\nContent-Length: 34\r\n\r\n" + JOB,
-    "two Hosts": b"POST /jobs HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 34\r\n\r\n" + JOB,
-    "HTTP/2.0": b"GET /jobs HTTP/2.0\r\nHost: a\r\n\r\n",
+    "two Hosts": b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nHost: b\r\nContent-Length: 34\r\n\r\n" + JOB,
+    "HTTP/2.0": b"GET /jobs HTTP/2.0\r\nHost: localhost\r\n\r\n",
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "CONNECT": b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "NUL in a header": b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n",
-    "space in the path": b"GET /jo bs HTTP/1.1\r\nHost: a\r\n\r\n",
+    "CONNECT": b"CONNECT a:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "NUL in a header": b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
+    "space in the path": b"GET /jo bs HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "no HTTP": b"hello\r\n\r\n",
 }
@@ -71,9 +72,9 @@ def test_what_could_be_read_in_two_ways_is_400_and_closed(hasty_node: NodeUnderT
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 65_536 + b"\r\n\r\n",
-        b"GET /jobs HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 11_000 + b"\r\n",
-        b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 200_000,
+        b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 65_536 + b"\r\n\r\n",
+        b"GET /jobs HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 11_000 + b"\r\n",
+        b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000,
         b"GET /" + b"a" * 100_000,
     ],
     ids=["one large header", "many headers", "a header without end", "a path without end"],
@@ -83,7 +84,7 @@ def test_a_head_over_64_kib_is_431(hasty_node: NodeUnderTest, head: bytes) -> No
 
 
 def test_a_head_of_almost_64_kib_is_fine(hasty_node: NodeUnderTest) -> None:
-    head = b"GET /cluster HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: " + b"a" * 65_000 + b"\r\n\r\n"
+    head = b"GET /cluster HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: " + b"a" * 65_000 + b"\r\n\r\n"
     assert hasty_node.raw(head).startswith(b"HTTP/1.1 200 ")
 
 
@@ -119,7 +120,7 @@ def test_a_client_that_drips_is_cut_as_well(hasty_node: NodeUnderTest, start: by
 
 
 def test_a_second_request_on_a_kept_connection_has_its_own_time(hasty_node: NodeUnderTest) -> None:
-    request = b"GET /cluster HTTP/1.1\r\nHost: a\r\n\r\n"
+    request = b"GET /cluster HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with hasty_node.connection() as connection:
         connection.sendall(request)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
@@ -131,7 +132,7 @@ def test_a_second_request_on_a_kept_connection_has_its_own_time(hasty_node: Node
 
 def test_an_idle_connection_is_kept_and_then_closed(hasty_node: NodeUnderTest) -> None:
     with hasty_node.connection() as connection:
-        connection.sendall(b"GET /cluster HTTP/1.1\r\nHost: a\r\n\r\n")
+        connection.sendall(b"GET /cluster HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
         started = time.monotonic()
         assert read_all(connection) == b""
@@ -218,6 +219,58 @@ def test_a_trailer_is_no_header(hasty_node: NodeUnderTest) -> None:
     assert len(ids) == 2
 
 
+def test_a_body_of_tiny_chunks_is_cut_before_it_costs(hasty_node: NodeUnderTest) -> None:
+    before = hasty_node.stored()
+    sent = 0
+    with hasty_node.connection() as connection:
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while sent < 8 * 2**20:
+                connection.sendall(b"1\r\n \r\n" * 1_000)
+                sent += 6_000
+    assert sent < 8 * 2**20
+    assert hasty_node.stored() == before
+
+
+def test_chunks_of_a_usual_size_are_taken(hasty_node: NodeUnderTest) -> None:
+    body = b'{"url":"https://example.com/","payload":"%b"}' % (b"x" * 200_000)
+    chunks = b"".join(b"40\r\n%b\r\n" % body[at : at + 64].ljust(64) for at in range(0, len(body), 64))
+    answer = hasty_node.raw(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 201 "), answer[:300]
+
+
+@pytest.fixture(scope="module")
+def full_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
+    """A node whose pages are large, and that keeps no more than 8 MiB for clients that do not read."""
+    limits = ConnectionLimits(request_s=CUT_S, unsent_bytes=8 * 2**20)
+    with NodeUnderTest(node_config(tmp_path_factory.mktemp("node")), limits).running() as node:
+        job = {"url": "https://example.com/", "headers": {"X-Long": "x" * 12_000}, "delay": "1h"}
+        for _ in range(3):
+            assert node.post("/jobs/batch", {"jobs": [job] * 100}).status == 200
+        yield node
+
+
+PAGE = b"GET /jobs?limit=300 HTTP/1.1\r\nHost: localhost\r\n\r\n"  # some 4 MiB
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut(full_node: NodeUnderTest) -> None:
+    with unread(full_node) as connection:
+        wait_until(lambda: full_node.open_connections() == 1)
+        wait_until(lambda: full_node.open_connections() == 0)
+        answer = b"".join(iter(lambda: received(connection), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"content-length: %d" % len(body) not in head, "only what was in the socket's buffers"
+
+
+def test_who_reads_slowly_but_goes_on_gets_all(full_node: NodeUnderTest) -> None:
+    with full_node.connection() as connection:
+        connection.sendall(PAGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answer = b"".join(iter(lambda: connection.recv(30_000), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-length: %d" % len(body) in head
+
+
 @pytest.mark.parametrize("value", [b"key-1 ", b"key-1\t", b"\t key-1 \t"], ids=ascii)
 def test_white_space_around_a_value_is_no_part_of_it(hasty_node: NodeUnderTest, value: bytes) -> None:
     ids = set()
@@ -249,7 +302,7 @@ def test_a_job_is_stored_also_when_the_client_does_not_wait(hasty_node: NodeUnde
 
 def test_pipelined_requests_are_answered_in_order(hasty_node: NodeUnderTest) -> None:
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(JOB) + JOB
-    last = b"GET /cluster HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    last = b"GET /cluster HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = hasty_node.raw(request * 3 + last)
     assert answer.rindex(b"HTTP/1.1 201 ") < answer.index(b"HTTP/1.1 200 ")
     assert answer.count(b"HTTP/1.1 201 ") == 3
@@ -259,7 +312,7 @@ def test_pipelined_requests_are_answered_in_order(hasty_node: NodeUnderTest) -> 
 def test_a_wish_for_http2_is_ignored(hasty_node: NodeUnderTest) -> None:
     head = HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(JOB)
     with hasty_node.connection() as connection:
-        connection.sendall((head + JOB) * 2 + b"GET /cluster HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        connection.sendall((head + JOB) * 2 + b"GET /cluster HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = read_all(connection)
     assert answer.count(b"HTTP/1.1 201 ") == 2
     assert answer.count(b"HTTP/1.1 200 ") == 1
@@ -273,9 +326,32 @@ def test_expect_100_continue(hasty_node: NodeUnderTest) -> None:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 201 ")
 
 
+def unread(node: NodeUnderTest) -> socket.socket:
+    """A connection with an answer under way that it does not read, and a small buffer for it."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+    connection.connect(("127.0.0.1", node.port))
+    connection.sendall(PAGE)
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    """What came; nothing when the other side has cut the connection."""
+    try:
+        return connection.recv(65_536)
+    except ConnectionResetError:
+        return b""
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+
+
 def _cluster(connection: socket.socket) -> bytes:
     """A small request on a connection that stays open, and its whole answer."""
-    connection.sendall(b"GET /cluster HTTP/1.1\r\nHost: a\r\n\r\n")
+    connection.sendall(b"GET /cluster HTTP/1.1\r\nHost: localhost\r\n\r\n")
     answer = b""
     while not answer.endswith(b"]}"):
         answer += connection.recv(65_536)

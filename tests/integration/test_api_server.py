@@ -33,7 +33,7 @@ async def _cancelled_server_leaves_nothing() -> None:
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(make_server(app, listener).serve(sockets=[listener]))
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
             serving.cancel()
     assert await reader.read() == b"", "the connection is closed"

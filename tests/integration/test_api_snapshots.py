@@ -100,7 +100,7 @@ def test_who_goes_away_in_the_middle_does_no_harm(start_node: StartNode) -> None
 
         node.services.snapshots.take_turn = slow  # type: ignore[union-attr, method-assign]
         with node.connection() as connection:
-            request = f"GET /internal/snapshot/{info.name} HTTP/1.1\r\nHost: x\r\n\r\n"
+            request = f"GET /internal/snapshot/{info.name} HTTP/1.1\r\nHost: localhost\r\n\r\n"
             connection.sendall(request.encode())
             assert given_up.wait(5)
         assert hashlib.sha256(node.get(f"/internal/snapshot/{info.name}").body).hexdigest() == info.sha256

@@ -1,5 +1,6 @@
 """What users type, turned into what the SDK takes. What cannot be read is a usage error."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,14 @@ def ports(text: str) -> frozenset[int]:
     if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= 65_535 for part in parts):
         raise usage_error(f"{text!r} is not a list of ports, such as 443,8443")
     return frozenset(int(part) for part in parts)
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """Names separated by commas, as they stand in a Host header."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", name) for name in names):
+        raise usage_error(f"{text!r} is not a list of host names, such as jobs.example,localhost")
+    return names
 
 
 def given(**fields: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class NodeOptions:
     Attributes:
         slots: Attempts that may run at once. [100]
         allow_private_destinations: Allow private addresses and all ports; only for laptops and tests.
+        allow_hosts: Names in requests' Host that a node at a loopback address answers to, separated by commas.
         destination_ports: Ports that may be called, separated by commas. [80,443,8080,8443]
         signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
         secret_key: The key that seals stored secrets.
@@ -43,6 +44,7 @@ class NodeOptions:
 
     slots: Annotated[int | None, _env("SLOTS")] = None
     allow_private_destinations: Annotated[Flag, _env("ALLOW_PRIVATE_DESTINATIONS")] = False
+    allow_hosts: Annotated[str | None, _env("ALLOW_HOSTS")] = None
     destination_ports: Annotated[str | None, _env("DESTINATION_PORTS")] = None
     signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
     secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
@@ -66,6 +68,7 @@ class NodeOptions:
         settings = inputs.given(
             slots=self.slots,
             allow_private_destinations=self.allow_private_destinations,
+            allow_hosts=None if self.allow_hosts is None else inputs.host_names(self.allow_hosts),
             destination_ports=None if self.destination_ports is None else inputs.ports(self.destination_ports),
             signing_secret=self.signing_secret,
             secret_key=self.secret_key,

@@ -23,6 +23,7 @@ def proxy(
     listen: str = "127.0.0.1:7000",
     topology: Path | None = None,
     seed: Texts = None,
+    allow_hosts: Annotated[str | None, Parameter(env_var="HOOKLINE_ALLOW_HOSTS")] = None,
     request_timeout: Annotated[str | None, Parameter(env_var="HOOKLINE_REQUEST_TIMEOUT")] = None,
     requests_max: Annotated[int | None, Parameter(env_var="HOOKLINE_REQUESTS_MAX")] = None,
     log_level: Annotated[str, Parameter(env_var="HOOKLINE_LOG_LEVEL")] = "info",
@@ -34,6 +35,7 @@ def proxy(
         listen: HOST:PORT to serve at; port 0 takes a free one.
         topology: The file that lists the clusters; a newer topology that the clusters know wins.
         seed: Instead of the file: url of a node or a proxy to ask for the topology; may be given again.
+        allow_hosts: Names in requests' Host that a proxy at a loopback address answers to, separated by commas.
         request_timeout: How long a request may take in all. [10s]
         requests_max: Requests under way at once; more are refused. [1000]
         log_level: debug, info, warning or error.
@@ -45,6 +47,7 @@ def proxy(
     settings = inputs.given(
         request_timeout_ms=None if request_timeout is None else inputs.duration_ms(request_timeout),
         requests_max=requests_max,
+        allow_hosts=None if allow_hosts is None else inputs.host_names(allow_hosts),
     )
     config = ProxyConfig(
         host=host, port=port, topology=topology, seeds=tuple(url.rstrip("/") for url in seed or ()), **settings

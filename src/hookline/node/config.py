@@ -30,6 +30,7 @@ class NodeConfig:
     etcd_password: str | None = field(default=None, repr=False)
     etcd_quota_bytes: int = 2 * 1024**3
     advertise: str | None = None
+    allow_hosts: tuple[str, ...] = ()  # names that a node at a loopback address answers to
     new_cluster: bool = False
 
     # Delivery.

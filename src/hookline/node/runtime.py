@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -273,11 +274,17 @@ async def _until_allowed(quorum: Quorum, services: Services, listener: socket.so
             task.cancel()
 
 
+def _hosts(config: NodeConfig) -> tuple[str, ...]:
+    """The names this node is called by, beside those of the loopback address."""
+    advertised = urlsplit(config.advertised_url).hostname
+    return (*config.allow_hosts, *([f"[{advertised}]" if ":" in advertised else advertised] if advertised else ()))
+
+
 async def _serve_when(halted: asyncio.Event, services: Services, listener: socket.socket) -> None:
     await halted.wait()
     # On a socket of its own: uvicorn closes what it was given, and the node goes on to serve on the first one.
     own = listener.dup()
-    server = make_server(create_app(services), own)
+    server = make_server(create_app(services), own, allow_hosts=_hosts(services.config))
     try:
         await server.serve(sockets=[own])
     finally:
@@ -294,7 +301,7 @@ async def _run(
     ready: Callable[[str], None],
     stop: asyncio.Event,
 ) -> None:
-    server = make_server(create_app(services), listener)
+    server = make_server(create_app(services), listener, allow_hosts=_hosts(services.config))
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(services.clocks.run(member))
         running = tasks.create_task(member.run())

@@ -12,6 +12,7 @@ class ProxyConfig:
     """One proxy. Times in milliseconds.
 
     Attributes:
+        allow_hosts: names that a proxy at a loopback address answers to.
         topology: the file it starts with; else ``seeds`` are asked, urls of nodes or proxies.
         request_timeout_ms: how long a request may take in all.
         try_timeout_ms: how long one try of a repeatable call may take. Longer than a node waits for an election.
@@ -24,6 +25,7 @@ class ProxyConfig:
 
     host: str = "127.0.0.1"
     port: int = 7000
+    allow_hosts: tuple[str, ...] = ()
     topology: Path | None = None
     seeds: tuple[str, ...] = ()
     request_timeout_ms: int = 10_000

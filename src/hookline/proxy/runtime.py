@@ -56,7 +56,8 @@ async def run_proxy(
         forwarder = Forwarder(sender, health, known, clock, metrics, config)
         prober = Prober(sender, health, known, forwarder, clock, config)
         api = ProxyApi(forwarder, known, health, config, clock, metrics)
-        server = make_server(create_app(api), listener, grace_s=-(-config.shutdown_grace_ms // 1_000))
+        grace_s = -(-config.shutdown_grace_ms // 1_000)
+        server = make_server(create_app(api), listener, grace_s=grace_s, allow_hosts=config.allow_hosts)
         await prober.probe_all()  # so that the first requests know who leads
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
