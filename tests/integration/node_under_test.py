@@ -9,7 +9,7 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +129,7 @@ class NodeUnderTest:
         self.config = config
         self.clock = ShiftedClock()
         self.delivery = StubDelivery()
+        self.run_loop: Callable[[Coroutine[Any, Any, None]], None] = uvloop.run
         self.port = 0
         self.replica: Replica
         self.services: Services
@@ -273,7 +274,7 @@ class NodeUnderTest:
     @contextmanager
     def running(self) -> Iterator["NodeUnderTest"]:
         """Run until the block ends."""
-        thread = threading.Thread(target=lambda: uvloop.run(self._serve()), name="node")
+        thread = threading.Thread(target=lambda: self.run_loop(self._serve()), name="node")
         thread.start()
         try:
             assert self._up.wait(10)

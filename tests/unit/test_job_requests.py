@@ -193,5 +193,5 @@ def test_many_names_of_which_the_last_is_there_twice_are_read_once() -> None:
     """A list of names that is gone through for each name would take minutes for these."""
     names = [f"n{number}" for number in range(200_000)]
     text = "{" + ",".join(f'"{name}":1' for name in (*names, names[-1])) + "}"
-    with pytest.raises(errors.InvalidJson, match="n199999"):
+    with pytest.raises(errors.InvalidJson, match="twice"):
         unique_fields(text.encode())

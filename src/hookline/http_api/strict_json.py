@@ -23,6 +23,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?",
 _MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
 _PLACED = re.compile(r"(.*) - at `(.*)`", re.DOTALL)
 _SHOWN_CHARS = 80
+_SEARCHED_BYTES = 64 * 1024
 READ_ONLY = frozenset({*http.Job.__struct_fields__, *http.Schedule.__struct_fields__})
 
 
@@ -87,7 +88,7 @@ def check_unique_names(raw: Raw) -> None:
     """The same for an object whose names the user chooses, colons and escapes included."""
     text = bytes(raw)
     if b"\\" in text:
-        json.loads(text, object_pairs_hook=_pairs)
+        json.loads(text, object_pairs_hook=_pairs, parse_int=str, parse_float=str)
         return
     names = decode(_objects, text)
     if text.count(b":") != len(names) + sum(
@@ -97,7 +98,8 @@ def check_unique_names(raw: Raw) -> None:
 
 
 def _refuse_duplicate(text: bytes) -> NoReturn:
-    json.loads(text, object_pairs_hook=_pairs)
+    if len(text) <= _SEARCHED_BYTES:  # to find the name costs as much as to read all
+        json.loads(text, object_pairs_hook=_pairs, parse_int=str, parse_float=str)
     raise InvalidJson("a field is there twice")
 
 

@@ -90,6 +90,9 @@ class Teller:
         return True
 
     async def _send(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
+        return all([await self._send_part(url, part) for part in split(outcomes)])
+
+    async def _send_part(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
         body = _encode(outcomes)
         headers = [(MAC_HEADER.encode(), self._vault.mac(body).encode())]
         try:

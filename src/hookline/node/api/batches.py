@@ -1,25 +1,29 @@
 """``POST /jobs/batch``: up to 1,000 jobs in one call, each accepted or refused on its own."""
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw
 
-from hookline.errors import BatchTooLarge, HooklineError, Internal
+from hookline.errors import BatchTooLarge, HooklineError, Internal, PayloadTooLarge
 from hookline.http_api import strict_json
+from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.exchange import Reply, Request, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.job_requests import NewJob
+from hookline.node.api.jobs import job_bytes_max
 from hookline.node.api.ownership import is_fallback
 from hookline.node.api.views import batch_job, known_batch_job
 from hookline.protocol import http
 from hookline.protocol.commands import Created, Refused, Result
-from hookline.protocol.limits import REQUEST_BYTES_MAX
+from hookline.protocol.limits import KIB, REQUEST_BYTES_MAX
 
 _batches = msgspec.json.Decoder(http.BatchRequest)
 _lists = msgspec.json.Decoder(list[Raw])
-_ITEMS_BETWEEN_YIELDS = 200
+_BYTES_BETWEEN_YIELDS = 512 * KIB
+_ITEM_COST_BYTES = 4 * KIB  # what an item costs beside its bytes, in bytes that cost the same
 
 
 async def create_batch(api: Api, request: Request) -> Reply:
@@ -28,7 +32,7 @@ async def create_batch(api: Api, request: Request) -> Reply:
     started_ms = clock.boot_ms()
     body = await request.body(REQUEST_BYTES_MAX)
     strict_json.check_utf8(body)
-    items = _items(body)
+    items = await big_items(body, api.config.batch_jobs_max) if len(body) > BIG_BYTES else _items(body)
     if len(items) > api.config.batch_jobs_max:
         raise BatchTooLarge(
             f"the batch has {len(items)} jobs; at most {api.config.batch_jobs_max} are allowed",
@@ -44,7 +48,7 @@ async def create_batch(api: Api, request: Request) -> Reply:
     return answer(200, http.BatchResponse(answers))
 
 
-def _items(body: bytes) -> list[Raw]:
+def _items(body: bytes) -> Sequence[bytes | Raw]:
     if body.lstrip()[:1] == b"[":
         return strict_json.decode(_lists, body)
     batch = strict_json.decode(_batches, body)
@@ -52,15 +56,21 @@ def _items(body: bytes) -> list[Raw]:
     return batch.jobs
 
 
-async def _read(api: Api, items: list[Raw], traceparent: str | None) -> list[NewJob | HooklineError]:
+async def _read(api: Api, items: Sequence[bytes | Raw], traceparent: str | None) -> list[NewJob | HooklineError]:
     now_ms = api.now_ms()
     read: list[NewJob | HooklineError] = []
-    for position, item in enumerate(items, 1):
+    largest, since_yield = job_bytes_max(api), 0
+    for item in items:
+        size = len(bytes(item))
         try:
+            if size > largest:
+                raise PayloadTooLarge(f"a job of a batch may have at most {largest} bytes", limit=largest)
             read.append(api.requests.create(item, now_ms, traceparent=traceparent))
         except HooklineError as error:
             read.append(error)
-        if position % _ITEMS_BETWEEN_YIELDS == 0:
+        since_yield += size + _ITEM_COST_BYTES
+        if since_yield > _BYTES_BETWEEN_YIELDS:
+            since_yield = 0
             await asyncio.sleep(0)
     return read
 

@@ -1,5 +1,7 @@
 """The calls about single jobs, and the list of jobs."""
 
+import asyncio
+
 from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
@@ -18,6 +20,7 @@ from hookline.protocol.jobs import FINISHED, State
 from hookline.protocol.limits import KIB
 
 ENVELOPE_BYTES_MAX = 64 * KIB  # all of a job but its payload
+_VIEWS_BETWEEN_YIELDS = 200
 _REVISION_TRIES = 5
 _FILTERS = ("state", "label", "destination", "created_after")
 
@@ -71,7 +74,11 @@ async def list_jobs(api: Api, request: Request) -> Reply:
     found = await api.reads.find(wanted, before, limit)
     rows = await api.reads.jobs([match.seq for match in found.matches])
     next_cursor = None if found.next_before is None else encode_cursor(str(found.next_before), scope)
-    page = http.JobPage([api.views.job(row, payload=False) for row in rows], next_cursor)
+    views = []
+    for start in range(0, len(rows), _VIEWS_BETWEEN_YIELDS):
+        views += [api.views.job(row, payload=False) for row in rows[start : start + _VIEWS_BETWEEN_YIELDS]]
+        await asyncio.sleep(0)
+    page = http.JobPage(views, next_cursor)
     return page_reply(request, page, scope, [str(row.seq) for row in rows])
 
 

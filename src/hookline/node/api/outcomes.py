@@ -8,14 +8,14 @@ from hookline.node.api.context import Api
 from hookline.node.successor import MAC_HEADER
 from hookline.protocol.codec import split
 from hookline.protocol.commands import RecordOutcome
-from hookline.protocol.limits import REQUEST_BYTES_MAX
+from hookline.protocol.limits import ENTRY_BYTES_MAX
 
 _decoder = msgspec.msgpack.Decoder(list[RecordOutcome])
 
 
 async def take_outcomes(api: Api, request: Request) -> Reply:
     """Record them. From anybody but a node of this cluster there is no such call."""
-    body = await request.whole_body(REQUEST_BYTES_MAX)
+    body = await request.whole_body(2 * ENTRY_BYTES_MAX)
     if not api.services.vault.is_own(body, request.header(MAC_HEADER.encode()) or ""):
         raise NotFound
     try:

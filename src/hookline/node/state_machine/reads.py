@@ -30,6 +30,7 @@ ATTEMPTS_SHOWN_BYTES_MAX = 8 * 1024 * 1024
 CLOCK_STEP_MS = 2 * 3_600_000
 _SEQ_MAX = 2**63 - 1
 _ROWS_BETWEEN_YIELDS = 200
+_LABELS_BETWEEN_YIELDS = 10
 _AFTER_EQUALS = ">"  # the character that follows "=": with it ends the range of "name=…"
 
 
@@ -184,7 +185,10 @@ class Reads:
         matches: list[Match] = []
         scanned = size = 0
         while scanned < SCAN_ROWS_MAX:
-            window, ended = self._window(wanted.state, labels, position)
+            if labels is not None:
+                window, ended = await self._window_of_labels(labels, position)
+            else:
+                window, ended = self._window(wanted.state, position)
             for row in window:
                 if not _fits(row, wanted, lane_destination):
                     continue
@@ -221,19 +225,21 @@ class Reads:
         """(name, stored settings) of up to ``limit`` destinations that have settings and come after ``after``."""
         return self._all("destinations_set", after, limit)
 
-    def _window(self, state: State | None, labels: list[str] | None, before: int) -> tuple[list[Match], bool]:
+    def _window(self, state: State | None, before: int) -> tuple[list[Match], bool]:
         """The next rows below ``before``, never empty unless it is the end; and whether it is."""
-        if labels is not None:
-            return self._window_of_labels(labels, before)
         if state is None or state is State.SUCCEEDED:
             rows = self._all("window", before, WINDOW_ROWS)
         else:
             rows = self._all("window_of_state", before, WINDOW_ROWS, state)
         return [Match(*row) for row in rows], len(rows) < WINDOW_ROWS
 
-    def _window_of_labels(self, labels: list[str], before: int) -> tuple[list[Match], bool]:
+    async def _window_of_labels(self, labels: list[str], before: int) -> tuple[list[Match], bool]:
         share = max(1, WINDOW_ROWS // len(labels))
-        lists = [[Match(*row) for row in self._all("window_of_label", before, share, label)] for label in labels]
+        lists = []
+        for number, label in enumerate(labels, 1):
+            lists.append([Match(*row) for row in self._all("window_of_label", before, share, label)])
+            if number % _LABELS_BETWEEN_YIELDS == 0:
+                await asyncio.sleep(0)
         # Below the end of a full list its next rows are not known yet, so the merged window stops there.
         known_from = max((rows[-1].seq for rows in lists if len(rows) == share), default=0)
         window: list[Match] = []

@@ -13,7 +13,8 @@ from functools import partial
 import msgspec
 from msgspec import Raw, Struct
 
-from hookline.errors import BatchTooLarge, DeadlineExceeded, HooklineError
+from hookline.errors import BatchTooLarge, DeadlineExceeded, HooklineError, InvalidJson
+from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.exchange import Reply, answer
 from hookline.protocol.limits import BATCH_JOBS_MAX, REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
@@ -50,9 +51,9 @@ async def create_batch(api: ProxyApi, request: Incoming) -> Reply:
     body = await request.whole_body(REQUEST_BYTES_MAX)
     call = call_of(request, body, is_repeatable=True)
     try:
-        items = splitting.batch_items(body)
-    except ValueError:  # a node explains what is wrong
-        items = []
+        items = await _items(body)
+    except (ValueError, InvalidJson):  # a node explains what is wrong
+        items = ()
     if not items:
         return reply_of(await api.to_any(replace(call, is_repeatable=False), deadline_ms))
     if len(items) > BATCH_JOBS_MAX:
@@ -64,10 +65,14 @@ async def create_batch(api: ProxyApi, request: Incoming) -> Reply:
     return batch.reply()
 
 
+async def _items(body: bytes) -> Sequence[bytes | Raw]:
+    return await big_items(body, BATCH_JOBS_MAX) if len(body) > BIG_BYTES else splitting.batch_items(body)
+
+
 class _Batch:
     """One batch while it is under way: each position gets its result."""
 
-    def __init__(self, api: ProxyApi, call: Call, items: Sequence[Raw], deadline_ms: float) -> None:
+    def __init__(self, api: ProxyApi, call: Call, items: Sequence[bytes | Raw], deadline_ms: float) -> None:
         self._api = api
         self._call = call
         self._items = items
@@ -172,14 +177,14 @@ class _Batch:
         return replace(self._call, body=splitting.batch_body(items))
 
     @staticmethod
-    def _with_id(item: Raw, new_id: str) -> bytes | Raw:
+    def _with_id(item: bytes | Raw, new_id: str) -> bytes | Raw:
         try:
             return splitting.with_id(item, new_id) if splitting.given_id(item) is None else item
         except ValueError:
             return item
 
 
-def _readable_id(item: Raw) -> str | None:
+def _readable_id(item: bytes | Raw) -> str | None:
     try:
         return splitting.given_id(item)
     except ValueError:
