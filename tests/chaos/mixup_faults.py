@@ -73,16 +73,20 @@ def rows_changed(statement: str) -> Fault:
 
 
 def etcd_emptied(*, with_a_disk: bool) -> Fault:
-    """All members of etcd lose their data, and perhaps a node its disk; the operator recovers."""
+    """All members of etcd lose their data, and perhaps a follower its disk; the operator recovers.
+
+    Not the leader: what etcd held alone and the leader had applied, but no follower yet, would be lost with both.
+    """
 
     def fault(run: Run) -> None:
         run.rest_a_moment()
         nodes = run.cluster.nodes
         if with_a_disk:
+            unlucky = run.chance.choice(run.cluster.followers())
             for node in nodes:
                 node.kill()
-            directories.lose_disk(nodes[0])
-            nodes[0].data_dir.mkdir()
+            directories.lose_disk(unlucky)
+            unlucky.data_dir.mkdir()
         directories.empty_etcd(run.cluster)
         if with_a_disk:
             for node in nodes:

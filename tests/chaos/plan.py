@@ -114,7 +114,7 @@ def rows(kills: int) -> list[Row]:
         Row("rows taken out of a node that would lead", mixups.rows_changed(_ROWS_GONE), 2),
         Row("payload changed on a node that would lead", mixups.rows_changed(_PAYLOAD_CHANGED), 2),
         Row("etcd emptied", mixups.etcd_emptied(with_a_disk=False), 2),
-        Row("etcd emptied and a node's disk lost", mixups.etcd_emptied(with_a_disk=True), 2),
+        Row("etcd emptied and a follower's disk lost", mixups.etcd_emptied(with_a_disk=True), 2),
         Row("etcd set back", mixups.etcd_set_back(with_an_old_node=False), 1),
         Row("etcd set back and an old node", mixups.etcd_set_back(with_an_old_node=True), 1),
         Row("leader's clock an hour ahead for 12 s", clocks.leader_clock(clocks.HOUR_MS, 12), 1, has_clocks=True),
