@@ -4,10 +4,12 @@ Each case is a row of docs/explanation/identity-and-history.md.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.cluster import ClusterNode
 from tests.chaos.directories import (
     copy_etcd,
     copy_state,
@@ -253,3 +255,21 @@ def test_a_directory_of_another_name_or_shard_is_refused(tmp_path: Path) -> None
     foreign = foreign_state(tmp_path, 1)
     for options in (("--cluster", "c1"), ("--cluster", "c0", "--shard", "1")):
         assert "was started as" in LoneNode(foreign, *options).refused()
+
+
+def test_a_second_node_of_the_same_name_ends_and_says_why(tmp_path: Path) -> None:
+    with mixed_up(tmp_path / "c") as mixed:
+        first = mixed.cluster.leader()
+        (tmp_path / "twin").mkdir()
+        twin = ClusterNode(first.name, tmp_path / "twin", first.etcd)
+        shutil.copy(first.log.parent / "secret.key", tmp_path / "twin")
+        twin.data_dir.mkdir()
+        twin.spawn()
+        said = twin.failed()
+        assert f"another node called {first.name} runs in this cluster, at {first.url}" in said, said
+        assert "another --node name, or stop that one" in said
+        assert mixed.cluster.leader() is first
+        view = first.call("GET", "/cluster")[1]
+        assert next(it for it in view["nodes"] if it["name"] == first.name)["url"] == first.url
+        mixed.delivered(mixed.create(5))
+        assert "node_name_taken" not in first.log.read_text()
