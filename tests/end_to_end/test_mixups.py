@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.cluster import ClusterNode
+from hookline.testing.etcd import EtcdMembers, free_ports
+from tests.chaos.cluster import AWAY, ClusterNode
 from tests.chaos.directories import (
     copy_etcd,
     copy_state,
@@ -21,7 +22,8 @@ from tests.chaos.directories import (
     set_etcd_back,
 )
 from tests.end_to_end.mixed_up import LoneNode, hookline, mixed_up
-from tests.end_to_end.processes import journal_receiver
+from tests.end_to_end.processes import journal_receiver, until
+from tests.etcd_parts import disable_users, enable_users
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -273,3 +275,40 @@ def test_a_second_node_of_the_same_name_ends_and_says_why(tmp_path: Path) -> Non
         assert next(it for it in view["nodes"] if it["name"] == first.name)["url"] == first.url
         mixed.delivered(mixed.create(5))
         assert "node_name_taken" not in first.log.read_text()
+
+
+def test_a_node_that_etcd_does_not_let_in_says_why_and_goes_on_by_itself(tmp_path: Path) -> None:
+    with EtcdMembers(tmp_path / "etcd", 1) as members:
+        enable_users(members)
+        (tmp_path / "n").mkdir()
+        node = LoneNode(tmp_path / "n", "--etcd", members.endpoints[0], "--new-cluster", port=free_ports(1)[0])
+        node.spawn()
+        try:
+            until(lambda: '"etcd_denied"' in node.log.read_text(), "the log says what etcd wants")
+            assert "give --etcd-user and HOOKLINE_ETCD_PASSWORD" in node.log.read_text()
+            node.kill()
+            (tmp_path / "key").write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+            (tmp_path / "key").chmod(0o600)
+            node = LoneNode(
+                node.data_dir,
+                "--etcd",
+                members.endpoints[0],
+                "--new-cluster",
+                "--secret-key-file",
+                str(tmp_path / "key"),
+                port=node.port,
+            )
+            node.spawn()
+            until(lambda: "give --etcd-user" in health(node), "its health says what etcd wants")
+            assert node.log.read_text().count("node_halted") == 1
+            disable_users(members)
+            node.wait_until_ready()
+        finally:
+            node.kill()
+
+
+def health(node: LoneNode) -> str:
+    try:
+        return str(node.call("GET", "/health")[1])
+    except AWAY:
+        return ""

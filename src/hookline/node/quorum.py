@@ -145,16 +145,16 @@ class Quorum:
         Raises:
             NodeNameInUse: another process runs under this node's name.
         """
-        await self._take_name()
+        await self._take_name(halted)
         await self.history.until_allowed(halted, self._client.rotate)
 
-    async def _take_name(self) -> None:
+    async def _take_name(self, halted: Callable[[str], None]) -> None:
         while not self._has_name.is_set():
             try:
                 await self._name.take(self._own_status())
                 self._has_name.set()
             except LogFault as error:
-                _log.warning("etcd_away", error=error.detail)
+                self.history.waits_for_etcd(error, halted)
                 self._client.rotate()
                 await asyncio.sleep(_DOUBT_S)
 
@@ -251,7 +251,7 @@ class Quorum:
         return position_of(self._machine, self._config.node)
 
     def halted(self) -> str | None:
-        return self.history.why_halted()
+        return self.history.why_halted() or self._statuses.denied
 
     def hand_over(self) -> bool:
         return self._member is not None and self._member.hand_over()

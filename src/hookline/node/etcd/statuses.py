@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from hookline.node.etcd import rpc_pb2 as rpc
-from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
+from hookline.node.etcd.client import EtcdClient, EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.identity import Position
 
@@ -63,6 +63,7 @@ class Statuses:
 
     Attributes:
         has_read: what the others told was read once.
+        denied: why etcd does not let this node in any more.
         twin: what another process told under this node's name, if one did.
     """
 
@@ -73,6 +74,7 @@ class Statuses:
         self._node = node
         self._read: list[NodeStatus] = []
         self.has_read = False
+        self.denied: str | None = None
         self.twin: NodeStatus | None = None
         self._twin_seen = 0
 
@@ -90,7 +92,11 @@ class Statuses:
         """Publish and read once, if etcd answers."""
         try:
             await self.exchange()
-        except (EtcdUnclear, EtcdRefused):
+        except (EtcdUnclear, EtcdRefused) as error:
+            denied = error.detail if isinstance(error, EtcdDenied) else None
+            if denied is not None and denied != self.denied:
+                _log.error("etcd_denied", error=denied)
+            self.denied = denied
             self._client.rotate()
 
     def others(self) -> list[NodeStatus]:
@@ -108,6 +114,7 @@ class Statuses:
         kvs = response.responses[0].response_range.kvs
         self._read = [decode_status(kv.value) for kv in kvs]
         self.has_read = True
+        self.denied = None
         self._look_for_twin(own)
 
     def _look_for_twin(self, own: NodeStatus) -> None:
