@@ -9,7 +9,7 @@ from hookline.cli.bulk import cancel_all, retry_all
 from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
 from hookline.cli.output import print_json, stdout, usage_error, warn_incomplete
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import AnyText, Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.watching import watch
 from hookline.clock import SystemClock
@@ -25,13 +25,13 @@ app.command(import_jobs, name="import")
 
 @app.command
 def create(
-    url: str,
+    url: AnyText,
     /,
     *,
     delay: str | None = None,
     at: str | None = None,
-    id: str | None = None,
-    key: str | None = None,
+    id: AnyText | None = None,
+    key: AnyText | None = None,
     wait: Flag = False,
     wait_timeout: float = 60.0,
     job: JobOptions = NO_JOB_OPTIONS,
@@ -62,7 +62,7 @@ def create(
 
 
 @app.command
-def get(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def get(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Show one job.
 
     Args:
@@ -98,7 +98,7 @@ def list_(*, limit: int = 50, jobs: FilterOptions = ALL_JOBS, service: Service =
 
 
 @app.command
-def attempts(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def attempts(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Show every attempt of a job and what was answered.
 
     Args:
@@ -114,7 +114,7 @@ def attempts(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command
-def cancel(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def cancel(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Cancel a job that is not finished.
 
     Args:
@@ -127,7 +127,7 @@ def cancel(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 @app.command
 def retry(
-    job_id: str,
+    job_id: AnyText,
     /,
     *,
     to: str | None = None,
@@ -147,7 +147,7 @@ def retry(
 
 
 @app.command(name="run")
-def run_now(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def run_now(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Run a pending job now instead of at its time.
 
     Args:
@@ -160,7 +160,7 @@ def run_now(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 @app.command
 def update(
-    job_id: str,
+    job_id: AnyText,
     /,
     *,
     to: str | None = None,
