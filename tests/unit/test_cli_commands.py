@@ -491,3 +491,12 @@ def test_spaces_behind_the_commas_of_a_list_do_not_matter(server: ScriptedServer
 def test_a_label_or_a_header_that_is_given_twice_is_named(run: Run) -> None:
     assert "the label a is given twice" in run("jobs", "create", "http://e.example/", "-l", "a=1", "-l", "a=2")[2]
     assert "the header A is given twice" in run("jobs", "create", "http://e.example/", "-H", "a:1", "-H", "A:2")[2]
+
+
+@pytest.mark.parametrize("verb", ["update", "retry"])
+def test_the_secret_of_a_job_can_be_taken_away(
+    server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setenv("HOOKLINE_JOB_SECRET", "whsec_" + "a" * 32)
+    assert run("jobs", verb, "j1", "--no-secret")[0] == 0
+    assert json.loads(server.asked[0].body) == {"secret": None}

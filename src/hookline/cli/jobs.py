@@ -1,6 +1,7 @@
 """``hookline jobs …``: make, look at and change jobs."""
 
 from itertools import islice
+from typing import Any
 
 from cyclopts import App
 
@@ -131,6 +132,7 @@ def retry(
     /,
     *,
     to: str | None = None,
+    no_secret: Flag = False,
     job: JobOptions = NO_JOB_OPTIONS,
     service: Service = DEFAULT_SERVICE,
 ) -> None:
@@ -139,11 +141,12 @@ def retry(
     Args:
         job_id: The job's id.
         to: Call this url instead.
+        no_secret: Sign without a secret of the job's own.
         job: What else to change.
         service: Where Hookline is.
     """
     with service.client() as client:
-        _show(client.retry_job(job_id, **job.fields(), **inputs.given(url=to)), service)
+        _show(client.retry_job(job_id, **_changes(job, no_secret=no_secret), **inputs.given(url=to)), service)
 
 
 @app.command(name="run")
@@ -166,6 +169,7 @@ def update(
     to: str | None = None,
     delay: str | None = None,
     at: str | None = None,
+    no_secret: Flag = False,
     job: JobOptions = NO_JOB_OPTIONS,
     service: Service = DEFAULT_SERVICE,
 ) -> None:
@@ -176,15 +180,21 @@ def update(
         to: Call this url instead.
         delay: Due after this time from now.
         at: Due at this time, RFC 3339 with a zone.
+        no_secret: Sign without a secret of the job's own.
         job: What else to change.
         service: Where Hookline is.
     """
     when = inputs.given(delay=None if delay is None else inputs.duration_or_seconds(delay), run_at=at, url=to)
-    changes = job.fields() | when
+    changes = _changes(job, no_secret=no_secret) | when
     if not changes:
         raise usage_error("Nothing to change was given.")
     with service.client() as client:
         _show(client.update_job(job_id, **changes), service)
+
+
+def _changes(job: JobOptions, *, no_secret: bool) -> Any:
+    # The option wins over a secret in the environment, which is meant for new jobs.
+    return job.fields() | ({"secret": None} if no_secret else {})
 
 
 def _show(job: http.Job, service: Service) -> None:
