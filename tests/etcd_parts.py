@@ -1,6 +1,8 @@
 """What tests against real etcd share: a node's log and leadership in a cluster of its own, and how to reach them."""
 
 import asyncio
+import json
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from hookline.node.etcd.transactions import LeaderRecord
 from hookline.node.identity import Charter
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.replicated_log.etcd import EtcdLog
+from hookline.testing.etcd import EtcdMembers
 from tests.node_parts import entry
 
 _TOKENS = SystemClock()
@@ -96,6 +99,33 @@ class EtcdNode:
             await until(lambda: self.hints.is_watching)
             yield
             running.cancel()
+
+
+def enable_users(members: EtcdMembers) -> None:
+    """From now on etcd wants a user: root, whose password is "secret", or "guest", who may nothing, with the same."""
+    for path, body in (
+        ("user/add", {"name": "root", "password": "secret"}),
+        ("user/add", {"name": "guest", "password": "secret"}),
+        ("role/add", {"name": "root"}),
+        ("user/grant", {"user": "root", "role": "root"}),
+        ("enable", {}),
+    ):
+        _auth(members, path, body)
+
+
+def disable_users(members: EtcdMembers) -> None:
+    """The contrary."""
+    token = _auth(members, "authenticate", {"name": "root", "password": "secret"})["token"]
+    _auth(members, "disable", {}, token)
+
+
+def _auth(members: EtcdMembers, path: str, body: dict[str, str], token: str = "") -> dict[str, str]:
+    request = urllib.request.Request(
+        f"{members.endpoints[0]}/v3/auth/{path}", json.dumps(body).encode(), {"authorization": token} if token else {}
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        found: dict[str, str] = json.load(answer)
+        return found
 
 
 async def charter(client: EtcdClient, keys: Keys) -> None:

@@ -20,6 +20,8 @@ Written by `docs/generators/cli.py` from the commands themselves; `--help` on an
   request it receives.
 - Exit codes: 0 done · 1 Hookline or the job said no · 2 the command was called wrongly · 130 interrupted.
 - Colours are left out when the output is no terminal or `NO_COLOR` is set.
+- Ids, files and expressions may begin with a hyphen. One that reads like an option of its command (`-y2` where there is
+  `-y`) goes behind `--`.
 - Options with `env:` can come from the environment instead. `HOOKLINE_URL` says where Hookline is.
 - `eval "$(hookline completion bash)"` (or `zsh`, `fish`) lets the shell complete commands and options.
 

@@ -26,8 +26,8 @@ The tree (the class docstring is the title shown to users; it says what to do)::
 
 ``ResolveFailed`` stays inside a node: it is the reason of a failed attempt.
 
-Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, StateDamaged,
-RestoreBrokenOff, DiskFault, UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig,
+Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, NodeNameInUse,
+StateDamaged, RestoreBrokenOff, DiskFault, UnknownCommand, LogFault (Fenced, Compacted, EntryDamaged), InvalidConfig,
 SecretKeyMissing, ForeignState, Halted).
 """
 
@@ -483,6 +483,12 @@ class DataDirectoryInUse(NodeFault):
     """Another process holds the data directory; stop it or choose another directory."""
 
     code = "data_directory_in_use"
+
+
+class NodeNameInUse(NodeFault):
+    """Another node of the cluster runs under this name; choose another name, or stop that node."""
+
+    code = "node_name_in_use"
 
 
 class StateDamaged(NodeFault):

@@ -1,21 +1,23 @@
 """Getting in: TLS, user and password, and what an operator reads when it does not work."""
 
 import asyncio
-import json
 import shutil
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 import trustme
+from structlog.testing import capture_logs
 
+from hookline.cli import app
 from hookline.errors import InvalidConfig
 from hookline.node.etcd import rpc_pb2 as rpc
-from hookline.node.etcd.client import EtcdAddress, EtcdRefused, EtcdUnclear
+from hookline.node.etcd.client import EtcdAddress, EtcdDenied, EtcdUnclear
 from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.statuses import NodeStatus, Statuses
 from hookline.testing.etcd import EtcdMembers, EtcdTls
-from tests.etcd_parts import etcd_node, until
+from tests.etcd_parts import enable_users, etcd_node, until
 
 
 @pytest.fixture
@@ -53,15 +55,7 @@ async def test_an_authority_that_is_not_trusted_is_not_talked_to(
 def guarded(tmp_path: Path) -> Iterator[EtcdMembers]:
     """One member; root's password is "secret"."""
     with EtcdMembers(tmp_path, 1) as members:
-        for path, body in (
-            ("user/add", {"name": "root", "password": "secret"}),
-            ("role/add", {"name": "root"}),
-            ("user/grant", {"user": "root", "role": "root"}),
-            ("enable", {}),
-        ):
-            data = json.dumps(body).encode()
-            with urllib.request.urlopen(f"{members.endpoints[0]}/v3/auth/{path}", data, timeout=5) as answer:
-                assert answer.status == 200
+        enable_users(members)
         yield members
 
 
@@ -93,13 +87,50 @@ async def test_a_member_that_restarts_lets_the_node_in_again(guarded: EtcdMember
             await node.append(1)
 
 
-@pytest.mark.parametrize(("user", "password"), [("root", "wrong"), ("nobody", "secret"), (None, None)])
-async def test_who_may_not_in_is_refused(
-    guarded: EtcdMembers, keys: Keys, user: str | None, password: str | None
+@pytest.mark.parametrize(
+    ("user", "password", "advice"),
+    [
+        ("root", "wrong", "correct --etcd-user and HOOKLINE_ETCD_PASSWORD"),
+        ("nobody", "secret", "correct --etcd-user and HOOKLINE_ETCD_PASSWORD"),
+        ("guest", "secret", "grant its role readwrite"),
+        (None, None, "give --etcd-user and HOOKLINE_ETCD_PASSWORD"),
+    ],
+)
+async def test_who_may_not_in_is_refused_and_told_what_to_do(
+    guarded: EtcdMembers, keys: Keys, user: str | None, password: str | None, advice: str
 ) -> None:
     async with etcd_node("n1", keys, guarded.endpoints, user=user, password=password, is_chartered=False) as node:
-        with pytest.raises(EtcdRefused):
+        with pytest.raises(EtcdDenied, match=advice):
             await node.client.range(rpc.RangeRequest(key=keys.leader), 2)
+
+
+async def test_a_user_for_an_etcd_that_knows_none_is_told_what_to_do(etcd: EtcdMembers, keys: Keys) -> None:
+    async with etcd_node("n1", keys, etcd.endpoints, user="root", password="x", is_chartered=False) as node:
+        with pytest.raises(EtcdDenied, match="leave out --etcd-user"):
+            await node.client.range(rpc.RangeRequest(key=keys.leader), 2)
+
+
+async def test_a_running_node_that_etcd_no_longer_lets_in_says_so_once(tmp_path: Path, keys: Keys) -> None:
+    with EtcdMembers(tmp_path, 1) as members:
+        async with etcd_node("n1", keys, members.endpoints) as node:
+            own = NodeStatus("n1", "http://n1", "follower", 0, 0, "1", 0)
+            statuses = Statuses(node.client, keys, lambda: own, node="n1")
+            await statuses.look()
+            assert statuses.denied is None
+            enable_users(members)
+            structlog.reset_defaults()
+            with capture_logs() as logs:
+                for _ in range(3):
+                    await statuses.look()
+    assert [line["event"] for line in logs] == ["etcd_denied"]
+    assert "give --etcd-user" in str(statuses.denied)
+
+
+def test_the_command_line_says_what_etcd_wants(guarded: EtcdMembers, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["cluster", "survey", "--etcd", guarded.endpoints[0]]) == 1
+    said = capsys.readouterr().err
+    assert "give --etcd-user and HOOKLINE_ETCD_PASSWORD" in " ".join(said.split())
+    assert "urls right" not in said
 
 
 def test_a_password_is_not_shown() -> None:

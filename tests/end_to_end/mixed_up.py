@@ -124,8 +124,7 @@ class LoneNode(NodeProcess):
         """Start it; it must end by itself. What it said."""
         before = len(self.log.read_text()) if self.log.exists() else 0
         self.spawn()
-        assert self._end(30) == 1
-        return self.log.read_text()[before:]
+        return self.failed()[before:]
 
 
 def hookline(*tokens: str) -> int:

@@ -88,6 +88,11 @@ class NodeProcess:
         self._signal(signal.SIGTERM)
         return self._end(30)
 
+    def failed(self) -> str:
+        """Wait until it has ended by itself, with exit code 1; all it ever said."""
+        assert self._end(30) == 1
+        return self.log.read_text()
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process
         self._process.send_signal(number)

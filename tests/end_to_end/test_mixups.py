@@ -4,10 +4,13 @@ Each case is a row of docs/explanation/identity-and-history.md.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from hookline.testing.etcd import EtcdMembers, free_ports
+from tests.chaos.cluster import AWAY, ClusterNode
 from tests.chaos.directories import (
     copy_etcd,
     copy_state,
@@ -19,7 +22,8 @@ from tests.chaos.directories import (
     set_etcd_back,
 )
 from tests.end_to_end.mixed_up import LoneNode, hookline, mixed_up
-from tests.end_to_end.processes import journal_receiver
+from tests.end_to_end.processes import journal_receiver, until
+from tests.etcd_parts import disable_users, enable_users
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -253,3 +257,58 @@ def test_a_directory_of_another_name_or_shard_is_refused(tmp_path: Path) -> None
     foreign = foreign_state(tmp_path, 1)
     for options in (("--cluster", "c1"), ("--cluster", "c0", "--shard", "1")):
         assert "was started as" in LoneNode(foreign, *options).refused()
+
+
+def test_a_second_node_of_the_same_name_ends_and_says_why(tmp_path: Path) -> None:
+    with mixed_up(tmp_path / "c") as mixed:
+        first = mixed.cluster.leader()
+        (tmp_path / "twin").mkdir()
+        twin = ClusterNode(first.name, tmp_path / "twin", first.etcd)
+        shutil.copy(first.log.parent / "secret.key", tmp_path / "twin")
+        twin.data_dir.mkdir()
+        twin.spawn()
+        said = twin.failed()
+        assert f"another node called {first.name} runs in this cluster, at {first.url}" in said, said
+        assert "another --node name, or stop that one" in said
+        assert mixed.cluster.leader() is first
+        view = first.call("GET", "/cluster")[1]
+        assert next(it for it in view["nodes"] if it["name"] == first.name)["url"] == first.url
+        mixed.delivered(mixed.create(5))
+        assert "node_name_taken" not in first.log.read_text()
+
+
+def test_a_node_that_etcd_does_not_let_in_says_why_and_goes_on_by_itself(tmp_path: Path) -> None:
+    with EtcdMembers(tmp_path / "etcd", 1) as members:
+        enable_users(members)
+        (tmp_path / "n").mkdir()
+        node = LoneNode(tmp_path / "n", "--etcd", members.endpoints[0], "--new-cluster", port=free_ports(1)[0])
+        node.spawn()
+        try:
+            until(lambda: '"etcd_denied"' in node.log.read_text(), "the log says what etcd wants")
+            assert "give --etcd-user and HOOKLINE_ETCD_PASSWORD" in node.log.read_text()
+            node.kill()
+            (tmp_path / "key").write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+            (tmp_path / "key").chmod(0o600)
+            node = LoneNode(
+                node.data_dir,
+                "--etcd",
+                members.endpoints[0],
+                "--new-cluster",
+                "--secret-key-file",
+                str(tmp_path / "key"),
+                port=node.port,
+            )
+            node.spawn()
+            until(lambda: "give --etcd-user" in health(node), "its health says what etcd wants")
+            assert node.log.read_text().count("node_halted") == 1
+            disable_users(members)
+            node.wait_until_ready()
+        finally:
+            node.kill()
+
+
+def health(node: LoneNode) -> str:
+    try:
+        return str(node.call("GET", "/health")[1])
+    except AWAY:
+        return ""

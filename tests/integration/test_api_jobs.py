@@ -323,3 +323,24 @@ def _ms(text: str) -> int:
     from hookline.protocol.durations import parse_time
 
     return parse_time(text)
+
+
+def test_the_secret_of_a_job_can_be_taken_away(shared_node: NodeUnderTest) -> None:
+    secret = "whsec_" + "a" * 32
+    made = shared_node.create(secret=secret, delay="1h")
+    path = f"/jobs/{made['id']}"
+    assert made["signed"]
+    assert shared_node.call("PATCH", path, {"priority": 1}).json["signed"]
+    assert not shared_node.call("PATCH", path, {"secret": None}).json["signed"]
+    assert not shared_node.get(path).json["signed"]
+    assert shared_node.call("PATCH", path, {"secret": secret}).json["signed"]
+    assert not shared_node.create(secret=None)["signed"]
+
+
+def test_the_secret_of_a_schedules_job_can_be_taken_away(shared_node: NodeUnderTest) -> None:
+    job = {"url": URL, "secret": "whsec_" + "a" * 32}
+    path = "/schedules/signed-once"
+    assert shared_node.post("/schedules", {"id": "signed-once", "cron": "0 0 1 1 *", "job": job}).status == 201
+    assert shared_node.post(f"{path}/run", {}).json["signed"]
+    assert shared_node.call("PATCH", path, {"job": job | {"secret": None}}).status == 200
+    assert not shared_node.post(f"{path}/run", {}).json["signed"]

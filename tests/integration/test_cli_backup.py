@@ -57,6 +57,14 @@ def test_a_backup_that_fails_leaves_nothing(tmp_path: Path, capsys: Output) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_password_in_the_url_of_a_backup_is_not_shown(node: NodeUnderTest, tmp_path: Path, capsys: Output) -> None:
+    with_password = f"http://user:geheim@127.0.0.1:{node.port}"
+    for url in ("http://user:geheim@127.0.0.1:9", "http://user:geheim@[::1", "user:geheim@127.0.0.1", with_password):
+        app.run(["backup", "--url", url, "--out", str(tmp_path / "b.db")])
+        shown = capsys.readouterr()
+        assert "geheim" not in shown.out + shown.err
+
+
 def test_a_directory_with_state_is_refused(saved: Path, node: NodeUnderTest, tmp_path: Path, capsys: Output) -> None:
     data = tmp_path / "new"
     assert restored(saved, data) == 0

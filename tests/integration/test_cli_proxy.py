@@ -77,5 +77,20 @@ def test_a_wrong_start_says_what_to_do(
     assert "choose another --listen" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("url", ["http://user:geheim@127.0.0.1:9", "http://user:geheim@[::1", "user:geheim@h"])
+def test_a_password_in_the_url_of_a_seed_is_not_shown(url: str) -> None:
+    command = [sys.executable, "-m", "hookline.cli.app", "proxy", "--listen", "127.0.0.1:0", "--seed", url]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        said = ""
+        while "no_seed_has_a_topology" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.kill()
+    assert "***@" in said
+    assert "geheim" not in said
+
+
 def _entry(three: Clusters, name: str) -> str:
     return "[[cluster]]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in three.entry(name).items())

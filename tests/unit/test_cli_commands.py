@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclopts import App
+from cyclopts.argument import Argument
 
-from hookline.cli import app
+from hookline.cli import app, inputs
 from tests import scripted_server as served
 from tests.scripted_server import Answer, Asked, ScriptedServer, problem, scripted_server
 
@@ -399,6 +401,9 @@ USAGE_ERRORS = [
     f"jobs create http://e.example/ --data {'[' * 2_000}{']' * 2_000}",
     "jobs create http://e.example/ --data @/does/not/exist",
     "jobs create http://e.example/ -H nocolon",
+    "jobs create http://e.example/ -H a:1 -H A:2",
+    "jobs create http://e.example/ -l a=1 -l a=2",
+    "jobs create http://e.example/ -l a -l a=2",
     "jobs create http://e.example/ --delay 1s --at 2026-11-24T13:00:00Z",
     "jobs update j1",
     "jobs list --limit -1",
@@ -425,3 +430,73 @@ def test_wrong_usage_exits_with_2_and_one_line(server: ScriptedServer, run: Run,
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert server.asked == []
+
+
+HYPHENS: list[tuple[tuple[str, ...], str]] = [
+    *(((f"jobs {verb}", "-x2"), "/jobs/-x2") for verb in ("get", "attempts", "cancel", "retry", "run")),
+    (("jobs update", "-x2", "--to", "http://e.example/"), "/jobs/-x2"),
+    (("jobs list", "--label", "-x2"), "/jobs?label=-x2"),
+    *(((f"schedules {verb}", "-x2"), "/schedules/-x2") for verb in ("get", "pause", "resume", "run")),
+    (("schedules delete", "-x2", "--yes"), "/schedules/-x2"),
+    (("schedules update", "-x2", "--cron", "-1 * * * *"), "/schedules/-x2"),
+    (("schedules preview", "-1 * * * *"), "/schedules/preview?cron=-1"),
+    (("schedules create", "-1 * * * *", "http://e.example/"), "/schedules"),
+    (("destinations get", "-x2"), "/destinations/-x2"),
+    (("destinations set", "-x2", "--rate", "1/1s"), "/destinations/-x2"),
+]
+
+
+@pytest.mark.parametrize(("tokens", "path"), HYPHENS, ids=[tokens[0] for tokens, _ in HYPHENS])
+@pytest.mark.parametrize("json_first", [True, False])
+def test_what_begins_with_a_hyphen_is_no_option(
+    server: ScriptedServer, run: Run, tokens: tuple[str, ...], path: str, json_first: bool
+) -> None:
+    command, *rest = tokens
+    code, out, err = run(*command.split(), *(["--json", *rest] if json_first else [*rest, "--json"]))
+    assert (code, err) == (0, "")
+    json.loads(out)
+    assert server.asked[0].path.startswith(path)
+
+
+def test_each_positional_argument_may_begin_with_a_hyphen() -> None:
+    refused = [name for name, argument in positional_arguments(app.app) if not argument.parameter.allow_leading_hyphen]
+    assert refused == ["completion shell"], "a choice of words"
+
+
+def positional_arguments(root: App, *path: str) -> Iterator[tuple[str, Argument]]:
+    for name in root:
+        if not name.startswith("-"):
+            yield from positional_arguments(root[name], *path, name)
+    if path and root.default_command:
+        for argument in root.assemble_argument_collection():
+            if argument.field_info.kind is not argument.field_info.KEYWORD_ONLY and len(argument.keys) == 0:
+                yield f"{' '.join(path)} {argument.field_info.name}", argument
+
+
+def test_ids_keys_headers_and_labels_of_a_new_job_may_begin_with_a_hyphen(server: ScriptedServer, run: Run) -> None:
+    options = ("--id", "-i", "--key", "-k", "-l", "-l=1", "-H", "-x: 1")
+    assert run("jobs", "create", "http://e.example/", *options)[0] == 0
+    asked = server.asked[0]
+    assert asked.headers["idempotency-key"] == "-k"
+    sent = json.loads(asked.body)
+    assert (sent["id"], sent["labels"], sent["headers"]) == ("-i", {"-l": "1"}, {"-x": "1"})
+
+
+def test_spaces_behind_the_commas_of_a_list_do_not_matter(server: ScriptedServer, run: Run) -> None:
+    assert run("jobs", "create", "http://e.example/", "--retry-schedule", "1s, 2s ,3")[0] == 0
+    assert json.loads(server.asked[0].body)["retry"]["schedule"] == ["1s", "2s", 3]
+    assert inputs.ports("443, 8443") == {443, 8443}
+
+
+def test_a_label_or_a_header_that_is_given_twice_is_named(run: Run) -> None:
+    assert "the label a is given twice" in run("jobs", "create", "http://e.example/", "-l", "a=1", "-l", "a=2")[2]
+    assert "the header A is given twice" in run("jobs", "create", "http://e.example/", "-H", "a:1", "-H", "A:2")[2]
+
+
+@pytest.mark.parametrize("verb", ["update", "retry"])
+def test_the_secret_of_a_job_can_be_taken_away(
+    server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setenv("HOOKLINE_JOB_SECRET", "whsec_" + "a" * 32)
+    assert run("jobs", verb, "j1", "--no-secret")[0] == 0
+    assert json.loads(server.asked[0].body) == {"secret": None}

@@ -1,5 +1,6 @@
 """``hookline topology``: files that are read, changes that are foreseen, and what a proxy answers."""
 
+import io
 import json
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def test_a_file_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert app.run(["topology", "validate", str(file)]) == 1
     assert "the shard 0 is there 2 times" in capsys.readouterr().err
     assert app.run(["topology", "validate", str(tmp_path / "none.toml")]) == 1
+
+
+@pytest.mark.parametrize("command", ["validate", "apply", "plan"])
+def test_a_file_may_come_from_stdin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    text = file_of(tmp_path, topology(2)).read_bytes().replace(b"shard = 1", b"shard = 0")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert app.run(["topology", command, "-"]) == 1
+    assert "the shard 0 is there 2 times" in capsys.readouterr().err
+
+
+def test_a_password_in_a_nodes_url_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text('epoch = 1\n[[cluster]]\nname = "c0"\nshard = 0\nnodes = ["http://u:geheim@127.0.0.1:7070"]\n')
+    assert app.run(["topology", "validate", str(file)]) == 1
+    err = capsys.readouterr().err
+    assert "***@127.0.0.1" in err
+    assert "geheim" not in err
 
 
 def test_a_plan_compares_with_what_the_proxy_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

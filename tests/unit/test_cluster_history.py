@@ -10,6 +10,7 @@ import pytest
 from hookline.node import cluster_history
 from hookline.node.cluster_history import ClusterHistory
 from hookline.node.config import NodeConfig
+from hookline.node.etcd.client import EtcdDenied, EtcdUnclear
 from hookline.node.identity import Charter, Log
 from hookline.node.state_machine.machine import StateMachine, open_state
 from tests.node_parts import ManualClock
@@ -89,3 +90,22 @@ async def test_a_node_in_a_dispute_is_not_clear(parts: tuple[ClusterHistory, Cha
     history.disputed[7] = "d"
     assert not history.is_clear
     assert "entry 7" in (history.why_halted() or "")
+
+
+async def test_a_node_that_etcd_does_not_let_in_says_why_once_and_goes_on_when_it_does(
+    parts: tuple[ClusterHistory, Charters, Statuses],
+) -> None:
+    history, charters, _ = parts
+    charters.charter = CHARTER
+    answers: list[Any] = [EtcdUnclear("away"), EtcdDenied("who are you?"), EtcdDenied("who are you?"), None]
+
+    async def answer(_applied: int) -> tuple[Charter | None, Log]:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return CHARTER, Log()
+
+    charters.read = answer  # type: ignore[method-assign]
+    said: list[str] = []
+    await history.until_allowed(said.append, lambda: None)
+    assert said == ["who are you?"]
+    assert history.is_clear

@@ -153,7 +153,7 @@ def _with_etcd(
     quorum: EtcdAddressOptions, cluster: str, work: "Callable[[Charters, list[NodeStatus]], Awaitable[T]]"
 ) -> T:
     from hookline.node.etcd.charters import Charters
-    from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
+    from hookline.node.etcd.client import EtcdClient, EtcdDenied, EtcdRefused, EtcdUnclear
     from hookline.node.etcd.keys import Keys
     from hookline.node.etcd.statuses import read_statuses
 
@@ -161,6 +161,8 @@ def _with_etcd(
         client, keys = EtcdClient(quorum.address()), Keys(cluster)
         try:
             return await work(Charters(client, keys), await read_statuses(client, keys))
+        except EtcdDenied as error:
+            raise InvalidConfig(error.detail, field="etcd_user") from error
         except (EtcdUnclear, EtcdRefused) as error:
             raise InvalidConfig(f"etcd does not answer: {error.detail}. Are the urls right?", field="etcd") from error
         finally:

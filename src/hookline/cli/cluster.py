@@ -4,6 +4,7 @@ from cyclopts import App
 
 from hookline.cli import charter, render
 from hookline.cli.output import print_json, stdout
+from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
 
 app = App(name="cluster", help="Who leads, whether it is fit to take jobs, and whose log etcd holds.")
@@ -13,7 +14,7 @@ app.command(charter.recover)
 
 
 @app.command
-def show(name: str | None = None, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def show(name: AnyText | None = None, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Show the cluster and its nodes.
 
     Args:

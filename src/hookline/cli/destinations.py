@@ -6,7 +6,7 @@ from cyclopts import App
 
 from hookline.cli import render
 from hookline.cli.output import print_json, stdout, usage_error
-from hookline.cli.parameters import Texts
+from hookline.cli.parameters import AnyText, Texts
 from hookline.cli.service import DEFAULT_SERVICE, Service
 
 app = App(name="destinations", help="Limits, pauses and signing secrets of the hosts that are called.")
@@ -28,7 +28,7 @@ def list_(*, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command
-def get(host: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def get(host: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Show one destination.
 
     Args:
@@ -45,7 +45,7 @@ def get(host: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 @app.command(name="set")
 def set_(
-    host: str,
+    host: AnyText,
     /,
     *,
     concurrency: int | None = None,

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
-from cyclopts import Parameter
 
 from hookline.cli.output import print_json, progress, stderr, stdout, usage_error
+from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.blocking import Client
 from hookline.errors import HooklineError
@@ -25,9 +25,7 @@ _jobs = msgspec.json.Decoder(JobRequest)
 _MARK = b"\xef\xbb\xbf"  # some editors begin a file with it
 
 
-def import_jobs(
-    file: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, service: Service = DEFAULT_SERVICE
-) -> int:
+def import_jobs(file: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> int:
     """Make a job of each line of a JSON-lines file; the fields are those of POST /jobs.
 
     Give each job an id, and the same file can be imported again without making any job twice.

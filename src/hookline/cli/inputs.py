@@ -42,12 +42,17 @@ def headers(lines: list[str]) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
             raise usage_error(f"{line!r} is not a header; write it as name:value")
+        if name.strip().lower() in (given_name.lower() for given_name in found):
+            raise usage_error(f"the header {name.strip()} is given twice; a job has one value of each")
         found[name.strip()] = value.strip()
     return found
 
 
 def labels(texts: list[str]) -> dict[str, str] | list[str]:
-    """``name=value`` labels as pairs; if any has no value, the plain list."""
+    """``name=value`` labels as pairs; if any has no value, the plain list. Each name once."""
+    names = [text.partition("=")[0] for text in texts]
+    if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+        raise usage_error(f"the label {twice} is given twice; a job has one value of each")
     if all("=" in text for text in texts):
         return dict(text.split("=", 1) for text in texts)
     return texts
@@ -80,7 +85,7 @@ def address(text: str) -> tuple[str, int]:
 
 def ports(text: str) -> frozenset[int]:
     """Ports separated by commas."""
-    parts = text.split(",")
+    parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= 65_535 for part in parts):
         raise usage_error(f"{text!r} is not a list of ports, such as 443,8443")
     return frozenset(int(part) for part in parts)

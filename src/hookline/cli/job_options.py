@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
-from hookline.cli.parameters import Flag, Texts
+from hookline.cli.parameters import AnyText, Flag, Texts
 
 
 @Parameter(name="*", group=Group("The job"))
@@ -36,7 +36,7 @@ class JobOptions:
     method: Annotated[str | None, Parameter(name=["--method", "-X"])] = None
     data: Annotated[str | None, Parameter(name=["--data", "-d"], allow_leading_hyphen=True)] = None
     body: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
-    header: Annotated[Texts, Parameter(name=["--header", "-H"])] = None
+    header: Annotated[Texts, Parameter(name=["--header", "-H"], allow_leading_hyphen=True)] = None
     redact: Texts = None
     timeout: str | None = None
     retry_max: int | None = None
@@ -47,7 +47,7 @@ class JobOptions:
     retry_budget: str | None = None
     at_most_once: Flag = False
     priority: Annotated[int | None, Parameter(allow_leading_hyphen=True)] = None
-    label: Annotated[Texts, Parameter(name=["--label", "-l"])] = None
+    label: Annotated[Texts, Parameter(name=["--label", "-l"], allow_leading_hyphen=True)] = None
     secret: Annotated[str | None, Parameter(env_var="HOOKLINE_JOB_SECRET")] = None
 
     def fields(self) -> Any:
@@ -72,7 +72,7 @@ class JobOptions:
         return inputs.given(
             max_attempts=self.retry_max,
             factor=self.retry_factor,
-            schedule=None if schedule is None else [inputs.duration_or_seconds(wait) for wait in schedule],
+            schedule=None if schedule is None else [inputs.duration_or_seconds(wait.strip()) for wait in schedule],
             **{name: None if wait is None else inputs.duration_or_seconds(wait) for name, wait in waits.items()},
         )
 
@@ -90,7 +90,7 @@ class FilterOptions:
     """
 
     state: str | None = None
-    label: str | None = None
+    label: AnyText | None = None
     destination: str | None = None
     created_after: str | None = None
 

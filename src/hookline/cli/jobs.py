@@ -1,6 +1,7 @@
 """``hookline jobs …``: make, look at and change jobs."""
 
 from itertools import islice
+from typing import Any
 
 from cyclopts import App
 
@@ -9,7 +10,7 @@ from hookline.cli.bulk import cancel_all, retry_all
 from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
 from hookline.cli.output import print_json, stdout, usage_error, warn_incomplete
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import AnyText, Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.watching import watch
 from hookline.clock import SystemClock
@@ -25,13 +26,13 @@ app.command(import_jobs, name="import")
 
 @app.command
 def create(
-    url: str,
+    url: AnyText,
     /,
     *,
     delay: str | None = None,
     at: str | None = None,
-    id: str | None = None,
-    key: str | None = None,
+    id: AnyText | None = None,
+    key: AnyText | None = None,
     wait: Flag = False,
     wait_timeout: float = 60.0,
     job: JobOptions = NO_JOB_OPTIONS,
@@ -62,7 +63,7 @@ def create(
 
 
 @app.command
-def get(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def get(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Show one job.
 
     Args:
@@ -98,7 +99,7 @@ def list_(*, limit: int = 50, jobs: FilterOptions = ALL_JOBS, service: Service =
 
 
 @app.command
-def attempts(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def attempts(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Show every attempt of a job and what was answered.
 
     Args:
@@ -114,7 +115,7 @@ def attempts(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command
-def cancel(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def cancel(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Cancel a job that is not finished.
 
     Args:
@@ -127,10 +128,11 @@ def cancel(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 @app.command
 def retry(
-    job_id: str,
+    job_id: AnyText,
     /,
     *,
     to: str | None = None,
+    no_secret: Flag = False,
     job: JobOptions = NO_JOB_OPTIONS,
     service: Service = DEFAULT_SERVICE,
 ) -> None:
@@ -139,15 +141,16 @@ def retry(
     Args:
         job_id: The job's id.
         to: Call this url instead.
+        no_secret: Sign without a secret of the job's own.
         job: What else to change.
         service: Where Hookline is.
     """
     with service.client() as client:
-        _show(client.retry_job(job_id, **job.fields(), **inputs.given(url=to)), service)
+        _show(client.retry_job(job_id, **_changes(job, no_secret=no_secret), **inputs.given(url=to)), service)
 
 
 @app.command(name="run")
-def run_now(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def run_now(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Run a pending job now instead of at its time.
 
     Args:
@@ -160,12 +163,13 @@ def run_now(job_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 @app.command
 def update(
-    job_id: str,
+    job_id: AnyText,
     /,
     *,
     to: str | None = None,
     delay: str | None = None,
     at: str | None = None,
+    no_secret: Flag = False,
     job: JobOptions = NO_JOB_OPTIONS,
     service: Service = DEFAULT_SERVICE,
 ) -> None:
@@ -176,15 +180,21 @@ def update(
         to: Call this url instead.
         delay: Due after this time from now.
         at: Due at this time, RFC 3339 with a zone.
+        no_secret: Sign without a secret of the job's own.
         job: What else to change.
         service: Where Hookline is.
     """
     when = inputs.given(delay=None if delay is None else inputs.duration_or_seconds(delay), run_at=at, url=to)
-    changes = job.fields() | when
+    changes = _changes(job, no_secret=no_secret) | when
     if not changes:
         raise usage_error("Nothing to change was given.")
     with service.client() as client:
         _show(client.update_job(job_id, **changes), service)
+
+
+def _changes(job: JobOptions, *, no_secret: bool) -> Any:
+    # The option wins over a secret in the environment, which is meant for new jobs.
+    return job.fields() | ({"secret": None} if no_secret else {})
 
 
 def _show(job: http.Job, service: Service) -> None:

@@ -7,7 +7,7 @@ from cyclopts import App
 from hookline.cli import inputs, render
 from hookline.cli.job_options import NO_JOB_OPTIONS, JobOptions
 from hookline.cli.output import confirm, print_json, stderr, stdout, usage_error
-from hookline.cli.parameters import Flag, Yes
+from hookline.cli.parameters import AnyText, Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.clock import SystemClock
 from hookline.protocol import http
@@ -17,11 +17,11 @@ app = App(name="schedules", help="Make, look at and change schedules.")
 
 @app.command
 def create(
-    cron: str,
-    url: str,
+    cron: AnyText,
+    url: AnyText,
     /,
     *,
-    id: str | None = None,
+    id: AnyText | None = None,
     timezone: str | None = None,
     catch_up: str | None = None,
     catch_up_window: str | None = None,
@@ -60,10 +60,10 @@ def create(
 
 @app.command
 def update(
-    schedule_id: str,
+    schedule_id: AnyText,
     /,
     *,
-    cron: str | None = None,
+    cron: AnyText | None = None,
     to: str | None = None,
     timezone: str | None = None,
     catch_up: str | None = None,
@@ -118,7 +118,7 @@ def list_(*, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command
-def get(schedule_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def get(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Show one schedule.
 
     Args:
@@ -131,7 +131,7 @@ def get(schedule_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 @app.command
 def preview(
-    cron: str,
+    cron: AnyText,
     /,
     *,
     timezone: str | None = None,
@@ -157,7 +157,7 @@ def preview(
 
 
 @app.command
-def pause(schedule_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def pause(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Stop making jobs until it is resumed.
 
     Args:
@@ -169,7 +169,7 @@ def pause(schedule_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command
-def resume(schedule_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def resume(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Go on after a pause.
 
     Args:
@@ -181,7 +181,7 @@ def resume(schedule_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command(name="run")
-def run_now(schedule_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def run_now(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     """Make one job now, beside the ticks.
 
     Args:
@@ -198,7 +198,7 @@ def run_now(schedule_id: str, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 @app.command
 def delete(
-    schedule_id: str,
+    schedule_id: AnyText,
     /,
     *,
     yes: Yes = False,

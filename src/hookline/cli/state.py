@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import App
 
 from hookline.cli.output import print_json, progress, stderr, stdout, warn
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import File, Flag
 from hookline.cli.render import facts, mark, table
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.blocking import Client
@@ -28,7 +28,7 @@ app = App(name="state", help="Look into the state of a stopped node, or one that
 
 
 @app.command
-def show(path: Path, /, *, json: Flag = False) -> None:
+def show(path: File, /, *, json: Flag = False) -> None:
     """Say whose state it is, how far it goes, what it holds, and whether it is sound; changes nothing.
 
     Args:
@@ -47,7 +47,7 @@ def show(path: Path, /, *, json: Flag = False) -> None:
 
 
 @app.command
-def salvage(path: Path, /, *, create: Flag = False, service: Service = DEFAULT_SERVICE) -> int:
+def salvage(path: File, /, *, create: Flag = False, service: Service = DEFAULT_SERVICE) -> int:
     """List the unfinished jobs of a state that the service does not know; with --create, make them there.
 
     They keep their ids, so that doing it twice makes none twice. A job with a signing secret of its own is listed and

@@ -1,5 +1,6 @@
 """``hookline topology …``: which clusters there are, where ids go, and what a change would move."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from rich.table import Table
 
 from hookline.cli.output import print_json, stdout
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import AnyText, File, Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.errors import InvalidConfig
 from hookline.protocol.routing import Router
@@ -35,22 +36,22 @@ def show(*, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command
-def validate(file: Path, *, json: Flag = False) -> None:
+def validate(file: File, *, json: Flag = False) -> None:
     """Check a topology file; asks nobody.
 
     Args:
-        file: TOML, as for hookline proxy.
+        file: TOML, as for hookline proxy; - for stdin.
         json: Print exactly one JSON document on stdout.
     """
     _print(read(file), as_json=json)
 
 
 @app.command
-def apply(file: Path, *, force: Flag = False, with_ids: Flag = False, service: Service = DEFAULT_SERVICE) -> int:
+def apply(file: File, *, force: Flag = False, with_ids: Flag = False, service: Service = DEFAULT_SERVICE) -> int:
     """Give a newer topology to the proxy and to all clusters; the exit code is 0 only if all have it now.
 
     Args:
-        file: TOML; its epoch is one more than the present one.
+        file: TOML, or - for stdin; its epoch is one more than the present one.
         force: Take it as it is, though a change is open or ids move without ``previous``. Ids may be made twice.
         with_ids: Write the id of each cluster that the proxy reaches into it: no other cluster is then taken for it.
         service: Where Hookline is; a proxy.
@@ -74,11 +75,11 @@ def apply(file: Path, *, force: Flag = False, with_ids: Flag = False, service: S
 
 
 @app.command
-def plan(file: Path, *, service: Service = DEFAULT_SERVICE) -> None:
+def plan(file: File, *, service: Service = DEFAULT_SERVICE) -> None:
     """Say which share of ids and keys a topology would give another home; changes nothing.
 
     Args:
-        file: TOML; what would be applied.
+        file: TOML, or - for stdin; what would be applied.
         service: Where Hookline is; a proxy, which knows the present topology.
     """
     new = read(file)
@@ -105,7 +106,7 @@ def plan(file: Path, *, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command
-def route(job_id: str, *, service: Service = DEFAULT_SERVICE) -> None:
+def route(job_id: AnyText, *, service: Service = DEFAULT_SERVICE) -> None:
     """Explain where an id goes.
 
     Args:
@@ -123,9 +124,9 @@ def route(job_id: str, *, service: Service = DEFAULT_SERVICE) -> None:
 
 
 def read(file: Path) -> Topology:
-    """The topology in a file. Raises InvalidConfig, InvalidTopology."""
+    """The topology in a file, or in stdin (``-``). Raises InvalidConfig, InvalidTopology."""
     try:
-        text = file.read_text()
+        text = sys.stdin.buffer.read().decode() if str(file) == "-" else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"{file} cannot be read: {error}", field="file") from error
     return parse_topology_file(text)

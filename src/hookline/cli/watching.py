@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from hookline.cli import render
 from hookline.cli.job_options import ALL_JOBS, FilterOptions
 from hookline.cli.output import print_json, stdout
+from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.blocking import Client
 from hookline.client.requests import FINISHED
@@ -18,7 +19,7 @@ _SHOWN_MAX = 20
 
 
 def watch(
-    *job_ids: str,
+    *job_ids: AnyText,
     interval: Annotated[float, Parameter(help="Seconds between two looks.")] = 0.5,
     jobs: FilterOptions = ALL_JOBS,
     service: Service = DEFAULT_SERVICE,

@@ -37,7 +37,7 @@ class JobChangeFields(TypedDict, total=False):
     """What can be said about a job beside its url; a field that is left out keeps its value or default.
 
     ``payload`` is any JSON value (``msgspec.Raw`` goes out byte for byte, a ``Decimal`` as a number with all its
-    digits), ``body`` the raw bytes instead.
+    digits), ``body`` the raw bytes instead. ``secret`` None: without one of its own.
     """
 
     method: str
@@ -51,7 +51,7 @@ class JobChangeFields(TypedDict, total=False):
     guarantee: Guarantee
     priority: int
     labels: Labels
-    secret: str
+    secret: str | None
     redact: list[str]
 
 

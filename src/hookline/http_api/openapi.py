@@ -108,7 +108,7 @@ _JOB_FIELDS: dict[str, dict[str, Any]] = {
     "labels": {"description": f"Up to {limits.LABELS_MAX}, pairs or a list of texts; jobs can be listed by them."},
     "secret": {
         "pattern": "^(whsec_|whsk_)[A-Za-z0-9+/]+=*$",
-        "description": "Signs this job (Standard Webhooks). Stored encrypted, never shown.",
+        "description": "Signs this job (Standard Webhooks). Stored encrypted, never shown. `null` takes it away.",
     },
 }
 REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from hookline.http_client.answer import Answer, Header
 from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection
 from hookline.http_client.request import Unsendable, request_bytes
+from hookline.visible import without_password
 
 CONNECT_S: Final = 3.0
 IDLE_S: Final = 30.0  # less than a node keeps an idle connection (http_api.server), so that this side closes first
@@ -84,7 +85,7 @@ class Caller:
 def _origin_of(url: str) -> _Origin:
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"{url!r} is no http url")
+        raise ValueError(f"{without_password(url)!r} is no http url")
     port = parts.port or _PORTS[parts.scheme]
     endpoint = Endpoint(parts.hostname, port, parts.hostname, parts.scheme == "https")
     return _Origin(endpoint, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"))

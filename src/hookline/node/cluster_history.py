@@ -10,6 +10,7 @@ from hookline.clock import Clock
 from hookline.errors import Halted, LogFault, StateDiffers
 from hookline.node.config import NodeConfig
 from hookline.node.etcd.charters import Charters, OverruledRecord
+from hookline.node.etcd.client import EtcdDenied
 from hookline.node.etcd.statuses import NodeStatus, Statuses
 from hookline.node.history import CLUSTER_ID_BYTES, require
 from hookline.node.identity import Charter, Dispute, Own, Position, Verdict, judge, rule
@@ -145,7 +146,7 @@ class ClusterHistory:
                     await self._begin_cluster()
                 verdict = await self.judge_asking()
             except LogFault as error:
-                _log.warning("etcd_away", error=error.detail)
+                self.waits_for_etcd(error, told)
                 rotate()
                 await asyncio.sleep(_HALTED_POLL_S)
                 continue
@@ -159,6 +160,14 @@ class ClusterHistory:
                 await self._say(verdict.why)
                 told(verdict.why)
             await asyncio.sleep(_HALTED_POLL_S)
+
+    def waits_for_etcd(self, error: LogFault, told: Callable[[str], None]) -> None:
+        """Have it known: that etcd is away passes by itself, that it does not let this node in is for a person."""
+        if not isinstance(error, EtcdDenied):
+            _log.warning("etcd_away", error=error.detail)
+        elif error.detail != self.halted:
+            self.halted = error.detail
+            told(error.detail)
 
     async def _say(self, halted: str | None) -> None:
         """Have it known at once: an operator may look, and a leader counts who has halted."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import structlog
 
 from hookline.clock import Clock
-from hookline.errors import Fenced, Halted
+from hookline.errors import Fenced, Halted, LogFault
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.kernel import kernel_agrees
 from hookline.node.clocks.others import Others
@@ -24,8 +24,10 @@ from hookline.node.etcd.client import EtcdAddress, EtcdClient, EtcdRefused, Etcd
 from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.own_name import OwnName
 from hookline.node.etcd.statuses import NodeStatus, Statuses, read_statuses
 from hookline.node.etcd.upkeep import STEP_S, EtcdUpkeep
+from hookline.node.home import home_of
 from hookline.node.identity import Charter, Position
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.leadership.watch import LeaderWatch
@@ -41,6 +43,7 @@ from hookline.protocol.http import NodeView
 _VERSION = version("hookline")
 _log = structlog.get_logger()
 _LOOK_S = 0.2
+_RUN_BYTES = 8
 _TRY_S = 2.0
 _DOUBT_S = 1.0
 
@@ -77,6 +80,9 @@ class Quorum:
         )
         self._renewal = Renewal(self._blocking, keys, self.fence, clock)
         self.successor = Teller(self.leader_url, self._own_propose, vault, clock)
+        self._name = OwnName(self._client, keys)
+        self._has_name = asyncio.Event()
+        self._home, self._run = home_of(config.data_dir, clock), clock.token(_RUN_BYTES).hex()
         self._statuses = Statuses(self._client, keys, self._own_status, node=config.node)
         self._charters = Charters(self._client, keys)
         self._peers = PeerClient()
@@ -105,7 +111,7 @@ class Quorum:
                 background = [
                     tasks.create_task(self._watch.run()),
                     tasks.create_task(self.successor.run()),
-                    tasks.create_task(self._statuses.run()),
+                    tasks.create_task(self._tell()),
                     tasks.create_task(self._look()),
                     tasks.create_task(self._hints.run()),
                     tasks.create_task(self._keep_up()),
@@ -122,6 +128,10 @@ class Quorum:
             await self._others.close()
             await self._client.close()
 
+    async def _tell(self) -> None:
+        await self._has_name.wait()
+        await self._statuses.run()
+
     async def _look(self) -> None:
         """See who leads also while this node hands over, and does not stand for election."""
         while True:
@@ -130,8 +140,23 @@ class Quorum:
             await asyncio.sleep(_LOOK_S)
 
     async def until_allowed(self, halted: Callable[[str], None]) -> None:
-        """As ``ClusterHistory.until_allowed``; an etcd that does not answer is asked at another member."""
+        """As ``ClusterHistory.until_allowed``; an etcd that does not answer is asked at another member.
+
+        Raises:
+            NodeNameInUse: another process runs under this node's name.
+        """
+        await self._take_name(halted)
         await self.history.until_allowed(halted, self._client.rotate)
+
+    async def _take_name(self, halted: Callable[[str], None]) -> None:
+        while not self._has_name.is_set():
+            try:
+                await self._name.take(self._own_status())
+                self._has_name.set()
+            except LogFault as error:
+                self.history.waits_for_etcd(error, halted)
+                self._client.rotate()
+                await asyncio.sleep(_DOUBT_S)
 
     async def _doubt(self, member: Member) -> None:
         """A leader whose followers know more than it does is led by an etcd that was set back."""
@@ -179,6 +204,8 @@ class Quorum:
             position_of(machine, self._config.node),
             self.history.halted,
             self.history.votes(),
+            self._home,
+            self._run,
         )
 
     # --- what the API asks ---------------------------------------------------------------------------------------
@@ -224,7 +251,7 @@ class Quorum:
         return position_of(self._machine, self._config.node)
 
     def halted(self) -> str | None:
-        return self.history.why_halted()
+        return self.history.why_halted() or self._statuses.denied
 
     def hand_over(self) -> bool:
         return self._member is not None and self._member.hand_over()

@@ -21,7 +21,7 @@ from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
-from hookline.node.etcd.client import EtcdRefused, EtcdUnclear
+from hookline.node.etcd.client import EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.executor.own_addresses import OwnAddresses, urls_listening
 from hookline.node.executor.resolver import Resolver, system_lookup
 from hookline.node.executor.transport import HttpTransport
@@ -83,12 +83,16 @@ async def run_node(
 
 async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> Vault | None:
     """With the key that was given, or else made: by this node alone, or with the others. None when told to stop."""
-    key = config.secret_key
+    key, denied = config.secret_key, ""
     while config.etcd and key is None and config.secret_key_file is None:
         try:
             key = await agree_on_secret_key(config, clock)
         except (EtcdUnclear, EtcdRefused) as error:
-            _log.warning("etcd_away", error=error.detail)
+            if not isinstance(error, EtcdDenied):
+                _log.warning("etcd_away", error=error.detail)
+            elif error.detail != denied:
+                denied = error.detail
+                _log.error("etcd_denied", error=denied)
             await asyncio.sleep(_ETCD_PAUSE_S)
             if stop.is_set():
                 return None

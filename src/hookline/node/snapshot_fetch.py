@@ -16,6 +16,7 @@ from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.snapshots import SnapshotInfo, require_space, space_for, verify
 from hookline.node.state_machine.machine import SCHEMA_VERSION
+from hookline.visible import without_password
 
 PATH = "/internal/snapshot"
 _MAKING_S = 600  # the other node may have to write the whole file first
@@ -67,8 +68,8 @@ async def fetch_snapshot(
         except NotEnoughSpace:
             raise
         except HooklineError as error:
-            _log.warning("snapshot_not_fetched", url=url, error=error.detail)
-            reasons.append(f"{url}: {error.detail}")
+            _log.warning("snapshot_not_fetched", url=without_password(url), error=error.detail)
+            reasons.append(f"{without_password(url)}: {error.detail}")
     raise SnapshotUnavailable("; ".join(reasons) or "no other node is known")
 
 
@@ -150,7 +151,13 @@ class _Source:
             in_vain = in_vain + 1 if _size(partial) <= have else 0
             if in_vain == _TRIES_IN_VAIN:
                 raise SnapshotUnavailable(reason)
-            _log.info("snapshot_broken_off", url=self._url, have=_size(partial), size=info.size, error=reason)
+            _log.info(
+                "snapshot_broken_off",
+                url=without_password(self._url),
+                have=_size(partial),
+                size=info.size,
+                error=reason,
+            )
             await asyncio.sleep(_WAIT_S * 2**in_vain)
         return True
 

@@ -29,7 +29,7 @@ class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class JobChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What can be changed in a job: all fields optional, ``UNSET`` stays as it is."""
+    """What can be changed in a job: all fields optional, ``UNSET`` stays as it is; ``secret`` None takes it away."""
 
     url: str | UnsetType = UNSET
     method: str | UnsetType = UNSET
@@ -43,7 +43,7 @@ class JobChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     guarantee: Guarantee | UnsetType = UNSET
     priority: int | UnsetType = UNSET
     labels: Labels | UnsetType = UNSET
-    secret: str | UnsetType = UNSET
+    secret: str | UnsetType | None = UNSET
     redact: list[str] | UnsetType = UNSET
 
 

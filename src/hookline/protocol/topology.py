@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hookline.errors import InvalidTopology
+from hookline.visible import without_password
 
 Strategy = Literal["modulo", "ring"]
 
@@ -161,7 +162,7 @@ def _check_node(url: str, field: str) -> None:
     except ValueError:  # a port above 65,535, an address that is none
         is_plain = False
     if not is_plain:
-        raise InvalidTopology(f"{url[:200]!r} is no node; write http://HOST:PORT", field=field)
+        raise InvalidTopology(f"{without_password(url)[:200]!r} is no node; write http://HOST:PORT", field=field)
 
 
 def _check_once(what: str, values: Iterable[object], field: str) -> None:

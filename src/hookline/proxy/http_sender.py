@@ -13,6 +13,7 @@ from hookline.http_client.answer import Answer as HttpAnswer
 from hookline.http_client.caller import IDLE_S, Caller
 from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.visible import without_password
 
 CONNECT_TIMEOUT_S = 1.0
 _NOT_PASSED_BACK = frozenset(
@@ -42,9 +43,9 @@ class HttpSender:
                 call.method, url, call.target, headers=call.headers, body=call.body, timeout_s=timeout_s, fresh=fresh
             )
         except NoConnection as error:
-            raise NotSent(f"{url}: {error.detail}") from error
+            raise NotSent(f"{without_password(url)}: {error.detail}") from error
         except NoAnswer as error:
-            raise Unclear(f"{url}: {error.detail}") from error
+            raise Unclear(f"{without_password(url)}: {error.detail}") from error
         return _answer(answer)
 
 

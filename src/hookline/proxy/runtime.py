@@ -20,6 +20,7 @@ from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.prober import Prober
 from hookline.proxy.sender import Call, NotSent, Sender, Unclear
+from hookline.visible import without_password
 
 _SEED_PATHS = ("/topology", "/internal/topology")  # of a proxy, of a node
 _SEED_TIMEOUT_S = 2.0
@@ -112,7 +113,7 @@ async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -
                 topology = await _ask_seed(sender, url, path)
                 if topology is not None:
                     return topology
-        _log.warning("no_seed_has_a_topology", seeds=config.seeds)
+        _log.warning("no_seed_has_a_topology", seeds=[without_password(url) for url in config.seeds])
         await asyncio.sleep(_SEED_PAUSE_S)
     return None
 
@@ -122,5 +123,5 @@ async def _ask_seed(sender: Sender, url: str, path: str) -> Topology | None:
         answer = await sender.send(url, Call("GET", path), _SEED_TIMEOUT_S)
         return parse_topology(answer.body) if answer.status == 200 else None
     except (NotSent, Unclear, InvalidTopology) as error:
-        _log.warning("seed_failed", url=url, detail=error.detail)
+        _log.warning("seed_failed", url=without_password(url), detail=error.detail)
         return None

@@ -196,7 +196,9 @@ class JobRequests:
         vet_at_creation(target, self._config.allow_private_destinations, self._config.destination_ports)
         return target.url, target.destination
 
-    def _sealed(self, secret: str, old: JobSpec | None) -> bytes:
+    def _sealed(self, secret: str | None, old: JobSpec | None) -> bytes | None:
+        if secret is None:
+            return None
         if old is not None and old.sealed_secret is not None and self.is_sealed_as(old.sealed_secret, secret):
             return old.sealed_secret
         return self.seal(secret, "secret")

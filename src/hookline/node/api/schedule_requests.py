@@ -146,7 +146,7 @@ def secret_of(job: msgspec.Raw) -> str | None:
 
 
 class _SecretOnly(msgspec.Struct):
-    secret: str | UnsetType = UNSET
+    secret: str | UnsetType | None = UNSET
 
 
 def _or(given: T | UnsetType, old: T) -> T:

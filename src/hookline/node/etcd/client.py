@@ -27,6 +27,15 @@ CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
+_DENIALS = {  # what etcd says, and what to do
+    "user name is empty": "etcd wants a user: give --etcd-user and HOOKLINE_ETCD_PASSWORD",
+    "invalid user ID or password": "etcd does not know this user, or not with this password: correct --etcd-user and "
+    "HOOKLINE_ETCD_PASSWORD",
+    "permission denied": "etcd does not let this user read and write the cluster's keys: grant its role readwrite on "
+    "all keys that begin with /hookline/, or give another --etcd-user",
+    "authentication is not enabled": "etcd knows no users, since its authentication is off: leave out --etcd-user and "
+    "HOOKLINE_ETCD_PASSWORD, or turn it on",
+}
 _NO_EFFECT_DETAILS = ("etcdserver: too many requests", "etcdserver: no leader", "etcdserver: not leader")
 
 
@@ -40,6 +49,12 @@ class EtcdRefused(LogFault):
     """etcd refused the request; it had no effect."""
 
     code = "etcd_refused"
+
+
+class EtcdDenied(EtcdRefused):
+    """etcd does not let this node in; a person has to correct its settings, or etcd's."""
+
+    code = "etcd_denied"
 
 
 class EtcdFull(EtcdRefused):
@@ -249,6 +264,9 @@ def mapped(error: grpc.RpcError) -> LogFault:
     """What a gRPC error says about the request's effect."""
     code, details = error.code(), error.details() or ""
     text = f"etcd: {code.name}: {details}"
+    denial = next((advice for said, advice in _DENIALS.items() if said in details), None)
+    if denial is not None:
+        return EtcdDenied(f"{denial} ({details})")
     match code:
         case grpc.StatusCode.RESOURCE_EXHAUSTED if "space exceeded" in details:
             return EtcdFull(text)

@@ -122,6 +122,11 @@ def put_if_absent(key: bytes, value: bytes) -> rpc.TxnRequest:
     return rpc.TxnRequest(compare=[_absent(key)], success=[_put(key, value)], failure=[_get(key)])
 
 
+def put_if_unchanged(key: bytes, value: bytes, revision: int) -> rpc.TxnRequest:
+    """Write it if nobody has since ``revision`` (0: since it was absent)."""
+    return rpc.TxnRequest(compare=[_unchanged(key, revision)], success=[_put(key, value)])
+
+
 def found_in(response: rpc.TxnResponse) -> rpc.KeyValue | None:
     """What the failure branch read."""
     kvs = response.responses[0].response_range.kvs

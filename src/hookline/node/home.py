@@ -1,0 +1,23 @@
+"""A name for a data directory, so that a node knows what it wrote itself, in an earlier run, from what a twin wrote."""
+
+import os
+from pathlib import Path
+
+from hookline.clock import Clock
+
+FILE = "home.id"
+_BYTES = 16
+
+
+def home_of(data_dir: Path, clock: Clock) -> str:
+    """32 hex digits, made when the directory was first used; the caller holds its lock.
+
+    A file that a crash left unfinished is made anew: the directory counts as another one, which costs seconds at a
+    start. So does one that was copied from elsewhere: the file's number on its disk belongs to the name.
+    """
+    file = data_dir / FILE
+    kept = file.read_text(errors="replace").strip() if file.exists() else ""
+    if len(kept) != 2 * _BYTES:
+        kept = clock.token(_BYTES).hex()
+        file.write_text(f"{kept}\n")
+    return f"{kept}-{os.stat(file).st_ino:x}"
