@@ -149,6 +149,36 @@ def test_a_request_is_kept_before_it_is_answered() -> None:
     run(main())
 
 
+def test_changes_at_the_instant_of_a_tick_neither_lose_it_nor_make_it_twice() -> None:
+    """Whichever comes first, the change or the scheduler; the tick of the minute has one job."""
+
+    async def main() -> None:
+        async with InProcessNode() as node:
+
+            async def change(number: int, after_s: float) -> None:
+                await asyncio.sleep(after_s)
+                if number % 2:
+                    await node.client.pause_schedule(f"s{number}")
+                else:
+                    await node.client.update_schedule(f"s{number}", cron="*/1 * * * *")
+
+            instants = [60.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0005, 60.0005, 60.001, 60.001]
+            for number in range(len(instants)):
+                await node.client.create_schedule("* * * * *", {"url": URL}, id=f"s{number}")
+            async with asyncio.TaskGroup() as tasks:
+                for number, after_s in enumerate(instants):
+                    tasks.create_task(change(number, after_s))
+            await node.advance("30s")
+            made = [(await node.client.get_schedule(f"s{number}")).jobs_made for number in range(len(instants))]
+            assert made == [1] * len(instants)
+            assert len({request.webhook_id for request in node.receiver.requests}) == len(instants)
+            await node.advance("60s")
+            again = [(await node.client.get_schedule(f"s{number}")).jobs_made for number in range(len(instants))]
+            assert again == [1 if number % 2 else 2 for number in range(len(instants))]
+
+    run(main())
+
+
 def test_the_same_seed_is_the_same_run() -> None:
     async def main(seed: int) -> list[tuple[int, str]]:
         async with InProcessNode(lambda _: answer(503), seed=seed) as node:
