@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hookline.node.executor.rate import GROUPS_MAX, RecentStarts
@@ -84,6 +84,17 @@ class Attempts:
         if self.admitted:
             self.admitted -= 1
             self.recent.withdraw()
+
+
+@given(start_ms=st.floats(0, 1e12), per_ms=st.integers(1, 5_000))
+@example(start_ms=3203.6009999999997, per_ms=5_000)
+def test_no_rounding_makes_one_wait_for_no_time(start_ms: float, per_ms: int) -> None:
+    """Who waits for no time asks again at once, and so for ever where time is simulated."""
+    recent = RecentStarts()
+    recent.admit()
+    recent.start(start_ms, 1, per_ms)
+    wait_ms = recent.wait_ms(start_ms + per_ms, 1, per_ms)
+    assert wait_ms is None or 0 < wait_ms <= per_ms
 
 
 actions: list[Callable[[Attempts], None]] = [Attempts.admit, Attempts.admit, Attempts.start, Attempts.withdraw]

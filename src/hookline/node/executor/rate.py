@@ -62,7 +62,7 @@ class RecentStarts:
         for group in self._groups:
             excess -= group.count
             if excess <= 0:
-                return group.last_ms + per_ms - boot_ms
+                return per_ms - (boot_ms - group.last_ms)  # never rounded to 0, unlike the sum of both
         return per_ms  # it waits for one that has not started yet, so for that long at least
 
     def _forget(self, boot_ms: float, per_ms: int) -> None:
