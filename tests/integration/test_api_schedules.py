@@ -1,7 +1,10 @@
 from typing import Any
 
+import pytest
+
 from hookline.protocol.commands import RecordTicks
 from hookline.protocol.durations import format_time, parse_time
+from hookline.protocol.ticks import tick_job_id
 from tests.integration.node_under_test import NodeUnderTest
 
 URL = "https://example.com/hook"
@@ -105,6 +108,84 @@ def test_pause_and_resume(node: NodeUnderTest) -> None:
     resumed = node.post("/schedules/nightly/resume").json
     assert parse_time(resumed["next_tick_at"]) > node.clock.wall_ms(), "ticks during the pause are not caught up"
     assert node.post("/schedules/other/pause").code == "schedule_not_found"
+
+
+CHANGES: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("PATCH", "", {"cron": "30 3 * * *"}),
+    ("PATCH", "", {"timezone": "UTC"}),
+    ("PATCH", "", {"start_at": "2199-01-01T00:00:00Z"}),
+    ("PATCH", "", {"end_at": "2001-01-01T00:00:00Z", "job": {"url": URL, "payload": 1}}),
+    ("POST", "/pause", None),
+]
+
+
+def pass_a_tick(node: NodeUnderTest, late_ms: int = 5) -> int:
+    """Let the next tick come due, unseen by a scheduler; returns its instant."""
+    due_ms = int(node.rows("SELECT next_tick_ms FROM schedules")[0][0])
+    node.clock.shift_ms += due_ms + late_ms - node.clock.wall_ms()
+    return due_ms
+
+
+@pytest.mark.parametrize(("method", "path", "change"), CHANGES)
+def test_a_change_right_after_a_tick_makes_the_tick_first_by_the_old_rule(
+    node: NodeUnderTest, method: str, path: str, change: dict[str, Any] | None
+) -> None:
+    node.post("/schedules", NIGHTLY)
+    due_ms = pass_a_tick(node)
+    seq, revision = node.rows("SELECT seq, revision FROM schedules")[0]
+    changed = node.call(method, f"/schedules/nightly{path}", change).json
+    assert changed["jobs_made"] == 1
+    job = node.get(f"/jobs/{changed['last_job_id']}").json
+    assert job["run_at"] == format_time(due_ms)
+    assert job["id"] == tick_job_id("nightly", due_ms, 0)
+    node.propose(RecordTicks(seq, revision, due_ms, ((due_ms, due_ms, job["id"]),), 0, due_ms + 86_400_000))
+    assert node.get("/schedules/nightly").json == changed, "the scheduler's own attempt comes too late"
+
+
+def test_a_tick_that_the_scheduler_made_meanwhile_is_not_made_again_by_a_change(node: NodeUnderTest) -> None:
+    from hookline.node.api import schedule_requests, schedules
+
+    node.post("/schedules", NIGHTLY)
+    due_ms = pass_a_tick(node)
+    decide = schedule_requests.due_ticks
+
+    def decide_after_the_scheduler(row: Any, now_ms: int, shard: int) -> Any:
+        due = decide(row, now_ms, shard)
+        if not node.rows("SELECT made FROM schedules")[0][0]:
+            node.services.replica.propose([due])
+        return due
+
+    schedules.requests.due_ticks = decide_after_the_scheduler
+    try:
+        changed = node.call("PATCH", "/schedules/nightly", {"cron": "0 4 * * *"}).json
+    finally:
+        schedules.requests.due_ticks = decide
+    assert changed["jobs_made"] == 1
+    assert parse_time(changed["next_tick_at"]) > due_ms
+
+
+def test_a_change_makes_missed_ticks_as_the_old_policy_says(node: NodeUnderTest) -> None:
+    node.post("/schedules", NIGHTLY | {"catch_up": {"policy": "skip"}})
+    pass_a_tick(node, late_ms=3_600_000)
+    changed = node.call("PATCH", "/schedules/nightly", {"cron": "0 4 * * *"}).json
+    assert (changed["jobs_made"], changed["ticks_skipped"]) == (0, 1)
+
+
+def test_a_change_makes_all_of_a_backlog_first(node: NodeUnderTest) -> None:
+    every_minute = {"cron": "* * * * *", "catch_up": {"policy": "all", "window": "7d"}}
+    node.post("/schedules", NIGHTLY | every_minute)
+    pass_a_tick(node, late_ms=1_199 * 60_000)
+    changed = node.call("PATCH", "/schedules/nightly", {"cron": "0 4 * * *"}).json
+    assert (changed["jobs_made"], changed["ticks_skipped"]) == (1_200, 0)
+    assert changed["cron"] == "0 4 * * *"
+
+
+def test_a_change_of_a_paused_schedule_makes_no_tick(node: NodeUnderTest) -> None:
+    node.post("/schedules", NIGHTLY)
+    node.post("/schedules/nightly/pause")
+    pass_a_tick(node)
+    assert node.call("PATCH", "/schedules/nightly", {"cron": "0 4 * * *"}).json["jobs_made"] == 0
+    assert node.post("/schedules/nightly/resume").json["jobs_made"] == 0
 
 
 def test_created_paused(node: NodeUnderTest) -> None:

@@ -14,7 +14,11 @@ NOW = 1_800_000_000_000
 
 
 def start(fairness: Fairness, destination: int, *, retry: bool = False, beyond: bool = False, now: int = NOW) -> bool:
-    return fairness.admit(now, destination, retry, beyond) is None
+    """Started at once, when it is let in."""
+    if fairness.admit(now, now, destination, retry, beyond) is not None:
+        return False
+    fairness.began(now, destination)
+    return True
 
 
 def start_many(fairness: Fairness, destination: int, *, retry: bool = False, beyond: bool = False) -> int:
@@ -45,7 +49,7 @@ def make_fast(fairness: Fairness, destination: int) -> None:
 
 
 def reason(fairness: Fairness, destination: int, *, retry: bool = False, beyond: bool = False, now: int = NOW) -> str:
-    blocked = fairness.admit(now, destination, retry, beyond)
+    blocked = fairness.admit(now, now, destination, retry, beyond)
     assert blocked is not None
     return blocked.reason
 
@@ -111,19 +115,55 @@ def test_a_paused_destination_starts_nothing() -> None:
     assert start(fairness, 1)
 
 
-def test_a_rate_is_a_bucket_that_fills_steadily() -> None:
+def test_each_start_counts_for_one_period_of_the_rate() -> None:
     fairness = Fairness(100)
     fairness.configure(1, DestinationSettings(rate_limit=3, rate_per_ms=3_000))
-    assert start_many(fairness, 1) == 3
-    blocked = fairness.admit(NOW, 1, False, False)
+    assert [start(fairness, 1, now=NOW + at) for at in (0, 500, 900)] == [True, True, True]
+    blocked = fairness.admit(NOW + 1_000, NOW + 1_000, 1, False, False)
     assert blocked is not None
     assert blocked.reason == "rate"
-    assert blocked.until_ms == NOW + 1_001
-    assert not start(fairness, 1, now=NOW + 900)
+    assert blocked.until_ms == NOW + 3_000
+    assert not start(fairness, 1, now=NOW + 2_999)
     assert start(fairness, 1, now=blocked.until_ms)
-    assert not start(fairness, 1, now=blocked.until_ms)
-    end(fairness, 1, times=4)
+    assert not start(fairness, 1, now=NOW + 3_499)
+    assert start(fairness, 1, now=NOW + 3_500)
+    end(fairness, 1, times=5)
     assert [start(fairness, 1, now=NOW + 60_000) for _ in range(4)] == [True, True, True, False]
+
+
+def test_an_attempt_counts_for_the_rate_from_its_start_not_from_its_admission() -> None:
+    fairness = Fairness(100)
+    fairness.configure(1, DestinationSettings(rate_limit=1, rate_per_ms=1_000))
+    assert fairness.admit(NOW, NOW, 1, False, False) is None
+    assert reason(fairness, 1, now=NOW + 5_000) == "rate", "it may start any moment"
+    fairness.began(NOW + 5_000, 1)
+    end(fairness, 1)
+    assert reason(fairness, 1, now=NOW + 5_999) == "rate"
+    assert start(fairness, 1, now=NOW + 6_000)
+
+
+def test_an_attempt_that_is_not_made_uses_no_rate() -> None:
+    fairness = Fairness(100)
+    fairness.configure(1, DestinationSettings(rate_limit=1, rate_per_ms=1_000))
+    assert fairness.admit(NOW, NOW, 1, False, False) is None
+    fairness.refused(NOW, 1, False)
+    assert start(fairness, 1)
+
+
+def test_a_changed_rate_holds_at_once_and_counts_what_started_before() -> None:
+    fairness = Fairness(100)
+    fairness.configure(1, DestinationSettings(rate_limit=4, rate_per_ms=1_000))
+    assert start_many(fairness, 1) == 4
+    fairness.configure(1, DestinationSettings(rate_limit=6, rate_per_ms=1_000))
+    assert start_many(fairness, 1) == 2
+    fairness.configure(1, DestinationSettings(rate_limit=2, rate_per_ms=1_000))
+    assert not start(fairness, 1, now=NOW + 999)
+    assert start(fairness, 1, now=NOW + 1_000)
+    fairness.configure(1, DestinationSettings(rate_limit=2, rate_per_ms=5_000))
+    assert start(fairness, 1, now=NOW + 1_100)
+    assert not start(fairness, 1, now=NOW + 5_999)
+    fairness.configure(1, DestinationSettings())
+    assert start(fairness, 1, now=NOW + 5_999)
 
 
 def test_what_does_not_start_for_another_reason_uses_no_rate() -> None:
@@ -136,16 +176,15 @@ def test_what_does_not_start_for_another_reason_uses_no_rate() -> None:
     assert start(fairness, 1)
 
 
-def test_a_wall_clock_that_goes_back_does_not_stop_a_rate_for_hours() -> None:
+@pytest.mark.parametrize("jump_ms", [-3_600_000, 3_600_000])
+def test_a_wall_clock_that_is_set_changes_nothing_about_a_rate(jump_ms: int) -> None:
     fairness = Fairness(100)
-    fairness.configure(1, DestinationSettings(rate_limit=2, rate_per_ms=1_000))
+    fairness.configure(1, DestinationSettings(rate_limit=1, rate_per_ms=1_000))
     assert start(fairness, 1)
-    earlier = NOW - 3_600_000
-    assert start(fairness, 1, now=earlier)
-    blocked = fairness.admit(earlier, 1, False, False)
+    blocked = fairness.admit(NOW + 400, NOW + jump_ms, 1, False, False)
     assert blocked is not None
-    assert blocked.until_ms is not None
-    assert blocked.until_ms <= earlier + 1_001
+    assert blocked.until_ms == NOW + jump_ms + 600
+    assert fairness.admit(NOW + 1_000, NOW + jump_ms, 1, False, False) is None
 
 
 def test_timeouts_halve_what_a_destination_may_hold_and_fast_answers_win_it_back() -> None:
@@ -177,7 +216,7 @@ def test_failures_open_the_breaker_and_one_probe_closes_it() -> None:
     for _ in range(10):
         assert start(fairness, 1)
         end(fairness, 1, "bad")
-    blocked = fairness.admit(NOW, 1, False, True)
+    blocked = fairness.admit(NOW, NOW, 1, False, True)
     assert blocked is not None
     assert blocked.reason == "breaker"
     assert blocked.until_ms is not None
@@ -212,17 +251,29 @@ class NoCountLeaks(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.fairness = Fairness(20)
+        self.admitted: list[tuple[int, bool]] = []
         self.running: list[tuple[int, bool]] = []
         self.now = NOW
+        self.boot = 0.0
 
     @rule(destination=st.integers(1, 4), retry=st.booleans(), beyond=st.booleans())
     def admit(self, destination: int, retry: bool, beyond: bool) -> None:
         if self.fairness.free() == 0:
             return  # the executor never asks for more than that
-        before = Counter(name for name, _ in self.running)[destination]
-        if self.fairness.admit(self.now, destination, retry, beyond) is None:
+        before = Counter(name for name, _ in self.admitted + self.running)[destination]
+        if self.fairness.admit(self.boot, self.now, destination, retry, beyond) is None:
             assert beyond or before < self.fairness.share
+            self.admitted.append((destination, retry))
+
+    @precondition(lambda self: self.admitted)
+    @rule(position=st.integers(0, 30), is_granted=st.booleans())
+    def answer_claim(self, position: int, is_granted: bool) -> None:
+        destination, retry = self.admitted.pop(position % len(self.admitted))
+        if is_granted:
+            self.fairness.began(self.boot, destination)
             self.running.append((destination, retry))
+        else:
+            self.fairness.refused(self.now, destination, retry)
 
     @precondition(lambda self: self.running)
     @rule(
@@ -237,6 +288,7 @@ class NoCountLeaks(RuleBasedStateMachine):
     @rule(passed=st.integers(-5_000, 9_000))
     def time_passes(self, passed: int) -> None:
         self.now += passed
+        self.boot += max(0, passed)
 
     @rule(
         destination=st.integers(1, 4),
@@ -248,17 +300,19 @@ class NoCountLeaks(RuleBasedStateMachine):
     @invariant()
     def counters_equal_what_runs(self) -> None:
         fairness = self.fairness
-        by_destination = Counter(destination for destination, _ in self.running)
+        held = self.admitted + self.running
+        by_destination = Counter(destination for destination, _ in held)
         loads = {destination: fairness.load(destination) for destination in range(1, 5)}
-        assert fairness.running == len(self.running)
+        assert fairness.running == len(held)
         assert {number: load.running for number, load in loads.items() if load and load.running} == by_destination
-        assert fairness._retries == sum(retry for _, retry in self.running)
+        assert fairness._retries == sum(retry for _, retry in held)
         slow = [number for number, load in loads.items() if load is not None and not load.is_fast]
         assert fairness._slow_running == sum(by_destination[number] for number in slow)
         assert all(1 <= load.window <= fairness.slots for load in loads.values() if load is not None)
-        assert all(load.tokens >= 0 for load in loads.values() if load is not None)
 
     def teardown(self) -> None:
+        while self.admitted:
+            self.answer_claim(0, is_granted=False)
         while self.running:
             destination, retry = self.running.pop()
             self.fairness.ended(self.now, destination, retry, "good", 5)

@@ -11,6 +11,7 @@ from hookline.errors import ConnectionFailed, DeadlineExceeded
 from hookline.testing import (
     Deadlocked,
     InProcessNode,
+    Reaction,
     ReceivedRequest,
     SimulatedClock,
     answer,
@@ -145,6 +146,62 @@ def test_a_request_is_kept_before_it_is_answered() -> None:
             assert request.json() == [1]
             assert (request.method, request.url, request.time_ms) == ("POST", URL, START_MS)
             assert seen == [request]
+
+    run(main())
+
+
+@pytest.mark.parametrize("step_ms", [0, -3_600_000, 3_600_000])
+@pytest.mark.parametrize(("limit", "per_s"), [(5, 5), (20, 1), (3, 0.333)])
+def test_a_rate_holds_in_each_period_and_is_reached(limit: int, per_s: float, step_ms: int) -> None:
+    async def main() -> None:
+        times: list[float] = []
+
+        def note(_: ReceivedRequest) -> Reaction:
+            times.append(asyncio.get_running_loop().time())
+            return answer(200)
+
+        async with InProcessNode(note) as node:
+            await node.client.put_destination(URL.removesuffix("/hook"), rate={"limit": limit, "per": per_s})
+            await node.advance("1m")
+            for _ in range(limit):
+                await node.client.create_job(URL)
+            await node.advance(per_s * 0.3)
+            node.clock.step_ms(step_ms)
+            for _ in range(3 * limit):
+                await node.client.create_job(URL)
+            await node.advance(per_s * 4)
+            assert len(times) == 4 * limit, "the rate is reached"
+            assert all(later - one > per_s - 1e-6 for one, later in zip(times, times[limit:], strict=False))
+
+    run(main())
+
+
+def test_changes_at_the_instant_of_a_tick_neither_lose_it_nor_make_it_twice() -> None:
+    """Whichever comes first, the change or the scheduler; the tick of the minute has one job."""
+
+    async def main() -> None:
+        async with InProcessNode() as node:
+
+            async def change(number: int, after_s: float) -> None:
+                await asyncio.sleep(after_s)
+                if number % 2:
+                    await node.client.pause_schedule(f"s{number}")
+                else:
+                    await node.client.update_schedule(f"s{number}", cron="*/1 * * * *")
+
+            instants = [60.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0005, 60.0005, 60.001, 60.001]
+            for number in range(len(instants)):
+                await node.client.create_schedule("* * * * *", {"url": URL}, id=f"s{number}")
+            async with asyncio.TaskGroup() as tasks:
+                for number, after_s in enumerate(instants):
+                    tasks.create_task(change(number, after_s))
+            await node.advance("30s")
+            made = [(await node.client.get_schedule(f"s{number}")).jobs_made for number in range(len(instants))]
+            assert made == [1] * len(instants)
+            assert len({request.webhook_id for request in node.receiver.requests}) == len(instants)
+            await node.advance("60s")
+            again = [(await node.client.get_schedule(f"s{number}")).jobs_made for number in range(len(instants))]
+            assert again == [1 if number % 2 else 2 for number in range(len(instants))]
 
     run(main())
 

@@ -20,7 +20,7 @@ _WRITTEN_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_00
 
 # RFC 3339 section 5.6. Fractions finer than a millisecond are cut off.
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -54,8 +54,10 @@ def format_duration(ms: int) -> str:
 def parse_time(text: str, *, field: str | None = None) -> int:
     """UTC epoch milliseconds of an RFC 3339 time with ``Z`` or an offset, from 1970 to 9999.
 
+    A leap second is taken as the second after it, which is what clocks without leap seconds show.
+
     Raises:
-        InvalidTime: not RFC 3339, no zone, no such day or second (leap seconds included), or out of range.
+        InvalidTime: not RFC 3339, no zone, no such day or second, or out of range.
     """
     match = _TIME.fullmatch(text)
     if match is None:
@@ -63,20 +65,33 @@ def parse_time(text: str, *, field: str | None = None) -> int:
             'the time is not RFC 3339 with a zone, such as "2026-11-24T13:00:00Z" or "2026-11-24T14:00:00+01:00"',
             field=field,
         )
-    date, clock, fraction, sign, hours, minutes = match.groups()
+    date, minute, second, fraction, sign, hours, minutes = match.groups()
+    is_leap = second == "60"
     try:
-        wall = datetime.fromisoformat(f"{date}T{clock}+00:00")
+        wall = datetime.fromisoformat(f"{date}T{minute}:{'59' if is_leap else second}+00:00")
     except ValueError as error:
-        raise InvalidTime(f'there is no such day or time of day: "{date}T{clock}"', field=field) from error
+        raise InvalidTime(f'there is no such day or time of day: "{date}T{minute}:{second}"', field=field) from error
     ms = (wall - _EPOCH) // _SECOND * 1000
-    if fraction is not None:
-        ms += int(fraction.ljust(3, "0")[:3])
     if sign is not None:
         offset_ms = (int(hours) * 60 + int(minutes)) * 60_000
         ms += offset_ms if sign == "-" else -offset_ms
+    if is_leap:
+        ms += 1000
+        _check_leap_second(ms, field)
+    if fraction is not None:
+        ms += int(fraction[:3].ljust(3, "0"))
     if not 0 <= ms <= _TIME_MS_MAX:
         raise InvalidTime("the time is not in the years 1970 to 9999 (UTC)", field=field)
     return ms
+
+
+def _check_leap_second(following_ms: int, field: str | None) -> None:
+    """Leap seconds come at the end of a month, in UTC (RFC 3339 section 5.7): a month begins with what follows."""
+    if not 0 <= following_ms <= _TIME_MS_MAX:
+        return  # out of range in any case
+    following = _EPOCH + timedelta(milliseconds=following_ms)
+    if (following.day, following.hour, following.minute) != (1, 0, 0):
+        raise InvalidTime("a second 60 exists only at 23:59:60 UTC on the last day of a month", field=field)
 
 
 def format_time(ms: int) -> str:

@@ -298,7 +298,10 @@ class Preview(Struct, frozen=True):
 
 
 class Rate(Struct, frozen=True, forbid_unknown_fields=True):
-    """At most ``limit`` attempts in each ``per``; up to ``limit`` may start at once."""
+    """At most ``limit`` attempts start in each ``per``, wherever it begins; up to ``limit`` may start at once.
+
+    A new leader, and a node that was restarted, knows of no earlier starts.
+    """
 
     limit: int
     per: Duration = "1s"

@@ -6,12 +6,14 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hookline.errors import InvalidId, InvalidTime
+from hookline.errors import HooklineError, InvalidId, InvalidTime
 from hookline.http_api import strict_json
 from hookline.node.api.job_requests import JobRequests
+from hookline.node.state_machine.reads import ScheduleRow
 from hookline.protocol import http
-from hookline.protocol.commands import PutSchedule
+from hookline.protocol.commands import PutSchedule, RecordTicks
 from hookline.protocol.cron import Cron, parse_cron
+from hookline.protocol.due_ticks import DueSchedule, record_due
 from hookline.protocol.durations import parse_duration, parse_time
 from hookline.protocol.ids import check_id
 from hookline.protocol.jobs import JobSpec, encode_spec, label_texts
@@ -107,6 +109,19 @@ def changed_spec(changes: http.ScheduleChanges, old: ScheduleSpec) -> ScheduleSp
 def next_tick(spec: ScheduleSpec, now_ms: int) -> int | None:
     """The first tick after ``now_ms``."""
     return first_tick(Cron(spec.cron, spec.timezone), now_ms, spec.start_ms, spec.end_ms)
+
+
+def due_ticks(row: ScheduleRow, now_ms: int, shard: int) -> RecordTicks | None:
+    """What makes the ticks that a schedule still owes at ``now_ms``; a change after it must not lose them.
+
+    None: it owes none, is paused, or cannot be read any more. Of a backlog it is what one decision takes.
+    """
+    if row.paused or row.next_tick_ms is None or row.next_tick_ms > now_ms:
+        return None
+    try:
+        return record_due(DueSchedule(row.seq, row.id, row.revision, row.spec, row.next_tick_ms), now_ms, shard)
+    except HooklineError:  # a zone that a later tzdata dropped; the change may be what mends it
+        return None
 
 
 def same_calendar(one: ScheduleSpec, other: ScheduleSpec) -> bool:

@@ -17,7 +17,7 @@ from hookline.node.api.pages import page_reply
 from hookline.node.api.views import schedule_view
 from hookline.node.state_machine.reads import ScheduleRow
 from hookline.protocol import http
-from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, Refused, RunSchedule
+from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, RecordTicks, Refused, RunSchedule
 from hookline.protocol.cron import format_tick, parse_cron
 from hookline.protocol.durations import parse_time
 from hookline.protocol.ids import check_id
@@ -92,8 +92,10 @@ async def update_schedule(api: Api, request: Request) -> Reply:
         if (spec, job) == (row.spec, row.job_spec):
             return answer(200, schedule_view(row))
         kept = requests.same_calendar(spec, row.spec)
-        next_tick_ms = KEEP_TICK if kept else requests.next_tick(spec, api.now_ms())
-        if await _put(api, row, spec, job, next_tick_ms, paused=row.paused):
+        now_ms = api.now_ms()
+        due = None if kept else requests.due_ticks(row, now_ms, api.config.shard)
+        next_tick_ms = KEEP_TICK if kept else requests.next_tick(spec, now_ms)
+        if await _put(api, row, spec, job, next_tick_ms, paused=row.paused, due=due, now_ms=now_ms):
             return answer(200, schedule_view(_found(api, row.id)))
     raise Conflict("the schedule is being changed by others; try again")
 
@@ -155,18 +157,36 @@ async def _set_paused(api: Api, request: Request, *, paused: bool) -> Reply:
         row = _found(api, _schedule_id(request))
         if row.paused == paused:
             return answer(200, schedule_view(row))
-        next_tick_ms = KEEP_TICK if paused else requests.next_tick(row.spec, api.now_ms())
-        if await _put(api, row, row.spec, row.job_spec, next_tick_ms, paused=paused):
+        now_ms = api.now_ms()
+        due = requests.due_ticks(row, now_ms, api.config.shard)
+        next_tick_ms = KEEP_TICK if paused else requests.next_tick(row.spec, now_ms)
+        if await _put(api, row, row.spec, row.job_spec, next_tick_ms, paused=paused, due=due, now_ms=now_ms):
             return answer(200, schedule_view(_found(api, row.id)))
     raise Conflict("the schedule is being changed by others; try again")
 
 
 async def _put(
-    api: Api, row: ScheduleRow, spec: ScheduleSpec, job: JobSpec, next_tick_ms: int | None, *, paused: bool
+    api: Api,
+    row: ScheduleRow,
+    spec: ScheduleSpec,
+    job: JobSpec,
+    next_tick_ms: int | None,
+    *,
+    paused: bool,
+    due: RecordTicks | None,
+    now_ms: int,
 ) -> bool:
-    """Store it, if it is still as it was read."""
+    """Store it, if it is still as it was read; the ticks that are due by the old rule are made first.
+
+    The scheduler may have made them meanwhile: then ``due`` is refused, and nothing is made twice. A backlog that needs
+    more than one decision is made up for one decision at a time, and the schedule read again.
+    """
+    if due is not None and due.next_tick_ms is not None and due.next_tick_ms <= now_ms:
+        await api.propose(due)
+        return False
     command = requests.put_command(row.id, row.revision, spec, job, next_tick_ms, paused=paused)
-    (result,) = await api.propose(command)
+    # In one entry if they fit into one: nothing comes between the old rule's last tick and the new rule.
+    *_, result = await api.propose_all([command] if due is None else [due, command])
     if isinstance(result, Refused) and result.code != Conflict.code:
         raise refusal(result)
     return not isinstance(result, Refused)

@@ -171,7 +171,7 @@ class Executor:
         free = self._fairness.free()
         if free > 0 and not self._stopping:
             assert self._source is not None
-            taken = self._source.take(free, self._fairness.admit)
+            taken = self._source.take(free, partial(self._fairness.admit, self._clock.boot_ms()))
         claim_ends_ms = self._clock.wall_ms() + ATTEMPT_MS_MAX + _CLAIM_SLACK_MS
         claims = [Running(due, claim_ends_ms) for due in taken]
         self._running.update(dict.fromkeys(claims))
@@ -202,6 +202,7 @@ class Executor:
     def _start_attempts(self, attempts: asyncio.TaskGroup, claims: Sequence[Running], claimed: Result) -> None:
         granted = dict(claimed.granted) if isinstance(claimed, Claimed) else {}
         jobs = self._reads.claimed(granted)
+        boot_ms = self._clock.boot_ms()
         for running in claims:
             if running not in self._running:  # abandoned
                 continue
@@ -209,19 +210,25 @@ class Executor:
             if attempt is None or running.is_cancelled:
                 self._release(running)
                 continue
+            self._fairness.began(boot_ms, destination_of(running.due.lane))
             running.task = attempts.create_task(self._attempt(running, jobs[running.due.seq], attempt))
 
     def _release(self, running: Running) -> None:
         """The claim was refused: the job was cancelled, moved or taken meanwhile."""
-        self._end(running, self._clock.wall_ms(), "none", 0)
+        lane = running.due.lane
+        self._fairness.refused(self._clock.wall_ms(), destination_of(lane), bool(lane & 1))
+        self._freed(running)
 
     def _end(self, running: Running, now_ms: int, verdict: Verdict, duration_ms: float) -> None:
-        """Free the slot, and let the destination ask again: it may have waited for this very place."""
         lane = running.due.lane
-        del self._running[running]
         self._fairness.ended(now_ms, destination_of(lane), bool(lane & 1), verdict, duration_ms)
+        self._freed(running)
+
+    def _freed(self, running: Running) -> None:
+        """The slot is free; let the destination ask again: it may have waited for this very place."""
+        del self._running[running]
         assert self._source is not None
-        self._source.unpark(destination_of(lane))
+        self._source.unpark(destination_of(running.due.lane))
         self.wake()
 
     # --- one attempt -------------------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ destination finds a slot. Time-outs halve what a destination may hold, fast answ
 """
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Literal
 
+from hookline.node.executor.rate import RecentStarts
 from hookline.node.waiting import Blocked
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.settings import DestinationSettings
@@ -30,12 +32,14 @@ class Load:
     mean_ms: float | None = None
     is_fast: bool = False
     breaker: Breaker = field(default_factory=Breaker)
-    tokens: float = 0
-    tokens_at_ms: float | None = None
+    starts: RecentStarts = field(default_factory=RecentStarts)
 
 
 class Fairness:
-    """Counts what runs and decides what may start. Times are the scheduler's wall clock in milliseconds.
+    """Counts what runs and decides what may start.
+
+    Times are milliseconds: ``now_ms`` of the scheduler's wall clock, ``boot_ms`` since boot. Each admitted attempt is
+    told of once with ``began``, unless it is not made, and once with ``ended``.
 
     Args:
         slots: attempts that may run at once, in all.
@@ -62,14 +66,13 @@ class Fairness:
         """Slots that nothing runs in."""
         return self.slots - self.running
 
-    def admit(self, now_ms: int, destination: int, retry: bool, beyond: bool) -> Blocked | None:
+    def admit(self, boot_ms: float, now_ms: int, destination: int, retry: bool, beyond: bool) -> Blocked | None:
         """None: the attempt may start, and counts as running from now on. Else why not."""
         load = self._load(destination)
-        blocked = self._why_not(load, now_ms, retry, beyond)
+        blocked = self._why_not(load, now_ms, retry, beyond) or _rate(load, boot_ms, now_ms)
         if blocked is not None:
             return blocked
-        if load.settings.rate_limit is not None:
-            load.tokens -= 1
+        load.starts.admit()
         load.breaker.started(now_ms)
         load.running += 1
         self.running += 1
@@ -94,25 +97,20 @@ class Fairness:
             return Blocked("slots", "first tries go before retries")
         if load.running >= self.share and not load.is_fast and self._slow_running >= self._slow_max:
             return Blocked("slots", "slow destinations hold their part of the slots")
-        if settings.rate_limit is not None:
-            return self._rate(load, settings.rate_limit, settings.rate_per_ms, now_ms)
         return None
 
-    def _rate(self, load: Load, limit: int, per_ms: int, now_ms: int) -> Blocked | None:
-        """A token bucket that holds ``limit`` tokens and fills in ``per_ms``."""
-        if load.tokens_at_ms is None:
-            load.tokens = limit
-        else:
-            passed_ms = max(0, now_ms - load.tokens_at_ms)  # the wall clock may go back
-            load.tokens = min(limit, load.tokens + passed_ms * limit / per_ms)
-        load.tokens_at_ms = now_ms
-        if load.tokens >= 1:
-            return None
-        until_ms = now_ms + int((1 - load.tokens) * per_ms / limit) + 1
-        return Blocked("rate", f"the destination's rate of {limit} in {per_ms} ms is reached", until_ms)
+    def began(self, boot_ms: float, destination: int) -> None:
+        """An admitted attempt is made: from now on it counts for the rate."""
+        load = self._load(destination)
+        load.starts.start(boot_ms, load.settings.rate_limit, load.settings.rate_per_ms)
+
+    def refused(self, now_ms: int, destination: int, retry: bool) -> None:
+        """An admitted attempt is not made after all."""
+        self._load(destination).starts.withdraw()
+        self.ended(now_ms, destination, retry, "none", 0)
 
     def ended(self, now_ms: int, destination: int, retry: bool, verdict: Verdict, duration_ms: float) -> None:
-        """The attempt is over (or was not made after all: verdict ``none``)."""
+        """The attempt is over."""
         load = self._load(destination)
         load.running -= 1
         self.running -= 1
@@ -146,3 +144,13 @@ class Fairness:
         if load is None:
             load = self._loads[destination] = Load(DestinationSettings(), self.slots)
         return load
+
+
+def _rate(load: Load, boot_ms: float, now_ms: int) -> Blocked | None:
+    limit, per_ms = load.settings.rate_limit, load.settings.rate_per_ms
+    if limit is None:
+        return None
+    wait_ms = load.starts.wait_ms(boot_ms, limit, per_ms)
+    if wait_ms is None:
+        return None
+    return Blocked("rate", f"the destination's rate of {limit} in {per_ms} ms is reached", now_ms + ceil(wait_ms))

@@ -14,11 +14,10 @@ from hookline.node.replica import Replica
 from hookline.node.scheduler.due import Admit, Due, DueQueue
 from hookline.node.scheduler.recovery import TickRecovery
 from hookline.node.state_machine.effects import Effects
-from hookline.node.state_machine.leader_reads import DueSchedule, LeaderReads
+from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.waiting import Blocked
 from hookline.protocol.commands import RecordTicks
-from hookline.protocol.cron import parse_cron
-from hookline.protocol.ticks import SchedulePlan, decide_ticks, tick_job_id
+from hookline.protocol.due_ticks import DueSchedule, record_due
 
 _SCHEDULES_AT_ONCE = 100
 _UNREADABLE_RETRY_MS = 3_600_000
@@ -179,26 +178,4 @@ class Scheduler:
             return RecordTicks(schedule.seq, schedule.revision, schedule.next_tick_ms, (), 0, later_ms)
 
     def _decide(self, schedule: DueSchedule, now_ms: int) -> RecordTicks:
-        spec = schedule.spec
-        plan = SchedulePlan(
-            schedule_id=schedule.id,
-            cron=parse_cron(spec.cron, spec.timezone),
-            next_tick_ms=schedule.next_tick_ms,
-            catch_up=spec.catch_up,
-            window_ms=spec.window_ms,
-            jitter_ms=spec.jitter_ms,
-            start_ms=spec.start_ms,
-            end_ms=spec.end_ms,
-        )
-        decision = decide_ticks(plan, now_ms)
-        return RecordTicks(
-            schedule=schedule.seq,
-            revision=schedule.revision,
-            expected_ms=schedule.next_tick_ms,
-            ticks=tuple(
-                (tick.instant_ms, tick.run_at_ms, tick_job_id(schedule.id, tick.instant_ms, self._shard))
-                for tick in decision.ticks
-            ),
-            skipped=decision.skipped,
-            next_tick_ms=decision.next_tick_ms,
-        )
+        return record_due(schedule, now_ms, self._shard)

@@ -8,6 +8,7 @@ import apsw
 
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
+from hookline.protocol.due_ticks import DueSchedule
 from hookline.protocol.jobs import JobSpec, decode_spec
 from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
@@ -22,16 +23,6 @@ class ClaimedJob(NamedTuple):
     attempts_before: int
     budget_from_ms: int
     spec: JobSpec
-
-
-class DueSchedule(NamedTuple):
-    """A schedule whose tick has come."""
-
-    seq: int
-    id: str
-    revision: int
-    spec: ScheduleSpec
-    next_tick_ms: int
 
 
 class ActiveSchedule(NamedTuple):
