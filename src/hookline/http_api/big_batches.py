@@ -12,10 +12,14 @@ from hookline.errors import BatchTooLarge, InvalidJson
 
 BIG_BYTES: Final = 1024 * 1024  # smaller ones are decoded at once, in a few milliseconds
 _TOKENS_A_STEP: Final = 5_000
+_NESTED_MAX: Final = 1_000_000  # a second of work, in steps
+_DEPTH_MAX: Final = 1_000  # about what the decoder takes
 _ITEM_BYTES_A_STEP: Final = 16 * 1024
-_BYTES_A_STEP: Final = 256 * 1024
+_BYTES_A_STEP: Final = 64 * 1024
 _START = re.compile(rb'[ \t\r\n]*(\{[ \t\r\n]*"jobs"[ \t\r\n]*:[ \t\r\n]*)?\[')
 _TOKEN = re.compile(rb'[\[\]{},"]')
+# Numbers, texts, and lists and objects of those: most of what is inside an item, passed over at once.
+_FLAT = re.compile(rb'(?:[^\[\]{}"]+|"[^"\\]*(?:\\.[^"\\]*)*"|\[[^\[\]{}"]*\]|\{[^\[\]{}"]*\})*', re.DOTALL)
 _TEXT = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _WHITE = b" \t\r\n"
 
@@ -44,10 +48,11 @@ def items_in_steps(body: bytes, most: int) -> Steps:
     if start is None:
         raise InvalidJson('a batch is a list of jobs, or {"jobs": [...]} and no other field')
     items: list[bytes] = []
-    position, is_last, since_step = start.end(), False, 0
+    position, is_last, since_step, nested = start.end(), False, 0, 0
     while not is_last:
         begin = position
-        position = yield from _item_end(body, begin)
+        position, passed = yield from _item_end(body, begin, _NESTED_MAX - nested)
+        nested += passed
         is_last = body[position - 1 : position] != b","
         item = body[begin : position - 1]
         item = item.strip(_WHITE) if item.strip() else b""  # the second is quick where there is nothing else
@@ -66,25 +71,33 @@ def items_in_steps(body: bytes, most: int) -> Steps:
     return items
 
 
-def _item_end(body: bytes, position: int) -> Generator[None, None, int]:
-    """Behind the comma or bracket that ends the item which begins there."""
+def _item_end(body: bytes, position: int, most: int) -> Generator[None, None, tuple[int, int]]:
+    """(Behind the comma or bracket that ends the item which begins there, brackets and texts passed one by one)."""
     depth = tokens = 0
     while position < len(body):
-        found = _TOKEN.search(body, position, position + _BYTES_A_STEP)
+        end = position + _BYTES_A_STEP
+        if depth:  # nothing inside an item ends it
+            found = _FLAT.match(body, position, end)
+            position = position if found is None else found.end()
+        found = _TOKEN.search(body, position, end)
         tokens += 1
         if found is None:
-            position += _BYTES_A_STEP
+            position = end
             yield
             continue
-        position, token = found.end(), found[0]
-        if tokens % _TOKENS_A_STEP == 0:
+        if found.end() - position > _BYTES_A_STEP // 4 or tokens % _TOKENS_A_STEP == 0:
             yield
+        position, token = found.end(), found[0]
         if token == b'"':
             position = yield from _text_end(body, position)
         elif depth == 0 and token in b",]}":
-            return position
+            return position, tokens
         elif token != b",":
             depth += 1 if token in b"[{" else -1
+        if depth > _DEPTH_MAX:
+            raise InvalidJson("the body is nested too deeply", position=position)
+        if tokens > most:
+            raise BatchTooLarge("the jobs of the batch have too many nested values together; send it in parts")
     raise InvalidJson("the body ends too early", position=len(body))
 
 
