@@ -74,7 +74,11 @@ def items_in_steps(body: bytes, most: int) -> Steps:
 def _item_end(body: bytes, position: int, most: int) -> Generator[None, None, tuple[int, int]]:
     """(Behind the comma or bracket that ends the item which begins there, brackets and texts passed one by one)."""
     depth = tokens = 0
+    yielded = position
     while position < len(body):
+        if position - yielded >= _BYTES_A_STEP or tokens % _TOKENS_A_STEP == _TOKENS_A_STEP - 1:
+            yielded = position
+            yield
         end = position + _BYTES_A_STEP
         if depth:  # nothing inside an item ends it
             found = _FLAT.match(body, position, end)
@@ -83,10 +87,7 @@ def _item_end(body: bytes, position: int, most: int) -> Generator[None, None, tu
         tokens += 1
         if found is None:
             position = end
-            yield
             continue
-        if found.end() - position > _BYTES_A_STEP // 4 or tokens % _TOKENS_A_STEP == 0:
-            yield
         position, token = found.end(), found[0]
         if token == b'"':
             position = yield from _text_end(body, position)
