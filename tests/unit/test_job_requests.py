@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hookline import errors
 from hookline.clock import SystemClock
-from hookline.http_api.cursors import decode_cursor, encode_cursor
+from hookline.http_api.cursors import decode_cursor, decode_number, encode_cursor
 from hookline.http_api.strict_json import check_unique_names, unique_fields
 from hookline.node.api.job_fields import check_headers, retry_of
 from hookline.node.api.job_requests import JobRequests, fingerprint
@@ -187,6 +187,14 @@ def test_a_cursor_comes_back(position: str, scope: str) -> None:
 def test_a_made_up_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(errors.InvalidCursor):
         decode_cursor(cursor, "jobs")
+
+
+@pytest.mark.parametrize("position", ["abc", "-1", "1.5", "1" * 5_000, "", "\u0663"])
+def test_a_forged_cursor_that_is_no_number_is_refused(position: str) -> None:
+    """Its check is no secret."""
+    with pytest.raises(errors.InvalidCursor):
+        decode_number(encode_cursor(position, "jobs"), "jobs")
+    assert decode_number(encode_cursor("17", "jobs"), "jobs") == 17
 
 
 def test_many_names_of_which_the_last_is_there_twice_are_read_once() -> None:

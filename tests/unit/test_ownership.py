@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hookline.errors import Misdirected
+from hookline.errors import InvalidTopology, Misdirected
 from hookline.http_api.exchange import Request
 from hookline.node.api import ownership
 from hookline.node.api.ownership import Ownership
@@ -98,3 +98,28 @@ def test_the_home_is_checked_under_the_callers_epoch() -> None:
     with pytest.raises(Misdirected) as caught:
         ours.check_home(request(hookline_epoch="1", hookline_fallback="allow"), "a")
     assert caught.value.figures["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "shard", "url", "why"),
+    [
+        ("c1", 1, "http://10.0.0.7:7070", None),
+        ("c1", 1, "http://elsewhere:1", None),
+        ("zz", 5, "http://elsewhere:1", None),
+        ("zz", 5, "http://10.0.0.7:7070", "calls itself c1"),
+        ("zz", 5, "http://127.0.0.1:7070", "calls itself c1"),
+        ("c1", 5, "http://10.0.0.7:7070", "has shard 5"),
+        ("zz", 1, "http://elsewhere:1", "has shard 1"),
+    ],
+)
+def test_a_document_that_calls_this_node_something_else_is_refused(
+    name: str, shard: int, url: str, why: str | None
+) -> None:
+    config = NodeConfig(data_dir=Path(), cluster="c1", shard=1, advertise="http://10.0.0.7:7070/")
+    own = Ownership(config, FakeReplica())  # type: ignore[arg-type]
+    topology = Topology(epoch=1, strategy="modulo", clusters=(ClusterEntry(name=name, shard=shard, nodes=(url,)),))
+    if why is None:
+        own.check_own(topology)
+    else:
+        with pytest.raises(InvalidTopology, match=why):
+            own.check_own(topology)

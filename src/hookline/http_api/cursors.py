@@ -9,6 +9,7 @@ import hashlib
 
 from hookline.errors import InvalidCursor
 
+_NUMBER_CHARS_MAX = 18
 _CHECK_BYTES = 6
 _CURSOR_CHARS_MAX = 400
 
@@ -33,6 +34,14 @@ def decode_cursor(cursor: str, scope: str, chars_max: int = _CURSOR_CHARS_MAX) -
             "the cursor is damaged or belongs to another filter; start again without it", field="cursor"
         )
     return position
+
+
+def decode_number(cursor: str, scope: str) -> int:
+    """A position that is a number. Its check is no secret, so anybody can make a cursor of anything."""
+    position = decode_cursor(cursor, scope)
+    if not (position.isascii() and position.isdigit() and len(position) <= _NUMBER_CHARS_MAX):
+        raise InvalidCursor(field="cursor")
+    return int(position)
 
 
 def _check(position: bytes, scope: str) -> bytes:

@@ -42,6 +42,7 @@ from hookline.protocol.http import NodeView
 
 _VERSION = version("hookline")
 _log = structlog.get_logger()
+_LIFE_S = 0.25
 _LOOK_S = 0.2
 _RUN_BYTES = 8
 _TRY_S = 2.0
@@ -112,6 +113,7 @@ class Quorum:
                     tasks.create_task(self._watch.run()),
                     tasks.create_task(self.successor.run()),
                     tasks.create_task(self._tell()),
+                    tasks.create_task(self._show_life()),
                     tasks.create_task(self._look()),
                     tasks.create_task(self._hints.run()),
                     tasks.create_task(self._keep_up()),
@@ -131,6 +133,11 @@ class Quorum:
     async def _tell(self) -> None:
         await self._has_name.wait()
         await self._statuses.run()
+
+    async def _show_life(self) -> None:
+        while True:
+            self._renewal.alive()
+            await asyncio.sleep(_LIFE_S)
 
     async def _look(self) -> None:
         """See who leads also while this node hands over, and does not stand for election."""

@@ -126,7 +126,7 @@ class Vault:
 
     def is_own(self, message: bytes, mac: str) -> bool:
         """Is the message from a node that has one of our keys?"""
-        return any(hmac.compare_digest(_mac(key, message), mac) for key in self._mac_keys)
+        return mac.isascii() and any(hmac.compare_digest(_mac(key, message), mac) for key in self._mac_keys)
 
     def __repr__(self) -> str:
         return f"Vault({', '.join(key_id.hex() for key_id in self._ciphers)})"

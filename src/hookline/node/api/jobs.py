@@ -4,7 +4,7 @@ import asyncio
 
 from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable
 from hookline.http_api import strict_json
-from hookline.http_api.cursors import decode_cursor, encode_cursor
+from hookline.http_api.cursors import decode_number, encode_cursor
 from hookline.http_api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
@@ -69,7 +69,7 @@ async def list_jobs(api: Api, request: Request) -> Reply:
     limit = page_limit(query)
     scope = "jobs " + repr([query.get(name) for name in _FILTERS])
     cursor = query.get("cursor")
-    before = None if cursor is None else int(decode_cursor(cursor, scope))
+    before = None if cursor is None else decode_number(cursor, scope)
     wanted = job_filter(http.Filter(**{name: query.get(name) for name in _FILTERS}))  # type: ignore[arg-type]
     found = await api.reads.find(wanted, before, limit)
     rows = await api.reads.jobs([match.seq for match in found.matches])

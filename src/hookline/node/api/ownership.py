@@ -31,6 +31,7 @@ class Ownership:
 
     def __init__(self, config: NodeConfig, replica: Replica) -> None:
         self._cluster, self._shard = config.cluster, config.shard
+        self._urls = frozenset({config.url, config.advertised_url.rstrip("/")})
         self._replica = replica
         self._document: bytes | None = None  # what the two below were made of
         self._router: Router | None = None
@@ -153,8 +154,15 @@ class Ownership:
         return Misdirected(f"cluster {home} is the home of that {'key' if job_id is None else 'id'}", home=home)
 
     def check_own(self, topology: Topology) -> None:
-        """Raise InvalidTopology when it gives this cluster another shard, or its shard to another cluster."""
+        """Raise InvalidTopology when it gives this cluster another shard, or its shard or node to another cluster."""
         for entry in topology.all_clusters():
+            mine = next((url for url in entry.nodes if url.rstrip("/") in self._urls), None)
+            if mine is not None and entry.name != self._cluster:
+                raise InvalidTopology(
+                    f"{mine} is a node of {entry.name} (shard {entry.shard}) there; it calls itself {self._cluster}"
+                    f" (shard {self._shard})",
+                    field="nodes",
+                )
             if (entry.name == self._cluster) != (entry.shard == self._shard):
                 raise InvalidTopology(
                     f"{entry.name} has shard {entry.shard} there; this cluster is {self._cluster} with shard"

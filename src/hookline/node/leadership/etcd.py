@@ -24,6 +24,7 @@ from hookline.node.etcd.transactions import LeaderRecord
 
 RENEWAL_TRY_S = _TRY_S = 0.5
 RENEWAL_STEP_S = RENEWAL_MS / 3_000
+STUCK_MS = 3_000  # an event loop that has not gone on for so long
 _POLL_S = 0.1
 _STAND_BACK_MS = 500  # enough for another to see it; longer, and hand-overs in a row leave nobody who stands
 _LOST_POLL_S = 0.1
@@ -187,6 +188,8 @@ class EtcdLeadership:
 class Renewal:
     """Beats while appends do not, in a thread with a connection of its own: a busy event loop must not cost the lead.
 
+    One that stands still must: nobody is served and nothing sent meanwhile. It shows by ``alive`` that it does not.
+
     Args:
         ask: sends one transaction and waits for the answer; raises HooklineError when it is unclear.
     """
@@ -199,6 +202,7 @@ class Renewal:
         self._fence = fence
         self._clock = clock
         self._beats = 0
+        self._alive_ms: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
 
@@ -227,9 +231,15 @@ class Renewal:
         revision, now_ms = self._fence.revision, self._clock.boot_ms()
         if revision is None or now_ms - self._fence.confirmed_ms < RENEWAL_MS:
             return None
+        if self._alive_ms is not None and now_ms - self._alive_ms > STUCK_MS:
+            return None
         self._beats += 1
         request = transactions.renew(self._keys, revision, self._fence.term, self._beats, self._fence.newest)
         return Beat(request, revision, now_ms)
+
+    def alive(self) -> None:
+        """The event loop goes on. To be told several times within ``STUCK_MS``, from the first time on."""
+        self._alive_ms = self._clock.boot_ms()
 
     def heard(self, beat: "Beat", response: rpc.TxnResponse) -> None:
         """The answer to a beat came."""
