@@ -11,7 +11,7 @@ import pytest
 
 from hookline.errors import Fenced
 from hookline.node.executor.delivery import Report
-from hookline.node.executor.executor import DueJob, Executor
+from hookline.node.executor.executor import DueJob, Executor, Running
 from hookline.node.executor.fairness import Fairness
 from hookline.node.replica import Commit, Replica, inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
@@ -276,6 +276,30 @@ async def test_a_cancel_between_claim_and_send_prevents_the_send(tmp_path: Path)
         assert on.states() == {"a": "cancelled"}
         assert on.delivery.started == [] or on.delivery.cancelled == 1
         assert on.fairness.running == 0
+
+
+async def test_a_cancel_right_before_the_attempt_begins_keeps_no_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is cancelled before its first step never runs."""
+    async with stage(tmp_path, slots=1) as on:
+        start = on.executor._start_attempts
+
+        def start_and_abort(attempts: asyncio.TaskGroup, claims: Sequence[Running], claimed: c.Result) -> None:
+            start(attempts, claims, claimed)
+            on.executor._abort({claim.due.seq for claim in claims})
+
+        monkeypatch.setattr(on.executor, "_start_attempts", start_and_abort)
+        await on.post(create("a"))
+        on.executor.wake()
+        await settle()
+        assert on.delivery.started == []
+        assert on.fairness.running == 0
+        monkeypatch.undo()
+        await on.post(create("b"))
+        on.executor.wake()
+        await settle()
+        assert [held.job.id for held in on.delivery.started] == ["b"]
 
 
 async def test_a_refused_claim_releases_its_slot_and_lets_the_destination_ask_again(tmp_path: Path) -> None:

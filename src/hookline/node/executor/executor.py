@@ -67,6 +67,7 @@ class Running:
     due: DueJob
     claim_ends_ms: int
     task: asyncio.Task[None] | None = None
+    has_begun: bool = False  # the task; one that is cancelled before would never run, and keep the slot
     is_cancelled: bool = False
 
 
@@ -131,7 +132,7 @@ class Executor:
         for running in self._running:
             if running.due.seq in seqs:
                 running.is_cancelled = True
-                if running.task is not None:
+                if running.task is not None and running.has_begun:
                     running.task.cancel()
 
     async def run(self) -> None:
@@ -235,10 +236,13 @@ class Executor:
 
     async def _attempt(self, running: Running, job: ClaimedJob, number: int) -> None:
         due = running.due
+        running.has_begun = True
         started_ms = self._clock.wall_ms()
         self._metrics.due_lag.observe(max(0, started_ms - due.due_ms) / 1_000)
         term = self._replica.term
         try:
+            if running.is_cancelled:
+                raise asyncio.CancelledError
             report = await self._delivery.attempt(job, number, term, running.claim_ends_ms)
         except asyncio.CancelledError:
             if not running.is_cancelled:
