@@ -21,7 +21,7 @@ from hookline.visible import without_password
 PATH = "/internal/snapshot"
 _MAKING_S = 600  # the other node may have to write the whole file first
 _PART_BYTES = 1024 * 1024  # asked for at once, so that no more is lost when a connection breaks
-_PART_S = 60
+_PART_S = 30
 _TRIES_IN_VAIN = 5
 _WAIT_S = 0.1
 
@@ -165,7 +165,13 @@ class _Source:
         """The bytes from there on, as many as came."""
         wanted = b"bytes=%d-%d" % (have, min(have + _PART_BYTES, info.size) - 1)
         return await self._caller.call(
-            "GET", self._url, f"{PATH}/{info.name}", headers=[(b"range", wanted)], timeout_s=_PART_S, may_be_cut=True
+            "GET",
+            self._url,
+            f"{PATH}/{info.name}",
+            headers=[(b"range", wanted)],
+            timeout_s=_PART_S,
+            fresh=True,  # a connection that has died since would cost the whole time
+            may_be_cut=True,
         )
 
     async def _checked(self, info: SnapshotInfo, partial: Path) -> Path:
