@@ -436,6 +436,31 @@ async def test_no_body_means_no_body(transport: HttpTransport, receiver: Receive
     assert b"transfer-encoding" not in receiver.requests[0].lower()
 
 
+async def test_a_lead_that_is_lost_while_a_connection_is_made_sends_nothing(receiver: Receiver) -> None:
+    leads = [True, False, True]
+    transport = HttpTransport(may_send=lambda: leads.pop(0))
+    await send(transport, receiver)
+    with pytest.raises(SendFailed, match="leads") as caught:
+        await send(transport, receiver)
+    assert caught.value.kind == "ours"
+    await send(transport, receiver)
+    assert len(receiver.requests) == 2
+    await transport.close()
+
+
+async def test_a_request_is_with_the_system_before_anything_else_runs(receiver: Receiver) -> None:
+    """Whatever stops the process then, it has left."""
+    transport = HttpTransport()
+    await send(transport, receiver)
+    wrote: list[int] = []
+    (connection,) = transport._client._open
+    real = connection._sent_at_once
+    connection._sent_at_once = lambda request: (wrote.append(real(request)), wrote[-1])[1]  # type: ignore[method-assign]
+    await send(transport, receiver, body=b"x" * 200)
+    assert wrote == [len(receiver.requests[1])]
+    await transport.close()
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 async def test_an_empty_body_has_a_length(transport: HttpTransport, receiver: Receiver, method: str) -> None:
     await send(transport, receiver, method=method, body=b"")

@@ -5,6 +5,7 @@ import math
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -104,7 +105,14 @@ class HttpClient:
         self._sweep: asyncio.TimerHandle | None = None
 
     async def exchange(
-        self, endpoint: Endpoint, request: bytes, limits: Limits, *, fresh: bool = False, is_head: bool = False
+        self,
+        endpoint: Endpoint,
+        request: bytes,
+        limits: Limits,
+        *,
+        fresh: bool = False,
+        is_head: bool = False,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> Answer:
         """Send a request, once, and return its answer.
 
@@ -114,15 +122,19 @@ class HttpClient:
             limits: what it may take.
             fresh: not on a connection that was kept: such a one may be about to be closed.
             is_head: the method is HEAD.
+            may_send: the last question, when there is a connection and right before the first byte.
 
         Raises:
-            NoConnection: nothing was sent.
+            NoConnection: nothing was sent; ``is_ours`` if it was not to be.
             NoAnswer: it may have arrived.
         """
         until_s = asyncio.get_running_loop().time() + limits.all_s
         connection = None if fresh else self._pool.take(endpoint)
         if connection is None:
             connection = await self._connect_or_make_room(endpoint, limits, until_s)
+        if not may_send():
+            connection.abort()
+            raise NoConnection("the node could not prove that it leads; nothing was sent", is_ours=True)
         reader = AnswerReader(is_head=is_head, body_max=limits.body_max)
         try:
             await connection.exchange(request, reader, until_s, limits.patience_s)

@@ -1,6 +1,7 @@
 """One connection: it carries one exchange after the other. Bytes move and time passes here; nothing is decided."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import cast
 
@@ -30,6 +31,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._patience_s: float | None = None
         self._has_ended = False
+        self._is_tls = False
         self.was_used = False
 
     # --- for the client -----------------------------------------------------------------------------------------
@@ -55,8 +57,22 @@ class Connection(asyncio.Protocol):
         self._reader, self._patience_s = reader, patience_s
         self._answered = answered = self._loop.create_future()
         self._timer = self._loop.call_at(until_s, self._time_is_up)
-        self._transport.write(request)
+        self._transport.write(request[self._sent_at_once(request) :])
         return answered
+
+    def _sent_at_once(self, request: bytes) -> int:
+        """How much of it the socket took now.
+
+        The loop would send it after its other callbacks, milliseconds later. Were the process paused between, a leader
+        that has lost the lead meanwhile would send it when it goes on. TLS cannot be had so.
+        """
+        assert self._transport is not None
+        if self._is_tls or self._transport.get_write_buffer_size() or self._transport.is_closing():
+            return 0
+        try:
+            return os.write(self._transport.get_extra_info("socket").fileno(), request)
+        except OSError:  # no room, or the connection has ended: the transport finds out
+            return 0
 
     def finish(self) -> bool:
         """The exchange is over. Whether the connection can carry another."""
@@ -86,6 +102,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
 
     def data_received(self, data: bytes) -> None:
         if self._has_ended:

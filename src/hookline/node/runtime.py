@@ -188,14 +188,14 @@ async def _run_node(
         lookup = system_lookup()
         stack.callback(lookup.close)
         resolver = await stack.enter_async_context(Resolver(lookup, clock))
-        transport = HttpTransport()
-        stack.push_async_callback(transport.close)
         commit = ThreadCommit()
         stack.callback(commit.close)
         metrics = Metrics()
         quorum = Quorum(config, clock, vault, machine, scrub) if config.etcd else None
         local_log = None if quorum else LocalLog(database)
         (quorum.leadership if quorum else lock).continue_after(max(machine.term, local_log.term if local_log else 0))
+        transport = HttpTransport((quorum.leadership if quorum else lock).is_valid)
+        stack.push_async_callback(transport.close)
         member = Member(
             Surroundings(
                 config=config,

@@ -1,6 +1,6 @@
 """Sends one request to one vetted address: what the HTTP client tells, in the words of an attempt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -61,9 +61,14 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """Real HTTP/1.1, to the vetted address only, with the name in ``Host`` and in the TLS handshake."""
+    """Real HTTP/1.1, to the vetted address only, with the name in ``Host`` and in the TLS handshake.
 
-    def __init__(self) -> None:
+    Args:
+        may_send: asked once more when there is a connection, right before the first byte: making one takes time.
+    """
+
+    def __init__(self, may_send: Callable[[], bool] = lambda: True) -> None:
+        self._may_send = may_send
         self._client = HttpClient(tls=tls_context())  # now, while there are descriptors to read the authorities with
 
     async def send(
@@ -85,6 +90,7 @@ class HttpTransport:
                 Limits(timeout_ms / 1_000, CONNECT_MS_MAX / 1_000, BODY_S, RESPONSE_BYTES_READ_MAX),
                 fresh=fresh_connection,
                 is_head=method == "HEAD",
+                may_send=self._may_send,
             )
         except (Unsendable, UnicodeEncodeError):
             raise SendFailed("unsendable", "the url or a header has a character that HTTP cannot carry") from None
