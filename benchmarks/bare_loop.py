@@ -9,19 +9,19 @@ import sys
 import time
 
 import uvloop
-from pyreqwest.client import ClientBuilder
+
+from hookline.node.executor.transport import HttpTransport
+from hookline.protocol.urls import parse_url
 
 
 async def main(port: int, count: int, concurrency: int) -> None:
     """POST ``count`` times, ``concurrency`` at once."""
-    client = ClientBuilder().http1_only().no_proxy().max_connections(None).build()
-    url, body = f"http://127.0.0.1:{port}/hook", json.dumps({"order": 1234, "text": "x" * 100}).encode()
+    transport, target = HttpTransport(), parse_url(f"http://127.0.0.1:{port}/hook")
+    headers, body = [("content-type", "application/json")], json.dumps({"order": 1234, "text": "x" * 100}).encode()
 
     async def worker(times: int) -> None:
         for _ in range(times):
-            request = client.post(url).headers([("content-type", "application/json")]).body_bytes(body)
-            async with request.build_streamed() as response:
-                await response.body_reader.read(65_536)
+            await transport.send(target, target.host, "POST", headers, body, timeout_ms=30_000, fresh_connection=False)
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:

@@ -75,7 +75,11 @@ def unique_fields(body: bytes | Raw) -> dict[str, Raw]:
 
 def check_unique_in_job(body: bytes | Raw, job: http.JobChanges) -> None:
     """No field of ours twice; what is inside the payload is the receiver's business. Raises InvalidJson."""
-    found = unique_fields(body)
+    check_unique_inside(unique_fields(body), job)
+
+
+def check_unique_inside(found: dict[str, Raw], job: http.JobChanges) -> None:
+    """The same for what the fields hold, which ``unique_fields`` found. Raises InvalidJson."""
     if job.headers is not UNSET:
         check_unique_names(found["headers"])
     if isinstance(job.labels, dict):

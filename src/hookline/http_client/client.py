@@ -112,7 +112,7 @@ class HttpClient:
         *,
         fresh: bool = False,
         is_head: bool = False,
-        may_send: Callable[[], bool] = lambda: True,
+        why_not: Callable[[], str | None] = lambda: None,
     ) -> Answer:
         """Send a request, once, and return its answer.
 
@@ -122,7 +122,7 @@ class HttpClient:
             limits: what it may take.
             fresh: not on a connection that was kept: such a one may be about to be closed.
             is_head: the method is HEAD.
-            may_send: the last question, when there is a connection and right before the first byte.
+            why_not: the last question, when there is a connection and right before the first byte; a reason ends it.
 
         Raises:
             NoConnection: nothing was sent; ``is_ours`` if it was not to be.
@@ -132,9 +132,9 @@ class HttpClient:
         connection = None if fresh else self._pool.take(endpoint)
         if connection is None:
             connection = await self._connect_or_make_room(endpoint, limits, until_s)
-        if not may_send():
+        if (reason := why_not()) is not None:
             connection.abort()
-            raise NoConnection("the node could not prove that it leads; nothing was sent", is_ours=True)
+            raise NoConnection(reason, is_ours=True)
         reader = AnswerReader(is_head=is_head, body_max=limits.body_max)
         try:
             await connection.exchange(request, reader, until_s, limits.patience_s)

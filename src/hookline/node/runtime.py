@@ -280,8 +280,7 @@ async def _until_allowed(quorum: Quorum, services: Services, listener: socket.so
 
 def _hosts(config: NodeConfig) -> tuple[str, ...]:
     """The names this node is called by, beside those of the loopback address."""
-    advertised = urlsplit(config.advertised_url).hostname
-    return (*config.allow_hosts, *([f"[{advertised}]" if ":" in advertised else advertised] if advertised else ()))
+    return (*config.allow_hosts, urlsplit(config.advertised_url).netloc)
 
 
 async def _serve_when(halted: asyncio.Event, services: Services, listener: socket.socket) -> None:

@@ -61,7 +61,7 @@ async def _read(api: Api, items: Sequence[bytes | Raw], traceparent: str | None)
     read: list[NewJob | HooklineError] = []
     largest, since_yield = job_bytes_max(api), 0
     for item in items:
-        size = len(bytes(item))
+        size = memoryview(item).nbytes
         try:
             if size > largest:
                 raise PayloadTooLarge(f"a job of a batch may have at most {largest} bytes", limit=largest)

@@ -74,9 +74,9 @@ class JobRequests:
     ) -> NewJob:
         """Read a request to create a job; the body is known to be UTF-8. Raises InvalidRequest, PayloadTooLarge."""
         request = strict_json.decode(_requests, body)
-        strict_json.unique_fields(body)
+        found = strict_json.unique_fields(body)
         spec = fields.unmasked(self._new_spec(request, traceparent), None)
-        strict_json.check_unique_in_job(body, request)  # after the sizes are known to be small
+        strict_json.check_unique_inside(found, request)  # after the sizes are known to be small
         due_ms = fields.due_of(request.run_at, request.delay, now_ms)
         chosen = request.id is not UNSET
         if chosen and request.id in RESERVED_IDS:

@@ -8,7 +8,7 @@ from hookline.clock import Clock
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed
 from hookline.node.executor.fairness import Verdict
 from hookline.node.executor.retry import classify, parse_retry_after
-from hookline.node.executor.transport import Answer, SendFailed, Transport
+from hookline.node.executor.transport import NOT_LEADING, Answer, SendFailed, Transport
 from hookline.node.executor.vetting import Vetter
 from hookline.node.state_machine.leader_reads import ClaimedJob
 from hookline.protocol.durations import format_time
@@ -67,9 +67,11 @@ class Delivery:
         """
         started_ms, started_boot = self._clock.wall_ms(), self._clock.boot_ms()
 
-        def report(outcome: Outcome, verdict: Verdict, error: str, *, sent: bool = False) -> Report:
+        def report(
+            outcome: Outcome, verdict: Verdict, error: str, *, sent: bool = False, is_ours: bool = False
+        ) -> Report:
             took = round(self._clock.boot_ms() - started_boot)
-            return Report(outcome, verdict, started_ms, took, sent, error=error[:ERROR_CHARS_MAX])
+            return Report(outcome, verdict, started_ms, took, sent, error=error[:ERROR_CHARS_MAX], is_ours=is_ours)
 
         spec = job.spec
         try:
@@ -77,16 +79,15 @@ class Delivery:
             address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
             headers = self._headers(job, number, term, started_ms)
             if (why := self._why_not(claim_ends_ms - spec.timeout_ms)) is not None:
-                return msgspec.structs.replace(report(Outcome.RETRYABLE_FAILURE, "none", why), is_ours=True)
+                return report(Outcome.RETRYABLE_FAILURE, "none", why, is_ours=True)
             answer = await self._send(spec, target, address, headers, claim_ends_ms)
         except SendFailed as failure:
             outcome, verdict, sent = _failed(failure, spec.at_most_once)
-            failed = report(outcome, verdict, failure.detail, sent=sent)
-            return msgspec.structs.replace(failed, is_ours=failure.kind == "ours")
+            return report(outcome, verdict, failure.detail, sent=sent, is_ours=failure.kind == "ours")
         except ResolveFailed as error:
             is_ours = error.reason == "ours"
-            failed = report(Outcome.RETRYABLE_FAILURE, "none" if is_ours else "bad", error.detail)
-            return msgspec.structs.replace(failed, is_ours=is_ours)
+            verdict = "none" if is_ours else "bad"
+            return report(Outcome.RETRYABLE_FAILURE, verdict, error.detail, is_ours=is_ours)
         except ForbiddenDestination as error:
             return report(Outcome.PERMANENT_FAILURE, "none", error.detail)
         except HooklineError as error:  # an unreadable secret or url: ours to mend, so the job is tried again
@@ -114,7 +115,7 @@ class Delivery:
     def _why_not(self, latest_ms: int) -> str | None:
         """The last question before a request leaves: may it?"""
         if not self._may_send():
-            return "the node could not prove that it leads; nothing was sent"
+            return NOT_LEADING
         if self._clock.wall_ms() + TELL_MS > latest_ms:
             return "the claim was committed too late for an attempt of this length; nothing was sent"
         return None

@@ -12,6 +12,7 @@ from hookline.http_client.request import Unsendable, request_bytes
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
 
+NOT_LEADING: Final = "the node could not prove that it leads; nothing was sent"
 BODY_S: Final = 1.0  # from when the status is there; the slot is free then
 
 FailureKind = Literal["connect", "ours", "timeout", "broken", "stale", "unsendable"]
@@ -90,7 +91,7 @@ class HttpTransport:
                 Limits(timeout_ms / 1_000, CONNECT_MS_MAX / 1_000, BODY_S, RESPONSE_BYTES_READ_MAX),
                 fresh=fresh_connection,
                 is_head=method == "HEAD",
-                may_send=self._may_send,
+                why_not=lambda: None if self._may_send() else NOT_LEADING,
             )
         except (Unsendable, UnicodeEncodeError):
             raise SendFailed("unsendable", "the url or a header has a character that HTTP cannot carry") from None
