@@ -1,6 +1,8 @@
 """Real etcd for the suites: three members for each test process; a test that harms them revives them."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -10,8 +12,8 @@ from tests.etcd_parts import fresh_keys
 
 
 @pytest.fixture(scope="session")
-def etcd_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
+def etcd_session() -> Iterator[EtcdMembers]:
+    with TemporaryDirectory(prefix="hookline-etcd-") as directory, EtcdMembers(Path(directory)) as members:
         yield members
 
 
