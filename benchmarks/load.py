@@ -61,7 +61,7 @@ class Load:
         body = json.dumps({"jobs": [job] * batch} if batch > 1 else job).encode()
         path = b"/jobs/batch" if batch > 1 else b"/jobs"
         self.request = (
-            b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+            b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
             % (
                 path,
                 len(body),
@@ -75,6 +75,7 @@ class Load:
         self.scheduled = 0
         self.latencies: list[float] = []
         self.refused = 0
+        self.refusal = ""
         self.open = connections
         self.done = asyncio.get_running_loop().create_future()
 
@@ -96,6 +97,7 @@ class Load:
         self.latencies.append(seconds)
         if not head.startswith((b"http/1.1 201", b"http/1.1 200")):
             self.refused += 1
+            self.refusal = head.partition(b"\r\n")[0].decode(errors="replace")
 
     def closed(self) -> None:
         self.open -= 1
@@ -113,6 +115,8 @@ async def main(node: int, receiver: int, count: int, batch: int, connections: in
     seconds = time.perf_counter() - load.started
     figures = {"p50": latencies[len(latencies) // 2] * 1e3, "p99": latencies[int(len(latencies) * 0.99)] * 1e3}
     created = (len(latencies) - load.refused) * batch
+    if not created:
+        sys.exit(f"every request was refused: {load.refusal}")
     print(json.dumps({"created": created, "seconds": seconds, "latencies_ms": figures, "refused": load.refused}))
 
 
