@@ -59,6 +59,18 @@ def test_a_step_of_a_second_is_no_jump(step: int) -> None:
     assert guard.is_trusted
 
 
+@pytest.mark.parametrize("ahead", [0, 500, 950, -950])
+@pytest.mark.parametrize("step", [60, 199, 600, HOUR, -1, -60, -600, -HOUR])
+def test_what_is_taken_for_the_time_without_a_second_look_is_no_jump(ahead: int, step: int) -> None:
+    guard = ClockGuard()
+    times(guard, (0, 0), (10, ahead))
+    wall = at(10, ahead + step).wall_ms
+    assert not guard.is_plain(wall) or abs(ahead + step) < JUMP_MS
+    assert guard.is_plain(at(10, ahead).wall_ms)
+    times(guard, (20, 2 * HOUR))
+    assert not guard.is_plain(at(20).wall_ms)
+
+
 def test_small_steps_add_up_to_a_jump() -> None:
     guard = ClockGuard()
     assert times(guard, *((n * 1_000, n * 300) for n in range(5))) == pytest.approx([0, 300, 600, 900, 0], abs=1)

@@ -26,8 +26,8 @@ class GuardedClock:
 
     def wall_ms(self) -> int:
         """The trusted time."""
-        now = self._read()
-        return int(self._guard.read(now))
+        wall_ms = self._machine.wall_ms()
+        return wall_ms if self._guard.is_plain(wall_ms) else int(self._guard.read(self._read()))
 
     def _read(self) -> Reading:
         machine = self._machine

@@ -61,15 +61,16 @@ def _check(connection: apsw.Connection, pause: Callable[[], None]) -> None:
         if spec is None:
             raise StateDamaged(f"job {job_id} has lost what it is to send")
         check_row(seq, job_id, spec, fingerprint, total)
-        found[sums.JOBS] = sums.added(found[sums.JOBS], total)
+        found[sums.JOBS] += total
     if _number(connection, "SELECT count(*) FROM specs") != jobs:
         raise StateDamaged("the table specs holds what no job is to send")
     for table, query in _ROWS.items():
         for row in _sliced(connection, query, pause):
-            found[table] = sums.added(found[table], sums.row_sum(*row))
+            found[table] += sums.row_sum(*row)
     for table, query in _COUNTS.items():
         found[table] = _number(connection, query)
         pause()
+    found = sums.wrapped(found)
     for table in sums.TABLES:
         if found[table] != kept[table]:
             raise StateDamaged(

@@ -5,9 +5,8 @@ kept with one addition for each row that comes or goes, and whoever reads all ro
 that were written: see ``contents``. Why sums of our own: docs/decisions/0014-sums-of-rows.md.
 """
 
-import hashlib
-
 import msgspec
+from xxhash import xxh64_intdigest
 
 JOBS, KEYS, SCHEDULES, DESTINATIONS = "jobs", "idempotency_keys", "schedules", "destinations"
 ATTEMPTS, LABELS = "attempts", "labels"
@@ -19,10 +18,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def row_sum(*values: object) -> int:
-    """The checksum of a row with these values: a signed 64-bit number, as SQLite stores it."""
-    return int.from_bytes(hashlib.blake2b(_encode(values), digest_size=8).digest(), "big", signed=True)
+    """The checksum of a row with these values: 63 bits, so that SQLite can store it."""
+    return xxh64_intdigest(_encode(values)) >> 1
 
 
-def added(total: int, change: int) -> int:
-    """A table's sum after a row came (``change`` its sum) or went (minus its sum)."""
-    return (total + change) % _MODULUS
+def wrapped(totals: dict[str, int]) -> dict[str, int]:
+    """The sums as they are kept: unsigned 64-bit numbers, whatever was added and taken away."""
+    return {table: total % _MODULUS for table, total in totals.items()}

@@ -63,7 +63,8 @@ class Tables:
 
     def row(self, name: str, *values: object) -> Row | None:
         """Execute a statement to its end and return its first row, if any."""
-        rows = self.rows(name, *values)
+        rows: list[Row] = self._cursor.execute(STATEMENTS[name], values).fetchall()
+        self.found.append(rows)
         return rows[0] if rows else None
 
     def rows(self, name: str, *values: object) -> list[Row]:
@@ -79,7 +80,7 @@ class Tables:
 
     def summed(self, table: str, change: int) -> None:
         """A row of the table came (``change`` its sum), or went (minus its sum)."""
-        self.sums[table] = sums.added(self.sums[table], change)
+        self.sums[table] += change
 
     def summed_row(self, table: str, statement: str, key: object, sign: int) -> None:
         """The same for the row that ``statement`` finds: call it with -1 before the row changes and with 1 after."""
@@ -142,6 +143,7 @@ class Tables:
         if self._next_seq != self._next_seq_written:
             self.run("put_meta", "next_seq", self._next_seq)
             self._next_seq_written = self._next_seq
+        self.sums = sums.wrapped(self.sums)
         if self.sums != self._sums_written:
             self.run("put_meta", _SUMS, msgspec.msgpack.encode(self.sums))
             self._sums_written = dict(self.sums)
