@@ -3,15 +3,22 @@
 Used by the tests, and by ``benchmarks/hardening.py`` for its page.
 """
 
-import asyncio.events
+import asyncio
 import gc
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
+from hookline.protocol.commands import ClaimJobs, RecordOutcome
+from hookline.protocol.jobs import Outcome, State
+from hookline.protocol.limits import ATTEMPTS_MAX, RESPONSE_BYTES_KEPT_MAX
 from tests.integration.node_under_test import Answer, NodeUnderTest
+from tests.integration.proxy_under_test import Clusters
 
 MIB = 2**20
 BATCH_BYTES = 16 * MIB - 1_000  # what a batch may have, almost
@@ -56,23 +63,47 @@ class Attack:
 
     name: str
     path: str
-    body: Callable[[], bytes] | None = None  # of a POST
+    body: Callable[[], bytes] | None = None
+    method: str = "GET"
 
-    def send(self, node: NodeUnderTest, body: bytes | None) -> Answer:
-        """Make the call, with what ``body`` gave."""
-        return node.get(self.path) if body is None else node.post(self.path, body)
+
+class Service(Protocol):
+    """A node or a proxy to call."""
+
+    def call(self, method: str, path: str, body: object = None, /) -> Answer:
+        """One request."""
 
 
 def _batch(name: str, body: Callable[[], bytes]) -> Attack:
-    return Attack(f"batch: {name}", "/jobs/batch", body)
+    return Attack(f"batch: {name}", "/jobs/batch", body, "POST")
 
 
 def _job(name: str, body: Callable[[], bytes]) -> Attack:
-    return Attack(f"job: {name}", "/jobs", body)
+    return Attack(f"job: {name}", "/jobs", body, "POST")
 
 
 def _get(path: str) -> Attack:
     return Attack(f"GET {path}", path)
+
+
+def _topology(clusters: int, nodes: int, *, weight: int = 1) -> bytes:
+    entries = [
+        {
+            "name": f"c{shard}",
+            "shard": shard,
+            "weight": weight,
+            "nodes": [f"http://n{node}.c{shard}.example:7070" for node in range(nodes)],
+        }
+        for shard in range(clusters)
+    ]
+    return json.dumps({"epoch": 1, "strategy": "ring", "cluster": entries}).encode()
+
+
+def _topology_put(name: str, body: Callable[[], bytes]) -> list[Attack]:
+    return [
+        Attack(f"topology: {name}", "/topology", body, "PUT"),
+        Attack(f"topology of a node: {name}", "/internal/topology", body, "PUT"),
+    ]
 
 
 def _filled(start: bytes, unit: bytes, end: bytes, size: int) -> bytes:
@@ -96,6 +127,14 @@ def _usual_batch() -> bytes:
 
 def _numbers_batch() -> bytes:
     return json.dumps({"jobs": [{"url": URL, "payload": [1] * 4_000, "delay": "1h"}] * 1_000}).encode()
+
+
+_JOB = b'{"url":"%b"}' % URL.encode()
+_DESTINATION = "/destinations/https%3A%2F%2Fother.example"
+
+
+def _schedule(job: bytes, *, cron: str = "0 3 * * *") -> bytes:
+    return b'{"cron":%b,"job":%b}' % (json.dumps(cron).encode(), job)
 
 
 ATTACKS = [
@@ -138,13 +177,44 @@ ATTACKS = [
     _get("/schedules/preview?count=1000&timezone=Europe/Berlin&cron=*/30+2+29+2+*/7"),
     _get("/schedules/preview?count=1000&timezone=Africa/Casablanca&cron=30+2+*+2+MON%235"),
     _get("/destinations?limit=1000"),
-    Attack("cancel by label", "/jobs/cancel", lambda: b'{"label":"wide","dry_run":true}'),
-    Attack("internal outcomes, 1 MiB", "/internal/outcomes", lambda: b"\x90" * MIB),
+    _get("/jobs/many/attempts"),
+    _get("/jobs/many"),
+    _get("/schedules/large-1"),
+    Attack("cancel by label", "/jobs/cancel", lambda: b'{"filter":{"label":"wide"},"dry_run":true}', "POST"),
+    Attack("retry by filter", "/jobs/retry", lambda: b'{"filter":{"state":"dead"},"limit":10000}', "POST"),
+    Attack(
+        "retry with overrides",
+        "/jobs/retry",
+        lambda: json.dumps({"filter": {}, "dry_run": True, "overrides": {"payload": [1] * 90_000}}).encode(),
+        "POST",
+    ),
+    Attack("change a job", "/jobs/soon", lambda: json.dumps({"payload": [1] * 80_000}).encode(), "PATCH"),
+    Attack("change a job's headers", "/jobs/soon", lambda: _headers(JOB_BYTES), "PATCH"),
+    Attack("schedule: headers, one twice", "/schedules", lambda: _schedule(_headers(JOB_BYTES - 1_000)), "POST"),
+    Attack("schedule: a long cron", "/schedules", lambda: _schedule(_JOB, cron="1," * (JOB_BYTES // 2)), "POST"),
+    Attack("schedule: all ticks", "/schedules", lambda: _schedule(_JOB, cron="* " * 4 + "1"), "POST"),
+    Attack("change a schedule", "/schedules/large-1", lambda: _schedule(_JOB, cron="1 " * 5 + "*" * 9_000), "PATCH"),
+    Attack("destination: fields twice", _DESTINATION, lambda: _headers(60_000), "PUT"),
+    Attack("destination: many secrets", _DESTINATION, lambda: json.dumps({"secrets": ["w"] * 10_000}).encode(), "PUT"),
+    Attack("destination: deep", _DESTINATION, lambda: b'{"secrets":%b' % (b"[" * 60_000), "PUT"),
+    *_topology_put("many clusters", lambda: _topology(1_024, 1)),
+    *_topology_put("many nodes", lambda: _topology(64, 60)),
+    *_topology_put("heavy", lambda: _topology(256, 2, weight=1_000)),
+    *_topology_put("numbers", lambda: _filled(b'{"epoch":1,"cluster":[1', b",1", b"]}", 250_000)),
+    *_topology_put("deep", lambda: b'{"epoch":1,"cluster":' + b"[" * 250_000),
+    Attack(
+        "settings of destinations",
+        "/internal/destinations",
+        lambda: _filled(b'{"data":[{}', b",{}", b"]}", MIB),
+        "POST",
+    ),
+    Attack("internal outcomes, 1 MiB", "/internal/outcomes", lambda: b"\x90" * MIB, "POST"),
+    Attack("internal absence", "/internal/absence", lambda: _filled(b'{"a":[1', b",1", b"]}", 8_000), "POST"),
 ]
 
 
-def fill(node: NodeUnderTest) -> None:
-    """Jobs whose pages are large, with a label that has many values."""
+def fill(node: Service) -> None:
+    """Jobs and schedules whose pages are large, with a label that has many values."""
     for part in range(20):
         jobs = [
             {
@@ -155,13 +225,45 @@ def fill(node: NodeUnderTest) -> None:
             }
             for number in range(100)
         ]
-        assert node.post("/jobs/batch", {"jobs": jobs}).status == 200
+        assert node.call("POST", "/jobs/batch", {"jobs": jobs}).status == 200
+    for number in range(100):
+        large = {"id": f"large-{number}", "cron": "0 0 1 1 *", "job": {"url": URL, "body_base64": "A" * 340_000}}
+        assert node.call("POST", "/schedules", large).status == 201
+    for job_id in ("many", "soon"):
+        assert node.call("POST", "/jobs", {"id": job_id, "url": URL, "delay": "1h"}).status == 201
 
 
-def longest_step_ms(node: NodeUnderTest, steps: Steps, attack: Attack) -> tuple[int, float]:
+def _many_attempts(node: NodeUnderTest, job_id: str) -> None:
+    """As many as a job can have, each with as much of an answer as is kept."""
+    seq, due_ms = node.rows("SELECT seq, due_ms FROM jobs WHERE id = ?", job_id)[0]
+    body = b"\xe9" * RESPONSE_BYTES_KEPT_MAX
+    for number in range(1, ATTEMPTS_MAX + 1):
+        claim = ClaimJobs(((seq, due_ms),), (due_ms + 60_000,))
+        failed = Outcome.RETRYABLE_FAILURE
+        node.propose(
+            claim,
+            RecordOutcome(seq, number, failed, State.PENDING, due_ms, 500, None, due_ms, 1, (), body, "n1", 1),
+        )
+
+
+@contextmanager
+def attacked(directory: Path) -> Iterator[dict[str, Service]]:
+    """A filled node, and a proxy before it; their loops are such as ``measured_steps`` measures."""
+    trace = threading.gettrace()
+    threading.settrace(None)  # type: ignore[arg-type] - coverage makes the loops' threads several times slower
+    with closing(Clusters(directory, 1, asyncio.run)) as clusters:
+        (node,) = clusters.nodes.values()
+        proxy = clusters.start_proxy(try_timeout_ms=20_000, request_timeout_ms=30_000)
+        threading.settrace(trace)  # type: ignore[arg-type]
+        fill(node)
+        _many_attempts(node, "many")
+        yield {"node": node, "proxy": proxy}
+
+
+def longest_step_ms(service: Service, steps: Steps, attack: Attack) -> tuple[int, float]:
     """(status, the longest step that it cost)."""
     body = None if attack.body is None else attack.body()
     gc.collect()  # what the making of the body left behind is not the node's
     steps.reset()
-    status = attack.send(node, body).status
+    status = service.call(attack.method, attack.path, body).status
     return status, steps.longest_ms

@@ -41,6 +41,9 @@ from hookline.telemetry import Metrics
 _TABLES = ("jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules", "destinations")
 
 
+RunLoop = Callable[[Coroutine[Any, Any, None]], None]
+
+
 class ShiftedClock(SystemClock):
     """The machine's clock, some time later: as long as the test says."""
 
@@ -129,7 +132,7 @@ class NodeUnderTest:
         self.config = config
         self.clock = ShiftedClock()
         self.delivery = StubDelivery()
-        self.run_loop: Callable[[Coroutine[Any, Any, None]], None] = uvloop.run
+        self.run_loop: RunLoop = uvloop.run
         self.port = 0
         self.replica: Replica
         self.services: Services

@@ -14,7 +14,7 @@ import uvloop
 from hookline.protocol.topology import encode_topology, parse_topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.runtime import run_proxy
-from tests.integration.node_under_test import Answer, NodeUnderTest, node_config
+from tests.integration.node_under_test import Answer, NodeUnderTest, RunLoop, node_config
 
 JOB = {"url": "https://example.com/hook", "delay": "1h"}
 
@@ -49,16 +49,19 @@ class Door:
 class Clusters:
     """Clusters c0, c1, …, which can be stopped one by one, and proxies before them."""
 
-    def __init__(self, directory: Path, count: int) -> None:
+    def __init__(self, directory: Path, count: int, run_loop: RunLoop = uvloop.run) -> None:
         self.names = [f"c{shard}" for shard in range(count)]
         self.nodes: dict[str, NodeUnderTest] = {}
         self._running: dict[str, ExitStack] = {}
         self._proxies = ExitStack()
         self._directory = directory
+        self._run_loop = run_loop
         for shard, name in enumerate(self.names):
             config = node_config(directory / name, cluster=name, shard=shard)
             self._running[name] = stack = ExitStack()
-            self.nodes[name] = stack.enter_context(NodeUnderTest(config, None).running())
+            node = NodeUnderTest(config, None)
+            node.run_loop = run_loop
+            self.nodes[name] = stack.enter_context(node.running())
 
     def entry(self, name: str) -> dict[str, Any]:
         """The cluster as the topology has it."""
@@ -83,7 +86,7 @@ class Clusters:
         path.write_text(_toml(topology or self.topology(1)))
         settings = {"request_timeout_ms": 3_000, "try_timeout_ms": 1_000} | settings
         config = ProxyConfig(port=0, topology=path, **settings)
-        return Door(self._proxies.enter_context(_proxy_running(config)))
+        return Door(self._proxies.enter_context(_proxy_running(config, self._run_loop)))
 
     def close(self) -> None:
         self._proxies.close()
@@ -91,7 +94,7 @@ class Clusters:
 
 
 @contextmanager
-def _proxy_running(config: ProxyConfig) -> Iterator[int]:
+def _proxy_running(config: ProxyConfig, run_loop: RunLoop) -> Iterator[int]:
     """Yields its port."""
     up = threading.Event()
     found: list[str] = []
@@ -106,7 +109,7 @@ def _proxy_running(config: ProxyConfig) -> Iterator[int]:
         inside.append((asyncio.get_running_loop(), stop))
         await run_proxy(config, ready=ready, stop=stop)
 
-    thread = threading.Thread(target=lambda: uvloop.run(serve()), name="proxy")
+    thread = threading.Thread(target=lambda: run_loop(serve()), name="proxy")
     thread.start()
     try:
         assert up.wait(10)

@@ -189,6 +189,19 @@ def test_pages_show_every_job_once_newest_first(node: NodeUnderTest) -> None:
     assert seen == ids[::-1]
 
 
+def test_a_page_of_large_jobs_is_short_and_the_next_one_goes_on(node: NodeUnderTest) -> None:
+    large = [{"url": URL, "payload": "x" * 250_000} for _ in range(30)]
+    assert node.post("/jobs/batch", {"jobs": large}).status == 200
+    sizes, cursor, seen = [], "", []
+    while cursor is not None:
+        page = node.get("/jobs?limit=1000" + (f"&cursor={cursor}" if cursor else "")).json
+        sizes.append(len(page["data"]))
+        seen += [job["id"] for job in page["data"]]
+        cursor = page["next_cursor"]
+    assert sizes == [16, 14], "4 MiB"
+    assert len(set(seen)) == 30
+
+
 def test_filters(node: NodeUnderTest) -> None:
     a = node.create(labels={"tenant": "a", "kind": "x"})["id"]
     b = node.create(labels={"tenant": "b"}, url="https://example.org:8443/")["id"]
@@ -237,6 +250,22 @@ def test_a_rare_match_behind_many_jobs_is_found(node: NodeUnderTest, monkeypatch
         cursor, pages = page["next_cursor"], pages + 1
     assert seen == [rare]
     assert pages == 4, "each page looks at 30 jobs"
+
+
+def test_of_very_many_attempts_all_are_shown_and_the_newest_with_their_bodies(
+    node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hookline.node.state_machine import reads
+
+    monkeypatch.setattr(reads, "ATTEMPTS_SHOWN_BYTES_MAX", 5)  # `run` writes "ok"
+    monkeypatch.setattr(reads, "_ATTEMPTS_BETWEEN_YIELDS", 2)
+    job = node.create()["id"]
+    for _ in range(6):
+        node.run(job, state=State.DEAD)
+        assert node.post(f"/jobs/{job}/retry").status == 200
+    attempts = node.get(f"/jobs/{job}/attempts").json["data"]
+    assert [attempt["number"] for attempt in attempts] == [1, 2, 3, 4, 5, 6]
+    assert [attempt["response_body"] for attempt in attempts] == ["", "", "", "", "ok", "ok"]
 
 
 def test_a_full_queue_says_when_to_come_back(start_node: StartNode) -> None:

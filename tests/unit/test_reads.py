@@ -108,9 +108,8 @@ async def all_pages(reads: Reads, wanted: JobFilter, limit: int) -> list[int]:
     seen: list[int] = []
     before = None
     while True:
-        found = await reads.find(wanted, before, limit, bytes_max=40)
+        found = await reads.find(wanted, before, limit)
         assert len(found.matches) <= limit
-        assert len(found.matches) <= 1 or sum(match.size for match in found.matches) <= 40
         seen += [match.seq for match in found.matches]
         if found.next_before is None:
             return seen

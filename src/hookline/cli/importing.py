@@ -83,7 +83,7 @@ def _read(line: bytes) -> JobRequest:
     """
     strict_json.check_utf8(line)
     job = strict_json.decode(_jobs, line)
-    strict_json.check_unique_in_job(line, job)
+    strict_json.check_unique_inside(strict_json.unique_fields(line), job)
     return job
 
 

@@ -73,13 +73,11 @@ def unique_fields(body: bytes | Raw) -> dict[str, Raw]:
     return fields
 
 
-def check_unique_in_job(body: bytes | Raw, job: http.JobChanges) -> None:
-    """No field of ours twice; what is inside the payload is the receiver's business. Raises InvalidJson."""
-    check_unique_inside(unique_fields(body), job)
-
-
 def check_unique_inside(found: dict[str, Raw], job: http.JobChanges) -> None:
-    """The same for what the fields hold, which ``unique_fields`` found. Raises InvalidJson."""
+    """The same for what a job's fields hold, which ``unique_fields`` found; a payload is the receiver's business.
+
+    It takes long for very many names: ask when the sizes are known to be small. Raises InvalidJson.
+    """
     if job.headers is not UNSET:
         check_unique_names(found["headers"])
     if isinstance(job.labels, dict):

@@ -89,7 +89,7 @@ def batch_items(body: bytes) -> list[Raw]:
 
 def batch_body(items: Sequence[bytes | Raw]) -> bytes:
     """A batch of these jobs, each as it came."""
-    return b'{"jobs":[' + b",".join(bytes(item) for item in items) + b"]}"
+    return b'{"jobs":[' + b",".join(items) + b"]}"
 
 
 def split(positions: Iterable[int], place: Callable[[int], H]) -> dict[H, list[int]]:

@@ -82,7 +82,7 @@ async def _bulk(api: Api, request: Request) -> http.BulkRequest:
     if "filter" in fields:
         strict_json.unique_fields(fields["filter"])
     if bulk.overrides is not None:
-        api.requests.check(api.requests.changes(fields["overrides"]))
+        api.requests.changes(fields["overrides"])
     if not 1 <= bulk.limit <= BULK_LIMIT_MAX:
         raise InvalidRequest(f"limit must be from 1 to {BULK_LIMIT_MAX}", field="limit")
     return bulk
@@ -97,9 +97,8 @@ async def _find(api: Api, bulk: http.BulkRequest, states: Sequence[State]) -> tu
         while True:
             if len(found) > bulk.limit:
                 return found[: bulk.limit], True
-            page = await api.reads.find(
-                msgspec.structs.replace(wanted, state=state), before, bulk.limit + 1 - len(found), bytes_max=None
-            )
+            left = bulk.limit + 1 - len(found)
+            page = await api.reads.find(msgspec.structs.replace(wanted, state=state), before, left)
             found += page.matches
             before = page.next_before
             if before is None:

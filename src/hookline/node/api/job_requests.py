@@ -101,23 +101,23 @@ class JobRequests:
     def template(self, body: bytes | Raw) -> JobSpec:
         """Read the job of a schedule, which has no id and no time of its own; masks are left in it."""
         request = strict_json.decode(_requests, body)
-        strict_json.check_unique_in_job(body, request)
+        found = strict_json.unique_fields(body)
         for name in ("id", "run_at", "delay"):
             if getattr(request, name) is not UNSET:
                 raise InvalidRequest(
                     f"the job of a schedule takes no {name}; the schedule gives it", field=f"job.{name}"
                 )
-        return self._new_spec(request, None)
+        spec = self._new_spec(request, None)
+        strict_json.check_unique_inside(found, request)
+        return spec
 
     def changes(self, body: bytes | Raw) -> JobChanges:
-        """Read what is to be changed in a job."""
+        """Read what is to be changed in a job. Raises InvalidRequest, PayloadTooLarge for what can be made of no job."""
         changes = strict_json.decode(_changes, body)
-        strict_json.check_unique_in_job(body, changes)
-        return changes
-
-    def check(self, changes: JobChanges) -> None:
-        """Refuse what can be made of no job, as ``changed`` does; a mask is not known to hide nothing."""
+        found = strict_json.unique_fields(body)
         self._merged(changes, _ANY_SPEC)
+        strict_json.check_unique_inside(found, changes)
+        return changes
 
     def changed(self, changes: JobChanges, old: JobSpec) -> JobSpec:
         """``old`` with the changes made. Raises InvalidRequest, PayloadTooLarge."""

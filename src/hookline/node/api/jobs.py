@@ -1,6 +1,6 @@
 """The calls about single jobs, and the list of jobs."""
 
-import asyncio
+from functools import partial
 
 from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable
 from hookline.http_api import strict_json
@@ -10,9 +10,9 @@ from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.filters import job_filter
 from hookline.node.api.job_requests import update_command
-from hookline.node.api.pages import page_reply
+from hookline.node.api.pages import page_reply, views_of
 from hookline.node.api.views import attempt_view
-from hookline.node.state_machine.reads import JobRow
+from hookline.node.state_machine.reads import PAGE_BYTES_MAX, JobRow
 from hookline.protocol import http
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, Refused, RetryJobs
 from hookline.protocol.ids import check_id, check_key
@@ -20,7 +20,6 @@ from hookline.protocol.jobs import FINISHED, State
 from hookline.protocol.limits import KIB
 
 ENVELOPE_BYTES_MAX = 64 * KIB  # all of a job but its payload
-_VIEWS_BETWEEN_YIELDS = 200
 _REVISION_TRIES = 5
 _FILTERS = ("state", "label", "destination", "created_after")
 
@@ -72,13 +71,11 @@ async def list_jobs(api: Api, request: Request) -> Reply:
     before = None if cursor is None else decode_number(cursor, scope)
     wanted = job_filter(http.Filter(**{name: query.get(name) for name in _FILTERS}))  # type: ignore[arg-type]
     found = await api.reads.find(wanted, before, limit)
-    rows = await api.reads.jobs([match.seq for match in found.matches])
-    next_cursor = None if found.next_before is None else encode_cursor(str(found.next_before), scope)
-    views = []
-    for start in range(0, len(rows), _VIEWS_BETWEEN_YIELDS):
-        views += [api.views.job(row, payload=False) for row in rows[start : start + _VIEWS_BETWEEN_YIELDS]]
-        await asyncio.sleep(0)
-    page = http.JobPage(views, next_cursor)
+    rows = await api.reads.jobs([match.seq for match in found.matches], PAGE_BYTES_MAX)
+    is_cut = rows and rows[-1].seq != found.matches[-1].seq
+    next_before = rows[-1].seq if is_cut else found.next_before
+    next_cursor = None if next_before is None else encode_cursor(str(next_before), scope)
+    page = http.JobPage(await views_of(rows, partial(api.views.job, payload=False)), next_cursor)
     return page_reply(request, page, scope, [str(row.seq) for row in rows])
 
 
@@ -86,7 +83,8 @@ async def list_attempts(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}/attempts``."""
     request.query()
     job = _found(api, _job_id(request))
-    return answer(200, http.AttemptList([attempt_view(row, job.spec) for row in api.reads.attempts(job.seq)]))
+    rows = await api.reads.attempts(job.seq)
+    return answer(200, http.AttemptList(await views_of(rows, partial(attempt_view, spec=job.spec))))
 
 
 async def cancel_job(api: Api, request: Request) -> Reply:

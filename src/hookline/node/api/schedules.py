@@ -13,7 +13,7 @@ from hookline.node.api import schedule_requests as requests
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.job_fields import unmasked
 from hookline.node.api.jobs import job_bytes_max
-from hookline.node.api.pages import page_reply
+from hookline.node.api.pages import page_reply, views_of
 from hookline.node.api.views import schedule_view
 from hookline.node.state_machine.reads import ScheduleRow
 from hookline.protocol import http
@@ -68,10 +68,10 @@ async def list_schedules(api: Api, request: Request) -> Reply:
     limit = page_limit(query)
     cursor = query.get("cursor")
     after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
-    rows = api.reads.schedules(after, limit + 1)
-    next_cursor = encode_cursor(rows[limit - 1].id, _SCOPE) if len(rows) > limit else None
-    page = http.SchedulePage([schedule_view(row) for row in rows[:limit]], next_cursor)
-    return page_reply(request, page, _SCOPE, [row.id for row in rows[:limit]])
+    rows, has_more = await api.reads.schedules(after, limit)
+    next_cursor = encode_cursor(rows[-1].id, _SCOPE) if has_more else None
+    page = http.SchedulePage(await views_of(rows, schedule_view), next_cursor)
+    return page_reply(request, page, _SCOPE, [row.id for row in rows])
 
 
 async def get_schedule(api: Api, request: Request) -> Reply:

@@ -23,14 +23,17 @@ STATEMENTS = sql.load("reads.sql")
 
 WINDOW_ROWS = 2_000
 SCAN_ROWS_MAX = 50_000
-PAGE_PAYLOAD_BYTES_MAX = 8 * 1024 * 1024  # the payloads are read with the rest of the spec, though not shown
+PAGE_BYTES_MAX = 4 * 1024 * 1024  # of the jobs on a page, payloads included, also where they are not shown
 LABEL_VALUES_MAX = 100
-ATTEMPTS_SHOWN_BYTES_MAX = 8 * 1024 * 1024
+ATTEMPTS_SHOWN_BYTES_MAX = 2 * 1024 * 1024
 # Entries are stamped by the wall clock, so seq and created_ms may disagree by a step of the clock, not by more.
 CLOCK_STEP_MS = 2 * 3_600_000
 _SEQ_MAX = 2**63 - 1
-_ROWS_BETWEEN_YIELDS = 200
+_ROWS_BETWEEN_YIELDS = 100
+_SPEC = 11  # where the spec is in the row of a job
 _LABELS_BETWEEN_YIELDS = 10
+_ATTEMPTS_BETWEEN_YIELDS = 100
+_SCHEDULES_BETWEEN_YIELDS = 10  # each with a payload, which is shown
 _AFTER_EQUALS = ">"  # the character that follows "=": with it ends the range of "name=…"
 
 
@@ -151,29 +154,41 @@ class Reads:
         rows = self._all("job_of_key", key, now_ms)
         return rows[0][0] if rows else None
 
-    async def jobs(self, seqs: list[int]) -> list[JobRow]:
-        """The jobs with these numbers, in that order; those purged meanwhile are missing."""
-        found = []
+    async def jobs(self, seqs: list[int], bytes_max: int | None = None) -> list[JobRow]:
+        """The jobs with these numbers, in that order; those purged meanwhile are missing.
+
+        At least one, and as many as have ``bytes_max`` together.
+        """
+        found: list[JobRow] = []
+        size = 0
         for position, seq in enumerate(seqs, 1):
-            found += [_job(row) for row in self._all("job_by_seq", seq)]
+            for row in self._all("job_by_seq", seq):
+                size += len(row[_SPEC])
+                if found and bytes_max is not None and size > bytes_max:
+                    return found
+                found.append(_job(row))
             if position % _ROWS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
         return found
 
-    def attempts(self, seq: int) -> list[AttemptRow]:
+    async def attempts(self, seq: int) -> list[AttemptRow]:
         """The newest attempts of a job, oldest first; the bodies of the oldest are left out when they are large."""
-        rows = [_attempt(row) for row in reversed(self._all("attempts", seq, ATTEMPTS_MAX))]
-        size = 0
-        for position in range(len(rows) - 1, -1, -1):
-            size += len(rows[position].response_body)
-            if size > ATTEMPTS_SHOWN_BYTES_MAX:
-                rows[position] = msgspec.structs.replace(rows[position], response_body=b"")
-        return rows
+        found: list[AttemptRow] = []
+        size, number = 0, _SEQ_MAX
+        while len(found) < ATTEMPTS_MAX:
+            rows = [_attempt(row) for row in self._all("attempts", seq, number, _ATTEMPTS_BETWEEN_YIELDS)]
+            for row in rows:
+                size += len(row.response_body)
+                is_shown = size <= ATTEMPTS_SHOWN_BYTES_MAX
+                found.append(row if is_shown else msgspec.structs.replace(row, response_body=b""))
+            if len(rows) < _ATTEMPTS_BETWEEN_YIELDS:
+                break
+            number = rows[-1].number
+            await asyncio.sleep(0)
+        return found[::-1]
 
-    async def find(
-        self, wanted: JobFilter, before: int | None, limit: int, *, bytes_max: int | None = PAGE_PAYLOAD_BYTES_MAX
-    ) -> Found:
-        """Up to ``limit`` matches below ``before``, with ``bytes_max`` of payload, from about ``SCAN_ROWS_MAX`` rows.
+    async def find(self, wanted: JobFilter, before: int | None, limit: int) -> Found:
+        """Up to ``limit`` matches below ``before``, from about ``SCAN_ROWS_MAX`` rows.
 
         Raises InvalidRequest when a label's name alone stands for too many values.
         """
@@ -183,7 +198,7 @@ class Reads:
         if lane_destination == 0 or labels == []:
             return Found([], None)
         matches: list[Match] = []
-        scanned = size = 0
+        scanned = 0
         while scanned < SCAN_ROWS_MAX:
             if labels is not None:
                 window, ended = await self._window_of_labels(labels, position)
@@ -192,10 +207,9 @@ class Reads:
             for row in window:
                 if not _fits(row, wanted, lane_destination):
                     continue
-                if len(matches) == limit or (matches and bytes_max is not None and size + row.size > bytes_max):
+                if len(matches) == limit:
                     return Found(matches, matches[-1].seq)
                 matches.append(row)
-                size += row.size
             if ended or _too_old(window, wanted):
                 return Found(matches, None)
             position = window[-1].seq
@@ -208,9 +222,24 @@ class Reads:
         rows = self._all("schedule_by_id", schedule_id)
         return _schedule(rows[0]) if rows else None
 
-    def schedules(self, after: str, limit: int) -> list[ScheduleRow]:
-        """Up to ``limit`` schedules whose id comes after ``after``."""
-        return [_schedule(row) for row in self._all("schedules_after", after, limit)]
+    async def schedules(self, after: str, limit: int) -> tuple[list[ScheduleRow], bool]:
+        """Up to ``limit`` schedules whose id comes after ``after``, by id, and whether there are more.
+
+        Fewer, when their jobs' bodies are more than ``PAGE_BYTES_MAX``.
+        """
+        found: list[ScheduleRow] = []
+        size = 0
+        while True:
+            rows = [_schedule(row) for row in self._all("schedules_after", after, _SCHEDULES_BETWEEN_YIELDS)]
+            for row in rows:
+                size += len(row.job_spec.body)
+                if len(found) == limit or (found and size > PAGE_BYTES_MAX):
+                    return found, True
+                found.append(row)
+            if len(rows) < _SCHEDULES_BETWEEN_YIELDS:
+                return found, False
+            after = rows[-1].id
+            await asyncio.sleep(0)
 
     def destination(self, name: str) -> DestinationRow | None:
         """A destination by its name, ``scheme://host:port``."""

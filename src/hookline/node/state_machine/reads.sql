@@ -22,7 +22,7 @@ SELECT j.id FROM idempotency_keys k JOIN jobs j ON j.seq = k.seq WHERE k.key = ?
 
 -- name: attempts
 SELECT number, outcome, status, error, started_ms, duration_ms, node, term, response_headers, response_body
-FROM attempts WHERE seq = ?1 ORDER BY number DESC LIMIT ?2
+FROM attempts WHERE seq = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3
 
 -- name: window
 SELECT seq, id, state, lane, created_ms, size FROM jobs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2

@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 from hookline.errors import BatchTooLarge, DeadlineExceeded, HooklineError, InvalidJson
 from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.exchange import Reply, answer
-from hookline.protocol.limits import BATCH_JOBS_MAX, REQUEST_BYTES_MAX
+from hookline.protocol.limits import BATCH_JOBS_MAX, KIB, REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import splitting
@@ -27,6 +27,8 @@ from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changin
 from hookline.proxy.sender import Answer, Call
 
 _MOVING_AT_ONCE = 16
+_ITEM_BYTES_MAX = 2 * KIB * KIB  # more than a node takes for one job, however it is set
+_BYTES_BETWEEN_YIELDS = 512 * KIB
 
 
 class _Results(Struct):
@@ -40,6 +42,12 @@ class _NoOneHome(Enum):
     MOVING = auto()  # a change moves them: their former home is asked first
 
 
+class _NoId(Enum):
+    UNREADABLE = auto()  # a node says what is wrong with the job
+
+
+_GivenId = str | _NoId | None
+_UNREADABLE = _NoId.UNREADABLE
 _Place = ClusterEntry | _NoOneHome
 _results = msgspec.json.Decoder(_Results)
 
@@ -60,7 +68,7 @@ async def create_batch(api: ProxyApi, request: Incoming) -> Reply:
         raise BatchTooLarge(
             f"the batch has {len(items)} jobs; at most {BATCH_JOBS_MAX} are allowed", limit=BATCH_JOBS_MAX
         )
-    batch = _Batch(api, call, items, deadline_ms)
+    batch = _Batch(api, call, items, await _given_ids(items), deadline_ms)
     await batch.run()
     return batch.reply()
 
@@ -72,11 +80,13 @@ async def _items(body: bytes) -> Sequence[bytes | Raw]:
 class _Batch:
     """One batch while it is under way: each position gets its result."""
 
-    def __init__(self, api: ProxyApi, call: Call, items: Sequence[bytes | Raw], deadline_ms: float) -> None:
+    def __init__(
+        self, api: ProxyApi, call: Call, items: Sequence[bytes | Raw], ids: Sequence[_GivenId], deadline_ms: float
+    ) -> None:
         self._api = api
         self._call = call
         self._items = items
-        self._ids = [_readable_id(item) for item in items]
+        self._ids = ids
         self._deadline_ms = deadline_ms
         self._found: dict[int, Raw] = {}
         self._whole: Answer | None = None  # the one answer about all of it
@@ -103,7 +113,7 @@ class _Batch:
 
     def _place(self, router: Router, position: int) -> _Place:
         job_id = self._ids[position]
-        if job_id is None:
+        if not isinstance(job_id, str):
             return _NoOneHome.ANYWHERE
         name = Name("job", job_id, None)
         return _NoOneHome.MOVING if name.former_home(router) is not None else name.new_home(router)
@@ -129,9 +139,7 @@ class _Batch:
 
         def call_for(cluster: ClusterEntry) -> Call:
             minted[:] = [mint(self._api, cluster) for _ in positions]
-            return self._part(
-                [self._with_id(self._items[position], new) for position, new in zip(positions, minted, strict=True)]
-            )
+            return self._part([self._with_id(position, new) for position, new in zip(positions, minted, strict=True)])
 
         try:
             return await self._api.forwarder.submit(self._api.candidates, call_for, self._deadline_ms)
@@ -145,7 +153,8 @@ class _Batch:
             call = replace(self._call, target="/jobs", body=bytes(self._items[position]))
             try:
                 async with at_once:
-                    one = await create_named(self._api, call, Name("job", self._ids[position], None), self._deadline_ms)
+                    name = Name("job", str(self._ids[position]), None)
+                    one = await create_named(self._api, call, name, self._deadline_ms)
             except HooklineError as error:
                 self._fail([position], error)
                 return
@@ -176,19 +185,26 @@ class _Batch:
     def _part(self, items: Sequence[bytes | Raw]) -> Call:
         return replace(self._call, body=splitting.batch_body(items))
 
-    @staticmethod
-    def _with_id(item: bytes | Raw, new_id: str) -> bytes | Raw:
+    def _with_id(self, position: int, new_id: str) -> bytes | Raw:
+        item = self._items[position]
+        return splitting.with_id(item, new_id) if self._ids[position] is None else item
+
+
+async def _given_ids(items: Sequence[bytes | Raw]) -> list[_GivenId]:
+    """The ids that the jobs bring; others have their turns in between."""
+    ids: list[_GivenId] = []
+    since_yield = 0
+    for item in items:
+        size = memoryview(item).nbytes
         try:
-            return splitting.with_id(item, new_id) if splitting.given_id(item) is None else item
+            ids.append(splitting.given_id(item) if size <= _ITEM_BYTES_MAX else _UNREADABLE)
         except ValueError:
-            return item
-
-
-def _readable_id(item: bytes | Raw) -> str | None:
-    try:
-        return splitting.given_id(item)
-    except ValueError:
-        return None
+            ids.append(_UNREADABLE)
+        since_yield += size
+        if since_yield > _BYTES_BETWEEN_YIELDS:
+            since_yield = 0
+            await asyncio.sleep(0)
+    return ids
 
 
 def _named(error: DeadlineExceeded, job_id: str) -> DeadlineExceeded:

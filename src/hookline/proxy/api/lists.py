@@ -1,5 +1,6 @@
 """Lists over all clusters: a page of each, merged. A cluster that is down is named, and its place is kept."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,11 @@ async def _list(api: ProxyApi, request: Incoming, listing: Listing) -> Reply:
     refusal = next((one for one in answers.values() if isinstance(one, Answer) and 400 <= one.status < 500), None)
     if refusal is not None:
         return reply_of(refusal)
-    pages = {name: _page(one, listing) for name, one in answers.items() if _is_page(one)}
+    pages: dict[str, ClusterPage] = {}
+    for name, one in answers.items():
+        if isinstance(one, Answer) and one.status == 200:
+            pages[name] = _page(one.body, listing)
+            await asyncio.sleep(0)  # a page can be large: let others in
     positions = _of_all(api, cursor)
     incomplete = [name for name, position in positions.items() if position is not None and name not in pages]
     if not pages and incomplete:
@@ -148,13 +153,8 @@ def _with_decoded(view: Mapping[str, Any], fields: tuple[str, ...]) -> Item:
     return {**view, **{name: msgspec.json.decode(view[name]) for name in fields}}
 
 
-def _is_page(one: Answer | HooklineError) -> bool:
-    return isinstance(one, Answer) and one.status == 200
-
-
-def _page(one: Answer | HooklineError, listing: Listing) -> ClusterPage:
-    assert isinstance(one, Answer)
-    page = _pages.decode(one.body)
+def _page(body: bytes, listing: Listing) -> ClusterPage:
+    page = _pages.decode(body)
     if page.cursors is None or len(page.cursors) != len(page.data):
         raise Internal("a node gave a page without cursors; it may run an older release, upgrade it")
     return ClusterPage([_with_decoded(item, listing.fields) for item in page.data], page.cursors, page.next_cursor)
