@@ -232,6 +232,11 @@ class NodeUnderTest:
         """Of clients, now."""
         return len(self._server.server_state.connections)
 
+    def held_bytes(self) -> int:
+        """Of larger bodies, until they are answered."""
+        connections = list(self._server.server_state.connections)
+        return connections[0].bodies.total_bytes if connections else 0  # type: ignore[attr-defined]
+
     async def _serve(self) -> None:
         config = self.config
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

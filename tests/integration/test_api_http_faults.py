@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -237,6 +237,25 @@ def test_chunks_of_a_usual_size_are_taken(hasty_node: NodeUnderTest) -> None:
     chunks = b"".join(b"40\r\n%b\r\n" % body[at : at + 64].ljust(64) for at in range(0, len(body), 64))
     answer = hasty_node.raw(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 201 "), answer[:300]
+
+
+BATCH = b"POST /jobs/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+def test_of_large_bodies_that_do_not_end_the_oldest_is_refused_and_a_whole_one_is_taken(tmp_path: Path) -> None:
+    limits = ConnectionLimits(bodies_bytes=2**20)
+    with NodeUnderTest(node_config(tmp_path), limits).running() as node, ExitStack() as stack:
+        first, second = (stack.enter_context(node.connection()) for _ in range(2))
+        for connection in (first, second):  # one after the other: the second is seen when 600 KB of it are parsed
+            connection.sendall(BATCH + b"Content-Length: 10000000\r\n\r\n" + b" " * 600_000)
+            wait_until(lambda: node.held_bytes() > 500_000)
+        answer = read_all(first)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "overloaded"
+        jobs = [{"url": "https://example.com/", "payload": "x" * 200_000}] * 4
+        assert node.post("/jobs/batch", {"jobs": jobs}).status == 200
+        assert read_all(second).startswith(b"HTTP/1.1 503 "), "it made room"
+        wait_until(lambda: node.held_bytes() == 0)
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hookline.http_api.heads import WHITE, HeadRules, Refusal
+from hookline.http_api.held import Held
 from hookline.http_api.joined_transport import JoinedTransport
-from hookline.http_api.unsent import Unsent
 from hookline.protocol.limits import KIB, REQUEST_SECONDS_MAX
 
 _WHOLE_FACTOR = 6  # a whole body, or answer, may take as many times what one pause in it may
 _PIECE_BYTES = 16 * KIB  # given to the parser at once
 _TURN_BYTES = 64 * KIB  # parsed before others have their turn
 _BODY_BYTES_PER_FRAMING_BYTE = 8  # chunks of 40 bytes, and what stands around them
+_SMALL_BODY_BYTES = 64 * KIB
 _KEPT_REST_BYTES = 64 * KIB  # of the body of a request that is answered before it is read
 _LINGER_S = 2.0  # for a client that is still sending to see the answer
 _FIRST_REQUEST_S = 0.5  # for a request that is on its way on a new connection while the server ends
@@ -40,6 +41,8 @@ class ConnectionLimits:
         head_bytes: request line, headers and trailers; what stands around chunks may be an eighth of the body more.
         discarded_bytes: taken after a request was refused, before the connection is cut.
         unsent_bytes: of answers that clients do not take, over all connections; those who wait longest are cut.
+        bodies_bytes: of larger bodies, over all connections, until they are answered; those that are on their way for
+            longest are refused.
         idle_s: between two requests.
         connections: open at once.
     """
@@ -48,6 +51,7 @@ class ConnectionLimits:
     head_bytes: int = 64 * KIB
     discarded_bytes: int = 1024 * KIB
     unsent_bytes: int = 64 * 1024 * KIB
+    bodies_bytes: int = 64 * 1024 * KIB
     idle_s: int = 75
     connections: int = 10_000
 
@@ -63,7 +67,8 @@ def protocol_of(
     BoundProtocol.limits = limits
     BoundProtocol.rules = HeadRules(limits.head_bytes, hosts=hosts)
     BoundProtocol.identity = b"".join(b"%s: %s\r\n" % header for header in identity)
-    BoundProtocol.unsent = Unsent(limits.unsent_bytes)
+    BoundProtocol.unsent = Held(limits.unsent_bytes, StrictProtocol.cut)
+    BoundProtocol.bodies = Held(limits.bodies_bytes, StrictProtocol.refuse_body)
     return BoundProtocol
 
 
@@ -78,7 +83,8 @@ class StrictProtocol(HttpToolsProtocol):
     limits: ConnectionLimits
     rules: HeadRules
     identity: bytes
-    unsent: Unsent
+    unsent: "Held[StrictProtocol]"
+    bodies: "Held[StrictProtocol]"
     is_last_answer = False  # the next answer ends the connection
 
     def __init__(
@@ -118,6 +124,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._stop_watching()
+        self.bodies.remove(self)
         self._unread = memoryview(b"")
         super().connection_lost(exc)
 
@@ -230,12 +237,15 @@ class StrictProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         self._deadline = min(self.loop.time() + self.limits.request_s, self._body_until)
         super().on_body(body)
+        if self._body_bytes > _SMALL_BODY_BYTES and not self._joined.is_closing():
+            self.bodies.add(self, self._body_bytes)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
         self._is_body_open = False
         self._deadline = None
+        self.bodies.settle(self)
         super().on_message_complete()
 
     # --- what goes out ---
@@ -251,7 +261,12 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._joined.flush()
+        self.bodies.remove(self)
         super().on_response_complete()
+
+    def refuse_body(self) -> None:
+        """Others bring large bodies, too, and this one is on its way for longest."""
+        self._refuse(Refusal(503, "overloaded", "too many large requests are on their way at once; come back later"))
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer on this level and close; an answer of the app that has begun is only broken off."""

@@ -112,7 +112,7 @@ class JobRequests:
         return spec
 
     def changes(self, body: bytes | Raw) -> JobChanges:
-        """Read what is to be changed in a job. Raises InvalidRequest, PayloadTooLarge for what can be made of no job."""
+        """Read what is to be changed in a job. Raises InvalidRequest, PayloadTooLarge."""
         changes = strict_json.decode(_changes, body)
         found = strict_json.unique_fields(body)
         self._merged(changes, _ANY_SPEC)
