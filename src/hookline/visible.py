@@ -13,6 +13,7 @@ _UNSEEN = re.compile(
 )
 # Up to the last "@", wherever it is: a password with "/" or "?" in it makes the url wrong, and the error shows the url.
 _USER = re.compile(r"^(\w+:/*)?.*@", re.DOTALL)
+_SHOWN_MAX = 800  # characters
 _LINE_ENDS = str.maketrans({"\n": r"\n", "\t": r"\t"})
 
 
@@ -29,6 +30,11 @@ def visible_line(text: str) -> str:
 def visible_json(document: str) -> str:
     """JSON with these characters, which only stand in its texts, escaped as JSON does; the value is the same."""
     return _UNSEEN.sub(_json_escaped, document)
+
+
+def shortened(text: str) -> str:
+    """The text without the middle of it when it is long: what was typed wrongly may be a whole file."""
+    return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX // 2]} … {text[-_SHOWN_MAX // 2 :]}"
 
 
 def without_password(url: str) -> str:

@@ -1,6 +1,7 @@
 """The ``hookline`` command: its groups, and what happens when one fails.
 
-Exit codes: 0 done · 1 Hookline or the job said no · 2 the command was called wrongly · 130 interrupted.
+Exit codes: 0 done · 1 Hookline or the job said no · 2 the command was called wrongly · 130 interrupted ·
+141 whoever read the output has gone.
 """
 
 import os
@@ -27,7 +28,13 @@ from hookline.cli import (
     up,
 )
 from hookline.cli.output import print_error, print_json, stderr
-from hookline.errors import HooklineError
+from hookline.cli.parameters import CHECKED
+from hookline.cli.streams import check_output, drop_output, prepare_streams
+from hookline.cli.tokens import check_tokens
+from hookline.errors import HooklineError, Internal, InvalidConfig
+from hookline.visible import shortened
+
+_READER_GONE = 141
 
 app = App(
     name="hookline",
@@ -35,6 +42,7 @@ app = App(
     version=__version__,
     result_action="return_value",
     help_format="plaintext",
+    default_parameter=CHECKED,
 )
 app.command(up.up)
 app.command(serve.serve)
@@ -55,30 +63,74 @@ app.command(completion.completion)
 def run(tokens: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
+        return _run(tokens)
+    except BrokenPipeError:  # the reader has gone (`hookline jobs list | head`)
+        drop_output()
+        return _READER_GONE
+    except OSError as error:
+        return _failed(_unwritten(error), tokens)
+
+
+def _run(tokens: Sequence[str]) -> int:
+    try:
+        check_output()
+        check_tokens(app, tokens)
         result = app(list(tokens), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        stderr().print(f"error: {error}", style="bold red", soft_wrap=True)
+        stderr().print(f"error: {shortened(str(error))}", style="bold red", soft_wrap=True)
         stderr().print("  Add --help to see how the command is used.", style="dim")
         return 2
     except HooklineError as error:
-        if "--json" in tokens:
-            print_json(error.to_problem())
-        with suppress(OSError):  # standard error may be a file on the disk that is full
-            print_error(error)
-        return 1
+        return _failed(error, tokens)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader has gone (`hookline jobs list | head`); keep Python from failing once more while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError:
+        raise
+    except Exception as error:
+        if os.environ.get("HOOKLINE_TRACEBACK"):
+            raise
+        return _failed(_unforeseen(error), tokens)
     return result if isinstance(result, int) else 0
+
+
+def _failed(error: HooklineError, tokens: Sequence[str]) -> int:
+    if "--json" in tokens:
+        try:
+            print_json(error.to_problem())
+            sys.stdout.flush()
+        except OSError:
+            drop_output()
+    with suppress(OSError):  # standard error may be a file on the disk that is full
+        print_error(error)
+    return 1
+
+
+def _unwritten(error: OSError) -> HooklineError:
+    """What the operating system refused; without a name of a file it was the result."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return InvalidConfig(f"{os.fsdecode(error.filename)}: {reason}")
+    drop_output()
+    return InvalidConfig(
+        f"the result cannot be written ({reason}); what the command was asked to do may be done. Mend where its output "
+        "goes, and look before you repeat it"
+    )
+
+
+def _unforeseen(error: Exception) -> HooklineError:
+    if isinstance(error, MemoryError):
+        return InvalidConfig("there is not enough memory for this; give less at once")
+    return Internal(
+        f"the command failed in a way that nobody foresaw ({type(error).__name__}: {error}). Please report it, with "
+        "what HOOKLINE_TRACEBACK=1 shows"
+    )
 
 
 def main() -> None:
     """The entry point."""
     os.umask(0o077)  # states, snapshots and backups hold payloads, which are nobody else's business
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))
 
 

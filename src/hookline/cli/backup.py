@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from hookline.cli.failures import readable
 from hookline.cli.output import byte_progress, print_json, stderr, stdout
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import Flag, NamedPath
 from hookline.cli.render import facts
 from hookline.client.transport import DEFAULT_URL
 from hookline.errors import InvalidConfig
@@ -34,7 +34,7 @@ docs/how-to/backup-and-restore.md."""
 
 def backup(
     *,
-    out: Path,
+    out: NamedPath,
     url: Annotated[str, Parameter(env_var="HOOKLINE_URL")] = DEFAULT_URL,
     json: Flag = False,
 ) -> None:
@@ -78,7 +78,7 @@ def _save(url: str, out: Path, description: Path) -> "SnapshotInfo":
     return info
 
 
-def restore(*, source: Annotated[Path, Parameter(name="--from")], data_dir: Path, json: Flag = False) -> None:
+def restore(*, source: Annotated[NamedPath, Parameter(name="--from")], data_dir: NamedPath, json: Flag = False) -> None:
     """Check a backup and make it the state of a new node, which must not run yet.
 
     Args:

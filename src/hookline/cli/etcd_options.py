@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import Flag, NamedPath
 from hookline.errors import InvalidConfig
 from hookline.visible import without_password
 
@@ -37,9 +37,9 @@ class EtcdAddressOptions:
     """
 
     etcd: Annotated[str | None, _env("ETCD")] = None
-    etcd_ca: Annotated[Path | None, _env("ETCD_CA")] = None
-    etcd_cert: Annotated[Path | None, _env("ETCD_CERT")] = None
-    etcd_key: Annotated[Path | None, _env("ETCD_KEY")] = None
+    etcd_ca: Annotated[NamedPath | None, _env("ETCD_CA")] = None
+    etcd_cert: Annotated[NamedPath | None, _env("ETCD_CERT")] = None
+    etcd_key: Annotated[NamedPath | None, _env("ETCD_KEY")] = None
     etcd_user: Annotated[str | None, _env("ETCD_USER")] = None
     etcd_password: Annotated[str | None, _env("ETCD_PASSWORD")] = None
 

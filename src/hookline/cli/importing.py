@@ -1,13 +1,14 @@
 """``jobs import``: a file of jobs, one JSON object a line."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
+from cyclopts import CycloptsError
 
+from hookline.cli import inputs
 from hookline.cli.output import print_json, progress, stderr, stdout, usage_error
 from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
@@ -18,6 +19,7 @@ from hookline.protocol.http import BatchResult, JobRequest
 
 _BATCH_JOBS = 500
 _BATCH_BYTES = 4 * 1024 * 1024
+_LINE_BYTES_MAX = 64 * 1024 * 1024  # far above what any service takes
 _SHOWN_MAX = 20
 
 Numbered = list[tuple[int, JobRequest]]
@@ -38,29 +40,28 @@ def import_jobs(file: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> int:
     refused: list[dict[str, Any]] = []
     with ExitStack() as stack:
         client = stack.enter_context(service.client())
-        lines = sys.stdin.buffer if file == "-" else stack.enter_context(_opened(file))
+        lines = stack.enter_context(inputs.readable_file(file))
         size = None if file == "-" else Path(file).stat().st_size
         advance = stack.enter_context(progress("import (bytes)", size))
-        for batch, length in _batches(lines, refused):
-            _send(client, batch, tally, refused)
-            advance(length)
+        try:
+            for batch, length in _batches(lines, refused):
+                _send(client, batch, tally, refused)
+                advance(length)
+        except (CycloptsError, HooklineError, OSError):
+            stderr().print(f"created {tally['created']:,}, existed already {tally['existed']:,}, then it ended early:")
+            raise
     tally["refused"] = len(refused)
     _tell(tally, refused, service)
     return 1 if refused else 0
-
-
-def _opened(file: str) -> BinaryIO:
-    try:
-        return Path(file).open("rb")
-    except OSError as error:
-        raise usage_error(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _batches(lines: BinaryIO, refused: list[dict[str, Any]]) -> Iterator[tuple[Numbered, int]]:
     """The jobs with their line numbers, in batches, and how many bytes of the file each batch took."""
     batch: Numbered = []
     length = 0
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(iter(lambda: lines.readline(_LINE_BYTES_MAX + 1), b""), 1):
+        if len(line) > _LINE_BYTES_MAX:
+            raise usage_error(f"line {number} has more than {_LINE_BYTES_MAX:,} bytes; is that a file of jobs?")
         length += len(line)
         text = line.removeprefix(_MARK) if number == 1 else line
         if not text.strip():
@@ -91,6 +92,8 @@ def _send(client: Client, batch: Numbered, tally: dict[str, int], refused: list[
     if not batch:
         return
     results = client.create_jobs([job for _, job in batch])
+    if len(results) != len(batch):
+        raise HooklineError(f"The service gave {len(results):,} results for {len(batch):,} jobs. Is the address right?")
     for (number, _), result in zip(batch, results, strict=True):
         if result.job is None:
             refused.append({"line": number} | _reason(result))

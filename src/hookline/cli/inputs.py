@@ -2,8 +2,11 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,18 +14,41 @@ from hookline.cli.output import usage_error
 from hookline.client.json_values import check_raw
 from hookline.errors import HooklineError
 from hookline.protocol.durations import parse_duration
+from hookline.visible import without_password
+
+_FILE_BYTES_MAX = 64 * 1024 * 1024  # far above what any service takes
 
 
 def read_source(text: str) -> bytes:
     """The bytes of ``text`` itself, of a file (``@name``) or of stdin (``-``)."""
     if text == "-":
-        return sys.stdin.buffer.read()
+        return read_file(text)
     if text.startswith("@"):
-        try:
-            return Path(text[1:]).read_bytes()
-        except OSError as error:
-            raise usage_error(f"{text[1:]} cannot be read: {error.strerror}") from error
+        return read_file(text[1:] or ".")
     return text.encode("utf-8", "surrogateescape")
+
+
+def read_file(name: str) -> bytes:
+    """All of a file, or of stdin (``-``), which may have no end."""
+    with readable_file(name) as file:
+        read = file.read(_FILE_BYTES_MAX + 1)
+    if len(read) > _FILE_BYTES_MAX:
+        raise usage_error(f"{name} cannot be read: it has more than {_FILE_BYTES_MAX:,} bytes.")
+    return read
+
+
+@contextmanager
+def readable_file(name: str) -> Iterator[BinaryIO]:
+    """The file, or stdin (``-``); that it cannot be opened or read is a usage error."""
+    try:
+        if name == "-":
+            yield sys.stdin.buffer
+        else:
+            with Path(name).open("rb") as file:
+                yield file
+    except OSError as error:
+        shown = "standard input" if name == "-" else name
+        raise usage_error(f"{shown} cannot be read: {error.strerror or error}.") from error
 
 
 def json_payload(text: str) -> msgspec.Raw:
@@ -81,6 +107,18 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65_535:
         raise usage_error(f"{text!r} is not HOST:PORT, such as 127.0.0.1:7070 or [::1]:7070")
     return host, int(port)
+
+
+def service_url(text: str, option: str) -> str:
+    """``http(s)://host[:port]`` without a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise usage_error(f"{option} has {without_password(text)!r}; use http://host:port or https://host:port")
+    return text.rstrip("/")
 
 
 def ports(text: str) -> frozenset[int]:

@@ -1,5 +1,6 @@
 """``hookline jobs …``: make, look at and change jobs."""
 
+import sys
 from itertools import islice
 from typing import Any
 
@@ -10,7 +11,7 @@ from hookline.cli.bulk import cancel_all, retry_all
 from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
 from hookline.cli.output import print_json, stdout, usage_error, warn_incomplete
-from hookline.cli.parameters import AnyText, Flag
+from hookline.cli.parameters import AnyText, Flag, Seconds
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.watching import watch
 from hookline.clock import SystemClock
@@ -34,7 +35,7 @@ def create(
     id: AnyText | None = None,
     key: AnyText | None = None,
     wait: Flag = False,
-    wait_timeout: float = 60.0,
+    wait_timeout: Seconds = 60.0,
     job: JobOptions = NO_JOB_OPTIONS,
     service: Service = DEFAULT_SERVICE,
 ) -> int:
@@ -83,8 +84,8 @@ def list_(*, limit: int = 50, jobs: FilterOptions = ALL_JOBS, service: Service =
         jobs: Which jobs.
         service: Where Hookline is.
     """
-    if limit < 0:
-        raise usage_error("--limit must be 0 or more.")
+    if not 0 <= limit <= sys.maxsize:
+        raise usage_error(f"--limit must be 0 to {sys.maxsize}.")
     with service.client() as client:
         if 0 < limit <= PAGE_MAX:
             page = client.list_jobs_page(limit=limit, **jobs.fields())

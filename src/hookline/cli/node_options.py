@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import Flag, NamedPath
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
@@ -48,7 +48,7 @@ class NodeOptions:
     destination_ports: Annotated[str | None, _env("DESTINATION_PORTS")] = None
     signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
     secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
-    secret_key_file: Annotated[Path | None, _env("SECRET_KEY_FILE")] = None
+    secret_key_file: Annotated[NamedPath | None, _env("SECRET_KEY_FILE")] = None
     shutdown_grace: Annotated[str | None, _env("SHUTDOWN_GRACE")] = None
     pending_jobs_max: Annotated[int | None, _env("PENDING_JOBS_MAX")] = None
     pending_bytes_max: Annotated[int | None, _env("PENDING_BYTES_MAX")] = None

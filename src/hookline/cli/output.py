@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from hookline.errors import HooklineError
-from hookline.visible import visible, visible_json
+from hookline.visible import shortened, visible, visible_json
 
 
 class VisibleConsole(Console):
@@ -52,7 +52,7 @@ def print_json(value: Any) -> None:
 def print_error(error: HooklineError) -> None:
     """One red line, then the code and what is known beside it."""
     console = stderr()
-    console.print(f"error: {error.detail}", style="bold red", soft_wrap=True)
+    console.print(f"error: {shortened(error.detail)}", style="bold red", soft_wrap=True)
     notes = [f"code: {error.code}"]
     if error.field is not None:
         notes.append(f"field: {error.field}")

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -11,7 +10,7 @@ from cyclopts import Parameter
 from hookline.cli import inputs
 from hookline.cli.failures import readable
 from hookline.cli.output import announce
-from hookline.cli.parameters import Flag, Texts
+from hookline.cli.parameters import Flag, NamedPath, Texts
 from hookline.cli.process import check_log_level, interrupted
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def proxy(
     *,
     listen: str = "127.0.0.1:7000",
-    topology: Path | None = None,
+    topology: NamedPath | None = None,
     seed: Texts = None,
     allow_hosts: Annotated[str | None, Parameter(env_var="HOOKLINE_ALLOW_HOSTS")] = None,
     request_timeout: Annotated[str | None, Parameter(env_var="HOOKLINE_REQUEST_TIMEOUT")] = None,
@@ -49,9 +48,8 @@ def proxy(
         requests_max=requests_max,
         allow_hosts=None if allow_hosts is None else inputs.host_names(allow_hosts),
     )
-    config = ProxyConfig(
-        host=host, port=port, topology=topology, seeds=tuple(url.rstrip("/") for url in seed or ()), **settings
-    )
+    seeds = tuple(inputs.service_url(url, "--seed") for url in seed or ())
+    config = ProxyConfig(host=host, port=port, topology=topology, seeds=seeds, **settings)
     return _run_until_stopped(config, log_level, log_json=log_json)
 
 

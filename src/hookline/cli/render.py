@@ -123,9 +123,8 @@ def schedule_table(schedules: Iterable[http.Schedule], now_ms: int) -> Table:
     grid = table(("ID", "CRON", "ZONE", "NEXT", "JOBS", "URL"), keep=("ID", "CRON", "NEXT"), right=("JOBS",))
     for schedule in schedules:
         following = "paused" if schedule.paused else until(schedule.next_tick_at, now_ms)
-        grid.add_row(
-            schedule.id, schedule.cron, schedule.timezone, following, str(schedule.jobs_made), schedule.job.get("url")
-        )
+        made, url = str(schedule.jobs_made), str(schedule.job.get("url"))
+        grid.add_row(schedule.id, schedule.cron, schedule.timezone, following, made, url)
     return grid
 
 

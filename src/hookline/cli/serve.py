@@ -1,16 +1,15 @@
 """``hookline serve``: one node."""
 
-from pathlib import Path
-
 from hookline.cli import inputs
 from hookline.cli.etcd_options import DEFAULT_ETCD_OPTIONS, EtcdOptions
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
+from hookline.cli.parameters import NamedPath
 from hookline.cli.process import run_until_stopped
 
 
 def serve(
     *,
-    data_dir: Path,
+    data_dir: NamedPath,
     cluster: str = "c0",
     shard: int = 0,
     node: str = "n1",

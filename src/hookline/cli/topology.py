@@ -1,15 +1,15 @@
 """``hookline topology …``: which clusters there are, where ids go, and what a change would move."""
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 from msgspec import UNSET
 from msgspec.structs import replace
 from rich.table import Table
 
+from hookline.cli import inputs
 from hookline.cli.output import print_json, stdout
 from hookline.cli.parameters import AnyText, File, Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
@@ -126,9 +126,11 @@ def route(job_id: AnyText, *, service: Service = DEFAULT_SERVICE) -> None:
 def read(file: Path) -> Topology:
     """The topology in a file, or in stdin (``-``). Raises InvalidConfig, InvalidTopology."""
     try:
-        text = sys.stdin.buffer.read().decode() if str(file) == "-" else file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"{file} cannot be read: {error}", field="file") from error
+        text = inputs.read_file(str(file)).decode()
+    except CycloptsError as error:
+        raise InvalidConfig(str(error), field="file") from error
+    except UnicodeDecodeError as error:
+        raise InvalidConfig(f"{file} cannot be read: it is not UTF-8", field="file") from error
     return parse_topology_file(text)
 
 

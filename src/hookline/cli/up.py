@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
+from hookline.cli.parameters import NamedPath
 from hookline.cli.process import run_fleet_until_stopped, run_stack_until_stopped, run_until_stopped
 from hookline.errors import InvalidConfig
 
@@ -14,7 +15,7 @@ _AT_MOST = 50
 
 def up(
     *,
-    data_dir: Path = Path("hookline-data"),
+    data_dir: NamedPath = Path("hookline-data"),
     port: int = 7070,
     clusters: int = 1,
     nodes: Literal[1, 3] = 1,

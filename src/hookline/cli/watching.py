@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from hookline.cli import render
 from hookline.cli.job_options import ALL_JOBS, FilterOptions
 from hookline.cli.output import print_json, stdout
-from hookline.cli.parameters import AnyText
+from hookline.cli.parameters import AnyText, Seconds
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.blocking import Client
 from hookline.client.requests import FINISHED
@@ -20,7 +20,7 @@ _SHOWN_MAX = 20
 
 def watch(
     *job_ids: AnyText,
-    interval: Annotated[float, Parameter(help="Seconds between two looks.")] = 0.5,
+    interval: Annotated[Seconds, Parameter(help="Seconds between two looks.")] = 0.5,
     jobs: FilterOptions = ALL_JOBS,
     service: Service = DEFAULT_SERVICE,
 ) -> int:

@@ -213,17 +213,17 @@ def list_destinations(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> R
 
 def get_destination(host: str) -> Request[http.Destination]:
     """``GET /destinations/{host}``."""
-    return Request("GET", f"/destinations/{quote(host, safe='')}", http.Destination)
+    return Request("GET", f"/destinations/{_quoted(host)}", http.Destination)
 
 
 def put_destination(host: str, fields: Mapping[str, Any]) -> Request[http.Destination]:
     """``PUT /destinations/{host}``."""
-    return _with_body("PUT", f"/destinations/{quote(host, safe='')}", http.Destination, to_json(fields))
+    return _with_body("PUT", f"/destinations/{_quoted(host)}", http.Destination, to_json(fields))
 
 
 def cluster(name: str | None) -> Request[http.Cluster]:
     """``GET /cluster``, or at a proxy ``GET /clusters/{name}``."""
-    return Request("GET", "/cluster" if name is None else f"/clusters/{quote(name, safe='')}", http.Cluster)
+    return Request("GET", "/cluster" if name is None else f"/clusters/{_quoted(name)}", http.Cluster)
 
 
 def clusters() -> Request[http.ClusterList]:
@@ -368,7 +368,17 @@ def _filter(filters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_query(path: str, query: Mapping[str, object]) -> str:
     given = {name: value for name, value in query.items() if value is not None}
-    return f"{path}?{urlencode(given)}" if given else path
+    try:
+        return f"{path}?{urlencode(given)}" if given else path
+    except UnicodeEncodeError as error:
+        raise errors.InvalidRequest(f"this cannot be sent: {error.object!r} is not UTF-8 text") from error
+
+
+def _quoted(name: str) -> str:
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError as error:
+        raise errors.InvalidRequest(f"this cannot be sent: {name!r} is not UTF-8 text") from error
 
 
 def _job_path(job_id: str, call: str = "") -> str:

@@ -10,13 +10,20 @@ from itertools import count
 from typing import Any, TypeVar
 
 from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
-from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError, RequestError
+from pyreqwest.exceptions import BuilderError, PoolTimeoutError, PyreqwestError, RequestError
 from pyreqwest.http import Url
 from pyreqwest.request import BaseRequestBuilder
 
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
-from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, InvalidConfig
+from hookline.errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    HooklineError,
+    InvalidConfig,
+    InvalidHeader,
+    InvalidRequest,
+)
 from hookline.visible import without_password
 
 _NOT_CONNECTED = "client error (Connect)"
@@ -24,6 +31,7 @@ DEFAULT_URL = "http://127.0.0.1:7070"
 
 T = TypeVar("T")
 B = TypeVar("B", bound=BaseClientBuilder)
+P = TypeVar("P", bound=Any)
 R = TypeVar("R", bound=BaseRequestBuilder)
 
 
@@ -54,7 +62,7 @@ class BlockingTransport:
         page = self.send(page_at(None))
         yield from page.data
         while page.next_cursor is not None:
-            page = self.send(page_at(page.next_cursor))
+            page = _moved_on(page, self.send(page_at(page.next_cursor)))
             yield from page.data
 
     def close(self) -> None:
@@ -66,6 +74,8 @@ class BlockingTransport:
         try:
             response = builder.build().send()
             body = response.bytes().to_bytes()
+        except BuilderError as error:
+            raise InvalidRequest(f"This cannot be sent: {_causes(error)[-1]}") from error
         except RequestError as error:
             raise _translated(error, self._base_url) from error
         return request.parse(response.status, dict(response.headers), body)
@@ -101,7 +111,7 @@ class AwaitingTransport:
                 yield item
             if page.next_cursor is None:
                 return
-            page = await self.send(page_at(page.next_cursor))
+            page = _moved_on(page, await self.send(page_at(page.next_cursor)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -112,9 +122,18 @@ class AwaitingTransport:
         try:
             response = await builder.build().send()
             body = (await response.bytes()).to_bytes()
+        except BuilderError as error:
+            raise InvalidRequest(f"This cannot be sent: {_causes(error)[-1]}") from error
         except RequestError as error:
             raise _translated(error, self._base_url) from error
         return request.parse(response.status, dict(response.headers), body)
+
+
+def _moved_on(before: P, page: P) -> P:
+    """The next page, unless the service goes round in a circle: the list would never end."""
+    if page.next_cursor is not None and page.next_cursor == before.next_cursor:
+        raise HooklineError("The service gives the same page of the list again. Is the address right?")
+    return page
 
 
 def _configured(builder: B, timeout_s: float) -> B:
@@ -125,16 +144,26 @@ def _configured(builder: B, timeout_s: float) -> B:
 
 
 def _filled(builder: R, request: Request[T]) -> R:
-    builder = builder.headers(request.headers)
+    try:
+        builder = builder.headers(request.headers)
+    except ValueError as error:
+        raise InvalidHeader(f"This cannot be sent as a header: {error}") from error
     return builder if request.body is None else builder.body_bytes(request.body)
 
 
 def _checked_url(text: str) -> str:
     """The service's address without a trailing slash."""
-    if not text.startswith(("http://", "https://")) or "?" in text or "#" in text or not Url.is_valid(text):
+    if not text.startswith(("http://", "https://")) or "?" in text or "#" in text or not _is_url(text):
         shown = without_password(text)
         raise InvalidConfig(f"{shown!r} is not the address of a service; use one like {DEFAULT_URL}", field="base_url")
     return text.rstrip("/")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return Url.is_valid(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _translated(error: RequestError, base_url: str) -> HooklineError:

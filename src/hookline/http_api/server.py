@@ -23,12 +23,19 @@ _BACKLOG = 2_048
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises InvalidConfig when the address is taken or not ours."""
+    if not host:  # the system would take it for all addresses
+        raise InvalidConfig("cannot listen: no host is given; choose one, such as 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
+    except (OverflowError, TypeError, UnicodeError) as error:  # a port or a name that cannot be one
+        listener.close()
+        raise InvalidConfig(
+            f"cannot listen on {host}:{port}: {str(error).removeprefix('bind(): ')}; choose another --host or --port"
+        ) from error
     except OSError as error:
         listener.close()
         raise InvalidConfig(
