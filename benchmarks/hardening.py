@@ -1,61 +1,135 @@
-"""What the worst requests cost a node: ``python benchmarks/hardening.py`` writes docs/reference/hardening.md.
+"""What the worst requests cost: ``python benchmarks/hardening.py`` writes docs/reference/hardening.md.
 
-Each request is sent to a node in this process, whose loop's thread is measured: its longest step in CPU time, the least
-of three (a garbage collection may come between), and by how much the process grew.
+The time is measured in a node and a proxy of this process: the longest step of the loops' threads in CPU time, the
+least of three (a garbage collection may come between). The memory is that of a node and a proxy with processes of
+their own: by how much the largest resident size while the request is served is above the size before.
 """
 
-import asyncio
 import platform
-import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from cluster_process import descendants, stack
+from hostile_streams import STREAMS, Stream
+from node_process import Process
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from tests.integration.loop_blocks import ATTACKS, fill, longest_step_ms, measured_steps  # noqa: E402
-from tests.integration.node_under_test import NodeUnderTest, node_config  # noqa: E402
+from tests.integration.loop_blocks import ATTACKS, Attack, attacked, fill, longest_step_ms, measured_steps  # noqa: E402
+from tests.integration.proxy_under_test import Door  # noqa: E402
 
 PAGE = HERE.parent / "docs" / "reference" / "hardening.md"
 HEAD = """# What hostile requests cost
 
-No request may hold a node's event loop for more than 50 ms: all others wait for it. These are the worst requests that
-we know, each as large as its call takes. The tests send them too (`tests/integration/test_loop_blocks.py`).
+No request may hold the event loop of a node or a proxy for more than 50 ms: all others wait for it. These are the worst
+requests that we know, each as large as its call takes. The tests send them too (`tests/integration/test_loop_blocks.py`).
 
 - Command: `python benchmarks/hardening.py`
 - Date: {date}, Python {python}, {machine}
 - *Longest step*: of the thread of the event loop, in CPU time; the least of three tries.
-- *Grew*: by how much the largest resident size of the process went up with it, the request itself (twice: client and
-  node are one process here) included.
+- *Grew*: by how much the largest resident size of the process, while it served three of them, was above that of the
+  same process when it had served small requests only.
+- *By a proxy*: the same request sent through a proxy; the growth is the proxy's own.
 
-| request | status | longest step ms | grew MiB |
-|---|--:|--:|--:|
+| request | status | longest step ms | grew MiB | by a proxy: longest step ms | grew MiB |
+|---|--:|--:|--:|--:|--:|
+"""
+STREAMS_HEAD = """
+## Many clients at once
+
+Clients that never end a request, or never read an answer, for 8 seconds; then a request of our own.
+
+| what | grew MiB | health ms after it | by a proxy: grew MiB | health ms after it |
+|---|--:|--:|--:|--:|
 """
 
 
 def main() -> None:
     """Send all, and write the page."""
+    times = _times()
     lines = []
-    with tempfile.TemporaryDirectory() as directory:
-        node = NodeUnderTest(node_config(Path(directory)), None)
-        node.run_loop = asyncio.run
-        with measured_steps() as steps, node.running():
-            fill(node)
-            for attack in ATTACKS:
-                before = _peak_mib()
-                tries = [longest_step_ms(node, steps, attack) for _ in range(3)]
-                grew = _peak_mib() - before
-                lines.append(f"| {attack.name} | {tries[0][0]} | {min(ms for _, ms in tries):.1f} | {grew:.0f} |")
-                print(lines[-1], flush=True)
+    for attack in ATTACKS:
+        (status, own_ms), (_, proxy_ms) = times["node", attack.name], times["proxy", attack.name]
+        own, proxys = _grown(partial(_thrice, attack))
+        lines.append(_row((attack.name, status, f"{own_ms:.1f}", f"{own:.0f}", f"{proxy_ms:.1f}", f"{proxys:.0f}")))
+    streams = []
+    for stream in STREAMS:
+        health: list[float] = []
+        own, proxys = _grown(partial(_then_health, stream, health))
+        streams.append(_row((stream.name, f"{own:.0f}", f"{health[0]:.0f}", f"{proxys:.0f}", f"{health[1]:.0f}")))
     machine = f"{platform.system()} {platform.machine()}"
     head = HEAD.format(date=time.strftime("%Y-%m-%d"), python=platform.python_version(), machine=machine)
-    PAGE.write_text(head + "\n".join(lines) + "\n")
+    PAGE.write_text(head + "\n".join(lines) + "\n" + STREAMS_HEAD + "\n".join(streams) + "\n")
 
 
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _row(cells: Sequence[object]) -> str:
+    row = f"| {' | '.join(map(str, cells))} |"
+    print(row, flush=True)
+    return row
+
+
+def _times() -> dict[tuple[str, str], tuple[int, float]]:
+    """(status, longest step in ms) by who served it and the attack's name."""
+    found = {}
+    with tempfile.TemporaryDirectory() as directory, measured_steps() as steps, attacked(Path(directory)) as services:
+        for name, service in services.items():
+            for attack in ATTACKS:
+                tries = [longest_step_ms(service, steps, attack) for _ in range(3)]
+                found[name, attack.name] = (tries[0][0], min(ms for _, ms in tries))
+    return found
+
+
+def _grown(act: Callable[[int], None]) -> tuple[float, float]:
+    """By how many MiB a fresh node, and a fresh proxy, is larger at most while ``act`` does something to its port."""
+    return _grown_one(act, 0), _grown_one(act, 1)
+
+
+def _grown_one(act: Callable[[int], None], which: int) -> float:
+    with _processes() as processes:
+        process = processes[which]
+        fill(Door(processes[0].port))
+        for _ in range(20):
+            Door(process.port).get("/jobs/soon")
+        before = process.rss_mib()
+        act(process.port)
+        return process.peak_rss_mib() - before
+
+
+@contextmanager
+def _processes() -> Iterator[tuple[Process, Process]]:
+    """A node and the proxy before it."""
+    with stack("--proxies", "1") as front:
+        (cluster,) = front.get("/topology")["cluster"]
+        port = urlsplit(cluster["nodes"][0]).port
+        assert port
+        yield Process(_pid_of(front.pid, "serve"), port), Process(_pid_of(front.pid, "proxy"), front.port)
+
+
+def _pid_of(supervisor: int, command: str) -> int:
+    for pid in descendants(supervisor):
+        if command.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            return pid
+    raise RuntimeError(f"no process runs {command}")
+
+
+def _thrice(attack: Attack, port: int) -> None:
+    body = None if attack.body is None else attack.body()
+    for _ in range(3):
+        Door(port).call(attack.method, attack.path, body)
+
+
+def _then_health(stream: Stream, milliseconds: list[float], port: int) -> None:
+    stream.run(port)
+    started = time.monotonic()
+    Door(port).get("/health")
+    milliseconds.append((time.monotonic() - started) * 1_000)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,14 @@ class Process:
 
     def rss_mib(self) -> float:
         """Resident memory."""
-        match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        return self._memory_mib("VmRSS")
+
+    def peak_rss_mib(self) -> float:
+        """The largest it was."""
+        return self._memory_mib("VmHWM")
+
+    def _memory_mib(self, field: str) -> float:
+        match = re.search(rf"{field}:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
         assert match
         return int(match[1]) / 1024
 

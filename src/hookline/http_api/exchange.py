@@ -125,6 +125,10 @@ class Request:
             self._body = await self._read(limit)
         return _within(self._body, limit)
 
+    def forget_body(self) -> None:
+        """Nobody asks for it again."""
+        self._body = b""
+
     async def _read(self, limit: int) -> bytes:
         message = await self.receive()
         first: bytes = self._part(message)

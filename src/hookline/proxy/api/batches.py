@@ -68,7 +68,11 @@ async def create_batch(api: ProxyApi, request: Incoming) -> Reply:
         raise BatchTooLarge(
             f"the batch has {len(items)} jobs; at most {BATCH_JOBS_MAX} are allowed", limit=BATCH_JOBS_MAX
         )
-    batch = _Batch(api, call, items, await _given_ids(items), deadline_ms)
+    ids = await _given_ids(items)
+    request.forget_body()  # the items are copies, and it may be large
+    del body
+    batch = _Batch(api, replace(call, body=b""), items, ids, deadline_ms)
+    del call
     await batch.run()
     return batch.reply()
 
