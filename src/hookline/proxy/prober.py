@@ -7,6 +7,7 @@ import structlog
 from msgspec import UNSET
 
 from hookline.clock import Clock
+from hookline.http_api.hops import PROXY
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
@@ -15,7 +16,6 @@ from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.leveling import Leveler
 from hookline.proxy.sender import UNREADABLE, Answer, Call, NotSent, Sender, Unclear
 
-_HEALTH = Call("GET", "/health")
 _JITTER = 0.3  # of the interval
 
 _log = structlog.get_logger()
@@ -47,6 +47,7 @@ class Prober:
         forwarder: carries and gives topologies.
         clock: for the jitter.
         config: how often, and how long a node has to answer.
+        listens: HOST:PORT of this proxy, told to the nodes with each probe; empty: it is not told.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class Prober:
         forwarder: Forwarder,
         clock: Clock,
         config: ProxyConfig,
+        listens: str = "",
     ) -> None:
+        self._probe_call = Call("GET", "/health", ((PROXY, listens.encode()),) if listens else ())
         self._sender = sender
         self._health = health
         self._known = known
@@ -103,7 +106,7 @@ class Prober:
         node = self._health.node(url)
         before, stranger = node.state, node.stranger
         try:
-            answer = await self._sender.send(url, _HEALTH, self._timeout_s)
+            answer = await self._sender.send(url, self._probe_call, self._timeout_s)
             reported = _decode(answer.body)
         except (NotSent, Unclear, *UNREADABLE) as error:
             self._health.missed(url, is_refusing=isinstance(error, NotSent))
