@@ -115,6 +115,15 @@ async def test_a_topology_that_names_somebodys_host_keeps_no_jobs_from_it(
         assert ("::1", 1) not in it.own
 
 
+async def test_a_node_that_is_called_by_a_loopback_address_may_listen_at_all_of_the_machine() -> None:
+    async with learner() as it:
+        it.known = ["http://127.0.0.1:7071", "http://[::1]:7072"]
+        await it.processes.look()
+        assert ("127.0.0.9", 7071) in it.own
+        assert ("127.0.0.9", 7072) in it.own
+        assert (AWAY, 7071) not in it.own
+
+
 async def test_addresses_that_no_job_may_call_are_not_asked(clusters: Clusters) -> None:
     port = clusters.nodes["c1"].port
     async with learner(is_of_interest=lambda _: False) as it:

@@ -16,9 +16,9 @@ from hookline.errors import InvalidTopology, ResolveFailed
 from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection
 from hookline.http_client.request import request_bytes
 from hookline.node.executor.heard_proxies import HeardProxies
-from hookline.node.executor.own_addresses import OwnAddresses, Place, is_name, places_of
+from hookline.node.executor.own_addresses import OwnAddresses, Place, is_name, is_of_this_machine, places_of
 from hookline.node.executor.resolver import Resolver
-from hookline.protocol.addresses import is_public
+from hookline.protocol.addresses import connected_to, is_public
 from hookline.protocol.commands import SetTopology
 from hookline.protocol.topology import parse_topology
 
@@ -45,6 +45,11 @@ class _Found(NamedTuple):
     address: str
 
 
+def _may_matter(address: str) -> bool:
+    """Can a job go there, or to the same process by another address?"""
+    return is_public(address) or is_of_this_machine(address)
+
+
 class OwnProcesses:
     """Tells ``own`` what it learns.
 
@@ -67,7 +72,7 @@ class OwnProcesses:
         known: Callable[[], Iterable[str]],
         topology: Callable[[], SetTopology | None],
         cluster: str,
-        is_of_interest: Callable[[str], bool] = is_public,
+        is_of_interest: Callable[[str], bool] = _may_matter,
     ) -> None:
         self._own = own
         self._proxies = proxies
@@ -109,7 +114,8 @@ class OwnProcesses:
         self._waiting |= dict.fromkeys(sorted(found - self._confirmed - self._waiting.keys()))
         await self._confirm(list(self._waiting)[:_ASKED_MAX])
         self._own.tell(
-            "other clusters", ((it.address, port) for it in self._confirmed for _, port in places_of([it.listed.url]))
+            "other clusters",
+            (_reach(it.address, port) for it in self._confirmed for _, port in places_of([it.listed.url])),
         )
 
     def _read_topology(self) -> None:
@@ -138,7 +144,7 @@ class OwnProcesses:
     def _places(self, place: Place) -> list[Place]:
         """The place, and those its name leads to."""
         host, port = place
-        return [place, *((address, port) for address in self._addresses.get(host, ()))]
+        return [place, *(_reach(address, port) for address in (*self._addresses.get(host, ()), host))]
 
     def _at(self, place: Place) -> list[str]:
         addresses = self._addresses.get(place[0], ()) if is_name(place[0]) else (place[0],)
@@ -165,6 +171,12 @@ class OwnProcesses:
         except (NoConnection, NoAnswer, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
         return (said.cluster, said.shard) == (found.listed.cluster, found.listed.shard)
+
+
+def _reach(address: str, port: int) -> Place:
+    """Who is called by a loopback address may listen at any of this machine's, and there is no way to tell."""
+    ip = connected_to(address)
+    return ("0.0.0.0" if ip is not None and ip.is_loopback else address), port  # noqa: S104 - nothing is bound
 
 
 def _listed(document: bytes, cluster: str) -> list[Listed]:
