@@ -53,7 +53,8 @@ async def run_proxy(
         topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
         if topology is None:
             return
-        health, known, metrics = Health(), KnownTopology(topology, is_proposal=True), ProxyMetrics()
+        health = Health(topology.all_clusters() if config.topology else ())
+        known, metrics = KnownTopology(topology, is_proposal=True), ProxyMetrics()
         forwarder = Forwarder(sender, health, known, clock, metrics, config)
         listens = url_of(listener).removeprefix("http://")
         prober = Prober(sender, health, known, forwarder, clock, config, listens)
