@@ -28,8 +28,9 @@ from tests.integration.proxy_under_test import Door  # noqa: E402
 PAGE = HERE.parent / "docs" / "reference" / "hardening.md"
 HEAD = """# What hostile requests cost
 
-No request may hold the event loop of a node or a proxy for more than 50 ms: all others wait for it. These are the worst
-requests that we know, each as large as its call takes. The tests send them too (`tests/integration/test_loop_blocks.py`).
+No request may hold the event loop of a node or a proxy for more than 50 ms: all others wait for it. These are the
+worst requests that we know, each as large as its call takes. The tests send them too
+(`tests/integration/test_loop_blocks.py`).
 
 - Command: `python benchmarks/hardening.py`
 - Date: {date}, Python {python}, {machine}

@@ -26,6 +26,8 @@ from hookline.node.api.services import DestinationStatus, Services
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
+from hookline.node.executor.heard_proxies import HeardProxies
+from hookline.node.executor.own_addresses import OwnAddresses
 from hookline.node.identity import Position
 from hookline.node.replica import Replica, ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
@@ -132,6 +134,7 @@ class NodeUnderTest:
         self.config = config
         self.clock = ShiftedClock()
         self.delivery = StubDelivery()
+        self.own_addresses = OwnAddresses([])
         self.run_loop: RunLoop = uvloop.run
         self.port = 0
         self.replica: Replica
@@ -259,6 +262,7 @@ class NodeUnderTest:
             role=AloneRole(config, replica),
             clocks=ClockWatch(clock),
             snapshots=Snapshots(database, config.data_dir / "snapshots", clock),
+            on_proxy=HeardProxies(self.own_addresses, clock).heard,
         )
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]

@@ -1,5 +1,9 @@
 """The topology through a proxy, and what users see while it changes."""
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
 from tests.integration.proxy_under_test import JOB, Clusters, Door, same
@@ -110,3 +114,82 @@ def test_no_path_leads_a_proxy_or_a_node_to_another_call(three: Clusters, path: 
         assert 400 <= refused.status < 500, refused
     assert door.post("/jobs", {"id": "a"} | JOB).status == 201, "the epoch is still ours"
     assert Door(node.port).get("/health").json["epoch"] == 1
+
+
+# --- what a stranger may write ----------------------------------------------------------------------------------
+
+
+class Stranger:
+    """Answers every request with ``{}``, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        asked = self.asked
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(f"{self.command} {self.path}")
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            do_POST = do_PUT = do_GET
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def stranger() -> Iterator[Stranger]:
+    stranger = Stranger()
+    thread = threading.Thread(target=stranger.server.serve_forever)
+    thread.start()
+    yield stranger
+    stranger.server.shutdown()
+    thread.join()
+    stranger.server.server_close()
+
+
+@pytest.mark.parametrize("epoch", [2**53 - 1, 3])
+@pytest.mark.parametrize("path", ["/topology", "/topology?force=true"])
+def test_no_epoch_locks_the_topology(three: Clusters, epoch: int, path: str) -> None:
+    door = three.start_proxy()
+    jump = door.call("PUT", path, three.topology(epoch))
+    assert jump.code == "invalid_topology" or epoch == 3
+    assert door.call("PUT", "/topology", three.topology(4 if jump.status == 200 else 2)).status == 200
+
+
+def test_a_node_takes_no_jump_decided_or_not(three: Clusters) -> None:
+    door = three.start_proxy()
+    for headers in ({}, {"hookline-decided": "0"}):
+        for query in ("", "?force=true"):
+            jump = three.nodes["c0"].call("PUT", f"/internal/topology{query}", three.topology(2**53 - 1), headers)
+            assert jump.code == "invalid_topology"
+    assert door.call("PUT", "/topology", three.topology(2)).status == 200
+
+
+@pytest.mark.parametrize("way", ["proxy", "force", "decided"])
+def test_whoever_a_stranger_names_is_asked_for_its_health_and_nothing_else(
+    three: Clusters, stranger: Stranger, way: str
+) -> None:
+    door = three.start_proxy(probe_interval_ms=50)
+    evil = {"name": "evil", "shard": 9, "nodes": [stranger.url], "weight": 900}
+    before = {"strategy": "modulo", "cluster": three.topology(1)["cluster"]}
+    document = {"epoch": 2, "strategy": "ring", "cluster": [*before["cluster"], evil], "previous": before}
+    if way == "decided":
+        three.nodes["c0"].call("PUT", "/internal/destinations", {"epoch": 2, "data": []})
+        given = three.nodes["c0"].call("PUT", "/internal/topology", document, {"hookline-decided": "0"})
+        assert given.status == 200
+    else:
+        put = door.call("PUT", "/topology" if way == "proxy" else "/topology?force=true", document)
+        assert put.code == ("invalid_topology" if way == "proxy" else None)
+    answers = [door.post("/jobs", JOB | {"id": f"e{number}"}) for number in range(20)]
+    answers += [door.post("/jobs", JOB) for _ in range(20)]
+    assert {answer.headers.get("hookline-cluster") for answer in answers} <= {*three.names, None}
+    assert {answer.status for answer in answers} <= {200, 201, 503}  # 200: the proxy had to repeat it
+    assert answers[-1].status in (200, 201), "without an id another cluster takes it"
+    assert set(stranger.asked) == {"GET /health"}

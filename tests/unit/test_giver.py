@@ -191,6 +191,18 @@ def test_a_fleet_that_is_behind_as_a_whole_begins_with_the_smallest_shard() -> N
     assert fleet.taken[1] == msgspec.json.encode(DestinationsPage(4, []))
 
 
+@pytest.mark.parametrize("said", [NotSent, Unclear, 0.0, problem(503, "no_leader"), Answer(200, b"{")])
+def test_an_outdated_probe_does_not_make_a_fleet_behind_as_a_whole(said: Any) -> None:
+    """The decider took the topology after its last probe, and its settings do not arrive."""
+    fleet = NewCluster()
+    for url in ("http://c0:1", "http://c1:1", "http://c2:1"):
+        fleet.health.probed(url, is_ready=True, name="n1", role="leader", epoch=3)
+        fleet.says[url, "GET"] = problem(409, "epoch_unknown")
+    fleet.says["http://c1:1", "GET"] = said
+    assert "no cluster with the new topology" in run(fleet.giver.give_cluster(fleet.known.topology.clusters[0]))
+    assert fleet.taken == []
+
+
 def test_why_a_cluster_does_not_take_them_is_said() -> None:
     fleet = NewCluster()
     detail = "give its nodes the key of the other clusters in HOOKLINE_SECRET_KEY"

@@ -3,6 +3,7 @@
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -264,3 +265,36 @@ def test_a_node_of_another_cluster_is_not_asked_until_it_is_ours() -> None:
     assert found.why_silent(TRIO) == "it belongs to c7; so does it; so does it"
     probed(found, A, "leader")
     assert (found.node(A).state, found.leader(TRIO), found.order(TRIO)) == ("up", A, (A,))
+
+
+# --- newcomers --------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_no_operator_named_is_sent_nothing_until_it_was_met() -> None:
+    found = Health([TRIO])
+    assert found.order(TRIO) == TRIO.nodes
+    assert (found.order(OTHER), found.is_silent(OTHER), found.unmet(OTHER)) == ((), True, list(OTHER.nodes))
+    found.meet(OTHER, OTHER.nodes[0])
+    assert (found.order(OTHER), found.is_silent(OTHER), found.unmet(OTHER)) == (OTHER.nodes, False, [])
+
+
+def test_a_new_url_of_a_known_cluster_is_a_newcomer_too() -> None:
+    found = Health([TRIO])
+    grown = msgspec.structs.replace(TRIO, nodes=(*TRIO.nodes, "http://new:1"))
+    assert set(found.order(grown)) == set(TRIO.nodes)
+    found.meet(grown, "http://new:1")
+    assert set(found.order(grown)) == set(grown.nodes)
+
+
+def test_who_left_the_topology_has_to_be_met_again() -> None:
+    found = Health([TRIO, OTHER])
+    found.keep([TRIO])
+    found.keep([TRIO, OTHER])
+    assert found.order(OTHER) == ()
+
+
+def test_a_newcomer_that_did_not_answer_is_not_asked_again_for_a_call() -> None:
+    found = Health(())
+    found.missed(OTHER.nodes[0], is_refusing=False)
+    assert found.unmet(OTHER) == []
+    assert found.is_silent(OTHER)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.protocol.topology import Placement, encode_topology
+from hookline.protocol.topology_change import EPOCH_JUMP_MAX
 from hookline.proxy.known_topology import KnownTopology
 from tests.proxy_parts import topology
 
@@ -110,3 +111,14 @@ def test_the_epoch_never_goes_back(heard: list[tuple[int, int]]) -> None:
         is_newer = known.learn(topology(count, epoch=epoch))
         assert is_newer == (epoch > before.epoch)
         assert known.topology == (topology(count, epoch=epoch) if is_newer else before)
+
+
+# --- jumps ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epoch", [2**53 - 1, 4 + EPOCH_JUMP_MAX + 1])
+def test_an_epoch_from_which_none_can_follow_is_not_learnt(epoch: int) -> None:
+    known = KnownTopology(topology(2, epoch=4))
+    assert not known.learn_document(encode_topology(topology(3, epoch=epoch)), 0)
+    assert known.topology == topology(2, epoch=4)
+    assert known.learn(topology(3, epoch=4 + EPOCH_JUMP_MAX), 0), "who was away for long"

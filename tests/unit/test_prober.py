@@ -1,6 +1,7 @@
 """The rounds of probes, with scripted nodes on virtual time."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from hookline.clock import Clock
-from hookline.errors import ClusterUnavailable
+from hookline.errors import ClusterUnavailable, InvalidTopology
 from hookline.http_api.hops import DECIDED
 from hookline.protocol import http
 from hookline.protocol.topology import (
@@ -327,3 +328,109 @@ def test_a_round_that_took_long_is_followed_at_once() -> None:
     fleet = Fleet(config=config)
     fleet.nodes[B1].fails = 0.0
     assert rounds_begun(fleet, 10) == [0.0, 3.0, 6.0, 9.0]
+
+
+# --- jumps and newcomers ----------------------------------------------------------------------------------------
+
+
+def test_one_node_with_an_epoch_far_ahead_does_not_lock_the_fleet() -> None:
+    fleet = Fleet()
+    fleet.nodes[B1].has = topology(2, epoch=2**53 - 1)
+    fleet.probe(2)
+    assert fleet.known.epoch == 1
+    fleet = Fleet(known=KnownTopology(Topology(epoch=1, clusters=(C0, C1)), is_proposal=True))
+    fleet.nodes[A1].has = fleet.nodes[A2].has = Topology(epoch=3, clusters=(C0, C1))
+    fleet.nodes[B1].has = topology(2, epoch=2**53 - 1)
+    fleet.probe(2)
+    assert (fleet.known.epoch, fleet.known.is_in_force) == (3, True)
+
+
+def newcomer(**said: Any) -> Fleet:
+    """A fleet that an operator named c0 of; c1 came with a document."""
+    fleet = Fleet()
+    fleet.health = Health([C0])
+    parts = (fleet.sender, fleet.health, fleet.known)
+    fleet.forwarder = Forwarder(*parts, fleet.clock, ProxyMetrics(), fleet.config)
+    fleet.prober = Prober(*parts, fleet.forwarder, fleet.clock, fleet.config)
+    for name, value in said.items():
+        setattr(fleet.nodes[B1], name, value)
+    return fleet
+
+
+def send_to_c1(fleet: Fleet) -> list[tuple[str, str]]:
+    """What is sent for one create there."""
+    fleet.sender.sent.clear()
+
+    async def main() -> None:
+        with suppress(ClusterUnavailable):
+            await fleet.forwarder.to_cluster(C1, Call("POST", "/jobs"), 5_000)
+
+    virtual_time.run(main())
+    return [(call.method, call.target) for url, call in fleet.sender.sent if url == B1]
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"cluster": "other"}, {"cluster": "c1", "shard": 9}, {"says": Answer(200, b"{}")}, {"fails": NotSent}]
+)
+def test_whoever_does_not_say_that_it_is_a_node_of_the_cluster_gets_only_probes(said: dict[str, Any]) -> None:
+    fleet = newcomer(has=None, **said)
+    assert send_to_c1(fleet) == [("GET", "/health")], "the first call asks"
+    assert [what for url, *what in fleet.probe(2) if url == B1] == []
+    assert send_to_c1(fleet) == []
+
+
+def test_a_newcomer_that_is_a_node_of_the_cluster_serves_the_first_call() -> None:
+    fleet = newcomer(cluster="c1", shard=1)
+    assert send_to_c1(fleet) == [("GET", "/health"), ("POST", "/jobs")]
+    assert send_to_c1(fleet) == [("POST", "/jobs")]
+
+
+def check(fleet: Fleet, new: Topology) -> None:
+    fleet.sender.sent.clear()
+    virtual_time.run(fleet.prober.check_newcomers(fleet.known.topology, new))
+
+
+NEW = ClusterEntry(name="c2", shard=2, nodes=("http://n:1", "http://n:2", "http://n:3"))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "why"),
+    [
+        ([Node(fails=NotSent)] * 3, "no node of c2 answers at http://n:1"),
+        ([Node(cluster="c2", shard=2), Node(cluster="c7"), Node(fails=NotSent)], "belongs to cluster c7"),
+        ([Node(cluster="c2", shard=3)] * 3, "has shard 3"),
+        ([Node(says=Answer(200, b"{}"))] * 3, "does not say that it is a node of c2"),
+        ([Node(says=Answer(200, b"<html>"))] * 3, "no node of c2 answers"),
+        ([Node(cluster="c2", shard=2), Node(fails=NotSent), Node(fails=0.0)], None),
+        ([Node(cluster="c2", shard=2)] * 3, None),
+    ],
+)
+def test_a_new_cluster_is_taken_when_a_node_of_it_answers(nodes: list[Node], why: str | None) -> None:
+    fleet = Fleet()
+    fleet.nodes |= dict(zip(NEW.nodes, nodes, strict=True))
+    new = Topology(epoch=2, clusters=(C0, C1, NEW))
+    if why is None:
+        check(fleet, new)
+    else:
+        with pytest.raises(InvalidTopology, match=why):
+            check(fleet, new)
+    assert {(url, call.target) for url, call in fleet.sender.sent} == {(url, "/health") for url in NEW.nodes}
+
+
+def test_a_new_url_of_a_cluster_has_to_answer() -> None:
+    fleet = Fleet()
+    new = Topology(epoch=2, clusters=(msgspec.structs.replace(C0, nodes=(*C0.nodes, "http://n:1")), C1))
+    fleet.nodes["http://n:1"] = Node(fails=NotSent)
+    with pytest.raises(InvalidTopology, match="no node of c0 answers at http://n:1"):
+        check(fleet, new)
+    fleet.nodes["http://n:1"] = Node(cluster="c0", shard=0)
+    check(fleet, new)
+
+
+def test_a_document_that_names_many_strangers_is_refused_after_the_first_cluster() -> None:
+    fleet = Fleet()
+    strangers = tuple(ClusterEntry(name=f"e{n}", shard=n, nodes=(f"http://e:{n}",)) for n in range(2, 500))
+    fleet.nodes |= {entry.nodes[0]: Node(fails=NotSent) for entry in strangers}
+    with pytest.raises(InvalidTopology):
+        check(fleet, Topology(epoch=2, clusters=(C0, C1, *strangers)))
+    assert len(fleet.sender.sent) == 1

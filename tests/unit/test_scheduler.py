@@ -9,7 +9,9 @@ from hookline.node.scheduler.scheduler import Scheduler
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.waiting import Blocked
+from hookline.protocol.due_ticks import DueSchedule
 from hookline.protocol.jobs import lane_of
+from hookline.protocol.settings import ScheduleSpec
 from tests.node_parts import T0, ManualClock
 
 
@@ -76,3 +78,43 @@ async def test_what_waits_for_a_time_asks_again_after_the_wall_clock_went_back()
     assert scheduler.take(9, lambda *_: breaker) == []
     clock.step_ms(-3_600_000)
     assert [due.seq for due in scheduler.take(9, lambda *_: None)] == [1]
+
+
+async def test_others_get_in_between_the_decisions_about_many_due_schedules() -> None:
+    """Each is a bounded step; a hundred in one would hold up every delivery."""
+    count = 50
+    spec = ScheduleSpec("* * * * *", "UTC", "all", 10**9, False, 0, None, None)
+    turns_at: list[int] = []
+    turns = 0
+
+    class Reads(NoReads):
+        def due_schedules(self, now_ms: int, limit: int) -> list[DueSchedule]:
+            return [DueSchedule(seq, f"s{seq}", 1, spec, now_ms - 10**9) for seq in range(count)]
+
+    class Taking(NoReplica):
+        def propose(self, commands: Any, *, is_patient: bool) -> "asyncio.Future[list[Any]]":
+            assert len(commands) == 1
+            turns_at.append(turns)
+            taken = asyncio.get_running_loop().create_future()
+            taken.set_result([])
+            return taken
+
+    scheduler = Scheduler(
+        cast("Replica", Taking()),
+        cast("LeaderReads", Reads()),
+        GuardedClock(ManualClock()),
+        shard=0,
+        wake_executor=lambda: None,
+    )
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        others = tasks.create_task(other())
+        await scheduler._make_ticks(T0)
+        others.cancel()
+    assert len(turns_at) == len(set(turns_at)) == count

@@ -8,6 +8,7 @@ import pytest
 from hookline.errors import ChangeOpen, InvalidTopology
 from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology
 from hookline.protocol.topology_change import (
+    EPOCH_JUMP_MAX,
     check_change,
     completed,
     decider_of,
@@ -119,6 +120,8 @@ def test_one_step_at_a_time(old: Topology, new: Topology) -> None:
     [
         (ONE, at(3, C0, C1), InvalidTopology, "epoch"),
         (ONE, at(2, C0, C1), InvalidTopology, "epoch"),
+        (ONE, at(2**53 - 1, C0, C1), InvalidTopology, "epoch"),
+        (ONE, at(3 + EPOCH_JUMP_MAX + 1, C0, C1), InvalidTopology, "epoch"),
         (ONE, at(5, C0, C1), InvalidTopology, "epoch"),
         (ONE, at(4, C0, C1, C2), InvalidTopology, "previous"),
         (ONE, at(4, C1, C0), InvalidTopology, "previous"),
@@ -149,6 +152,10 @@ def test_force_takes_what_may_make_ids_twice_and_nothing_else() -> None:
     for new in (at(4, C0), at(3, C0)):
         with pytest.raises(InvalidTopology, match="not newer than 4"):
             check_change(OPEN, new, is_forced=True)
+    check_change(OPEN, at(4 + EPOCH_JUMP_MAX, C0), is_forced=True)
+    for epoch in (4 + EPOCH_JUMP_MAX + 1, 2**53 - 1):
+        with pytest.raises(InvalidTopology, match="write epoch = 5"):
+            check_change(OPEN, at(epoch, C0), is_forced=True)
 
 
 @pytest.mark.parametrize("changed", [{"shard": 9}, {"name": "c9"}], ids=["shard", "name"])

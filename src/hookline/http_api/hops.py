@@ -8,6 +8,7 @@ from hookline.http_api.exchange import HeaderPair, Reply, Request, Send
 EPOCH = b"hookline-epoch"  # on every call of a proxy: the topology it decided by
 TOPOLOGY = b"hookline-topology"  # beside it: the digest of that document
 CLUSTER = b"hookline-for-cluster"  # on every call of a proxy: whom it believes to call
+PROXY = b"hookline-proxy"  # on a proxy's probes: HOST:PORT where it listens, so that no job is sent there
 DECIDED = b"hookline-decided"  # with a topology: the shard of the cluster that decided for it, or UNKNOWN
 UNKNOWN = b"unknown"
 TIMEOUT = b"hookline-timeout-ms"  # how long the caller still waits

@@ -22,7 +22,8 @@ from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.etcd.client import EtcdDenied, EtcdRefused, EtcdUnclear
-from hookline.node.executor.own_addresses import OwnAddresses, urls_listening
+from hookline.node.executor.heard_proxies import HeardProxies
+from hookline.node.executor.own_addresses import OwnAddresses
 from hookline.node.executor.resolver import Resolver, system_lookup
 from hookline.node.executor.transport import HttpTransport
 from hookline.node.executor.vetting import Vetter
@@ -31,6 +32,7 @@ from hookline.node.leader import Surroundings
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.loop_lag import LoopLag
 from hookline.node.member import Member
+from hookline.node.own_processes import OwnProcesses
 from hookline.node.quorum import Peers, Quorum, agree_on_secret_key, find_peers
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
@@ -196,6 +198,8 @@ async def _run_node(
         (quorum.leadership if quorum else lock).continue_after(max(machine.term, local_log.term if local_log else 0))
         transport = HttpTransport((quorum.leadership if quorum else lock).is_valid)
         stack.push_async_callback(transport.close)
+        own_addresses = OwnAddresses([(config.host, config.port)])
+        proxies = HeardProxies(own_addresses, clock)
         member = Member(
             Surroundings(
                 config=config,
@@ -208,9 +212,7 @@ async def _run_node(
                 vetter=Vetter(
                     resolver,
                     allow_private=config.allow_private_destinations,
-                    own_addresses=OwnAddresses(
-                        [(config.host, config.port), *urls_listening([config.advertised_url, *config.etcd])]
-                    ),
+                    own_addresses=own_addresses,
                     ports=config.destination_ports,
                 ),
                 transport=transport,
@@ -237,13 +239,22 @@ async def _run_node(
             is_overloaded=lag.is_high,
             snapshots=snapshots,
             on_damage=member.fail,
+            on_proxy=proxies.heard,
             kept_aside=lambda: [file.name for file in kept_aside(config.data_dir)],
+        )
+        own_processes = OwnProcesses(
+            own_addresses,
+            proxies,
+            resolver,
+            known=lambda: (config.advertised_url, *config.etcd, *(node.url for node in role.nodes())),
+            topology=lambda: member.replica.topology,
+            cluster=config.cluster,
         )
         if quorum is not None:
             await stack.enter_async_context(quorum.running(member))
             await _until_allowed(quorum, services, listener, stop)
         if not stop.is_set():
-            await _run(member, services, lag, scrub, listener, ready=ready, stop=stop)
+            await _run(member, services, lag, scrub, own_processes, listener, ready=ready, stop=stop)
 
 
 def _tell_if_behind(machine: StateMachine, clock: Clock) -> None:
@@ -299,6 +310,7 @@ async def _run(
     services: Services,
     lag: LoopLag,
     scrub: Scrub,
+    own_processes: OwnProcesses,
     listener: socket.socket,
     *,
     ready: Callable[[str], None],
@@ -309,6 +321,7 @@ async def _run(
         watching = tasks.create_task(services.clocks.run(member))
         running = tasks.create_task(member.run())
         scrubbing = tasks.create_task(scrub.run())
+        learning = tasks.create_task(own_processes.run())
         await _first(running, _until_ready(services))
         serving = tasks.create_task(server.serve(sockets=[listener]))
         measuring = tasks.create_task(lag.run())
@@ -324,6 +337,7 @@ async def _run(
         await serving
         measuring.cancel()
         scrubbing.cancel()
+        learning.cancel()
         watching.cancel()
 
 

@@ -20,6 +20,7 @@ from hookline.visible import without_password
 Strategy = Literal["modulo", "ring"]
 
 CLUSTERS_MAX = 1_000
+NODES_MAX = 16  # of one cluster
 WEIGHT_MAX = 1_000  # also of all clusters together: each weight costs points of the ring, and all wait for its making
 SHARD_MAX = 999_999_999  # as many digits as the hint of an id may have
 TOPOLOGY_BYTES_MAX = 256 * 1024
@@ -138,8 +139,8 @@ def _check_clusters(clusters: Sequence[ClusterEntry], field: str) -> None:
             raise InvalidTopology(f"{entry.name}: shard is from 0 to {SHARD_MAX}", field=f"{field}.shard")
         if not 1 <= entry.weight <= WEIGHT_MAX:
             raise InvalidTopology(f"{entry.name}: weight is from 1 to {WEIGHT_MAX}", field=f"{field}.weight")
-        if not entry.nodes:
-            raise InvalidTopology(f"{entry.name}: list the urls of its nodes", field=f"{field}.nodes")
+        if not 1 <= len(entry.nodes) <= NODES_MAX:
+            raise InvalidTopology(f"{entry.name}: list the urls of its nodes, 1 to {NODES_MAX}", field=f"{field}.nodes")
         for url in entry.nodes:
             _check_node(url, f"{field}.nodes")
         if entry.id is not UNSET and not _ID.fullmatch(entry.id):

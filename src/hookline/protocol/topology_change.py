@@ -11,6 +11,9 @@ from msgspec.structs import replace
 from hookline.errors import ChangeOpen, InvalidTopology
 from hookline.protocol.topology import ClusterEntry, Placement, Topology, check_same_shards
 
+# Whoever was away missed some changes, never that many. A larger jump is a mistake or an attack: from the last epoch
+# there is no next one, and the fleet could never be changed again.
+EPOCH_JUMP_MAX = 1_000_000
 _FORCE = "or force it, if you know that no id or key of before is sent again"
 
 
@@ -25,6 +28,11 @@ def outranks(one: int | None, other: int | None) -> bool:
     There are two only where somebody decided who should not have: a fleet that began in two parts, a change by force.
     """
     return one is not None and (other is None or one < other)
+
+
+def is_jump(old: int, new: int) -> bool:
+    """Is the epoch ``new`` so far ahead of ``old`` that nobody takes it, decided or forced as it may be?"""
+    return new - old > EPOCH_JUMP_MAX
 
 
 def placement_of(topology: Topology) -> Placement:
@@ -70,7 +78,7 @@ def check_change(old: Topology, new: Topology, *, is_forced: bool = False) -> No
     Args:
         old: what is in force.
         new: what shall follow.
-        is_forced: only what nobody may do is refused: an older epoch, a shard given to another cluster.
+        is_forced: only what nobody may do is refused: an older epoch, a jump, a shard given to another cluster.
 
     Raises:
         InvalidTopology: the epoch is not the next one, a shard has another cluster, ``previous`` is missing or wrong.
@@ -78,6 +86,8 @@ def check_change(old: Topology, new: Topology, *, is_forced: bool = False) -> No
     """
     if new.epoch <= old.epoch:
         raise InvalidTopology(f"epoch {new.epoch} is not newer than {old.epoch}", field="epoch")
+    if is_jump(old.epoch, new.epoch):
+        raise InvalidTopology(f"epoch {new.epoch} is too far ahead; write epoch = {old.epoch + 1}", field="epoch")
     check_same_shards(old.all_clusters(), new.all_clusters())
     if is_forced:
         return

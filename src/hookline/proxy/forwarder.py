@@ -13,7 +13,7 @@ from hookline.errors import AllClustersUnavailable, ClusterUnavailable, Deadline
 from hookline.http_api.hops import CLUSTER, EPOCH, SAFE_METHODS, TIMEOUT, TOPOLOGY
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.routing import Router
-from hookline.protocol.topology import ClusterEntry, Version
+from hookline.protocol.topology import ClusterEntry, Topology, Version
 from hookline.protocol.topology_change import outranks
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.giver import TopologyGiver
@@ -89,6 +89,9 @@ class Forwarder:
         self._config = config
         self.giver = TopologyGiver(sender, known, clock, health)
         self.breakers: dict[str, Breaker] = {}  # by the name of the cluster
+        # Probes newcomers; says whether those of a topology are there. Set by the prober, as ``settle`` is.
+        self.meet: Callable[[ClusterEntry], Awaitable[None]] = _nobody_new
+        self.check_newcomers: Callable[[Topology, Topology], Awaitable[None]] = _nobody_new
         self.settle: Callable[[], Awaitable[None]] = _nothing  # asks the clusters which topology is in force, now
 
     def breaker(self, cluster: ClusterEntry) -> Breaker:
@@ -178,6 +181,8 @@ class Forwarder:
         """
         started_ms = self._clock.boot_ms()
         breaker = self.breaker(cluster)
+        if self._health.unmet(cluster):
+            await self.meet(cluster)
         if self._health.is_silent(cluster):
             self._metrics.called(cluster.name, "cluster_unavailable")
             raise _unavailable(cluster, f"is not asked: {self._health.why_silent(cluster)}", 1_000)
@@ -337,6 +342,10 @@ class Forwarder:
 
 async def _nothing() -> None:
     """Nobody is there who could settle it."""
+
+
+async def _nobody_new(*_: object) -> None:
+    """Nobody is there who could look."""
 
 
 def _tell(breaker: Breaker, asking: _Asking, now_ms: float, *, is_failure: bool) -> None:

@@ -41,7 +41,11 @@ class _Given:
 
 
 class _NoSource(Exception):
-    """This cluster does not give its settings now."""
+    """This cluster does not give its settings now. ``is_behind``: it says that it has not got our topology."""
+
+    def __init__(self, *, is_behind: bool = False) -> None:
+        super().__init__()
+        self.is_behind = is_behind
 
 
 class TopologyGiver:
@@ -134,15 +138,19 @@ class TopologyGiver:
 
     async def _bring_settings(self, target: ClusterEntry, url: str) -> str | None:
         """Copy them to the node's cluster, page by page; None when all are there, else why not. Raises Unclear."""
+        are_behind = True
         for source in self._sources(target):
+            is_behind = False  # what the last probe said may be outdated: only its own word now counts
             for node in self._health.order(source):
                 try:
                     return await self._copy(source, node, target, url)
-                except _NoSource:
+                except _NoSource as error:
+                    is_behind = error.is_behind
                     break
                 except (NotSent, Unclear):
                     continue
-        if self._nobody_has_it(target):
+            are_behind = are_behind and is_behind
+        if are_behind and self._nobody_has_it(target):
             return await self._bring(target, url, msgspec.json.encode(DestinationsPage(self._known.epoch, [])))
         return "no cluster with the new topology can be reached for the settings of destinations; it is tried again"
 
@@ -167,7 +175,7 @@ class TopologyGiver:
             headers = (*_version_headers(self._known.version), (CLUSTER, source.name.encode()))
             page = await self._sender.send(node, Call("GET", SETTINGS_PATH + query, headers), TIMEOUT_S)
             if page.status != 200:
-                raise _NoSource
+                raise _NoSource(is_behind=page.code == "epoch_unknown")
             try:
                 after = _pages.decode(page.body).next
             except UNREADABLE as error:

@@ -1,8 +1,8 @@
 """What is known of the nodes, and in which order to ask them. Pure: it is told what happened."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hookline.protocol.topology import ClusterEntry
 
@@ -52,18 +52,38 @@ class _Cluster:
     order: tuple[str, ...] | None = None  # None: to be worked out again
 
 
-class Health:
-    """The nodes of all clusters. Clusters and nodes it has not heard of are unknown, which is no error."""
+class _Member(NamedTuple):
+    url: str
+    cluster: str
+    shard: int
 
-    def __init__(self) -> None:
+
+def _members(entry: ClusterEntry) -> list[_Member]:
+    return [_Member(url, entry.name, entry.shard) for url in entry.nodes]
+
+
+class Health:
+    """The nodes of all clusters. Clusters and nodes it has not heard of are unknown, which is no error.
+
+    Nodes that no operator named came with a document, and anybody may have written that: until one has answered a probe
+    as a node of its cluster it is a newcomer, to whom nothing but probes is sent.
+
+    Args:
+        named: the clusters that an operator named to this proxy; None: all that come.
+    """
+
+    def __init__(self, named: Iterable[ClusterEntry] | None = None) -> None:
+        self._met: set[_Member] | None = None if named is None else {it for entry in named for it in _members(entry)}
         self._nodes: dict[str, NodeHealth] = {}
         self._clusters: dict[str, _Cluster] = {}
         self._home: dict[str, _Cluster] = {}  # by the url of a node
 
-    def keep(self, clusters: Iterable[ClusterEntry]) -> None:
+    def keep(self, clusters: Sequence[ClusterEntry]) -> None:
         """Forget the nodes and clusters that are not among these."""
         kept = {entry.name: set(entry.nodes) for entry in clusters}
         urls = {url for nodes in kept.values() for url in nodes}
+        if self._met is not None:
+            self._met &= {it for entry in clusters for it in _members(entry)}
         self._clusters = {name: cluster for name, cluster in self._clusters.items() if name in kept}
         self._nodes = {url: node for url, node in self._nodes.items() if url in urls}
         self._home = {url: cluster for url, cluster in self._home.items() if url in urls}
@@ -76,10 +96,10 @@ class Health:
         return node
 
     def order(self, entry: ClusterEntry) -> tuple[str, ...]:
-        """The urls of its nodes: the leader first, then those that are up, unknown, down. Without those of others."""
+        """The urls of its nodes: the leader first, then those that are up, unknown, down. No strangers or newcomers."""
         cluster = self._cluster(entry)
         if cluster.order is None:
-            own = [url for url in entry.nodes if not self.node(url).stranger]
+            own = [node.url for node in self._own(entry)]
             cluster.order = tuple(sorted(own, key=lambda url: self._rank(cluster, url)))
         return cluster.order
 
@@ -101,7 +121,23 @@ class Health:
         return bool(own) and all(node.is_refusing and node.missed >= _MISSED_MAX for node in own)
 
     def _own(self, entry: ClusterEntry) -> list[NodeHealth]:
-        return [node for node in map(self.node, entry.nodes) if not node.stranger]
+        return [node for node in map(self.node, entry.nodes) if not node.stranger and self.has_met(entry, node.url)]
+
+    def has_met(self, entry: ClusterEntry, url: str) -> bool:
+        """May more than probes be sent to this node of the cluster?"""
+        return self._met is None or _Member(url, entry.name, entry.shard) in self._met
+
+    def meet(self, entry: ClusterEntry, url: str) -> None:
+        """The node answered as one of that cluster."""
+        if not self.has_met(entry, url) and self._met is not None:
+            self._met.add(_Member(url, entry.name, entry.shard))
+            self._reorder(url)
+
+    def unmet(self, entry: ClusterEntry) -> list[str]:
+        """The cluster's nodes that were never probed, if it has no other: they may be its own all the same."""
+        if self._met is None or self._own(entry):
+            return []
+        return [url for url in entry.nodes if not (self.node(url).missed or self.node(url).stranger)]
 
     def why_silent(self, entry: ClusterEntry) -> str:
         """A sentence for when it is silent."""

@@ -9,7 +9,7 @@ import structlog
 from hookline.errors import InvalidTopology
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, Version, encode_topology, parse_topology
-from hookline.protocol.topology_change import is_completed, outranks
+from hookline.protocol.topology_change import is_completed, is_jump, outranks
 
 _log = structlog.get_logger()
 
@@ -43,10 +43,13 @@ class KnownTopology:
         return self.router.version
 
     def learn(self, topology: Topology, decided_by: int | None = None) -> bool:
-        """Take a newer topology; True when it was. Of two with our epoch the one that the smaller shard decided."""
+        """Take a newer topology, but none that jumps; True when it was. Of two with our epoch the smaller shard's."""
         if not self.is_in_force:
             _log.info("topology_found", epoch=topology.epoch, proposed=self.epoch)
         elif topology.epoch < self.epoch:
+            return False
+        elif is_jump(self.epoch, topology.epoch):
+            _log.error("topology_jumps", epoch=topology.epoch, ours=self.epoch)
             return False
         elif topology.epoch > self.epoch:
             _log.info("topology_learned", epoch=topology.epoch, before=self.epoch)

@@ -5,7 +5,7 @@ decides, and is given to others only when that took it. A fleet that has no topo
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -13,7 +13,7 @@ from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.hops import CLUSTER, DECIDED
 from hookline.protocol.topology import ClusterEntry, Topology
-from hookline.protocol.topology_change import check_change, completed, decider_of, outranks
+from hookline.protocol.topology_change import check_change, completed, decider_of, is_jump, outranks
 from hookline.proxy.forwarder import Forwarder, StaleRoute
 from hookline.proxy.giver import PATH, TIMEOUT_S, proposing
 from hookline.proxy.health import Health, NodeHealth
@@ -56,7 +56,7 @@ class Leveler:
         """Learn the newest that the clusters have, propose the file, and give ours to those that are behind."""
         known = self._known
         nodes = [node for entry in clusters for node in self._health.up(entry) if node.epoch]
-        newest = max(nodes, key=_newness, default=None)
+        newest = _newest(nodes, known.epoch if known.is_in_force else None)
         if newest is not None and self._has_better(newest):
             await self._learn(newest)
         if not known.is_in_force and newest is None:
@@ -186,6 +186,17 @@ class Leveler:
         if why != self._said:
             self._said = why
             _log.warning("topology_waits", detail=why)
+
+
+def _newest(nodes: Iterable[NodeHealth], ours: int | None) -> NodeHealth | None:
+    """Who has the newest topology. One that jumps ahead of ours, or of all others', is passed over."""
+    newest: NodeHealth | None = None
+    for node in sorted(nodes, key=_newness):
+        before = ours if ours is not None else node.epoch if newest is None else newest.epoch
+        if is_jump(before, node.epoch):
+            break
+        newest = node
+    return newest
 
 
 def _newness(node: NodeHealth) -> tuple[int, float]:

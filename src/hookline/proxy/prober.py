@@ -1,13 +1,16 @@
 """Asks every node for its health again and again, and has the topology levelled by what they say."""
 
 import asyncio
+from typing import NamedTuple
 
 import msgspec
 import structlog
 from msgspec import UNSET
 
 from hookline.clock import Clock
-from hookline.protocol.topology import ClusterEntry
+from hookline.errors import InvalidTopology
+from hookline.http_api.hops import PROXY
+from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
@@ -15,7 +18,6 @@ from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.leveling import Leveler
 from hookline.proxy.sender import UNREADABLE, Answer, Call, NotSent, Sender, Unclear
 
-_HEALTH = Call("GET", "/health")
 _JITTER = 0.3  # of the interval
 
 _log = structlog.get_logger()
@@ -37,6 +39,11 @@ class _Reported(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Reported).decode
 
 
+class _WhyNot(NamedTuple):
+    text: str
+    is_stranger: bool  # somebody else answers
+
+
 class Prober:
     """Feeds ``health`` and ``known``.
 
@@ -47,6 +54,7 @@ class Prober:
         forwarder: carries and gives topologies.
         clock: for the jitter.
         config: how often, and how long a node has to answer.
+        listens: HOST:PORT of this proxy, told to the nodes with each probe; empty: it is not told.
     """
 
     def __init__(
@@ -57,7 +65,9 @@ class Prober:
         forwarder: Forwarder,
         clock: Clock,
         config: ProxyConfig,
+        listens: str = "",
     ) -> None:
+        self._probe_call = Call("GET", "/health", ((PROXY, listens.encode()),) if listens else ())
         self._sender = sender
         self._health = health
         self._known = known
@@ -66,7 +76,10 @@ class Prober:
         self._leveler = Leveler(sender, health, known, forwarder, clock, config.probe_timeout_ms / 1_000)
         self._settling = asyncio.Lock()
         self._settled = 0
+        self._meeting: dict[str, asyncio.Lock] = {}
         forwarder.settle = self.settle
+        forwarder.meet = self.meet
+        forwarder.check_newcomers = self.check_newcomers
         self._interval_s = config.probe_interval_ms / 1_000
         self._timeout_s = config.probe_timeout_ms / 1_000
 
@@ -87,9 +100,48 @@ class Prober:
                 await self.probe_all()
                 self._settled += 1
 
+    async def meet(self, entry: ClusterEntry) -> None:
+        """Probe the newcomers of a cluster now, on behalf of a call; all who wait share it."""
+        async with self._meeting.setdefault(entry.name, asyncio.Lock()):
+            self._health.order(entry)
+            async with asyncio.TaskGroup() as tasks:
+                for url in self._health.unmet(entry):
+                    tasks.create_task(self._probe(entry, url))
+
+    async def check_newcomers(self, old: Topology, new: Topology) -> None:
+        """Raise InvalidTopology unless nodes of the clusters answer where ``new`` has them and ``old`` has not.
+
+        Of a cluster that is new one node will do, if no node is another cluster's; else each new url has to answer.
+        """
+        before = {(url, entry.name) for entry in old.all_clusters() for url in entry.nodes}
+        for entry in new.all_clusters():
+            urls = [url for url in entry.nodes if (url, entry.name) not in before]
+            # One cluster after the other: a document that is no good is refused after a few calls.
+            async with asyncio.TaskGroup() as tasks:
+                asked = [tasks.create_task(self._why_not(entry, url)) for url in urls]
+            whys = [task.result() for task in asked]
+            is_new = old.cluster(entry.name) is None
+            wrong = [why for why in whys if why is not None and (why.is_stranger or not is_new or None not in whys)]
+            if wrong:
+                raise InvalidTopology(f"{wrong[0].text}; start its nodes first, or force it", field="nodes")
+
+    async def _why_not(self, entry: ClusterEntry, url: str) -> "_WhyNot | None":
+        try:
+            answer = await self._sender.send(url, self._probe_call, self._timeout_s)
+            reported = _decode(answer.body)
+        except (NotSent, Unclear, *UNREADABLE) as error:
+            return _WhyNot(f"no node of {entry.name} answers at {url}: {error}", is_stranger=False)
+        why = _stranger(entry, url, reported)
+        if why is not None:
+            return _WhyNot(why, is_stranger=True)
+        if not _is_member(entry, answer, reported):
+            return _WhyNot(_unknown(entry, url), is_stranger=True)
+        return None
+
     async def probe_all(self) -> None:
         """One round: all nodes side by side, then the topology."""
         clusters = self._known.topology.all_clusters()
+        self._meeting = {entry.name: lock for entry in clusters if (lock := self._meeting.get(entry.name))}
         self._health.keep(clusters)
         self._forwarder.keep(clusters)
         async with asyncio.TaskGroup() as tasks:
@@ -103,7 +155,7 @@ class Prober:
         node = self._health.node(url)
         before, stranger = node.state, node.stranger
         try:
-            answer = await self._sender.send(url, _HEALTH, self._timeout_s)
+            answer = await self._sender.send(url, self._probe_call, self._timeout_s)
             reported = _decode(answer.body)
         except (NotSent, Unclear, *UNREADABLE) as error:
             self._health.missed(url, is_refusing=isinstance(error, NotSent))
@@ -111,11 +163,16 @@ class Prober:
                 _log.warning("node_down", url=url, detail=str(error))
             return
         why = _stranger(entry, url, reported)
+        is_member = _is_member(entry, answer, reported)
+        if why is None and not is_member and not self._health.has_met(entry, url):
+            why = _unknown(entry, url)
         if why is not None:
             self._health.is_stranger(url, why)
             if why != stranger:
                 _log.error("node_of_another_cluster", url=url, detail=why)
             return
+        if is_member:
+            self._health.meet(entry, url)
         self._health.probed(
             url,
             is_ready=answer.status == 200,
@@ -139,6 +196,17 @@ def _stranger(entry: ClusterEntry, url: str, said: _Reported) -> str | None:
     if entry.id is not UNSET and said.cluster_id not in (None, entry.id):
         return f"{url} belongs to a cluster {entry.name} with the id {said.cluster_id}, the topology says {entry.id}"
     return None
+
+
+def _unknown(entry: ClusterEntry, url: str) -> str:
+    return f"who answers at {url} does not say that it is a node of {entry.name}"
+
+
+def _is_member(entry: ClusterEntry, answer: Answer, said: _Reported) -> bool:
+    """It says itself that it is a node of the cluster. Releases that did not say it in the body have the header."""
+    header = answer.header(b"hookline-cluster")
+    name = said.cluster if said.cluster is not None else None if header is None else header.decode("latin-1")
+    return name == entry.name
 
 
 def _name(answer: Answer) -> str:

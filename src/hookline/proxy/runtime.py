@@ -53,9 +53,11 @@ async def run_proxy(
         topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
         if topology is None:
             return
-        health, known, metrics = Health(), KnownTopology(topology, is_proposal=True), ProxyMetrics()
+        health = Health(topology.all_clusters() if config.topology else ())
+        known, metrics = KnownTopology(topology, is_proposal=True), ProxyMetrics()
         forwarder = Forwarder(sender, health, known, clock, metrics, config)
-        prober = Prober(sender, health, known, forwarder, clock, config)
+        listens = url_of(listener).removeprefix("http://")
+        prober = Prober(sender, health, known, forwarder, clock, config, listens)
         api = ProxyApi(forwarder, known, health, config, clock, metrics)
         grace_s = -(-config.shutdown_grace_ms // 1_000)
         server = make_server(create_app(api), listener, grace_s=grace_s, allow_hosts=config.allow_hosts)

@@ -301,7 +301,7 @@ BUGS: tuple[Bug, ...] = (
 
 SHOWN_BY: dict[Bug, int] = {
     a_newer_topology_after_an_unclear_try_sends_elsewhere: 116,
-    a_newer_topology_after_an_unclear_try_is_followed_on_the_same_cluster: 54,
+    a_newer_topology_after_an_unclear_try_is_followed_on_the_same_cluster: 115,
     a_cancel_stops_at_the_first_cluster: 33,
     every_cluster_decides: 16,
     a_second_change_is_taken_over_an_open_one: 24,

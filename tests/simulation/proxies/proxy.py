@@ -67,7 +67,7 @@ class SimulatedProxy:
 
     async def _live(self) -> None:
         self._killed = asyncio.Event()
-        health, metrics = Health(), ProxyMetrics()
+        health, metrics = Health(self.file.all_clusters()), ProxyMetrics()
         known = self.known = KnownTopology(self.file, is_proposal=True)
         sender = SimulatedSender(self.world.network, self.name)
         forwarder = Forwarder(sender, health, known, self.clock, metrics, self.config)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from hookline.errors import Conflict
 from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.hops import PROXY
 from hookline.node.api.clocks import clock_complaint, clock_view
 from hookline.node.api.context import Api
 from hookline.protocol import http
@@ -48,6 +49,8 @@ async def handover(api: Api, request: Request) -> Reply:
 async def get_health(api: Api, request: Request) -> Reply:
     """``GET /health``: 200 when the node takes requests, else 503 and why."""
     request.query()
+    if (listens := request.header(PROXY)) is not None and (client := request.scope.get("client")) is not None:
+        api.services.on_proxy(client[0], listens)
     why_not = api.services.is_ready() or api.ownership.why_not()
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
     role: Literal["leader", "follower", "halted"] = "leader" if api.services.role.is_leading() else "follower"

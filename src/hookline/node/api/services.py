@@ -87,4 +87,6 @@ class Services:
     is_overloaded: Callable[[], bool] = lambda: False
     snapshots: Snapshots | None = None  # None: this node gives out no copies of its state
     on_damage: Callable[[StateDamaged], None] = lambda _error: None  # told when a read finds the state damaged
+    # Told from which address a proxy asked, and where it says that it listens.
+    on_proxy: Callable[[str, str], None] = lambda _address, _listens: None
     kept_aside: Callable[[], list[str]] = list  # names of the states that were replaced and kept

@@ -9,6 +9,7 @@ from hookline.errors import (
     EpochTaken,
     EpochUnknown,
     InvalidRequest,
+    InvalidTopology,
     Misdirected,
     NotDecider,
     NotFound,
@@ -24,7 +25,7 @@ from hookline.protocol.ids import check_id, check_key
 from hookline.protocol.internal_http import Absence, AbsenceRequest
 from hookline.protocol.limits import KIB
 from hookline.protocol.topology import TOPOLOGY_BYTES_MAX, Topology, encode_topology, parse_topology
-from hookline.protocol.topology_change import check_change, decider_of
+from hookline.protocol.topology_change import check_change, decider_of, is_jump
 
 _SHARD_DIGITS_MAX = 9
 _ABSENCE_BYTES_MAX = 8 * KIB
@@ -87,8 +88,10 @@ def _check_given(api: Api, topology: Topology) -> None:
 def _check_proposal(api: Api, request: Request, topology: Topology, *, is_forced: bool) -> None:
     """A topology about which this cluster shall decide."""
     router = api.ownership.router()
-    if router is None:
-        return  # nobody has one: so says who asks
+    if router is None:  # nobody has one: so says who asks
+        if is_jump(0, topology.epoch):
+            raise InvalidTopology(f"epoch {topology.epoch} is too far ahead; a fleet begins with 1", field="epoch")
+        return
     old = router.topology
     if topology.epoch == old.epoch:
         raise EpochTaken(f"epoch {old.epoch} is another topology; fetch it, and apply yours as {old.epoch + 1}")

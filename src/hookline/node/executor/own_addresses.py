@@ -3,41 +3,81 @@
 import socket
 from collections.abc import Iterable
 from functools import lru_cache
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from hookline.protocol.addresses import connected_to
 
+Place = tuple[str, int]  # host, a name or an address, and port: where a process listens
+_PORTS = {"http": 80, "https": 443}
+
 
 class OwnAddresses:
-    """Holds (address, port) pairs; where a process listens at any address, all of the machine's are its own.
+    """Holds where our processes listen; where one listens at any address, all of the machine's are its own.
 
     Args:
-        listening: (host, port) where our processes listen; hosts that are names, not addresses, are left out.
+        listening: of this process, for good; what is learnt of others comes by ``tell``.
     """
 
-    def __init__(self, listening: Iterable[tuple[str, int]]) -> None:
-        pairs = [(ip, port) for host, port in listening if (ip := connected_to(host)) is not None]
-        self._pairs = frozenset(pairs)
-        self._ports = frozenset(port for _, port in pairs)
-        self._ports_of_all = frozenset(port for ip, port in pairs if ip.is_unspecified)
+    def __init__(self, listening: Iterable[Place]) -> None:
+        self._told: dict[str, frozenset[Place]] = {"this process": frozenset(listening)}
+        self._hosts: dict[int, set[str]] = {}  # by port: an attempt elsewhere costs one look
+        self._ports_of_all: set[int] = set()
+        self._index()
 
-    def __contains__(self, pair: object) -> bool:
-        if not isinstance(pair, tuple) or pair[1] not in self._ports:  # asked before each attempt: the cheap part first
+    def tell(self, source: str, places: Iterable[Place]) -> None:
+        """The places that this source knows now, instead of those it told before."""
+        told = frozenset(places)
+        if self._told.get(source, frozenset()) != told:
+            self._told[source] = told
+            self._index()
+
+    def _index(self) -> None:
+        self._hosts, self._ports_of_all = {}, set()
+        for host, port in frozenset().union(*self._told.values()):
+            self._hosts.setdefault(port, set()).add(_plain(host))
+            if is_unspecified(host):
+                self._ports_of_all.add(port)
+
+    def __contains__(self, place: object) -> bool:
+        if not isinstance(place, tuple) or (hosts := self._hosts.get(place[1])) is None:
             return False
-        host, port = pair
-        ip = connected_to(host)
-        return (ip, port) in self._pairs or (port in self._ports_of_all and _is_of_this_machine(str(ip)))
+        host, port = _plain(place[0]), place[1]
+        return host in hosts or (port in self._ports_of_all and is_of_this_machine(host))
 
 
-def urls_listening(urls: Iterable[str]) -> list[tuple[str, int]]:
-    """(host, port) of the urls that name both."""
-    parts = [urlsplit(url) for url in urls]
-    return [(part.hostname, part.port) for part in parts if part.hostname and part.port]
+def places_of(urls: Iterable[str]) -> list[Place]:
+    """Where the processes of these urls listen; what is no http url is left out."""
+    return [place for url in urls if (place := _place_of(url)) is not None]
+
+
+def _place_of(url: str) -> Place | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:  # a port above 65,535, an address that is none
+        return None
+    return (parts.hostname, port) if parts.hostname and parts.scheme in _PORTS and port else None
+
+
+def is_unspecified(host: str) -> bool:
+    """Whoever listens there listens at all addresses of its machine."""
+    ip = connected_to(host)
+    return ip is not None and ip.is_unspecified
+
+
+def is_name(host: str) -> bool:
+    """Is it to be resolved?"""
+    return connected_to(host) is None
 
 
 @lru_cache(maxsize=1024)
-def _is_of_this_machine(address: str) -> bool:
+def is_of_this_machine(host: str) -> bool:
     """Only what is a machine's own can be bound there; nothing is sent. An address that comes later is not noticed."""
+    try:
+        address = str(ip_address(host))
+    except ValueError:
+        return False
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as trial:
@@ -45,3 +85,9 @@ def _is_of_this_machine(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _plain(host: str) -> str:
+    """One text for all ways to write a host."""
+    ip = connected_to(host)
+    return host.lower().rstrip(".") if ip is None else str(ip)

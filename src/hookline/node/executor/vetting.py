@@ -19,7 +19,7 @@ class Vetter:
     Args:
         resolver: for hosts that are names.
         allow_private: laptops and tests only: private addresses, all ports and our own nodes are allowed too.
-        own_addresses: (address, port) of our own processes, which no job may call.
+        own_addresses: (host, port) of our own processes, which no job may call.
         ports: those allowed; ``None`` allows any.
     """
 
@@ -64,9 +64,15 @@ class Vetter:
         return self._choose(target, await self._resolver.resolve(target.host, target.port))
 
     def _choose(self, target: Target, addresses: tuple[str, ...]) -> str:
+        if (target.host, target.port) in self._own_addresses:  # also when the name leads to another address today
+            raise _leads_back(target)
         for address in addresses:
             if not self._is_allowed(address):  # the address stays untold: it would map our network to the asker
                 raise ForbiddenDestination(f"{target.host} leads to an address that is not public", field="url")
             if (address, target.port) in self._own_addresses:
-                raise ForbiddenDestination(f"{target.host} leads back to this service", field="url")
+                raise _leads_back(target)
         return addresses[0]
+
+
+def _leads_back(target: Target) -> ForbiddenDestination:
+    return ForbiddenDestination(f"{target.host} leads back to this service", field="url")

@@ -47,11 +47,14 @@ class TickRecovery:
         moved, after = 0, 0
         while rows := self._reads.active_schedules(after, _AT_ONCE):
             after = rows[-1].seq
-            moves = [move for row in rows if (move := _brought_back(row, now_ms)) is not None]
+            moves = []
+            for row in rows:
+                if (move := _brought_back(row, now_ms)) is not None:
+                    moves.append(move)
+                await asyncio.sleep(0)
             if moves:
                 await self._replica.propose(moves, is_patient=True)
                 moved += len(moves)
-            await asyncio.sleep(0)
         _log.warning("ticks_brought_back", schedules=moved, entries_ahead_ms=self._replica.newest_ms - now_ms)
 
 

@@ -165,7 +165,10 @@ class Scheduler:
         due = self._reads.due_schedules(now_ms, _SCHEDULES_AT_ONCE)
         if due:
             # Each by itself: after an outage one schedule alone may make a thousand jobs. The replica gathers them.
-            proposals = [self._replica.propose([self._ticks_of(it, now_ms)], is_patient=True) for it in due]
+            proposals = []
+            for it in due:
+                proposals.append(self._replica.propose([self._ticks_of(it, now_ms)], is_patient=True))
+                await asyncio.sleep(0)  # a decision takes milliseconds after a long outage: others get in between
             await asyncio.gather(*proposals)
         self._next_tick_ms = self._reads.next_tick_ms()
 

@@ -64,6 +64,8 @@ async def _decide(
         raise EpochTaken(f"epoch {old.epoch} is another topology; fetch it, and apply yours as {old.epoch + 1}")
     new = given if is_forced else completed(old, given)
     check_change(old, new, is_forced=is_forced)
+    if not is_forced:
+        await api.forwarder.check_newcomers(old, new)
     if new != given:
         notes.append(added_previous(old, new))
     decider = decider_of(old.clusters)
@@ -94,6 +96,8 @@ async def _give_to_all(api: ProxyApi, deadline_ms: float) -> dict[str, str]:
     async def give(entry: ClusterEntry) -> str:
         try:
             async with asyncio.timeout(max(0.0, (deadline_ms - api.clock.boot_ms()) / 1_000)):
+                if api.health.unmet(entry):
+                    await api.forwarder.meet(entry)
                 return await api.forwarder.giver.give_cluster(entry)
         except TimeoutError:
             return "it did not answer in time"
