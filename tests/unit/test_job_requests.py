@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from hookline import errors
 from hookline.clock import SystemClock
+from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, decode_number, encode_cursor
-from hookline.http_api.strict_json import check_unique_names, unique_fields
+from hookline.http_api.strict_json import check_unique_names, check_utf8, unique_fields
 from hookline.node.api.job_fields import check_headers, retry_of
 from hookline.node.api.job_requests import JobRequests, fingerprint
 from hookline.node.config import NodeConfig
@@ -203,3 +204,17 @@ def test_many_names_of_which_the_last_is_there_twice_are_read_once() -> None:
     text = "{" + ",".join(f'"{name}":1' for name in (*names, names[-1])) + "}"
     with pytest.raises(errors.InvalidJson, match="twice"):
         unique_fields(text.encode())
+
+
+@given(st.binary(max_size=12) | st.text(max_size=6).map(str.encode), st.integers(1, 5))
+def test_a_body_is_utf8_whatever_the_parts_that_it_is_looked_at_in(text: bytes, size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strict_json, "_DECODED_BYTES", size)
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            with pytest.raises(errors.InvalidJson, match=f"byte {error.start}$"):
+                check_utf8(text)
+        else:
+            if not text.startswith(b"\xef\xbb\xbf"):
+                check_utf8(text)

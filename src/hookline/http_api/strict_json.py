@@ -4,6 +4,7 @@ msgspec is strict about the grammar, also in parts it skips. Added here: the who
 ours names a field twice.
 """
 
+import codecs
 import json
 import re
 from collections import Counter
@@ -24,15 +25,22 @@ _MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(.*)`)?",
 _PLACED = re.compile(r"(.*) - at `(.*)`", re.DOTALL)
 _SHOWN_CHARS = 80
 _SEARCHED_BYTES = 64 * 1024
+_DECODED_BYTES = 256 * 1024
+_utf8 = codecs.getincrementaldecoder("utf-8")
 READ_ONLY = frozenset({*http.Job.__struct_fields__, *http.Schedule.__struct_fields__})
 
 
 def check_utf8(body: bytes) -> None:
     """Raise InvalidJson unless the body is UTF-8 and starts without a byte order mark."""
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidJson(f"the body is not UTF-8: byte {error.start}", position=error.start) from error
+    decoder = _utf8()
+    for begin in range(0, len(body), _DECODED_BYTES):  # not at once: a large one would be there twice
+        part = body[begin : begin + _DECODED_BYTES]
+        begun = len(decoder.getstate()[0])  # of a character that the part before ended in
+        try:
+            decoder.decode(part, final=begin + len(part) == len(body))
+        except UnicodeDecodeError as error:
+            at = begin - begun + error.start
+            raise InvalidJson(f"the body is not UTF-8: byte {at}", position=at) from error
     if body.startswith(b"\xef\xbb\xbf"):
         raise InvalidJson("the body starts with a byte order mark; leave it out", position=0)
 

@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         self._reader, self._patience_s = reader, patience_s
         self._answered = answered = self._loop.create_future()
         self._timer = self._loop.call_at(until_s, self._time_is_up)
-        self._transport.write(request[self._sent_at_once(request) :])
+        self._transport.write(memoryview(request)[self._sent_at_once(request) :])  # no copy: it may be large
         return answered
 
     def _sent_at_once(self, request: bytes) -> int:

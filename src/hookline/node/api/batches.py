@@ -30,9 +30,7 @@ async def create_batch(api: Api, request: Request) -> Reply:
     """``POST /jobs/batch``."""
     clock = api.services.clock
     started_ms = clock.boot_ms()
-    body = await request.body(REQUEST_BYTES_MAX)
-    strict_json.check_utf8(body)
-    items = await big_items(body, api.config.batch_jobs_max) if len(body) > BIG_BYTES else _items(body)
+    items = await _items(request, api.config.batch_jobs_max)
     if len(items) > api.config.batch_jobs_max:
         raise BatchTooLarge(
             f"the batch has {len(items)} jobs; at most {api.config.batch_jobs_max} are allowed",
@@ -40,6 +38,7 @@ async def create_batch(api: Api, request: Request) -> Reply:
         )
     traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
     read = _at_home(api, request, await _read(api, items, traceparent))
+    del items
     commands = [item.command for item in read if isinstance(item, NewJob)]
     with api.services.admission.reserve(len(commands), sum(command.size for command in commands)):
         results = iter(await api.propose_all(commands))
@@ -48,7 +47,16 @@ async def create_batch(api: Api, request: Request) -> Reply:
     return answer(200, http.BatchResponse(answers))
 
 
-def _items(body: bytes) -> Sequence[bytes | Raw]:
+async def _items(request: Request, most: int) -> Sequence[bytes | Raw]:
+    body = await request.body(REQUEST_BYTES_MAX)
+    strict_json.check_utf8(body)
+    if len(body) <= BIG_BYTES:
+        return _small_items(body)
+    request.forget_body()  # the items are copies
+    return await big_items(body, most)
+
+
+def _small_items(body: bytes) -> Sequence[bytes | Raw]:
     if body.lstrip()[:1] == b"[":
         return strict_json.decode(_lists, body)
     batch = strict_json.decode(_batches, body)
