@@ -1,5 +1,7 @@
 """The SQLite file of a node: opening, checking, committing and checkpointing it. The only user of apsw's settings."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
@@ -104,3 +106,13 @@ class Database:
         self.rollback()
         self.reader.close()
         self.writer.close()
+
+
+@contextmanager
+def only_read(path: Path) -> Iterator[apsw.Connection]:
+    """The database in a file that nobody has open. Nothing beside it changes, unless its write-ahead log is there."""
+    wal = path.with_name(path.name + "-wal")
+    # Else SQLite would leave a -wal and a -shm file beside one that says it is in WAL mode.
+    uri = path.resolve().as_uri() + ("" if wal.exists() else "?immutable=1")
+    with closing(apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)) as connection:
+        yield connection

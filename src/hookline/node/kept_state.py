@@ -1,13 +1,14 @@
 """Looks into a state that no node has open: one that was kept aside, or that of a node that is stopped."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 import msgspec
 
 from hookline.errors import InvalidConfig, StateDamaged
+from hookline.node.database import only_read
 from hookline.node.snapshots import StatePosition, read_position
 from hookline.node.state_machine.contents import check_contents, check_row
 from hookline.protocol.jobs import JobSpec, State, decode_spec
@@ -67,7 +68,7 @@ def _opened(path: Path) -> Iterator[apsw.Connection]:
     if not path.is_file():
         raise InvalidConfig(f"there is no file {path}", field="state")
     try:
-        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        with only_read(path) as connection:
             yield connection
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise StateDamaged(f"{path}: {error}") from error

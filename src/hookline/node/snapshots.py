@@ -9,9 +9,8 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +22,7 @@ import structlog
 from hookline.clock import Clock
 from hookline.disk_errors import disk_trouble
 from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
-from hookline.node.database import Database
+from hookline.node.database import Database, only_read
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import SCHEMA_VERSION
 from hookline.node.state_machine.tables import read_identity
@@ -258,7 +257,7 @@ def verify(path: Path, info: SnapshotInfo) -> None:
 def verify_content(path: Path, info: SnapshotInfo) -> None:
     """As ``verify``, of a file that was written to since: its structure and its position in the log."""
     try:
-        with _opened(path) as connection:
+        with only_read(path) as connection:
             if (answer := connection.execute("PRAGMA quick_check(1)").fetchall()) != [("ok",)]:
                 raise StateDamaged(f"{path}: {answer[0][0]}")
             found = _position(connection)
@@ -343,7 +342,7 @@ def _name_aside(data_dir: Path) -> str:
 def read_position(path: Path) -> StatePosition:
     """Where the state in a file is that no node has open. Raises StateDamaged."""
     try:
-        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        with only_read(path) as connection:
             return _position(connection)
     except apsw.Error as error:
         raise StateDamaged(f"{path} cannot be read: {error}") from error
@@ -356,7 +355,7 @@ def holds_state(data_dir: Path) -> bool:
 
 def _describe(path: Path, created_ms: int) -> SnapshotInfo:
     sha256 = _sha256(path)
-    with _opened(path) as connection:
+    with only_read(path) as connection:
         found = _position(connection)
     return SnapshotInfo(
         name=f"{found.index:012d}-{sha256[:16]}",
@@ -372,14 +371,6 @@ def _describe(path: Path, created_ms: int) -> SnapshotInfo:
         cluster=found.cluster,
         shard=found.shard,
     )
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[apsw.Connection]:
-    """Without the -wal and -shm files that SQLite would make beside a file that says it is in WAL mode."""
-    uri = path.resolve().as_uri() + "?immutable=1"
-    with closing(apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)) as connection:
-        yield connection
 
 
 def _position(connection: apsw.Connection) -> StatePosition:
