@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.end_to_end.processes import until
 from tests.integration.proxy_under_test import JOB, Clusters, Door, same
 
 
@@ -187,6 +188,7 @@ def test_whoever_a_stranger_names_is_asked_for_its_health_and_nothing_else(
     else:
         put = door.call("PUT", "/topology" if way == "proxy" else "/topology?force=true", document)
         assert put.code == ("invalid_topology" if way == "proxy" else None)
+    until(lambda: bool(stranger.asked), "the proxy has asked the one it was told of")
     answers = [door.post("/jobs", JOB | {"id": f"e{number}"}) for number in range(20)]
     answers += [door.post("/jobs", JOB) for _ in range(20)]
     assert {answer.headers.get("hookline-cluster") for answer in answers} <= {*three.names, None}
