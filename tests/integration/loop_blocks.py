@@ -206,7 +206,7 @@ ATTACKS = [
         "settings of destinations",
         "/internal/destinations",
         lambda: _filled(b'{"data":[{}', b",{}", b"]}", MIB),
-        "POST",
+        "PUT",
     ),
     Attack("internal outcomes, 1 MiB", "/internal/outcomes", lambda: b"\x90" * MIB, "POST"),
     Attack("internal absence", "/internal/absence", lambda: _filled(b'{"a":[1', b",1", b"]}", 8_000), "POST"),

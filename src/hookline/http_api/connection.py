@@ -50,7 +50,7 @@ class ConnectionLimits:
     request_s: float = REQUEST_SECONDS_MAX
     head_bytes: int = 64 * KIB
     discarded_bytes: int = 1024 * KIB
-    unsent_bytes: int = 64 * 1024 * KIB
+    unsent_bytes: int = 24 * 1024 * KIB
     bodies_bytes: int = 32 * 1024 * KIB
     idle_s: int = 75
     connections: int = 10_000
@@ -319,7 +319,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._taken_until = self.loop.time() + self.limits.request_s * _WHOLE_FACTOR
         if self._taking is None:
             self._taking = self.loop.call_later(self.limits.request_s, self._check_taking)
-        self.unsent.add(self, self._untaken)
+        self.unsent.add(self, max(self._untaken, self._joined.last_bytes))
 
     def resume_writing(self) -> None:
         """It has been taken."""

@@ -3,6 +3,10 @@
 from asyncio import Transport
 from collections.abc import Callable
 
+from hookline.protocol.limits import KIB
+
+_LARGE_BYTES = 64 * KIB
+
 
 class JoinedTransport:
     """Holds the head of an answer back until its body comes, so that both leave in one system call.
@@ -14,9 +18,22 @@ class JoinedTransport:
         headed: given a head that is about to be sent, gives it back, or another one.
         ended: told that the last answer is written.
         resumed: told that there is room for more to read.
+
+    Attributes:
+        last_bytes: the length of what was written last: a part of it that waits keeps all of it in memory.
     """
 
-    __slots__ = ("_ended", "_head", "_headed", "_resumed", "_transport", "get_extra_info", "is_ended", "pause_reading")
+    __slots__ = (
+        "_ended",
+        "_head",
+        "_headed",
+        "_resumed",
+        "_transport",
+        "get_extra_info",
+        "is_ended",
+        "last_bytes",
+        "pause_reading",
+    )
 
     def __init__(
         self,
@@ -29,6 +46,7 @@ class JoinedTransport:
         self._headed, self._ended, self._resumed = headed, ended, resumed
         self._head = b""
         self.is_ended = False
+        self.last_bytes = 0
         self.get_extra_info = transport.get_extra_info
         self.pause_reading = transport.pause_reading
 
@@ -38,9 +56,13 @@ class JoinedTransport:
             return
         if not self._head and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
             self._head = self._headed(data)
+            return
+        head, self._head = self._head, b""
+        self.last_bytes = len(data)
+        if len(data) > _LARGE_BYTES:  # not copied, as joining would
+            self._transport.writelines((head, data))
         else:
-            self._transport.write(self._head + data)
-            self._head = b""
+            self._transport.write(head + data)
 
     def flush(self) -> None:
         """Write what was held: an answer without a body is complete."""

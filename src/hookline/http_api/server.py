@@ -5,6 +5,7 @@ One connection is in ``connection``, the head of a request in ``heads``.
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import socket
 from collections.abc import Generator, Iterable
@@ -17,8 +18,10 @@ from hookline.errors import InvalidConfig
 from hookline.http_api.connection import ConnectionLimits, StrictProtocol, protocol_of
 from hookline.http_api.heads import hosts_allowed
 from hookline.lack import descriptors_for_clients
+from hookline.protocol.limits import KIB
 
 _BACKLOG = 2_048
+_M_MMAP_THRESHOLD = -3  # of mallopt(3)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -56,6 +59,15 @@ def calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def return_large_blocks() -> None:
+    """Have the C library give large blocks back: else it keeps what large requests took, once, in pieces, for ever.
+
+    That is what glibc does by itself up to the first large block that is freed; other C libraries have no such setting.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * KIB)
 
 
 class ApiServer(uvicorn.Server):

@@ -6,6 +6,7 @@ then sent again. Those that are not get a connection of their own, which nobody 
 a call that is sent again: when a machine has vanished, all connections to it are dead and none says so.
 """
 
+import asyncio
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from hookline.proxy.sender import Answer, Call, NotSent, Unclear
 from hookline.visible import without_password
 
 CONNECT_TIMEOUT_S = 1.0
+_LARGE_BYTES = 1024 * 1024
 _NOT_PASSED_BACK = frozenset(
     {b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"date", b"server", b"content-type"}
 )
@@ -38,6 +40,8 @@ class HttpSender:
     async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
         """The answer of the node at ``url``. Raises NotSent or Unclear."""
         fresh = call.is_again or not call.is_repeatable
+        if len(call.body) > _LARGE_BYTES:  # making it took a while, and so will sending it: let others in between
+            await asyncio.sleep(0)
         try:
             answer = await self._caller.call(
                 call.method, url, call.target, headers=call.headers, body=call.body, timeout_s=timeout_s, fresh=fresh

@@ -28,6 +28,13 @@ _ITEM_COST_BYTES = 4 * KIB  # what an item costs beside its bytes, in bytes that
 
 async def create_batch(api: Api, request: Request) -> Reply:
     """``POST /jobs/batch``."""
+    if len(await request.body(REQUEST_BYTES_MAX)) <= BIG_BYTES:
+        return await _create(api, request)
+    async with api.large_batch:
+        return await _create(api, request)
+
+
+async def _create(api: Api, request: Request) -> Reply:
     clock = api.services.clock
     started_ms = clock.boot_ms()
     items = await _items(request, api.config.batch_jobs_max)

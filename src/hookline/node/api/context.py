@@ -14,6 +14,7 @@ from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Refused, Result
 
 _ERRORS = by_code()
+_PAGES_AT_ONCE = 2
 
 
 class Api:
@@ -28,6 +29,9 @@ class Api:
         self.ownership = Ownership(services.config, services.replica)
         # Settings of a destination are read, merged and replaced as a whole; one call at a time.
         self.destinations = asyncio.Lock()
+        # Of what takes several megabytes, little is made at once; all is the work of one thread anyway.
+        self.pages = asyncio.Semaphore(_PAGES_AT_ONCE)
+        self.large_batch = asyncio.Lock()
 
     def now_ms(self) -> int:
         """The wall clock."""

@@ -70,21 +70,23 @@ async def list_jobs(api: Api, request: Request) -> Reply:
     cursor = query.get("cursor")
     before = None if cursor is None else decode_number(cursor, scope)
     wanted = job_filter(http.Filter(**{name: query.get(name) for name in _FILTERS}))  # type: ignore[arg-type]
-    found = await api.reads.find(wanted, before, limit)
-    rows = await api.reads.jobs([match.seq for match in found.matches], PAGE_BYTES_MAX)
-    is_cut = rows and rows[-1].seq != found.matches[-1].seq
-    next_before = rows[-1].seq if is_cut else found.next_before
-    next_cursor = None if next_before is None else encode_cursor(str(next_before), scope)
-    page = http.JobPage(await views_of(rows, partial(api.views.job, payload=False)), next_cursor)
-    return page_reply(request, page, scope, [str(row.seq) for row in rows])
+    async with api.pages:
+        found = await api.reads.find(wanted, before, limit)
+        rows = await api.reads.jobs([match.seq for match in found.matches], PAGE_BYTES_MAX)
+        is_cut = rows and rows[-1].seq != found.matches[-1].seq
+        next_before = rows[-1].seq if is_cut else found.next_before
+        next_cursor = None if next_before is None else encode_cursor(str(next_before), scope)
+        page = http.JobPage(await views_of(rows, partial(api.views.job, payload=False)), next_cursor)
+        return page_reply(request, page, scope, [str(row.seq) for row in rows])
 
 
 async def list_attempts(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}/attempts``."""
     request.query()
     job = _found(api, _job_id(request))
-    rows = await api.reads.attempts(job.seq)
-    return answer(200, http.AttemptList(await views_of(rows, partial(attempt_view, spec=job.spec))))
+    async with api.pages:
+        rows = await api.reads.attempts(job.seq)
+        return answer(200, http.AttemptList(await views_of(rows, partial(attempt_view, spec=job.spec))))
 
 
 async def cancel_job(api: Api, request: Request) -> Reply:

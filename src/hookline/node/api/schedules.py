@@ -68,10 +68,11 @@ async def list_schedules(api: Api, request: Request) -> Reply:
     limit = page_limit(query)
     cursor = query.get("cursor")
     after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
-    rows, has_more = await api.reads.schedules(after, limit)
-    next_cursor = encode_cursor(rows[-1].id, _SCOPE) if has_more else None
-    page = http.SchedulePage(await views_of(rows, schedule_view), next_cursor)
-    return page_reply(request, page, _SCOPE, [row.id for row in rows])
+    async with api.pages:
+        rows, has_more = await api.reads.schedules(after, limit)
+        next_cursor = encode_cursor(rows[-1].id, _SCOPE) if has_more else None
+        page = http.SchedulePage(await views_of(rows, schedule_view), next_cursor)
+        return page_reply(request, page, _SCOPE, [row.id for row in rows])
 
 
 async def get_schedule(api: Api, request: Request) -> Reply:

@@ -23,7 +23,7 @@ STATEMENTS = sql.load("reads.sql")
 
 WINDOW_ROWS = 2_000
 SCAN_ROWS_MAX = 50_000
-PAGE_BYTES_MAX = 4 * 1024 * 1024  # of the jobs on a page, payloads included, also where they are not shown
+PAGE_BYTES_MAX = 2 * 1024 * 1024  # of the jobs on a page, payloads included, also where they are not shown
 LABEL_VALUES_MAX = 100
 ATTEMPTS_SHOWN_BYTES_MAX = 2 * 1024 * 1024
 # Entries are stamped by the wall clock, so seq and created_ms may disagree by a step of the clock, not by more.
