@@ -51,7 +51,7 @@ class ConnectionLimits:
     head_bytes: int = 64 * KIB
     discarded_bytes: int = 1024 * KIB
     unsent_bytes: int = 24 * 1024 * KIB
-    bodies_bytes: int = 32 * 1024 * KIB
+    bodies_bytes: int = 24 * 1024 * KIB
     idle_s: int = 75
     connections: int = 10_000
 

@@ -131,7 +131,7 @@ def a_jump_is_believed_when_it_stays(patch: Patch) -> None:
         time_ms = read(self, now)
         if self.is_trusted:
             since.pop(id(self), None)
-        elif now.boot_ms - since.setdefault(id(self), now.boot_ms) > 2_000:
+        elif now.boot_ms - since.setdefault(id(self), now.boot_ms) > 300:
             self._trust(now, now.offset_ms)
         return time_ms
 

@@ -86,6 +86,7 @@ class EtcdUpkeep:
         self._durable_ms = self._truncated_ms = self._compacted_ms = self._defragmented_ms = float("-inf")
         self._looked_pressure = 0.0
         self._looked_bytes = 0
+        self._in_vain = 0  # times in a row that nothing could be reclaimed
         self.is_full = False
 
     @property
@@ -173,7 +174,12 @@ class EtcdUpkeep:
             await self._truncate(members, durable)
         elif self._clock.boot_ms() - self._full_since_ms < _LEADERLESS_MS:
             return
-        if not await self._reclaim(members, full) and not leads:
+        if await self._reclaim(members, full):
+            self._in_vain = 0
+            return
+        # A member that was busy has not dropped old revisions yet when it is defragmented; the next time it has.
+        self._in_vain += 1
+        if not leads and self._in_vain > 1:
             await self._truncate_leaderless(members, durable)
 
     async def _reclaim(self, members: Sequence[MemberSize], full: Sequence[int]) -> bool:
