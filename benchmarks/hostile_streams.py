@@ -13,7 +13,7 @@ _HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
 _BATCH = b"POST /jobs/batch HTTP/1.1\r\n" + _HEAD
 _JOB = b"POST /jobs HTTP/1.1\r\n" + _HEAD
 _PAGE = b"GET /jobs?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
-_LASTS_S = 8.0
+_LASTS_S = 4.0
 
 
 @dataclass(frozen=True)
