@@ -168,6 +168,16 @@ class NodeUnderTest:
     def get(self, path: str) -> Answer:
         return self.call("GET", path)
 
+    def pages(self, path: str) -> list[list[Any]]:
+        """The items of each page of a list, to its end; ``path`` has a query."""
+        found = []
+        cursor = ""
+        while cursor is not None:
+            page = self.get(path + (f"&cursor={cursor}" if cursor else "")).json
+            found.append(page["data"])
+            cursor = page["next_cursor"]
+        return found
+
     def post(self, path: str, body: object = None, **headers: str) -> Answer:
         return self.call("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
 

@@ -180,26 +180,17 @@ def test_patch_of_a_job_that_waits_for_a_retry_keeps_when_it_was_asked_for(node:
 
 def test_pages_show_every_job_once_newest_first(node: NodeUnderTest) -> None:
     ids = [node.create()["id"] for _ in range(7)]
-    seen, cursor = [], ""
-    while cursor is not None:
-        page = node.get("/jobs?limit=3" + (f"&cursor={cursor}" if cursor else "")).json
-        seen += [job["id"] for job in page["data"]]
-        assert all("payload" not in job for job in page["data"])
-        cursor = page["next_cursor"]
-    assert seen == ids[::-1]
+    seen = [job for page in node.pages("/jobs?limit=3") for job in page]
+    assert all("payload" not in job for job in seen)
+    assert [job["id"] for job in seen] == ids[::-1]
 
 
 def test_a_page_of_large_jobs_is_short_and_the_next_one_goes_on(node: NodeUnderTest) -> None:
     large = [{"url": URL, "payload": "x" * 250_000} for _ in range(30)]
     assert node.post("/jobs/batch", {"jobs": large}).status == 200
-    sizes, cursor, seen = [], "", []
-    while cursor is not None:
-        page = node.get("/jobs?limit=1000" + (f"&cursor={cursor}" if cursor else "")).json
-        sizes.append(len(page["data"]))
-        seen += [job["id"] for job in page["data"]]
-        cursor = page["next_cursor"]
-    assert sizes == [8, 8, 8, 6], "2 MiB"
-    assert len(set(seen)) == 30
+    pages = node.pages("/jobs?limit=1000")
+    assert [len(page) for page in pages] == [8, 8, 8, 6], "2 MiB"
+    assert len({job["id"] for page in pages for job in page}) == 30
 
 
 def test_filters(node: NodeUnderTest) -> None:
@@ -243,13 +234,9 @@ def test_a_rare_match_behind_many_jobs_is_found(node: NodeUnderTest, monkeypatch
     monkeypatch.setattr(reads, "SCAN_ROWS_MAX", 30)
     rare = node.create(url="https://rare.example/")["id"]
     node.post("/jobs/batch", {"jobs": [{"url": URL}] * 95})
-    pages, cursor, seen = 0, "", []
-    while cursor is not None:
-        page = node.get("/jobs?destination=rare.example" + (f"&cursor={cursor}" if cursor else "")).json
-        seen += [job["id"] for job in page["data"]]
-        cursor, pages = page["next_cursor"], pages + 1
-    assert seen == [rare]
-    assert pages == 4, "each page looks at 30 jobs"
+    pages = node.pages("/jobs?destination=rare.example")
+    assert [job["id"] for page in pages for job in page] == [rare]
+    assert len(pages) == 4, "each page looks at 30 jobs"
 
 
 def test_of_very_many_attempts_all_are_shown_and_the_newest_with_their_bodies(

@@ -54,18 +54,16 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def calm_garbage_collector() -> None:
-    """What was loaded at the start stays; a busy process makes few cycles, looking for them cost 5 % of its time."""
+def settle_memory() -> None:
+    """Once a process has loaded what it needs.
+
+    What was loaded stays, and a busy process makes few cycles: looking for them cost 5 % of its time. Large blocks go
+    back to the system: else glibc keeps what large requests took, once, in pieces, for ever. Other C libraries have no
+    such setting.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def return_large_blocks() -> None:
-    """Have the C library give large blocks back: else it keeps what large requests took, once, in pieces, for ever.
-
-    That is what glibc does by itself up to the first large block that is freed; other C libraries have no such setting.
-    """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * KIB)
 

@@ -11,7 +11,7 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, ForeignState, Halted, HooklineError, StateDamaged, leaves
-from hookline.http_api.server import calm_garbage_collector, listen, make_server, return_large_blocks, url_of
+from hookline.http_api.server import listen, make_server, settle_memory, url_of
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
@@ -325,8 +325,7 @@ async def _run(
         await _first(running, _until_ready(services))
         serving = tasks.create_task(server.serve(sockets=[listener]))
         measuring = tasks.create_task(lag.run())
-        calm_garbage_collector()
-        return_large_blocks()
+        settle_memory()
         url = url_of(listener)
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
         ready(url)

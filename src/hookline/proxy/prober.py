@@ -125,7 +125,7 @@ class Prober:
             if wrong:
                 raise InvalidTopology(f"{wrong[0].text}; start its nodes first, or force it", field="nodes")
 
-    async def _why_not(self, entry: ClusterEntry, url: str) -> "_WhyNot | None":
+    async def _why_not(self, entry: ClusterEntry, url: str) -> _WhyNot | None:
         try:
             answer = await self._sender.send(url, self._probe_call, self._timeout_s)
             reported = _decode(answer.body)

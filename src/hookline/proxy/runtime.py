@@ -8,7 +8,7 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
-from hookline.http_api.server import ApiServer, calm_garbage_collector, listen, make_server, return_large_blocks, url_of
+from hookline.http_api.server import ApiServer, listen, make_server, settle_memory, url_of
 from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
@@ -66,8 +66,7 @@ async def run_proxy(
             serving = tasks.create_task(server.serve(sockets=[listener]))
             probing = tasks.create_task(prober.run())
             url = url_of(listener)
-            calm_garbage_collector()
-            return_large_blocks()
+            settle_memory()
             _log.info("proxy_ready", url=url, epoch=known.epoch)
             ready(url)
             await _stopped_or_ended(serving, stop)
