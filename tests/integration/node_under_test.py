@@ -246,9 +246,13 @@ class NodeUnderTest:
         return len(self._server.server_state.connections)
 
     def held_bytes(self) -> int:
-        """Of larger bodies, until they are answered."""
+        """Of large requests, until they are answered."""
         connections = list(self._server.server_state.connections)
-        return connections[0].bodies.total_bytes if connections else 0  # type: ignore[attr-defined]
+        return connections[0].requests.total_bytes if connections else 0  # type: ignore[attr-defined]
+
+    def queued_requests(self) -> int:
+        """That wait behind another one on their connection."""
+        return sum(len(one.pipeline) for one in list(self._server.server_state.connections))  # type: ignore[union-attr]
 
     async def _serve(self) -> None:
         config = self.config

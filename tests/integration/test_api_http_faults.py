@@ -74,10 +74,11 @@ def test_what_could_be_read_in_two_ways_is_400_and_closed(hasty_node: NodeUnderT
     [
         b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 65_536 + b"\r\n\r\n",
         b"GET /jobs HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 11_000 + b"\r\n",
+        b"GET /jobs HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 1_100,
         b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000,
         b"GET /" + b"a" * 100_000,
     ],
-    ids=["one large header", "many headers", "a header without end", "a path without end"],
+    ids=["one large header", "many headers", "many headers of 7 KB", "a header without end", "a path without end"],
 )
 def test_a_head_over_64_kib_is_431(hasty_node: NodeUnderTest, head: bytes) -> None:
     assert hasty_node.raw(head).startswith(b"HTTP/1.1 431 ")
@@ -243,7 +244,7 @@ BATCH = b"POST /jobs/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicat
 
 
 def test_of_large_bodies_that_do_not_end_the_oldest_is_refused_and_a_whole_one_is_taken(tmp_path: Path) -> None:
-    limits = ConnectionLimits(bodies_bytes=2**20)
+    limits = ConnectionLimits(requests_bytes=2**20)
     with NodeUnderTest(node_config(tmp_path), limits).running() as node, ExitStack() as stack:
         first, second = (stack.enter_context(node.connection()) for _ in range(2))
         for connection in (first, second):  # one after the other: the second is seen when 600 KB of it are parsed
@@ -256,6 +257,21 @@ def test_of_large_bodies_that_do_not_end_the_oldest_is_refused_and_a_whole_one_i
         assert node.post("/jobs/batch", {"jobs": jobs}).status == 200
         assert read_all(second).startswith(b"HTTP/1.1 503 "), "it made room"
         wait_until(lambda: node.held_bytes() == 0)
+
+
+def test_of_many_heads_that_do_not_end_the_oldest_are_refused_and_a_whole_one_is_taken(tmp_path: Path) -> None:
+    limits = ConnectionLimits(requests_bytes=2**20)
+    with NodeUnderTest(node_config(tmp_path), limits).running() as node, ExitStack() as stack:
+        first = stack.enter_context(node.connection())
+        first.sendall(b"GET /jobs HTTP/1.1\r\nX: " + b"x" * 60_000)
+        wait_until(lambda: node.held_bytes() > 50_000)
+        for _ in range(20):
+            stack.enter_context(node.connection()).sendall(b"GET /jobs HTTP/1.1\r\nX: " + b"x" * 60_000)
+        answer = read_all(first)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "overloaded"
+        assert node.held_bytes() <= 2**20
+        assert node.get("/jobs").status == 200
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +342,13 @@ def test_pipelined_requests_are_answered_in_order(hasty_node: NodeUnderTest) -> 
     assert answer.rindex(b"HTTP/1.1 201 ") < answer.index(b"HTTP/1.1 200 ")
     assert answer.count(b"HTTP/1.1 201 ") == 3
     assert answer.count(b"HTTP/1.1 200 ") == 1
+
+
+def test_few_of_many_pipelined_requests_are_taken_up_while_the_first_is_not_read(full_node: NodeUnderTest) -> None:
+    with full_node.connection() as connection:
+        connection.sendall(PAGE * 2_000)
+        wait_until(lambda: full_node.queued_requests() > 0)
+        assert full_node.queued_requests() < 200
 
 
 def test_a_wish_for_http2_is_ignored(hasty_node: NodeUnderTest) -> None:

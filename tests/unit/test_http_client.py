@@ -1,20 +1,33 @@
 """The pure pieces of the HTTP client: the bytes of a request, the reading of an answer, the kept connections."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.http_client.answer import INTERIM_MAX, Answer, AnswerReader, BadAnswer
 from hookline.http_client.pool import IdlePool
-from hookline.http_client.request import Unsendable, request_bytes
+from hookline.http_client.request import Unsendable, request_parts
 from hookline.protocol.limits import RESPONSE_HEADER_BYTES_MAX
 
 # --- the bytes of a request -------------------------------------------------------------------------------------
 
 
+def whole(method: str, path: str, host: str, headers: Sequence[tuple[bytes, bytes]], body: bytes = b"") -> bytes:
+    return b"".join(request_parts(method, path, host, headers, body))
+
+
+def test_a_large_body_is_not_copied() -> None:
+    body = b"x" * 1_000_000
+    head, sent = request_parts("POST", "/", "h", [], body)
+    assert sent is body
+    assert head == b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"
+
+
 def test_a_request_is_sent_byte_for_byte() -> None:
     headers = [(b"accessToken", b"a  b\tc"), (b"X-API-KEY", b"k"), (b"soapaction", b'"x"'), (b"X-Empty", b"")]
-    assert request_bytes("POST", "/a/../b/%2e?f='x'&y=[1]", "e.example:81", headers, b'{"a": 1}') == (
+    assert whole("POST", "/a/../b/%2e?f='x'&y=[1]", "e.example:81", headers, b'{"a": 1}') == (
         b"POST /a/../b/%2e?f='x'&y=[1] HTTP/1.1\r\nHost: e.example:81\r\naccessToken: a  b\tc\r\nX-API-KEY: k\r\n"
         b'soapaction: "x"\r\nX-Empty: \r\nContent-Length: 8\r\n\r\n{"a": 1}'
     )
@@ -22,16 +35,13 @@ def test_a_request_is_sent_byte_for_byte() -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_methods_that_have_a_body_say_that_it_is_empty(method: str) -> None:
-    assert (
-        request_bytes(method, "/", "h", [])
-        == b"%s / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n" % method.encode()
-    )
+    assert whole(method, "/", "h", []) == b"%s / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n" % method.encode()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 def test_other_methods_have_a_length_with_a_body_only(method: str) -> None:
-    assert request_bytes(method, "/", "h", []) == b"%s / HTTP/1.1\r\nHost: h\r\n\r\n" % method.encode()
-    assert request_bytes(method, "/", "h", [], b"x").endswith(b"Content-Length: 1\r\n\r\nx")
+    assert whole(method, "/", "h", []) == b"%s / HTTP/1.1\r\nHost: h\r\n\r\n" % method.encode()
+    assert whole(method, "/", "h", [], b"x").endswith(b"Content-Length: 1\r\n\r\nx")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +64,7 @@ def test_other_methods_have_a_length_with_a_body_only(method: str) -> None:
 )
 def test_what_would_not_be_this_one_request_is_not_sent(path: str, headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(Unsendable):
-        request_bytes("POST", path, "h", headers)
+        request_parts("POST", path, "h", headers)
 
 
 # --- the reading of an answer -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import random
 import resource
 import socket
 import ssl
@@ -459,6 +460,16 @@ async def test_a_request_is_with_the_system_before_anything_else_runs(receiver: 
     await send(transport, receiver, body=b"x" * 200)
     assert wrote == [len(receiver.requests[1])]
     await transport.close()
+
+
+@pytest.mark.parametrize("size", [65_536, 65_537, 8_000_000])
+async def test_a_body_of_any_size_arrives_byte_for_byte(
+    transport: HttpTransport, receiver: Receiver, size: int
+) -> None:
+    body = random.Random(size).randbytes(size)
+    for _ in range(2):
+        await send(transport, receiver, body=body)
+    assert [request.endswith(b"\r\n\r\n" + body) for request in receiver.requests] == [True, True]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

@@ -21,7 +21,8 @@ from hookline.http_api.joined_transport import JoinedTransport
 from hookline.protocol.limits import KIB, REQUEST_SECONDS_MAX
 
 _WHOLE_FACTOR = 6  # a whole body, or answer, may take as many times what one pause in it may
-_PIECE_BYTES = 16 * KIB  # given to the parser at once
+_PIECE_BYTES = 16 * KIB  # of a body, given to the parser at once
+_HEAD_PIECE_BYTES = 2 * KIB  # of what may be many requests
 _TURN_BYTES = 64 * KIB  # parsed before others have their turn
 _BODY_BYTES_PER_FRAMING_BYTE = 8  # chunks of 40 bytes, and what stands around them
 _SMALL_BODY_BYTES = 64 * KIB
@@ -41,8 +42,8 @@ class ConnectionLimits:
         head_bytes: request line, headers and trailers; what stands around chunks may be an eighth of the body more.
         discarded_bytes: taken after a request was refused, before the connection is cut.
         unsent_bytes: of answers that clients do not take, over all connections; those who wait longest are cut.
-        bodies_bytes: of larger bodies, over all connections, until they are answered; those that are on their way for
-            longest are refused.
+        requests_bytes: of larger bodies, and of heads that come in parts, over all connections, until they are
+            answered; those that are on their way for longest are refused.
         idle_s: between two requests.
         connections: open at once.
     """
@@ -51,7 +52,7 @@ class ConnectionLimits:
     head_bytes: int = 64 * KIB
     discarded_bytes: int = 1024 * KIB
     unsent_bytes: int = 24 * 1024 * KIB
-    bodies_bytes: int = 24 * 1024 * KIB
+    requests_bytes: int = 24 * 1024 * KIB
     idle_s: int = 75
     connections: int = 10_000
 
@@ -68,7 +69,7 @@ def protocol_of(
     BoundProtocol.rules = HeadRules(limits.head_bytes, hosts=hosts)
     BoundProtocol.identity = b"".join(b"%s: %s\r\n" % header for header in identity)
     BoundProtocol.unsent = Held(limits.unsent_bytes, StrictProtocol.cut)
-    BoundProtocol.bodies = Held(limits.bodies_bytes, StrictProtocol.refuse_body)
+    BoundProtocol.requests = Held(limits.requests_bytes, StrictProtocol.refuse_unfinished)
     return BoundProtocol
 
 
@@ -84,7 +85,7 @@ class StrictProtocol(HttpToolsProtocol):
     rules: HeadRules
     identity: bytes
     unsent: "Held[StrictProtocol]"
-    bodies: "Held[StrictProtocol]"
+    requests: "Held[StrictProtocol]"
     is_last_answer = False  # the next answer ends the connection
 
     def __init__(
@@ -124,7 +125,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._stop_watching()
-        self.bodies.remove(self)
+        self.requests.remove(self)
         self._unread = memoryview(b"")
         super().connection_lost(exc)
 
@@ -138,7 +139,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._deadline is None and (cast("object", self.cycle) is None or self.cycle.response_complete):
             self._wait_until(self.loop.time() + self.limits.request_s)
-        if len(data) <= _PIECE_BYTES and not self._unread:
+        if len(data) <= _HEAD_PIECE_BYTES and not self._unread:
             self._parse(data)
         else:
             self._unread = memoryview(bytes(self._unread) + data if self._unread else data)
@@ -149,12 +150,13 @@ class StrictProtocol(HttpToolsProtocol):
         turn = self._unread[:_TURN_BYTES]
         done = 0
         while done < len(turn) and not self._joined.is_closing() and not self.flow.read_paused:
-            self._parse(turn[done : done + _PIECE_BYTES])
-            done += _PIECE_BYTES
+            piece = turn[done : done + (_PIECE_BYTES if self._is_body_open else _HEAD_PIECE_BYTES)]
+            self._parse(piece)
+            done += len(piece)
         if self._joined.is_closing():
             self._unread = memoryview(b"")
             return
-        self._unread = self._unread[done:]
+        self._unread = self._unread[done:] or memoryview(b"")  # an empty view would hold all that was read
         if self._unread:
             self._wire.pause_reading()
         if not self.flow.read_paused:
@@ -182,6 +184,8 @@ class StrictProtocol(HttpToolsProtocol):
         # The first bytes of the piece may have been those of the request before.
         if framing > self.limits.head_bytes + _PIECE_BYTES + self._body_bytes // _BODY_BYTES_PER_FRAMING_BYTE:
             self._refuse(self.rules.too_large())
+        elif self._in_head and self._wire_bytes:
+            self.requests.add(self, self._wire_bytes)
 
     def _feed(self, data: bytes | memoryview) -> bytes:
         """Feed the parser; what is left is to be fed again."""
@@ -212,6 +216,9 @@ class StrictProtocol(HttpToolsProtocol):
             self._wait_until(self.loop.time() + self.limits.request_s)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) > self.rules.headers_max:
+            self._refusal = self.rules.too_large()
+            raise httptools.HttpParserError(self._refusal.detail)
         if self._in_head:  # else it is a trailer, which is no header (RFC 9110, section 6.5.1)
             # Transfer-Encoding decides where the request ends: it is looked at as it came.
             super().on_header(name, value if name.lower() == b"transfer-encoding" else value.strip(WHITE))
@@ -238,14 +245,14 @@ class StrictProtocol(HttpToolsProtocol):
         self._deadline = min(self.loop.time() + self.limits.request_s, self._body_until)
         super().on_body(body)
         if self._body_bytes > _SMALL_BODY_BYTES and not self._joined.is_closing():
-            self.bodies.add(self, self._body_bytes)
+            self.requests.add(self, self._body_bytes)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
         self._is_body_open = False
         self._deadline = None
-        self.bodies.settle(self)
+        self.requests.settle(self)
         super().on_message_complete()
 
     # --- what goes out ---
@@ -261,11 +268,11 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._joined.flush()
-        self.bodies.remove(self)
+        self.requests.remove(self)
         super().on_response_complete()
 
-    def refuse_body(self) -> None:
-        """Others bring large bodies, too, and this one is on its way for longest."""
+    def refuse_unfinished(self) -> None:
+        """Others bring large requests, too, and this one is on its way for longest."""
         self._refuse(Refusal(503, "overloaded", "too many large requests are on their way at once; come back later"))
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -277,6 +284,7 @@ class StrictProtocol(HttpToolsProtocol):
         if cast("object", cycle) is None or cycle.response_complete or not cycle.response_started:
             self._write_refusal(refusal)
         self._is_body_open = True  # whatever follows is not read
+        self.parser = httptools.HttpRequestParser(self)  # the old one may hold half a head, until the client has left
         self._joined.close()
 
     def _write_refusal(self, refusal: Refusal) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from hookline.http_client.answer import Answer, Header
 from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection
-from hookline.http_client.request import Unsendable, request_bytes
+from hookline.http_client.request import Unsendable, request_parts
 from hookline.visible import without_password
 
 CONNECT_S: Final = 3.0
@@ -67,7 +67,7 @@ class Caller:
         """
         try:
             origin = _origin_of(url)
-            request = request_bytes(method, origin.path + path, origin.host_header, headers, body)
+            request = request_parts(method, origin.path + path, origin.host_header, headers, body)
         except (Unsendable, ValueError) as error:
             raise NoConnection(f"this cannot be sent: {error}") from error
         limits = Limits(timeout_s, self._connect_s)

@@ -5,7 +5,7 @@ import math
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -107,7 +107,7 @@ class HttpClient:
     async def exchange(
         self,
         endpoint: Endpoint,
-        request: bytes,
+        request: Sequence[bytes],
         limits: Limits,
         *,
         fresh: bool = False,
@@ -118,7 +118,7 @@ class HttpClient:
 
         Args:
             endpoint: where to.
-            request: from ``request_bytes``.
+            request: from ``request_parts``.
             limits: what it may take.
             fresh: not on a connection that was kept: such a one may be about to be closed.
             is_head: the method is HEAD.

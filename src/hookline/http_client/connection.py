@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from hookline.http_client.answer import AnswerReader, BadAnswer
@@ -37,12 +37,12 @@ class Connection(asyncio.Protocol):
     # --- for the client -----------------------------------------------------------------------------------------
 
     def exchange(
-        self, request: bytes, reader: AnswerReader, until_s: float, patience_s: float | None
+        self, request: Sequence[bytes], reader: AnswerReader, until_s: float, patience_s: float | None
     ) -> asyncio.Future[None]:
         """Send a request. Done when the answer is complete, or its head is there and time is up.
 
         Args:
-            request: the whole of it.
+            request: the whole of it, in parts.
             reader: takes the answer.
             until_s: the end of the loop's time for it.
             patience_s: how long the body may take from when the head is there; None: until the end.
@@ -57,10 +57,14 @@ class Connection(asyncio.Protocol):
         self._reader, self._patience_s = reader, patience_s
         self._answered = answered = self._loop.create_future()
         self._timer = self._loop.call_at(until_s, self._time_is_up)
-        self._transport.write(memoryview(request)[self._sent_at_once(request) :])  # no copy: it may be large
+        sent = self._sent_at_once(request)
+        for part in request:
+            if sent < len(part):
+                self._transport.write(memoryview(part)[sent:])  # no copy: it may be large
+            sent = max(0, sent - len(part))
         return answered
 
-    def _sent_at_once(self, request: bytes) -> int:
+    def _sent_at_once(self, request: Sequence[bytes]) -> int:
         """How much of it the socket took now.
 
         The loop would send it after its other callbacks, milliseconds later. Were the process paused between, a leader
@@ -70,7 +74,7 @@ class Connection(asyncio.Protocol):
         if self._is_tls or self._transport.get_write_buffer_size() or self._transport.is_closing():
             return 0
         try:
-            return os.write(self._transport.get_extra_info("socket").fileno(), request)
+            return os.writev(self._transport.get_extra_info("socket").fileno(), request)
         except OSError:  # no room, or the connection has ended: the transport finds out
             return 0
 

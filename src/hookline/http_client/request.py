@@ -7,10 +7,12 @@ import re
 from collections.abc import Sequence
 
 from hookline.errors import HooklineError
+from hookline.protocol.limits import KIB
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _VALUE = rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?"  # no white space around it, no control character
 _HEAD = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:" + _TOKEN + rb": " + _VALUE + rb"\r\n)+")
+_LARGE_BYTES = 64 * KIB  # joining such a body with its head would copy too much
 _WANT_A_LENGTH = frozenset({"POST", "PUT", "PATCH"})  # they say that they have no body, too
 
 
@@ -20,10 +22,10 @@ class Unsendable(HooklineError):
     code = "unsendable"
 
 
-def request_bytes(
+def request_parts(
     method: str, path: str, host: str, headers: Sequence[tuple[bytes, bytes]], body: bytes = b""
-) -> bytes:
-    """The whole request; nothing that was given is changed.
+) -> tuple[bytes, ...]:
+    """The whole request, in one part unless its body is large; nothing that was given is changed.
 
     Args:
         method: upper case.
@@ -43,4 +45,6 @@ def request_bytes(
     head = b"\r\n".join(lines)
     if _HEAD.fullmatch(head) is None:
         raise Unsendable("the method, the url or a header has a character that HTTP cannot carry")
-    return head + b"\r\n" + body
+    if len(body) > _LARGE_BYTES:
+        return head + b"\r\n", body
+    return (head + b"\r\n" + body,)

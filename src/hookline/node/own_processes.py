@@ -14,7 +14,7 @@ import msgspec
 
 from hookline.errors import InvalidTopology, ResolveFailed
 from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection
-from hookline.http_client.request import request_bytes
+from hookline.http_client.request import request_parts
 from hookline.node.executor.heard_proxies import HeardProxies
 from hookline.node.executor.own_addresses import OwnAddresses, Place, is_name, is_of_this_machine, places_of
 from hookline.node.executor.resolver import Resolver
@@ -165,7 +165,7 @@ class OwnProcesses:
         ((host, port),) = places_of([found.listed.url])
         endpoint = Endpoint(found.address, port, host, parts.scheme == "https")
         try:
-            request = request_bytes("GET", "/health", parts.netloc, (), b"")
+            request = request_parts("GET", "/health", parts.netloc, (), b"")
             answer = await self._client.exchange(endpoint, request, _LIMITS)
             said = msgspec.json.decode(answer.body, type=_Answers)
         except (NoConnection, NoAnswer, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

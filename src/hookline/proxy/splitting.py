@@ -1,6 +1,7 @@
 """The ids in request bodies: read without reading the rest, put in where there is none, batches split by them. Pure."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
+from io import BytesIO
 from typing import TypeVar
 
 import msgspec
@@ -87,9 +88,16 @@ def batch_items(body: bytes) -> list[Raw]:
         raise ValueError("no batch") from error
 
 
-def batch_body(items: Sequence[bytes | Raw]) -> bytes:
-    """A batch of these jobs, each as it came."""
-    return b'{"jobs":[' + b",".join(items) + b"]}"
+def batch_body(items: Iterable[bytes | Raw]) -> bytes:
+    """A batch of these jobs, at least one, each as it is. It may be large, so nothing is copied twice."""
+    body = BytesIO()
+    before = b'{"jobs":['
+    for item in items:
+        body.write(before)
+        body.write(item)
+        before = b","
+    body.write(b"]}")
+    return body.getvalue()
 
 
 def split(positions: Iterable[int], place: Callable[[int], H]) -> dict[H, list[int]]:

@@ -1,7 +1,7 @@
 """``POST /jobs/batch``: up to 1,000 jobs in one call, each accepted or refused on its own."""
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 from msgspec import Raw
@@ -12,18 +12,25 @@ from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.exchange import Reply, Request, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
-from hookline.node.api.job_requests import NewJob
 from hookline.node.api.jobs import job_bytes_max
-from hookline.node.api.ownership import is_fallback
+from hookline.node.api.ownership import Ownership, is_fallback
 from hookline.node.api.views import batch_job, known_batch_job
 from hookline.protocol import http
-from hookline.protocol.commands import Created, Refused, Result
+from hookline.protocol.commands import Created, CreateJob, Refused, Result
 from hookline.protocol.limits import KIB, REQUEST_BYTES_MAX
 
 _batches = msgspec.json.Decoder(http.BatchRequest)
 _lists = msgspec.json.Decoder(list[Raw])
 _BYTES_BETWEEN_YIELDS = 512 * KIB
 _ITEM_COST_BYTES = 4 * KIB  # what an item costs beside its bytes, in bytes that cost the same
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """An item that was understood. Of what it is to send only the command keeps a copy: a batch can be large."""
+
+    command: CreateJob
+    view: http.BatchJob
 
 
 async def create_batch(api: Api, request: Request) -> Reply:
@@ -45,44 +52,47 @@ async def _create(api: Api, request: Request) -> Reply:
         )
     traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
     read = _at_home(api, request, await _read(api, items, traceparent))
-    del items
-    commands = [item.command for item in read if isinstance(item, NewJob)]
+    commands = [item.command for item in read if isinstance(item, _New)]
     with api.services.admission.reserve(len(commands), sum(command.size for command in commands)):
         results = iter(await api.propose_all(commands))
-    answers = [_result(api, item, next(results)) if isinstance(item, NewJob) else _error(item) for item in read]
+    answers = [_result(api, item, next(results)) if isinstance(item, _New) else item for item in read]
     api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
     return answer(200, http.BatchResponse(answers))
 
 
-async def _items(request: Request, most: int) -> Sequence[bytes | Raw]:
+async def _items(request: Request, most: int) -> list[bytes | Raw]:
     body = await request.body(REQUEST_BYTES_MAX)
     strict_json.check_utf8(body)
     if len(body) <= BIG_BYTES:
         return _small_items(body)
     request.forget_body()  # the items are copies
-    return await big_items(body, most)
+    return [*await big_items(body, most)]
 
 
-def _small_items(body: bytes) -> Sequence[bytes | Raw]:
+def _small_items(body: bytes) -> list[bytes | Raw]:
     if body.lstrip()[:1] == b"[":
-        return strict_json.decode(_lists, body)
+        return [*strict_json.decode(_lists, body)]
     batch = strict_json.decode(_batches, body)
     strict_json.unique_fields(body)
-    return batch.jobs
+    return [*batch.jobs]
 
 
-async def _read(api: Api, items: Sequence[bytes | Raw], traceparent: str | None) -> list[NewJob | HooklineError]:
+async def _read(api: Api, items: list[bytes | Raw], traceparent: str | None) -> list[_New | http.BatchResult]:
+    """Read all items; the list is empty then, so that not both are held."""
     now_ms = api.now_ms()
-    read: list[NewJob | HooklineError] = []
+    read: list[_New | http.BatchResult] = []
     largest, since_yield = job_bytes_max(api), 0
-    for item in items:
+    items.reverse()
+    while items:
+        item = items.pop()
         size = memoryview(item).nbytes
         try:
             if size > largest:
                 raise PayloadTooLarge(f"a job of a batch may have at most {largest} bytes", limit=largest)
-            read.append(api.requests.create(item, now_ms, traceparent=traceparent))
+            new = api.requests.create(item, now_ms, traceparent=traceparent)
+            read.append(_New(new.command, batch_job(new.spec, new.command)))
         except HooklineError as error:
-            read.append(error)
+            read.append(_error(error))  # not the error itself: its traceback holds the item
         since_yield += size + _ITEM_COST_BYTES
         if since_yield > _BYTES_BETWEEN_YIELDS:
             since_yield = 0
@@ -90,7 +100,7 @@ async def _read(api: Api, items: Sequence[bytes | Raw], traceparent: str | None)
     return read
 
 
-def _at_home(api: Api, request: Request, items: list[NewJob | HooklineError]) -> list[NewJob | HooklineError]:
+def _at_home(api: Api, request: Request, items: list[_New | http.BatchResult]) -> list[_New | http.BatchResult]:
     """Those whose home is another cluster turned into errors. They are proposed right after it."""
     ownership = api.ownership
     if ownership.epoch == 0:
@@ -98,17 +108,19 @@ def _at_home(api: Api, request: Request, items: list[NewJob | HooklineError]) ->
     ownership.check_epoch(request)
     if is_fallback(request):
         return items
-    return [
-        (ownership.stray(item.command.id) or item) if isinstance(item, NewJob) and item.command.id_is_chosen else item
-        for item in items
-    ]
+    return [_stray(ownership, item) if isinstance(item, _New) and item.command.id_is_chosen else item for item in items]
 
 
-def _result(api: Api, item: NewJob, result: Result) -> http.BatchResult:
+def _stray(ownership: Ownership, item: _New) -> _New | http.BatchResult:
+    error = ownership.stray(item.command.id)
+    return item if error is None else _error(error)
+
+
+def _result(api: Api, item: _New, result: Result) -> http.BatchResult:
     if not isinstance(result, Created):
         return _error(refusal(result) if isinstance(result, Refused) else Internal())
     if not result.deduplicated:
-        return http.BatchResult(201, batch_job(item.spec, item.command))
+        return http.BatchResult(201, item.view)
     row = api.reads.job(result.id)
     return _error(Internal()) if row is None else http.BatchResult(200, known_batch_job(row))
 

@@ -8,7 +8,7 @@ import msgspec
 from hookline.errors import HooklineError
 from hookline.http_client import answer as http_answer
 from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection, tls_context
-from hookline.http_client.request import Unsendable, request_bytes
+from hookline.http_client.request import Unsendable, request_parts
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
 
@@ -84,7 +84,7 @@ class HttpTransport:
         fresh_connection: bool,
     ) -> Answer:
         try:
-            request = request_bytes(method, target.path, target.host_header, _encoded(headers), body)
+            request = request_parts(method, target.path, target.host_header, _encoded(headers), body)
             answer = await self._client.exchange(
                 Endpoint(address, target.port, target.host, target.scheme == "https"),
                 request,

@@ -5,7 +5,7 @@ jobs with it. Jobs that a change of the topology moves are created one by one, a
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from functools import partial
@@ -68,11 +68,9 @@ async def create_batch(api: ProxyApi, request: Incoming) -> Reply:
         raise BatchTooLarge(
             f"the batch has {len(items)} jobs; at most {BATCH_JOBS_MAX} are allowed", limit=BATCH_JOBS_MAX
         )
-    ids = await _given_ids(items)
     request.forget_body()  # the items are copies, and it may be large
-    del body
-    batch = _Batch(api, replace(call, body=b""), items, ids, deadline_ms)
-    del call
+    call, body = replace(call, body=b""), b""
+    batch = _Batch(api, call, items, await _given_ids(items), deadline_ms)
     await batch.run()
     return batch.reply()
 
@@ -130,7 +128,7 @@ class _Batch:
                 case _NoOneHome.ANYWHERE:
                     self._take(positions, await self._create_minted(positions), is_minted=True)
                 case ClusterEntry():
-                    call = self._part([self._items[position] for position in positions])
+                    call = self._part(self._items[position] for position in positions)
                     side = await self._api.forwarder.to_cluster(place, call, self._deadline_ms, version=router.version)
                     self._take(positions, side, is_minted=False)
         except StaleRoute:
@@ -143,7 +141,7 @@ class _Batch:
 
         def call_for(cluster: ClusterEntry) -> Call:
             minted[:] = [mint(self._api, cluster) for _ in positions]
-            return self._part([self._with_id(position, new) for position, new in zip(positions, minted, strict=True)])
+            return self._part(map(self._with_id, positions, minted))
 
         try:
             return await self._api.forwarder.submit(self._api.candidates, call_for, self._deadline_ms)
@@ -186,7 +184,7 @@ class _Batch:
         for position in positions:
             self._found.setdefault(position, problem)
 
-    def _part(self, items: Sequence[bytes | Raw]) -> Call:
+    def _part(self, items: Iterable[bytes | Raw]) -> Call:
         return replace(self._call, body=splitting.batch_body(items))
 
     def _with_id(self, position: int, new_id: str) -> bytes | Raw:
