@@ -24,6 +24,7 @@ from hookline.node.etcd.client import EtcdAddress, EtcdClient, EtcdRefused, Etcd
 from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.member_urls import MemberUrls
 from hookline.node.etcd.own_name import OwnName
 from hookline.node.etcd.statuses import NodeStatus, Statuses, read_statuses
 from hookline.node.etcd.upkeep import STEP_S, EtcdUpkeep
@@ -100,6 +101,7 @@ class Quorum:
         self._upkeep = EtcdUpkeep(
             self._client, keys, self.fence, self.log, clock, node=config.node, quota_bytes=config.etcd_quota_bytes
         )
+        self._etcd_members = MemberUrls(self._client)
         self._member: Member | None = None
 
     @asynccontextmanager
@@ -117,6 +119,7 @@ class Quorum:
                     tasks.create_task(self._look()),
                     tasks.create_task(self._hints.run()),
                     tasks.create_task(self._keep_up()),
+                    tasks.create_task(self._etcd_members.run()),
                     tasks.create_task(self._doubt(member)),
                 ]
                 yield
@@ -236,6 +239,10 @@ class Quorum:
     def leader_name(self) -> str | None:
         leader = self.leadership.leader
         return leader.node if leader is not None and leader.url else None
+
+    def etcd_urls(self) -> tuple[str, ...]:
+        """Of all members of etcd, as far as they are known."""
+        return (*self._config.etcd, *self._etcd_members.urls)
 
     def nodes(self) -> list[NodeView]:
         leader, own_ms = self.leader_name(), self.clocks.own_offset_ms()

@@ -246,7 +246,11 @@ async def _run_node(
             own_addresses,
             proxies,
             resolver,
-            known=lambda: (config.advertised_url, *config.etcd, *(node.url for node in role.nodes())),
+            known=lambda: (
+                config.advertised_url,
+                *(quorum.etcd_urls() if quorum else ()),
+                *(node.url for node in role.nodes()),
+            ),
             topology=lambda: member.replica.topology,
             cluster=config.cluster,
         )

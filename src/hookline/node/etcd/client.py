@@ -169,6 +169,11 @@ class EtcdClient:
             asking = [tasks.create_task(ask(member)) for member in self._members]
         return [task.result() for task in asking]
 
+    async def members(self, timeout_s: float) -> list[rpc.Member]:
+        """All members of etcd, those that no endpoint names too. Raises EtcdUnclear, EtcdRefused."""
+        answer = await self._call(lambda member: member.members, rpc.MemberListRequest(), timeout_s)
+        return list(answer.members)
+
     async def defragment(self, endpoint: int, timeout_s: float) -> None:
         """Give the free space of one member's file back; the member answers nothing else meanwhile."""
         await self._ask(self._members[endpoint].defragment, rpc.DefragmentRequest(), timeout_s)
@@ -245,6 +250,7 @@ class _Member:
         self.alarm = self._unary("Maintenance/Alarm", rpc.AlarmResponse)
         self.status = self._unary("Maintenance/Status", rpc.StatusResponse)
         self.defragment = self._unary("Maintenance/Defragment", rpc.DefragmentResponse)
+        self.members = self._unary("Cluster/MemberList", rpc.MemberListResponse)
         self.authenticate = self._unary("Auth/Authenticate", rpc.AuthenticateResponse)
         self.watch: Any = self.channel.stream_stream(
             "/etcdserverpb.Watch/Watch",

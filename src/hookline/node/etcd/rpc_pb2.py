@@ -4,106 +4,117 @@
 # source: hookline/node/etcd/rpc.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "hookline/node/etcd/rpc.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'hookline/node/etcd/rpc.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1chookline/node/etcd/rpc.proto\x12\x0c\x65tcdserverpb"\\\n\x0eResponseHeader\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x11\n\traft_term\x18\x04 \x01(\x04"u\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x17\n\x0f\x63reate_revision\x18\x02 \x01(\x03\x12\x14\n\x0cmod_revision\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x0c\x12\r\n\x05lease\x18\x06 \x01(\x03"\xf6\x02\n\x0cRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x38\n\nsort_order\x18\x05 \x01(\x0e\x32$.etcdserverpb.RangeRequest.SortOrder\x12:\n\x0bsort_target\x18\x06 \x01(\x0e\x32%.etcdserverpb.RangeRequest.SortTarget\x12\x14\n\x0cserializable\x18\x07 \x01(\x08\x12\x11\n\tkeys_only\x18\x08 \x01(\x08\x12\x12\n\ncount_only\x18\t \x01(\x08".\n\tSortOrder\x12\x08\n\x04NONE\x10\x00\x12\n\n\x06\x41SCEND\x10\x01\x12\x0b\n\x07\x44\x45SCEND\x10\x02"B\n\nSortTarget\x12\x07\n\x03KEY\x10\x00\x12\x0b\n\x07VERSION\x10\x01\x12\n\n\x06\x43REATE\x10\x02\x12\x07\n\x03MOD\x10\x03\x12\t\n\x05VALUE\x10\x04"\x7f\n\rRangeResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12#\n\x03kvs\x18\x02 \x03(\x0b\x32\x16.etcdserverpb.KeyValue\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\r\n\x05\x63ount\x18\x04 \x01(\x03"(\n\nPutRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c";\n\x0bPutResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader"4\n\x12\x44\x65leteRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c"T\n\x13\x44\x65leteRangeResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x03"\xbe\x01\n\tRequestOp\x12\x33\n\rrequest_range\x18\x01 \x01(\x0b\x32\x1a.etcdserverpb.RangeRequestH\x00\x12/\n\x0brequest_put\x18\x02 \x01(\x0b\x32\x18.etcdserverpb.PutRequestH\x00\x12@\n\x14request_delete_range\x18\x03 \x01(\x0b\x32 .etcdserverpb.DeleteRangeRequestH\x00\x42\t\n\x07request"\xc6\x01\n\nResponseOp\x12\x35\n\x0eresponse_range\x18\x01 \x01(\x0b\x32\x1b.etcdserverpb.RangeResponseH\x00\x12\x31\n\x0cresponse_put\x18\x02 \x01(\x0b\x32\x19.etcdserverpb.PutResponseH\x00\x12\x42\n\x15response_delete_range\x18\x03 \x01(\x0b\x32!.etcdserverpb.DeleteRangeResponseH\x00\x42\n\n\x08response"\x85\x03\n\x07\x43ompare\x12\x33\n\x06result\x18\x01 \x01(\x0e\x32#.etcdserverpb.Compare.CompareResult\x12\x33\n\x06target\x18\x02 \x01(\x0e\x32#.etcdserverpb.Compare.CompareTarget\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x11\n\x07version\x18\x04 \x01(\x03H\x00\x12\x19\n\x0f\x63reate_revision\x18\x05 \x01(\x03H\x00\x12\x16\n\x0cmod_revision\x18\x06 \x01(\x03H\x00\x12\x0f\n\x05value\x18\x07 \x01(\x0cH\x00\x12\x11\n\trange_end\x18@ \x01(\x0c"@\n\rCompareResult\x12\t\n\x05\x45QUAL\x10\x00\x12\x0b\n\x07GREATER\x10\x01\x12\x08\n\x04LESS\x10\x02\x12\r\n\tNOT_EQUAL\x10\x03"G\n\rCompareTarget\x12\x0b\n\x07VERSION\x10\x00\x12\n\n\x06\x43REATE\x10\x01\x12\x07\n\x03MOD\x10\x02\x12\t\n\x05VALUE\x10\x03\x12\t\n\x05LEASE\x10\x04\x42\x0e\n\x0ctarget_union"\x88\x01\n\nTxnRequest\x12&\n\x07\x63ompare\x18\x01 \x03(\x0b\x32\x15.etcdserverpb.Compare\x12(\n\x07success\x18\x02 \x03(\x0b\x32\x17.etcdserverpb.RequestOp\x12(\n\x07\x66\x61ilure\x18\x03 \x03(\x0b\x32\x17.etcdserverpb.RequestOp"{\n\x0bTxnResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12+\n\tresponses\x18\x03 \x03(\x0b\x32\x18.etcdserverpb.ResponseOp"7\n\x11\x43ompactionRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08physical\x18\x02 \x01(\x08"B\n\x12\x43ompactionResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader"e\n\x12WatchCreateRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\x16\n\x0estart_revision\x18\x03 \x01(\x03\x12\x17\n\x0fprogress_notify\x18\x04 \x01(\x08"[\n\x0cWatchRequest\x12:\n\x0e\x63reate_request\x18\x01 \x01(\x0b\x32 .etcdserverpb.WatchCreateRequestH\x00\x42\x0f\n\rrequest_union"z\n\x05\x45vent\x12+\n\x04type\x18\x01 \x01(\x0e\x32\x1d.etcdserverpb.Event.EventType\x12"\n\x02kv\x18\x02 \x01(\x0b\x32\x16.etcdserverpb.KeyValue" \n\tEventType\x12\x07\n\x03PUT\x10\x00\x12\n\n\x06\x44\x45LETE\x10\x01"\xc8\x01\n\rWatchResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\x10\n\x08watch_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x63reated\x18\x03 \x01(\x08\x12\x10\n\x08\x63\x61nceled\x18\x04 \x01(\x08\x12\x18\n\x10\x63ompact_revision\x18\x05 \x01(\x03\x12\x15\n\rcancel_reason\x18\x06 \x01(\t\x12#\n\x06\x65vents\x18\x0b \x03(\x0b\x32\x13.etcdserverpb.Event"\xb6\x01\n\x0c\x41larmRequest\x12\x36\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32&.etcdserverpb.AlarmRequest.AlarmAction\x12\x10\n\x08memberID\x18\x02 \x01(\x04\x12&\n\x05\x61larm\x18\x03 \x01(\x0e\x32\x17.etcdserverpb.AlarmType"4\n\x0b\x41larmAction\x12\x07\n\x03GET\x10\x00\x12\x0c\n\x08\x41\x43TIVATE\x10\x01\x12\x0e\n\nDEACTIVATE\x10\x02"G\n\x0b\x41larmMember\x12\x10\n\x08memberID\x18\x01 \x01(\x04\x12&\n\x05\x61larm\x18\x02 \x01(\x0e\x32\x17.etcdserverpb.AlarmType"h\n\rAlarmResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12)\n\x06\x61larms\x18\x02 \x03(\x0b\x32\x19.etcdserverpb.AlarmMember"\x0f\n\rStatusRequest"\xd3\x01\n\x0eStatusResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x62Size\x18\x03 \x01(\x03\x12\x0e\n\x06leader\x18\x04 \x01(\x04\x12\x11\n\traftIndex\x18\x05 \x01(\x04\x12\x10\n\x08raftTerm\x18\x06 \x01(\x04\x12\x18\n\x10raftAppliedIndex\x18\x07 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x08 \x03(\t\x12\x13\n\x0b\x64\x62SizeInUse\x18\t \x01(\x03"\x13\n\x11\x44\x65\x66ragmentRequest"B\n\x12\x44\x65\x66ragmentResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader"5\n\x13\x41uthenticateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t"S\n\x14\x41uthenticateResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\r\n\x05token\x18\x02 \x01(\t*/\n\tAlarmType\x12\x08\n\x04NONE\x10\x00\x12\x0b\n\x07NOSPACE\x10\x01\x12\x0b\n\x07\x43ORRUPT\x10\x02\x32\xd0\x01\n\x02KV\x12@\n\x05Range\x12\x1a.etcdserverpb.RangeRequest\x1a\x1b.etcdserverpb.RangeResponse\x12:\n\x03Txn\x12\x18.etcdserverpb.TxnRequest\x1a\x19.etcdserverpb.TxnResponse\x12L\n\x07\x43ompact\x12\x1f.etcdserverpb.CompactionRequest\x1a .etcdserverpb.CompactionResponse2M\n\x05Watch\x12\x44\n\x05Watch\x12\x1a.etcdserverpb.WatchRequest\x1a\x1b.etcdserverpb.WatchResponse(\x01\x30\x01\x32\xe5\x01\n\x0bMaintenance\x12@\n\x05\x41larm\x12\x1a.etcdserverpb.AlarmRequest\x1a\x1b.etcdserverpb.AlarmResponse\x12\x43\n\x06Status\x12\x1b.etcdserverpb.StatusRequest\x1a\x1c.etcdserverpb.StatusResponse\x12O\n\nDefragment\x12\x1f.etcdserverpb.DefragmentRequest\x1a .etcdserverpb.DefragmentResponse2]\n\x04\x41uth\x12U\n\x0c\x41uthenticate\x12!.etcdserverpb.AuthenticateRequest\x1a".etcdserverpb.AuthenticateResponseb\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1chookline/node/etcd/rpc.proto\x12\x0c\x65tcdserverpb\"\\\n\x0eResponseHeader\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x11\n\traft_term\x18\x04 \x01(\x04\"u\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x17\n\x0f\x63reate_revision\x18\x02 \x01(\x03\x12\x14\n\x0cmod_revision\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x0c\x12\r\n\x05lease\x18\x06 \x01(\x03\"\xf6\x02\n\x0cRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x38\n\nsort_order\x18\x05 \x01(\x0e\x32$.etcdserverpb.RangeRequest.SortOrder\x12:\n\x0bsort_target\x18\x06 \x01(\x0e\x32%.etcdserverpb.RangeRequest.SortTarget\x12\x14\n\x0cserializable\x18\x07 \x01(\x08\x12\x11\n\tkeys_only\x18\x08 \x01(\x08\x12\x12\n\ncount_only\x18\t \x01(\x08\".\n\tSortOrder\x12\x08\n\x04NONE\x10\x00\x12\n\n\x06\x41SCEND\x10\x01\x12\x0b\n\x07\x44\x45SCEND\x10\x02\"B\n\nSortTarget\x12\x07\n\x03KEY\x10\x00\x12\x0b\n\x07VERSION\x10\x01\x12\n\n\x06\x43REATE\x10\x02\x12\x07\n\x03MOD\x10\x03\x12\t\n\x05VALUE\x10\x04\"\x7f\n\rRangeResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12#\n\x03kvs\x18\x02 \x03(\x0b\x32\x16.etcdserverpb.KeyValue\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\"(\n\nPutRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\";\n\x0bPutResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\"4\n\x12\x44\x65leteRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\"T\n\x13\x44\x65leteRangeResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x03\"\xbe\x01\n\tRequestOp\x12\x33\n\rrequest_range\x18\x01 \x01(\x0b\x32\x1a.etcdserverpb.RangeRequestH\x00\x12/\n\x0brequest_put\x18\x02 \x01(\x0b\x32\x18.etcdserverpb.PutRequestH\x00\x12@\n\x14request_delete_range\x18\x03 \x01(\x0b\x32 .etcdserverpb.DeleteRangeRequestH\x00\x42\t\n\x07request\"\xc6\x01\n\nResponseOp\x12\x35\n\x0eresponse_range\x18\x01 \x01(\x0b\x32\x1b.etcdserverpb.RangeResponseH\x00\x12\x31\n\x0cresponse_put\x18\x02 \x01(\x0b\x32\x19.etcdserverpb.PutResponseH\x00\x12\x42\n\x15response_delete_range\x18\x03 \x01(\x0b\x32!.etcdserverpb.DeleteRangeResponseH\x00\x42\n\n\x08response\"\x85\x03\n\x07\x43ompare\x12\x33\n\x06result\x18\x01 \x01(\x0e\x32#.etcdserverpb.Compare.CompareResult\x12\x33\n\x06target\x18\x02 \x01(\x0e\x32#.etcdserverpb.Compare.CompareTarget\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x11\n\x07version\x18\x04 \x01(\x03H\x00\x12\x19\n\x0f\x63reate_revision\x18\x05 \x01(\x03H\x00\x12\x16\n\x0cmod_revision\x18\x06 \x01(\x03H\x00\x12\x0f\n\x05value\x18\x07 \x01(\x0cH\x00\x12\x11\n\trange_end\x18@ \x01(\x0c\"@\n\rCompareResult\x12\t\n\x05\x45QUAL\x10\x00\x12\x0b\n\x07GREATER\x10\x01\x12\x08\n\x04LESS\x10\x02\x12\r\n\tNOT_EQUAL\x10\x03\"G\n\rCompareTarget\x12\x0b\n\x07VERSION\x10\x00\x12\n\n\x06\x43REATE\x10\x01\x12\x07\n\x03MOD\x10\x02\x12\t\n\x05VALUE\x10\x03\x12\t\n\x05LEASE\x10\x04\x42\x0e\n\x0ctarget_union\"\x88\x01\n\nTxnRequest\x12&\n\x07\x63ompare\x18\x01 \x03(\x0b\x32\x15.etcdserverpb.Compare\x12(\n\x07success\x18\x02 \x03(\x0b\x32\x17.etcdserverpb.RequestOp\x12(\n\x07\x66\x61ilure\x18\x03 \x03(\x0b\x32\x17.etcdserverpb.RequestOp\"{\n\x0bTxnResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12+\n\tresponses\x18\x03 \x03(\x0b\x32\x18.etcdserverpb.ResponseOp\"7\n\x11\x43ompactionRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08physical\x18\x02 \x01(\x08\"B\n\x12\x43ompactionResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\"e\n\x12WatchCreateRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\x16\n\x0estart_revision\x18\x03 \x01(\x03\x12\x17\n\x0fprogress_notify\x18\x04 \x01(\x08\"[\n\x0cWatchRequest\x12:\n\x0e\x63reate_request\x18\x01 \x01(\x0b\x32 .etcdserverpb.WatchCreateRequestH\x00\x42\x0f\n\rrequest_union\"z\n\x05\x45vent\x12+\n\x04type\x18\x01 \x01(\x0e\x32\x1d.etcdserverpb.Event.EventType\x12\"\n\x02kv\x18\x02 \x01(\x0b\x32\x16.etcdserverpb.KeyValue\" \n\tEventType\x12\x07\n\x03PUT\x10\x00\x12\n\n\x06\x44\x45LETE\x10\x01\"\xc8\x01\n\rWatchResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\x10\n\x08watch_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x63reated\x18\x03 \x01(\x08\x12\x10\n\x08\x63\x61nceled\x18\x04 \x01(\x08\x12\x18\n\x10\x63ompact_revision\x18\x05 \x01(\x03\x12\x15\n\rcancel_reason\x18\x06 \x01(\t\x12#\n\x06\x65vents\x18\x0b \x03(\x0b\x32\x13.etcdserverpb.Event\"\xb6\x01\n\x0c\x41larmRequest\x12\x36\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32&.etcdserverpb.AlarmRequest.AlarmAction\x12\x10\n\x08memberID\x18\x02 \x01(\x04\x12&\n\x05\x61larm\x18\x03 \x01(\x0e\x32\x17.etcdserverpb.AlarmType\"4\n\x0b\x41larmAction\x12\x07\n\x03GET\x10\x00\x12\x0c\n\x08\x41\x43TIVATE\x10\x01\x12\x0e\n\nDEACTIVATE\x10\x02\"G\n\x0b\x41larmMember\x12\x10\n\x08memberID\x18\x01 \x01(\x04\x12&\n\x05\x61larm\x18\x02 \x01(\x0e\x32\x17.etcdserverpb.AlarmType\"h\n\rAlarmResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12)\n\x06\x61larms\x18\x02 \x03(\x0b\x32\x19.etcdserverpb.AlarmMember\"\x0f\n\rStatusRequest\"\xd3\x01\n\x0eStatusResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x62Size\x18\x03 \x01(\x03\x12\x0e\n\x06leader\x18\x04 \x01(\x04\x12\x11\n\traftIndex\x18\x05 \x01(\x04\x12\x10\n\x08raftTerm\x18\x06 \x01(\x04\x12\x18\n\x10raftAppliedIndex\x18\x07 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x08 \x03(\t\x12\x13\n\x0b\x64\x62SizeInUse\x18\t \x01(\x03\"\x13\n\x11\x44\x65\x66ragmentRequest\"B\n\x12\x44\x65\x66ragmentResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\"H\n\x06Member\x12\n\n\x02ID\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08peerURLs\x18\x03 \x03(\t\x12\x12\n\nclientURLs\x18\x04 \x03(\t\"\x13\n\x11MemberListRequest\"i\n\x12MemberListResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12%\n\x07members\x18\x02 \x03(\x0b\x32\x14.etcdserverpb.Member\"5\n\x13\x41uthenticateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"S\n\x14\x41uthenticateResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.etcdserverpb.ResponseHeader\x12\r\n\x05token\x18\x02 \x01(\t*/\n\tAlarmType\x12\x08\n\x04NONE\x10\x00\x12\x0b\n\x07NOSPACE\x10\x01\x12\x0b\n\x07\x43ORRUPT\x10\x02\x32\xd0\x01\n\x02KV\x12@\n\x05Range\x12\x1a.etcdserverpb.RangeRequest\x1a\x1b.etcdserverpb.RangeResponse\x12:\n\x03Txn\x12\x18.etcdserverpb.TxnRequest\x1a\x19.etcdserverpb.TxnResponse\x12L\n\x07\x43ompact\x12\x1f.etcdserverpb.CompactionRequest\x1a .etcdserverpb.CompactionResponse2M\n\x05Watch\x12\x44\n\x05Watch\x12\x1a.etcdserverpb.WatchRequest\x1a\x1b.etcdserverpb.WatchResponse(\x01\x30\x01\x32\xe5\x01\n\x0bMaintenance\x12@\n\x05\x41larm\x12\x1a.etcdserverpb.AlarmRequest\x1a\x1b.etcdserverpb.AlarmResponse\x12\x43\n\x06Status\x12\x1b.etcdserverpb.StatusRequest\x1a\x1c.etcdserverpb.StatusResponse\x12O\n\nDefragment\x12\x1f.etcdserverpb.DefragmentRequest\x1a .etcdserverpb.DefragmentResponse2Z\n\x07\x43luster\x12O\n\nMemberList\x12\x1f.etcdserverpb.MemberListRequest\x1a .etcdserverpb.MemberListResponse2]\n\x04\x41uth\x12U\n\x0c\x41uthenticate\x12!.etcdserverpb.AuthenticateRequest\x1a\".etcdserverpb.AuthenticateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "hookline.node.etcd.rpc_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hookline.node.etcd.rpc_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_ALARMTYPE"]._serialized_start = 3530
-    _globals["_ALARMTYPE"]._serialized_end = 3577
-    _globals["_RESPONSEHEADER"]._serialized_start = 46
-    _globals["_RESPONSEHEADER"]._serialized_end = 138
-    _globals["_KEYVALUE"]._serialized_start = 140
-    _globals["_KEYVALUE"]._serialized_end = 257
-    _globals["_RANGEREQUEST"]._serialized_start = 260
-    _globals["_RANGEREQUEST"]._serialized_end = 634
-    _globals["_RANGEREQUEST_SORTORDER"]._serialized_start = 520
-    _globals["_RANGEREQUEST_SORTORDER"]._serialized_end = 566
-    _globals["_RANGEREQUEST_SORTTARGET"]._serialized_start = 568
-    _globals["_RANGEREQUEST_SORTTARGET"]._serialized_end = 634
-    _globals["_RANGERESPONSE"]._serialized_start = 636
-    _globals["_RANGERESPONSE"]._serialized_end = 763
-    _globals["_PUTREQUEST"]._serialized_start = 765
-    _globals["_PUTREQUEST"]._serialized_end = 805
-    _globals["_PUTRESPONSE"]._serialized_start = 807
-    _globals["_PUTRESPONSE"]._serialized_end = 866
-    _globals["_DELETERANGEREQUEST"]._serialized_start = 868
-    _globals["_DELETERANGEREQUEST"]._serialized_end = 920
-    _globals["_DELETERANGERESPONSE"]._serialized_start = 922
-    _globals["_DELETERANGERESPONSE"]._serialized_end = 1006
-    _globals["_REQUESTOP"]._serialized_start = 1009
-    _globals["_REQUESTOP"]._serialized_end = 1199
-    _globals["_RESPONSEOP"]._serialized_start = 1202
-    _globals["_RESPONSEOP"]._serialized_end = 1400
-    _globals["_COMPARE"]._serialized_start = 1403
-    _globals["_COMPARE"]._serialized_end = 1792
-    _globals["_COMPARE_COMPARERESULT"]._serialized_start = 1639
-    _globals["_COMPARE_COMPARERESULT"]._serialized_end = 1703
-    _globals["_COMPARE_COMPARETARGET"]._serialized_start = 1705
-    _globals["_COMPARE_COMPARETARGET"]._serialized_end = 1776
-    _globals["_TXNREQUEST"]._serialized_start = 1795
-    _globals["_TXNREQUEST"]._serialized_end = 1931
-    _globals["_TXNRESPONSE"]._serialized_start = 1933
-    _globals["_TXNRESPONSE"]._serialized_end = 2056
-    _globals["_COMPACTIONREQUEST"]._serialized_start = 2058
-    _globals["_COMPACTIONREQUEST"]._serialized_end = 2113
-    _globals["_COMPACTIONRESPONSE"]._serialized_start = 2115
-    _globals["_COMPACTIONRESPONSE"]._serialized_end = 2181
-    _globals["_WATCHCREATEREQUEST"]._serialized_start = 2183
-    _globals["_WATCHCREATEREQUEST"]._serialized_end = 2284
-    _globals["_WATCHREQUEST"]._serialized_start = 2286
-    _globals["_WATCHREQUEST"]._serialized_end = 2377
-    _globals["_EVENT"]._serialized_start = 2379
-    _globals["_EVENT"]._serialized_end = 2501
-    _globals["_EVENT_EVENTTYPE"]._serialized_start = 2469
-    _globals["_EVENT_EVENTTYPE"]._serialized_end = 2501
-    _globals["_WATCHRESPONSE"]._serialized_start = 2504
-    _globals["_WATCHRESPONSE"]._serialized_end = 2704
-    _globals["_ALARMREQUEST"]._serialized_start = 2707
-    _globals["_ALARMREQUEST"]._serialized_end = 2889
-    _globals["_ALARMREQUEST_ALARMACTION"]._serialized_start = 2837
-    _globals["_ALARMREQUEST_ALARMACTION"]._serialized_end = 2889
-    _globals["_ALARMMEMBER"]._serialized_start = 2891
-    _globals["_ALARMMEMBER"]._serialized_end = 2962
-    _globals["_ALARMRESPONSE"]._serialized_start = 2964
-    _globals["_ALARMRESPONSE"]._serialized_end = 3068
-    _globals["_STATUSREQUEST"]._serialized_start = 3070
-    _globals["_STATUSREQUEST"]._serialized_end = 3085
-    _globals["_STATUSRESPONSE"]._serialized_start = 3088
-    _globals["_STATUSRESPONSE"]._serialized_end = 3299
-    _globals["_DEFRAGMENTREQUEST"]._serialized_start = 3301
-    _globals["_DEFRAGMENTREQUEST"]._serialized_end = 3320
-    _globals["_DEFRAGMENTRESPONSE"]._serialized_start = 3322
-    _globals["_DEFRAGMENTRESPONSE"]._serialized_end = 3388
-    _globals["_AUTHENTICATEREQUEST"]._serialized_start = 3390
-    _globals["_AUTHENTICATEREQUEST"]._serialized_end = 3443
-    _globals["_AUTHENTICATERESPONSE"]._serialized_start = 3445
-    _globals["_AUTHENTICATERESPONSE"]._serialized_end = 3528
-    _globals["_KV"]._serialized_start = 3580
-    _globals["_KV"]._serialized_end = 3788
-    _globals["_WATCH"]._serialized_start = 3790
-    _globals["_WATCH"]._serialized_end = 3867
-    _globals["_MAINTENANCE"]._serialized_start = 3870
-    _globals["_MAINTENANCE"]._serialized_end = 4099
-    _globals["_AUTH"]._serialized_start = 4101
-    _globals["_AUTH"]._serialized_end = 4194
+  DESCRIPTOR._loaded_options = None
+  _globals['_ALARMTYPE']._serialized_start=3732
+  _globals['_ALARMTYPE']._serialized_end=3779
+  _globals['_RESPONSEHEADER']._serialized_start=46
+  _globals['_RESPONSEHEADER']._serialized_end=138
+  _globals['_KEYVALUE']._serialized_start=140
+  _globals['_KEYVALUE']._serialized_end=257
+  _globals['_RANGEREQUEST']._serialized_start=260
+  _globals['_RANGEREQUEST']._serialized_end=634
+  _globals['_RANGEREQUEST_SORTORDER']._serialized_start=520
+  _globals['_RANGEREQUEST_SORTORDER']._serialized_end=566
+  _globals['_RANGEREQUEST_SORTTARGET']._serialized_start=568
+  _globals['_RANGEREQUEST_SORTTARGET']._serialized_end=634
+  _globals['_RANGERESPONSE']._serialized_start=636
+  _globals['_RANGERESPONSE']._serialized_end=763
+  _globals['_PUTREQUEST']._serialized_start=765
+  _globals['_PUTREQUEST']._serialized_end=805
+  _globals['_PUTRESPONSE']._serialized_start=807
+  _globals['_PUTRESPONSE']._serialized_end=866
+  _globals['_DELETERANGEREQUEST']._serialized_start=868
+  _globals['_DELETERANGEREQUEST']._serialized_end=920
+  _globals['_DELETERANGERESPONSE']._serialized_start=922
+  _globals['_DELETERANGERESPONSE']._serialized_end=1006
+  _globals['_REQUESTOP']._serialized_start=1009
+  _globals['_REQUESTOP']._serialized_end=1199
+  _globals['_RESPONSEOP']._serialized_start=1202
+  _globals['_RESPONSEOP']._serialized_end=1400
+  _globals['_COMPARE']._serialized_start=1403
+  _globals['_COMPARE']._serialized_end=1792
+  _globals['_COMPARE_COMPARERESULT']._serialized_start=1639
+  _globals['_COMPARE_COMPARERESULT']._serialized_end=1703
+  _globals['_COMPARE_COMPARETARGET']._serialized_start=1705
+  _globals['_COMPARE_COMPARETARGET']._serialized_end=1776
+  _globals['_TXNREQUEST']._serialized_start=1795
+  _globals['_TXNREQUEST']._serialized_end=1931
+  _globals['_TXNRESPONSE']._serialized_start=1933
+  _globals['_TXNRESPONSE']._serialized_end=2056
+  _globals['_COMPACTIONREQUEST']._serialized_start=2058
+  _globals['_COMPACTIONREQUEST']._serialized_end=2113
+  _globals['_COMPACTIONRESPONSE']._serialized_start=2115
+  _globals['_COMPACTIONRESPONSE']._serialized_end=2181
+  _globals['_WATCHCREATEREQUEST']._serialized_start=2183
+  _globals['_WATCHCREATEREQUEST']._serialized_end=2284
+  _globals['_WATCHREQUEST']._serialized_start=2286
+  _globals['_WATCHREQUEST']._serialized_end=2377
+  _globals['_EVENT']._serialized_start=2379
+  _globals['_EVENT']._serialized_end=2501
+  _globals['_EVENT_EVENTTYPE']._serialized_start=2469
+  _globals['_EVENT_EVENTTYPE']._serialized_end=2501
+  _globals['_WATCHRESPONSE']._serialized_start=2504
+  _globals['_WATCHRESPONSE']._serialized_end=2704
+  _globals['_ALARMREQUEST']._serialized_start=2707
+  _globals['_ALARMREQUEST']._serialized_end=2889
+  _globals['_ALARMREQUEST_ALARMACTION']._serialized_start=2837
+  _globals['_ALARMREQUEST_ALARMACTION']._serialized_end=2889
+  _globals['_ALARMMEMBER']._serialized_start=2891
+  _globals['_ALARMMEMBER']._serialized_end=2962
+  _globals['_ALARMRESPONSE']._serialized_start=2964
+  _globals['_ALARMRESPONSE']._serialized_end=3068
+  _globals['_STATUSREQUEST']._serialized_start=3070
+  _globals['_STATUSREQUEST']._serialized_end=3085
+  _globals['_STATUSRESPONSE']._serialized_start=3088
+  _globals['_STATUSRESPONSE']._serialized_end=3299
+  _globals['_DEFRAGMENTREQUEST']._serialized_start=3301
+  _globals['_DEFRAGMENTREQUEST']._serialized_end=3320
+  _globals['_DEFRAGMENTRESPONSE']._serialized_start=3322
+  _globals['_DEFRAGMENTRESPONSE']._serialized_end=3388
+  _globals['_MEMBER']._serialized_start=3390
+  _globals['_MEMBER']._serialized_end=3462
+  _globals['_MEMBERLISTREQUEST']._serialized_start=3464
+  _globals['_MEMBERLISTREQUEST']._serialized_end=3483
+  _globals['_MEMBERLISTRESPONSE']._serialized_start=3485
+  _globals['_MEMBERLISTRESPONSE']._serialized_end=3590
+  _globals['_AUTHENTICATEREQUEST']._serialized_start=3592
+  _globals['_AUTHENTICATEREQUEST']._serialized_end=3645
+  _globals['_AUTHENTICATERESPONSE']._serialized_start=3647
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=3730
+  _globals['_KV']._serialized_start=3782
+  _globals['_KV']._serialized_end=3990
+  _globals['_WATCH']._serialized_start=3992
+  _globals['_WATCH']._serialized_end=4069
+  _globals['_MAINTENANCE']._serialized_start=4072
+  _globals['_MAINTENANCE']._serialized_end=4301
+  _globals['_CLUSTER']._serialized_start=4303
+  _globals['_CLUSTER']._serialized_end=4393
+  _globals['_AUTH']._serialized_start=4395
+  _globals['_AUTH']._serialized_end=4488
 # @@protoc_insertion_point(module_scope)
