@@ -80,6 +80,7 @@ def create(
         priority=spec.priority,
         at_most_once=spec.at_most_once,
         size=len(spec.body),
+        timeout_ms=spec.timeout_ms,
         spec=encode_spec(spec),
         fingerprint=fingerprint,
         key=key,

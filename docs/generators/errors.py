@@ -23,7 +23,7 @@ Every error is a [problem document](https://www.rfc-editor.org/rfc/rfc9457), `ap
   "title": "A time or duration cannot be read; use RFC 3339 with a zone, or \\"1h30m\\" or seconds.",
   "status": 400,
   "code": "invalid_time",
-  "detail": "the timeout must be from 100 ms to 30 s",
+  "detail": "the timeout must be from 100 ms to 1h, which --attempt-max sets",
   "retryable": false,
   "field": "timeout"
 }

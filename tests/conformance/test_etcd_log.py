@@ -1,21 +1,24 @@
 """What only the log in etcd has to show: ambiguous answers, late transactions, faults of its members."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
-from hookline.errors import Compacted, Fenced, LogFault
+from hookline.errors import Compacted, EntryTooLarge, Fenced, LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdCompacted, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.protocol.codec import encode_entry
+from hookline.protocol.limits import ENTRIES_READ_MAX, PAYLOAD_BYTES_MAX
 from hookline.testing.etcd import EtcdMembers
 from tests.etcd_parts import EtcdNode, elect, etcd_node, settled, until
 from tests.faulty_proxy import FaultyProxy
-from tests.node_parts import create, entry
+from tests.node_parts import create, entry, job_spec
 
 
 @pytest.fixture
@@ -199,6 +202,25 @@ async def test_after_truncation_nothing_is_written_below_the_first_entry(node: E
         await fenced(node, index)
         node.fence.hold(revision, 1, 0)
     assert [found.index for found in await node.log.read_from(3)] == [3]
+
+
+async def test_the_largest_entries_are_taken_and_as_many_are_read_at_once(node: EtcdNode) -> None:
+    await node.log.take_over(1)
+    body = random.Random(1).randbytes(PAYLOAD_BYTES_MAX)
+    large = job_spec(body=body, headers=tuple((f"x-{n}", "v" * 1_500) for n in range(10)))
+    for index in range(1, ENTRIES_READ_MAX + 2):
+        await node.log.append(entry(index, [create("a", large)]))
+    assert len(await node.log.read_from(1)) == ENTRIES_READ_MAX
+
+
+async def test_an_etcd_that_takes_small_requests_only_says_so_and_goes_on(tmp_path: Path, keys: Keys) -> None:
+    with EtcdMembers(tmp_path / "etcd", 1, "--max-request-bytes=100000") as members:
+        async with etcd_node("n1", keys, members.endpoints) as node:
+            assert await node.leadership.acquire() == 1
+            with pytest.raises(EntryTooLarge, match="--max-request-bytes 1572864"):
+                await node.log.append(entry(1, [create("a", job_spec(body=bytes(200_000)))]))
+            await node.log.append(entry(1, [create("a")]))
+            assert [found.index for found in await node.log.read_from(1)] == [1]
 
 
 async def test_no_log_begins_at_zero(node: EtcdNode) -> None:

@@ -158,7 +158,7 @@ async def test_entries_are_consecutive_from_one_and_come_back_equal(on: Harness)
     await on.log.take_over(1)
     spec = job_spec(body=bytes(range(256)) * 40, headers=(("x", "ü"),), labels=("a=1", "ünï"))
     first = entry(1, [create("a", spec, key="k", key_expires_ms=2**40, fingerprint=b"\0\xff", chosen=True)])
-    second = entry(2, [outcome(1, 1, body=b"\0" * 100), c.ClaimJobs(((1, 2**45),), (3,)), c.BeginTerm("n1", True)])
+    second = entry(2, [outcome(1, 1, body=b"\0" * 100), c.ClaimJobs(((1, 2**45),), 3), c.BeginTerm("n1", True)])
     third = entry(3, [])
     for written in (first, second, third):
         assert await on.log.append(written) == written.index

@@ -22,7 +22,7 @@ from tests.integration.proxy_under_test import Clusters
 
 MIB = 2**20
 BATCH_BYTES = 16 * MIB - 1_000  # what a batch may have, almost
-JOB_BYTES = 400 * 1024  # what one job may have, almost
+JOB_BYTES = 1_430 * 1024  # what one job may have, almost
 URL = "https://example.com/"
 
 
@@ -238,7 +238,7 @@ def _many_attempts(node: NodeUnderTest, job_id: str) -> None:
     seq, due_ms = node.rows("SELECT seq, due_ms FROM jobs WHERE id = ?", job_id)[0]
     body = b"\xe9" * RESPONSE_BYTES_KEPT_MAX
     for number in range(1, ATTEMPTS_MAX + 1):
-        claim = ClaimJobs(((seq, due_ms),), (due_ms + 60_000,))
+        claim = ClaimJobs(((seq, due_ms),), due_ms + 30_000)
         failed = Outcome.RETRYABLE_FAILURE
         node.propose(
             claim,

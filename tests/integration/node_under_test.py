@@ -210,7 +210,7 @@ class NodeUnderTest:
     def run(self, job_id: str, outcome: Outcome = Outcome.SUCCESS, *, state: State | None = None) -> None:
         """One attempt: claimed, and ended with this outcome; the job is then finished as ``state``."""
         seq, due_ms, attempts = self.rows("SELECT seq, due_ms, attempts FROM jobs WHERE id = ?", job_id)[0]
-        self.propose(ClaimJobs(((seq, due_ms),), (due_ms + 60_000,)))
+        self.propose(ClaimJobs(((seq, due_ms),), due_ms + 30_000))
         ended = state or (State.SUCCEEDED if outcome is Outcome.SUCCESS else State.DEAD)
         status = 200 if outcome is Outcome.SUCCESS else 500
         now_ms = self.clock.wall_ms()
@@ -223,7 +223,7 @@ class NodeUnderTest:
     def claim(self, job_id: str) -> None:
         """Make the job running."""
         seq, due_ms = self.rows("SELECT seq, due_ms FROM jobs WHERE id = ?", job_id)[0]
-        self.propose(ClaimJobs(((seq, due_ms),), (due_ms + 60_000,)))
+        self.propose(ClaimJobs(((seq, due_ms),), due_ms + 30_000))
 
     def rows(self, query: str, *values: object) -> list[Any]:
         """Read the database from outside."""

@@ -24,6 +24,7 @@ class Job:
     budget_from_ms: int
     at_most_once: bool
     size: int
+    timeout_ms: int
     spec: bytes
     fingerprint: bytes
     labels: tuple[str, ...]
@@ -184,6 +185,7 @@ class Model:
             budget_from_ms=command.due_ms,
             at_most_once=command.at_most_once,
             size=command.size,
+            timeout_ms=command.timeout_ms,
             spec=command.spec,
             fingerprint=command.fingerprint,
             labels=command.labels,
@@ -196,14 +198,14 @@ class Model:
 
     def _claim(self, command: c.ClaimJobs, term: int) -> c.Result:
         granted = []
-        for (seq, due_ms), deadline_ms in zip(command.claims, command.deadlines_ms, strict=True):
+        for seq, due_ms in command.claims:
             job = self.jobs.get(seq)
             if job is None or job.state is not State.PENDING or job.due_ms != due_ms:
                 continue
             if job.destination in self.paused():
                 self.due.append((job.lane, due_ms, seq))
             else:
-                job.state, job.claim = State.RUNNING, (term, deadline_ms)
+                job.state, job.claim = State.RUNNING, (term, command.begun_by_ms + job.timeout_ms)
                 job.attempts += 1
                 granted.append((seq, job.attempts))
         return c.Claimed(tuple(granted))
@@ -251,7 +253,7 @@ class Model:
         if command.due_ms != job.due_ms:
             job.run_at_ms = job.budget_from_ms = command.due_ms
         job.at_most_once, job.size, job.spec = command.at_most_once, command.size, command.spec
-        job.labels = command.labels
+        job.labels, job.timeout_ms = command.labels, command.timeout_ms
         self._becomes_pending(job, command.due_ms)
         return c.Changed(1)
 
@@ -361,6 +363,7 @@ class Model:
             priority=put.job_priority,
             at_most_once=put.job_at_most_once,
             size=put.job_size,
+            timeout_ms=put.job_timeout_ms,
             spec=put.job_spec,
             labels=put.job_labels,
         )

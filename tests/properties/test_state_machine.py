@@ -33,14 +33,15 @@ bodies = st.sampled_from([b"{}", b'{"n": 1}', b"[1, 2, 3, 4]"])
 labels = st.sampled_from([(), ("x",), ("x", "y=1")])
 times = st.integers(-5, 20).map(lambda seconds: seconds * SECOND)
 specs = st.builds(
-    lambda host, body, once, priority, names: job_spec(
-        f"{host}/", host, body=body, at_most_once=once, priority=priority, labels=names
+    lambda host, body, once, priority, names, timeout_ms: job_spec(
+        f"{host}/", host, body=body, at_most_once=once, priority=priority, labels=names, timeout_ms=timeout_ms
     ),
     hosts,
     bodies,
     st.booleans(),
     st.sampled_from([-3, 0, 100]),
     labels,
+    st.sampled_from([SECOND, 30 * SECOND]),
 )
 
 
@@ -213,8 +214,10 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     @rule(job_id=ids, spec=specs, due=times, key=keys, body=st.sampled_from([b"f", b"g"]), more=more)
     def create_chosen(self, job_id: str, spec: Any, due: int, key: str | None, body: bytes, more: bool) -> None:
         expires_ms = self.now + 20 * SECOND if key else 0
-        command = create(job_id, spec, due_ms=self.now + due, key=key, key_expires_ms=expires_ms, fingerprint=body)
-        self.submit(c.CreateJob(*[getattr(command, name) for name in command.__struct_fields__[:-1]], True), more)
+        command = create(
+            job_id, spec, due_ms=self.now + due, key=key, key_expires_ms=expires_ms, fingerprint=body, chosen=True
+        )
+        self.submit(command, more)
 
     @initialize(first=st.lists(specs, min_size=3, max_size=3))
     def some_jobs(self, first: list[Any]) -> None:
@@ -228,8 +231,8 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         """Without it few jobs would ever run, and nothing that happens to running jobs be seen."""
         self.flush()
         pending = [job for job in self.model.jobs.values() if job.state is State.PENDING]
-        deadlines = (self.now + 35 * SECOND,) * len(pending)
-        self.submit(c.ClaimJobs(tuple((job.seq, job.due_ms) for job in pending), deadlines), more=False)
+        claims = tuple((job.seq, job.due_ms) for job in pending)
+        self.submit(c.ClaimJobs(claims, self.now + 5 * SECOND), more=False)
 
     @rule(claimed=st.lists(st.tuples(seqs, st.sampled_from([False, False, True])), min_size=1, max_size=6), more=more)
     def claim(self, claimed: list[tuple[int, bool]], more: bool) -> None:
@@ -238,8 +241,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         for seq, is_stale in claimed:
             job = self.model.jobs.get(seq)
             claims.append((seq, job.due_ms if job is not None and not is_stale else self.now - 1))
-        deadlines = tuple(self.now + 35 * SECOND for _ in claims)
-        self.submit(c.ClaimJobs(tuple(claims), deadlines), more)
+        self.submit(c.ClaimJobs(tuple(claims), self.now + 5 * SECOND), more)
 
     @rule(seq=seqs, age=st.sampled_from([0, 0, 0, 1, -1]), kind=st.integers(0, 3), wait=st.none() | times, more=more)
     def record_outcome(self, seq: int, age: int, kind: int, wait: int | None, more: bool) -> None:
@@ -272,6 +274,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             priority=spec.priority,
             at_most_once=spec.at_most_once,
             size=len(spec.body),
+            timeout_ms=spec.timeout_ms,
             spec=encode_spec(spec),
             labels=tuple(label_texts(spec.labels)),
         )
@@ -309,6 +312,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             job_priority=spec.priority,
             job_at_most_once=spec.at_most_once,
             job_size=len(spec.body),
+            job_timeout_ms=spec.timeout_ms,
             job_labels=tuple(label_texts(spec.labels)),
             next_tick_ms=next_tick_ms,
             skip_overlap=skip,

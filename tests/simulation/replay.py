@@ -9,7 +9,7 @@ import apsw
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry
-from hookline.protocol.jobs import State
+from hookline.protocol.jobs import State, decode_spec
 from hookline.protocol.settings import ScheduleSpec, decode_destination, decode_schedule
 from tests.simulation.history import NEVER, History
 
@@ -29,6 +29,7 @@ class Grant:
     due_ms: int
     destination: str
     is_paused: bool
+    ends_ms: int
 
 
 @dataclass(slots=True)
@@ -101,7 +102,7 @@ class _Follower:
             case c.ClaimJobs(), c.Claimed(granted):
                 due = dict(command.claims)
                 for seq, attempt in granted:
-                    self._grant(at, entry, seq, attempt, due[seq])
+                    self._grant(at, entry, seq, attempt, due[seq], command.begun_by_ms)
             case c.RecordOutcome(), c.Changed(1):
                 found.outcomes.setdefault((self._job(command.seq), command.attempt), (at, command))
             case c.BeginTerm(), c.Changed(count):
@@ -119,14 +120,17 @@ class _Follower:
             case _:
                 pass
 
-    def _grant(self, at: int, entry: Entry, seq: int, attempt: int, due_ms: int) -> None:
+    def _grant(self, at: int, entry: Entry, seq: int, attempt: int, due_ms: int, begun_by_ms: int) -> None:
         job = self._job(seq)
-        ((destination,),) = self._connection.execute(
-            "SELECT d.name FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 WHERE j.seq = ?", (seq,)
+        ((destination, spec),) = self._connection.execute(
+            "SELECT d.name, s.spec FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 JOIN specs s ON s.seq = j.seq"
+            " WHERE j.seq = ?",
+            (seq,),
         ).fetchall()
+        ends_ms = begun_by_ms + decode_spec(spec).timeout_ms
         is_paused = destination in self._paused
         self._found.grants[job, attempt] = Grant(
-            at, entry.time_ms, entry.term, job, seq, attempt, due_ms, destination, is_paused
+            at, entry.time_ms, entry.term, job, seq, attempt, due_ms, destination, is_paused, ends_ms
         )
 
     def _job(self, seq: int) -> str:

@@ -18,23 +18,23 @@ from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_
 GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.BeginTerm("n1", True, False, 3), "9501a26e31c3c203"),
     (
-        c.CreateJob("a", 7, "http://h:80", -5, True, 2, b"s", b"f", "k", 9, ("x=1",), True),
-        "9d02a16107ab687474703a2f2f683a3830fbc302c40173c40166a16b0991a3783d31c3",
+        c.CreateJob("a", 7, "http://h:80", -5, True, 2, b"s", b"f", "k", 9, ("x=1",), True, 500),
+        "9e02a16107ab687474703a2f2f683a3830fbc302c40173c40166a16b0991a3783d31c3cd01f4",
     ),
-    (c.ClaimJobs(((1, 7), (2, 8)), (9, 10)), "930392920107920208920 90a".replace(" ", "")),
+    (c.ClaimJobs(((1, 7), (2, 8)), 9), "93039292010792020809"),
     (
         c.RecordOutcome(1, 2, 1, 0, 99, 503, "e", 7, 5, (("a", "b"),), b"r", "n1", 3, True),
         "9f0401020100 63cd01f7a165070591 92a161a162c40172a26e3103c3".replace(" ", ""),
     ),
     (c.CancelJobs((1, 300)), "92059201cd012c"),
     (
-        c.UpdateJob(1, 2, 7, "http://h:80", 0, False, 2, b"s", ("x",)),
-        "9a06010207ab687474703a2f2f683a383000c202c4017391a178",
+        c.UpdateJob(1, 2, 7, "http://h:80", 0, False, 2, b"s", ("x",), 500),
+        "9b06010207ab687474703a2f2f683a383000c202c4017391a178cd01f4",
     ),
     (c.RetryJobs((1,), 7), "9307910107"),
     (
-        c.PutSchedule("s", 0, b"c", b"j", "http://h:80", 0, False, 2, (), None, True, False),
-        "9d08a17300c40163c4016aab687474703a2f2f683a383000c20290c0c3c2",
+        c.PutSchedule("s", 0, b"c", b"j", "http://h:80", 0, False, 2, (), None, True, False, 500),
+        "9e08a17300c40163c4016aab687474703a2f2f683a383000c20290c0c3c2cd01f4",
     ),
     (c.DeleteSchedule("s"), "9209a173"),
     (c.RecordTicks(1, 2, 7, ((7, 8, "t"),), 0, 67), "970a010207 91930708a174 0043".replace(" ", "")),
@@ -55,7 +55,7 @@ def entry_of(*commands: c.AnyCommand) -> Entry:
 
 @pytest.mark.parametrize(("command", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
 def test_the_bytes_of_each_command_stay_as_they_are(command: c.AnyCommand, golden: str) -> None:
-    body = bytes.fromhex("9702010203c408" + "00" * 8 + "c40164" + "91" + golden)
+    body = bytes.fromhex("9703010203c408" + "00" * 8 + "c40164" + "91" + golden)
     stored = zlib.crc32(body).to_bytes(4, "big") + body
     assert encode_entry(entry_of(command)) == stored
     assert decode_entry(stored) == entry_of(command)
@@ -67,7 +67,7 @@ def test_every_command_has_golden_bytes() -> None:
 
 
 def test_a_command_of_an_earlier_release_gets_the_defaults() -> None:
-    body = bytes.fromhex("9702010203c400c400 91 9802a16107a16400c202c40173".replace(" ", ""))
+    body = bytes.fromhex("9703010203c400c400 91 9802a16107a16400c202c40173".replace(" ", ""))
     stored = zlib.crc32(body).to_bytes(4, "big") + body
     assert decode_entry(stored).commands == (c.CreateJob("a", 7, "d", 0, False, 2, b"s"),)
 
@@ -135,21 +135,19 @@ any_command = st.one_of(
     ),
     st.builds(
         *(c.CreateJob, ascii_text, ints, ascii_text, ints, st.booleans(), ints, blobs, st.binary(max_size=32)),
-        *(st.none() | ascii_text, ints, label_lists, st.booleans()),
+        *(st.none() | ascii_text, ints, label_lists, st.booleans(), ints),
     ),
-    st.lists(st.tuples(ints, ints), max_size=50).map(
-        lambda claims: c.ClaimJobs(tuple(claims), tuple(due for _, due in claims))
-    ),
+    st.builds(c.ClaimJobs, st.lists(st.tuples(ints, ints), max_size=50).map(tuple), ints),
     st.builds(
         *(c.RecordOutcome, ints, ints, ints, ints, st.none() | ints, st.none() | ints, st.none() | texts, ints, ints),
         *(st.lists(st.tuples(texts, texts), max_size=20).map(tuple), blobs, texts, ints, st.booleans()),
     ),
     st.builds(c.CancelJobs, st.lists(ints, max_size=50).map(tuple)),
-    st.builds(c.UpdateJob, ints, ints, ints, ascii_text, ints, st.booleans(), ints, blobs, label_lists),
+    st.builds(c.UpdateJob, ints, ints, ints, ascii_text, ints, st.booleans(), ints, blobs, label_lists, ints),
     st.builds(c.RetryJobs, st.lists(ints, max_size=50).map(tuple), ints),
     st.builds(
         *(c.PutSchedule, ascii_text, ints, blobs, blobs, ascii_text, ints, st.booleans(), ints, label_lists),
-        *(st.none() | ints, st.booleans(), st.booleans()),
+        *(st.none() | ints, st.booleans(), st.booleans(), ints),
     ),
     st.builds(c.DeleteSchedule, ascii_text),
     st.builds(

@@ -27,7 +27,8 @@ def config(**settings: Any) -> NodeConfig:
         ("key_window_ms", 0, 30 * 86_400_000),
         ("retention_ms", 1_000, 3_650 * 86_400_000),
         ("retention_jobs", 0, 10**9),
-        ("shutdown_grace_ms", 0, 300_000),
+        ("shutdown_grace_ms", 0, 86_400_000),
+        ("attempt_max_ms", 100, 86_400_000),
     ],
 )
 def test_every_number_has_bounds_and_the_message_names_them(name: str, low: int, high: int) -> None:

@@ -419,17 +419,48 @@ async def test_stop_waits_for_running_attempts_and_claims_nothing_more(tmp_path:
     # Leaving the stage asserts that ``run`` has returned, without another wake-up.
 
 
-async def test_abandon_leaves_the_claims_open_for_the_next_term(tmp_path: Path) -> None:
+async def test_what_is_broken_off_at_the_end_is_made_again_at_once_and_costs_no_attempt(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
-        await on.post(create("a"))
+        await on.post(create("a"), create("once", job_spec(at_most_once=True)))
         on.executor.wake()
         await settle()
+        on.clock.advance(12_000)
         on.executor.stop()
         on.executor.abandon()
         await settle()
-        assert on.delivery.cancelled == 1
+        assert on.delivery.cancelled == 2
+        assert on.states() == {"a": "pending", "once": "unknown"}
+        free = on.machine.database.writer.execute("SELECT attempts, attempts_before, due_ms FROM jobs WHERE id = 'a'")
+        assert free.fetchall() == [(1, 1, T0 + 12_500)]
+        errors = on.machine.database.writer.execute("SELECT error FROM attempts").fetchall()
+        assert all("broken off after 12s: the node was stopped" in error for (error,) in errors)
+
+
+async def test_a_claim_that_is_not_committed_when_attempts_are_broken_off_is_left_to_the_next_term(
+    tmp_path: Path,
+) -> None:
+    gate = GatedCommit()
+    async with stage(tmp_path, commit=gate) as on:
+        await on.post(create("a"))
+        gate.open = False
+        on.executor.wake()
+        await gate.reached()
+        on.executor.stop()
+        on.executor.abandon()
+        gate.let_through()
+        await settle()
+        assert on.delivery.started == []
         assert on.states() == {"a": "running"}
-        assert on.attempts() == []
+
+
+async def test_a_claim_ends_as_much_later_as_its_jobs_attempts_may_take(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.post(create("short", job_spec(timeout_ms=1_000)), create("long", job_spec(timeout_ms=3_600_000)))
+        on.executor.wake()
+        await settle()
+        ends = dict(on.machine.database.writer.execute("SELECT id, claim_deadline_ms FROM jobs").fetchall())
+        assert ends == {held.job.id: held.claim_ends_ms for held in on.delivery.started}
+        assert ends["long"] - ends["short"] == 3_599_000
 
 
 async def test_a_fault_of_the_log_stops_the_executor(tmp_path: Path) -> None:

@@ -89,6 +89,44 @@ def test_every_field_counts_in_the_fingerprint(field: str) -> None:
     assert fingerprint(with_it) != fingerprint(JobRequest(url=URL))
 
 
+@pytest.mark.parametrize("changed", [False, True], ids=["new", "changed"])
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"headers": {f"x-{number}": "x" for number in range(6_000)}},
+        {"labels": {f"l{number}": "x" for number in range(6_000)}},
+        {"url": "https://example.com/" + "x" * 70_000},
+        {"retry": {"schedule": [1] * 40_000}},
+    ],
+    ids=lambda large: next(iter(large)),
+)
+def test_only_a_payload_may_be_large(requests: JobRequests, large: dict[str, Any], changed: bool) -> None:
+    text = json.dumps({"url": "https://example.com/", "payload": "x" * 900_000} | large).encode()
+    with pytest.raises(errors.PayloadTooLarge, match="all of a job but its payload may have at most 65536 bytes"):
+        requests.changes(text) if changed else requests.create(text, NOW_MS)
+
+
+def test_an_unknown_field_of_a_large_request_is_named(requests: JobRequests) -> None:
+    with pytest.raises(errors.UnknownField, match="'paylod'"):
+        requests.create(json.dumps({"url": "https://example.com/", "paylod": "x" * 100_000}).encode(), NOW_MS)
+
+
+def test_a_payload_of_a_mebibyte_is_taken_as_it_is(requests: JobRequests) -> None:
+    payload = b'"' + b"x" * (1024 * 1024 - 2) + b'"'
+    text = b'{"url": "https://example.com/", "payload": %b}'
+    assert requests.create(text % payload, NOW_MS).spec.body == payload
+    with pytest.raises(errors.PayloadTooLarge, match="at most 1048576 are allowed"):
+        requests.create(text % (payload[:-1] + b'x"'), NOW_MS)
+
+
+@pytest.mark.parametrize(("asked", "ms"), [(None, 30_000), ("1h", 3_600_000), (0.1, 100)])
+def test_a_timeout_may_be_as_long_as_the_operator_allows(requests: JobRequests, asked: Any, ms: int) -> None:
+    new = requests.create(body() if asked is None else body(timeout=asked), NOW_MS)
+    assert (new.spec.timeout_ms, new.command.timeout_ms) == (ms, ms)
+    with pytest.raises(errors.InvalidTime, match="from 100 ms to 1h, which --attempt-max sets"):
+        requests.create(body(timeout="1h1s"), NOW_MS)
+
+
 def test_ids_are_all_different(requests: JobRequests, tokens: Tokens) -> None:
     really_random = JobRequests(NodeConfig(data_dir=Path("unused")), Vault([b"k" * 32]), SystemClock().token)
     assert len({really_random.mint_id(NOW_MS) for _ in range(1_000)}) == 1_000

@@ -15,7 +15,7 @@ from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.machine import open_state
 from hookline.protocol.codec import Entry
 from hookline.protocol.jobs import State
-from hookline.testing import Receiver, SimulatedClock, virtual_time
+from hookline.testing import Receiver, SimulatedClock, answer, virtual_time
 from hookline.testing.assembly import Assembly, Parts, assemble
 from tests.node_parts import create, job_spec
 
@@ -33,6 +33,16 @@ class SilentLog(MemoryLog):
         return await super().append(entry)
 
 
+class HandedOver(MemoryLeadership):
+    """The leader before, if any, still makes its attempts."""
+
+    def was_handed_over(self) -> bool:
+        return True
+
+    def old_leader_is_dead(self) -> bool:
+        return False
+
+
 class NobodyElse:
     """A successor that takes what it is told."""
 
@@ -45,18 +55,28 @@ class NobodyElse:
         """At once."""
 
 
-def node(directory: Path, log: MemoryLog, *, has_successor: bool) -> Assembly:
+def node(
+    directory: Path,
+    log: MemoryLog,
+    *,
+    has_successor: bool,
+    successor: NobodyElse | None = None,
+    slots: int = 100,
+    receiver: Receiver | None = None,
+) -> Assembly:
     clock = SimulatedClock(asyncio.get_running_loop().time)
     return assemble(
         Parts(
-            config=NodeConfig(data_dir=directory, shutdown_grace_ms=GRACE_MS, allow_private_destinations=True),
+            config=NodeConfig(
+                data_dir=directory, shutdown_grace_ms=GRACE_MS, slots=slots, allow_private_destinations=True
+            ),
             clock=clock,
             database=open_state(directory / "state.db", durable=False),
             log=log,
-            leadership=MemoryLeadership(),
+            leadership=HandedOver() if successor else MemoryLeadership(),
             commit=inline_commit,
-            transport=Receiver(clock),
-            successor=NobodyElse() if has_successor else None,  # type: ignore[arg-type]
+            transport=receiver or Receiver(clock),
+            successor=(successor or NobodyElse()) if has_successor else None,  # type: ignore[arg-type]
         )
     )
 
@@ -104,5 +124,68 @@ def test_an_outcome_that_the_log_never_takes_leaves_its_claim_open_and_the_end_i
             await parts.member.replica.propose([create("a", job_spec("http://127.0.0.1/"), due_ms=0)])
         ((state,),) = parts.machine.database.writer.execute("SELECT state FROM jobs").fetchall()
         assert State(state) is State.RUNNING
+
+    virtual_time.run(main())
+
+
+class ToWhoeverLeads(NobodyElse):
+    """Tells outcomes to this node, when it leads again."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def tell(self, outcomes: object) -> asyncio.Future[list[object]]:
+        assert isinstance(outcomes, list)
+        self.told += outcomes
+        return super().tell(outcomes)
+
+
+def test_a_call_that_takes_hours_outlives_the_lead_and_keeps_its_slot(tmp_path: Path) -> None:
+    async def main() -> None:
+        successor = ToWhoeverLeads()
+        receiver = Receiver(SimulatedClock(asyncio.get_running_loop().time))
+        parts = node(tmp_path, MemoryLog(), has_successor=True, successor=successor, slots=1, receiver=receiver)
+        receiver.next(answer(after="2h"))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(parts.member.run())
+            await parts.member.is_serving.wait()
+            hours = job_spec("http://127.0.0.1/long", timeout_ms=3 * 3_600_000)
+            await parts.member.replica.propose([create("long", hours, due_ms=0)])
+            await receiver.wait_for(1)
+            assert parts.member.hand_over()
+            await asyncio.sleep(60)
+            assert parts.member.is_leading, "again"
+            assert parts.member.replica.term == 2
+            await parts.member.replica.propose([create("short", job_spec("http://127.0.0.1/"), due_ms=0)])
+            await asyncio.sleep(3_600)
+            assert len(receiver.requests) == 1, "the slot is taken"
+            assert successor.told == []
+            await asyncio.sleep(3_600)
+            assert [outcome.status for outcome in successor.told] == [200]  # type: ignore[attr-defined]
+            assert len(receiver.requests) == 2
+            parts.member.stop()
+            await running
+
+    virtual_time.run(main())
+
+
+def test_a_node_that_stops_waits_for_calls_of_earlier_terms_as_long_as_the_grace(tmp_path: Path) -> None:
+    async def main() -> None:
+        successor = ToWhoeverLeads()
+        receiver = Receiver(SimulatedClock(asyncio.get_running_loop().time))
+        parts = node(tmp_path, MemoryLog(), has_successor=True, successor=successor, receiver=receiver)
+        receiver.next(answer(after="2h"))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(parts.member.run())
+            await parts.member.is_serving.wait()
+            hours = job_spec("http://127.0.0.1/long", timeout_ms=3 * 3_600_000)
+            await parts.member.replica.propose([create("long", hours, due_ms=0)])
+            await receiver.wait_for(1)
+            parts.member.hand_over()
+            await asyncio.sleep(60)
+            parts.member.stop()
+            async with asyncio.timeout(GRACE_MS / 1_000 + 1):
+                await running
+        assert ["broken off" in outcome.error for outcome in successor.told] == [True]  # type: ignore[attr-defined]
 
     virtual_time.run(main())

@@ -244,7 +244,7 @@ def test_settings_are_imported_until_the_topology_is_there(machine: StateMachine
     pages = c.ImportDestinations(5, ((SHOP, paused),), False), c.ImportDestinations(5, (), True)
     assert apply(machine, *pages) == [c.Changed(1), c.Changed(0)]
     assert machine.tables.settings_epoch == StateMachine(machine.database).tables.settings_epoch == 5
-    assert apply(machine, c.ClaimJobs(((1, T0),), (T0 + 1,))) == [c.Claimed(())], "it binds every later claim"
+    assert apply(machine, c.ClaimJobs(((1, T0),), T0 + 1)) == [c.Claimed(())], "it binds every later claim"
     apply(machine, c.SetTopology(5, b"b"), c.PutDestination(SHOP, encode(DestinationSettings())))
     assert apply(machine, pages[0]) == [c.Refused("misdirected")], "late: what was set since is newer"
     assert machine.tables.paused == set()

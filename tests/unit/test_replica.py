@@ -8,14 +8,22 @@ from pathlib import Path
 import apsw
 import pytest
 
-from hookline.errors import DeadlineExceeded, EntryTooLarge, Fenced, LogFault, NotLeader, ShuttingDown
+from hookline.errors import (
+    DeadlineExceeded,
+    EntryTooLarge,
+    Fenced,
+    LogFault,
+    NotLeader,
+    PayloadTooLarge,
+    ShuttingDown,
+)
 from hookline.node.replica import Commit, Replica, ThreadCommit, inline_commit
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
-from hookline.protocol.codec import encode_entry
+from hookline.protocol.codec import Entry, encode_entry
 from hookline.protocol.limits import ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 from tests.node_parts import T0, GatedCommit, ManualClock, create, fill, job_spec, settle
 
@@ -118,10 +126,33 @@ async def test_an_entry_takes_only_so_many_bytes(tmp_path: Path) -> None:
 
 async def test_a_proposal_that_fits_no_entry_is_refused_alone(tmp_path: Path) -> None:
     async with replica_on(tmp_path, inline_commit) as (replica, _):
-        big = [create(f"j{n}", job_spec(body=bytes(200_000))) for n in range(3)]
+        big = [create(f"j{n}", job_spec(body=bytes(500_000))) for n in range(3)]
         with pytest.raises(EntryTooLarge):
             await replica.propose(big)
         assert await replica.propose([create("a")]) == [c.Created(1, "a", False)]
+
+
+class SmallLog(MemoryLog):
+    """Takes small entries only, as etcd does when it is told to."""
+
+    async def append(self, entry: Entry) -> int:
+        if len(encode_entry(entry)) > 10_000:
+            raise EntryTooLarge("too large for this one")
+        return await super().append(entry)
+
+
+async def test_what_the_log_finds_too_large_is_refused_and_what_came_with_it_is_taken(tmp_path: Path) -> None:
+    gate = GatedCommit()
+    async with replica_on(tmp_path, gate, SmallLog()) as (replica, _):
+        replica.propose([create("first")])
+        await gate.reached()
+        before = replica.propose([create("before")])
+        large = replica.propose([create("large", job_spec(body=bytes(20_000)))])
+        after = replica.propose([create("after")])
+        gate.stay_open()
+        with pytest.raises(PayloadTooLarge, match="too large for this one"):
+            await large
+        assert [result.id for result in [*await before, *await after]] == ["before", "after"]  # type: ignore[union-attr]
 
 
 async def test_nothing_is_answered_before_the_commit_and_effects_come_before_answers(tmp_path: Path) -> None:

@@ -462,6 +462,17 @@ async def test_a_request_is_with_the_system_before_anything_else_runs(receiver: 
     await transport.close()
 
 
+async def test_a_connection_is_kept_alive_while_an_answer_takes_its_time(receiver: Receiver) -> None:
+    transport = HttpTransport()
+    await send(transport, receiver)
+    (connection,) = transport._client._open
+    assert connection._transport is not None
+    opened = connection._transport.get_extra_info("socket")
+    assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+    await transport.close()
+
+
 @pytest.mark.parametrize("size", [65_536, 65_537, 8_000_000])
 async def test_a_body_of_any_size_arrives_byte_for_byte(
     transport: HttpTransport, receiver: Receiver, size: int

@@ -30,10 +30,11 @@ class NodeOptions:
         signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
         secret_key: The key that seals stored secrets.
         secret_key_file: A file that holds this key.
-        shutdown_grace: How long running attempts may take to end at shutdown. [10s]
+        attempt_max: The longest timeout that a job may ask for, up to 24h; a job that asks for none has 30s. [1h]
+        shutdown_grace: How long running attempts may take to end at shutdown, up to 24h. [10s]
         pending_jobs_max: Unfinished jobs that are taken at most. [10000000]
         pending_bytes_max: Bytes of unfinished jobs that are taken at most. [10737418240]
-        payload_bytes_max: Bytes of one payload. [262144]
+        payload_bytes_max: Bytes of one payload, up to 1048576. [1048576]
         batch_jobs_max: Jobs of one batch. [1000]
         key_window: How long an idempotency key is remembered. [24h]
         retention: How long a finished job is kept. [7d]
@@ -49,6 +50,7 @@ class NodeOptions:
     signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
     secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
     secret_key_file: Annotated[NamedPath | None, _env("SECRET_KEY_FILE")] = None
+    attempt_max: Annotated[str | None, _env("ATTEMPT_MAX")] = None
     shutdown_grace: Annotated[str | None, _env("SHUTDOWN_GRACE")] = None
     pending_jobs_max: Annotated[int | None, _env("PENDING_JOBS_MAX")] = None
     pending_bytes_max: Annotated[int | None, _env("PENDING_BYTES_MAX")] = None
@@ -64,7 +66,12 @@ class NodeOptions:
         """The checked configuration of the node. Raises InvalidConfig."""
         from hookline.node.config import NodeConfig
 
-        durations = {"shutdown_grace": self.shutdown_grace, "key_window": self.key_window, "retention": self.retention}
+        durations = {
+            "attempt_max": self.attempt_max,
+            "shutdown_grace": self.shutdown_grace,
+            "key_window": self.key_window,
+            "retention": self.retention,
+        }
         settings = inputs.given(
             slots=self.slots,
             allow_private_destinations=self.allow_private_destinations,

@@ -99,7 +99,11 @@ _JOB_FIELDS: dict[str, dict[str, Any]] = {
     "body_base64": {"contentEncoding": "base64", "description": "Raw bytes to send, instead of `payload`."},
     "run_at": _TIME,
     "delay": _DURATION,
-    "timeout": {**_DURATION, "default": "30s", "description": "For one attempt, 100 ms to 30 s."},
+    "timeout": {
+        **_DURATION,
+        "default": "30s",
+        "description": "For one attempt; 100 ms to `--attempt-max`.",
+    },
     "guarantee": {"default": "at_least_once"},
     "priority": {"minimum": limits.PRIORITY_MIN, "maximum": limits.PRIORITY_MAX, "default": 0},
     "redact": {

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
-from hookline.errors import InvalidJson, InvalidRequest, UnknownField
+from hookline.errors import InvalidJson, InvalidRequest, PayloadTooLarge, UnknownField
 from hookline.protocol import http
+from hookline.protocol.limits import ENVELOPE_BYTES_MAX
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ _objects = msgspec.json.Decoder(dict[str, Raw])
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
 _PLACED = re.compile(r"(.*) - at `(.*)`", re.DOTALL)
+_PAYLOAD = ("payload", "body_base64")
 _SHOWN_CHARS = 80
 _SEARCHED_BYTES = 64 * 1024
 _DECODED_BYTES = 256 * 1024
@@ -63,6 +65,34 @@ def decode(decoder: "msgspec.json.Decoder[T]", body: bytes | Raw) -> T:
         _explain_grammar(str(error))
     except RecursionError as error:
         raise InvalidJson("the body is nested too deeply") from error
+
+
+def parts_of(request: type[msgspec.Struct]) -> "msgspec.json.Decoder[Any]":
+    """A decoder that finds the fields of such a request, and reads none of them."""
+    fields: list[tuple[str, Any, Any]] = [(name, Raw | UnsetType, UNSET) for name in request.__struct_fields__]
+    return msgspec.json.Decoder(msgspec.defstruct(f"{request.__name__}Parts", fields, forbid_unknown_fields=True))
+
+
+def check_envelope(parts: "msgspec.json.Decoder[Any]", body: bytes | Raw) -> None:
+    """Raise PayloadTooLarge when what is no payload is large: reading it could take long, and make many objects.
+
+    Args:
+        parts: from ``parts_of``.
+        body: of a request for a job.
+    """
+    if memoryview(body).nbytes <= ENVELOPE_BYTES_MAX:
+        return
+    found = decode(parts, body)
+    size = sum(
+        memoryview(value).nbytes
+        for name in found.__struct_fields__
+        if name not in _PAYLOAD and (value := getattr(found, name)) is not UNSET
+    )
+    if size > ENVELOPE_BYTES_MAX:
+        raise PayloadTooLarge(
+            f"all of a job but its payload may have at most {ENVELOPE_BYTES_MAX} bytes; this has {size}",
+            limit=ENVELOPE_BYTES_MAX,
+        )
 
 
 def unique_fields(body: bytes | Raw) -> dict[str, Raw]:

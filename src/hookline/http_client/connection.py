@@ -2,10 +2,19 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from hookline.http_client.answer import AnswerReader, BadAnswer
+
+# An answer may take hours. Whatever lies between must not forget the connection, and a receiver whose machine is gone
+# is noticed after a minute.
+_KEEP_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
+    (socket.IPPROTO_TCP, getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+]
 
 
 class Ended(Exception):
@@ -107,6 +116,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._is_tls = transport.get_extra_info("ssl_object") is not None
+        for level, option, value in _KEEP_ALIVE:
+            self._transport.get_extra_info("socket").setsockopt(level, option, value)
 
     def data_received(self, data: bytes) -> None:
         if self._has_ended:

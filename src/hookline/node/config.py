@@ -40,6 +40,7 @@ class NodeConfig:
     signing_secret: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     secret_key_file: Path | None = None
+    attempt_max_ms: int = 3_600_000
     shutdown_grace_ms: int = 10_000
 
     # Limits.
@@ -64,7 +65,8 @@ class NodeConfig:
         check_range(self, "key_window_ms", 0, 30 * 86_400_000)
         check_range(self, "retention_ms", 1_000, 3_650 * 86_400_000)
         check_range(self, "retention_jobs", 0, 10**9)
-        check_range(self, "shutdown_grace_ms", 0, 300_000)
+        check_range(self, "attempt_max_ms", limits.TIMEOUT_MS_MIN, limits.ATTEMPT_MS_MAX)
+        check_range(self, "shutdown_grace_ms", 0, limits.ATTEMPT_MS_MAX)
         for name in ("cluster", "node"):
             value = getattr(self, name)
             if not value or not value.replace("-", "").replace("_", "").isalnum() or not value.isascii():

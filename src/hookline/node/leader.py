@@ -63,10 +63,69 @@ class Surroundings:
     history: "Callable[[Replica], History] | None" = None  # None: the node is its whole cluster
 
 
-class Leader:
-    """One term: built when this node is elected, gone when it no longer leads."""
+class Attempts:
+    """Those of one term: they may outlive it.
 
-    def __init__(self, given: Surroundings, replica: Replica, is_serving: asyncio.Event) -> None:
+    Args:
+        executor: makes them.
+        tasks: what they run in, also when the term is over.
+    """
+
+    def __init__(self, executor: Executor, tasks: asyncio.TaskGroup) -> None:
+        self._executor = executor
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = tasks.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            await self._executor.run()
+        except Exception as error:  # noqa: BLE001 - raised by ``ended``, where somebody knows what it means
+            self._over.set_exception(error)
+        else:
+            self._over.set_result(None)
+
+    @property
+    def running(self) -> int:
+        """How many."""
+        return self._executor.running
+
+    def on_freed(self, tell: Callable[[], None]) -> None:
+        """Call it from now on whenever one is over."""
+        self._executor.on_freed = tell
+
+    async def ended(self) -> None:
+        """Return when the last one is over; raise what the executor raises."""
+        await asyncio.shield(self._over)
+
+    async def end(self, grace_s: float) -> None:
+        """Wait for those that run, but not longer; then break them off."""
+        done, _ = await asyncio.wait({self._task}, timeout=grace_s)
+        if not done:
+            _log.warning("attempts_broken_off", running=self._executor.running)
+            self._executor.abandon()
+        await self.ended()
+
+    async def give_up(self) -> None:
+        """Forget them: their claims stay open, and the next term resolves them."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        if self._over.done():
+            self._over.exception()  # somebody else has raised it
+
+
+class Leader:
+    """One term: built when this node is elected, gone when it no longer leads.
+
+    Args:
+        others: how many attempts of earlier terms this process still makes.
+
+    Attributes:
+        outliving: attempts that run on after the lead was handed over.
+    """
+
+    def __init__(
+        self, given: Surroundings, replica: Replica, is_serving: asyncio.Event, *, others: Callable[[], int]
+    ) -> None:
         config, clock = given.config, given.clock
         self._given = given
         self.replica = replica
@@ -74,15 +133,20 @@ class Leader:
         self.keys = SigningKeys(given.vault, reads, default_secret=config.signing_secret)
         self.fairness = Fairness(config.slots)
         delivery = Delivery(given.vetter, given.transport, clock, keys=self.keys.of, may_send=given.leadership.is_valid)
-        self.executor = Executor(replica, reads, delivery, self.fairness, clock, given.metrics, node=config.node)
+        self.executor = Executor(
+            replica, reads, delivery, self.fairness, clock, given.metrics, node=config.node, others=others
+        )
         self.scheduler = Scheduler(replica, reads, clock, shard=config.shard, wake_executor=self.executor.wake)
         self.retention = Retention(replica, reads, clock, config)
         self.expiry = ClaimExpiry(replica, reads, clock)
+        self.outliving: Attempts | None = None
         self._stop = asyncio.Event()
         self._is_serving = is_serving
 
-    async def run(self, term: int) -> None:
+    async def run(self, term: int, tasks: asyncio.TaskGroup) -> None:
         """Deliver until ``stop``, then end in good order: hand over if there is somebody to hand over to.
+
+        Attempts that run then are ended here only if there is nobody; they run in ``tasks``.
 
         Raises:
             Halted, StateDamaged, Compacted: this node's state must not lead.
@@ -106,9 +170,17 @@ class Leader:
         self.executor.start(self.scheduler)
         self.scheduler.start()
         _log.info("term_began", term=term, applied=self.replica.applied, **self.replica.counters)
+        attempts = Attempts(self.executor, tasks)
+        try:
+            await self._lead(attempts)
+        finally:
+            if self.outliving is None:
+                await attempts.give_up()
+
+    async def _lead(self, attempts: Attempts) -> None:
         async with asyncio.TaskGroup() as tasks:
             replica = tasks.create_task(self.replica.lead())
-            executor = tasks.create_task(self.executor.run())
+            attempting = tasks.create_task(attempts.ended())
             tasks.create_task(self.scheduler.run())
             tasks.create_task(self.retention.run())
             tasks.create_task(self.expiry.run())
@@ -123,11 +195,13 @@ class Leader:
                 guard.cancel()
             self._claim_no_more()
             if self._given.successor is None:
-                await self._end_attempts(executor)
+                await attempts.end(self._given.config.shutdown_grace_ms / 1_000)
                 self.replica.close()
                 await self._settle(replica)
             else:
-                await self._hand_over(self._given.successor, replica, executor)
+                await self._hand_over(self._given.successor, replica)
+                self.outliving = attempts
+            attempting.cancel()
             late.cancel()
 
     async def _notice_loss(self) -> None:
@@ -141,9 +215,7 @@ class Leader:
         self.expiry.stop()
         self.executor.stop()
 
-    async def _hand_over(
-        self, successor: "Successor", replica: asyncio.Task[None], executor: asyncio.Task[None]
-    ) -> None:
+    async def _hand_over(self, successor: "Successor", replica: asyncio.Task[None]) -> None:
         """Give the lead up at once; what runs goes on, and its outcomes are told to the next leader."""
         self.executor.redirect(successor.tell)
         self.replica.close(NotLeader("this node hands over; the request was not accepted"))
@@ -152,7 +224,6 @@ class Leader:
         finally:
             await self._given.leadership.release()
         _log.info("handed_over", term=self.replica.term, running=self.fairness.running)
-        await self._end_attempts(executor)
 
     async def _settle(self, replica: asyncio.Task[None]) -> None:
         """Until all that was taken is durable. A log that does not answer is not waited for for ever.
@@ -164,13 +235,6 @@ class Leader:
         done, _ = await asyncio.wait({replica}, timeout=self._given.config.shutdown_grace_ms / 1_000)
         if not done:
             raise NotLeader("the log does not answer, and this node is to stop")
-
-    async def _end_attempts(self, executor: asyncio.Task[None]) -> None:
-        done, _ = await asyncio.wait({executor}, timeout=self._given.config.shutdown_grace_ms / 1_000)
-        if not done:
-            _log.warning("attempts_abandoned", running=self.fairness.running)
-            self.executor.abandon()
-            await executor
 
     def stop(self) -> None:
         """Make ``run`` return in good order."""

@@ -9,7 +9,7 @@ import structlog
 
 from hookline.errors import Fenced, NodeFault, NotLeader
 from hookline.node.history import History, LonelyHistory
-from hookline.node.leader import Leader, Surroundings
+from hookline.node.leader import Attempts, Leader, Surroundings
 from hookline.node.replica import Replica
 
 _log = structlog.get_logger()
@@ -33,6 +33,7 @@ class Member:
         )
         self.replica.history = self._history()
         self.leader: Leader | None = None
+        self._outliving: dict[Attempts, asyncio.Task[None]] = {}  # attempts of terms that were handed over
         self._failure: NodeFault | None = None
         self._failed = asyncio.Event()
 
@@ -60,7 +61,8 @@ class Member:
             while not self._stop.is_set():
                 term = await self._follow()
                 if term is not None:
-                    await self._lead(term)
+                    await self._lead(term, tasks)
+            await self._end_outliving()
             await self._tell_successor()
             failing.cancel()
 
@@ -101,14 +103,35 @@ class Member:
             return None
         return electing.result()
 
-    async def _lead(self, term: int) -> None:
-        self.leader = Leader(self._given, self.replica, self.is_serving)
+    async def _lead(self, term: int, tasks: asyncio.TaskGroup) -> None:
+        leader = self.leader = Leader(self._given, self.replica, self.is_serving, others=self._outliving_now)
         try:
-            await self.leader.run(term)
+            await leader.run(term, tasks)
         except* (Fenced, NotLeader):
             _log.warning("lead_lost", term=term)
         finally:
             self.leader = None
+            if leader.outliving is not None:
+                leader.outliving.on_freed(self._wake)
+                self._outliving[leader.outliving] = tasks.create_task(self._outlive(leader.outliving))
+
+    def _outliving_now(self) -> int:
+        return sum(attempts.running for attempts in self._outliving)
+
+    def _wake(self) -> None:
+        if self.leader is not None:
+            self.leader.executor.wake()
+
+    async def _outlive(self, attempts: Attempts) -> None:
+        """Calls may take hours: this node follows meanwhile, or leads again."""
+        await attempts.ended()
+        del self._outliving[attempts]
+
+    async def _end_outliving(self) -> None:
+        """Within the grace."""
+        for attempts, task in list(self._outliving.items()):
+            await attempts.end(self._given.config.shutdown_grace_ms / 1_000)
+            await task
 
     def hand_over(self) -> bool:
         """Let another node lead, and follow; False when this node does not lead."""

@@ -23,6 +23,7 @@ from hookline.errors import (
     HooklineError,
     LogFault,
     NotLeader,
+    PayloadTooLarge,
     ShuttingDown,
 )
 from hookline.node.history import History, LonelyHistory, require
@@ -334,13 +335,24 @@ class Replica:
     async def _serve_batch(self) -> None:
         batch = self._appending = self._gather()
         commands = [command for proposal in batch for command in proposal.commands]
-        results = await self._append(commands)
+        try:
+            results = await self._append(commands)
+        except EntryTooLarge as error:  # for the log as it is set up; it is not in it
+            self._refuse_the_largest(batch, error)
+            return
         position = 0
         for proposal in batch:
             end = position + len(proposal.commands)
             if not proposal.future.done():
                 proposal.future.set_result(results[position:end])
             position = end
+
+    def _refuse_the_largest(self, batch: list[_Proposal], error: EntryTooLarge) -> None:
+        """The others are proposed again."""
+        largest = max(batch, key=lambda proposal: proposal.size)
+        self._waiting.extendleft(proposal for proposal in reversed(batch) if proposal is not largest)
+        if not largest.future.done():
+            largest.future.set_exception(PayloadTooLarge(error.detail))
 
     def _gather(self) -> list[_Proposal]:
         batch: list[_Proposal] = []

@@ -14,11 +14,10 @@ from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.vault import Vault
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, RecordOutcome, Result
-from hookline.protocol.limits import ATTEMPT_MS_MAX
 
 PATH = "/internal/outcomes"
 MAC_HEADER = "hookline-internal"
-_GIVE_UP_MS = ATTEMPT_MS_MAX + 5_000
+_GIVE_UP_MS = 35_000  # by then another leader has long resolved the claims of most jobs
 _PAUSE_S = 0.05
 _TIMEOUT_S = 2.0
 
@@ -54,7 +53,7 @@ class Teller:
         self._caller = Caller()
 
     def tell(self, outcomes: Sequence[AnyCommand]) -> asyncio.Future[list[Result]]:
-        """Have outcomes recorded; done when they are, or when the claims have expired anyway."""
+        """Have outcomes recorded; done when they are, or after half a minute without a leader."""
         done: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         told = [command for command in outcomes if isinstance(command, RecordOutcome)]
         self._queue.put_nowait(_Message(told, self._clock.boot_ms() + _GIVE_UP_MS, done))

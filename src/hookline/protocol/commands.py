@@ -6,6 +6,8 @@ default. Never reorder, retype or reuse a tag: entries of earlier releases are r
 
 import msgspec
 
+from hookline.protocol.limits import ATTEMPT_MS_DEFAULT
+
 
 class Command(msgspec.Struct, frozen=True, array_like=True):
     """The root of all commands."""
@@ -41,19 +43,23 @@ class CreateJob(Command, frozen=True, array_like=True, tag=2):
     key_expires_ms: int = 0
     labels: tuple[str, ...] = ()
     id_is_chosen: bool = False
+    timeout_ms: int = ATTEMPT_MS_DEFAULT
 
 
 class ClaimJobs(Command, frozen=True, array_like=True, tag=3):
-    """Attempts are about to be made at these jobs; ``due_ms`` guards against a job that moved meanwhile."""
+    """Attempts are about to be made at these jobs; ``due_ms`` guards against a job that moved meanwhile.
+
+    None begins after ``begun_by_ms``, so a claim ends as much later as its job's attempts may take.
+    """
 
     claims: tuple[tuple[int, int], ...]  # (seq, due_ms)
-    deadlines_ms: tuple[int, ...]
+    begun_by_ms: int
 
 
 class RecordOutcome(Command, frozen=True, array_like=True, tag=4):
     """One attempt ended. ``retry_at_ms`` None: the job is finished as ``state``.
 
-    ``is_free``: nothing was sent, for a reason of the node's own, so it does not count against the job's attempts.
+    ``is_free``: it ended for a reason of the node's own, so it does not count against the job's attempts.
     """
 
     seq: int
@@ -90,6 +96,7 @@ class UpdateJob(Command, frozen=True, array_like=True, tag=6):
     size: int
     spec: bytes
     labels: tuple[str, ...]
+    timeout_ms: int = ATTEMPT_MS_DEFAULT
 
 
 class RetryJobs(Command, frozen=True, array_like=True, tag=7):
@@ -118,6 +125,7 @@ class PutSchedule(Command, frozen=True, array_like=True, tag=8):
     next_tick_ms: int | None
     skip_overlap: bool
     paused: bool = False
+    job_timeout_ms: int = ATTEMPT_MS_DEFAULT
 
 
 class DeleteSchedule(Command, frozen=True, array_like=True, tag=9):

@@ -16,7 +16,8 @@ RETRY_SCHEDULE_MAX = 100
 SECRETS_PER_DESTINATION_MAX = 10
 TIMEOUT_MS_MIN = 100
 DELAY_MS_MAX = 10 * 365 * 86_400_000
-PAYLOAD_BYTES_MAX = 256 * KIB
+PAYLOAD_BYTES_MAX = 1024 * KIB
+ENVELOPE_BYTES_MAX = 64 * KIB  # of a request: all of a job but its payload
 
 # One call.
 BATCH_JOBS_MAX = 1_000
@@ -28,7 +29,8 @@ REQUEST_SECONDS_MAX = 10  # to send the whole head of a request
 PREVIEW_TICKS_MAX = 1_000
 
 # One attempt.
-ATTEMPT_MS_MAX = 30_000
+ATTEMPT_MS_DEFAULT = 30_000
+ATTEMPT_MS_MAX = 24 * 3_600_000  # what an operator may allow a job to ask for
 CONNECT_MS_MAX = 3_000
 RESPONSE_HEADER_BYTES_MAX = 16 * KIB
 RESPONSE_BYTES_READ_MAX = 64 * KIB
@@ -43,7 +45,8 @@ LATE_MS = 60_000  # a tick later than this counts as missed and follows the catc
 CATCH_UP_TICKS_MAX = 1_000  # jobs made by one decision
 
 # The log.
-ENTRY_BYTES_MAX = 512 * KIB
+ENTRY_BYTES_MAX = 1280 * KIB  # etcd takes requests of 1,536 KiB, unless it is told otherwise
+ENTRIES_READ_MAX = 48  # at once, so that one answer of etcd fits what gRPC takes (64 MiB)
 ENTRY_BYTES_GATHER = 256 * KIB  # a batch stops gathering here, so that one more command still fits
 ENTRY_COMMANDS_MAX = 2_000
 LOG_ENTRIES_MAX = 100_000  # kept in etcd for a node that is away; one that needs older ones installs a snapshot

@@ -164,6 +164,7 @@ class EtcdMembers:
     Args:
         data_dir: where their data and logs go; made when missing.
         members: how many.
+        options: of etcd, besides ours.
         quota_backend_bytes: of each database; etcd's default (2 GiB) unless given.
         tls: for the clients' side.
 
@@ -172,15 +173,20 @@ class EtcdMembers:
     """
 
     def __init__(
-        self, data_dir: Path, members: int = 3, *, quota_backend_bytes: int | None = None, tls: EtcdTls | None = None
+        self,
+        data_dir: Path,
+        members: int = 3,
+        *options: str,
+        quota_backend_bytes: int | None = None,
+        tls: EtcdTls | None = None,
     ) -> None:
         _program()
         data_dir.mkdir(parents=True, exist_ok=True)
         self.members = [EtcdMember(f"e{number}", data_dir, tls) for number in range(1, members + 1)]
         cluster = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
-        options = [f"--quota-backend-bytes={quota_backend_bytes}"] if quota_backend_bytes else []
+        quota = [f"--quota-backend-bytes={quota_backend_bytes}"] if quota_backend_bytes else []
         for member in self.members:
-            member.configure(cluster, *options)
+            member.configure(cluster, *quota, *options)
 
     @property
     def endpoints(self) -> tuple[str, ...]:

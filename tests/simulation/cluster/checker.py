@@ -135,27 +135,15 @@ def _given_up(world: ClusterWorld, found: Replay) -> Iterator[str]:
     Until then that process may still send it, or tell.
     """
     history = world.history
-    deadlines = _deadlines(history)
     is_unsure = any(call.kind == "bulk_retry" and call.may_have_worked for call in history.calls)
     for (job, attempt), grant in found.grants.items():
         again = found.grants.get((job, attempt + 1))
         if again is None or (job, attempt) in found.outcomes or is_unsure or history.about(job, *_CHANGES):
             continue
-        early_ms = deadlines[grant.at, grant.seq] - again.due_ms
+        early_ms = grant.ends_ms - again.due_ms
         author = world.etcd.authors[grant.term]
         if early_ms > 0 and world.deaths.get(author, again.at) >= again.at:
             yield f"{job} attempt {attempt} was given up {early_ms} ms before its deadline, and {author} still lived"
-
-
-def _deadlines(history: History) -> dict[tuple[int, int], int]:
-    """Of claims, by (when, the job's number)."""
-    return {
-        (at, seq): deadline_ms
-        for at, entry in history.entries
-        for command in entry.commands
-        if isinstance(command, c.ClaimJobs)
-        for (seq, _), deadline_ms in zip(command.claims, command.deadlines_ms, strict=True)
-    }
 
 
 def _calm(world: ClusterWorld, found: Replay) -> Iterator[str]:

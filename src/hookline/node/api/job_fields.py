@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from hookline.errors import InvalidHeader, InvalidRequest, InvalidTime, PayloadTooLarge
 from hookline.protocol import limits
-from hookline.protocol.durations import parse_duration, parse_time
+from hookline.protocol.durations import format_duration, parse_duration, parse_time
 from hookline.protocol.http import Duration, Labels, RetryRequest
 from hookline.protocol.jobs import METHODS, JobSpec, RetryPolicy
 from hookline.protocol.redaction import MASK, hidden_values, is_hidden
@@ -170,14 +170,16 @@ def due_of(run_at: str | UnsetType, delay: Duration | UnsetType, now_ms: int) ->
     return max(due_ms, now_ms)
 
 
-def timeout_of(timeout: Duration | UnsetType) -> int:
-    """Milliseconds for one attempt. Raises InvalidTime."""
+def timeout_of(timeout: Duration | UnsetType, longest_ms: int) -> int:
+    """Milliseconds for one attempt, at most ``longest_ms``. Raises InvalidTime."""
     if timeout is UNSET:
-        return limits.ATTEMPT_MS_MAX
+        return min(limits.ATTEMPT_MS_DEFAULT, longest_ms)
     ms = parse_duration(timeout, field="timeout")
-    if not limits.TIMEOUT_MS_MIN <= ms <= limits.ATTEMPT_MS_MAX:
+    if not limits.TIMEOUT_MS_MIN <= ms <= longest_ms:
         raise InvalidTime(
-            f"the timeout must be from {limits.TIMEOUT_MS_MIN} ms to {limits.ATTEMPT_MS_MAX // 1000} s", field="timeout"
+            f"the timeout must be from {limits.TIMEOUT_MS_MIN} ms to {format_duration(longest_ms)}, which --attempt-max"
+            " sets",
+            field="timeout",
         )
     return ms
 

@@ -24,8 +24,8 @@ from hookline.protocol.urls import parse_url, vet_at_creation
 
 RESERVED_IDS = frozenset({"batch", "retry", "cancel"})  # they are calls: GET /jobs/batch could not mean a job
 
-_requests = msgspec.json.Decoder(JobRequest)
-_changes = msgspec.json.Decoder(JobChanges)
+_requests, _request_parts = msgspec.json.Decoder(JobRequest), strict_json.parts_of(JobRequest)
+_changes, _change_parts = msgspec.json.Decoder(JobChanges), strict_json.parts_of(JobChanges)
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 _NO_FINGERPRINT = b""
 ID_RANDOM_BYTES = 10
@@ -73,6 +73,7 @@ class JobRequests:
         self, body: bytes | Raw, now_ms: int, *, key: str | None = None, traceparent: str | None = None
     ) -> NewJob:
         """Read a request to create a job; the body is known to be UTF-8. Raises InvalidRequest, PayloadTooLarge."""
+        strict_json.check_envelope(_request_parts, body)
         request = strict_json.decode(_requests, body)
         found = strict_json.unique_fields(body)
         spec = fields.unmasked(self._new_spec(request, traceparent), None)
@@ -89,6 +90,7 @@ class JobRequests:
             priority=spec.priority,
             at_most_once=spec.at_most_once,
             size=len(spec.body),
+            timeout_ms=spec.timeout_ms,
             spec=encode_spec(spec),
             fingerprint=fingerprint(request) if chosen or key is not None else _NO_FINGERPRINT,
             key=key,
@@ -100,6 +102,7 @@ class JobRequests:
 
     def template(self, body: bytes | Raw) -> JobSpec:
         """Read the job of a schedule, which has no id and no time of its own; masks are left in it."""
+        strict_json.check_envelope(_request_parts, body)
         request = strict_json.decode(_requests, body)
         found = strict_json.unique_fields(body)
         for name in ("id", "run_at", "delay"):
@@ -113,6 +116,7 @@ class JobRequests:
 
     def changes(self, body: bytes | Raw) -> JobChanges:
         """Read what is to be changed in a job. Raises InvalidRequest, PayloadTooLarge."""
+        strict_json.check_envelope(_change_parts, body)
         changes = strict_json.decode(_changes, body)
         found = strict_json.unique_fields(body)
         self._merged(changes, _ANY_SPEC)
@@ -136,7 +140,9 @@ class JobRequests:
             headers=old.headers if changes.headers is UNSET else fields.check_headers(tuple(changes.headers.items())),
             body=body,
             is_json=is_json,
-            timeout_ms=old.timeout_ms if changes.timeout is UNSET else fields.timeout_of(changes.timeout),
+            timeout_ms=old.timeout_ms
+            if changes.timeout is UNSET
+            else fields.timeout_of(changes.timeout, self._config.attempt_max_ms),
             retry=old.retry if changes.retry is UNSET else fields.retry_of(changes.retry),
             at_most_once=at_most_once,
             priority=old.priority if changes.priority is UNSET else fields.priority_of(changes.priority),
@@ -181,7 +187,7 @@ class JobRequests:
             headers=() if request.headers is UNSET else fields.check_headers(tuple(request.headers.items())),
             body=body,
             is_json=is_json,
-            timeout_ms=fields.timeout_of(request.timeout),
+            timeout_ms=fields.timeout_of(request.timeout, self._config.attempt_max_ms),
             retry=fields.retry_of(request.retry),
             at_most_once=request.guarantee == "at_most_once",
             priority=fields.priority_of(request.priority),
@@ -226,6 +232,7 @@ def update_command(seq: int, revision: int, due_ms: int, spec: JobSpec) -> Updat
         priority=spec.priority,
         at_most_once=spec.at_most_once,
         size=len(spec.body),
+        timeout_ms=spec.timeout_ms,
         spec=encode_spec(spec),
         labels=tuple(label_texts(spec.labels)),
     )

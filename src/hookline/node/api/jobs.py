@@ -17,9 +17,8 @@ from hookline.protocol import http
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, Refused, RetryJobs
 from hookline.protocol.ids import check_id, check_key
 from hookline.protocol.jobs import FINISHED, State
-from hookline.protocol.limits import KIB
+from hookline.protocol.limits import ENVELOPE_BYTES_MAX
 
-ENVELOPE_BYTES_MAX = 64 * KIB  # all of a job but its payload
 _REVISION_TRIES = 5
 _FILTERS = ("state", "label", "destination", "created_after")
 

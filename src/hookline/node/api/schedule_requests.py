@@ -147,6 +147,7 @@ def put_command(
         job_priority=job.priority,
         job_at_most_once=job.at_most_once,
         job_size=len(job.body),
+        job_timeout_ms=job.timeout_ms,
         job_labels=tuple(label_texts(job.labels)),
         next_tick_ms=next_tick_ms,
         skip_overlap=spec.skip_overlap,

@@ -63,6 +63,12 @@ class EtcdFull(EtcdRefused):
     code = "etcd_full"
 
 
+class EtcdTooLarge(EtcdRefused):
+    """etcd takes no request of that size: give its members --max-request-bytes 1572864, their default, or more."""
+
+    code = "etcd_too_large"
+
+
 class EtcdCompacted(EtcdRefused):
     """The revision asked for has been compacted."""
 
@@ -276,6 +282,11 @@ def mapped(error: grpc.RpcError) -> LogFault:
     match code:
         case grpc.StatusCode.RESOURCE_EXHAUSTED if "space exceeded" in details:
             return EtcdFull(text)
+        case _ if "request is too large" in details:
+            return EtcdTooLarge(
+                "etcd refuses requests of that size; start its members with --max-request-bytes 1572864, their default,"
+                f" or more ({details})"
+            )
         case grpc.StatusCode.OUT_OF_RANGE:
             return EtcdCompacted(text)
         case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:

@@ -24,12 +24,12 @@ from hookline.node.state_machine.leader_reads import ClaimedJob, LeaderReads
 from hookline.node.waiting import Blocked
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Claimed, ClaimJobs, RecordOutcome, Result
+from hookline.protocol.durations import format_duration
 from hookline.protocol.jobs import Outcome, State, destination_of
-from hookline.protocol.limits import ATTEMPT_MS_MAX
 from hookline.telemetry import Metrics
 
 _OURS_RETRY_MS = 500  # after an attempt that this node could not make
-_CLAIM_SLACK_MS = 5_000  # beyond the longest attempt, until a claim ends and may be taken to be lost
+_CLAIM_SLACK_MS = 5_000  # from the proposal of a claim until its attempt has begun, and then to tell the outcome
 
 _log = structlog.get_logger()
 
@@ -65,10 +65,11 @@ class Running:
     """A claim that has a slot, from the moment it is proposed. Two may name one job: of them one at most is granted."""
 
     due: DueJob
-    claim_ends_ms: int
+    begun_by_ms: int
     task: asyncio.Task[None] | None = None
     has_begun: bool = False  # the task; one that is cancelled before would never run, and keep the slot
     is_cancelled: bool = False
+    is_given_up: bool = False  # the node stops, and has waited long enough
 
 
 class Executor:
@@ -76,6 +77,10 @@ class Executor:
 
     Args:
         node: the name recorded with attempts.
+        others: attempts of earlier terms that this process still makes; they take slots, too.
+
+    Attributes:
+        on_freed: told when a slot is free.
     """
 
     def __init__(
@@ -88,7 +93,10 @@ class Executor:
         metrics: Metrics,
         *,
         node: str,
+        others: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._others = others
+        self.on_freed: Callable[[], None] = lambda: None
         self._replica = replica
         self._reads = reads
         self._delivery = delivery
@@ -135,6 +143,11 @@ class Executor:
                 if running.task is not None and running.has_begun:
                     running.task.cancel()
 
+    @property
+    def running(self) -> int:
+        """Claims that have a slot."""
+        return len(self._running)
+
     async def run(self) -> None:
         """Claim and attempt until ``stop``, then wait for what runs; the last outcomes are proposed when it returns."""
         async with asyncio.TaskGroup() as attempts:
@@ -156,12 +169,14 @@ class Executor:
         self._propose = propose
 
     def abandon(self) -> None:
-        """Give running attempts up: their claims stay open and are resolved by the next term."""
-        for running in self._running:
-            if running.task is not None:
-                running.task.cancel()
-        self._running.clear()
-        self._outcomes.clear()
+        """Break running attempts off, which is their outcome; claims not committed are left to the next term."""
+        for running in list(self._running):
+            if running.task is None:
+                del self._running[running]
+            else:
+                running.is_given_up = True
+                if running.has_begun:
+                    running.task.cancel()
         self._wake.set()
 
     # --- one step: outcomes into the log, and claims for the slots they leave ----------------------------------
@@ -169,16 +184,16 @@ class Executor:
     def _step(self, attempts: asyncio.TaskGroup) -> None:
         outcomes, self._outcomes = self._outcomes, []
         taken: Sequence[DueJob] = ()
-        free = self._fairness.free()
+        free = self._fairness.free() - self._others()
         if free > 0 and not self._stopping:
             assert self._source is not None
             taken = self._source.take(free, partial(self._fairness.admit, self._clock.boot_ms()))
-        claim_ends_ms = self._clock.wall_ms() + ATTEMPT_MS_MAX + _CLAIM_SLACK_MS
-        claims = [Running(due, claim_ends_ms) for due in taken]
+        begun_by_ms = self._clock.wall_ms() + _CLAIM_SLACK_MS
+        claims = [Running(due, begun_by_ms) for due in taken]
         self._running.update(dict.fromkeys(claims))
         commands: list[RecordOutcome | ClaimJobs] = list(outcomes)
         if taken:
-            commands.append(ClaimJobs(tuple((due.seq, due.due_ms) for due in taken), (claim_ends_ms,) * len(taken)))
+            commands.append(ClaimJobs(tuple((due.seq, due.due_ms) for due in taken), begun_by_ms))
         *before, last = split(commands) or [[]]
         for part in before:  # answers can be big: they need not fit into one entry
             self._propose(part).add_done_callback(lambda done: self._committed(attempts, (), done))
@@ -231,6 +246,7 @@ class Executor:
         assert self._source is not None
         self._source.unpark(destination_of(running.due.lane))
         self.wake()
+        self.on_freed()
 
     # --- one attempt -------------------------------------------------------------------------------------------
 
@@ -241,21 +257,13 @@ class Executor:
         self._metrics.due_lag.observe(max(0, started_ms - due.due_ms) / 1_000)
         term = self._replica.term
         try:
-            if running.is_cancelled:
+            if running.is_cancelled or running.is_given_up:
                 raise asyncio.CancelledError
-            report = await self._delivery.attempt(job, number, term, running.claim_ends_ms)
+            report = await self._delivery.attempt(job, number, term, running.begun_by_ms + job.spec.timeout_ms)
         except asyncio.CancelledError:
-            if not running.is_cancelled:
+            if not running.is_cancelled and not running.is_given_up:
                 raise
-            took = self._clock.wall_ms() - started_ms
-            report = Report(
-                Outcome.UNKNOWN,
-                "none",
-                started_ms,
-                max(0, took),
-                True,
-                error="cancelled while the request was under way",
-            )
+            report = _broken_off(running, job, started_ms, max(0, self._clock.wall_ms() - started_ms))
         except Exception as error:  # noqa: BLE001 - our own fault must cost this job an attempt, not the node its life
             _log.exception("attempt_failed_inside", job=job.id)
             what = f"internal: {error!r}"[:500]
@@ -304,3 +312,16 @@ class Executor:
         self._attempts_by_outcome[report.outcome].inc()
         self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
         self._end(running, now_ms, report.verdict, report.duration_ms)
+
+
+def _broken_off(running: Running, job: ClaimedJob, started_ms: int, took_ms: int) -> Report:
+    """What came of an attempt that this node ended; the request may have been handled."""
+    if running.is_cancelled:
+        error = "cancelled while the request was under way"
+        return Report(Outcome.UNKNOWN, "none", started_ms, took_ms, True, error=error)
+    error = (
+        f"broken off after {format_duration(took_ms)}: the node was stopped, and waits no longer than --shutdown-grace"
+    )
+    if job.spec.at_most_once:
+        return Report(Outcome.UNKNOWN, "none", started_ms, took_ms, True, error=error)
+    return Report(Outcome.RETRYABLE_FAILURE, "none", started_ms, took_ms, True, error=error, is_ours=True)

@@ -7,14 +7,15 @@ it writes only into an empty slot and only for the leader it names; and only the
 import asyncio
 
 from hookline.clock import Clock
-from hookline.errors import Compacted, Fenced, LogFault
+from hookline.errors import Compacted, EntryTooLarge, Fenced, LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
-from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
+from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdTooLarge, EtcdUnclear
 from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
+from hookline.protocol.limits import ENTRIES_READ_MAX
 
 _TRY_S = 0.7  # one try; a member that is paused costs this much before the next one is asked
 _PAUSE_S = 0.03
@@ -58,6 +59,11 @@ class EtcdLog:
             asked_ms = self._clock.boot_ms()
             try:
                 response = await self._client.txn(request, _TRY_S)
+            except EtcdTooLarge as error:
+                if not is_unclear:
+                    raise EntryTooLarge(error.detail) from None
+                await asyncio.sleep(_PAUSE_S)
+                continue
             except (EtcdUnclear, EtcdRefused) as error:
                 # Refused tries (no space, no leader) had no effect, but an earlier, unclear one may have: go on asking.
                 is_unclear = is_unclear or isinstance(error, EtcdUnclear)
@@ -79,7 +85,7 @@ class EtcdLog:
                 raise LogFault(f"entry {entry.index} was truncated before it was known whether it is this one")
             raise Fenced(f"entry {entry.index} of term {entry.term} was refused: another leader owns the log")
 
-    async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
+    async def read_from(self, index: int, limit: int = ENTRIES_READ_MAX) -> list[Entry]:
         request = rpc.RangeRequest(
             key=self._keys.entry(index),
             range_end=prefix_end(self._keys.log),

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from hookline.protocol.codec import Entry
+from hookline.protocol.limits import ENTRIES_READ_MAX
 
 
 class ReplicatedLog(Protocol):
@@ -19,7 +20,7 @@ class ReplicatedLog(Protocol):
             EntryTooLarge: the entry is over ``ENTRY_BYTES_MAX``.
         """
 
-    async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
+    async def read_from(self, index: int, limit: int = ENTRIES_READ_MAX) -> list[Entry]:
         """Up to ``limit`` entries from ``index`` on; empty when there are none yet.
 
         Raises:

@@ -12,7 +12,7 @@ import apsw
 from hookline.errors import Compacted, Fenced
 from hookline.node.database import Database
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
-from hookline.protocol.limits import LOG_ENTRIES_KEPT
+from hookline.protocol.limits import ENTRIES_READ_MAX, LOG_ENTRIES_KEPT
 
 _TABLE = "CREATE TABLE IF NOT EXISTS log_entries (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, entry BLOB NOT NULL)"
 _TERM = "SELECT value FROM meta WHERE name = 'log_term'"
@@ -55,7 +55,7 @@ class LocalLog:
         self._last = entry.index
         return entry.index
 
-    async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
+    async def read_from(self, index: int, limit: int = ENTRIES_READ_MAX) -> list[Entry]:
         rows: list[tuple[Any, ...]] = self._writer.execute(
             "SELECT idx, entry FROM log_entries WHERE idx >= ? ORDER BY idx LIMIT ?", (index, limit)
         ).fetchall()

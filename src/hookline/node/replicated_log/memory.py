@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from hookline.errors import Compacted, Fenced
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
+from hookline.protocol.limits import ENTRIES_READ_MAX
 
 
 class MemoryLog:
@@ -28,7 +29,7 @@ class MemoryLog:
         self._changed = asyncio.Event()
         return entry.index
 
-    async def read_from(self, index: int, limit: int = 100) -> list[Entry]:
+    async def read_from(self, index: int, limit: int = ENTRIES_READ_MAX) -> list[Entry]:
         if index < self._first:
             raise Compacted(f"entry {index} was truncated; the first is {self._first}")
         last = min(self._last, index + limit - 1)

@@ -20,7 +20,7 @@ class ClaimExpiry:
     async def run(self) -> None:
         """Return when there is nothing left to wait for, or after ``stop``."""
         while not self._stop.is_set():
-            deadline_ms = self._reads.open_claims_until_ms(self._replica.term)
+            deadline_ms = self._reads.first_claim_to_end_ms(self._replica.term)
             if deadline_ms is None:
                 return
             wait_ms = deadline_ms + 1 - self._clock.wall_ms()

@@ -76,6 +76,7 @@ def insert_job(
         time_ms,
         command.at_most_once,
         command.size,
+        command.timeout_ms,
         command.key_expires_ms,
         schedule,
     )
@@ -95,13 +96,13 @@ def claim_jobs(tables: Tables, effects: Effects, term: int, command: ClaimJobs) 
     The leader may have proposed the claim before a pause that is ahead of it in the log; such a job waits on.
     """
     granted: list[tuple[int, int]] = []
-    for (seq, due_ms), deadline_ms in zip(command.claims, command.deadlines_ms, strict=True):
+    for seq, due_ms in command.claims:
         if tables.paused:
             pending = tables.row("pending_lane", seq, due_ms)
             if pending is not None and destination_of(pending[0]) in tables.paused:
                 effects.due.append((pending[0], due_ms, seq))
                 continue
-        row = tables.row("claim_job", seq, due_ms, term, deadline_ms)
+        row = tables.row("claim_job", seq, due_ms, term, command.begun_by_ms)
         if row is not None:
             granted.append((seq, row[0]))
             tables.moved(State.PENDING, State.RUNNING, 0)
@@ -166,7 +167,16 @@ def update_job(tables: Tables, effects: Effects, command: UpdateJob) -> Result:
     if revision != command.revision:
         return Refused("conflict")
     lane = lane_of(tables.destination_id(command.destination), command.priority, retry=bool(old_lane & 1))
-    tables.run("update_job", command.seq, revision, lane, command.due_ms, command.at_most_once, command.size)
+    tables.run(
+        "update_job",
+        command.seq,
+        revision,
+        lane,
+        command.due_ms,
+        command.at_most_once,
+        command.size,
+        command.timeout_ms,
+    )
     if old_spec != command.spec:
         for label in label_texts(decode_spec(old_spec).labels):
             tables.count(LABELS, "delete_label", label, command.seq, sign=-1)

@@ -35,6 +35,7 @@ def put_schedule(tables: Tables, effects: Effects, time_ms: int, command: PutSch
         command.job_priority,
         command.job_at_most_once,
         command.job_size,
+        command.job_timeout_ms,
         labels,
         command.next_tick_ms,
         command.skip_overlap,
@@ -122,7 +123,7 @@ def _is_open(tables: Tables, job: int | None) -> bool:
 def _make_job(
     tables: Tables, effects: Effects, time_ms: int, schedule: Row, schedule_seq: int, job_id: str, due_ms: int
 ) -> int:
-    _, _, _, _, _, spec, destination, priority, at_most_once, size, labels, _ = schedule
+    _, _, _, _, _, spec, destination, priority, at_most_once, size, timeout_ms, labels, _ = schedule
     command = CreateJob(
         id=job_id,
         due_ms=due_ms,
@@ -131,6 +132,7 @@ def _make_job(
         at_most_once=bool(at_most_once),
         size=size,
         spec=spec,
+        timeout_ms=timeout_ms,
         labels=msgspec.msgpack.decode(labels, type=tuple[str, ...]),
     )
     return insert_job(tables, effects, time_ms, command, schedule=schedule_seq)

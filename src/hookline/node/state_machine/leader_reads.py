@@ -98,7 +98,7 @@ class LeaderReads:
         rows = self._rows("destination", name)
         return (rows[0][0], decode_destination(rows[0][1])) if rows else None
 
-    def open_claims_until_ms(self, term: int) -> int | None:
-        """The latest deadline of the claims that terms before ``term`` left open."""
-        ((deadline_ms,),) = self._rows("open_claims_until", term)
+    def first_claim_to_end_ms(self, term: int) -> int | None:
+        """The earliest deadline of the claims that terms before ``term`` left open."""
+        ((deadline_ms,),) = self._rows("first_claim_to_end", term)
         return deadline_ms if isinstance(deadline_ms, int) else None

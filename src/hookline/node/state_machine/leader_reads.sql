@@ -37,5 +37,5 @@ SELECT id, name, settings FROM destinations WHERE settings IS NOT NULL
 -- name: destination
 SELECT id, settings FROM destinations WHERE name = ?
 
--- name: open_claims_until
-SELECT max(claim_deadline_ms) FROM jobs WHERE state = 1 AND claim_term < ?
+-- name: first_claim_to_end
+SELECT min(claim_deadline_ms) FROM jobs WHERE state = 1 AND claim_term < ?

@@ -32,7 +32,7 @@ _GUARDED = (
 )
 
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _RESTORED = "restored"
 _CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 

@@ -36,6 +36,7 @@ CREATE TABLE jobs (
     claim_deadline_ms INTEGER,
     at_most_once INTEGER NOT NULL,
     size INTEGER NOT NULL,              -- bytes of the payload
+    timeout_ms INTEGER NOT NULL,        -- of one attempt
     revision INTEGER NOT NULL DEFAULT 1,
     kept_until_ms INTEGER NOT NULL DEFAULT 0,   -- an idempotency key still points here
     schedule INTEGER                    -- the schedule that made it
@@ -90,6 +91,7 @@ CREATE TABLE schedules (
     job_priority INTEGER NOT NULL,
     job_at_most_once INTEGER NOT NULL,
     job_size INTEGER NOT NULL,
+    job_timeout_ms INTEGER NOT NULL,
     job_labels BLOB NOT NULL,           -- MessagePack of the label texts
     next_tick_ms INTEGER,
     skip_overlap INTEGER NOT NULL,

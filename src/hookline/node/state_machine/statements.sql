@@ -30,8 +30,8 @@ SELECT j.seq, s.fingerprint FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.id
 
 -- name: insert_job
 INSERT INTO jobs (seq, id, state, lane, due_ms, run_at_ms, created_ms, budget_from_ms, at_most_once, size,
-                  kept_until_ms, schedule)
-VALUES (?1, ?2, 0, ?3, ?4, ?4, ?5, ?4, ?6, ?7, ?8, ?9)
+                  timeout_ms, kept_until_ms, schedule)
+VALUES (?1, ?2, 0, ?3, ?4, ?4, ?5, ?4, ?6, ?7, ?8, ?9, ?10)
 
 -- name: insert_spec
 INSERT INTO specs (seq, spec, fingerprint, sum) VALUES (?, ?, ?, ?)
@@ -49,7 +49,7 @@ UPDATE jobs SET kept_until_ms = max(kept_until_ms, ?2) WHERE seq = ?1
 SELECT lane FROM jobs WHERE seq = ? AND state = 0 AND due_ms = ?
 
 -- name: claim_job
-UPDATE jobs SET state = 1, attempts = attempts + 1, claim_term = ?3, claim_deadline_ms = ?4
+UPDATE jobs SET state = 1, attempts = attempts + 1, claim_term = ?3, claim_deadline_ms = ?4 + timeout_ms
 WHERE seq = ?1 AND state = 0 AND due_ms = ?2 RETURNING attempts
 
 -- name: finish_job
@@ -76,7 +76,7 @@ UPDATE jobs SET state = 4, finished_ms = ?2 WHERE seq = ?1 AND state IN (0, 1) R
 SELECT state FROM jobs WHERE seq = ?
 
 -- name: update_job
-UPDATE jobs SET lane = ?3, due_ms = ?4, at_most_once = ?5, size = ?6, revision = revision + 1,
+UPDATE jobs SET lane = ?3, due_ms = ?4, at_most_once = ?5, size = ?6, timeout_ms = ?7, revision = revision + 1,
                 run_at_ms = CASE WHEN due_ms = ?4 THEN run_at_ms ELSE ?4 END,
                 budget_from_ms = CASE WHEN due_ms = ?4 THEN budget_from_ms ELSE ?4 END
 WHERE seq = ?1 AND state = 0 AND revision = ?2
@@ -112,14 +112,14 @@ SELECT * FROM schedules WHERE seq = ?
 
 -- name: insert_schedule
 INSERT INTO schedules (id, revision, spec, job_spec, job_destination, job_priority, job_at_most_once, job_size,
-                       job_labels, next_tick_ms, skip_overlap, paused, created_ms)
-VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq
+                       job_timeout_ms, job_labels, next_tick_ms, skip_overlap, paused, created_ms)
+VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq
 
 -- name: update_schedule
 UPDATE schedules SET revision = revision + 1, spec = ?2, job_spec = ?3, job_destination = ?4, job_priority = ?5,
-                     job_at_most_once = ?6, job_size = ?7, job_labels = ?8,
-                     next_tick_ms = CASE WHEN ?9 = -1 THEN next_tick_ms ELSE ?9 END, skip_overlap = ?10,
-                     paused = ?11
+                     job_at_most_once = ?6, job_size = ?7, job_timeout_ms = ?8, job_labels = ?9,
+                     next_tick_ms = CASE WHEN ?10 = -1 THEN next_tick_ms ELSE ?10 END, skip_overlap = ?11,
+                     paused = ?12
 WHERE seq = ?1
 
 -- name: delete_schedule
@@ -127,7 +127,7 @@ DELETE FROM schedules WHERE id = ? RETURNING *
 
 -- name: schedule_for_ticks
 SELECT id, revision, next_tick_ms, paused, skip_overlap, job_spec, job_destination, job_priority, job_at_most_once,
-       job_size, job_labels, last_job
+       job_size, job_timeout_ms, job_labels, last_job
 FROM schedules WHERE seq = ?
 
 -- name: move_schedule
