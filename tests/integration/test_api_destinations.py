@@ -37,6 +37,20 @@ def test_fields_stay_unless_given_and_null_is_the_default(node: NodeUnderTest) -
     assert (put["concurrency"], put["rate"], put["paused"]) == (None, None, False)
 
 
+def test_a_retry_policy_is_for_jobs_that_do_not_say_it_themselves(node: NodeUnderTest) -> None:
+    path = "/destinations/example.com"
+    before, own = node.create(), node.create(retry={"max_attempts": 2})
+    answer = node.call("PUT", path, {"retry": {"not_on": [401, "3xx"], "max_attempts": 7}})
+    assert answer.json["retry"]["not_on"] == [401, "3xx"]
+    assert node.get(path).json["retry"] == answer.json["retry"]
+    for job, attempts in ((before, 7), (own, 2), (node.create(), 7)):
+        retry = node.get(f"/jobs/{job['id']}").json["retry"]
+        assert (retry["max_attempts"], retry["not_on"]) == (attempts, [410, 401, "3xx"])
+    assert node.call("PUT", path, {"paused": True}).json["retry"] == answer.json["retry"], "what is not given stays"
+    assert "retry" not in node.call("PUT", path, {"retry": None}).json
+    assert node.get(f"/jobs/{before['id']}").json["retry"]["max_attempts"] == 25
+
+
 def test_secrets_are_counted_never_shown(node: NodeUnderTest) -> None:
     path = "/destinations/example.com"
     job = node.create()

@@ -12,13 +12,13 @@ from hookline.clock import SystemClock
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, decode_number, encode_cursor
 from hookline.http_api.strict_json import check_unique_names, check_utf8, unique_fields
-from hookline.node.api.job_fields import check_headers, retry_of
+from hookline.node.api.job_fields import check_headers
 from hookline.node.api.job_requests import JobRequests, fingerprint
 from hookline.node.config import NodeConfig
 from hookline.node.vault import Vault
-from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
+from hookline.protocol.http import JobChanges, JobRequest
 from hookline.protocol.ids import shard_hint
-from hookline.protocol.jobs import RetryPolicy, decode_spec
+from hookline.protocol.jobs import decode_spec
 
 NOW_MS = 1_900_000_000_000
 URL = "https://example.com/hook"
@@ -121,23 +121,6 @@ def test_a_change_replaces_one_kind_of_body_by_the_other(requests: JobRequests) 
     changed = requests.changed(JobChanges(body_base64="aGk="), old)
     assert (changed.body, changed.is_json) == (b"hi", False)
     assert requests.changed(JobChanges(payload=msgspec.Raw(b"[]")), changed).is_json is True
-
-
-@pytest.mark.parametrize(
-    ("given", "policy"),
-    [
-        (RetryRequest(), RetryPolicy()),
-        (RetryRequest(max_attempts=1), RetryPolicy(max_attempts=1)),
-        (RetryRequest(schedule=["1s", 60]), RetryPolicy(max_attempts=3, schedule_ms=(1_000, 60_000))),
-        (RetryRequest(schedule=["1s"], max_attempts=9), RetryPolicy(max_attempts=9, schedule_ms=(1_000,))),
-        (RetryRequest(initial="2h"), RetryPolicy(initial_ms=7_200_000, max_ms=7_200_000)),
-        (RetryRequest(max="1s"), RetryPolicy(initial_ms=1_000, max_ms=1_000)),
-        (RetryRequest(factor=1.5, budget="1d"), RetryPolicy(factor_milli=1_500, budget_ms=86_400_000)),
-    ],
-    ids=str,
-)
-def test_retry_policy(given: RetryRequest, policy: RetryPolicy) -> None:
-    assert retry_of(given) == policy
 
 
 def test_header_names_keep_their_spelling() -> None:

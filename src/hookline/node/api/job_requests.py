@@ -16,9 +16,10 @@ from hookline.node.api import job_fields as fields
 from hookline.node.config import NodeConfig
 from hookline.node.vault import NONCE_BYTES, Vault
 from hookline.protocol.commands import CreateJob, UpdateJob
-from hookline.protocol.http import JobChanges, JobRequest
+from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
 from hookline.protocol.ids import check_id, mint_id
 from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_texts
+from hookline.protocol.retries import retry_of
 from hookline.protocol.signatures import parse_secret
 from hookline.protocol.urls import parse_url, vet_at_creation
 
@@ -137,7 +138,7 @@ class JobRequests:
             body=body,
             is_json=is_json,
             timeout_ms=old.timeout_ms if changes.timeout is UNSET else fields.timeout_of(changes.timeout),
-            retry=old.retry if changes.retry is UNSET else fields.retry_of(changes.retry),
+            retry=old.retry if changes.retry is UNSET else retry_of(changes.retry),
             at_most_once=at_most_once,
             priority=old.priority if changes.priority is UNSET else fields.priority_of(changes.priority),
             labels=old.labels if changes.labels is UNSET else fields.check_labels(changes.labels),
@@ -182,7 +183,7 @@ class JobRequests:
             body=body,
             is_json=is_json,
             timeout_ms=fields.timeout_of(request.timeout),
-            retry=fields.retry_of(request.retry),
+            retry=retry_of(request.retry),
             at_most_once=request.guarantee == "at_most_once",
             priority=fields.priority_of(request.priority),
             labels={} if request.labels is UNSET else fields.check_labels(request.labels),
@@ -207,13 +208,20 @@ class JobRequests:
 def fingerprint(request: JobRequest) -> bytes:
     """Tells whether two requests ask for the same: 16 bytes over all fields as they were given.
 
-    Except for what has no order: fields, headers and labels, and a list of them is read as a set.
+    Except for what has no order: fields, headers, labels and what is retried, and a list of them is read as a set.
     """
     if isinstance(request.labels, list):
         request = msgspec.structs.replace(request, labels=sorted(set(request.labels)))
     if request.redact is not UNSET:
         request = msgspec.structs.replace(request, redact=sorted({name.lower() for name in request.redact}))
+    if request.retry is not UNSET:
+        request = msgspec.structs.replace(request, retry=_in_one_order(request.retry))
     return hashlib.blake2b(_canonical(request), digest_size=16).digest()
+
+
+def _in_one_order(retry: RetryRequest) -> RetryRequest:
+    on, not_on = (words and sorted({str(word) for word in words}) for words in (retry.on, retry.not_on))
+    return msgspec.structs.replace(retry, on=on, not_on=not_on)
 
 
 def update_command(seq: int, revision: int, due_ms: int, spec: JobSpec) -> UpdateJob:
