@@ -36,7 +36,8 @@ class NodeOptions:
         payload_bytes_max: Bytes of one payload. [262144]
         batch_jobs_max: Jobs of one batch. [1000]
         key_window: How long an idempotency key is remembered. [24h]
-        retention: How long a finished job is kept. [7d]
+        retention: How long a finished job is kept that is not dead. [7d]
+        retention_dead: How long a dead job is kept, for somebody to look at and to retry. [30d]
         retention_jobs: How many finished jobs are kept at most. [10000000]
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
@@ -56,6 +57,7 @@ class NodeOptions:
     batch_jobs_max: Annotated[int | None, _env("BATCH_JOBS_MAX")] = None
     key_window: Annotated[str | None, _env("KEY_WINDOW")] = None
     retention: Annotated[str | None, _env("RETENTION")] = None
+    retention_dead: Annotated[str | None, _env("RETENTION_DEAD")] = None
     retention_jobs: Annotated[int | None, _env("RETENTION_JOBS")] = None
     log_level: Annotated[str, _env("LOG_LEVEL")] = "info"
     log_json: Annotated[Flag, _env("LOG_JSON")] = False
@@ -64,7 +66,12 @@ class NodeOptions:
         """The checked configuration of the node. Raises InvalidConfig."""
         from hookline.node.config import NodeConfig
 
-        durations = {"shutdown_grace": self.shutdown_grace, "key_window": self.key_window, "retention": self.retention}
+        durations = {
+            "shutdown_grace": self.shutdown_grace,
+            "key_window": self.key_window,
+            "retention": self.retention,
+            "retention_dead": self.retention_dead,
+        }
         settings = inputs.given(
             slots=self.slots,
             allow_private_destinations=self.allow_private_destinations,

@@ -51,6 +51,7 @@ class NodeConfig:
     # Idempotency and retention.
     key_window_ms: int = 24 * 3_600_000
     retention_ms: int = 7 * 24 * 3_600_000
+    retention_dead_ms: int = 30 * 24 * 3_600_000
     retention_jobs: int = 10_000_000
 
     def __post_init__(self) -> None:
@@ -63,6 +64,7 @@ class NodeConfig:
         check_range(self, "batch_jobs_max", 1, limits.BATCH_JOBS_MAX)
         check_range(self, "key_window_ms", 0, 30 * 86_400_000)
         check_range(self, "retention_ms", 1_000, 3_650 * 86_400_000)
+        check_range(self, "retention_dead_ms", 1_000, 3_650 * 86_400_000)
         check_range(self, "retention_jobs", 0, 10**9)
         check_range(self, "shutdown_grace_ms", 0, 300_000)
         for name in ("cluster", "node"):
