@@ -24,9 +24,11 @@ class NodeOptions:
 
     Attributes:
         slots: Attempts that may run at once. [100]
-        allow_private_destinations: Allow private addresses and all ports; only for laptops and tests.
+        allow_private_destinations: Allow all private addresses and all ports; only for laptops and tests.
+        allow_destinations: Private networks and names that may be called, at all ports: 10.2.0.0/16,*.svc.cluster.local
+        deny_destinations: Networks and names that may not be called, whatever else is allowed.
         allow_hosts: Names in requests' Host that a node at a loopback address answers to, separated by commas.
-        destination_ports: Ports that may be called, separated by commas. [80,443,8080,8443]
+        destination_ports: Ports that may be called, separated by commas. [80,443,8000,8080,8443]
         signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
         secret_key: The key that seals stored secrets.
         secret_key_file: A file that holds this key.
@@ -45,6 +47,8 @@ class NodeOptions:
 
     slots: Annotated[int | None, _env("SLOTS")] = None
     allow_private_destinations: Annotated[Flag, _env("ALLOW_PRIVATE_DESTINATIONS")] = False
+    allow_destinations: Annotated[str | None, _env("ALLOW_DESTINATIONS")] = None
+    deny_destinations: Annotated[str | None, _env("DENY_DESTINATIONS")] = None
     allow_hosts: Annotated[str | None, _env("ALLOW_HOSTS")] = None
     destination_ports: Annotated[str | None, _env("DESTINATION_PORTS")] = None
     signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
@@ -65,6 +69,7 @@ class NodeOptions:
     def config(self, *, data_dir: Path, host: str, port: int, **identity: Any) -> "NodeConfig":
         """The checked configuration of the node. Raises InvalidConfig."""
         from hookline.node.config import NodeConfig
+        from hookline.protocol.destination_patterns import parse_patterns
 
         durations = {
             "shutdown_grace": self.shutdown_grace,
@@ -75,6 +80,8 @@ class NodeOptions:
         settings = inputs.given(
             slots=self.slots,
             allow_private_destinations=self.allow_private_destinations,
+            allow_destinations=parse_patterns(self.allow_destinations or "", "allow-destinations"),
+            deny_destinations=parse_patterns(self.deny_destinations or "", "deny-destinations"),
             allow_hosts=None if self.allow_hosts is None else inputs.host_names(self.allow_hosts),
             destination_ports=None if self.destination_ports is None else inputs.ports(self.destination_ports),
             signing_secret=self.signing_secret,

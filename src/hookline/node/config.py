@@ -5,9 +5,9 @@ from pathlib import Path
 
 from hookline.errors import InvalidConfig
 from hookline.protocol import limits
+from hookline.protocol.destination_patterns import NO_PATTERNS, Patterns
+from hookline.protocol.destination_rules import DEFAULT_PORTS, Rules
 from hookline.protocol.ranges import check_range
-
-DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,8 @@ class NodeConfig:
     # Delivery.
     slots: int = 100
     allow_private_destinations: bool = False
+    allow_destinations: Patterns = NO_PATTERNS
+    deny_destinations: Patterns = NO_PATTERNS
     destination_ports: frozenset[int] = DEFAULT_PORTS
     signing_secret: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
@@ -71,6 +73,12 @@ class NodeConfig:
             value = getattr(self, name)
             if not value or not value.replace("-", "").replace("_", "").isalnum() or not value.isascii():
                 raise InvalidConfig(f"{name} is {value!r}; use letters, digits, - and _", field=name)
+
+    @property
+    def rules(self) -> Rules:
+        """Which destinations jobs may have."""
+        is_open = self.allow_private_destinations
+        return Rules(self.allow_destinations, self.deny_destinations, self.destination_ports, is_open)
 
     @property
     def url(self) -> str:

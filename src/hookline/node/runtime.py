@@ -32,7 +32,7 @@ from hookline.node.leader import Surroundings
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.loop_lag import LoopLag
 from hookline.node.member import Member
-from hookline.node.own_processes import OwnProcesses
+from hookline.node.own_processes import OwnProcesses, may_matter
 from hookline.node.quorum import Peers, Quorum, agree_on_secret_key, find_peers
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
@@ -209,12 +209,7 @@ async def _run_node(
                 leadership=quorum.leadership if quorum else lock,
                 commit=commit,
                 vault=vault,
-                vetter=Vetter(
-                    resolver,
-                    allow_private=config.allow_private_destinations,
-                    own_addresses=own_addresses,
-                    ports=config.destination_ports,
-                ),
+                vetter=Vetter(resolver, config.rules, own_addresses=own_addresses),
                 transport=transport,
                 metrics=metrics,
                 successor=quorum.successor if quorum else None,
@@ -249,6 +244,7 @@ async def _run_node(
             known=lambda: (config.advertised_url, *config.etcd, *(node.url for node in role.nodes())),
             topology=lambda: member.replica.topology,
             cluster=config.cluster,
+            is_of_interest=partial(may_matter, config.rules),
         )
         if quorum is not None:
             await stack.enter_async_context(quorum.running(member))

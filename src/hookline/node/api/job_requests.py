@@ -16,12 +16,13 @@ from hookline.node.api import job_fields as fields
 from hookline.node.config import NodeConfig
 from hookline.node.vault import NONCE_BYTES, Vault
 from hookline.protocol.commands import CreateJob, UpdateJob
+from hookline.protocol.destination_rules import check_target
 from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
 from hookline.protocol.ids import check_id, mint_id
 from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_texts
 from hookline.protocol.retries import retry_of
 from hookline.protocol.signatures import parse_secret
-from hookline.protocol.urls import parse_url, vet_at_creation
+from hookline.protocol.urls import parse_url
 
 RESERVED_IDS = frozenset({"batch", "retry", "cancel"})  # they are calls: GET /jobs/batch could not mean a job
 
@@ -65,6 +66,7 @@ class JobRequests:
 
     def __init__(self, config: NodeConfig, vault: Vault, token: Callable[[int], bytes]) -> None:
         self._config = config
+        self._rules = config.rules
         self._vault = vault
         self._token = token
         self._random = b""
@@ -194,7 +196,7 @@ class JobRequests:
 
     def _target(self, url: str) -> tuple[str, str]:
         target = parse_url(url)
-        vet_at_creation(target, self._config.allow_private_destinations, self._config.destination_ports)
+        check_target(target, self._rules)
         return target.url, target.destination
 
     def _sealed(self, secret: str | None, old: JobSpec | None) -> bytes | None:
