@@ -264,6 +264,7 @@ async def test_a_secret_that_cannot_be_opened_sends_nothing_unsigned() -> None:
     report = await world.attempt()
     assert world.sent == []
     assert (report.outcome, report.verdict, report.sent) == (Outcome.RETRYABLE_FAILURE, "none", False)
+    assert (report.is_ours, report.is_held) == (True, True), "it costs no attempt, and is not tried all the time"
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,19 @@ async def test_the_retry_policy_of_the_destination_holds_from_the_next_attempt_o
         ]
 
 
+async def test_a_job_whose_key_is_missing_is_held_without_using_up_its_attempts(tmp_path: Path) -> None:
+    held = Report(Outcome.RETRYABLE_FAILURE, "none", T0, 0, error="key gone", is_ours=True, is_held=True)
+    async with stage(tmp_path) as on:
+        on.delivery.at_once = held
+        (due,) = await on.post(create("a", job_spec(retry=RetryPolicy(max_attempts=1))))
+        on.executor.wake()
+        await settle()
+        query = "SELECT state, due_ms, attempts - attempts_before FROM jobs"
+        assert on.machine.database.writer.execute(query).fetchall() == [(State.PENDING, T0 + 15 * 60_000, 0)]
+        assert len(on.delivery.started) == 1
+        assert on.attempts() == [(due.seq, 1, Outcome.RETRYABLE_FAILURE)]
+
+
 async def test_a_cancel_aborts_the_running_attempt_and_frees_its_slot(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         (due,) = await on.post(create("a"))

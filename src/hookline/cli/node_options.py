@@ -32,6 +32,7 @@ class NodeOptions:
         signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
         secret_key: The key that seals stored secrets.
         secret_key_file: A file that holds this key.
+        allow_missing_secret_key: Start although stored secrets are sealed with a lost key, and hold their jobs.
         shutdown_grace: How long running attempts may take to end at shutdown. [10s]
         pending_jobs_max: Unfinished jobs that are taken at most. [10000000]
         pending_bytes_max: Bytes of unfinished jobs that are taken at most. [10737418240]
@@ -54,6 +55,7 @@ class NodeOptions:
     signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
     secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
     secret_key_file: Annotated[NamedPath | None, _env("SECRET_KEY_FILE")] = None
+    allow_missing_secret_key: Annotated[Flag, _env("ALLOW_MISSING_SECRET_KEY")] = False
     shutdown_grace: Annotated[str | None, _env("SHUTDOWN_GRACE")] = None
     pending_jobs_max: Annotated[int | None, _env("PENDING_JOBS_MAX")] = None
     pending_bytes_max: Annotated[int | None, _env("PENDING_BYTES_MAX")] = None
@@ -87,6 +89,7 @@ class NodeOptions:
             signing_secret=self.signing_secret,
             secret_key=self.secret_key,
             secret_key_file=self.secret_key_file,
+            allow_missing_secret_key=self.allow_missing_secret_key,
             pending_jobs_max=self.pending_jobs_max,
             pending_bytes_max=self.pending_bytes_max,
             payload_bytes_max=self.payload_bytes_max,

@@ -18,6 +18,7 @@ _STYLES = {
     "closed": "green",
     "dead": "red",
     "open": "red",
+    "degraded": "yellow",
     "unavailable": "red",
     "permanent_failure": "red",
     "retryable_failure": "yellow",

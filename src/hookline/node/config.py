@@ -42,6 +42,7 @@ class NodeConfig:
     signing_secret: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     secret_key_file: Path | None = None
+    allow_missing_secret_key: bool = False
     shutdown_grace_ms: int = 10_000
 
     # Limits.

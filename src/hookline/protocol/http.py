@@ -76,7 +76,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 class WaitingFor(Struct, frozen=True, omit_defaults=True):
     """Why a pending job waits. ``until`` is when that ends, as far as it is known."""
 
-    reason: Literal["time", "retry", "paused", "breaker", "rate", "share", "slots", "clock"]
+    reason: Literal["time", "retry", "paused", "breaker", "rate", "share", "slots", "clock", "key"]
     detail: str
     until: str | None = None
 
@@ -472,10 +472,11 @@ class Health(Struct, frozen=True):
     ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used. Also of nodes: ``clock``;
     ``cluster`` and ``shard``, whose node it is; ``cluster_id``, whose state it has; ``kept_aside`` as in ``Cluster``;
     and ``decided_by``, the shard of the cluster that decided for its topology. ``clusters`` are a proxy's.
-    ``detail`` says what to do; also while the status is ok, when a clock is wrong.
+    ``detail`` says what to do; also while the status is ok, when a clock is wrong. ``degraded``: it takes requests, and
+    holds jobs whose secret it has no key for.
     """
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     role: Literal["leader", "follower", "halted", "proxy"]
     usage: dict[str, Usage] = {}
     detail: str | None = None

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw
 from hookline.node.api.services import Services
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.reads import AttemptRow, DestinationRow, JobRow, LastAttemptRow, ScheduleRow
+from hookline.node.vault import missing_keys
 from hookline.protocol import http
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.durations import format_duration, format_time
@@ -43,7 +44,7 @@ class Views:
             finished_at=None,
             attempts_made=0,
             next_attempt_at=run_at,
-            waiting_for=self._waiting_for(spec.destination, command.due_ms, 0) if command.due_ms > now_ms else None,
+            waiting_for=self._waiting_for(spec, command.due_ms, 0) if command.due_ms > now_ms else None,
             last_attempt=None,
             labels=labels_view(spec),
             guarantee=guarantee_view(spec),
@@ -73,7 +74,7 @@ class Views:
             finished_at=_time(row.finished_ms),
             attempts_made=row.attempts,
             next_attempt_at=format_time(row.due_ms) if is_pending else None,
-            waiting_for=self._waiting_for(spec.destination, row.due_ms, row.attempts) if is_pending else None,
+            waiting_for=self._waiting_for(spec, row.due_ms, row.attempts) if is_pending else None,
             last_attempt=_last_attempt(row.last_attempt),
             labels=labels_view(spec),
             guarantee=guarantee_view(spec),
@@ -115,6 +116,11 @@ class Views:
             return True
         return bool(self._settings(spec.destination).sealed_secrets)
 
+    def _missing_keys(self, spec: JobSpec) -> set[str]:
+        own = spec.sealed_secret
+        sealed = self._settings(spec.destination).sealed_secrets if own is None else (own,)
+        return missing_keys(sealed, self._services.vault) if sealed else set()
+
     def _settings(self, destination: str) -> DestinationSettings:
         known = self._settings_known.get(destination)
         if known is None:
@@ -129,8 +135,11 @@ class Views:
         for name in effects.destinations:
             self._settings_known.pop(name, None)
 
-    def _waiting_for(self, destination: str, due_ms: int, attempts: int) -> http.WaitingFor:
-        reason, detail, until_ms = self._services.delivery.why_waiting(destination, due_ms, attempts)
+    def _waiting_for(self, spec: JobSpec, due_ms: int, attempts: int) -> http.WaitingFor:
+        if missing := self._missing_keys(spec):
+            keys = ", ".join(sorted(missing))
+            return http.WaitingFor("key", f"its secret is sealed with key {keys}, which this node does not have")
+        reason, detail, until_ms = self._services.delivery.why_waiting(spec.destination, due_ms, attempts)
         return http.WaitingFor(reason, detail, _time(until_ms))  # type: ignore[arg-type]
 
 

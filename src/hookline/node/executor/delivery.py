@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from hookline.clock import Clock
-from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed
+from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.executor.fairness import Verdict
 from hookline.node.executor.retry import Trouble, is_success, parse_retry_after
 from hookline.node.executor.transport import NOT_LEADING, Answer, FailureKind, SendFailed, Transport
@@ -39,6 +39,7 @@ class Report(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     is_ours: bool = False  # it did not leave for a reason of our own, which must not cost the job an attempt
+    is_held: bool = False  # and a person has to do something first
 
 
 class Delivery:
@@ -76,6 +77,7 @@ class Delivery:
             trouble: Trouble | None = None,
             sent: bool = False,
             is_ours: bool = False,
+            is_held: bool = False,
         ) -> Report:
             took = round(self._clock.boot_ms() - started_boot)
             return Report(
@@ -83,6 +85,7 @@ class Delivery:
                 error=error[:ERROR_CHARS_MAX],
                 trouble=trouble,
                 is_ours=is_ours,
+                is_held=is_held,
             )
 
         spec = job.spec
@@ -103,6 +106,8 @@ class Delivery:
             return report(Outcome.RETRYABLE_FAILURE, "bad", error.detail, trouble="connection")
         except ForbiddenDestination as error:
             return report(Outcome.PERMANENT_FAILURE, "none", error.detail)
+        except SecretKeyMissing as error:
+            return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, is_ours=True, is_held=True)
         except HooklineError as error:  # an unreadable secret or url: ours to mend, so the job is tried again
             return report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
         took = round(self._clock.boot_ms() - started_boot)

@@ -29,6 +29,7 @@ from hookline.protocol.limits import ATTEMPT_MS_MAX
 from hookline.telemetry import Metrics
 
 _OURS_RETRY_MS = 500  # after an attempt that this node could not make
+_HELD_RETRY_MS = 15 * 60_000  # when a person has to do something first: it is noticed soon enough, and costs little
 _CLAIM_SLACK_MS = 5_000  # beyond the longest attempt, until a claim ends and may be taken to be lost
 
 _log = structlog.get_logger()
@@ -268,7 +269,8 @@ class Executor:
     ) -> tuple[Outcome, str | None, Next]:
         """What it came to, in a number and in words, and what follows."""
         if report.is_ours:
-            return report.outcome, report.error, Next(State.PENDING, now_ms + _OURS_RETRY_MS)
+            wait_ms = _HELD_RETRY_MS if report.is_held else _OURS_RETRY_MS
+            return report.outcome, report.error, Next(State.PENDING, now_ms + wait_ms)
         load = self._fairness.load(destination_of(lane))
         policy = in_force(job.spec.retry, None if load is None else load.settings.retry)
         outcome, why = judge(policy, report.outcome, report.status, report.trouble)
