@@ -124,6 +124,8 @@ def job(job_id: str = "j1", **changes: Any) -> dict[str, Any]:
         "headers": {},
         "timeout": "30s",
         "retry": {
+            "on": ["connection", "timeout", "4xx", "5xx"],
+            "not_on": [410],
             "max_attempts": 10,
             "initial": "1s",
             "factor": 2.0,

@@ -107,7 +107,7 @@ class InvalidUrl(InvalidRequest):
 
 
 class ForbiddenDestination(InvalidUrl):
-    """The url points at an address that is not public; start with --allow-private-destinations to allow it."""
+    """This node may not call that url; the detail says why, and which of its settings allows it."""
 
     code = "forbidden_destination"
 

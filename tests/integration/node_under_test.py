@@ -65,6 +65,7 @@ class StubDelivery:
     waiting: tuple[str, str, int | None] = ("slots", "nobody works here", None)
     status: DestinationStatus = field(default_factory=lambda: DestinationStatus("closed", None, 0, 0))
     ready: str | None = None
+    lacks: list[str] = field(default_factory=list)
 
     def why_waiting(self, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
         return self.waiting
@@ -74,6 +75,9 @@ class StubDelivery:
 
     def slots(self) -> tuple[int, int]:
         return 3, 100
+
+    def lacking_keys(self) -> list[str]:
+        return self.lacks
 
 
 class AloneRole:

@@ -3,6 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hookline.node.api.services import DestinationStatus
+from hookline.node.vault import Vault, sealing_key_id
+from hookline.protocol.commands import PutDestination
+from hookline.protocol.settings import DestinationSettings, encode
 from tests.integration.node_under_test import NodeUnderTest
 
 SECRET = "whsec_" + "a" * 32
@@ -37,6 +40,20 @@ def test_fields_stay_unless_given_and_null_is_the_default(node: NodeUnderTest) -
     assert (put["concurrency"], put["rate"], put["paused"]) == (None, None, False)
 
 
+def test_a_retry_policy_is_for_jobs_that_do_not_say_it_themselves(node: NodeUnderTest) -> None:
+    path = "/destinations/example.com"
+    before, own = node.create(), node.create(retry={"max_attempts": 2})
+    answer = node.call("PUT", path, {"retry": {"not_on": [401, "3xx"], "max_attempts": 7}})
+    assert answer.json["retry"]["not_on"] == [401, "3xx"]
+    assert node.get(path).json["retry"] == answer.json["retry"]
+    for job, attempts in ((before, 7), (own, 2), (node.create(), 7)):
+        retry = node.get(f"/jobs/{job['id']}").json["retry"]
+        assert (retry["max_attempts"], retry["not_on"]) == (attempts, [410, 401, "3xx"])
+    assert node.call("PUT", path, {"paused": True}).json["retry"] == answer.json["retry"], "what is not given stays"
+    assert "retry" not in node.call("PUT", path, {"retry": None}).json
+    assert node.get(f"/jobs/{before['id']}").json["retry"]["max_attempts"] == 25
+
+
 def test_secrets_are_counted_never_shown(node: NodeUnderTest) -> None:
     path = "/destinations/example.com"
     job = node.create()
@@ -49,6 +66,20 @@ def test_secrets_are_counted_never_shown(node: NodeUnderTest) -> None:
     assert node.get(f"/jobs/{job['id']}").json["signed"] is True
     assert node.call("PUT", path, {"secrets": []}).json["secrets"] == 0
     assert node.create()["signed"] is False
+
+
+def test_a_job_whose_key_is_missing_says_so_and_health_is_degraded(node: NodeUnderTest) -> None:
+    foreign = Vault([b"other" + bytes(27)]).seal(SECRET, nonce=bytes(12))
+    settings = DestinationSettings(sealed_secrets=(foreign,))
+    node.propose(PutDestination("https://example.com:443", encode(settings)))
+    job = node.get(f"/jobs/{node.create()['id']}").json
+    assert job["waiting_for"]["reason"] == "key"
+    assert sealing_key_id(foreign) in job["waiting_for"]["detail"]
+    assert node.get("/health").json["status"] == "ok"
+    node.delivery.lacks = [sealing_key_id(foreign)]
+    health = node.get("/health")
+    assert (health.status, health.json["status"]) == (200, "degraded")
+    assert sealing_key_id(foreign) in health.json["detail"]
 
 
 def test_what_goes_on_there(node: NodeUnderTest) -> None:

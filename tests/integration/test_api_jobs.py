@@ -68,13 +68,24 @@ def test_retry_policy_is_completed(shared_node: NodeUnderTest) -> None:
     assert retry["max_attempts"] == 3
     assert retry["schedule"] == ["1s", "1m"]
     assert shared_node.create()["retry"] == {
-        "max_attempts": 10,
+        "max_attempts": 25,
         "initial": "5s",
-        "factor": 2.0,
-        "max": "1h",
+        "factor": 3.0,
+        "max": "4h",
         "schedule": [],
         "budget": None,
+        "on": ["connection", "timeout", "4xx", "5xx"],
+        "not_on": [410],
     }
+
+
+def test_what_is_retried_is_said_once_however_it_is_ordered(shared_node: NodeUnderTest) -> None:
+    answers = [
+        shared_node.post("/jobs", {"url": URL, "id": "retried", "retry": {"on": on, "not_on": [410]}})
+        for on in ([404, "5xx", "timeout"], ["timeout", "5xx", "404"])
+    ]
+    assert [answer.status for answer in answers] == [201, 200]
+    assert answers[1].json["retry"]["on"] == [404, "5xx", "timeout"]
 
 
 def test_delay_and_run_at_say_when(shared_node: NodeUnderTest) -> None:

@@ -10,8 +10,10 @@ import pytest
 from hookline.node.executor.heard_proxies import HeardProxies
 from hookline.node.executor.own_addresses import OwnAddresses
 from hookline.node.executor.resolver import Resolver
-from hookline.node.own_processes import OwnProcesses
+from hookline.node.own_processes import OwnProcesses, may_matter
 from hookline.protocol.commands import SetTopology
+from hookline.protocol.destination_patterns import parse_patterns
+from hookline.protocol.destination_rules import Rules
 from hookline.protocol.topology import encode_topology, parse_topology
 from tests.integration.proxy_under_test import Clusters
 from tests.node_parts import ManualClock
@@ -130,6 +132,13 @@ async def test_addresses_that_no_job_may_call_are_not_asked(clusters: Clusters) 
         it.put([("c0", 0, "http://127.0.0.1:1"), ("c1", 1, f"http://127.0.0.1:{port}")])
         await it.processes.look()
         assert ("127.0.0.1", port) not in it.own
+
+
+@pytest.mark.parametrize(
+    ("allow", "matters"), [("", False), ("10.2.0.0/16", True), ("10.3.0.0/16", False), ("*.internal", True)]
+)
+def test_where_an_allowed_job_can_go_our_own_processes_are_looked_for(allow: str, matters: bool) -> None:
+    assert may_matter(Rules(parse_patterns(allow, "allow-destinations")), "10.2.0.5") == matters
 
 
 def test_nodes_know_the_proxies_before_them(clusters: Clusters) -> None:

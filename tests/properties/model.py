@@ -291,13 +291,19 @@ class Model:
     def _purge(self, command: c.PurgeFinished, now: int) -> c.Result:
         finished = [job for job in self.jobs.values() if job.state in FINISHED]
         free = sorted((job.finished_ms or 0, job.seq) for job in finished if job.kept_until_ms <= now)
-        old = [seq for finished_ms, seq in free if finished_ms < command.before_ms][: command.limit]
+        others = [seq for finished_ms, seq in free if self._is_old(seq, finished_ms, command, dead=False)]
+        dead = [seq for finished_ms, seq in free if self._is_old(seq, finished_ms, command, dead=True)]
+        old = (others + dead)[: command.limit]
         excess = min(len(finished) - command.keep, command.limit)
         doomed = set(old) | {seq for _, seq in free[: max(0, excess)]}
         for seq in doomed:
             del self.jobs[seq]
         self.attempts = {key: value for key, value in self.attempts.items() if key[0] not in doomed}
         return c.Changed(len(doomed))
+
+    def _is_old(self, seq: int, finished_ms: int, command: c.PurgeFinished, *, dead: bool) -> bool:
+        before_ms = command.dead_before_ms if dead and command.dead_before_ms is not None else command.before_ms
+        return (self.jobs[seq].state is State.DEAD) == dead and finished_ms < before_ms
 
     # --- schedules --------------------------------------------------------------------------------------------------
 

@@ -364,9 +364,16 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     def put_destination(self, name: str, blob: bytes, more: bool) -> None:
         self.submit(c.PutDestination(name, blob), more)
 
-    @rule(age=st.integers(0, 40), keep=st.integers(0, 6), limit=st.integers(0, 4), more=more)
-    def purge(self, age: int, keep: int, limit: int, more: bool) -> None:
-        self.submit(c.PurgeFinished(self.now - age * SECOND, keep, limit), more)
+    @rule(
+        age=st.integers(0, 40),
+        dead_age=st.none() | st.integers(0, 40),
+        keep=st.integers(0, 6),
+        limit=st.integers(0, 4),
+        more=more,
+    )
+    def purge(self, age: int, dead_age: int | None, keep: int, limit: int, more: bool) -> None:
+        dead_before_ms = None if dead_age is None else self.now - dead_age * SECOND
+        self.submit(c.PurgeFinished(self.now - age * SECOND, keep, limit, dead_before_ms), more)
 
     @rule(limit=st.integers(0, 3), more=more)
     def purge_keys(self, limit: int, more: bool) -> None:

@@ -15,6 +15,7 @@ from hookline.cli.etcd_options import EtcdOptions
 from hookline.cli.node_options import NodeOptions
 from hookline.node.config import NodeConfig
 from hookline.protocol import signatures
+from hookline.protocol.destination_patterns import parse_patterns
 
 
 def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:
@@ -92,8 +93,10 @@ def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOOKLINE_RETENTION", "36h")
     monkeypatch.setenv("HOOKLINE_SIGNING_SECRET", "whsec_x")
     monkeypatch.setenv("HOOKLINE_ALLOW_PRIVATE_DESTINATIONS", "true")
+    monkeypatch.setenv("HOOKLINE_DENY_DESTINATIONS", "10.2.9.0/24")
     line = "serve --cluster c2 --shard 2 --node n3 --listen [::1]:7071 --data-dir d --slots 7 --destination-ports 80,81"
-    assert app.run([*line.split(" "), "--shutdown-grace", "2.5", "--key-window", "1h"]) == 0
+    allow = ("--allow-destinations", "10.2.0.0/16,*.svc.cluster.local", "--retention-dead", "60d")
+    assert app.run([*line.split(" "), "--shutdown-grace", "2.5", "--key-window", "1h", *allow]) == 0
     assert app.run(["up"]) == 0
     served, up = started
     assert served == NodeConfig(
@@ -105,13 +108,23 @@ def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPa
         node="n3",
         slots=7,
         allow_private_destinations=True,
+        allow_destinations=parse_patterns("10.2.0.0/16,*.svc.cluster.local", "allow-destinations"),
+        deny_destinations=parse_patterns("10.2.9.0/24", "deny-destinations"),
         destination_ports=frozenset({80, 81}),
         signing_secret="whsec_x",
         shutdown_grace_ms=2_500,
         key_window_ms=3_600_000,
         retention_ms=36 * 3_600_000,
+        retention_dead_ms=60 * 86_400_000,
     )
     assert (up.data_dir, up.host, up.port, up.slots) == (Path("hookline-data"), "127.0.0.1", 7070, 100)
+
+
+@pytest.mark.parametrize("option", ["allow-destinations", "deny-destinations"])
+def test_a_bad_pattern_refuses_to_start_and_says_where(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    code, out, err = run(capsys, "up", f"--{option}", "shop.internal,10.2.0.5/16")
+    assert (code, out) == (1, "")
+    assert f"--{option}, entry 2: '10.2.0.5/16' has bits beyond its length; did you mean 10.2.0.0/16?" in err
 
 
 def test_a_reader_that_has_gone_is_no_error() -> None:

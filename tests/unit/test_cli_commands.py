@@ -180,7 +180,8 @@ def test_everything_that_can_be_said_about_a_job_is_sent(server: ScriptedServer,
     code, _, err = run(
         *("jobs", "create", "http://127.0.0.1:9000/hook", "--delay", "90s", "--id", "mine", "-X", "PUT"),
         *("--data", f"@{data}", "-H", "x-a: 1", "--header", "x-b:2:3", "--timeout", "2.5", "--retry-max", "3"),
-        *("--retry-schedule", "1s,10", "--retry-budget", "1h", "--at-most-once", "--priority", "7"),
+        *("--retry-schedule", "1s,10", "--retry-budget", "1h", "--retry-on", "404, 5xx", "--retry-not-on", "410"),
+        *("--at-most-once", "--priority", "7"),
         *("-l", "team=a", "--label", "env=b", "--secret", "whsec_x"),
     )
     assert (code, err) == (0, "")
@@ -193,7 +194,7 @@ def test_everything_that_can_be_said_about_a_job_is_sent(server: ScriptedServer,
         "payload": {"b": 1.0, "a": [2]},
         "headers": {"x-a": "1", "x-b": "2:3"},
         "timeout": 2.5,
-        "retry": {"max_attempts": 3, "schedule": ["1s", 10.0], "budget": "1h"},
+        "retry": {"max_attempts": 3, "schedule": ["1s", 10.0], "on": ["404", "5xx"], "not_on": ["410"], "budget": "1h"},
         "guarantee": "at_most_once",
         "priority": 7,
         "labels": {"team": "a", "env": "b"},
@@ -377,6 +378,21 @@ def test_an_unfit_node_shows_in_the_exit_code(server: ScriptedServer, run: Run) 
     code, out, _ = run("cluster", "health")
     assert code == 1
     assert "starting" in out
+
+
+def test_a_destination_takes_a_retry_policy_and_says_which_it_has(server: ScriptedServer, run: Run) -> None:
+    server.script = lambda _: Answer(200, DESTINATION | {"retry": {"max_attempts": 9, "not_on": [404, "3xx"]}})
+    code, _, err = run("destinations", "set", "h", "--retry-max", "9", "--retry-not-on", "404,3xx")
+    assert (code, err) == (0, "")
+    assert server.asked[0].json == {"retry": {"max_attempts": 9, "not_on": ["404", "3xx"]}}
+    assert "404, 3xx" in run("destinations", "get", "h")[1]
+    run("destinations", "set", "h", "--reset", "retry")
+    assert server.asked[-1].json == {"retry": None}
+
+
+def test_a_job_says_when_it_is_tried_again(server: ScriptedServer, run: Run) -> None:
+    _, out, _ = run("jobs", "get", "j1")
+    assert "on connection, timeout, 4xx, 5xx but 410; after up to 1s" in " ".join(out.split())
 
 
 def test_a_dead_job_is_shown_in_full(server: ScriptedServer, run: Run) -> None:

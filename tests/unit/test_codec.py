@@ -40,7 +40,7 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.RecordTicks(1, 2, 7, ((7, 8, "t"),), 0, 67), "970a010207 91930708a174 0043".replace(" ", "")),
     (c.RunSchedule("s", "j", 7), "940ba173a16a07"),
     (c.PutDestination("http://h:80", b"p"), "930cab687474703a2f2f683a3830c40170"),
-    (c.PurgeFinished(7, 8, 9), "940d070809"),
+    (c.PurgeFinished(7, 8, 9), "950d070809c0"),
     (c.PurgeKeys(7, 9), "930e0709"),
     (c.ExpireClaims(), "910f"),
     (c.SetTopology(7, b"{}", 3), "941107c4027b7d03"),
@@ -156,7 +156,7 @@ any_command = st.one_of(
     ),
     st.builds(c.RunSchedule, ascii_text, ascii_text, ints),
     st.builds(c.PutDestination, ascii_text, blobs),
-    st.builds(c.PurgeFinished, ints, ints, ints),
+    st.builds(c.PurgeFinished, ints, ints, ints, st.none() | ints),
     st.builds(c.PurgeKeys, ints, ints),
 )
 

@@ -26,6 +26,7 @@ def config(**settings: Any) -> NodeConfig:
         ("batch_jobs_max", 1, BATCH_JOBS_MAX),
         ("key_window_ms", 0, 30 * 86_400_000),
         ("retention_ms", 1_000, 3_650 * 86_400_000),
+        ("retention_dead_ms", 1_000, 3_650 * 86_400_000),
         ("retention_jobs", 0, 10**9),
         ("shutdown_grace_ms", 0, 86_400_000),
         ("attempt_max_ms", 100, 86_400_000),

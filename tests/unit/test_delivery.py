@@ -208,6 +208,7 @@ async def test_what_each_failure_comes_to(
     assert (report.outcome, report.verdict, report.sent, report.status) == (outcome, verdict, sent, None)
     assert report.error == "x" * ERROR_CHARS_MAX
     assert report.is_ours == (kind == "ours")
+    assert report.trouble == {"connect": "connection", "broken": "connection", "timeout": "timeout"}.get(kind)
     assert (report.started_ms, report.duration_ms) == (T0, 40)
 
 
@@ -255,6 +256,7 @@ async def test_a_target_that_is_not_vetted_is_not_called(error: HooklineError, o
     report = await world.attempt()
     assert "send" not in world.calls
     assert (report.outcome, report.verdict, report.sent, report.error) == (outcome, verdict, False, error.detail)
+    assert report.trouble == ("connection" if isinstance(error, ResolveFailed) else None)
 
 
 async def test_a_secret_that_cannot_be_opened_sends_nothing_unsigned() -> None:
@@ -262,14 +264,15 @@ async def test_a_secret_that_cannot_be_opened_sends_nothing_unsigned() -> None:
     report = await world.attempt()
     assert world.sent == []
     assert (report.outcome, report.verdict, report.sent) == (Outcome.RETRYABLE_FAILURE, "none", False)
+    assert (report.is_ours, report.is_held) == (True, True), "it costs no attempt, and is not tried all the time"
 
 
 @pytest.mark.parametrize(
     ("status", "outcome", "verdict"),
     [
         (204, Outcome.SUCCESS, "good"),
-        (301, Outcome.PERMANENT_FAILURE, "good"),
-        (404, Outcome.PERMANENT_FAILURE, "good"),
+        (301, Outcome.RETRYABLE_FAILURE, "good"),
+        (404, Outcome.RETRYABLE_FAILURE, "good"),
         (429, Outcome.RETRYABLE_FAILURE, "good"),
         (503, Outcome.RETRYABLE_FAILURE, "bad"),
     ],
@@ -277,7 +280,7 @@ async def test_a_secret_that_cannot_be_opened_sends_nothing_unsigned() -> None:
 async def test_what_each_answer_comes_to(status: int, outcome: Outcome, verdict: str) -> None:
     report = await World(answer=Answer(status, [("A", "b")], b"body")).attempt()
     assert (report.outcome, report.verdict, report.sent, report.status) == (outcome, verdict, True, status)
-    assert (report.headers, report.body, report.error) == ((("A", "b"),), b"body", None)
+    assert (report.headers, report.body, report.error, report.trouble) == ((("A", "b"),), b"body", None, None)
 
 
 async def test_retry_after_is_read_when_it_matters_from_the_time_of_the_answer() -> None:

@@ -22,6 +22,7 @@ from hookline.node.waiting import Blocked
 from hookline.protocol import commands as c
 from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State, destination_of
 from hookline.protocol.limits import RESPONSE_BYTES_KEPT_MAX
+from hookline.protocol.settings import DestinationSettings, encode
 from hookline.telemetry import Metrics
 from tests.node_parts import T0, GatedCommit, ManualClock, create, job_spec, settle
 
@@ -249,6 +250,39 @@ async def test_a_retry_goes_back_into_the_state_with_its_time(tmp_path: Path) ->
         assert rows == [(State.PENDING, T0 + 7_000, 1, 1)]
 
 
+async def test_the_retry_policy_of_the_destination_holds_from_the_next_attempt_on_the_jobs_own_wins(
+    tmp_path: Path,
+) -> None:
+    not_found = Report(Outcome.RETRYABLE_FAILURE, "good", T0, 5, sent=True, status=404)
+    async with stage(tmp_path) as on:
+        own = job_spec(retry=RetryPolicy(on=("4xx",)))
+        await on.post(create("theirs", job_spec()), create("own", own))
+        settings = DestinationSettings(retry=RetryPolicy(not_on=("404",)))
+        await on.replica.propose([c.PutDestination(own.destination, encode(settings))])
+        on.delivery.at_once = not_found
+        on.executor.wake()
+        await settle()
+        assert on.states() == {"own": "pending", "theirs": "dead"}
+        query = "SELECT outcome, error FROM attempts ORDER BY seq"
+        assert on.machine.database.writer.execute(query).fetchall() == [
+            (Outcome.PERMANENT_FAILURE, "HTTP 404 is not tried again under the retry policy"),
+            (Outcome.RETRYABLE_FAILURE, None),
+        ]
+
+
+async def test_a_job_whose_key_is_missing_is_held_without_using_up_its_attempts(tmp_path: Path) -> None:
+    held = Report(Outcome.RETRYABLE_FAILURE, "none", T0, 0, error="key gone", is_ours=True, is_held=True)
+    async with stage(tmp_path) as on:
+        on.delivery.at_once = held
+        (due,) = await on.post(create("a", job_spec(retry=RetryPolicy(max_attempts=1))))
+        on.executor.wake()
+        await settle()
+        query = "SELECT state, due_ms, attempts - attempts_before FROM jobs"
+        assert on.machine.database.writer.execute(query).fetchall() == [(State.PENDING, T0 + 15 * 60_000, 0)]
+        assert len(on.delivery.started) == 1
+        assert on.attempts() == [(due.seq, 1, Outcome.RETRYABLE_FAILURE)]
+
+
 async def test_a_cancel_aborts_the_running_attempt_and_frees_its_slot(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         (due,) = await on.post(create("a"))
@@ -392,7 +426,9 @@ async def test_what_this_node_lacks_costs_the_job_no_attempt(tmp_path: Path) -> 
 @pytest.mark.parametrize("number", [30, 100])
 async def test_many_big_answers_at_once_do_not_overfill_an_entry(tmp_path: Path, number: int) -> None:
     headers = tuple((f"x-header-{position}", "v" * 50) for position in range(60))
-    big = Report(Outcome.SUCCESS, "good", T0, 5, True, 200, None, None, headers, bytes(RESPONSE_BYTES_KEPT_MAX))
+    big = Report(
+        *(Outcome.SUCCESS, "good", T0, 5), sent=True, status=200, headers=headers, body=bytes(RESPONSE_BYTES_KEPT_MAX)
+    )
     async with stage(tmp_path, slots=100) as on:
         await on.post(*[create(f"j{position}", on_host(position)) for position in range(number)])
         on.executor.wake()

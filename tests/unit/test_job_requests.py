@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 
 from hookline import errors
 from hookline.clock import SystemClock
+from hookline.errors import ForbiddenDestination
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, decode_number, encode_cursor
 from hookline.http_api.strict_json import check_unique_names, check_utf8, unique_fields
-from hookline.node.api.job_fields import check_headers, retry_of
+from hookline.node.api.job_fields import check_headers
 from hookline.node.api.job_requests import JobRequests, fingerprint
 from hookline.node.config import NodeConfig
 from hookline.node.vault import Vault
-from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
+from hookline.protocol.destination_patterns import parse_patterns
+from hookline.protocol.http import JobChanges, JobRequest
 from hookline.protocol.ids import shard_hint
-from hookline.protocol.jobs import RetryPolicy, decode_spec
+from hookline.protocol.jobs import decode_spec
 
 NOW_MS = 1_900_000_000_000
 URL = "https://example.com/hook"
@@ -48,6 +50,17 @@ def requests(tokens: Tokens) -> JobRequests:
 
 def body(**fields: Any) -> bytes:
     return json.dumps({"url": URL} | fields).encode()
+
+
+def test_what_the_node_allows_and_denies_is_looked_at_when_a_job_is_made(tokens: Tokens) -> None:
+    allow, deny = (parse_patterns(text, "x") for text in ("10.2.0.0/16,shop", "10.2.9.0/24"))
+    config = NodeConfig(data_dir=Path("unused"), allow_destinations=allow, deny_destinations=deny)
+    reading = JobRequests(config, Vault([b"k" * 32]), tokens)
+    assert reading.create(body(url="http://10.2.0.5:9000/"), NOW_MS).spec.destination == "http://10.2.0.5:9000"
+    assert reading.create(body(url="http://shop:9000/"), NOW_MS).spec.destination == "http://shop:9000"
+    for url in ("http://10.2.9.1/", "http://10.3.0.1/", "http://169.254.169.254/"):
+        with pytest.raises(ForbiddenDestination):
+            reading.create(body(url=url), NOW_MS)
 
 
 def test_the_command_says_what_the_spec_says(requests: JobRequests) -> None:
@@ -159,23 +172,6 @@ def test_a_change_replaces_one_kind_of_body_by_the_other(requests: JobRequests) 
     changed = requests.changed(JobChanges(body_base64="aGk="), old)
     assert (changed.body, changed.is_json) == (b"hi", False)
     assert requests.changed(JobChanges(payload=msgspec.Raw(b"[]")), changed).is_json is True
-
-
-@pytest.mark.parametrize(
-    ("given", "policy"),
-    [
-        (RetryRequest(), RetryPolicy()),
-        (RetryRequest(max_attempts=1), RetryPolicy(max_attempts=1)),
-        (RetryRequest(schedule=["1s", 60]), RetryPolicy(max_attempts=3, schedule_ms=(1_000, 60_000))),
-        (RetryRequest(schedule=["1s"], max_attempts=9), RetryPolicy(max_attempts=9, schedule_ms=(1_000,))),
-        (RetryRequest(initial="2h"), RetryPolicy(initial_ms=7_200_000, max_ms=7_200_000)),
-        (RetryRequest(max="1s"), RetryPolicy(initial_ms=1_000, max_ms=1_000)),
-        (RetryRequest(factor=1.5, budget="1d"), RetryPolicy(factor_milli=1_500, budget_ms=86_400_000)),
-    ],
-    ids=str,
-)
-def test_retry_policy(given: RetryRequest, policy: RetryPolicy) -> None:
-    assert retry_of(given) == policy
 
 
 def test_header_names_keep_their_spelling() -> None:

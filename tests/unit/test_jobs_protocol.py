@@ -67,7 +67,7 @@ def test_a_spec_comes_back_equal() -> None:
     spec = job_spec(
         body=bytes(range(256)),
         headers=(("X-A", "1"), ("X-A", "2")),
-        retry=RetryPolicy(3, 1, 1500, 10, (1, 2), 99),
+        retry=RetryPolicy(3, 1, 1500, 10, (1, 2), 99, ("404", "5xx"), ("503",), has_waits=True),
         labels=("a", "ü"),
         traceparent="00-1-2-01",
         sealed_secret=b"\0",
@@ -78,7 +78,7 @@ def test_a_spec_comes_back_equal() -> None:
 def test_the_stored_bytes_of_a_spec_stay_as_they_are() -> None:
     assert encode_spec(job_spec("http://h/", "http://h:80", body=b"{}", labels=("x",))).hex() == (
         "9ea9687474703a2f2f682fab687474703a2f2f683a3830a4504f535490c4027b7dc3cd7530"
-        "960acd1388cd07d0ce0036ee8090c0c20091a178c0c090"
+        "9919cd1388cd0bb8ce00dbba0090c0c090c2c20091a178c0c090"
     )
 
 

@@ -12,7 +12,7 @@ from hookline.node.replica import Replica, inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
-from hookline.node.vault import Vault
+from hookline.node.vault import Vault, sealing_key_id
 from hookline.protocol.commands import PutDestination
 from hookline.protocol.settings import DestinationSettings, encode
 from hookline.protocol.signatures import generate_secret, parse_secret
@@ -99,3 +99,15 @@ async def test_a_secret_sealed_with_a_key_that_is_gone_is_an_error_of_that_job_o
     with pytest.raises(SecretKeyMissing):
         keys.of(job_spec(sealed_secret=foreign))
     assert signatures(keys) == by(NODE)
+    assert keys.lacking() == [sealing_key_id(foreign)], "it was met"
+
+
+async def test_the_keys_that_destinations_need_are_known_before_a_job_is_due(on: Stage) -> None:
+    foreign = Vault([b"\1" * 32]).seal(OWN, nonce=bytes(12))
+    keys = on.keys(NODE)
+    assert keys.lacking() == []
+    settings = DestinationSettings(sealed_secrets=(sealed(OLD), foreign))
+    await on.replica.propose([PutDestination(DESTINATION, encode(settings))])
+    assert keys.lacking() == [sealing_key_id(foreign)]
+    await on.put(OLD)
+    assert keys.lacking() == []

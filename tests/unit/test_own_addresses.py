@@ -6,6 +6,7 @@ from hookline.errors import ForbiddenDestination
 from hookline.node.executor.own_addresses import OwnAddresses, places_of
 from hookline.node.executor.resolver import Resolver
 from hookline.node.executor.vetting import Vetter
+from hookline.protocol.destination_rules import Rules
 from hookline.protocol.urls import parse_url
 from tests.node_parts import ManualClock
 
@@ -57,7 +58,7 @@ async def test_a_job_to_the_name_of_a_node_is_refused_wherever_the_name_leads() 
 
     async with Resolver(lookup, ManualClock()) as resolver:
         own = OwnAddresses([("node-2.example", 8080)])
-        vetter = Vetter(resolver, allow_private=False, own_addresses=own, ports=None)
+        vetter = Vetter(resolver, Rules(ports=None), own_addresses=own)
         with pytest.raises(ForbiddenDestination, match="leads back to this service"):
             await vetter.vet(parse_url("http://node-2.example:8080/jobs"))
         assert await vetter.vet(parse_url("http://node-2.example:8081/jobs")) == "8.8.8.8"

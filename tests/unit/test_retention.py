@@ -1,7 +1,11 @@
 """Retention on virtual time: what is old is forgotten, and a node with nothing to forget writes nothing."""
 
+from pathlib import Path
+
 from hookline.errors import JobNotFound
-from hookline.testing import InProcessNode, run
+from hookline.node.state_machine import sql
+from hookline.node.state_machine.machine import open_state
+from hookline.testing import InProcessNode, answer, run
 
 URL = "https://shop.example/hook"
 HOUR_MS = 3_600_000
@@ -32,6 +36,36 @@ def test_finished_jobs_are_forgotten_after_their_time() -> None:
             assert await _is_there(node, waiting.id)
 
     run(main())
+
+
+def test_dead_jobs_are_kept_for_a_time_of_their_own() -> None:
+    async def main() -> None:
+        async with InProcessNode(retention_ms=HOUR_MS, retention_dead_ms=5 * HOUR_MS, key_window_ms=0) as node:
+            node.receiver.next(answer(410))
+            dead = await node.finished(await node.client.create_job(URL))
+            good = await node.finished(await node.client.create_job(URL))
+            assert (dead.state, good.state) == ("dead", "succeeded")
+            await node.advance("4h")
+            assert [await _is_there(node, job.id) for job in (dead, good)] == [True, False]
+            await node.advance("62m")
+            assert not await _is_there(node, dead.id)
+
+    run(main())
+
+
+def test_how_old_jobs_are_found_needs_no_scan(tmp_path: Path) -> None:
+    database = open_state(tmp_path / "state.db")
+    plans = [
+        database.writer.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+        for text, values in (
+            (sql.load("statements.sql")["finished_before"], (1, 5, 5, 5)),
+            (sql.load("statements.sql")["finished_oldest"], (5, 5)),
+            (sql.load("leader_reads.sql")["oldest_finished"], (1,)),
+        )
+    ]
+    assert all("SCAN jobs" not in str(plan) and "jobs_finished" in str(plan) for plan in plans), plans
+    assert "TEMP B-TREE" not in str(plans[0])
+    database.close()
 
 
 def test_only_the_newest_finished_jobs_are_kept() -> None:

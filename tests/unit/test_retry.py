@@ -1,10 +1,22 @@
 """What an answer means, when to try again, and when no more."""
 
+from pathlib import Path
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.node.executor.retry import Next, classify, decide, parse_retry_after, wait_ms
+from hookline.node.executor.retry import (
+    Next,
+    Trouble,
+    decide,
+    is_retried,
+    is_success,
+    judge,
+    parse_retry_after,
+    wait_ms,
+)
 from hookline.protocol.jobs import Outcome, RetryPolicy, State
 from hookline.protocol.limits import RETRY_AFTER_MS_MAX
 from tests.node_parts import T0, job_spec
@@ -13,14 +25,75 @@ SUCCESS, RETRY, PERMANENT, UNKNOWN = Outcome
 
 
 @pytest.mark.parametrize("status", range(100, 1_000))
-def test_classes_of_statuses(status: int) -> None:
-    if 200 <= status <= 299:
-        expected = SUCCESS
-    elif status in (408, 425, 429) or 500 <= status <= 599:
-        expected = RETRY
-    else:
-        expected = PERMANENT
-    assert classify(status) is expected
+def test_by_default_every_4xx_but_410_and_every_5xx_is_tried_again(status: int) -> None:
+    assert is_success(status) == (200 <= status <= 299)
+    assert is_retried(RetryPolicy(), status) == (400 <= status <= 599 and status != 410)
+
+
+def test_by_default_a_failed_connection_and_a_timeout_are_tried_again() -> None:
+    assert is_retried(RetryPolicy(), "connection")
+    assert is_retried(RetryPolicy(), "timeout")
+
+
+@pytest.mark.parametrize(
+    ("on", "not_on", "retried", "not_retried"),
+    [
+        (("429", "5xx"), (), (429, 500, 599), (404, 410, 301, "connection", "timeout")),
+        (("connection",), (), ("connection",), ("timeout", 500, 404)),
+        (("3xx",), (), (300, 302), (404, 500, "timeout")),
+        (("4xx",), (), (404, 410), (500, 301)),
+        (("4xx", "5xx"), ("404", "503"), (400, 410, 500), (404, 503)),
+        (("404",), ("4xx",), (404,), (400, 410, 500)),
+        ((), (), (), (404, 500, "connection", "timeout")),
+        (None, ("404",), (400, 500, "timeout"), (404, 410, 301)),
+        (None, ("4xx", "timeout"), (500, "connection"), (404, 410, 429, "timeout")),
+        (("999",), (), (999,), (998,)),
+    ],
+)
+def test_what_on_and_not_on_say_a_status_before_its_class(
+    on: tuple[str, ...] | None,
+    not_on: tuple[str, ...],
+    retried: tuple[int | Trouble, ...],
+    not_retried: tuple[int | Trouble, ...],
+) -> None:
+    policy = RetryPolicy(on=on, not_on=not_on)
+    assert [what for what in (*retried, *not_retried) if is_retried(policy, what)] == list(retried)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "trouble", "judged", "word"),
+    [
+        (SUCCESS, 200, None, SUCCESS, None),
+        (RETRY, 500, None, RETRY, None),
+        (RETRY, 404, None, PERMANENT, "HTTP 404 is not tried again"),
+        (RETRY, None, "connection", PERMANENT, "a failed connection is not tried again"),
+        (RETRY, None, "timeout", PERMANENT, "a time-out is not tried again"),
+        (UNKNOWN, None, "timeout", UNKNOWN, None),  # an at-most-once job: it may have arrived
+        (PERMANENT, None, None, PERMANENT, None),
+        (RETRY, None, None, RETRY, None),  # a fault of our own
+    ],
+)
+def test_the_policy_makes_a_failure_permanent_and_says_so(
+    outcome: Outcome, status: int | None, trouble: Trouble | None, judged: Outcome, word: str | None
+) -> None:
+    found, why = judge(RetryPolicy(on=("5xx",)), outcome, status, trouble)
+    assert found is judged
+    assert why is None if word is None else why is not None and why.startswith(word)
+
+
+def test_the_default_reaches_over_a_day_as_the_page_on_retries_says() -> None:
+    policy = RetryPolicy()
+    hour_ms = 3_600_000
+    most_ms = sum(wait_ms(policy, tries, 1.0) for tries in range(1, policy.max_attempts))
+    assert (round(most_ms / hour_ms, 1), round(most_ms / 2 / hour_ms, 1)) == (68.6, 34.3)
+    page = Path("docs/how-to/retries.md").read_text()
+    assert "34 hours on average, 69 at most" in page
+    pick = Random(1)
+    reached = [
+        sum(wait_ms(policy, tries, pick.random()) for tries in range(1, policy.max_attempts)) > 24 * hour_ms
+        for _ in range(2_000)
+    ]
+    assert sum(reached) / len(reached) > 0.97
 
 
 @pytest.mark.parametrize(
@@ -102,6 +175,7 @@ def decided(
     return decide(
         job_spec(at_most_once=once, retry=policy),
         outcome,
+        policy=policy,
         sent=sent,
         tries=tries,
         budget_from_ms=T0,

@@ -8,7 +8,9 @@ from hookline.clock import SystemClock
 from hookline.errors import ForbiddenDestination, ResolveFailed
 from hookline.node.executor.resolver import Resolver
 from hookline.node.executor.vetting import Vetter
-from hookline.protocol.urls import DEFAULT_PORTS, parse_url
+from hookline.protocol.destination_patterns import parse_patterns
+from hookline.protocol.destination_rules import OPEN, Rules
+from hookline.protocol.urls import parse_url
 
 PUBLIC, OTHER_PUBLIC, PUBLIC_6 = "8.8.8.8", "1.1.1.1", "2606:4700::1111"
 OWN = frozenset({(PUBLIC, 8080), (PUBLIC_6, 443)})
@@ -53,12 +55,12 @@ async def resolver(dns: Dns, clock: ManualClock) -> AsyncIterator[Resolver]:
 
 @pytest.fixture
 def vetter(resolver: Resolver) -> Vetter:
-    return Vetter(resolver, allow_private=False, own_addresses=OWN, ports=DEFAULT_PORTS)
+    return Vetter(resolver, Rules(), own_addresses=OWN)
 
 
 @pytest.fixture
 def lenient(resolver: Resolver) -> Vetter:
-    return Vetter(resolver, allow_private=True, own_addresses=OWN, ports=DEFAULT_PORTS)
+    return Vetter(resolver, OPEN, own_addresses=OWN)
 
 
 async def test_connects_to_the_first_of_the_public_addresses(vetter: Vetter, dns: Dns) -> None:
@@ -155,7 +157,7 @@ async def test_ports_are_checked_before_any_lookup(vetter: Vetter, dns: Dns) -> 
 
 async def test_no_port_list_means_any_port(resolver: Resolver, dns: Dns) -> None:
     dns.answers["a.com"] = [PUBLIC]
-    vetter = Vetter(resolver, allow_private=False, own_addresses=OWN, ports=None)
+    vetter = Vetter(resolver, Rules(ports=None), own_addresses=OWN)
     assert await vetter.vet(parse_url("http://a.com:22/")) == PUBLIC
 
 
@@ -186,3 +188,72 @@ async def test_unreachable_literals_are_never_allowed(lenient: Vetter) -> None:
     for url in ("http://0.0.0.0/", "http://[::]/", "http://239.0.0.1/"):
         with pytest.raises(ForbiddenDestination):
             lenient.vet_cached(parse_url(url))
+
+
+def allowing(resolver: Resolver, allow: str, deny: str = "") -> Vetter:
+    rules = Rules(parse_patterns(allow, "allow-destinations"), parse_patterns(deny, "deny-destinations"))
+    return Vetter(resolver, rules, own_addresses=frozenset({("10.2.0.7", 7070), ("node.internal", 7070)}))
+
+
+async def test_an_allowed_name_may_lead_into_the_own_network_at_any_port(resolver: Resolver, dns: Dns) -> None:
+    vetter = allowing(resolver, "*.svc.cluster.local")
+    dns.answers["shop.svc.cluster.local"] = dns.answers["other.internal"] = ["10.2.0.5"]
+    assert await vetter.vet(parse_url("http://shop.svc.cluster.local:9000/")) == "10.2.0.5"
+    with pytest.raises(ForbiddenDestination, match=r"--allow-destinations other\.internal$") as refusal:
+        await vetter.vet(parse_url("http://other.internal/"))
+    assert "10.2.0.5" not in refusal.value.detail
+
+
+async def test_an_allowed_network_is_open_by_any_name_and_at_any_port(resolver: Resolver, dns: Dns) -> None:
+    vetter = allowing(resolver, "10.2.0.0/16")
+    dns.answers["shop"] = ["10.2.0.5"]
+    assert await vetter.vet(parse_url("http://shop:9000/")) == "10.2.0.5"
+    assert vetter.vet_cached(parse_url("http://10.2.255.1:9000/")) == "10.2.255.1"
+    dns.answers["public.example"] = [PUBLIC]
+    with pytest.raises(ForbiddenDestination, match="--destination-ports 80,443,8000,8080,8443,9000"):
+        await vetter.vet(parse_url("http://public.example:9000/"))
+
+
+@pytest.mark.parametrize("answer", [["10.3.0.1"], ["10.2.0.5", "10.3.0.1"], ["127.0.0.1"], ["169.254.169.254"]])
+async def test_a_name_that_leads_out_of_the_allowed_network_gets_no_connection(
+    resolver: Resolver, dns: Dns, clock: ManualClock, answer: list[str]
+) -> None:
+    vetter = allowing(resolver, "10.2.0.0/16")
+    target = parse_url("http://rebind.example/")
+    dns.answers["rebind.example"] = ["10.2.0.5"]
+    assert await vetter.vet(target) == "10.2.0.5"
+    clock.now_ms = 30_000
+    dns.answers["rebind.example"] = answer
+    with pytest.raises(ForbiddenDestination):
+        await vetter.vet(target)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "100.100.100.200", "64:ff9b::a9fe:a9fe"])
+async def test_no_allowed_name_leads_to_metadata(resolver: Resolver, dns: Dns, address: str) -> None:
+    vetter = allowing(resolver, "shop.internal,0.0.0.0/0,::/0")
+    dns.answers["shop.internal"] = [address]
+    with pytest.raises(ForbiddenDestination, match="link-local or metadata address") as refusal:
+        await vetter.vet(parse_url("http://shop.internal/"))
+    assert address not in refusal.value.detail
+
+
+async def test_what_is_denied_is_closed_whatever_else_is_allowed(resolver: Resolver, dns: Dns) -> None:
+    dns.answers |= {"a.shop.internal": ["10.2.0.5"], "b.shop.internal": ["10.2.9.5"], "evil.example": [PUBLIC]}
+    vetter = allowing(resolver, "*.shop.internal,10.2.0.0/16", "10.2.9.0/24,evil.example")
+    assert await vetter.vet(parse_url("http://a.shop.internal/")) == "10.2.0.5"
+    for url in ("http://b.shop.internal/", "http://10.2.9.1/", "http://evil.example/"):
+        with pytest.raises(ForbiddenDestination, match="is closed by --deny-destinations"):
+            await vetter.vet(parse_url(url))
+
+
+async def test_our_own_nodes_stay_closed_unless_they_are_named_with_their_port(resolver: Resolver, dns: Dns) -> None:
+    dns.answers |= {"node.internal": ["10.2.0.7"], "alias.internal": ["10.2.0.7"]}
+    urls = {name: parse_url(f"http://{name}:7070/") for name in ("10.2.0.7", "node.internal", "alias.internal")}
+    for allow in ("10.2.0.0/16", "10.2.0.7", "10.2.0.7/32,*.internal,node.internal"):
+        vetter = allowing(resolver, allow)
+        for name, target in urls.items():
+            with pytest.raises(ForbiddenDestination, match=f"--allow-destinations {name}:7070$"):
+                await vetter.vet(target)
+    assert await allowing(resolver, "10.2.0.7:7070").vet(urls["10.2.0.7"]) == "10.2.0.7"
+    assert await allowing(resolver, "alias.internal:7070").vet(urls["alias.internal"]) == "10.2.0.7"
+    assert await allowing(resolver, "10.2.0.7").vet(parse_url("http://10.2.0.7:9000/")) == "10.2.0.7"

@@ -1,15 +1,16 @@
-"""``hookline destinations …``: limits, pauses and signing secrets of the hosts that are called."""
+"""``hookline destinations …``: limits, pauses, retries and signing secrets of the hosts that are called."""
 
 from typing import Any
 
 from cyclopts import App
 
 from hookline.cli import render
+from hookline.cli.job_options import NO_RETRY_OPTIONS, RetryOptions
 from hookline.cli.output import print_json, stdout, usage_error
 from hookline.cli.parameters import AnyText, Texts
 from hookline.cli.service import DEFAULT_SERVICE, Service
 
-app = App(name="destinations", help="Limits, pauses and signing secrets of the hosts that are called.")
+app = App(name="destinations", help="Limits, pauses, retries and signing secrets of the hosts that are called.")
 
 
 @app.command(name="list")
@@ -41,6 +42,8 @@ def get(host: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
         print_json(found)
     else:
         stdout().print(render.destination_table([found]))
+        if found.retry is not None:
+            stdout().print(render.retry_facts(found.retry))
 
 
 @app.command(name="set")
@@ -52,6 +55,7 @@ def set_(
     rate: str | None = None,
     paused: bool | None = None,
     secret: Texts = None,
+    retry: RetryOptions = NO_RETRY_OPTIONS,
     reset: Texts = None,
     service: Service = DEFAULT_SERVICE,
 ) -> None:
@@ -63,7 +67,8 @@ def set_(
         rate: How many attempts in which time, such as 10/1s.
         paused: Hold its jobs back; --no-paused lets them go.
         secret: Sign with this secret; repeat it during a rotation. All secrets are replaced.
-        reset: Go back to the default of concurrency, rate or secrets; may be repeated.
+        retry: When its jobs are tried again that do not say it themselves; all of it is replaced.
+        reset: Go back to the default of concurrency, rate, retry or secrets; may be repeated.
         service: Where Hookline is.
     """
     settings: dict[str, Any] = dict.fromkeys(_resettable(reset or []))
@@ -75,6 +80,8 @@ def set_(
         settings["paused"] = paused
     if secret is not None:
         settings["secrets"] = secret
+    if retry_fields := retry.fields():
+        settings["retry"] = retry_fields
     if not settings:
         raise usage_error("Nothing to change was given.")
     with service.client() as client:
@@ -87,8 +94,8 @@ def set_(
 
 def _resettable(names: list[str]) -> list[str]:
     for name in names:
-        if name not in ("concurrency", "rate", "secrets"):
-            raise usage_error(f"--reset takes concurrency, rate or secrets, not {name!r}.")
+        if name not in ("concurrency", "rate", "retry", "secrets"):
+            raise usage_error(f"--reset takes concurrency, rate, retry or secrets, not {name!r}.")
     return names
 
 

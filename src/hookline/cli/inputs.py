@@ -121,6 +121,11 @@ def service_url(text: str, option: str) -> str:
     return text.rstrip("/")
 
 
+def comma_list(text: str) -> list[str]:
+    """Entries separated by commas; a comma at the end does no harm."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def ports(text: str) -> frozenset[int]:
     """Ports separated by commas."""
     parts = [part.strip() for part in text.split(",")]

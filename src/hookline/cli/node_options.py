@@ -24,12 +24,15 @@ class NodeOptions:
 
     Attributes:
         slots: Attempts that may run at once. [100]
-        allow_private_destinations: Allow private addresses and all ports; only for laptops and tests.
+        allow_private_destinations: Allow all private addresses and all ports; only for laptops and tests.
+        allow_destinations: Private networks and names that may be called, at all ports: 10.2.0.0/16,*.svc.cluster.local
+        deny_destinations: Networks and names that may not be called, whatever else is allowed.
         allow_hosts: Names in requests' Host that a node at a loopback address answers to, separated by commas.
-        destination_ports: Ports that may be called, separated by commas. [80,443,8080,8443]
+        destination_ports: Ports that may be called, separated by commas. [80,443,8000,8080,8443]
         signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
         secret_key: The key that seals stored secrets.
         secret_key_file: A file that holds this key.
+        allow_missing_secret_key: Start although stored secrets are sealed with a lost key, and hold their jobs.
         attempt_max: The longest timeout that a job may ask for, up to 24h; a job that asks for none has 30s. [1h]
         shutdown_grace: How long running attempts may take to end at shutdown, up to 24h. [10s]
         pending_jobs_max: Unfinished jobs that are taken at most. [10000000]
@@ -37,7 +40,8 @@ class NodeOptions:
         payload_bytes_max: Bytes of one payload, up to 1048576. [1048576]
         batch_jobs_max: Jobs of one batch. [1000]
         key_window: How long an idempotency key is remembered. [24h]
-        retention: How long a finished job is kept. [7d]
+        retention: How long a finished job is kept that is not dead. [7d]
+        retention_dead: How long a dead job is kept, for somebody to look at and to retry. [30d]
         retention_jobs: How many finished jobs are kept at most. [10000000]
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
@@ -45,11 +49,14 @@ class NodeOptions:
 
     slots: Annotated[int | None, _env("SLOTS")] = None
     allow_private_destinations: Annotated[Flag, _env("ALLOW_PRIVATE_DESTINATIONS")] = False
+    allow_destinations: Annotated[str | None, _env("ALLOW_DESTINATIONS")] = None
+    deny_destinations: Annotated[str | None, _env("DENY_DESTINATIONS")] = None
     allow_hosts: Annotated[str | None, _env("ALLOW_HOSTS")] = None
     destination_ports: Annotated[str | None, _env("DESTINATION_PORTS")] = None
     signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
     secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
     secret_key_file: Annotated[NamedPath | None, _env("SECRET_KEY_FILE")] = None
+    allow_missing_secret_key: Annotated[Flag, _env("ALLOW_MISSING_SECRET_KEY")] = False
     attempt_max: Annotated[str | None, _env("ATTEMPT_MAX")] = None
     shutdown_grace: Annotated[str | None, _env("SHUTDOWN_GRACE")] = None
     pending_jobs_max: Annotated[int | None, _env("PENDING_JOBS_MAX")] = None
@@ -58,6 +65,7 @@ class NodeOptions:
     batch_jobs_max: Annotated[int | None, _env("BATCH_JOBS_MAX")] = None
     key_window: Annotated[str | None, _env("KEY_WINDOW")] = None
     retention: Annotated[str | None, _env("RETENTION")] = None
+    retention_dead: Annotated[str | None, _env("RETENTION_DEAD")] = None
     retention_jobs: Annotated[int | None, _env("RETENTION_JOBS")] = None
     log_level: Annotated[str, _env("LOG_LEVEL")] = "info"
     log_json: Annotated[Flag, _env("LOG_JSON")] = False
@@ -65,21 +73,26 @@ class NodeOptions:
     def config(self, *, data_dir: Path, host: str, port: int, **identity: Any) -> "NodeConfig":
         """The checked configuration of the node. Raises InvalidConfig."""
         from hookline.node.config import NodeConfig
+        from hookline.protocol.destination_patterns import parse_patterns
 
         durations = {
             "attempt_max": self.attempt_max,
             "shutdown_grace": self.shutdown_grace,
             "key_window": self.key_window,
             "retention": self.retention,
+            "retention_dead": self.retention_dead,
         }
         settings = inputs.given(
             slots=self.slots,
             allow_private_destinations=self.allow_private_destinations,
+            allow_destinations=parse_patterns(self.allow_destinations or "", "allow-destinations"),
+            deny_destinations=parse_patterns(self.deny_destinations or "", "deny-destinations"),
             allow_hosts=None if self.allow_hosts is None else inputs.host_names(self.allow_hosts),
             destination_ports=None if self.destination_ports is None else inputs.ports(self.destination_ports),
             signing_secret=self.signing_secret,
             secret_key=self.secret_key,
             secret_key_file=self.secret_key_file,
+            allow_missing_secret_key=self.allow_missing_secret_key,
             pending_jobs_max=self.pending_jobs_max,
             pending_bytes_max=self.pending_bytes_max,
             payload_bytes_max=self.payload_bytes_max,

@@ -86,7 +86,8 @@ def interrupted(stop: asyncio.Event) -> None:
 def _warn_of_private_destinations() -> None:
     stderr().print(
         "WARNING: --allow-private-destinations is on. Whoever can create jobs can reach every address\n"
-        "         that this machine can reach, its own services included. For laptops and tests only.",
+        "         that this machine can reach, its own services included. For laptops and tests only; to call\n"
+        "         your own network, name it with --allow-destinations instead.",
         style="bold yellow",
         soft_wrap=True,
     )

@@ -18,6 +18,7 @@ _STYLES = {
     "closed": "green",
     "dead": "red",
     "open": "red",
+    "degraded": "yellow",
     "unavailable": "red",
     "permanent_failure": "red",
     "retryable_failure": "yellow",
@@ -91,6 +92,7 @@ def job_facts(job: http.Job) -> Table:
             ("created", job.created_at),
             ("finished", job.finished_at),
             ("attempts", f"{job.attempts_made} of {job.retry.max_attempts}"),
+            ("tried again", retry_text(job.retry)),
             ("next attempt", job.next_attempt_at),
             ("waiting for", f"{waiting.reason}: {waiting.detail}" if waiting else None),
             ("last attempt", _last(last) if last else None),
@@ -101,6 +103,21 @@ def job_facts(job: http.Job) -> Table:
             ("signed", "yes" if job.signed else "no"),
         )
     )
+
+
+def retry_text(retry: http.RetryView) -> str:
+    """After what it is tried again, and when."""
+    on, not_on = (", ".join(map(str, words)) for words in (retry.on, retry.not_on))
+    when = f"after {', '.join(retry.schedule)}" if retry.schedule else f"after up to {retry.initial}"
+    grows = "" if retry.schedule else f", then {retry.factor:g} times as long each, at most {retry.max}"
+    budget = f", for {retry.budget} in all" if retry.budget else ""
+    return f"on {on or 'nothing'}{f' but {not_on}' if not_on else ''}; {when}{grows}{budget}"
+
+
+def retry_facts(retry: http.RetryRequest) -> Table:
+    """What a destination says of retries."""
+    given = msgspec.to_builtins(retry)
+    return facts((f"retry {name}", ", ".join(map(str, v)) if isinstance(v, list) else v) for name, v in given.items())
 
 
 def attempt_table(attempts: Iterable[http.Attempt]) -> Table:

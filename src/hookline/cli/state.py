@@ -16,8 +16,8 @@ from hookline.client.blocking import Client
 from hookline.client.fields import JobFields
 from hookline.errors import HooklineError, InvalidConfig, JobNotFound
 from hookline.protocol.durations import format_duration, format_time
-from hookline.protocol.http import RetryRequest
 from hookline.protocol.jobs import State
+from hookline.protocol.retries import given_retry
 
 if TYPE_CHECKING:
     from hookline.node.kept_state import KeptJob, Summary
@@ -162,7 +162,7 @@ def _why_not(job: "KeptJob") -> str | None:
 
 
 def _fields(job: "KeptJob") -> JobFields:
-    spec, retry = job.spec, job.spec.retry
+    spec = job.spec
     fields: JobFields = {
         "id": job.id,
         "method": spec.method,
@@ -170,18 +170,12 @@ def _fields(job: "KeptJob") -> JobFields:
         "redact": list(spec.redact),
         "run_at": format_time(job.due_ms),
         "timeout": format_duration(spec.timeout_ms),
-        "retry": RetryRequest(
-            max_attempts=retry.max_attempts,
-            initial=format_duration(retry.initial_ms),
-            factor=retry.factor_milli / 1_000,
-            max=format_duration(retry.max_ms),
-            schedule=[format_duration(wait) for wait in retry.schedule_ms] or None,
-            budget=None if retry.budget_ms is None else format_duration(retry.budget_ms),
-        ),
         "guarantee": "at_most_once" if spec.at_most_once else "at_least_once",
         "priority": spec.priority,
         "labels": spec.labels if isinstance(spec.labels, dict) else list(spec.labels),
     }
+    if (retry := given_retry(spec.retry)) is not None:
+        fields["retry"] = retry
     if spec.body and spec.is_json:
         fields["payload"] = msgspec.Raw(spec.body)
     elif spec.body:

@@ -13,7 +13,7 @@ from msgspec import Raw
 from hookline.client.json_values import check_raw
 from hookline.errors import InvalidRequest, InvalidTime
 from hookline.protocol.durations import format_duration, format_time
-from hookline.protocol.http import CatchUp, Guarantee, Labels, Rate, RetryRequest, StateLabel
+from hookline.protocol.http import CatchUp, Guarantee, Labels, Rate, RetryRequest, RetryWord, StateLabel
 
 Time = datetime | str
 Length = timedelta | str | int | float
@@ -23,7 +23,10 @@ _MS = timedelta(milliseconds=1)
 
 
 class RetryFields(TypedDict, total=False):
-    """When to try again: exponential with full jitter, or an explicit ``schedule`` of waits."""
+    """When to try again: exponential with full jitter, or an explicit ``schedule`` of waits.
+
+    ``on`` lists all that is tried again, ``not_on`` what is not: statuses (404), ``"4xx"``, ``"connection"``, …
+    """
 
     max_attempts: int
     initial: Length
@@ -31,6 +34,8 @@ class RetryFields(TypedDict, total=False):
     max: Length
     schedule: list[Length]
     budget: Length
+    on: list[RetryWord]
+    not_on: list[RetryWord]
 
 
 class JobChangeFields(TypedDict, total=False):
@@ -116,6 +121,7 @@ class DestinationFields(TypedDict, total=False):
     rate: Rate | dict[str, Any] | None
     paused: bool
     secrets: list[str] | None
+    retry: RetryFields | RetryRequest | None
 
 
 def to_json(fields: Mapping[str, Any]) -> dict[str, Any]:

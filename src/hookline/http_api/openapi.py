@@ -115,13 +115,17 @@ _JOB_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Signs this job (Standard Webhooks). Stored encrypted, never shown. `null` takes it away.",
     },
 }
+_RETRY_WORDS: dict[str, Any] = {"maxItems": limits.RETRY_SCHEDULE_MAX, "examples": [[404, "5xx", "connection"]]}
 REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "JobRequest": _JOB_FIELDS | {"id": _ID},
     "JobChanges": _JOB_FIELDS,
     "RetryRequest": {
-        "max_attempts": {"minimum": 1, "maximum": limits.ATTEMPTS_MAX, "default": 10},
-        "factor": {"minimum": 1, "maximum": 100, "default": 2},
+        "max_attempts": {"minimum": 1, "maximum": limits.ATTEMPTS_MAX, "default": 25},
+        "factor": {"minimum": 1, "maximum": 100, "default": 3},
         "schedule": {"maxItems": limits.RETRY_SCHEDULE_MAX},
+        "on": _RETRY_WORDS
+        | {"description": "All that is tried again. Not given: connection, timeout, 4xx but 410, and 5xx."},
+        "not_on": _RETRY_WORDS | {"description": "What is not tried again. A status comes before its class."},
     },
     "ScheduleRequest": {
         "id": _ID,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from hookline.errors import InvalidConfig
 from hookline.protocol import limits
+from hookline.protocol.destination_patterns import NO_PATTERNS, Patterns
+from hookline.protocol.destination_rules import DEFAULT_PORTS, Rules
 from hookline.protocol.ranges import check_range
-
-DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,13 @@ class NodeConfig:
     # Delivery.
     slots: int = 100
     allow_private_destinations: bool = False
+    allow_destinations: Patterns = NO_PATTERNS
+    deny_destinations: Patterns = NO_PATTERNS
     destination_ports: frozenset[int] = DEFAULT_PORTS
     signing_secret: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     secret_key_file: Path | None = None
+    allow_missing_secret_key: bool = False
     attempt_max_ms: int = 3_600_000
     shutdown_grace_ms: int = 10_000
 
@@ -52,6 +55,7 @@ class NodeConfig:
     # Idempotency and retention.
     key_window_ms: int = 24 * 3_600_000
     retention_ms: int = 7 * 24 * 3_600_000
+    retention_dead_ms: int = 30 * 24 * 3_600_000
     retention_jobs: int = 10_000_000
 
     def __post_init__(self) -> None:
@@ -64,6 +68,7 @@ class NodeConfig:
         check_range(self, "batch_jobs_max", 1, limits.BATCH_JOBS_MAX)
         check_range(self, "key_window_ms", 0, 30 * 86_400_000)
         check_range(self, "retention_ms", 1_000, 3_650 * 86_400_000)
+        check_range(self, "retention_dead_ms", 1_000, 3_650 * 86_400_000)
         check_range(self, "retention_jobs", 0, 10**9)
         check_range(self, "attempt_max_ms", limits.TIMEOUT_MS_MIN, limits.ATTEMPT_MS_MAX)
         check_range(self, "shutdown_grace_ms", 0, limits.ATTEMPT_MS_MAX)
@@ -71,6 +76,12 @@ class NodeConfig:
             value = getattr(self, name)
             if not value or not value.replace("-", "").replace("_", "").isalnum() or not value.isascii():
                 raise InvalidConfig(f"{name} is {value!r}; use letters, digits, - and _", field=name)
+
+    @property
+    def rules(self) -> Rules:
+        """Which destinations jobs may have."""
+        is_open = self.allow_private_destinations
+        return Rules(self.allow_destinations, self.deny_destinations, self.destination_ports, is_open)
 
     @property
     def url(self) -> str:

@@ -47,6 +47,11 @@ class DeliveryStatus:
         until_ms = int(breaker.until_ms) if breaker.state == "open" else None
         return DestinationStatus(breaker.state, until_ms, load.running, leader.scheduler.waiting(found[0]))
 
+    def lacking_keys(self) -> list[str]:
+        """Ids of keys that jobs are held for; a follower holds none."""
+        leader = self._member.leader
+        return leader.keys.lacking() if leader else []
+
     def slots(self) -> tuple[int, int]:
         """(in use, limit)."""
         leader = self._member.leader

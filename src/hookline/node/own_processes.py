@@ -18,8 +18,9 @@ from hookline.http_client.request import request_parts
 from hookline.node.executor.heard_proxies import HeardProxies
 from hookline.node.executor.own_addresses import OwnAddresses, Place, is_name, is_of_this_machine, places_of
 from hookline.node.executor.resolver import Resolver
-from hookline.protocol.addresses import connected_to, is_public
+from hookline.protocol.addresses import connected_to
 from hookline.protocol.commands import SetTopology
+from hookline.protocol.destination_rules import Rules
 from hookline.protocol.topology import parse_topology
 
 _EVERY_S: Final = 1.0
@@ -45,9 +46,9 @@ class _Found(NamedTuple):
     address: str
 
 
-def _may_matter(address: str) -> bool:
+def may_matter(rules: Rules, address: str) -> bool:
     """Can a job go there, or to the same process by another address?"""
-    return is_public(address) or is_of_this_machine(address)
+    return rules.may_lead_to(address) or is_of_this_machine(address)
 
 
 class OwnProcesses:
@@ -72,7 +73,7 @@ class OwnProcesses:
         known: Callable[[], Iterable[str]],
         topology: Callable[[], SetTopology | None],
         cluster: str,
-        is_of_interest: Callable[[str], bool] = _may_matter,
+        is_of_interest: Callable[[str], bool],
     ) -> None:
         self._own = own
         self._proxies = proxies

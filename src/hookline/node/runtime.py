@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
@@ -32,19 +33,20 @@ from hookline.node.leader import Surroundings
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.loop_lag import LoopLag
 from hookline.node.member import Member
-from hookline.node.own_processes import OwnProcesses
+from hookline.node.own_processes import OwnProcesses, may_matter
 from hookline.node.quorum import Peers, Quorum, agree_on_secret_key, find_peers
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.restoring import refuse_half_restored
 from hookline.node.scrub import Scrub
+from hookline.node.sealed_state import check_before_making, check_keys, sealing_keys
 from hookline.node.single_role import SingleRole
 from hookline.node.snapshot_fetch import fetch_snapshot
 from hookline.node.snapshots import STATE_FILE, SnapshotInfo, Snapshots, finish_install, install, kept_aside
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.reads import Reads
-from hookline.node.vault import Vault
+from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.telemetry import Metrics
 
 _READY_POLL_S = 0.005
@@ -98,7 +100,21 @@ async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> 
             await asyncio.sleep(_ETCD_PAUSE_S)
             if stop.is_set():
                 return None
+    if key is None and config.secret_key_file is None and not config.allow_missing_secret_key:
+        _refuse_to_make_a_second_key(config.data_dir)
     return Vault.load(config.data_dir, config.secret_key_file, key, clock)
+
+
+def _refuse_to_make_a_second_key(data_dir: Path) -> None:
+    state = data_dir / STATE_FILE
+    if (data_dir / DEFAULT_FILE).exists() or not state.exists():
+        return
+    database = open_state(state)
+    try:
+        database.quick_check()
+        check_before_making(sealing_keys(database.reader), data_dir)
+    finally:
+        database.close()
 
 
 async def _run_on_state(
@@ -182,8 +198,7 @@ async def _run_node(
         stack.callback(scrub.close)
         await scrub.start()
         machine = StateMachine(database)
-        if (wrong := check_own(own_of(config, machine))) is not None:
-            raise ForeignState(wrong)
+        _check_state(config, machine, vault)
         _tell_if_behind(machine, clock)
         snapshots = Snapshots(database, config.data_dir / "snapshots", clock)
         stack.callback(snapshots.close)
@@ -209,12 +224,7 @@ async def _run_node(
                 leadership=quorum.leadership if quorum else lock,
                 commit=commit,
                 vault=vault,
-                vetter=Vetter(
-                    resolver,
-                    allow_private=config.allow_private_destinations,
-                    own_addresses=own_addresses,
-                    ports=config.destination_ports,
-                ),
+                vetter=Vetter(resolver, config.rules, own_addresses=own_addresses),
                 transport=transport,
                 metrics=metrics,
                 successor=quorum.successor if quorum else None,
@@ -253,12 +263,21 @@ async def _run_node(
             ),
             topology=lambda: member.replica.topology,
             cluster=config.cluster,
+            is_of_interest=partial(may_matter, config.rules),
         )
         if quorum is not None:
             await stack.enter_async_context(quorum.running(member))
             await _until_allowed(quorum, services, listener, stop)
         if not stop.is_set():
             await _run(member, services, lag, scrub, own_processes, listener, ready=ready, stop=stop)
+
+
+def _check_state(config: NodeConfig, machine: StateMachine, vault: Vault) -> None:
+    """Raise ForeignState if it is another node's, SecretKeyMissing if its secrets cannot be opened."""
+    if (wrong := check_own(own_of(config, machine))) is not None:
+        raise ForeignState(wrong)
+    if not config.allow_missing_secret_key:
+        check_keys(sealing_keys(machine.database.reader), vault)
 
 
 def _tell_if_behind(machine: StateMachine, clock: Clock) -> None:

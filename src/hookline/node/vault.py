@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -90,6 +90,11 @@ class Vault:
         header = bytes([_VERSION]) + self._sealing_id
         return header + nonce + self._ciphers[self._sealing_id].encrypt(nonce, plaintext.encode(), header)
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Those of all keys, in hex, the one that seals first."""
+        return tuple(key_id.hex() for key_id in self._ciphers)
+
     def open(self, sealed: bytes) -> str:
         """Decrypt what ``seal`` returned, here or on another node with the same key.
 
@@ -129,7 +134,7 @@ class Vault:
         return mac.isascii() and any(hmac.compare_digest(_mac(key, message), mac) for key in self._mac_keys)
 
     def __repr__(self) -> str:
-        return f"Vault({', '.join(key_id.hex() for key_id in self._ciphers)})"
+        return f"Vault({', '.join(self.key_ids)})"
 
     def _parse(self, sealed: bytes) -> SigningKey:
         return parse_secret(self.open(sealed))
@@ -137,12 +142,22 @@ class Vault:
     def _cipher_for(self, key_id: bytes) -> AESGCM:
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            ours = ", ".join(known.hex() for known in self._ciphers)
+            ours = ", ".join(self.key_ids)
             raise errors.SecretKeyMissing(
                 f"A signing secret is sealed with key {key_id.hex()}, but this node has only {ours}; "
                 f"add that key in {ENV_NAME} or {FILE_OPTION} and start again."
             )
         return cipher
+
+
+def sealing_key_id(sealed: bytes) -> str:
+    """The id of the key that a secret was sealed with, in hex."""
+    return sealed[1:_HEADER_BYTES].hex()
+
+
+def missing_keys(sealed: Iterable[bytes], vault: Vault) -> set[str]:
+    """The ids of the keys that these secrets need and the vault does not have."""
+    return {sealing_key_id(secret) for secret in sealed} - set(vault.key_ids)
 
 
 def remembered_key(data_dir: Path) -> str | None:

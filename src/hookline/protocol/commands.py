@@ -165,11 +165,15 @@ class PutDestination(Command, frozen=True, array_like=True, tag=12):
 
 
 class PurgeFinished(Command, frozen=True, array_like=True, tag=13):
-    """Forget up to ``limit`` jobs that finished before ``before_ms``, or beyond the newest ``keep`` of them."""
+    """Forget up to ``limit`` jobs that finished before ``before_ms``, or beyond the newest ``keep`` of them.
+
+    ``dead_before_ms``: the same for the dead ones, which wait for a person; None: as the others.
+    """
 
     before_ms: int
     keep: int
     limit: int
+    dead_before_ms: int | None = None
 
 
 class PurgeKeys(Command, frozen=True, array_like=True, tag=14):

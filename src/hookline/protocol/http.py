@@ -12,13 +12,18 @@ from hookline.protocol.limits import BULK_LIMIT_MAX
 
 Duration = str | int | float
 Labels = dict[str, str] | list[str]
+RetryWord = int | str  # 429, "5xx", "connection", "timeout"
 Guarantee = Literal["at_least_once", "at_most_once"]
 StateLabel = Literal["pending", "running", "succeeded", "dead", "cancelled", "unknown"]
 OutcomeLabel = Literal["success", "retryable_failure", "permanent_failure", "unknown"]
 
 
 class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """When to try again: exponential with full jitter, or an explicit ``schedule`` of waits; null: the default."""
+    """When to try again: exponential with full jitter, or an explicit ``schedule`` of waits; null: the default.
+
+    ``on`` lists all that is tried again, ``not_on`` what is not: statuses (429), classes ("5xx"), "connection" and
+    "timeout"; a status comes before its class.
+    """
 
     max_attempts: int | None = None
     initial: Duration | None = None
@@ -26,6 +31,8 @@ class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     max: Duration | None = None
     schedule: list[Duration] | None = None
     budget: Duration | None = None
+    on: list[RetryWord] | None = None
+    not_on: list[RetryWord] | None = None
 
 
 class JobChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -69,7 +76,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 class WaitingFor(Struct, frozen=True, omit_defaults=True):
     """Why a pending job waits. ``until`` is when that ends, as far as it is known."""
 
-    reason: Literal["time", "retry", "paused", "breaker", "rate", "share", "slots", "clock"]
+    reason: Literal["time", "retry", "paused", "breaker", "rate", "share", "slots", "clock", "key"]
     detail: str
     until: str | None = None
 
@@ -101,7 +108,7 @@ class Attempt(Struct, frozen=True):
 
 
 class RetryView(Struct, frozen=True):
-    """The retry policy in force."""
+    """The retry policy in force: the job's own, that of its destination, or the default."""
 
     max_attempts: int
     initial: str
@@ -109,6 +116,8 @@ class RetryView(Struct, frozen=True):
     max: str
     schedule: list[str]
     budget: str | None
+    on: list[RetryWord]
+    not_on: list[RetryWord]
 
 
 class Job(Struct, frozen=True):
@@ -314,6 +323,7 @@ class DestinationRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_d
     rate: Rate | UnsetType | None = UNSET
     paused: bool | UnsetType = UNSET
     secrets: list[str] | UnsetType | None = UNSET
+    retry: RetryRequest | UnsetType | None = UNSET
 
 
 class Breaker(Struct, frozen=True):
@@ -326,7 +336,7 @@ class Breaker(Struct, frozen=True):
 class Destination(Struct, frozen=True, omit_defaults=True):
     """A destination as users see it; of its secrets only the number is ever shown.
 
-    ``incomplete`` as in ``JobPage``.
+    ``retry``: for jobs that do not say it themselves; not there: the default. ``incomplete`` as in ``JobPage``.
     """
 
     host: str
@@ -337,6 +347,7 @@ class Destination(Struct, frozen=True, omit_defaults=True):
     running: int
     waiting: int
     secrets: int
+    retry: RetryRequest | None = None
     incomplete: list[str] = []
 
 
@@ -461,10 +472,11 @@ class Health(Struct, frozen=True):
     ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used. Also of nodes: ``clock``;
     ``cluster`` and ``shard``, whose node it is; ``cluster_id``, whose state it has; ``kept_aside`` as in ``Cluster``;
     and ``decided_by``, the shard of the cluster that decided for its topology. ``clusters`` are a proxy's.
-    ``detail`` says what to do; also while the status is ok, when a clock is wrong.
+    ``detail`` says what to do; also while the status is ok, when a clock is wrong. ``degraded``: it takes requests, and
+    holds jobs whose secret it has no key for.
     """
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     role: Literal["leader", "follower", "halted", "proxy"]
     usage: dict[str, Usage] = {}
     detail: str | None = None

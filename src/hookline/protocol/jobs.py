@@ -36,15 +36,51 @@ class Outcome(IntEnum):
         self.label = self._name_.lower()  # the name users see
 
 
-class RetryPolicy(msgspec.Struct, frozen=True, array_like=True):
-    """When to try again. ``schedule_ms`` (an explicit list of waits) wins over the exponential figures."""
+RETRY_ON = ("connection", "timeout", "4xx", "5xx")
+RETRY_NOT_ON = ("410",)  # the receiver says that it is gone for good
 
-    max_attempts: int = 10
+
+class RetryPolicy(msgspec.Struct, frozen=True, array_like=True):
+    """When to try again, and after what.
+
+    ``schedule_ms`` (an explicit list of waits) wins over the exponential figures. ``on`` and ``not_on`` hold statuses
+    (``"429"``), classes of them (``"5xx"``), ``"connection"`` and ``"timeout"``; ``on`` None: the default.
+    ``has_waits``: the figures were chosen for this very job or destination; else a destination's may take their place.
+    """
+
+    max_attempts: int = 25
     initial_ms: int = 5_000
-    factor_milli: int = 2_000
-    max_ms: int = 3_600_000
+    factor_milli: int = 3_000
+    max_ms: int = 4 * 3_600_000
     schedule_ms: tuple[int, ...] = ()
     budget_ms: int | None = None
+    on: tuple[str, ...] | None = None
+    not_on: tuple[str, ...] = ()
+    has_waits: bool = False
+
+    @property
+    def has_conditions(self) -> bool:
+        """Does it say after what to try again?"""
+        return self.on is not None or bool(self.not_on)
+
+    @property
+    def retried(self) -> tuple[str, ...]:
+        """What is tried again, but for what ``not_retried`` names."""
+        return RETRY_ON if self.on is None else self.on
+
+    @property
+    def not_retried(self) -> tuple[str, ...]:
+        """What is not. ``not_on`` alone takes from the default, which has exceptions of its own."""
+        return self.not_on if self.on is not None else tuple(dict.fromkeys(RETRY_NOT_ON + self.not_on))
+
+
+def in_force(own: RetryPolicy, destination: RetryPolicy | None) -> RetryPolicy:
+    """The policy of a job: its waits and its conditions are each its own, if it has any, else the destination's."""
+    if destination is None or (own.has_waits and own.has_conditions):
+        return own
+    waits = own if own.has_waits or not destination.has_waits else destination
+    conditions = own if own.has_conditions else destination
+    return msgspec.structs.replace(waits, on=conditions.on, not_on=conditions.not_on)
 
 
 class JobSpec(msgspec.Struct, frozen=True, array_like=True):

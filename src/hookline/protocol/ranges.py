@@ -1,6 +1,6 @@
 """The check of a whole number that an operator sets. Pure."""
 
-from hookline.errors import InvalidConfig
+from hookline.errors import InvalidConfig, InvalidRequest
 
 
 def check_range(settings: object, name: str, low: int, high: int) -> None:
@@ -9,3 +9,9 @@ def check_range(settings: object, name: str, low: int, high: int) -> None:
     if not low <= value <= high:
         option = name.replace("_", "-")
         raise InvalidConfig(f"--{option} is {value}; it must be between {low} and {high}", field=name)
+
+
+def check_between(field: str, value: float, low: float, high: float) -> None:
+    """Raises InvalidRequest for a number of a request that is outside."""
+    if not low <= value <= high:
+        raise InvalidRequest(f"{field} must be from {low} to {high}", field=field)

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from hookline.protocol.jobs import RetryPolicy
+
 
 class ScheduleSpec(msgspec.Struct, frozen=True, array_like=True):
     """The calendar of a schedule; its job is stored beside it."""
@@ -19,13 +21,14 @@ class ScheduleSpec(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DestinationSettings(msgspec.Struct, frozen=True, array_like=True):
-    """Limits and secrets of a destination; None: the node's default."""
+    """Limits, secrets and retry policy of a destination; None: the node's default."""
 
     concurrency: int | None = None
     rate_limit: int | None = None
     rate_per_ms: int = 1_000
     paused: bool = False
     sealed_secrets: tuple[bytes, ...] = ()
+    retry: RetryPolicy | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -14,11 +14,9 @@ from unicodedata import bidirectional
 import idna
 import msgspec
 
-from hookline.errors import ForbiddenDestination, InvalidUrl
-from hookline.protocol.addresses import is_public, is_reachable
+from hookline.errors import InvalidUrl
 from hookline.protocol.limits import URL_BYTES_MAX
 
-DEFAULT_PORTS: Final = frozenset({80, 443, 8080, 8443})
 HOST_CHARS_MAX: Final = 253
 LABEL_CHARS_MAX: Final = 63
 
@@ -86,34 +84,6 @@ def parse_url(url: str) -> Target:
     if len(sent) > URL_BYTES_MAX:  # sent is ASCII; A-labels and the added "/" can make it longer than what came
         _refuse_length()
     return Target(sent, rest, scheme, host, port, destination, is_literal, host_header)
-
-
-def check_port(target: Target, allowed: frozenset[int] | None = DEFAULT_PORTS) -> None:
-    """Raise ``ForbiddenDestination`` unless the port is one of those allowed; ``None`` allows any."""
-    if allowed is not None and target.port not in allowed:
-        ports = ", ".join(map(str, sorted(allowed)))
-        raise ForbiddenDestination(f"port {target.port} is not allowed; allowed are {ports}", field="url")
-
-
-def vet_at_creation(target: Target, allow_private: bool, ports: frozenset[int] | None = DEFAULT_PORTS) -> None:
-    """Refuse what is already known to be wrong when a job is created; names are resolved and vetted at each attempt.
-
-    Raises:
-        ForbiddenDestination: an address that is not public, a name of this machine, or a port that is not allowed.
-    """
-    if target.is_literal:
-        check_address(target.host, allow_private)
-    if allow_private:
-        return
-    if target.host == "localhost" or target.host.endswith(".localhost"):
-        raise ForbiddenDestination(f"{target.host} names the machine itself", field="url")
-    check_port(target, ports)
-
-
-def check_address(address: str, allow_private: bool) -> None:
-    """Raise ``ForbiddenDestination`` unless a webhook may go to this address."""
-    if not (is_reachable(address) if allow_private else is_public(address)):
-        raise ForbiddenDestination(f"{address} is not a public address", field="url")
 
 
 # --- the origin: scheme, host, port -------------------------------------------------------------------------

@@ -70,12 +70,7 @@ def assemble(parts: Parts) -> Assembly:
     clocks = parts.clocks or ClockWatch(clock)
     machine, vault, metrics = StateMachine(database), Vault([bytes(KEY_BYTES)]), Metrics()
     resolver = Resolver(_lookup, clock)
-    vetter = Vetter(
-        resolver,
-        allow_private=config.allow_private_destinations,
-        own_addresses=frozenset(),
-        ports=config.destination_ports,
-    )
+    vetter = Vetter(resolver, config.rules, own_addresses=frozenset())
     member = Member(
         Surroundings(
             config=config,

@@ -54,7 +54,10 @@ async def get_health(api: Api, request: Request) -> Reply:
     why_not = api.services.is_ready() or api.ownership.why_not()
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
     role: Literal["leader", "follower", "halted"] = "leader" if api.services.role.is_leading() else "follower"
-    status: Literal["ok", "unavailable"] = "ok" if why_not is None else "unavailable"
+    held = _why_held(api)
+    status: Literal["ok", "degraded", "unavailable"] = "ok" if held is None else "degraded"
+    if why_not is not None:
+        status = "unavailable"
     if api.services.role.halted() is not None:
         role = "halted"
     version, kept = api.ownership.version, api.services.replica.topology
@@ -62,7 +65,7 @@ async def get_health(api: Api, request: Request) -> Reply:
         status,
         role,
         usage,
-        why_not or clock_complaint(api),
+        why_not or held or clock_complaint(api),
         version.epoch,
         api.services.replica.term,
         clock=clock_view(api),
@@ -74,6 +77,15 @@ async def get_health(api: Api, request: Request) -> Reply:
         kept_aside=api.services.kept_aside(),
     )
     return answer(200 if why_not is None else 503, health)
+
+
+def _why_held(api: Api) -> str | None:
+    if not (missing := api.services.delivery.lacking_keys()):
+        return None
+    return (
+        f"jobs are held: their secrets are sealed with key {', '.join(missing)}, which this node does not have; "
+        "give that key in --secret-key-file or HOOKLINE_SECRET_KEY and start again"
+    )
 
 
 async def get_metrics(api: Api, request: Request) -> Reply:

@@ -1,4 +1,4 @@
-"""The calls about destinations: their limits, whether they are paused, how many secrets sign for them."""
+"""The calls about destinations: their limits and retries, whether they are paused, which secrets sign for them."""
 
 import msgspec
 from msgspec import UNSET
@@ -14,7 +14,9 @@ from hookline.node.state_machine.reads import DestinationRow
 from hookline.protocol import http
 from hookline.protocol.commands import PutDestination
 from hookline.protocol.durations import parse_duration
+from hookline.protocol.jobs import RetryPolicy
 from hookline.protocol.limits import KIB, SECRETS_PER_DESTINATION_MAX
+from hookline.protocol.retries import given_retry, retry_of
 from hookline.protocol.settings import DestinationSettings, encode
 
 CONCURRENCY_MAX = 10_000
@@ -52,6 +54,8 @@ async def put_destination(api: Api, request: Request) -> Reply:
     fields = strict_json.unique_fields(body)
     if isinstance(wanted.rate, http.Rate):
         strict_json.unique_fields(fields["rate"])
+    if isinstance(wanted.retry, http.RetryRequest):
+        strict_json.unique_fields(fields["retry"])
     async with api.destinations:
         row = api.reads.destination(name)
         settings = _changed(api, wanted, DestinationSettings() if row is None else row.settings)
@@ -74,7 +78,13 @@ def _changed(api: Api, wanted: http.DestinationRequest, old: DestinationSettings
         rate_per_ms=rate_per_ms,
         paused=old.paused if wanted.paused is UNSET else wanted.paused,
         sealed_secrets=old.sealed_secrets if wanted.secrets is UNSET else _secrets(api, wanted.secrets),
+        retry=old.retry if wanted.retry is UNSET else _retry(wanted.retry),
     )
+
+
+def _retry(retry: http.RetryRequest | None) -> RetryPolicy | None:
+    policy = None if retry is None else retry_of(retry)
+    return None if policy is None or given_retry(policy) is None else policy
 
 
 def _rate(rate: http.Rate | None) -> tuple[int | None, int]:

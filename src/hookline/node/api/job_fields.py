@@ -1,4 +1,4 @@
-"""The fields of a job that need more than a type: headers, labels, method, payload, times, retry policy. Pure."""
+"""The fields of a job that need more than a type: headers, labels, method, payload, times. Pure."""
 
 import base64
 import re
@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from hookline.errors import InvalidHeader, InvalidRequest, InvalidTime, PayloadTooLarge
 from hookline.protocol import limits
 from hookline.protocol.durations import format_duration, parse_duration, parse_time
-from hookline.protocol.http import Duration, Labels, RetryRequest
-from hookline.protocol.jobs import METHODS, JobSpec, RetryPolicy
+from hookline.protocol.http import Duration, Labels
+from hookline.protocol.jobs import METHODS, JobSpec
+from hookline.protocol.ranges import check_between
 from hookline.protocol.redaction import MASK, hidden_values, is_hidden
 
 # Set by Hookline itself, or of the connection and not of the request.
@@ -20,7 +21,6 @@ FORBIDDEN_HEADERS = frozenset(
     | {"traceparent"}
 )
 FORBIDDEN_PREFIXES = ("proxy-", "webhook-", "hookline-")
-DEFAULT_RETRY = RetryPolicy()
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
@@ -184,65 +184,14 @@ def timeout_of(timeout: Duration | UnsetType, longest_ms: int) -> int:
     return ms
 
 
-def retry_of(retry: RetryRequest | UnsetType) -> RetryPolicy:
-    """The retry policy. Raises InvalidRequest, InvalidTime."""
-    if retry is UNSET:
-        return DEFAULT_RETRY
-    waits = _waits(retry.schedule)
-    attempts = retry.max_attempts
-    if attempts is None:
-        attempts = len(waits) + 1 if waits else DEFAULT_RETRY.max_attempts
-    _between("retry.max_attempts", attempts, 1, limits.ATTEMPTS_MAX)
-    factor = DEFAULT_RETRY.factor_milli / 1000 if retry.factor is None else retry.factor
-    _between("retry.factor", factor, 1, 100)
-    initial_ms = _positive("retry.initial", retry.initial)
-    max_ms = _positive("retry.max", retry.max)
-    if initial_ms is not None and max_ms is not None and max_ms < initial_ms:
-        raise InvalidTime("retry.max is shorter than retry.initial", field="retry.max")
-    if initial_ms is None:
-        initial_ms = min(DEFAULT_RETRY.initial_ms, max_ms or DEFAULT_RETRY.initial_ms)
-    return RetryPolicy(
-        max_attempts=attempts,
-        initial_ms=initial_ms,
-        factor_milli=round(factor * 1000),
-        max_ms=max(DEFAULT_RETRY.max_ms, initial_ms) if max_ms is None else max_ms,
-        schedule_ms=waits,
-        budget_ms=_positive("retry.budget", retry.budget),
-    )
-
-
-def _waits(schedule: list[Duration] | None) -> tuple[int, ...]:
-    if not schedule:
-        return ()
-    if len(schedule) > limits.RETRY_SCHEDULE_MAX:
-        raise InvalidRequest(
-            f"retry.schedule has {len(schedule)} waits; at most {limits.RETRY_SCHEDULE_MAX}", field="retry.schedule"
-        )
-    return tuple(parse_duration(wait, field="retry.schedule") for wait in schedule)
-
-
-def _positive(field: str, duration: Duration | None) -> int | None:
-    if duration is None:
-        return None
-    ms = parse_duration(duration, field=field)
-    if ms < 1:
-        raise InvalidTime(f"{field} must be at least 1 ms", field=field)
-    return ms
-
-
 def priority_of(priority: int | UnsetType) -> int:
     """The priority; 0 unless given. Raises InvalidRequest."""
     if priority is UNSET:
         return 0
-    _between("priority", priority, limits.PRIORITY_MIN, limits.PRIORITY_MAX)
+    check_between("priority", priority, limits.PRIORITY_MIN, limits.PRIORITY_MAX)
     return priority
 
 
 def traceparent_of(header: str | None) -> str | None:
     """The header's value if it is well formed, else None, as W3C Trace Context asks for."""
     return header if header is not None and _TRACEPARENT.fullmatch(header) else None
-
-
-def _between(field: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InvalidRequest(f"{field} must be from {low} to {high}", field=field)

@@ -16,11 +16,13 @@ from hookline.node.api import job_fields as fields
 from hookline.node.config import NodeConfig
 from hookline.node.vault import NONCE_BYTES, Vault
 from hookline.protocol.commands import CreateJob, UpdateJob
-from hookline.protocol.http import JobChanges, JobRequest
+from hookline.protocol.destination_rules import check_target
+from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
 from hookline.protocol.ids import check_id, mint_id
 from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_texts
+from hookline.protocol.retries import retry_of
 from hookline.protocol.signatures import parse_secret
-from hookline.protocol.urls import parse_url, vet_at_creation
+from hookline.protocol.urls import parse_url
 
 RESERVED_IDS = frozenset({"batch", "retry", "cancel"})  # they are calls: GET /jobs/batch could not mean a job
 
@@ -64,6 +66,7 @@ class JobRequests:
 
     def __init__(self, config: NodeConfig, vault: Vault, token: Callable[[int], bytes]) -> None:
         self._config = config
+        self._rules = config.rules
         self._vault = vault
         self._token = token
         self._random = b""
@@ -143,7 +146,7 @@ class JobRequests:
             timeout_ms=old.timeout_ms
             if changes.timeout is UNSET
             else fields.timeout_of(changes.timeout, self._config.attempt_max_ms),
-            retry=old.retry if changes.retry is UNSET else fields.retry_of(changes.retry),
+            retry=old.retry if changes.retry is UNSET else retry_of(changes.retry),
             at_most_once=at_most_once,
             priority=old.priority if changes.priority is UNSET else fields.priority_of(changes.priority),
             labels=old.labels if changes.labels is UNSET else fields.check_labels(changes.labels),
@@ -188,7 +191,7 @@ class JobRequests:
             body=body,
             is_json=is_json,
             timeout_ms=fields.timeout_of(request.timeout, self._config.attempt_max_ms),
-            retry=fields.retry_of(request.retry),
+            retry=retry_of(request.retry),
             at_most_once=request.guarantee == "at_most_once",
             priority=fields.priority_of(request.priority),
             labels={} if request.labels is UNSET else fields.check_labels(request.labels),
@@ -199,7 +202,7 @@ class JobRequests:
 
     def _target(self, url: str) -> tuple[str, str]:
         target = parse_url(url)
-        vet_at_creation(target, self._config.allow_private_destinations, self._config.destination_ports)
+        check_target(target, self._rules)
         return target.url, target.destination
 
     def _sealed(self, secret: str | None, old: JobSpec | None) -> bytes | None:
@@ -213,13 +216,20 @@ class JobRequests:
 def fingerprint(request: JobRequest) -> bytes:
     """Tells whether two requests ask for the same: 16 bytes over all fields as they were given.
 
-    Except for what has no order: fields, headers and labels, and a list of them is read as a set.
+    Except for what has no order: fields, headers, labels and what is retried, and a list of them is read as a set.
     """
     if isinstance(request.labels, list):
         request = msgspec.structs.replace(request, labels=sorted(set(request.labels)))
     if request.redact is not UNSET:
         request = msgspec.structs.replace(request, redact=sorted({name.lower() for name in request.redact}))
+    if request.retry is not UNSET:
+        request = msgspec.structs.replace(request, retry=_in_one_order(request.retry))
     return hashlib.blake2b(_canonical(request), digest_size=16).digest()
+
+
+def _in_one_order(retry: RetryRequest) -> RetryRequest:
+    on, not_on = (words and sorted({str(word) for word in words}) for words in (retry.on, retry.not_on))
+    return msgspec.structs.replace(retry, on=on, not_on=not_on)
 
 
 def update_command(seq: int, revision: int, due_ms: int, spec: JobSpec) -> UpdateJob:

@@ -40,6 +40,9 @@ class Delivery(Protocol):
     def slots(self) -> tuple[int, int]:
         """(in use, limit)."""
 
+    def lacking_keys(self) -> list[str]:
+        """Ids of keys that jobs are held for, since this node does not have them."""
+
 
 class Role(Protocol):
     """This node among the nodes of its cluster."""

@@ -9,23 +9,26 @@ from msgspec import UNSET, Raw
 from hookline.node.api.services import Services
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.reads import AttemptRow, DestinationRow, JobRow, LastAttemptRow, ScheduleRow
+from hookline.node.vault import missing_keys
 from hookline.protocol import http
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.durations import format_duration, format_time
-from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
+from hookline.protocol.jobs import JobSpec, Outcome, State, in_force
 from hookline.protocol.redaction import MASK, hidden_values, is_hidden, masked, without_echoes
+from hookline.protocol.retries import given_retry, retry_view
+from hookline.protocol.settings import DestinationSettings
 
 _OUTCOMES: dict[int, Any] = {outcome.value: outcome.label for outcome in Outcome}
-_SECRETS_CACHED_MAX = 10_000
+_SETTINGS_CACHED_MAX = 10_000
 
 
 class Views:
-    """Builds views; knows which destinations sign, without asking the database for each job."""
+    """Builds views; knows the destinations' settings, without asking the database for each job."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._signs_all = services.config.signing_secret is not None
-        self._destination_signs: dict[str, bool] = {}
+        self._settings_known: dict[str, DestinationSettings] = {}
         services.replica.listen(self._forget_destinations, this_term=False)
 
     def new_job(self, spec: JobSpec, command: CreateJob, now_ms: int) -> http.Job:
@@ -41,7 +44,7 @@ class Views:
             finished_at=None,
             attempts_made=0,
             next_attempt_at=run_at,
-            waiting_for=self._waiting_for(spec.destination, command.due_ms, 0) if command.due_ms > now_ms else None,
+            waiting_for=self._waiting_for(spec, command.due_ms, 0) if command.due_ms > now_ms else None,
             last_attempt=None,
             labels=labels_view(spec),
             guarantee=guarantee_view(spec),
@@ -50,7 +53,7 @@ class Views:
             headers=masked(spec.headers, spec.redact),
             redact=list(spec.redact),
             timeout=_timeout(spec.timeout_ms),
-            retry=retry_view(spec.retry),
+            retry=retry_view(in_force(spec.retry, self._settings(spec.destination).retry)),
             signed=self.is_signed(spec),
             schedule=None,
             payload=Raw(spec.body) if spec.is_json else UNSET,
@@ -71,7 +74,7 @@ class Views:
             finished_at=_time(row.finished_ms),
             attempts_made=row.attempts,
             next_attempt_at=format_time(row.due_ms) if is_pending else None,
-            waiting_for=self._waiting_for(spec.destination, row.due_ms, row.attempts) if is_pending else None,
+            waiting_for=self._waiting_for(spec, row.due_ms, row.attempts) if is_pending else None,
             last_attempt=_last_attempt(row.last_attempt),
             labels=labels_view(spec),
             guarantee=guarantee_view(spec),
@@ -80,7 +83,7 @@ class Views:
             headers=masked(spec.headers, spec.redact),
             redact=list(spec.redact),
             timeout=_timeout(spec.timeout_ms),
-            retry=retry_view(spec.retry),
+            retry=retry_view(in_force(spec.retry, self._settings(spec.destination).retry)),
             signed=self.is_signed(spec),
             schedule=row.schedule,
             payload=Raw(spec.body) if payload and spec.is_json else UNSET,
@@ -104,28 +107,39 @@ class Views:
             running=status.running,
             waiting=status.waiting,
             secrets=len(settings.sealed_secrets),
+            retry=None if settings.retry is None else given_retry(settings.retry),
         )
 
     def is_signed(self, spec: JobSpec) -> bool:
         """Whether its requests will carry a signature."""
-        return self._signs_all or spec.sealed_secret is not None or self._signs(spec.destination)
+        if self._signs_all or spec.sealed_secret is not None:
+            return True
+        return bool(self._settings(spec.destination).sealed_secrets)
 
-    def _signs(self, destination: str) -> bool:
-        known = self._destination_signs.get(destination)
+    def _missing_keys(self, spec: JobSpec) -> set[str]:
+        own = spec.sealed_secret
+        sealed = self._settings(spec.destination).sealed_secrets if own is None else (own,)
+        return missing_keys(sealed, self._services.vault) if sealed else set()
+
+    def _settings(self, destination: str) -> DestinationSettings:
+        known = self._settings_known.get(destination)
         if known is None:
             row = self._services.reads.destination(destination)
-            known = row is not None and bool(row.settings.sealed_secrets)
-            if len(self._destination_signs) >= _SECRETS_CACHED_MAX:
-                self._destination_signs.clear()
-            self._destination_signs[destination] = known
+            known = DestinationSettings() if row is None else row.settings
+            if len(self._settings_known) >= _SETTINGS_CACHED_MAX:
+                self._settings_known.clear()
+            self._settings_known[destination] = known
         return known
 
     def _forget_destinations(self, effects: Effects) -> None:
         for name in effects.destinations:
-            self._destination_signs.pop(name, None)
+            self._settings_known.pop(name, None)
 
-    def _waiting_for(self, destination: str, due_ms: int, attempts: int) -> http.WaitingFor:
-        reason, detail, until_ms = self._services.delivery.why_waiting(destination, due_ms, attempts)
+    def _waiting_for(self, spec: JobSpec, due_ms: int, attempts: int) -> http.WaitingFor:
+        if missing := self._missing_keys(spec):
+            keys = ", ".join(sorted(missing))
+            return http.WaitingFor("key", f"its secret is sealed with key {keys}, which this node does not have")
+        reason, detail, until_ms = self._services.delivery.why_waiting(spec.destination, due_ms, attempts)
         return http.WaitingFor(reason, detail, _time(until_ms))  # type: ignore[arg-type]
 
 
@@ -207,29 +221,17 @@ def template_view(spec: JobSpec) -> dict[str, Any]:
         "headers": masked(spec.headers, spec.redact),
         "redact": list(spec.redact),
         "timeout": format_duration(spec.timeout_ms),
-        "retry": retry_view(spec.retry),
         "guarantee": guarantee_view(spec),
         "priority": spec.priority,
         "labels": labels_view(spec),
     }
+    if (retry := given_retry(spec.retry)) is not None:
+        view["retry"] = retry
     if spec.is_json:
         view["payload"] = Raw(spec.body)
     elif spec.body:
         view["body_base64"] = base64.b64encode(spec.body).decode()
     return view
-
-
-@lru_cache(maxsize=1024)
-def retry_view(policy: RetryPolicy) -> http.RetryView:
-    """A retry policy as users see it."""
-    return http.RetryView(
-        max_attempts=policy.max_attempts,
-        initial=format_duration(policy.initial_ms),
-        factor=policy.factor_milli / 1000,
-        max=format_duration(policy.max_ms),
-        schedule=[format_duration(wait) for wait in policy.schedule_ms],
-        budget=None if policy.budget_ms is None else format_duration(policy.budget_ms),
-    )
 
 
 def labels_view(spec: JobSpec) -> http.Labels:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from hookline.clock import Clock
-from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed
+from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.executor.fairness import Verdict
-from hookline.node.executor.retry import classify, parse_retry_after
-from hookline.node.executor.transport import NOT_LEADING, Answer, SendFailed, Transport
+from hookline.node.executor.retry import Trouble, is_success, parse_retry_after
+from hookline.node.executor.transport import NOT_LEADING, Answer, FailureKind, SendFailed, Transport
 from hookline.node.executor.vetting import Vetter
 from hookline.node.state_machine.leader_reads import ClaimedJob
 from hookline.protocol.durations import format_time
@@ -25,7 +25,7 @@ Keys = Callable[[JobSpec], Sequence[SigningKey]]
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What one attempt came to."""
+    """What one attempt came to, before the job's retry policy is asked: that may make a failure permanent."""
 
     outcome: Outcome
     verdict: Verdict
@@ -34,10 +34,12 @@ class Report(msgspec.Struct, frozen=True):
     sent: bool = False  # the request left, or may have
     status: int | None = None
     error: str | None = None
+    trouble: Trouble | None = None  # why there is no answer, where the receiver or the way to it is to blame
     retry_after_ms: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     is_ours: bool = False  # it did not leave for a reason of our own, which must not cost the job an attempt
+    is_held: bool = False  # and a person has to do something first
 
 
 class Delivery:
@@ -68,10 +70,23 @@ class Delivery:
         started_ms, started_boot = self._clock.wall_ms(), self._clock.boot_ms()
 
         def report(
-            outcome: Outcome, verdict: Verdict, error: str, *, sent: bool = False, is_ours: bool = False
+            outcome: Outcome,
+            verdict: Verdict,
+            error: str,
+            *,
+            trouble: Trouble | None = None,
+            sent: bool = False,
+            is_ours: bool = False,
+            is_held: bool = False,
         ) -> Report:
             took = round(self._clock.boot_ms() - started_boot)
-            return Report(outcome, verdict, started_ms, took, sent, error=error[:ERROR_CHARS_MAX], is_ours=is_ours)
+            return Report(
+                *(outcome, verdict, started_ms, took, sent),
+                error=error[:ERROR_CHARS_MAX],
+                trouble=trouble,
+                is_ours=is_ours,
+                is_held=is_held,
+            )
 
         spec = job.spec
         try:
@@ -83,13 +98,16 @@ class Delivery:
             answer = await self._send(spec, target, address, headers, claim_ends_ms)
         except SendFailed as failure:
             outcome, verdict, sent = _failed(failure, spec.at_most_once)
-            return report(outcome, verdict, failure.detail, sent=sent, is_ours=failure.kind == "ours")
+            trouble = _TROUBLES.get(failure.kind)
+            return report(outcome, verdict, failure.detail, trouble=trouble, sent=sent, is_ours=failure.kind == "ours")
         except ResolveFailed as error:
-            is_ours = error.reason == "ours"
-            verdict = "none" if is_ours else "bad"
-            return report(Outcome.RETRYABLE_FAILURE, verdict, error.detail, is_ours=is_ours)
+            if error.reason == "ours":
+                return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, is_ours=True)
+            return report(Outcome.RETRYABLE_FAILURE, "bad", error.detail, trouble="connection")
         except ForbiddenDestination as error:
             return report(Outcome.PERMANENT_FAILURE, "none", error.detail)
+        except SecretKeyMissing as error:
+            return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, is_ours=True, is_held=True)
         except HooklineError as error:  # an unreadable secret or url: ours to mend, so the job is tried again
             return report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
         took = round(self._clock.boot_ms() - started_boot)
@@ -143,6 +161,14 @@ class Delivery:
         return headers
 
 
+_TROUBLES: dict[FailureKind, Trouble] = {
+    "connect": "connection",
+    "broken": "connection",
+    "stale": "connection",
+    "timeout": "timeout",
+}
+
+
 def _failed(failure: SendFailed, at_most_once: bool) -> tuple[Outcome, Verdict, bool]:
     """(outcome, verdict, sent). A request that may have arrived is only worth trying again if it may arrive twice."""
     unclear = Outcome.UNKNOWN if at_most_once else Outcome.RETRYABLE_FAILURE
@@ -160,7 +186,7 @@ def _failed(failure: SendFailed, at_most_once: bool) -> tuple[Outcome, Verdict, 
 
 
 def _answered(answer: Answer, started_ms: int, took: int) -> Report:
-    outcome = classify(answer.status)
+    outcome = Outcome.SUCCESS if is_success(answer.status) else Outcome.RETRYABLE_FAILURE
     retry_after_ms = None
     if outcome is Outcome.RETRYABLE_FAILURE:
         named = {name.lower(): value for name, value in answer.headers}

@@ -17,7 +17,7 @@ from hookline.clock import Clock
 from hookline.lack import is_lack
 from hookline.node.executor.delivery import Delivery, Report
 from hookline.node.executor.fairness import Fairness, Verdict
-from hookline.node.executor.retry import Next, decide
+from hookline.node.executor.retry import Next, decide, judge
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import ClaimedJob, LeaderReads
@@ -25,10 +25,11 @@ from hookline.node.waiting import Blocked
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Claimed, ClaimJobs, RecordOutcome, Result
 from hookline.protocol.durations import format_duration
-from hookline.protocol.jobs import Outcome, State, destination_of
+from hookline.protocol.jobs import Outcome, State, destination_of, in_force
 from hookline.telemetry import Metrics
 
 _OURS_RETRY_MS = 500  # after an attempt that this node could not make
+_HELD_RETRY_MS = 15 * 60_000  # when a person has to do something first: it is noticed soon enough, and costs little
 _CLAIM_SLACK_MS = 5_000  # from the proposal of a claim until its attempt has begun, and then to tell the outcome
 
 _log = structlog.get_logger()
@@ -271,12 +272,20 @@ class Executor:
             report = Report(Outcome.RETRYABLE_FAILURE, "none", started_ms, 0, not lacks, error=what, is_ours=lacks)
         self._finish(running, job, number, term, report)
 
-    def _following(self, job: ClaimedJob, number: int, report: Report, now_ms: int) -> Next:
+    def _following(
+        self, lane: int, job: ClaimedJob, number: int, report: Report, now_ms: int
+    ) -> tuple[Outcome, str | None, Next]:
+        """What it came to, in a number and in words, and what follows."""
         if report.is_ours:
-            return Next(State.PENDING, now_ms + _OURS_RETRY_MS)
-        return decide(
+            wait_ms = _HELD_RETRY_MS if report.is_held else _OURS_RETRY_MS
+            return report.outcome, report.error, Next(State.PENDING, now_ms + wait_ms)
+        load = self._fairness.load(destination_of(lane))
+        policy = in_force(job.spec.retry, None if load is None else load.settings.retry)
+        outcome, why = judge(policy, report.outcome, report.status, report.trouble)
+        following = decide(
             job.spec,
-            report.outcome,
+            outcome,
+            policy=policy,
             sent=report.sent,
             tries=number - job.attempts_before,
             budget_from_ms=job.budget_from_ms,
@@ -284,18 +293,17 @@ class Executor:
             retry_after_ms=report.retry_after_ms,
             chance=self._clock.random(),
         )
+        said = "; ".join(words for words in (report.error, why, following.note) if words)
+        return outcome, said or None, following
 
     def _finish(self, running: Running, job: ClaimedJob, number: int, term: int, report: Report) -> None:
         now_ms = self._clock.wall_ms()
-        following = self._following(job, number, report, now_ms)
-        error = report.error
-        if following.note is not None:
-            error = f"{error}; {following.note}" if error else following.note
+        outcome, error, following = self._following(running.due.lane, job, number, report, now_ms)
         self._outcomes.append(
             RecordOutcome(
                 seq=running.due.seq,
                 attempt=number,
-                outcome=report.outcome,
+                outcome=outcome,
                 state=following.state,
                 retry_at_ms=following.retry_at_ms if following.state is State.PENDING else None,
                 status=report.status,
@@ -309,7 +317,7 @@ class Executor:
                 is_free=report.is_ours,
             )
         )
-        self._attempts_by_outcome[report.outcome].inc()
+        self._attempts_by_outcome[outcome].inc()
         self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
         self._end(running, now_ms, report.verdict, report.duration_ms)
 

@@ -2,21 +2,32 @@
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
 from hookline.protocol.limits import RETRY_AFTER_MS_MAX
 
-_RETRYABLE = frozenset({408, 425, 429})
+Trouble = Literal["connection", "timeout"]
+"""Why there is no answer: it could not be asked or broke off, or it took too long."""
 
 
-def classify(status: int) -> Outcome:
-    """2xx is success; 408, 425, 429 and 5xx may be tried again; all else, redirects included, is permanent."""
-    if 200 <= status < 300:
-        return Outcome.SUCCESS
-    if status in _RETRYABLE or 500 <= status < 600:
-        return Outcome.RETRYABLE_FAILURE
-    return Outcome.PERMANENT_FAILURE
+_NAMES: dict[int | Trouble, str] = {"connection": "a failed connection", "timeout": "a time-out"}
+
+
+def is_success(status: int) -> bool:
+    """Only 2xx is: a redirect is not followed, so it delivers nothing."""
+    return 200 <= status < 300
+
+
+def is_retried(policy: RetryPolicy, what: int | Trouble) -> bool:
+    """Whether a failure with this status, or for want of an answer, may be tried again; a status beats its class."""
+    words = (what,) if isinstance(what, str) else (str(what), f"{what // 100}xx")
+    for word in words:
+        if word in policy.not_retried:
+            return False
+        if word in policy.retried:
+            return True
+    return False
 
 
 def parse_retry_after(value: str | None, now_ms: int) -> int | None:
@@ -56,10 +67,21 @@ class Next(NamedTuple):
     note: str | None = None
 
 
+def judge(
+    policy: RetryPolicy, outcome: Outcome, status: int | None, trouble: Trouble | None
+) -> tuple[Outcome, str | None]:
+    """The outcome under this policy, and a word on it if it is the policy that makes a failure permanent."""
+    what = trouble if status is None else status
+    if outcome is not Outcome.RETRYABLE_FAILURE or what is None or is_retried(policy, what):
+        return outcome, None
+    return Outcome.PERMANENT_FAILURE, f"{_NAMES.get(what, f'HTTP {what}')} is not tried again under the retry policy"
+
+
 def decide(
     spec: JobSpec,
     outcome: Outcome,
     *,
+    policy: RetryPolicy,
     sent: bool,
     tries: int,
     budget_from_ms: int,
@@ -71,7 +93,8 @@ def decide(
 
     Args:
         spec: the job.
-        outcome: of the attempt.
+        outcome: of the attempt, under its policy.
+        policy: the one in force for it.
         sent: the request left, or may have; an at-most-once job is then never tried again.
         tries: attempts since the job was accepted or redriven, this one included.
         budget_from_ms: where the retry budget counts from.
@@ -86,7 +109,6 @@ def decide(
     if spec.at_most_once and sent:
         state = State.UNKNOWN if outcome is Outcome.UNKNOWN else State.DEAD
         return Next(state, None, "an at-most-once job is not sent a second time")
-    policy = spec.retry
     if tries >= policy.max_attempts:
         return Next(State.DEAD, None, f"all {policy.max_attempts} attempts are used up")
     at_ms = now_ms + max(wait_ms(policy, tries, chance), retry_after_ms or 0)

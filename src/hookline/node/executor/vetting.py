@@ -1,16 +1,15 @@
 """Decides, before each attempt, which address a job may connect to. The last gate of the guard against SSRF.
 
 The answer is the very address to connect to: were the name resolved again by the HTTP client, a second answer could
-lead inside (DNS rebinding). So it is vetted at every attempt, and all addresses of a name must be public: with a
+lead inside (DNS rebinding). So it is vetted at every attempt, and all addresses of a name must be allowed: with a
 mixed answer it would be chance which one is taken.
 """
 
 from collections.abc import Container
 
-from hookline.errors import ForbiddenDestination
 from hookline.node.executor.resolver import Resolver
-from hookline.protocol.addresses import is_public, is_reachable
-from hookline.protocol.urls import Target, check_address, check_port
+from hookline.protocol.destination_rules import Rules, check_address, check_target, leads_back
+from hookline.protocol.urls import Target
 
 
 class Vetter:
@@ -18,24 +17,14 @@ class Vetter:
 
     Args:
         resolver: for hosts that are names.
-        allow_private: laptops and tests only: private addresses, all ports and our own nodes are allowed too.
-        own_addresses: (host, port) of our own processes, which no job may call.
-        ports: those allowed; ``None`` allows any.
+        rules: what the node's settings say; where all is open, so are our own nodes.
+        own_addresses: (host, port) of our own processes, which no job may call unless they are named with their port.
     """
 
-    def __init__(
-        self,
-        resolver: Resolver,
-        *,
-        allow_private: bool,
-        own_addresses: Container[tuple[str, int]],
-        ports: frozenset[int] | None,
-    ) -> None:
+    def __init__(self, resolver: Resolver, rules: Rules, *, own_addresses: Container[tuple[str, int]]) -> None:
         self._resolver = resolver
-        self._allow_private = allow_private
-        self._own_addresses: Container[tuple[str, int]] = () if allow_private else own_addresses
-        self._ports = None if allow_private else ports
-        self._is_allowed = is_reachable if allow_private else is_public
+        self._rules = rules
+        self._own_addresses: Container[tuple[str, int]] = () if rules.is_open else own_addresses
 
     def vet_cached(self, target: Target) -> str | None:
         """The address to connect to if no lookup is needed, else ``None``: then ask ``vet``.
@@ -43,19 +32,15 @@ class Vetter:
         Raises:
             ForbiddenDestination: as ``vet`` does.
         """
-        check_port(target, self._ports)
-        if target.is_literal:
-            check_address(target.host, self._allow_private)
-            addresses: tuple[str, ...] | None = (target.host,)
-        else:
-            addresses = self._resolver.fresh(target.host)
+        check_target(target, self._rules)
+        addresses = (target.host,) if target.is_literal else self._resolver.fresh(target.host)
         return None if addresses is None else self._choose(target, addresses)
 
     async def vet(self, target: Target) -> str:
         """The one address to connect to for this attempt.
 
         Raises:
-            ForbiddenDestination: a permanent failure: an address that is not public, or a port that is not allowed.
+            ForbiddenDestination: a permanent failure: an address or a port that is not allowed.
             ResolveFailed: a retryable failure: the name has no address now.
         """
         address = self.vet_cached(target)
@@ -64,15 +49,15 @@ class Vetter:
         return self._choose(target, await self._resolver.resolve(target.host, target.port))
 
     def _choose(self, target: Target, addresses: tuple[str, ...]) -> str:
-        if (target.host, target.port) in self._own_addresses:  # also when the name leads to another address today
-            raise _leads_back(target)
+        self._check_own(target, target.host)  # also when the name leads to another address today
         for address in addresses:
-            if not self._is_allowed(address):  # the address stays untold: it would map our network to the asker
-                raise ForbiddenDestination(f"{target.host} leads to an address that is not public", field="url")
-            if (address, target.port) in self._own_addresses:
-                raise _leads_back(target)
+            check_address(target, address, self._rules)
+            self._check_own(target, address)
         return addresses[0]
 
-
-def _leads_back(target: Target) -> ForbiddenDestination:
-    return ForbiddenDestination(f"{target.host} leads back to this service", field="url")
+    def _check_own(self, target: Target, host: str) -> None:
+        if (host, target.port) not in self._own_addresses:
+            return
+        allow = self._rules.allow
+        if not allow.have_place(target.host, target.port) and not allow.have_place(host, target.port):
+            raise leads_back(target)

@@ -45,18 +45,26 @@ class Retention:
         if finished > config.retention_jobs:
             return 0
         idle_s = _REST_S if finished > config.retention_jobs // 2 else _IDLE_S
-        job_ms, key_ms = self._reads.oldest_finished_ms(), self._reads.oldest_key_ms()
-        for old_ms in (None if job_ms is None else job_ms + config.retention_ms, key_ms):
+        for old_ms in (
+            _after(self._reads.oldest_finished_ms(dead=False), config.retention_ms),
+            _after(self._reads.oldest_finished_ms(dead=True), config.retention_dead_ms),
+            self._reads.oldest_key_ms(),
+        ):
             if old_ms is not None:
                 idle_s = min(idle_s, (old_ms + 1 - self._clock.wall_ms()) / 1_000)
         return max(0, idle_s)
 
     async def step(self) -> int:
         """Forget up to one step of jobs and of keys; returns the larger number."""
-        now_ms = self._clock.wall_ms()
+        now_ms, config = self._clock.wall_ms(), self._config
         results = await self._replica.propose(
             [
-                PurgeFinished(now_ms - self._config.retention_ms, self._config.retention_jobs, _STEP_JOBS),
+                PurgeFinished(
+                    before_ms=now_ms - config.retention_ms,
+                    keep=config.retention_jobs,
+                    limit=_STEP_JOBS,
+                    dead_before_ms=now_ms - config.retention_dead_ms,
+                ),
                 PurgeKeys(now_ms, _STEP_JOBS),
             ],
             is_patient=True,
@@ -73,3 +81,7 @@ class Retention:
     def stop(self) -> None:
         """Make ``run`` return."""
         self._stop.set()
+
+
+def _after(finished_ms: int | None, kept_ms: int) -> int | None:
+    return None if finished_ms is None else finished_ms + kept_ms

@@ -67,8 +67,11 @@ def set_topology(tables: Tables, command: SetTopology) -> Result:
 
 
 def purge_finished(tables: Tables, time_ms: int, command: PurgeFinished) -> Result:
-    """Forget the oldest finished jobs, a bounded number at a time."""
-    seqs = {row[0] for row in tables.rows("finished_before", command.before_ms, time_ms, command.limit)}
+    """Forget the oldest finished jobs, a bounded number at a time: dead ones only with the room that others leave."""
+    dead_before_ms = command.before_ms if command.dead_before_ms is None else command.dead_before_ms
+    seqs = {row[0] for row in tables.rows("finished_before", 0, command.before_ms, time_ms, command.limit)}
+    left = command.limit - len(seqs)
+    seqs |= {row[0] for row in tables.rows("finished_before", 1, dead_before_ms, time_ms, left)}
     finished = sum(tables.counters[state.label] for state in FINISHED)
     excess = min(finished - command.keep, command.limit)
     if excess > len(seqs):

@@ -43,8 +43,8 @@ class LeaderReads:
     def _rows(self, name: str, *values: object) -> list[tuple[Any, ...]]:
         return self._cursor.execute(_STATEMENTS[name], values).fetchall()
 
-    def _number(self, name: str) -> int | None:
-        ((number,),) = self._rows(name)
+    def _number(self, name: str, *values: object) -> int | None:
+        ((number,),) = self._rows(name, *values)
         return number if isinstance(number, int) else None
 
     def lanes(self) -> list[int]:
@@ -81,9 +81,9 @@ class LeaderReads:
         """The earliest tick of all schedules."""
         return self._number("next_tick")
 
-    def oldest_finished_ms(self) -> int | None:
-        """When the job finished that finished first."""
-        return self._number("oldest_finished")
+    def oldest_finished_ms(self, *, dead: bool) -> int | None:
+        """When the job finished that finished first, of the dead ones or of all others."""
+        return self._number("oldest_finished", int(dead))
 
     def oldest_key_ms(self) -> int | None:
         """When the idempotency key expires that expires first."""

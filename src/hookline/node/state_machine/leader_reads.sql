@@ -26,7 +26,7 @@ SELECT seq, revision, spec, next_tick_ms FROM schedules WHERE paused = 0 AND seq
 SELECT min(next_tick_ms) FROM schedules WHERE paused = 0 AND next_tick_ms IS NOT NULL
 
 -- name: oldest_finished
-SELECT min(finished_ms) FROM jobs WHERE finished_ms IS NOT NULL
+SELECT min(finished_ms) FROM jobs WHERE (state = 3) = ? AND finished_ms IS NOT NULL
 
 -- name: oldest_key
 SELECT min(expires_ms) FROM idempotency_keys

@@ -43,7 +43,7 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_due ON jobs (lane, due_ms) WHERE state = 0;
 CREATE INDEX jobs_by_state ON jobs (state) WHERE state <> 2;
-CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE finished_ms IS NOT NULL;
+CREATE INDEX jobs_finished ON jobs (state = 3, finished_ms) WHERE finished_ms IS NOT NULL; -- dead ones stay longer
 
 CREATE TABLE specs (
     seq INTEGER PRIMARY KEY,

@@ -136,11 +136,17 @@ UPDATE schedules SET next_tick_ms = ?2, last_tick_ms = coalesce(?3, last_tick_ms
 WHERE seq = ?1
 
 -- name: finished_before
-SELECT seq FROM jobs WHERE finished_ms IS NOT NULL AND finished_ms < ?1 AND kept_until_ms <= ?2
-ORDER BY finished_ms, seq LIMIT ?3
+SELECT seq FROM jobs WHERE (state = 3) = ?1 AND finished_ms IS NOT NULL AND finished_ms < ?2 AND kept_until_ms <= ?3
+ORDER BY finished_ms, seq LIMIT ?4
 
 -- name: finished_oldest
-SELECT seq FROM jobs WHERE finished_ms IS NOT NULL AND kept_until_ms <= ?1 ORDER BY finished_ms, seq LIMIT ?2
+SELECT seq FROM (
+    SELECT * FROM (SELECT finished_ms, seq FROM jobs WHERE (state = 3) = 0 AND finished_ms IS NOT NULL
+                   AND kept_until_ms <= ?1 ORDER BY finished_ms, seq LIMIT ?2)
+    UNION ALL
+    SELECT * FROM (SELECT finished_ms, seq FROM jobs WHERE (state = 3) = 1 AND finished_ms IS NOT NULL
+                   AND kept_until_ms <= ?1 ORDER BY finished_ms, seq LIMIT ?2)
+) ORDER BY finished_ms, seq LIMIT ?2
 
 -- name: purge_job
 DELETE FROM jobs WHERE seq = ? RETURNING state, id

@@ -1,0 +1,63 @@
+"""Which keys the secrets in a state are sealed with, so that a node without them does not start as if all were well."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from hookline.errors import SecretKeyMissing
+from hookline.node.vault import DEFAULT_FILE, ENV_NAME, FILE_OPTION, Vault, sealing_key_id
+from hookline.protocol.jobs import decode_spec
+from hookline.protocol.settings import decode_destination
+
+ALLOW_OPTION: Final = "--allow-missing-secret-key"
+_JOBS_MAX: Final = 200_000  # the oldest unfinished ones: half a second; what is beyond is held when it is due
+_SPECS: Final = (
+    "SELECT s.spec FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.state IN (0, 1) ORDER BY j.seq LIMIT ?",
+    "SELECT job_spec FROM schedules LIMIT ?",
+)
+_SETTINGS: Final = "SELECT settings FROM destinations WHERE settings IS NOT NULL"
+
+
+def sealing_keys(connection: apsw.Connection) -> Counter[str]:
+    """How many secrets are sealed with each key, by key id, of what is still to be sent."""
+    return Counter(sealing_key_id(sealed) for sealed in _sealed(connection))
+
+
+def _sealed(connection: apsw.Connection) -> Iterator[bytes]:
+    for query in _SPECS:
+        for (spec,) in connection.execute(query, (_JOBS_MAX,)):
+            if (sealed := decode_spec(spec).sealed_secret) is not None:
+                yield sealed
+    for (settings,) in connection.execute(_SETTINGS):
+        yield from decode_destination(settings).sealed_secrets
+
+
+def check_keys(needed: Counter[str], vault: Vault) -> None:
+    """Raise SecretKeyMissing if secrets cannot be opened: which keys are missing, and what to do."""
+    missing = Counter({key_id: count for key_id, count in needed.items() if key_id not in vault.key_ids})
+    if missing:
+        raise SecretKeyMissing(f"{_sealed_with(missing)}, and this node has only {', '.join(vault.key_ids)}; {_CURE}")
+
+
+def check_before_making(needed: Counter[str], data_dir: Path) -> None:
+    """Raise SecretKeyMissing if a new key would not open what is there: the old one was lost."""
+    if needed:
+        path = data_dir / DEFAULT_FILE
+        raise SecretKeyMissing(
+            f"{_sealed_with(needed)}, but {path} is not there, and a new one would not open them; {_CURE}"
+        )
+
+
+def _sealed_with(keys: Counter[str]) -> str:
+    count = keys.total()
+    secrets = "a stored signing secret is" if count == 1 else f"{count:,} stored signing secrets are"
+    return f"{secrets} sealed with key {', '.join(sorted(keys))}"
+
+
+_CURE: Final = (
+    f"give that key in {DEFAULT_FILE} of the data directory, {FILE_OPTION} or {ENV_NAME} (one more line or entry) and "
+    f"start again; if it is lost for good, start with {ALLOW_OPTION}, which holds the jobs that it signs"
+)
