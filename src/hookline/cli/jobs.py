@@ -12,6 +12,7 @@ from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
 from hookline.cli.output import print_json, stdout, usage_error, warn_incomplete
 from hookline.cli.parameters import AnyText, Flag, Seconds
+from hookline.cli.replay import replay
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.watching import watch
 from hookline.clock import SystemClock
@@ -20,6 +21,7 @@ from hookline.protocol.limits import PAGE_MAX
 
 app = App(name="jobs", help="Make, look at and change jobs.")
 app.command(watch)
+app.command(replay)
 app.command(retry_all)
 app.command(cancel_all)
 app.command(import_jobs, name="import")
