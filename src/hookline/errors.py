@@ -537,6 +537,7 @@ class LogFault(NodeFault):
     """The replicated log did not take or give an entry."""
 
     code = "log_fault"
+    is_outage: ClassVar[bool] = False  # what it is kept in does not answer; whoever holds the connection tells that
 
 
 class Fenced(LogFault):
