@@ -467,6 +467,19 @@ class NodeFault(HooklineError):
     code = "node_fault"
 
 
+class InvalidUsage(HooklineError):
+    """The command was called wrongly; add --help to see how it is used."""
+
+    code = "invalid_usage"
+    http_status = 400
+
+
+class Interrupted(HooklineError):
+    """The command was interrupted before it was done; look before you repeat it."""
+
+    code = "interrupted"
+
+
 class InvalidConfig(NodeFault):
     """A setting is not valid; correct it and start again."""
 

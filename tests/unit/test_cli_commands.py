@@ -135,7 +135,7 @@ def test_each_command_asks_the_right_thing_and_prints_for_people(
     assert f"{server.asked[0].method} {server.asked[0].path}" == asked
     assert out
     assert "\x1b" not in out, "no colour codes when it is no terminal"
-    assert max(len(shown) for shown in out.splitlines()) <= 80
+    assert not any(shown.endswith(" ") for shown in out.splitlines())
 
 
 @pytest.mark.parametrize("line", ["jobs attempts j1", "jobs attempts j1 --json"])
@@ -166,12 +166,65 @@ def test_each_command_says_why_it_failed(server: ScriptedServer, run: Run, line:
     assert json.loads(out)["code"] == "invalid_request"
 
 
-def test_ids_are_never_cut(server: ScriptedServer, run: Run) -> None:
+def test_in_a_pipe_each_row_is_one_whole_line(server: ScriptedServer, run: Run) -> None:
     long_job = served.job(JOB["id"], url="http://a-rather-long-host-name.example.com/with/a/long/path?and=a&query=too")
     server.script = lambda _: Answer(200, {"data": [long_job], "next_cursor": None})
     _, out, _ = run("jobs", "list")
-    assert JOB["id"] in out
-    assert "".join(part.split()[-1] for part in out.splitlines()[2:]).endswith("query=too")
+    header, row = out.splitlines()
+    assert header.split()[:3] == ["ID", "STATE", "TRIES"]
+    assert row.startswith(JOB["id"])
+    assert f" {long_job['url']} " in row
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ("-o ids", ["j1", "j2"]),
+        ("-o tsv --columns state,id", ["STATE\tID", "dead\tj1", "dead\tj2"]),
+        ("--output=wide --columns ID,LAST", ["ID  LAST", "j1  500 no room", "j2  500 no room"]),
+    ],
+)
+def test_a_list_comes_in_the_form_that_is_asked_for(
+    server: ScriptedServer, run: Run, options: str, lines: list[str]
+) -> None:
+    last = {name: ATTEMPT[name] for name in ("number", "outcome", "started_at", "duration_ms")}
+    last |= {"status": 500, "error": "no room"}
+    jobs = [served.job(name, state="dead", last_attempt=last) for name in ("j1", "j2")]
+    server.script = lambda _: Answer(200, {"data": jobs, "next_cursor": None})
+    code, out, err = run("jobs", "list", *options.split())
+    assert (code, out.splitlines(), err) == (0, lines, "")
+    _, out, _ = run("jobs", "list", "-o", "json")
+    assert [job["id"] for job in json.loads(out)["data"]] == ["j1", "j2"]
+
+
+@pytest.mark.parametrize("list_", ["jobs list", "schedules list", "destinations list", "jobs attempts j1"])
+def test_a_column_that_is_none_is_named_with_those_there_are(server: ScriptedServer, run: Run, list_: str) -> None:
+    code, out, err = run(*list_.split(), "--columns", "id,tail")
+    assert (code, out) == (2, "")
+    assert "there is no column" in err
+    assert "there are " in err
+
+
+def test_watching_a_dead_job_says_why_it_is_dead(server: ScriptedServer, run: Run) -> None:
+    last = {name: ATTEMPT[name] for name in ("number", "outcome", "status", "error", "started_at", "duration_ms")}
+    server.script = lambda _: Answer(200, served.job("j1", state="dead", attempts_made=1, last_attempt=last))
+    code, _, err = run("jobs", "watch", "j1")
+    assert code == 1
+    assert err == "j1 is dead after 1 attempt: 410\n"
+
+
+def test_who_stops_waiting_is_told_the_id_and_how_to_go_on(
+    server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hookline.client.blocking.Client.wait_for_job", interrupted)
+    code, out, err = run("jobs", "create", "http://e.example/", "--wait")
+    assert (code, out) == (130, "")
+    assert err == f"Job {JOB['id']} goes on without you: hookline jobs watch {JOB['id']}\n"
+    code, out, err = run("jobs", "create", "http://e.example/", "--wait", "--json")
+    assert (code, json.loads(out)["code"]) == (130, "interrupted")
 
 
 def test_everything_that_can_be_said_about_a_job_is_sent(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
@@ -430,6 +483,11 @@ def test_wrong_usage_exits_with_2_and_one_line(server: ScriptedServer, run: Run,
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert server.asked == []
+    for more in (["--json"], ["-o", "json"]):
+        code, out, _ = run(*line.split(" "), *more)
+        assert code == 2
+        assert json.loads(out)["code"] == "invalid_usage"
+        assert json.loads(out)["detail"]
 
 
 HYPHENS: list[tuple[tuple[str, ...], str]] = [

@@ -5,7 +5,8 @@ from typing import Any
 from cyclopts import App
 
 from hookline.cli import render
-from hookline.cli.output import print_json, stdout, usage_error
+from hookline.cli.listing import DEFAULT_LISTING, Listing
+from hookline.cli.output import print_json, show_whole, usage_error
 from hookline.cli.parameters import AnyText, Texts
 from hookline.cli.service import DEFAULT_SERVICE, Service
 
@@ -13,18 +14,16 @@ app = App(name="destinations", help="Limits, pauses and signing secrets of the h
 
 
 @app.command(name="list")
-def list_(*, service: Service = DEFAULT_SERVICE) -> None:
+def list_(*, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
     """List all destinations that jobs or settings name.
 
     Args:
+        listing: How to print them.
         service: Where Hookline is.
     """
     with service.client() as client:
         found = list(client.destinations())
-    if service.json:
-        print_json({"data": found})
-    else:
-        stdout().print(render.destination_table(found))
+    listing.print(found, render.destination_table(found), service)
 
 
 @app.command
@@ -40,7 +39,7 @@ def get(host: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     if service.json:
         print_json(found)
     else:
-        stdout().print(render.destination_table([found]))
+        show_whole(render.destination_table([found]))
 
 
 @app.command(name="set")
@@ -82,7 +81,7 @@ def set_(
     if service.json:
         print_json(changed)
     else:
-        stdout().print(render.destination_table([changed]))
+        show_whole(render.destination_table([changed]))
 
 
 def _resettable(names: list[str]) -> list[str]:
