@@ -113,7 +113,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("schedules delete s1 --yes", "DELETE /schedules/s1"),
     ("destinations list", "GET /destinations?limit=1000"),
     ("destinations get http://127.0.0.1:9000", "GET /destinations/http%3A%2F%2F127.0.0.1%3A9000"),
-    ("destinations set h --rate 5/1s --no-paused", "PUT /destinations/h"),
+    ("destinations set https://h --rate 5/s --no-paused", "PUT /destinations/https%3A%2F%2Fh"),
     ("cluster show", "GET /cluster"),
     ("cluster health", "GET /health"),
 ]
@@ -296,7 +296,7 @@ def test_destination_settings_are_sent_and_reset(server: ScriptedServer, run: Ru
     run(
         "destinations",
         "set",
-        "h",
+        "https://h",
         "--concurrency",
         "3",
         "--paused",
@@ -308,6 +308,22 @@ def test_destination_settings_are_sent_and_reset(server: ScriptedServer, run: Ru
         "rate",
     )
     assert server.asked[0].json == {"rate": None, "concurrency": 3, "paused": True, "secrets": ["a", "b"]}
+
+
+@pytest.mark.parametrize(("text", "per"), [("10/s", "1s"), ("10/m", "1m"), ("10/min", "1m"), ("10/5s", "5s")])
+def test_a_rate_is_understood_as_people_write_it(server: ScriptedServer, run: Run, text: str, per: str) -> None:
+    assert run("destinations", "set", "https://h", "--rate", text)[0] == 0
+    assert server.asked[0].json == {"rate": {"limit": 10, "per": per}}
+
+
+def test_a_destination_without_a_scheme_is_said_or_refused(server: ScriptedServer, run: Run) -> None:
+    code, _, err = run("destinations", "set", "shop:9000", "--rate", "1/s")
+    assert (code, err) == (0, "shop:9000 is taken to be https://shop:9000\n")
+    assert server.asked[-1].path == "/destinations/https%3A%2F%2Fshop%3A9000"
+    code, _, err = run("destinations", "set", "127.0.0.1:9000", "--rate", "1/s")  # jobs go there by http
+    assert code == 2
+    assert "there is http://127.0.0.1:9000, and nothing with https; say which is meant" in err
+    assert server.asked[-1].method == "GET"
 
 
 def test_bulk_changes_go_on_until_all_is_done(server: ScriptedServer, run: Run) -> None:
@@ -500,7 +516,6 @@ HYPHENS: list[tuple[tuple[str, ...], str]] = [
     (("schedules preview", "-1 * * * *"), "/schedules/preview?cron=-1"),
     (("schedules create", "-1 * * * *", "http://e.example/"), "/schedules"),
     (("destinations get", "-x2"), "/destinations/-x2"),
-    (("destinations set", "-x2", "--rate", "1/1s"), "/destinations/-x2"),
 ]
 
 

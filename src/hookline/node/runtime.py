@@ -330,7 +330,7 @@ async def _run(
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
         ready(url)
         await _first(running, stop.wait())
-        _log.info("node_stopping")
+        _log.info("node_stopping", running=services.delivery.slots()[0])
         member.stop()
         await running
         server.should_exit = True
