@@ -41,6 +41,12 @@ def test_help_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"│ {group} " in out
 
 
+@pytest.mark.parametrize("words", [[], ["jobs"], ["jobs", "create"]])
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert run(capsys, "help", *words) == run(capsys, *words, "--help")
+    assert run(capsys, "help", *words)[0] == 0
+
+
 def test_a_fresh_secret_can_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "secret", "new")
     assert signatures.parse_secret(out.strip()).can_sign

@@ -39,7 +39,10 @@ _INTERRUPTED = 130
 
 app = App(
     name="hookline",
-    help="Delivers HTTP calls now, later or on a schedule, and never loses one.",
+    help="""Delivers HTTP calls now, later or on a schedule, and never loses one.
+
+    Begin with: hookline up --allow-private-destinations, then hookline listen, then hookline jobs create
+    http://127.0.0.1:9000/hello --data '{"n": 1}' --wait. More about a command: hookline help jobs create.""",
     version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # Ctrl-C has its own exit code, and with --json its document
@@ -64,6 +67,8 @@ app.command(completion.completion)
 
 def run(tokens: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    if list(tokens[:1]) == ["help"]:
+        tokens = [*tokens[1:], "--help"]
     try:
         return _run(tokens)
     except BrokenPipeError:  # the reader has gone (`hookline jobs list | head`)
