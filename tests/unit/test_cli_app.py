@@ -89,7 +89,7 @@ def test_every_setting_of_a_node_can_be_given() -> None:
 def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[NodeConfig] = []
 
-    def note(config: NodeConfig, options: Any) -> int:
+    def note(config: NodeConfig, options: Any, *, greet: bool = False) -> int:
         started.append(config)
         return 0
 
