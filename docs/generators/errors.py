@@ -4,7 +4,9 @@ from hookline.errors import (
     ConnectionFailed,
     DeadlineExceeded,
     HooklineError,
+    Interrupted,
     InvalidSignature,
+    InvalidUsage,
     NodeFault,
     ResolveFailed,
     all_errors,
@@ -38,17 +40,19 @@ Every error is a [problem document](https://www.rfc-editor.org/rfc/rfc9457), `ap
 
 """
 _CLIENT_ONLY = (ConnectionFailed, DeadlineExceeded, InvalidSignature)
+_COMMAND_ONLY = (InvalidUsage, Interrupted)
 
 
 def render() -> str:
     """The page as Markdown."""
     api, node = [], []
     for error in all_errors():
-        if error in (HooklineError, ResolveFailed, *_CLIENT_ONLY):
+        if error in (HooklineError, ResolveFailed, *_CLIENT_ONLY, *_COMMAND_ONLY):
             continue
         (node if issubclass(error, NodeFault) else api).append(error)
     parts = [_INTRODUCTION, "## Answers of the API\n\n", _table(sorted(api, key=lambda error: error.http_status))]
     parts += ["\n## Raised by the SDK\n\n", _plain(_CLIENT_ONLY)]
+    parts += ["\n## Said by the command line\n\n", _plain(_COMMAND_ONLY)]
     parts += [
         "\n## A node that cannot go on\n\nThese end the process with a message; a service manager restarts it.\n\n"
     ]

@@ -467,6 +467,19 @@ class NodeFault(HooklineError):
     code = "node_fault"
 
 
+class InvalidUsage(HooklineError):
+    """The command was called wrongly; add --help to see how it is used."""
+
+    code = "invalid_usage"
+    http_status = 400
+
+
+class Interrupted(HooklineError):
+    """The command was interrupted before it was done; look before you repeat it."""
+
+    code = "interrupted"
+
+
 class InvalidConfig(NodeFault):
     """A setting is not valid; correct it and start again."""
 
@@ -537,6 +550,7 @@ class LogFault(NodeFault):
     """The replicated log did not take or give an entry."""
 
     code = "log_fault"
+    is_outage: ClassVar[bool] = False  # what it is kept in does not answer; whoever holds the connection tells that
 
 
 class Fenced(LogFault):

@@ -11,13 +11,17 @@ import trustme
 from structlog.testing import capture_logs
 
 from hookline.cli import app
+from hookline.clock import SystemClock
 from hookline.errors import InvalidConfig
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.client import EtcdAddress, EtcdDenied, EtcdUnclear
 from hookline.node.etcd.keys import Keys
+from hookline.node.etcd.outage import Outage
 from hookline.node.etcd.statuses import NodeStatus, Statuses
+from hookline.node.quorum import agree_on_secret_key, find_peers
 from hookline.testing.etcd import EtcdMembers, EtcdTls
 from tests.etcd_parts import enable_users, etcd_node, until
+from tests.integration.node_under_test import node_config
 
 
 @pytest.fixture
@@ -150,3 +154,11 @@ def test_without_etcd_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(InvalidConfig, match="apt-get install etcd-server"):
         EtcdMembers(tmp_path)
+
+
+async def test_what_a_start_asks_is_asked_at_the_next_member_when_the_first_is_away(tmp_path: Path) -> None:
+    with EtcdMembers(tmp_path / "etcd", 1) as members:
+        config = node_config(tmp_path / "n1", etcd=("http://127.0.0.1:1", *members.endpoints))
+        key = await agree_on_secret_key(config, SystemClock(), Outage(config.etcd))
+        assert key == await agree_on_secret_key(config, SystemClock(), Outage(config.etcd))
+        assert (await find_peers(config)).urls == []

@@ -42,6 +42,12 @@ def test_help_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"│ {group} " in out
 
 
+@pytest.mark.parametrize("words", [[], ["jobs"], ["jobs", "create"]])
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert run(capsys, "help", *words) == run(capsys, *words, "--help")
+    assert run(capsys, "help", *words)[0] == 0
+
+
 def test_a_fresh_secret_can_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "secret", "new")
     assert signatures.parse_secret(out.strip()).can_sign
@@ -84,7 +90,7 @@ def test_every_setting_of_a_node_can_be_given() -> None:
 def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[NodeConfig] = []
 
-    def note(config: NodeConfig, options: Any) -> int:
+    def note(config: NodeConfig, options: Any, *, greet: bool = False) -> int:
         started.append(config)
         return 0
 

@@ -113,7 +113,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("schedules delete s1 --yes", "DELETE /schedules/s1"),
     ("destinations list", "GET /destinations?limit=1000"),
     ("destinations get http://127.0.0.1:9000", "GET /destinations/http%3A%2F%2F127.0.0.1%3A9000"),
-    ("destinations set h --rate 5/1s --no-paused", "PUT /destinations/h"),
+    ("destinations set https://h --rate 5/s --no-paused", "PUT /destinations/https%3A%2F%2Fh"),
     ("cluster show", "GET /cluster"),
     ("cluster health", "GET /health"),
 ]
@@ -135,7 +135,7 @@ def test_each_command_asks_the_right_thing_and_prints_for_people(
     assert f"{server.asked[0].method} {server.asked[0].path}" == asked
     assert out
     assert "\x1b" not in out, "no colour codes when it is no terminal"
-    assert max(len(shown) for shown in out.splitlines()) <= 80
+    assert not any(shown.endswith(" ") for shown in out.splitlines())
 
 
 @pytest.mark.parametrize("line", ["jobs attempts j1", "jobs attempts j1 --json"])
@@ -166,12 +166,65 @@ def test_each_command_says_why_it_failed(server: ScriptedServer, run: Run, line:
     assert json.loads(out)["code"] == "invalid_request"
 
 
-def test_ids_are_never_cut(server: ScriptedServer, run: Run) -> None:
+def test_in_a_pipe_each_row_is_one_whole_line(server: ScriptedServer, run: Run) -> None:
     long_job = served.job(JOB["id"], url="http://a-rather-long-host-name.example.com/with/a/long/path?and=a&query=too")
     server.script = lambda _: Answer(200, {"data": [long_job], "next_cursor": None})
     _, out, _ = run("jobs", "list")
-    assert JOB["id"] in out
-    assert "".join(part.split()[-1] for part in out.splitlines()[2:]).endswith("query=too")
+    header, row = out.splitlines()
+    assert header.split()[:3] == ["ID", "STATE", "TRIES"]
+    assert row.startswith(JOB["id"])
+    assert f" {long_job['url']} " in row
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ("-o ids", ["j1", "j2"]),
+        ("-o tsv --columns state,id", ["STATE\tID", "dead\tj1", "dead\tj2"]),
+        ("--output=wide --columns ID,LAST", ["ID  LAST", "j1  500 no room", "j2  500 no room"]),
+    ],
+)
+def test_a_list_comes_in_the_form_that_is_asked_for(
+    server: ScriptedServer, run: Run, options: str, lines: list[str]
+) -> None:
+    last = {name: ATTEMPT[name] for name in ("number", "outcome", "started_at", "duration_ms")}
+    last |= {"status": 500, "error": "no room"}
+    jobs = [served.job(name, state="dead", last_attempt=last) for name in ("j1", "j2")]
+    server.script = lambda _: Answer(200, {"data": jobs, "next_cursor": None})
+    code, out, err = run("jobs", "list", *options.split())
+    assert (code, out.splitlines(), err) == (0, lines, "")
+    _, out, _ = run("jobs", "list", "-o", "json")
+    assert [job["id"] for job in json.loads(out)["data"]] == ["j1", "j2"]
+
+
+@pytest.mark.parametrize("list_", ["jobs list", "schedules list", "destinations list", "jobs attempts j1"])
+def test_a_column_that_is_none_is_named_with_those_there_are(server: ScriptedServer, run: Run, list_: str) -> None:
+    code, out, err = run(*list_.split(), "--columns", "id,tail")
+    assert (code, out) == (2, "")
+    assert "there is no column" in err
+    assert "there are " in err
+
+
+def test_watching_a_dead_job_says_why_it_is_dead(server: ScriptedServer, run: Run) -> None:
+    last = {name: ATTEMPT[name] for name in ("number", "outcome", "status", "error", "started_at", "duration_ms")}
+    server.script = lambda _: Answer(200, served.job("j1", state="dead", attempts_made=1, last_attempt=last))
+    code, _, err = run("jobs", "watch", "j1")
+    assert code == 1
+    assert err == "j1 is dead after 1 attempt: 410\n"
+
+
+def test_who_stops_waiting_is_told_the_id_and_how_to_go_on(
+    server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hookline.client.blocking.Client.wait_for_job", interrupted)
+    code, out, err = run("jobs", "create", "http://e.example/", "--wait")
+    assert (code, out) == (130, "")
+    assert err == f"Job {JOB['id']} goes on without you: hookline jobs watch {JOB['id']}\n"
+    code, out, err = run("jobs", "create", "http://e.example/", "--wait", "--json")
+    assert (code, json.loads(out)["code"]) == (130, "interrupted")
 
 
 def test_everything_that_can_be_said_about_a_job_is_sent(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
@@ -244,7 +297,7 @@ def test_destination_settings_are_sent_and_reset(server: ScriptedServer, run: Ru
     run(
         "destinations",
         "set",
-        "h",
+        "https://h",
         "--concurrency",
         "3",
         "--paused",
@@ -256,6 +309,22 @@ def test_destination_settings_are_sent_and_reset(server: ScriptedServer, run: Ru
         "rate",
     )
     assert server.asked[0].json == {"rate": None, "concurrency": 3, "paused": True, "secrets": ["a", "b"]}
+
+
+@pytest.mark.parametrize(("text", "per"), [("10/s", "1s"), ("10/m", "1m"), ("10/min", "1m"), ("10/5s", "5s")])
+def test_a_rate_is_understood_as_people_write_it(server: ScriptedServer, run: Run, text: str, per: str) -> None:
+    assert run("destinations", "set", "https://h", "--rate", text)[0] == 0
+    assert server.asked[0].json == {"rate": {"limit": 10, "per": per}}
+
+
+def test_a_destination_without_a_scheme_is_said_or_refused(server: ScriptedServer, run: Run) -> None:
+    code, _, err = run("destinations", "set", "shop:9000", "--rate", "1/s")
+    assert (code, err) == (0, "shop:9000 is taken to be https://shop:9000\n")
+    assert server.asked[-1].path == "/destinations/https%3A%2F%2Fshop%3A9000"
+    code, _, err = run("destinations", "set", "127.0.0.1:9000", "--rate", "1/s")  # jobs go there by http
+    assert code == 2
+    assert "there is http://127.0.0.1:9000, and nothing with https; say which is meant" in err
+    assert server.asked[-1].method == "GET"
 
 
 def test_bulk_changes_go_on_until_all_is_done(server: ScriptedServer, run: Run) -> None:
@@ -446,6 +515,11 @@ def test_wrong_usage_exits_with_2_and_one_line(server: ScriptedServer, run: Run,
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert server.asked == []
+    for more in (["--json"], ["-o", "json"]):
+        code, out, _ = run(*line.split(" "), *more)
+        assert code == 2
+        assert json.loads(out)["code"] == "invalid_usage"
+        assert json.loads(out)["detail"]
 
 
 HYPHENS: list[tuple[tuple[str, ...], str]] = [
@@ -458,7 +532,6 @@ HYPHENS: list[tuple[tuple[str, ...], str]] = [
     (("schedules preview", "-1 * * * *"), "/schedules/preview?cron=-1"),
     (("schedules create", "-1 * * * *", "http://e.example/"), "/schedules"),
     (("destinations get", "-x2"), "/destinations/-x2"),
-    (("destinations set", "-x2", "--rate", "1/1s"), "/destinations/-x2"),
 ]
 
 

@@ -1,13 +1,19 @@
 """The receiver behind `hookline listen` and the demo: what it verifies, answers and prints."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from cyclopts import CycloptsError
 
-from hookline.cli.listen import Printer, status_for
-from hookline.cli.receiver import Received, Receiver
+from hookline.cli import inputs
+from hookline.cli.answering import Forwarder, StatusAnswerer
+from hookline.cli.received import Printer
+from hookline.cli.receiver import BODY_BYTES_MAX, Received, Receiver, Reply, plain
 from hookline.errors import InvalidConfig
 from hookline.http_api.server import listen, url_of
 from hookline.protocol import signatures
@@ -17,8 +23,10 @@ SECRET = signatures.generate_secret(b"k" * 32)
 NOW_S = SeededClock().wall_ms() // 1_000
 
 
-async def call(receiver: Receiver, body: bytes, headers: Mapping[str, str], path: str = "/hook") -> int:
-    """One request through ASGI, its body in two parts; the status that came back."""
+async def exchange(
+    receiver: Receiver, body: bytes, headers: Mapping[str, str], target: str = "/hook", method: str = "POST"
+) -> Reply:
+    """One request through ASGI, its body in two parts; what came back."""
     parts = [body[:1], body[1:]]
     sent: list[Any] = []
 
@@ -28,10 +36,15 @@ async def call(receiver: Receiver, body: bytes, headers: Mapping[str, str], path
     async def send(message: Any) -> None:
         sent.append(message)
 
+    path, _, query = target.encode().partition(b"?")
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await receiver({"type": "http", "method": "POST", "path": path, "headers": pairs}, receive, send)
-    status: int = sent[0]["status"]
-    return status
+    scope = {"type": "http", "method": method, "raw_path": path, "query_string": query, "headers": pairs}
+    await receiver(scope, receive, send)
+    return Reply(sent[0]["status"], sent[1]["body"], tuple(sent[0]["headers"]))
+
+
+async def call(receiver: Receiver, body: bytes, headers: Mapping[str, str]) -> int:
+    return (await exchange(receiver, body, headers)).status
 
 
 def signed(body: bytes, **more: str) -> dict[str, str]:
@@ -46,9 +59,9 @@ def received() -> list[Received]:
 
 
 def receiver(received: list[Received], secrets: list[str], status: int = 200) -> Receiver:
-    def answer(one: Received) -> int:
+    async def answer(one: Received) -> Reply:
         received.append(one)
-        return status
+        return plain(status)
 
     return Receiver(answer, SeededClock(), secrets=secrets)
 
@@ -76,8 +89,9 @@ async def test_without_a_secret_nothing_is_claimed(received: list[Received]) -> 
 
 
 def shown(printer: Printer, **changes: Any) -> None:
-    plain = {"id": "j1", "attempt": 1, "method": "POST", "path": "/h", "verified": True, "why_not": None, "lag_ms": 4}
-    printer.show(Received(**(plain | {"arrived_ms": 0, "body": b"{}"} | changes)), 200)
+    usual = {"id": "j1", "attempt": 1, "is_replay": False, "method": "POST", "target": "/h", "headers": ()}
+    usual |= {"verified": True, "why_not": None, "lag_ms": 4, "arrived_ms": 0, "body": b"{}"}
+    printer.show(Received(**(usual | changes)), plain(200))
 
 
 def test_what_arrives_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,26 +104,127 @@ def test_what_arrives_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_request_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    hostile = {"path": "/\x1b[31m", "id": "j\x1b]0;owned\x07", "body": b"a\x1b[2J\r\nPOST /fake"}
-    for printer in (Printer(json=False), Printer(json=True)):
+    hostile = {"target": "/\x1b[31m", "id": "j\x1b]0;owned\x07", "body": b"a\x1b[2J\r\nPOST /fake"}
+    hostile["headers"] = ((b"x", b"\x1b[2J\r\nPOST /fake"),)
+    for printer in (Printer(json=False, headers=True), Printer(json=True)):
         shown(printer, **hostile)
         out = capsys.readouterr().out
         assert not {"\x1b", "\x07", "\r"} & set(out)
         assert "\nPOST /fake" not in out
 
 
-@pytest.mark.parametrize(("attempt", "answered"), [(0, 200), (1, 500), (2, 500), (3, 200)])
-def test_the_first_attempts_fail_and_requests_of_others_do_not(attempt: int, answered: int) -> None:
-    assert status_for(attempt, 200, fail_first=2) == answered
+@pytest.mark.parametrize(("attempt", "answered"), [(None, 200), ("1", 500), ("2", 500), ("3", 200)])
+async def test_the_first_attempts_fail_and_requests_of_others_do_not(attempt: str | None, answered: int) -> None:
+    one = Receiver(StatusAnswerer(200, fail_first=2), SeededClock(), secrets=[])
+    assert await call(one, b"", {} if attempt is None else {"hookline-attempt": attempt}) == answered
+
+
+async def test_what_is_not_signed_rightly_is_refused_and_told_why() -> None:
+    one = Receiver(StatusAnswerer(200, fail_first=1), SeededClock(), secrets=[SECRET])
+    unsigned = await exchange(one, b"x", {"hookline-attempt": "1"})
+    assert (unsigned.status, unsigned.body) == (401, b"not verified: The webhook-id header is missing.\n")
+    other = await exchange(one, b"other", signed(b"true"))
+    assert other.status == 401
+    assert b"No signature matches" in other.body
+    twice = Receiver(StatusAnswerer(200, fail_first=0), SeededClock(), secrets=[SECRET])
+    assert await call(twice, b"true", signed(b"true")) == 200
+
+
+async def test_a_body_that_is_not_kept_whole_is_refused() -> None:
+    one = Receiver(Forwarder("http://127.0.0.1:9", 0), SeededClock(), secrets=[])
+    assert await call(one, bytes(BODY_BYTES_MAX + 1), {}) == 413
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     printer = Printer(json=True)
-    shown(printer)
+    shown(printer, target="/q?token=abc&x=%20", headers=((b"x-a", b"1"), (b"x-a", b"2")))
     shown(printer, body=b"\xff")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["body"] for line in lines] == ["{}", "\ufffd"]
-    assert lines[0]["verified"] is True
+    assert [line["body"] for line in lines] == ["{}", None]
+    assert lines[1]["body_base64"] == "/w=="
+    assert (lines[0]["path"], lines[0]["query"], lines[0]["headers"]) == ("/q", "token=abc&x=%20", {"x-a": "1, 2"})
+    assert (lines[0]["verified"], lines[0]["answered"]) == (True, 200)
+
+
+def test_query_and_headers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    shown(Printer(json=False, headers=True), target="/q?token=abc", headers=((b"content-type", b"a/b"),))
+    assert capsys.readouterr().out == (
+        "POST /q?token=abc · j1 · attempt 1 · 4 ms after it was due\n"
+        "  ✓ verified · answered 200\n  content-type: a/b\n  {}\n"
+    )
+
+
+# --- forwarding ---------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_forwarded_arrives_as_it_came_and_its_answer_goes_back() -> None:
+    answer = b"HTTP/1.1 207 Fine\r\nServer: shop\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 3\r\n\r\nyes"
+    async with scripted(answer) as (url, requests):
+        one = Receiver(Forwarder(url + "/base", 0), SeededClock(), secrets=[])
+        headers = {"host": "here", "webhook-id": "j1", "x-odd": "a,  b", "connection": "x-mine", "x-mine": "1"}
+        reply = await exchange(one, b"\x00\xff{ }", headers, "/a%2Fb/../c?q=%7e&&=", "PATCH")
+    head, _, body = requests[0].partition(b"\r\n\r\n")
+    assert head.split(b"\r\n") == [
+        b"PATCH /base/a%2Fb/../c?q=%7e&&= HTTP/1.1",
+        b"Host: " + url.removeprefix("http://").encode(),
+        b"webhook-id: j1",
+        b"x-odd: a,  b",
+        b"Content-Length: 5",
+    ]
+    assert body == b"\x00\xff{ }"
+    assert (reply.status, reply.body) == (207, b"yes")
+    kept = [(b"server", b"shop"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"content-length", b"3")]
+    assert list(reply.headers) == kept
+
+
+async def test_an_application_that_does_not_answer_is_a_502_that_says_so() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        nobody = url_of(listener)
+    one = Receiver(Forwarder(nobody, 0), SeededClock(), secrets=[])
+    refused = await exchange(one, b"x", {})
+    assert refused.status == 502
+    assert f"nothing was passed on to {nobody}: ".encode() in refused.body
+    async with scripted(b"") as (url, _):
+        broken = await exchange(Receiver(Forwarder(url, 0), SeededClock(), secrets=[]), b"x", {})
+    assert broken.status == 502
+    assert b"no answer from" in broken.body
+
+
+async def test_what_is_refused_is_not_forwarded() -> None:
+    async with scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (url, requests):
+        one = Receiver(Forwarder(url, 1), SeededClock(), secrets=[SECRET])
+        assert await call(one, b"false", signed(b"true")) == 401
+        assert await call(one, b"true", signed(b"true", hookline_attempt="1")) == 500
+        assert requests == []
+        assert await call(one, b"true", signed(b"true", hookline_attempt="2")) == 200
+        assert await call(one, b"true", signed(b"true", hookline_attempt="1", hookline_replay="true")) == 200
+
+
+@pytest.mark.parametrize("text", ["9000", ":9000", "127.0.0.1:9000", "http://127.0.0.1:9000/"])
+def test_where_to_forward_is_understood_as_people_write_it(text: str) -> None:
+    assert inputs.local_url(text, "--forward-to") == "http://127.0.0.1:9000"
+
+
+@pytest.mark.parametrize("text", ["", "http://", "ftp://x", "localhost:http"])
+def test_where_to_forward_has_to_be_an_address(text: str) -> None:
+    with pytest.raises(CycloptsError, match="--forward-to has"):
+        inputs.local_url(text, "--forward-to")
+
+
+@asynccontextmanager
+async def scripted(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that gives this answer to each request; an empty one: it closes the connection."""
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        requests.append(head + await reader.readexactly(int(length[1]) if length else 0))
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as running:
+        yield f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}", requests
 
 
 def test_a_port_in_use_is_said_clearly() -> None:

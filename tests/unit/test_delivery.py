@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
-from hookline.node.executor.delivery import TELL_MS, USER_AGENT, Delivery, Report
+from hookline.node.executor.delivery import TELL_MS, Delivery, Report
 from hookline.node.executor.transport import Answer, FailureKind, SendFailed
 from hookline.node.state_machine.leader_reads import ClaimedJob
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey, generate_secret, parse_secret, verify
 from hookline.protocol.urls import Target
+from hookline.protocol.webhook import USER_AGENT
 from tests.node_parts import T0, ManualClock, job_spec
 
 SECRETS = [generate_secret(bytes([number]) * 32) for number in (1, 2)]

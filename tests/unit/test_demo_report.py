@@ -20,7 +20,7 @@ def job(job_id: str, state: str, schedule: str | None = None) -> Job:
 
 
 def request(job_id: str, attempt: int = 1, lag_ms: int | None = 3) -> Received:
-    return Received(job_id, attempt, "POST", "/", True, None, lag_ms, 0, b"")
+    return Received(job_id, attempt, False, "POST", "/", (), True, None, lag_ms, 0, b"")
 
 
 @pytest.fixture

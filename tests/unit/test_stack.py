@@ -17,7 +17,7 @@ import pytest
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.stack import children, etcd
 from hookline.cli.stack.children import Child
-from hookline.cli.stack.layout import Layout
+from hookline.cli.stack.layout import Layout, free_ports
 from hookline.clock import SystemClock
 from hookline.errors import InvalidConfig, NodeFault
 from tests.node_parts import ManualClock
@@ -50,6 +50,17 @@ def test_clusters_that_are_planned_together_get_other_ports(tmp_path: Path) -> N
     first = Layout.load(tmp_path / "a", 3, 0, ManualClock())
     assert len(first.ports()) == 9
     assert not first.ports() & Layout.load(tmp_path / "b", 3, 0, ManualClock(), first.ports()).ports()
+
+
+def test_new_nodes_and_proxies_listen_at_the_ports_behind_the_front_door(tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        near = free_ports(3, SystemClock(), {port + 1}, port)
+    assert port not in near, "somebody listens there"
+    assert port + 1 not in near, "somebody was given it"
+    assert near == sorted(near)
+    assert near[-1] < port + 200
 
 
 def test_the_directory_of_a_single_node_is_refused(tmp_path: Path) -> None:

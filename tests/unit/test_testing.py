@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 from pathlib import Path
-from types import FunctionType
 
 import pytest
 
@@ -28,18 +29,31 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", HOW_TO.read_text(encoding="utf-8")
 URL = "https://shop.example/hook"
 
 
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_the_snippets_of_the_how_to_run(number: int) -> None:
-    names: dict[str, object] = {}
-    exec(compile(SNIPPETS[number], f"{HOW_TO.name} snippet {number}", "exec"), names)
-    tests = [value for name, value in names.items() if name.startswith("test_") and isinstance(value, FunctionType)]
-    assert tests
-    for test in tests:
-        test()
+def followed(folder: Path, numbers: list[int], *options: str) -> str:
+    """What pytest says of a project that holds these snippets, with the plugins it finds there."""
+    for number in numbers:
+        (folder / f"test_snippet_{number}.py").write_text(SNIPPETS[number], encoding="utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -q --strict-markers -W error -p no:cacheprovider\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cov", *options]
+    return subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False, stderr=subprocess.STDOUT
+    ).stdout
 
 
-def test_there_are_snippets() -> None:
-    assert len(SNIPPETS) >= 4
+def test_the_snippets_of_the_how_to_run(tmp_path: Path) -> None:
+    plain = [number for number, text in enumerate(SNIPPETS) if "async def test_" not in text]
+    for_plugin = sorted(set(range(len(SNIPPETS))) - set(plain))
+    assert len(plain) >= 6
+    assert len(for_plugin) == 1
+    out = followed(tmp_path, plain, "-p", "no:asyncio", "-p", "no:anyio")
+    assert f"{len(plain)} passed" in out, out
+    (tmp_path / "asyncio").mkdir()
+    out = followed(
+        tmp_path / "asyncio",
+        for_plugin,
+        *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
+    )
+    assert "1 passed" in out, out
 
 
 # --- virtual time -------------------------------------------------------------------------------------------------
@@ -223,6 +237,44 @@ def test_not_finished_in_time_is_an_error() -> None:
                 await node.finished(job.id, within="1h")
 
     run(main())
+
+
+@pytest.mark.parametrize(("count", "have"), [(2, "1 arrived:\n  POST")])
+def test_requests_that_do_not_come_are_an_error_that_says_what_came(count: int, have: str) -> None:
+    async def main() -> None:
+        async with InProcessNode() as node:
+            await node.client.create_job(URL)
+            await node.receiver.wait_for(count)
+
+    with pytest.raises(AssertionError, match=rf"{count} requests did not arrive within 30d of virtual time; {have}"):
+        run(main())
+
+
+def test_a_test_that_is_kept_alive_by_something_periodic_ends_at_the_horizon() -> None:
+    async def waits_for_ever() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with InProcessNode() as node:
+            await node.advance("60d")  # on purpose, so it does not count
+            await waits_for_ever()
+
+    with pytest.raises(Deadlocked, match=r"within=[^~]*main at .*test_testing\.py:"):
+        run(main(), within="2d")
+
+
+def test_a_test_in_which_no_time_passes_ends_too() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            loop.call_soon(again)
+
+        again()
+        await asyncio.Event().wait()
+
+    with pytest.raises(Deadlocked, match="no time passes"):
+        run(main())
 
 
 def test_without_virtual_time_it_says_what_to_do() -> None:

@@ -30,17 +30,22 @@ from hookline.cli import (
 from hookline.cli.output import print_error, print_json, stderr
 from hookline.cli.parameters import CHECKED
 from hookline.cli.streams import check_output, drop_output, prepare_streams
-from hookline.cli.tokens import check_tokens
-from hookline.errors import HooklineError, Internal, InvalidConfig
+from hookline.cli.tokens import check_tokens, wants_json
+from hookline.errors import HooklineError, Internal, Interrupted, InvalidConfig, InvalidUsage
 from hookline.visible import shortened
 
 _READER_GONE = 141
+_INTERRUPTED = 130
 
 app = App(
     name="hookline",
-    help="Delivers HTTP calls now, later or on a schedule, and never loses one.",
+    help="""Delivers HTTP calls now, later or on a schedule, and never loses one.
+
+    Begin with: hookline up --allow-private-destinations, then hookline listen, then hookline jobs create
+    http://127.0.0.1:9000/hello --data '{"n": 1}' --wait. More about a command: hookline help jobs create.""",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # Ctrl-C has its own exit code, and with --json its document
     help_format="plaintext",
     default_parameter=CHECKED,
 )
@@ -62,6 +67,8 @@ app.command(completion.completion)
 
 def run(tokens: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    if list(tokens[:1]) == ["help"]:
+        tokens = [*tokens[1:], "--help"]
     try:
         return _run(tokens)
     except BrokenPipeError:  # the reader has gone (`hookline jobs list | head`)
@@ -78,13 +85,13 @@ def _run(tokens: Sequence[str]) -> int:
         result = app(list(tokens), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        stderr().print(f"error: {shortened(str(error))}", style="bold red", soft_wrap=True)
-        stderr().print("  Add --help to see how the command is used.", style="dim")
-        return 2
+        return _misused(shortened(str(error)), tokens)
     except HooklineError as error:
         return _failed(error, tokens)
     except KeyboardInterrupt:
-        return 130
+        if wants_json(tokens):
+            _print_problem(Interrupted())
+        return _INTERRUPTED
     except OSError:
         raise
     except Exception as error:
@@ -94,13 +101,28 @@ def _run(tokens: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _misused(message: str, tokens: Sequence[str]) -> int:
+    if wants_json(tokens):
+        _print_problem(InvalidUsage(message))
+    with suppress(OSError):
+        stderr().print(f"error: {message}", style="bold red", soft_wrap=True)
+        stderr().print("  Add --help to see how the command is used.", style="dim")
+    return 2
+
+
+def _print_problem(error: HooklineError) -> None:
+    if sys.stdout is None:
+        return
+    try:
+        print_json(error.to_problem())
+        sys.stdout.flush()
+    except OSError:
+        drop_output()
+
+
 def _failed(error: HooklineError, tokens: Sequence[str]) -> int:
-    if "--json" in tokens:
-        try:
-            print_json(error.to_problem())
-            sys.stdout.flush()
-        except OSError:
-            drop_output()
+    if wants_json(tokens):
+        _print_problem(error)
     with suppress(OSError):  # standard error may be a file on the disk that is full
         print_error(error)
     return 1

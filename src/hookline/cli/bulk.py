@@ -9,6 +9,7 @@ from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.fields import JobUpdateFields
 from hookline.protocol import http
 
+_DONE = {"retry": "will retry", "cancel": "cancelled"}
 _STEP = 1_000  # jobs of one call, so that the progress bar moves
 
 
@@ -73,10 +74,9 @@ def _change(
         if as_json:
             print_json(seen)
         else:
-            _tell(seen.matched, seen.more, f"would {verb}")
+            stdout().print(f"would {verb} {_jobs(seen.matched, more=seen.more)}")
         return _name_left_out(seen.incomplete, [])
-    many = f"{seen.matched:,}{' or more' if seen.more else ''}"
-    if seen.matched and not yes and not confirm(f"{verb.capitalize()} {many} jobs?"):
+    if seen.matched and not yes and not confirm(f"{verb.capitalize()} {_jobs(seen.matched, more=seen.more)}?"):
         stderr().print("Nothing was changed.")
         return 1
     answers = _step_by_step(call, verb, seen)
@@ -87,7 +87,7 @@ def _change(
         left_out = {name: names for name, names in (("incomplete", incomplete), ("unclear", unclear)) if names}
         print_json({"matched": seen.matched, "changed": changed, "dry_run": False, **left_out})
     else:
-        _tell(changed, False, f"did {verb}")
+        stdout().print(f"{_DONE[verb]} {_jobs(changed)}")
     return _name_left_out(incomplete, unclear)
 
 
@@ -112,5 +112,5 @@ def _name_left_out(incomplete: list[str], unclear: list[str]) -> int:
     return int(bool(incomplete or unclear))
 
 
-def _tell(count: int, more: bool, did: str) -> None:
-    stdout().print(f"{did} {count:,}{' or more' if more else ''} jobs")
+def _jobs(count: int, *, more: bool = False) -> str:
+    return f"{count:,}{' or more' if more else ''} {'job' if count == 1 and not more else 'jobs'}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 from hookline.cli.etcd_options import DEFAULT_ETCD_ADDRESS, EtcdAddressOptions
-from hookline.cli.output import print_json, stderr, stdout
+from hookline.cli.output import print_json, show_whole, stderr, stdout
 from hookline.cli.parameters import Flag
 from hookline.cli.render import facts, table
 from hookline.errors import InvalidConfig
@@ -64,7 +64,7 @@ def init(
     if json:
         print_json({"cluster": cluster, "shard": shard, "id": charter.cluster_id})
     else:
-        stdout().print(facts((("cluster", cluster), ("shard", shard), ("id", charter.cluster_id))))
+        show_whole(facts((("cluster", cluster), ("shard", shard), ("id", charter.cluster_id))))
 
 
 def survey(*, quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS, cluster: str = "c0", json: Flag = False) -> None:
@@ -243,4 +243,4 @@ def _show_charter(charter: "Charter | None", log: "Log") -> None:
         ("generation", f"{charter.generation}, begun after entry {charter.begins_after}"),
         ("log", f"entries {log.first} to {log.last}" if log.last else "empty"),
     ]
-    stdout().print(facts(pairs))
+    show_whole(facts(pairs))

@@ -3,7 +3,7 @@
 from cyclopts import App
 
 from hookline.cli import charter, render
-from hookline.cli.output import print_json, stdout
+from hookline.cli.output import print_json, show_whole
 from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
 
@@ -26,7 +26,7 @@ def show(name: AnyText | None = None, /, *, service: Service = DEFAULT_SERVICE) 
     if service.json:
         print_json(cluster)
     else:
-        stdout().print(render.cluster_table(cluster))
+        show_whole(render.cluster_table(cluster))
 
 
 @app.command(name="trust-clock")
@@ -43,7 +43,7 @@ def trust_clock(*, service: Service = DEFAULT_SERVICE) -> None:
     if service.json:
         print_json(clock)
     else:
-        stdout().print(render.clock_facts(clock))
+        show_whole(render.clock_facts(clock))
 
 
 @app.command
@@ -58,5 +58,5 @@ def health(*, service: Service = DEFAULT_SERVICE) -> int:
     if service.json:
         print_json(answer)
     else:
-        stdout().print(render.health_facts(answer))
+        show_whole(render.health_facts(answer))
     return int(answer.status != "ok")

@@ -6,26 +6,40 @@ from cyclopts import App
 
 from hookline.cli import render
 from hookline.cli.job_options import NO_RETRY_OPTIONS, RetryOptions
-from hookline.cli.output import print_json, stdout, usage_error
+from hookline.cli.listing import DEFAULT_LISTING, Listing
+from hookline.cli.output import print_json, show_whole, stderr, usage_error
 from hookline.cli.parameters import AnyText, Texts
 from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.client.blocking import Client
+
+_UNITS = {
+    "s": "1s",
+    "sec": "1s",
+    "second": "1s",
+    "m": "1m",
+    "min": "1m",
+    "minute": "1m",
+    "h": "1h",
+    "hour": "1h",
+    "d": "1d",
+    "day": "1d",
+    "ms": "1ms",
+}
 
 app = App(name="destinations", help="Limits, pauses, retries and signing secrets of the hosts that are called.")
 
 
 @app.command(name="list")
-def list_(*, service: Service = DEFAULT_SERVICE) -> None:
+def list_(*, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
     """List all destinations that jobs or settings name.
 
     Args:
+        listing: How to print them.
         service: Where Hookline is.
     """
     with service.client() as client:
         found = list(client.destinations())
-    if service.json:
-        print_json({"data": found})
-    else:
-        stdout().print(render.destination_table(found))
+    listing.print(found, render.destination_table(found), service)
 
 
 @app.command
@@ -41,9 +55,9 @@ def get(host: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
     if service.json:
         print_json(found)
     else:
-        stdout().print(render.destination_table([found]))
+        show_whole(render.destination_table([found]))
         if found.retry is not None:
-            stdout().print(render.retry_facts(found.retry))
+            show_whole(render.retry_facts(found.retry))
 
 
 @app.command(name="set")
@@ -64,7 +78,7 @@ def set_(
     Args:
         host: scheme://host:port, such as https://example.com:443.
         concurrency: How many attempts may run at once.
-        rate: How many attempts in which time, such as 10/1s.
+        rate: How many attempts in which time, such as 10/s, 600/m or 5/10s.
         paused: Hold its jobs back; --no-paused lets them go.
         secret: Sign with this secret; repeat it during a rotation. All secrets are replaced.
         retry: When its jobs are tried again that do not say it themselves; all of it is replaced.
@@ -85,11 +99,25 @@ def set_(
     if not settings:
         raise usage_error("Nothing to change was given.")
     with service.client() as client:
+        if "://" not in host:
+            host = _with_scheme(client, host)
         changed = client.put_destination(host, **settings)
     if service.json:
         print_json(changed)
     else:
-        stdout().print(render.destination_table([changed]))
+        show_whole(render.destination_table([changed]))
+
+
+def _with_scheme(client: Client, host: str) -> str:
+    """https, as for a url, and said; refused when jobs go to the same name by http, since it would apply to nothing."""
+    known = {one.host for one in client.destinations()}
+    plain = f"http://{host if ':' in host else host + ':80'}".lower()
+    secure = f"https://{host if ':' in host else host + ':443'}".lower()
+    if plain in known:
+        others = f"there is {plain}" + (f" as well as {secure}" if secure in known else ", and nothing with https")
+        raise usage_error(f"{host!r} has no scheme, and {others}; say which is meant.")
+    stderr().print(f"{host} is taken to be https://{host}", style="dim", soft_wrap=True)
+    return f"https://{host}"
 
 
 def _resettable(names: list[str]) -> list[str]:
@@ -102,5 +130,5 @@ def _resettable(names: list[str]) -> list[str]:
 def _rate(text: str) -> dict[str, Any]:
     limit, slash, per = text.partition("/")
     if not slash or not (limit.isascii() and limit.isdecimal()):
-        raise usage_error(f"{text!r} is not a rate; write it as COUNT/TIME, such as 10/1s.")
-    return {"limit": int(limit), "per": per}
+        raise usage_error(f"{text!r} is not a rate; write it as COUNT/TIME, such as 10/s or 5/10s.")
+    return {"limit": int(limit), "per": _UNITS.get(per, per)}

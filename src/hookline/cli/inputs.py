@@ -121,6 +121,13 @@ def service_url(text: str, option: str) -> str:
     return text.rstrip("/")
 
 
+def local_url(text: str, option: str) -> str:
+    """The same, where ``9000``, ``:9000`` and ``localhost:9000`` are enough, as people write it."""
+    if re.fullmatch(r":?\d{1,5}(/.*)?", text):
+        text = f"127.0.0.1:{text.lstrip(':')}"
+    return service_url(text if "://" in text else f"http://{text}", option)
+
+
 def comma_list(text: str) -> list[str]:
     """Entries separated by commas; a comma at the end does no harm."""
     return [part.strip() for part in text.split(",") if part.strip()]

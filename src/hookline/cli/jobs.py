@@ -10,16 +10,20 @@ from hookline.cli import inputs, render
 from hookline.cli.bulk import cancel_all, retry_all
 from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
-from hookline.cli.output import print_json, stdout, usage_error, warn_incomplete
+from hookline.cli.listing import DEFAULT_LISTING, Listing
+from hookline.cli.output import print_json, show_whole, stderr, usage_error, warn_incomplete
 from hookline.cli.parameters import AnyText, Flag, Seconds
+from hookline.cli.replay import replay
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.watching import watch
+from hookline.client.blocking import Client
 from hookline.clock import SystemClock
 from hookline.protocol import http
 from hookline.protocol.limits import PAGE_MAX
 
 app = App(name="jobs", help="Make, look at and change jobs.")
 app.command(watch)
+app.command(replay)
 app.command(retry_all)
 app.command(cancel_all)
 app.command(import_jobs, name="import")
@@ -58,7 +62,7 @@ def create(
     with service.client() as client:
         made = client.create_job(url, **job.fields(), **when, **inputs.given(id=id, idempotency_key=key))
         if wait:
-            made = client.wait_for_job(made.id, wait_timeout)
+            made = _waited_for(client, made, wait_timeout)
     _show(made, service)
     return int(wait and made.state != "succeeded")
 
@@ -76,12 +80,19 @@ def get(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
 
 
 @app.command(name="list")
-def list_(*, limit: int = 50, jobs: FilterOptions = ALL_JOBS, service: Service = DEFAULT_SERVICE) -> None:
+def list_(
+    *,
+    limit: int = 50,
+    jobs: FilterOptions = ALL_JOBS,
+    listing: Listing = DEFAULT_LISTING,
+    service: Service = DEFAULT_SERVICE,
+) -> None:
     """List jobs, newest first.
 
     Args:
         limit: How many at most; 0 for all.
         jobs: Which jobs.
+        listing: How to print them.
         service: Where Hookline is.
     """
     if not 0 <= limit <= sys.maxsize:
@@ -93,26 +104,21 @@ def list_(*, limit: int = 50, jobs: FilterOptions = ALL_JOBS, service: Service =
             warn_incomplete(page.incomplete)
         else:
             found = list(islice(client.list_jobs(**jobs.fields()), limit or None))
-    if service.json:
-        print_json({"data": found})
-    else:
-        stdout().print(render.job_table(found, SystemClock().wall_ms()))
+    listing.print(found, render.job_table(found, SystemClock().wall_ms()), service)
 
 
 @app.command
-def attempts(job_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
+def attempts(job_id: AnyText, /, *, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
     """Show every attempt of a job and what was answered.
 
     Args:
         job_id: The job's id.
+        listing: How to print them.
         service: Where Hookline is.
     """
     with service.client() as client:
         made = client.attempts(job_id)
-    if service.json:
-        print_json({"data": made})
-    else:
-        stdout().print(render.attempt_table(made))
+    listing.print(made, render.attempt_table(made), service)
 
 
 @app.command
@@ -193,6 +199,15 @@ def update(
         _show(client.update_job(job_id, **changes), service)
 
 
+def _waited_for(client: Client, made: http.Job, timeout_s: float) -> http.Job:
+    """The job when it is finished; who gives up waiting is told its id, and that it goes on."""
+    try:
+        return client.wait_for_job(made.id, timeout_s)
+    except KeyboardInterrupt:
+        stderr().print(f"Job {made.id} goes on without you: hookline jobs watch {made.id}", soft_wrap=True)
+        raise
+
+
 def _changes(job: JobOptions, *, no_secret: bool) -> Any:
     # The option wins over a secret in the environment, which is meant for new jobs.
     return job.fields() | ({"secret": None} if no_secret else {})
@@ -202,4 +217,4 @@ def _show(job: http.Job, service: Service) -> None:
     if service.json:
         print_json(job)
     else:
-        stdout().print(render.job_facts(job))
+        show_whole(render.job_facts(job))

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import msgspec
 from cyclopts import CycloptsError
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -39,6 +39,11 @@ def stdout() -> Console:
 def stderr() -> Console:
     """For progress, questions, warnings and errors."""
     return VisibleConsole(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def show_whole(found: RenderableType) -> None:
+    """A table or facts, whose lines are as long as they are."""
+    stdout().print(found, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

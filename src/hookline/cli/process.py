@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import sys
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 
 from hookline.cli.failures import readable
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr
+from hookline.client.transport import DEFAULT_URL
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -17,8 +19,14 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
-def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
-    """Run the node; SIGTERM or SIGINT ends it cleanly, a second SIGINT at once. Returns the exit code."""
+def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool = False) -> int:
+    """Run the node; SIGTERM or SIGINT ends it cleanly, a second SIGINT at once. Returns the exit code.
+
+    Args:
+        config: of the node.
+        options: how it was asked for.
+        greet: somebody began this by hand: say where things are, and when it is over.
+    """
     import uvloop
 
     from hookline.lack import raise_descriptor_limit
@@ -27,10 +35,11 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     check_log_level(options.log_level)
     raise_descriptor_limit()
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level)
-    if config.allow_private_destinations:
-        _warn_of_private_destinations()
+    _warn(config, is_for_all=greet)
     with readable(f"The node at {config.host}:{config.port} with data in {config.data_dir}", config.data_dir):
-        uvloop.run(_run(config))
+        uvloop.run(_run(config, greet=greet))
+    if greet:
+        _say("stopped")
     return 0
 
 
@@ -39,10 +48,10 @@ def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     from hookline.cli.stack.stack import Stack
 
     check_log_level(options.log_level)
-    if config.allow_private_destinations:
-        _warn_of_private_destinations()
+    _warn(config, is_for_all=True)
     with readable("The cluster", config.data_dir):
         asyncio.run(Stack(config.data_dir, config, options).run(announce))
+    _say("stopped")
     return 0
 
 
@@ -53,10 +62,10 @@ def run_fleet_until_stopped(
     from hookline.cli.stack.fleet import Fleet
 
     check_log_level(options.log_level)
-    if config.allow_private_destinations:
-        _warn_of_private_destinations()
+    _warn(config, is_for_all=True)
     with readable("The clusters", config.data_dir):
         asyncio.run(Fleet(config.data_dir, config, options, clusters, nodes, proxies).run(announce))
+    _say("stopped")
     return 0
 
 
@@ -66,14 +75,21 @@ def check_log_level(level: str) -> None:
         raise InvalidConfig(f"--log-level is {level!r}; use debug, info, warning or error", field="log_level")
 
 
-async def _run(config: "NodeConfig") -> None:
+async def _run(config: "NodeConfig", *, greet: bool) -> None:
     from hookline.node.runtime import run_node
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupted, stop)
-    await run_node(config, ready=announce, stop=stop)
+
+    def ready(url: str) -> None:
+        announce(url)
+        shown = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104 - shown
+        if greet:
+            _say(f"data   {config.data_dir.absolute()}\nAPI    {shown}/docs\ntry    {_first_command(config, shown)}")
+
+    await run_node(config, ready=ready, stop=stop)
 
 
 def interrupted(stop: asyncio.Event) -> None:
@@ -81,6 +97,40 @@ def interrupted(stop: asyncio.Event) -> None:
     if stop.is_set():
         os._exit(_INTERRUPTED)
     stop.set()
+    _say("stopping: attempts that run may end; Ctrl-C again to force")
+
+
+def _first_command(config: "NodeConfig", url: str) -> str:
+    elsewhere = "" if url == DEFAULT_URL else f" --url {url}"
+    if config.allow_private_destinations:
+        return (
+            "hookline listen --port 9000, and in another terminal\n       "
+            f"hookline jobs create http://127.0.0.1:9000/hello --data '{{\"n\": 1}}'{elsewhere}"
+        )
+    return f"hookline jobs create https://YOUR.HOST/hook --data '{{\"n\": 1}}'{elsewhere}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _say(text: str) -> None:
+    stderr().print(text, style="dim", soft_wrap=True)
+
+
+def _warn(config: "NodeConfig", *, is_for_all: bool) -> None:
+    if config.allow_private_destinations:
+        _warn_of_private_destinations()
+    if is_for_all and not _is_loopback(config.host):
+        stderr().print(
+            f"WARNING: it listens at {config.host}, and asks nobody for a key. Whoever reaches the port can make,\n"
+            "         read and cancel jobs. Let a firewall or a gateway decide who does.",
+            style="bold yellow",
+            soft_wrap=True,
+        )
 
 
 def _warn_of_private_destinations() -> None:

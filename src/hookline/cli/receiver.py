@@ -7,16 +7,20 @@ from typing import Any
 
 import uvicorn
 
-from hookline.client.signing import ATTEMPT_HEADER, SCHEDULED_AT_HEADER, verify
+from hookline.client.signing import verify
 from hookline.clock import Clock
 from hookline.errors import HooklineError, InvalidSignature
 from hookline.protocol.durations import parse_time
 from hookline.protocol.limits import PAYLOAD_BYTES_MAX
 from hookline.protocol.signatures import ID_HEADER
+from hookline.protocol.webhook import ATTEMPT_HEADER, REPLAY_HEADER, SCHEDULED_AT_HEADER
+
+BODY_BYTES_MAX = 2 * PAYLOAD_BYTES_MAX  # what is longer is not from Hookline
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Pair = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +29,55 @@ class Received:
 
     Attributes:
         attempt: from 1; 0 if the request does not say.
+        target: path and query, percent-encoded as they came.
+        headers: in their order, names in lower case.
         verified: None if there is no secret to verify with.
         lag_ms: from the time it was due to its arrival; None for retries and requests that do not say.
+        body: as it came; of one that is longer than BODY_BYTES_MAX the beginning.
     """
 
     id: str
     attempt: int
+    is_replay: bool
     method: str
-    path: str
+    target: str
+    headers: tuple[Pair, ...]
     verified: bool | None
     why_not: str | None
     lag_ms: int | None
     arrived_ms: int
     body: bytes
 
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
 
-Answer = Callable[[Received], int]
+    @property
+    def is_too_long(self) -> bool:
+        """There was more of the body than is kept."""
+        return len(self.body) > BODY_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered."""
+
+    status: int
+    body: bytes
+    headers: tuple[Pair, ...] = ((b"content-type", b"text/plain; charset=utf-8"),)
+
+
+def plain(status: int, text: str | None = None) -> Reply:
+    """A status and a line of text."""
+    return Reply(status, f"{text or ('thank you' if status < 300 else 'not now')}\n".encode())
+
+
+Answer = Callable[[Received], Awaitable[Reply]]
 
 
 class Receiver:
-    """An ASGI app. ``answer`` is asked for the status of each request, after ``delay_ms``."""
+    """An ASGI app. ``answer`` is asked what each request is answered, and that is sent after ``delay_ms``."""
 
     def __init__(self, answer: Answer, clock: Clock, *, secrets: list[str], delay_ms: int = 0) -> None:
         self._answer = answer
@@ -57,24 +90,29 @@ class Receiver:
             return
         arrived_ms = self._clock.wall_ms()
         body = await _read(receive)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        status = self._answer(self._received(scope, headers, body, arrived_ms))
+        reply = await self._answer(self._received(scope, body, arrived_ms))
         if self._delay_ms:
             await asyncio.sleep(self._delay_ms / 1_000)
-        await send(
-            {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]},
-        )
-        await send({"type": "http.response.body", "body": b"thank you\n" if status < 300 else b"not now\n"})
+        headers = list(reply.headers)
+        if scope["method"] != "HEAD" and reply.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % len(reply.body)))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
-    def _received(self, scope: Message, headers: dict[str, str], body: bytes, arrived_ms: int) -> Received:
+    def _received(self, scope: Message, body: bytes, arrived_ms: int) -> Received:
+        pairs = tuple(scope["headers"])
+        headers = joined(pairs)
         why_not = self._why_not(headers, body) if self._secrets else None
         attempt = headers.get(ATTEMPT_HEADER, "")
         number = int(attempt) if attempt.isascii() and attempt.isdecimal() and len(attempt) < 10 else 0
+        query = scope["query_string"]
         return Received(
             id=headers.get(ID_HEADER, "-"),
             attempt=number,
+            is_replay=REPLAY_HEADER in headers,
             method=scope["method"],
-            path=scope["path"],
+            target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1"),
+            headers=pairs,
             verified=None if not self._secrets else why_not is None,
             why_not=why_not,
             lag_ms=_lag_ms(headers.get(SCHEDULED_AT_HEADER), arrived_ms),
@@ -90,10 +128,27 @@ class Receiver:
         return None
 
 
+def joined(headers: tuple[Pair, ...]) -> dict[str, str]:
+    """By name; what came several times is one value, separated by commas (RFC 9110, section 5.3)."""
+    found: dict[str, str] = {}
+    for name_bytes, value_bytes in headers:
+        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
 def server(receiver: Receiver) -> uvicorn.Server:
     """The server that runs it: ``run(sockets=[…])`` returns after ``should_exit`` is set, or a signal came."""
     return uvicorn.Server(
-        uvicorn.Config(receiver, lifespan="off", access_log=False, log_level="critical", timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            receiver,
+            lifespan="off",
+            access_log=False,
+            server_header=False,  # who is forwarded to says them
+            date_header=False,
+            log_level="critical",
+            timeout_graceful_shutdown=2,
+        )
     )
 
 
@@ -101,7 +156,7 @@ async def _read(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
-        if len(body) <= 2 * PAYLOAD_BYTES_MAX:  # what is longer is not from Hookline, and is read but not kept
+        if len(body) <= BODY_BYTES_MAX:  # the rest is read but not kept
             body += message.get("body", b"")
         if not message.get("more_body", False):
             return bytes(body)

@@ -1,4 +1,4 @@
-"""Tables for 80 columns: ids are never cut, everything else folds."""
+"""What people are shown of jobs, schedules, destinations and nodes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from hookline.cli.sheet import Column, Facts, Sheet
 from hookline.protocol import http
 from hookline.protocol.durations import format_duration, parse_time
 from hookline.visible import visible
@@ -39,15 +40,10 @@ def table(columns: Sequence[str], *, keep: Sequence[str] = ("ID",), right: Seque
     return grid
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> Table:
+def facts(pairs: Iterable[tuple[str, object]]) -> Facts:
     """One thing in detail: a name and a value per line; pairs without a value are left out."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in pairs:
-        if value not in (None, "", [], {}):
-            grid.add_row(name, value if isinstance(value, Text) else str(value))
-    return grid
+    given = [(name, value) for name, value in pairs if value not in (None, "", [], {})]
+    return Facts([(name, value if isinstance(value, Text) else Text(visible(str(value)))) for name, value in given])
 
 
 def mark(word: str) -> Text:
@@ -69,15 +65,51 @@ def until(time: str | None, now_ms: int) -> str:
     return f"in {format_duration(left_s * 1_000)}"
 
 
-def job_table(jobs: Iterable[http.Job], now_ms: int) -> Table:
+JOB_COLUMNS = (
+    Column("ID"),
+    Column("STATE"),
+    Column("TRIES", rank=4, is_number=True),
+    Column("NEXT", rank=3),
+    Column("LAST", rank=2, is_long=True),
+    Column("URL", rank=1, is_long=True),
+    Column("CREATED", rank=6),
+    Column("DUE", rank=7),
+    Column("LABELS", rank=8, is_long=True),
+)
+
+
+def job_table(jobs: Iterable[http.Job], now_ms: int) -> Sheet:
     """Jobs, one a line."""
-    grid = table(("ID", "STATE", "TRIES", "NEXT", "URL"), keep=("ID", "STATE", "NEXT"), right=("TRIES",))
+    sheet = Sheet(JOB_COLUMNS)
     for job in jobs:
-        grid.add_row(job.id, mark(job.state), str(job.attempts_made), until(job.next_attempt_at, now_ms), job.url)
-    return grid
+        sheet.add(
+            job.id,
+            mark(job.state),
+            str(job.attempts_made),
+            until(job.next_attempt_at, now_ms),
+            last_answer(job),
+            job.url,
+            job.created_at,
+            job.run_at,
+            label_text(job.labels),
+        )
+    return sheet
 
 
-def job_facts(job: http.Job) -> Table:
+def last_answer(job: http.Job) -> str:
+    """Why it is as it is: what the newest attempt was told."""
+    last = job.last_attempt
+    if last is None:
+        return "-"
+    return " ".join(str(part) for part in (last.status, last.error) if part) or last.outcome
+
+
+def tries(job: http.Job) -> str:
+    """How many attempts were made."""
+    return "1 attempt" if job.attempts_made == 1 else f"{job.attempts_made} attempts"
+
+
+def job_facts(job: http.Job) -> Facts:
     """One job in detail."""
     waiting, last = job.waiting_for, job.last_attempt
     return facts(
@@ -114,38 +146,59 @@ def retry_text(retry: http.RetryView) -> str:
     return f"on {on or 'nothing'}{f' but {not_on}' if not_on else ''}; {when}{grows}{budget}"
 
 
-def retry_facts(retry: http.RetryRequest) -> Table:
+def retry_facts(retry: http.RetryRequest) -> Facts:
     """What a destination says of retries."""
     given = msgspec.to_builtins(retry)
     return facts((f"retry {name}", ", ".join(map(str, v)) if isinstance(v, list) else v) for name, v in given.items())
 
 
-def attempt_table(attempts: Iterable[http.Attempt]) -> Table:
+def attempt_table(attempts: Iterable[http.Attempt]) -> Sheet:
     """All attempts of a job."""
-    grid = table(("#", "OUTCOME", "STATUS", "STARTED", "TOOK", "ANSWER"), keep=("#", "OUTCOME", "STARTED", "TOOK"))
+    sheet = Sheet(
+        (
+            Column("#"),
+            Column("OUTCOME"),
+            Column("STATUS", rank=1),
+            Column("STARTED", rank=2),
+            Column("TOOK", rank=3),
+            Column("ANSWER", is_long=True),
+            Column("NODE", rank=4),
+        )
+    )
     for attempt in attempts:
-        grid.add_row(
+        sheet.add(
             str(attempt.number),
             mark(attempt.outcome),
             "-" if attempt.status is None else str(attempt.status),
             attempt.started_at,
             f"{attempt.duration_ms} ms",
             attempt.error or attempt.response_body[:200].strip(),
+            attempt.node,
         )
-    return grid
+    return sheet
 
 
-def schedule_table(schedules: Iterable[http.Schedule], now_ms: int) -> Table:
+def schedule_table(schedules: Iterable[http.Schedule], now_ms: int) -> Sheet:
     """Schedules, one a line."""
-    grid = table(("ID", "CRON", "ZONE", "NEXT", "JOBS", "URL"), keep=("ID", "CRON", "NEXT"), right=("JOBS",))
+    sheet = Sheet(
+        (
+            Column("ID"),
+            Column("CRON", is_long=True),
+            Column("ZONE", rank=3),
+            Column("NEXT", rank=1),
+            Column("JOBS", rank=4, is_number=True),
+            Column("URL", rank=2, is_long=True),
+            Column("LAST TICK", rank=5),
+        )
+    )
     for schedule in schedules:
         following = "paused" if schedule.paused else until(schedule.next_tick_at, now_ms)
-        made, url = str(schedule.jobs_made), str(schedule.job.get("url"))
-        grid.add_row(schedule.id, schedule.cron, schedule.timezone, following, made, url)
-    return grid
+        made, url, last = str(schedule.jobs_made), str(schedule.job.get("url")), schedule.last_tick_at or "-"
+        sheet.add(schedule.id, schedule.cron, schedule.timezone, following, made, url, last)
+    return sheet
 
 
-def schedule_facts(schedule: http.Schedule) -> Table:
+def schedule_facts(schedule: http.Schedule) -> Facts:
     """One schedule in detail."""
     return facts(
         (
@@ -167,44 +220,63 @@ def schedule_facts(schedule: http.Schedule) -> Table:
     )
 
 
-def destination_table(destinations: Iterable[http.Destination]) -> Table:
+def destination_table(destinations: Iterable[http.Destination]) -> Sheet:
     """Destinations, one a line."""
-    columns = ("DESTINATION", "BREAKER", "RUNNING", "WAITING", "LIMIT", "RATE", "SECRETS")
-    grid = table(columns, keep=("BREAKER",), right=("RUNNING", "WAITING", "LIMIT", "SECRETS"))
+    sheet = Sheet(
+        (
+            Column("DESTINATION", is_long=True),
+            Column("PAUSED", rank=1),
+            Column("BREAKER", rank=2),
+            Column("RUNNING", rank=5, is_number=True),
+            Column("WAITING", rank=4, is_number=True),
+            Column("LIMIT", rank=6, is_number=True),
+            Column("RATE", rank=3),
+            Column("SECRETS", rank=7, is_number=True),
+        )
+    )
     for one in destinations:
-        grid.add_row(
+        sheet.add(
             one.host,
-            Text("paused", style="yellow") if one.paused else mark(one.breaker.state),
+            Text("yes", style="yellow") if one.paused else "no",
+            mark(one.breaker.state),
             str(one.running),
             str(one.waiting),
             "-" if one.concurrency is None else str(one.concurrency),
             "-" if one.rate is None else f"{one.rate.limit}/{one.rate.per}",
             str(one.secrets),
         )
-    return grid
+    return sheet
 
 
-def cluster_table(cluster: http.Cluster) -> Table:
+def cluster_table(cluster: http.Cluster) -> Sheet:
     """The nodes of a cluster."""
-    columns = ("NODE", "ROLE", "URL", "APPLIED", "DURABLE", "CLOCK", "VERSION")
-    grid = table(columns, keep=("NODE",), right=("APPLIED", "DURABLE", "CLOCK"))
-    grid.title = f"cluster {cluster.name} · shard {cluster.shard} · term {cluster.term}"
-    grid.title_justify = "left"
+    sheet = Sheet(
+        (
+            Column("NODE"),
+            Column("ROLE"),
+            Column("URL", is_long=True),
+            Column("APPLIED", rank=2, is_number=True),
+            Column("DURABLE", rank=3, is_number=True),
+            Column("CLOCK", rank=4, is_number=True),
+            Column("VERSION", rank=5),
+        ),
+        title=f"cluster {cluster.name} · shard {cluster.shard} · term {cluster.term}",
+    )
     for node in cluster.nodes:
         clock = "" if node.clock_offset_ms is None else f"{node.clock_offset_ms:+,} ms"
-        grid.add_row(node.name, node.role, node.url, str(node.applied), str(node.durable), clock, node.version)
+        sheet.add(node.name, node.role, node.url, str(node.applied), str(node.durable), clock, node.version)
     if cluster.clock is not None and cluster.clock.detail is not None:
-        grid.caption = cluster.clock.detail
-    return grid
+        sheet.caption = cluster.clock.detail
+    return sheet
 
 
-def clock_facts(clock: http.ClockView) -> Table:
+def clock_facts(clock: http.ClockView) -> Facts:
     """Is a machine's clock the time?"""
     offset = None if clock.offset_ms is None else f"{clock.offset_ms:+,} ms from the majority"
     return facts((("trusted", "yes" if clock.trusted else "no"), ("offset", offset), ("detail", clock.detail)))
 
 
-def health_facts(health: http.Health) -> Table:
+def health_facts(health: http.Health) -> Facts:
     """Is it fit, and how much of each limit is used."""
     usage = [(name, f"{one.used:,} of {one.limit:,}") for name, one in health.usage.items()]
     clusters = [] if health.clusters is msgspec.UNSET else [(one.name, _cluster(one)) for one in health.clusters]

@@ -6,7 +6,8 @@ from cyclopts import App
 
 from hookline.cli import inputs, render
 from hookline.cli.job_options import NO_JOB_OPTIONS, JobOptions
-from hookline.cli.output import confirm, print_json, stderr, stdout, usage_error
+from hookline.cli.listing import DEFAULT_LISTING, Listing
+from hookline.cli.output import confirm, print_json, show_whole, stderr, stdout, usage_error
 from hookline.cli.parameters import AnyText, Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.clock import SystemClock
@@ -103,18 +104,16 @@ def update(
 
 
 @app.command(name="list")
-def list_(*, service: Service = DEFAULT_SERVICE) -> None:
+def list_(*, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
     """List all schedules.
 
     Args:
+        listing: How to print them.
         service: Where Hookline is.
     """
     with service.client() as client:
         found = list(client.list_schedules())
-    if service.json:
-        print_json({"data": found})
-    else:
-        stdout().print(render.schedule_table(found, SystemClock().wall_ms()))
+    listing.print(found, render.schedule_table(found, SystemClock().wall_ms()), service)
 
 
 @app.command
@@ -193,7 +192,7 @@ def run_now(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> N
     if service.json:
         print_json(made)
     else:
-        stdout().print(render.job_facts(made))
+        show_whole(render.job_facts(made))
 
 
 @app.command
@@ -246,4 +245,4 @@ def _show(schedule: http.Schedule, service: Service) -> None:
     if service.json:
         print_json(schedule)
     else:
-        stdout().print(render.schedule_facts(schedule))
+        show_whole(render.schedule_facts(schedule))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from cyclopts import App
 from cyclopts.argument import ArgumentCollection
@@ -32,6 +32,14 @@ def check_tokens(app: App, tokens: Sequence[str]) -> None:
         if before not in takers:
             _check(token, flags, arguments)
         before = token
+
+
+def wants_json(tokens: Sequence[str]) -> bool:
+    """Shall the result be one JSON document? Also known of a call that is wrong otherwise."""
+    options = list(takewhile(lambda one: one != "--", tokens))
+    return bool({"--json", "--json=true", "-ojson", "--output=json", "-o=json"} & set(options)) or any(
+        name in ("-o", "--output") and value == "json" for name, value in pairwise(options)
+    )
 
 
 def _check(token: str, flags: set[str], arguments: ArgumentCollection) -> None:

@@ -17,6 +17,7 @@ def up(
     *,
     data_dir: NamedPath = Path("hookline-data"),
     port: int = 7070,
+    host: str = "127.0.0.1",
     clusters: int = 1,
     nodes: Literal[1, 3] = 1,
     proxies: int = 0,
@@ -26,7 +27,8 @@ def up(
 
     Args:
         data_dir: Where all state is kept.
-        port: Where it serves, on 127.0.0.1; 0 takes a free port.
+        port: Where it serves; 0 takes a free port. Further nodes and proxies take the free ones behind it.
+        host: The address it serves at; 0.0.0.0 or [::] for all, as in a container.
         clusters: How many clusters.
         nodes: How many nodes in each. Three survive the loss of one; they need etcd, which has to be installed.
         proxies: How many proxies; the first is the front door. Several clusters have at least one.
@@ -35,7 +37,8 @@ def up(
     for option, value, least in (("clusters", clusters, 1), ("proxies", proxies, 0)):
         if not least <= value <= _AT_MOST:
             raise InvalidConfig(f"--{option} is {value}; use {least} to {_AT_MOST}", field=option)
-    config = options.config(data_dir=data_dir, host="127.0.0.1", port=port)
+    host = host.removeprefix("[").removesuffix("]")
+    config = options.config(data_dir=data_dir, host=host, port=port)
     if clusters > 1 or proxies:
         return run_fleet_until_stopped(config, options, clusters, nodes, max(1, proxies))
     if (data_dir / FLEET_FILE).exists():
@@ -46,5 +49,5 @@ def up(
     if nodes == 1:
         if (data_dir / STACK_FILE).exists():
             raise InvalidConfig(f"{data_dir} holds a cluster of three nodes; start it with --nodes 3", field="nodes")
-        return run_until_stopped(config, options)
+        return run_until_stopped(config, options, greet=True)
     return run_stack_until_stopped(config, options)

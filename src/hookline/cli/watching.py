@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from hookline.cli import render
 from hookline.cli.job_options import ALL_JOBS, FilterOptions
-from hookline.cli.output import print_json, stdout
+from hookline.cli.output import print_json, show_whole, stderr, stdout
 from hookline.cli.parameters import AnyText, Seconds
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.blocking import Client
@@ -47,13 +47,15 @@ def watch(
             if service.json:
                 print_json({"data": found})
             else:
-                stdout().print(render.job_table(found, clock.wall_ms()))
+                show_whole(render.job_table(found, clock.wall_ms()))
         else:
             with Live(render.job_table(found, clock.wall_ms()), console=stdout(), auto_refresh=False) as live:
                 while not job_ids or not _finished(found):
                     time.sleep(interval)
                     found = _look(client, job_ids, jobs)
                     live.update(render.job_table(found, clock.wall_ms()), refresh=True)
+    if job_ids and not service.json:
+        _say_why(found)
     return int(bool(job_ids) and any(job.state != "succeeded" for job in found))
 
 
@@ -61,6 +63,14 @@ def _look(client: Client, job_ids: tuple[str, ...], jobs: FilterOptions) -> list
     if job_ids:
         return [client.get_job(job_id) for job_id in job_ids]
     return client.list_jobs_page(limit=_SHOWN_MAX, **jobs.fields()).data
+
+
+def _say_why(jobs: list[Job]) -> None:
+    """What became of those that did not succeed, in a line each."""
+    for job in jobs:
+        if job.state in ("dead", "unknown"):
+            text = f"{job.id} is {job.state} after {render.tries(job)}: {render.last_answer(job)}"
+            stderr().print(text, style="yellow", soft_wrap=True)
 
 
 def _finished(jobs: list[Job]) -> bool:

@@ -7,10 +7,7 @@ import msgspec
 
 from hookline.clock import SystemClock
 from hookline.protocol import signatures
-
-ATTEMPT_HEADER = "hookline-attempt"
-SCHEDULED_AT_HEADER = "hookline-scheduled-at"
-TERM_HEADER = "hookline-term"
+from hookline.protocol.webhook import ATTEMPT_HEADER, SCHEDULED_AT_HEADER, TERM_HEADER
 
 # 18 decimal digits always fit a signed 64-bit integer, where receivers tend to store such numbers.
 _COUNT_DIGITS_MAX = 18

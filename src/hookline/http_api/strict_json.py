@@ -179,4 +179,5 @@ def _field(path: str | None, name: str | None) -> str | None:
 
 
 def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    """Without a capital letter at its begin, unless that is an abbreviation's."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

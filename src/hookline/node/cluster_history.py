@@ -162,10 +162,8 @@ class ClusterHistory:
             await asyncio.sleep(_HALTED_POLL_S)
 
     def waits_for_etcd(self, error: LogFault, told: Callable[[str], None]) -> None:
-        """Have it known: that etcd is away passes by itself, that it does not let this node in is for a person."""
-        if not isinstance(error, EtcdDenied):
-            _log.warning("etcd_away", error=error.detail)
-        elif error.detail != self.halted:
+        """Have it known that etcd does not let this node in: that is for a person. An outage passes by itself."""
+        if isinstance(error, EtcdDenied) and error.detail != self.halted:
             self.halted = error.detail
             told(error.detail)
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -25,11 +25,12 @@ from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.member_urls import MemberUrls
+from hookline.node.etcd.outage import Outage
 from hookline.node.etcd.own_name import OwnName
 from hookline.node.etcd.statuses import NodeStatus, Statuses, read_statuses
 from hookline.node.etcd.upkeep import STEP_S, EtcdUpkeep
 from hookline.node.home import home_of
-from hookline.node.identity import Charter, Position
+from hookline.node.identity import Charter, Log, Position
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.leadership.watch import LeaderWatch
 from hookline.node.member import Member
@@ -40,6 +41,8 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.node.successor import Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault, remember_key, remembered_key
 from hookline.protocol.http import NodeView
+
+T = TypeVar("T")
 
 _VERSION = version("hookline")
 _log = structlog.get_logger()
@@ -294,17 +297,17 @@ async def find_peers(config: NodeConfig) -> Peers:
     Raises:
         EtcdUnclear, EtcdRefused: etcd does not answer.
     """
-    keys, client = Keys(config.cluster), EtcdClient(address_of(config))
-    try:
-        statuses = await read_statuses(client, keys)
-        charter, log = await Charters(client, keys).read(0)
-    finally:
-        await client.close()
+    keys = Keys(config.cluster)
+
+    async def ask(client: EtcdClient) -> tuple[list[NodeStatus], tuple[Charter | None, Log]]:
+        return await read_statuses(client, keys), await Charters(client, keys).read(0)
+
+    statuses, (charter, log) = await _at_any_member(config, ask)
     at_least = max(log.first - 1, charter.begins_after if charter is not None else 0)
     return Peers([status.url for status in statuses if status.name != config.node], at_least, charter)
 
 
-async def agree_on_secret_key(config: NodeConfig, clock: Clock) -> str:
+async def agree_on_secret_key(config: NodeConfig, clock: Clock, outage: Outage) -> str:
     """The key that all nodes of the cluster seal secrets with, when none was given: the first node makes it.
 
     It is kept in etcd, beside the log that holds the sealed secrets: better than three keys, and than none. Each node
@@ -313,13 +316,10 @@ async def agree_on_secret_key(config: NodeConfig, clock: Clock) -> str:
     Raises:
         EtcdUnclear, EtcdRefused: etcd does not answer.
     """
-    keys, client = Keys(config.cluster), EtcdClient(address_of(config))
     remembered = remembered_key(config.data_dir)
     proposed = remembered or base64.b64encode(clock.token(KEY_BYTES)).decode()
-    try:
-        response = await client.txn(transactions.put_if_absent(keys.secret_key, proposed.encode()), _TRY_S)
-    finally:
-        await client.close()
+    request = transactions.put_if_absent(Keys(config.cluster).secret_key, proposed.encode())
+    response = await _at_any_member(config, lambda client: client.txn(request, _TRY_S), outage)
     _log.warning("secret_key_in_etcd", advice="give all nodes the same --secret-key-file or HOOKLINE_SECRET_KEY")
     found = transactions.found_in(response) if not response.succeeded else None
     agreed = proposed if found is None else found.value.decode()
@@ -328,6 +328,21 @@ async def agree_on_secret_key(config: NodeConfig, clock: Clock) -> str:
     elif remembered != agreed:  # this node's came later, and may have sealed secrets of an etcd that was lost
         return f"{agreed},{remembered}"
     return agreed
+
+
+async def _at_any_member(
+    config: NodeConfig, ask: Callable[[EtcdClient], Awaitable[T]], outage: Outage | None = None
+) -> T:
+    """What the first member that answers says to something that may be asked twice. Raises as the last one did."""
+    client = EtcdClient(address_of(config), outage)
+    try:
+        for _ in config.etcd[1:]:
+            with suppress(EtcdUnclear, EtcdRefused):
+                return await ask(client)
+            client.rotate()
+        return await ask(client)
+    finally:
+        await client.close()
 
 
 def address_of(config: NodeConfig) -> EtcdAddress:

@@ -214,7 +214,7 @@ class Replica:
             except (Compacted, EntryDamaged):
                 raise
             except LogFault as error:  # the log does not answer; it will
-                _log.warning("log_unreadable", error=error.detail)
+                _tell(error)
             await self._log.wait_for_change(_POLL_S)
 
     async def begin_term(
@@ -243,7 +243,7 @@ class Replica:
             try:
                 return await self.history.judge_asking()
             except LogFault as error:
-                _log.warning("log_unreadable", error=error.detail)
+                _tell(error)
             await asyncio.sleep(_PAUSE_S)
             await self._log.take_over(term)
 
@@ -411,3 +411,8 @@ class Replica:
             for proposal in proposals:
                 if not proposal.future.done():
                     proposal.future.set_exception(error)
+
+
+def _tell(error: LogFault) -> None:
+    if not error.is_outage:
+        _log.warning("log_unreadable", error=error.detail)

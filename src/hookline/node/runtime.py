@@ -23,6 +23,7 @@ from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.etcd.client import EtcdDenied, EtcdRefused, EtcdUnclear
+from hookline.node.etcd.outage import Outage
 from hookline.node.executor.heard_proxies import HeardProxies
 from hookline.node.executor.own_addresses import OwnAddresses
 from hookline.node.executor.resolver import Resolver, system_lookup
@@ -88,13 +89,12 @@ async def run_node(
 async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> Vault | None:
     """With the key that was given, or else made: by this node alone, or with the others. None when told to stop."""
     key, denied = config.secret_key, ""
+    outage = Outage(config.etcd)
     while config.etcd and key is None and config.secret_key_file is None:
         try:
-            key = await agree_on_secret_key(config, clock)
+            key = await agree_on_secret_key(config, clock, outage)
         except (EtcdUnclear, EtcdRefused) as error:
-            if not isinstance(error, EtcdDenied):
-                _log.warning("etcd_away", error=error.detail)
-            elif error.detail != denied:
+            if isinstance(error, EtcdDenied) and error.detail != denied:
                 denied = error.detail
                 _log.error("etcd_denied", error=denied)
             await asyncio.sleep(_ETCD_PAUSE_S)
@@ -353,7 +353,7 @@ async def _run(
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
         ready(url)
         await _first(running, stop.wait())
-        _log.info("node_stopping")
+        _log.info("node_stopping", running=services.delivery.slots()[0])
         member.stop()
         await running
         server.should_exit = True

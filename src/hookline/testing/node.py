@@ -4,11 +4,13 @@ Only the network is replaced: what would leave ends in ``node.receiver``. See do
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from hookline.client.requests import FINISHED
+from hookline.client.retrying import check_wait
 from hookline.node.config import NodeConfig
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.replica import inline_commit
@@ -20,7 +22,7 @@ from hookline.testing.assembly import Parts, assemble
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS, SimulatedClock
 from hookline.testing.receiver import React, Reaction, Receiver
-from hookline.testing.virtual_time import VirtualTimeLoop
+from hookline.testing.virtual_time import HORIZON, VirtualTimeLoop
 
 
 class InProcessNode:
@@ -53,7 +55,11 @@ class InProcessNode:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualTimeLoop), "InProcessNode needs virtual time: hookline.testing.run(main())"
+        assert isinstance(loop, VirtualTimeLoop), (
+            "InProcessNode needs virtual time: use hookline.testing.run(main()); or, in an ordinary function or on a "
+            "loop of pytest-asyncio or anyio, use BlockingNode or the fixture hookline_node"
+        )
+        self._loop = loop
         self.clock = SimulatedClock(loop.time, seed=self._seed, start_ms=self._start_ms)
         self.receiver = Receiver(self.clock, self._react)
         async with AsyncExitStack() as stack:
@@ -81,16 +87,34 @@ class InProcessNode:
         stack.callback(node.member.stop)
         tasks.create_task(node.member.run())
         await node.member.is_serving.wait()
+        self._changed = asyncio.Event()
+        node.member.replica.listen(lambda _: self._changed.set())
         self.client = InProcessClient(lambda: node.app, self.clock)
 
-    async def __aexit__(self, *error: Any) -> None:
-        await self._stack.__aexit__(*error)
+    async def __aexit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        # A test's own failure shall reach the reader as it is, not in a group of what the node's tasks failed with.
+        is_own = kind is not None and issubclass(kind, Exception)
+        await self._stack.__aexit__(*((None, None, None) if is_own else (kind, *error)))
 
     async def advance(self, duration: str | float) -> None:
         """Let time pass, ``"1h30m"`` or seconds: everything that is due until then happens."""
-        await asyncio.sleep(parse_duration(duration) / 1_000)
+        seconds = parse_duration(duration) / 1_000
+        self._loop.allow(seconds)
+        await asyncio.sleep(seconds)
+        await self._loop.settled()
 
-    async def finished(self, job: Job | str, *, within: str | float = "30d") -> Job:
+    async def finished(self, job: Job | str, *, within: str | float = HORIZON) -> Job:
         """Let time pass until a job is finished, whatever its state then. Raises DeadlineExceeded."""
-        job_id = job if isinstance(job, str) else job.id
-        return await self.client.wait_for_job(job_id, timeout=parse_duration(within) / 1_000)
+        job_id, seconds = job if isinstance(job, str) else job.id, parse_duration(within) / 1_000
+        self._loop.allow(seconds)
+        ends_s = self._loop.time() + seconds
+        while True:  # asked at each change of the state, not every second: a month has too many of them
+            self._changed.clear()
+            found = await self.client.get_job(job_id)
+            if found.state in FINISHED:
+                return found
+            left_s = ends_s - self._loop.time()
+            check_wait(found, left_s, left_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()

@@ -16,8 +16,10 @@ from hookline.clock import Clock
 from hookline.node.executor.transport import Answer, SendFailed
 from hookline.protocol.durations import parse_duration
 from hookline.protocol.urls import Target
+from hookline.testing.virtual_time import HORIZON, Deadlocked, allow
 
 _FOREVER_MS = 10**12
+_SHOWN_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,33 @@ class Receiver:
         """What to do with the next requests, one each."""
         self._next.extend(reactions)
 
-    async def wait_for(self, count: int) -> list[ReceivedRequest]:
-        """Wait until ``count`` requests have arrived in all, and return them."""
-        while len(self.requests) < count:
-            self._arrived.clear()
-            await self._arrived.wait()
+    async def wait_for(self, count: int, *, within: str | float = HORIZON) -> list[ReceivedRequest]:
+        """Wait until ``count`` requests have arrived in all, and return them.
+
+        Raises:
+            Deadlocked: fewer arrived within that time.
+        """
+        within_s = parse_duration(within) / 1_000
+        allow(within_s)
+        try:
+            async with asyncio.timeout(within_s):
+                while len(self.requests) < count:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise Deadlocked(self._too_few(count, within)) from None
         return self.requests[:count]
+
+    def _too_few(self, count: int, within: str | float) -> str:
+        shown = [f"\n  {one.method} {one.url}, attempt {one.attempt} of {one.webhook_id}" for one in self.requests]
+        more = f"\n  … and {len(shown) - _SHOWN_MAX} more" if len(shown) > _SHOWN_MAX else ""
+        have = f"{len(shown)} arrived:" if shown else "none arrived; refused connections do not count"
+        duration = within if isinstance(within, str) else f"{within:g} s"
+        return (
+            f"{count} requests did not arrive within {duration} of virtual time; {have}"
+            + "".join(shown[:_SHOWN_MAX])
+            + more
+        )
 
     async def send(
         self,

@@ -42,12 +42,13 @@ class Progressing:
 
     def show(self, posted: int, finished: int) -> None:
         """Bring it up to date."""
+        # A real tick of the schedule adds a job that was not posted.
         self.bars.update(self._posted, completed=posted)
         self.bars.update(self._finished, completed=finished, total=max(JOBS, finished))
         step = finished * 4 // JOBS
         if not self._console.is_terminal and step > self._told:
             self._told = step
-            self._console.print(f"accepted {posted}, finished {finished} of {JOBS}")
+            self._console.print(f"accepted {posted}, finished {finished} of {max(JOBS, finished)}")
 
 
 def run(console: Console, folder: Path) -> int:

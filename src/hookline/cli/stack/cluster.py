@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hookline.cli.stack import etcd
@@ -12,6 +12,7 @@ from hookline.node.config import NodeConfig
 from hookline.node.snapshots import STATE_FILE
 
 SERVE = (sys.executable, "-m", "hookline.cli.app", "serve")
+LOOPBACK = "127.0.0.1"
 _ETCD_GRACE_S = 10
 _CLOSING_S = 15  # what a node may need beside its running attempts: hand over, finish requests, write
 
@@ -26,6 +27,7 @@ class Cluster:
         config: what the nodes have in common.
         environment: of the nodes.
         serve: the command that is a node, without its arguments.
+        host: where the nodes listen; they reach each other at 127.0.0.1.
     """
 
     def __init__(
@@ -36,6 +38,8 @@ class Cluster:
         config: NodeConfig,
         environment: dict[str, str],
         serve: Sequence[str] = SERVE,
+        *,
+        host: str = LOOPBACK,
     ) -> None:
         self.name = f"c{shard}"
         self.layout = layout
@@ -48,27 +52,37 @@ class Cluster:
         self.nodes = []
         for node, port in layout.nodes.items():
             command = [*serve, "--cluster", self.name, "--shard", str(shard), "--node", node]
-            command += ["--listen", f"127.0.0.1:{port}", "--data-dir", str(directory / node)]
+            command += ["--listen", address(host, port), "--data-dir", str(directory / node)]
+            if host != LOOPBACK:
+                command += ["--advertise", f"http://{LOOPBACK}:{port}"]
             if is_quorum:
                 command += ["--etcd", ",".join(layout.etcd_urls().values())]
             if is_new:
                 command.append("--new-cluster")
-            self.nodes.append(Child(node, command, self.logs / f"{node}.log", environment))
+            self.nodes.append(Child(f"{self.name}/{node}", command, self.logs / f"{node}.log", environment))
 
     @property
     def children(self) -> list[Child]:
         """The nodes, then the members of etcd they depend on."""
         return [*self.nodes, *self.members]
 
-    async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Start all; returns when the nodes serve."""
+    async def start(self, tasks: asyncio.TaskGroup, told: Callable[[str], None] = lambda _: None) -> None:
+        """Start all; returns when the nodes serve.
+
+        Args:
+            tasks: where they run.
+            told: hears what is up, as it comes.
+        """
         for child in self.members:
             tasks.create_task(child.run())
         await etcd.wait_until_healthy(self.members, self.layout.etcd_urls())
+        if self.members:
+            told(f"{self.name}: etcd is up")
         for child in self.nodes:
             tasks.create_task(child.run())
         for child in self.nodes:
             await child.is_ready.wait()
+            told(f"{self.name}: node {child.name.rpartition('/')[2]} is up")
 
     async def stop(self) -> None:
         """Stop all in good order."""
@@ -78,6 +92,11 @@ class Cluster:
             await child.stop(self._grace_s)
         for child in self.members:
             await child.stop(_ETCD_GRACE_S)
+
+
+def address(host: str, port: int) -> str:
+    """HOST:PORT, with brackets for IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_new(directory: Path, layout: Layout) -> bool:

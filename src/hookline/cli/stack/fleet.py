@@ -13,9 +13,9 @@ from rich.table import Table
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import stderr
 from hookline.cli.stack.children import Child
-from hookline.cli.stack.cluster import Cluster
+from hookline.cli.stack.cluster import Cluster, address
 from hookline.cli.stack.layout import Layout, free_ports
-from hookline.cli.stack.supervisor import Supervisor, node_environment, not_ready, without_identity
+from hookline.cli.stack.supervisor import Supervisor, node_environment, not_ready, told, without_identity
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, NodeFault
 from hookline.node.config import NodeConfig
@@ -59,9 +59,9 @@ class Plan(msgspec.Struct, frozen=True):
                     field="clusters",
                 )
             known = found.proxies[:proxies]
-        ports = known + free_ports(proxies - len(known), clock)
         if port:
-            ports[0] = port
+            known[:1] = [port]
+        ports = known + free_ports(proxies - len(known), clock, set(known), port)
         plan = cls(clusters, nodes, ports)
         file.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n")
         return plan
@@ -89,6 +89,7 @@ class Fleet(Supervisor):
         proxies: int,
     ) -> None:
         super().__init__(directory)
+        self._host = config.host
         clock = SystemClock()
         plan = Plan.load(self.directory, clusters, nodes, proxies, config.port, clock)
         environment = node_environment(self.directory, options, clock)
@@ -96,7 +97,7 @@ class Fleet(Supervisor):
         self.clusters = []
         for shard in range(clusters):
             place = self.directory / f"c{shard}"
-            layout = Layout.load(place, nodes, 0, clock, taken)
+            layout = Layout.load(place, nodes, 0, clock, taken, behind=config.port)
             taken |= layout.ports()
             self.clusters.append(Cluster(shard, place, layout, config, environment))
         self._write_topology()
@@ -118,7 +119,7 @@ class Fleet(Supervisor):
         file.write_text(text)
 
     def _proxy(self, number: int, port: int) -> Child:
-        command = [*PROXY, "--listen", f"127.0.0.1:{port}", "--topology", str(self.directory / TOPOLOGY)]
+        command = [*PROXY, "--listen", address(self._host, port), "--topology", str(self.directory / TOPOLOGY)]
         name = f"proxy{number}"
         return Child(name, command, self.directory / "logs" / f"{name}.log", without_identity(os.environ))
 
@@ -127,7 +128,7 @@ class Fleet(Supervisor):
         try:
             async with asyncio.timeout(limit_s):
                 for cluster in self.clusters:  # one after the other: they share the machine
-                    await cluster.start(tasks)
+                    await cluster.start(tasks, told)
                 for child in self.proxies.values():
                     tasks.create_task(child.run())
                 for child in self.proxies.values():

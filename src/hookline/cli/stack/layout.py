@@ -13,6 +13,7 @@ from hookline.errors import InvalidConfig
 FILE = "stack.json"
 # Below what Linux takes for outgoing connections, so that such a connection does not hold a port at a restart.
 _PORTS = range(20_000, 32_000)
+_NEAR = 200
 
 
 class EtcdPorts(msgspec.Struct, frozen=True):
@@ -30,7 +31,9 @@ class Layout(msgspec.Struct, frozen=True):
     etcd: dict[str, EtcdPorts]
 
     @classmethod
-    def load(cls, directory: Path, count: int, port: int, clock: Clock, taken: Set[int] = frozenset()) -> Self:
+    def load(
+        cls, directory: Path, count: int, port: int, clock: Clock, taken: Set[int] = frozenset(), *, behind: int = 0
+    ) -> Self:
         """The remembered layout, or a new one, written down.
 
         Args:
@@ -39,6 +42,7 @@ class Layout(msgspec.Struct, frozen=True):
             port: of the first node; 0: the remembered one, else any that is free.
             clock: for the token and to choose ports.
             taken: ports that others on this machine were given and do not listen at yet.
+            behind: new nodes take free ports behind this one, so that they are easily found; 0: any.
 
         Raises:
             InvalidConfig: the directory belongs to a single node, or its layout cannot be read.
@@ -57,7 +61,7 @@ class Layout(msgspec.Struct, frozen=True):
             except msgspec.MsgspecError as error:
                 raise InvalidConfig(f"{file} cannot be read: {error}", field="data_dir") from error
         else:
-            found = cls._new(count, clock, taken)
+            found = cls._new(count, clock, taken, port or behind)
         first = next(iter(found.nodes))
         if port:
             found = cls(found.token, found.nodes | {first: port}, found.etcd)
@@ -67,12 +71,13 @@ class Layout(msgspec.Struct, frozen=True):
         return found
 
     @classmethod
-    def _new(cls, count: int, clock: Clock, taken: Set[int]) -> Self:
-        ports = iter(free_ports(3 * count, clock, taken))
+    def _new(cls, count: int, clock: Clock, taken: Set[int], behind: int) -> Self:
+        nodes = free_ports(count, clock, taken, behind)
+        ports = iter(free_ports(2 * count, clock, {*taken, *nodes}))
         numbers = range(1, count + 1)
         return cls(
             clock.token(8).hex(),
-            {f"n{number}": next(ports) for number in numbers},
+            {f"n{number}": port for number, port in zip(numbers, nodes, strict=True)},
             {f"etcd{number}": EtcdPorts(next(ports), next(ports)) for number in numbers},
         )
 
@@ -89,15 +94,18 @@ class Layout(msgspec.Struct, frozen=True):
         return {name: f"http://127.0.0.1:{ports.client}" for name, ports in self.etcd.items()}
 
 
-def free_ports(count: int, clock: Clock, taken: Set[int] = frozenset()) -> list[int]:
-    """Ports that nobody listens at now; from anywhere in the range, so that two stacks rarely choose the same."""
+def free_ports(count: int, clock: Clock, taken: Set[int] = frozenset(), behind: int = 0) -> list[int]:
+    """Ports that nobody listens at now.
+
+    Behind ``behind``, as far as there are; else from anywhere in a range, so that two stacks rarely choose the same.
+    """
     found: list[int] = []
     if count == 0:
         return found
     start = int(clock.random() * len(_PORTS))
-    for offset in range(len(_PORTS)):
-        port = _PORTS[(start + offset) % len(_PORTS)]
-        if port in taken:
+    near = range(behind, min(behind + _NEAR, 65_536)) if behind else ()
+    for port in (*near, *_PORTS[start:], *_PORTS[:start]):
+        if port in taken or port in found:
             continue
         with socket.socket() as probe:
             try:

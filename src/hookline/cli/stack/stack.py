@@ -12,7 +12,7 @@ from hookline.cli.stack import etcd
 from hookline.cli.stack.children import Child
 from hookline.cli.stack.cluster import SERVE, Cluster
 from hookline.cli.stack.layout import Layout
-from hookline.cli.stack.supervisor import Supervisor, node_environment, not_ready
+from hookline.cli.stack.supervisor import Supervisor, node_environment, not_ready, told
 from hookline.clock import SystemClock
 from hookline.errors import NodeFault
 from hookline.node.config import NodeConfig
@@ -41,12 +41,12 @@ class Stack(Supervisor):
         clock = SystemClock()
         layout = Layout.load(self.directory, count, config.port, clock)
         environment = node_environment(self.directory, options, clock)
-        self.cluster = Cluster(0, self.directory, layout, config, environment, serve)
+        self.cluster = Cluster(0, self.directory, layout, config, environment, serve, host=config.host)
 
     async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
         try:
             async with asyncio.timeout(_START_S):
-                await self.cluster.start(tasks)
+                await self.cluster.start(tasks, told)
         except TimeoutError:
             raise NodeFault(not_ready(self.children(), _START_S)) from None
         self._show()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
 from hookline.cli.node_options import NodeOptions
+from hookline.cli.output import stderr
 from hookline.cli.stack.children import Child
 from hookline.clock import Clock
 from hookline.errors import HooklineError
@@ -79,6 +80,12 @@ class Supervisor(ABC):
                 child.signal(signal.SIGKILL)
             os._exit(_INTERRUPTED)
         stop.set()
+        told("stopping: attempts that run may end; Ctrl-C again to force")
+
+
+def told(text: str) -> None:
+    """A line while something starts: it takes a while."""
+    stderr().print(text, style="dim", soft_wrap=True)
 
 
 def not_ready(children: Sequence[Child], limit_s: int) -> str:

@@ -16,6 +16,7 @@ import grpc.aio
 
 from hookline.errors import InvalidConfig, LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd.outage import Outage
 
 CHANNEL_OPTIONS = [
     ("grpc.enable_retries", 0),
@@ -36,6 +37,7 @@ _DENIALS = {  # what etcd says, and what to do
     "authentication is not enabled": "etcd knows no users, since its authentication is off: leave out --etcd-user and "
     "HOOKLINE_ETCD_PASSWORD, or turn it on",
 }
+_REASON_CHARS_MAX = 160
 _NO_EFFECT_DETAILS = ("etcdserver: too many requests", "etcdserver: no leader", "etcdserver: not leader")
 
 
@@ -43,12 +45,20 @@ class EtcdUnclear(LogFault):
     """etcd did not answer; whether the request had an effect is not known."""
 
     code = "etcd_unclear"
+    is_outage = True
 
 
 class EtcdRefused(LogFault):
     """etcd refused the request; it had no effect."""
 
     code = "etcd_refused"
+
+
+class EtcdWithoutLeader(EtcdRefused):
+    """etcd has no leader at the moment, or too much to do."""
+
+    code = "etcd_without_leader"
+    is_outage = True
 
 
 class EtcdDenied(EtcdRefused):
@@ -122,8 +132,9 @@ class EtcdAddress:
 class EtcdClient:
     """Calls one endpoint at a time; ``rotate`` moves on to the next, which callers do when an answer is unclear."""
 
-    def __init__(self, address: EtcdAddress) -> None:
+    def __init__(self, address: EtcdAddress, outage: Outage | None = None) -> None:
         self._address = address
+        self._outage = outage or Outage(address.endpoints)
         credentials = address.credentials() if address.is_secure else None
         self._members = [_Member(target, credentials) for target in address.targets()]
         self._current = 0
@@ -142,7 +153,9 @@ class EtcdClient:
 
     async def range(self, request: rpc.RangeRequest, timeout_s: float) -> rpc.RangeResponse:
         """A read. Raises EtcdUnclear, EtcdCompacted."""
-        answer: rpc.RangeResponse = await self._call(lambda member: member.range, request, timeout_s)
+        answer: rpc.RangeResponse = await self._call(
+            lambda member: member.range, request, timeout_s, is_proof=not request.serializable
+        )
         return answer
 
     async def compact(self, revision: int, timeout_s: float, *, physical: bool = False) -> None:
@@ -212,13 +225,21 @@ class EtcdClient:
         for member in self._members:
             await member.channel.close()
 
-    async def _call(self, pick: Callable[["_Member"], Any], request: Any, timeout_s: float) -> Any:
+    async def _call(
+        self, pick: Callable[["_Member"], Any], request: Any, timeout_s: float, *, is_proof: bool = True
+    ) -> Any:
+        """``is_proof``: an answer proves that etcd works, not only this member of it."""
         endpoint = self._current
         try:
-            return await self._ask(pick(self._members[endpoint]), request, timeout_s)
-        except LogFault:
+            answer = await self._ask(pick(self._members[endpoint]), request, timeout_s)
+        except LogFault as error:
             self._failed = endpoint
+            if error.is_outage:
+                self._outage.failed(endpoint, error.detail.removeprefix("etcd: "))
             raise
+        if is_proof:
+            self._outage.answered()
+        return answer
 
     async def _ask(self, method: Any, request: Any, timeout_s: float) -> Any:
         if self._address.user is not None and self._token is None:
@@ -275,7 +296,7 @@ class _Member:
 def mapped(error: grpc.RpcError) -> LogFault:
     """What a gRPC error says about the request's effect."""
     code, details = error.code(), error.details() or ""
-    text = f"etcd: {code.name}: {details}"
+    text = f"etcd: {_reason(code, details)}"
     denial = next((advice for said, advice in _DENIALS.items() if said in details), None)
     if denial is not None:
         return EtcdDenied(f"{denial} ({details})")
@@ -292,6 +313,16 @@ def mapped(error: grpc.RpcError) -> LogFault:
         case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
             return EtcdRefused(text)
         case _ if details in _NO_EFFECT_DETAILS:
-            return EtcdRefused(text)
+            return EtcdWithoutLeader(text)
         case _:
             return EtcdUnclear(text)
+
+
+def _reason(code: grpc.StatusCode, details: str) -> str:
+    """What an operator needs of what gRPC says; of a chain of causes that is the last."""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return "no answer in time"
+    if details.startswith("etcdserver: "):
+        return details
+    last = details.rpartition(": ")[2][:_REASON_CHARS_MAX].rstrip(".")
+    return last if code is grpc.StatusCode.UNAVAILABLE and last else f"{code.name}: {details[:_REASON_CHARS_MAX]}"

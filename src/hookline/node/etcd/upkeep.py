@@ -118,7 +118,8 @@ class EtcdUpkeep:
             self._well_since_ms = self._clock.boot_ms()
             if error.code == "fenced":
                 raise
-            _log.warning("etcd_upkeep_failed", error=error.detail)
+            if not error.is_outage:
+                _log.warning("etcd_upkeep_failed", error=error.detail)
 
     async def keep_durable(self, state: Keeps) -> None:
         """Call it before each ``step``: entries stay in etcd until their effects are durable, also when none comes."""

@@ -11,14 +11,13 @@ from hookline.node.executor.retry import Trouble, is_success, parse_retry_after
 from hookline.node.executor.transport import NOT_LEADING, Answer, FailureKind, SendFailed, Transport
 from hookline.node.executor.vetting import Vetter
 from hookline.node.state_machine.leader_reads import ClaimedJob
-from hookline.protocol.durations import format_time
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
-from hookline.protocol.signatures import SigningKey, sign
+from hookline.protocol.signatures import SigningKey
 from hookline.protocol.urls import Target, parse_url
+from hookline.protocol.webhook import webhook_headers, with_defaults
 
 _HEADERS_KEPT_BYTES = 4_096
-USER_AGENT = "hookline"
 TELL_MS = 1_000  # after the longest an attempt can take, to have its outcome recorded before its claim ends
 
 Keys = Callable[[JobSpec], Sequence[SigningKey]]
@@ -140,25 +139,18 @@ class Delivery:
 
     def _headers(self, job: ClaimedJob, number: int, term: int, now_ms: int) -> list[tuple[str, str]]:
         spec = job.spec
-        headers = [
-            ("webhook-id", job.id),
-            ("webhook-timestamp", str(now_ms // 1_000)),
-            ("hookline-attempt", str(number)),
-            ("hookline-term", str(term)),
-            ("hookline-scheduled-at", format_time(job.run_at_ms)),
-        ]
-        keys = self._keys(spec)
-        if keys:
-            headers.append(("webhook-signature", sign(keys, job.id, now_ms // 1_000, spec.body)))
-        own = {name.lower() for name, _ in spec.headers} if spec.headers else ()
-        if spec.traceparent is not None and "traceparent" not in own:
+        headers = webhook_headers(
+            job.id,
+            spec.body,
+            self._keys(spec),
+            attempt=number,
+            term=term,
+            scheduled_at_ms=job.run_at_ms,
+            now_ms=now_ms,
+        )
+        if spec.traceparent is not None and not any(name.lower() == "traceparent" for name, _ in spec.headers):
             headers.append(("traceparent", spec.traceparent))
-        if "user-agent" not in own:
-            headers.append(("user-agent", USER_AGENT))
-        if spec.body and "content-type" not in own:
-            headers.append(("content-type", "application/json" if spec.is_json else "application/octet-stream"))
-        headers.extend(spec.headers)
-        return headers
+        return with_defaults(headers, spec.headers, spec.body, is_json=spec.is_json)
 
 
 _TROUBLES: dict[FailureKind, Trouble] = {

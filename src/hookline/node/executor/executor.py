@@ -15,6 +15,7 @@ import structlog
 
 from hookline.clock import Clock
 from hookline.lack import is_lack
+from hookline.node.executor.attempt_log import AttemptLog
 from hookline.node.executor.delivery import Delivery, Report
 from hookline.node.executor.fairness import Fairness, Verdict
 from hookline.node.executor.retry import Next, decide, judge
@@ -105,6 +106,7 @@ class Executor:
         self._clock = clock
         self._metrics = metrics
         self._node = node
+        self._attempt_log = AttemptLog(clock)
         self._source: Source | None = None
         self._wake = asyncio.Event()
         self._running: dict[Running, None] = {}  # a set whose order does not depend on memory addresses
@@ -151,14 +153,17 @@ class Executor:
 
     async def run(self) -> None:
         """Claim and attempt until ``stop``, then wait for what runs; the last outcomes are proposed when it returns."""
-        async with asyncio.TaskGroup() as attempts:
-            self._step(attempts)
-            while self._running or not self._stopping:
-                await self._wake.wait()
-                self._wake.clear()
-                if self._error is not None:
-                    raise self._error
+        try:
+            async with asyncio.TaskGroup() as attempts:
                 self._step(attempts)
+                while self._running or not self._stopping:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    if self._error is not None:
+                        raise self._error
+                    self._step(attempts)
+        finally:
+            self._attempt_log.tell_left_out()
 
     def stop(self) -> None:
         """Claim nothing more; ``run`` returns when the running attempts are recorded."""
@@ -317,6 +322,8 @@ class Executor:
                 is_free=report.is_ours,
             )
         )
+        if not running.is_cancelled:
+            self._attempt_log.ended(job, number, report, following, error)
         self._attempts_by_outcome[outcome].inc()
         self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
         self._end(running, now_ms, report.verdict, report.duration_ms)

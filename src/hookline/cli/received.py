@@ -1,0 +1,82 @@
+"""How ``hookline listen`` shows what it received: for people, or as one JSON object a line."""
+
+import base64
+
+import msgspec
+
+from hookline.cli.output import stdout
+from hookline.cli.receiver import Received, Reply, joined
+from hookline.visible import visible_json, visible_line
+
+_SHOWN_BYTES_MAX = 500
+_REASON_CHARS_MAX = 120
+
+
+class Printer:
+    """Prints what was received and what was answered.
+
+    Args:
+        json: one object a line, with everything in it.
+        headers: show them, too.
+    """
+
+    def __init__(self, *, json: bool, headers: bool = False) -> None:
+        self._json = json
+        self._headers = headers
+        self._console = stdout()
+
+    def show(self, received: Received, reply: Reply) -> None:
+        """Print one request and how it was answered."""
+        if self._json:
+            print(visible_json(msgspec.json.encode(_document(received, reply)).decode()), flush=True)
+        else:
+            self._show_text(received, reply)
+
+    def _show_text(self, received: Received, reply: Reply) -> None:
+        verified = {True: "✓ verified", False: f"✗ {received.why_not}", None: "not verified (no --secret)"}
+        attempt = f" · attempt {received.attempt}" if received.attempt else ""
+        lag = "" if received.lag_ms is None else f" · {received.lag_ms} ms after it was due"
+        if received.is_replay:
+            attempt, lag = f" · replay of attempt {received.attempt}", ""
+        named = visible_line(f"{received.method} {received.target} · {received.id}")
+        self._print(f"{named}{attempt}{lag}")
+        colour = {True: "green", False: "bold red", None: "dim"}[received.verified]
+        said = _text(reply.body).strip().partition("\n")[0][:_REASON_CHARS_MAX]
+        why = f": {visible_line(said)}" if reply.status >= 500 and said else ""
+        self._print(f"  {verified[received.verified]} · answered {reply.status}{why}", colour)
+        if self._headers:
+            for name, value in received.headers:
+                self._print(visible_line(f"  {name.decode('latin-1')}: {value.decode('latin-1')}"), "cyan")
+        if received.body:
+            # Indented, so that no body looks like the next request.
+            self._print(f"  {_text(received.body)}".replace("\n", "\n    "), "dim")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style, soft_wrap=True)
+
+
+def _text(body: bytes) -> str:
+    more = " …" if len(body) > _SHOWN_BYTES_MAX else ""
+    return body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace") + more
+
+
+def _document(received: Received, reply: Reply) -> dict[str, object]:
+    path, _, query = received.target.partition("?")
+    try:
+        body: dict[str, str | None] = {"body": received.body.decode()}
+    except UnicodeDecodeError:
+        body = {"body": None, "body_base64": base64.b64encode(received.body).decode()}
+    return {
+        "id": received.id,
+        "attempt": received.attempt,
+        "replay": received.is_replay,
+        "method": received.method,
+        "path": path,
+        "query": query,
+        "headers": joined(received.headers),
+        "verified": received.verified,
+        "why_not": received.why_not,
+        "lag_ms": received.lag_ms,
+        "answered": reply.status,
+        **body,
+    }

@@ -1,0 +1,94 @@
+"""One line in the log for each attempt that failed and each job that died; a flood of them is counted, not written."""
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+
+from hookline.clock import Clock
+from hookline.node.executor.delivery import Report
+from hookline.node.executor.retry import Next
+from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.protocol.durations import format_time
+from hookline.protocol.jobs import Outcome, State
+from hookline.protocol.redaction import hidden_values, without_echoes
+
+LINES_MAX: Final = 20  # of each kind in each period
+PERIOD_MS: Final = 1_000
+
+_log = structlog.get_logger()
+
+
+class LineBudget:
+    """So many lines in each period; what is more is counted. Pure."""
+
+    def __init__(self, lines: int = LINES_MAX, period_ms: int = PERIOD_MS) -> None:
+        self._lines = lines
+        self._period_ms = period_ms
+        self._ends_ms = 0.0
+        self._left = 0
+        self._left_out = 0
+
+    def take(self, now_ms: float) -> bool:
+        """May a line be written?"""
+        if now_ms >= self._ends_ms:
+            self._ends_ms, self._left = now_ms + self._period_ms, self._lines
+        if self._left > 0:
+            self._left -= 1
+            return True
+        self._left_out += 1
+        return False
+
+    def take_left_out(self) -> int:
+        """How many lines were left out since this was asked last."""
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
+class AttemptLog:
+    """Says what became of attempts: delivered at debug, to be tried again at info, dead at warning.
+
+    No payload, header, path or query of a job is written, and what an error repeats of hidden headers is masked.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failed = LineBudget()
+        self._dead = LineBudget()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ended(self, job: ClaimedJob, number: int, report: Report, following: Next, error: str | None) -> None:
+        """An attempt is over, and it is decided what follows."""
+        if report.outcome is Outcome.SUCCESS:
+            _log.debug("job_delivered", job=job.id, attempt=number, status=report.status, took_ms=report.duration_ms)
+            return
+        is_dead = following.state is not State.PENDING
+        if not (self._dead if is_dead else self._failed).take(self._clock.boot_ms()):
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(PERIOD_MS / 1_000, self.tell_left_out)
+            return
+        told = self._told(job, number, report, error)
+        if is_dead:
+            _log.warning(f"job_{following.state.label}", **told)
+        else:
+            assert following.retry_at_ms is not None
+            _log.info("attempt_failed", **told, next_attempt_at=format_time(following.retry_at_ms))
+
+    def tell_left_out(self) -> None:
+        """Say how many lines are missing, if any are."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if left_out := self._failed.take_left_out():
+            _log.info("attempts_failed_left_out", count=left_out)
+        if left_out := self._dead.take_left_out():
+            _log.warning("jobs_dead_left_out", count=left_out)
+
+    def _told(self, job: ClaimedJob, number: int, report: Report, error: str | None) -> dict[str, Any]:
+        spec = job.spec
+        told: dict[str, Any] = {"job": job.id, "destination": spec.destination, "attempt": number}
+        if report.status is not None:
+            told["status"] = report.status
+        if error:
+            told["error"] = without_echoes(error, hidden_values(spec.headers, spec.redact).values())
+        return told

@@ -1,0 +1,33 @@
+"""What `hookline up` says beside its "ready" line."""
+
+from pathlib import Path
+
+import pytest
+
+from hookline.cli import process
+from hookline.node.config import NodeConfig
+
+
+@pytest.mark.parametrize(("host", "warns"), [("127.0.0.1", False), ("::1", False), ("localhost", False)])
+def test_nobody_is_warned_of_an_address_that_only_this_machine_reaches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str, warns: bool
+) -> None:
+    process._warn(NodeConfig(data_dir=tmp_path, host=host), is_for_all=True)
+    assert bool(capsys.readouterr().err) is warns
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "shop.internal"])
+def test_an_address_that_others_reach_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    process._warn(NodeConfig(data_dir=tmp_path, host=host), is_for_all=True)
+    assert f"listens at {host}, and asks nobody for a key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_the_first_command_is_one_that_works_here(tmp_path: Path, private: bool) -> None:
+    config = NodeConfig(data_dir=tmp_path, allow_private_destinations=private)
+    text = process._first_command(config, "http://127.0.0.1:7999")
+    assert ("hookline listen" in text) is private
+    assert text.endswith("--url http://127.0.0.1:7999")
+    assert "--url" not in process._first_command(config, "http://127.0.0.1:7070")
