@@ -128,7 +128,7 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 
 
 def test_importing_the_sdk_brings_in_nothing_heavy() -> None:
-    heavy = ("uvicorn", "apsw", "cryptography", "msgspec", "pyreqwest", "rich", "cyclopts")
+    heavy = ("uvicorn", "apsw", "cryptography", "msgspec", "httpx2", "rich", "cyclopts")
     code = f"import sys, hookline; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "[]"

@@ -17,6 +17,7 @@ from attrs import define
 from hookline import errors
 from hookline.client import requests
 from hookline.client.fields import to_json
+from hookline.client.replies import parse_reply
 from hookline.protocol import http
 from tests import scripted_server as served
 
@@ -254,7 +255,7 @@ def test_null_of_a_setting_is_sent_and_what_is_left_out_is_not() -> None:
 
 def parsed(status: int, body: object, headers: dict[str, str] | None = None) -> http.Job:
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return requests.parse_reply(status, headers or {}, encoded, http.Job)
+    return parse_reply(status, headers or {}, encoded, http.Job)
 
 
 def test_a_job_is_typed_and_new_fields_of_a_newer_service_are_ignored() -> None:

@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from itertools import count
 from typing import Any, Self, Unpack
 
+import httpx2
+
 from hookline.client import fields, requests
+from hookline.client.connections import Connecting, Verify
 from hookline.client.retrying import Retrying, check_wait, poll_s
-from hookline.client.transport import DEFAULT_URL, AwaitingTransport
+from hookline.client.transport import AwaitingTransport, service_url
 from hookline.clock import Clock, SystemClock
 from hookline.protocol import http
 from hookline.protocol.topology import Topology
@@ -17,9 +20,14 @@ class AsyncClient:
     """Talks to a node or a proxy; belongs to one event loop. Close it, or use it in an ``async with``.
 
     Args:
-        base_url: where Hookline listens.
-        timeout: seconds for each try of a call.
+        base_url: where Hookline listens; HOOKLINE_URL when None, else a node on this machine.
+        timeout: seconds for each try of a call, from looking up the name to the last byte of the answer.
         retries: how often a call is tried again, if that is safe.
+        headers: sent with every call, such as the token of a gateway.
+        verify: a file of certificates to trust, or an ``ssl.SSLContext``; what the system trusts when True.
+        proxy: the url of an HTTP proxy to go through; those of the environment are not used.
+        http_client: your own ``httpx2.AsyncClient``, or a function that makes one in each process. Your own stays
+            open when this client is closed. Its settings hold, but redirects are not followed.
         clock: where ids, keys, jitter and the time come from.
         sleep: waits for that many seconds, without blocking the loop.
 
@@ -29,16 +37,23 @@ class AsyncClient:
 
     def __init__(
         self,
-        base_url: str = DEFAULT_URL,
+        base_url: str | None = None,
         *,
         timeout: float = 10.0,
         retries: int = 3,
+        headers: Mapping[str, str] | None = None,
+        verify: Verify = True,
+        proxy: str | None = None,
+        http_client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient] | None = None,
         clock: Clock | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._clock = clock or SystemClock()
         self._sleep = sleep
-        self._transport = AwaitingTransport(base_url, Retrying(retries, timeout, self._clock), sleep)
+        connecting = Connecting(
+            url=service_url(base_url), headers=headers or {}, verify=verify, proxy=proxy, http_client=http_client
+        )
+        self._transport = AwaitingTransport(connecting, Retrying(retries, timeout, self._clock), sleep)
         self._send = self._transport.send
 
     async def __aenter__(self) -> Self:

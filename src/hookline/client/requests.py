@@ -13,7 +13,9 @@ import msgspec
 
 from hookline import errors
 from hookline.client.fields import JobItem, Time, time_text, to_json
+from hookline.client.headers import check_headers
 from hookline.client.json_values import encode_json
+from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, mint_id
@@ -47,9 +49,9 @@ class Request(Generic[T]):
     accepts: tuple[int, ...] = ()
     may_fall_back: bool = False
 
-    def parse(self, status: int, headers: Mapping[str, str], body: bytes) -> T:
-        """The value of the answer; see ``parse_reply``."""
-        return parse_reply(200 if status in self.accepts else status, headers, body, self.reply)
+    def parse(self, status: int, headers: Mapping[str, str], body: bytes, url: str = "the service") -> T:
+        """The value of the answer of the service at ``url``; see ``parse_reply``."""
+        return parse_reply(status, headers, body, self.reply, url=url, accepts=self.accepts)
 
     def after(self, error: errors.HooklineError) -> Self:
         """What the next try sends when one ended in ``error``.
@@ -80,6 +82,7 @@ def create_job(url: str, fields: Mapping[str, Any], clock: Clock) -> Request[htt
     if is_unnamed:
         key = f"sdk-{clock.token(16).hex()}"
     headers = {} if key is None else {"Idempotency-Key": key}
+    check_headers(headers, "headers")
     request = _with_body("POST", "/jobs", http.Job, {"url": url} | to_json(named), headers=headers)
     return replace(request, may_fall_back=is_unnamed)
 
@@ -261,85 +264,6 @@ def trust_clock() -> Request[http.ClockView]:
 def health() -> Request[http.Health]:
     """``GET /health``; a node that is not fit says so with 503 and the same body."""
     return Request("GET", "/health", http.Health, accepts=(503,))
-
-
-# --- reading a reply ------------------------------------------------------------------------------------------
-
-_BY_CODE = errors.by_code()
-_BY_STATUS: dict[int, type[errors.HooklineError]] = {
-    400: errors.InvalidRequest,
-    404: errors.NotFound,
-    405: errors.MethodNotAllowed,
-    409: errors.Conflict,
-    413: errors.PayloadTooLarge,
-    415: errors.UnsupportedMedia,
-    422: errors.IdempotencyMismatch,
-    429: errors.TooManyRequests,
-    500: errors.Internal,
-    # Something in between answered. It does not say whether the request went through, so neither do we.
-    502: errors.DeadlineExceeded,
-    503: errors.DeadlineExceeded,
-    504: errors.DeadlineExceeded,
-}
-_PROBLEM_FIELDS = frozenset({"type", "title", "status", "code", "detail", "retryable", "field", "retry_after"})
-
-
-def parse_reply(status: int, headers: Mapping[str, str], body: bytes, reply: type[T]) -> T:
-    """The answer as a value of ``reply``.
-
-    Args:
-        status: the HTTP status.
-        headers: the response's headers, names in lower case.
-        body: the whole body.
-        reply: a type of ``protocol.http``, or ``type(None)`` where there is nothing to read.
-
-    Raises:
-        HooklineError: the class that belongs to the answer's ``code``, or the nearest one for its status; it has
-            the answer's detail, field, figures and ``retry_after_s``.
-    """
-    if not 200 <= status < 300:
-        raise _error(status, headers, body)
-    if reply is type(None):
-        return None
-    try:
-        return msgspec.json.decode(body, type=reply)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.HooklineError(
-            f"The answer ({status}) is not what this call gives: {error}. Is the address right, and the SDK as new?"
-        ) from error
-
-
-def surely_refused(error: errors.HooklineError) -> bool:
-    """Whether the service said, or the connection shows, that the request was not accepted."""
-    return isinstance(error, (errors.ConnectionFailed, errors.Unavailable, errors.TooManyRequests))
-
-
-def _error(status: int, headers: Mapping[str, str], body: bytes) -> errors.HooklineError:
-    try:
-        problem = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        problem = {}
-    code = problem.get("code")
-    known = _BY_CODE.get(code) if isinstance(code, str) else None
-    kind = known or _BY_STATUS.get(status, errors.InvalidRequest if 400 <= status < 500 else errors.HooklineError)
-    figures = {name: value for name, value in problem.items() if name not in _PROBLEM_FIELDS}
-    if known is None:
-        figures |= {"status": status} | ({"answered_code": code} if code else {})
-    where = problem.get("field")
-    return kind(
-        str(problem.get("detail") or f"The service answered {status}: {kind.title()}"),
-        field=where if isinstance(where, str) else None,
-        retry_after_s=_retry_after(problem.get("retry_after"), headers.get("retry-after")),
-        **{name: value for name, value in figures.items() if name not in ("self", "detail", "retry_after_s")},
-    )
-
-
-def _retry_after(told: object, header: str | None) -> int | None:
-    if isinstance(told, int) and told >= 0:
-        return told
-    if header is not None and header.isascii() and header.isdecimal() and len(header) < 10:
-        return int(header)
-    return None
 
 
 # --- small parts ----------------------------------------------------------------------------------------------

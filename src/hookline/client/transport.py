@@ -1,48 +1,45 @@
 """Carrying calls over HTTP, once for ordinary code and once for asyncio.
 
-``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again; here bytes move, and the
-HTTP library's errors become ours.
+``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again, ``connections`` through
+what; here bytes move, and the HTTP library's errors become ours.
 """
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import timedelta
+from importlib.metadata import version
 from itertools import count
 from typing import Any, TypeVar
 
-from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
-from pyreqwest.exceptions import BuilderError, PoolTimeoutError, PyreqwestError, RequestError
-from pyreqwest.http import Url
-from pyreqwest.request import BaseRequestBuilder
+import httpx2
 
+from hookline.client.connections import Connecting, Pools, awaiting_client, blocking_client
+from hookline.client.deadline import until
+from hookline.client.failed_calls import LIBRARY_ERRORS, failed_call
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
-from hookline.errors import (
-    ConnectionFailed,
-    DeadlineExceeded,
-    HooklineError,
-    InvalidConfig,
-    InvalidHeader,
-    InvalidRequest,
-)
+from hookline.errors import ForeignAnswer, HooklineError, InvalidConfig
+from hookline.protocol.limits import KIB
 from hookline.visible import without_password
 
-_NOT_CONNECTED = "client error (Connect)"
 DEFAULT_URL = "http://127.0.0.1:7070"
+ANSWER_BYTES_MAX = 64 * 1024 * KIB
 
 T = TypeVar("T")
-B = TypeVar("B", bound=BaseClientBuilder)
 P = TypeVar("P", bound=Any)
-R = TypeVar("R", bound=BaseRequestBuilder)
 
 
 class BlockingTransport:
-    """Sends calls and waits for their replies. Safe to share between threads."""
+    """Sends calls and waits for their replies. Safe to share between threads, and to take along into a fork."""
 
-    def __init__(self, base_url: str, retrying: Retrying, sleep: Callable[[float], None]) -> None:
-        self._base_url = _checked_url(base_url)
+    def __init__(
+        self, connecting: Connecting[httpx2.Client], retrying: Retrying, sleep: Callable[[float], None]
+    ) -> None:
+        self._url = connecting.url
+        self._headers = _own_headers(connecting)
         self._retrying = retrying
         self._sleep = sleep
-        self._http = _configured(SyncClientBuilder(), retrying.timeout_s).build()
+        self._pools = Pools(connecting, httpx2.Client, blocking_client)
 
     def send(self, request: Request[T]) -> T:
         """Send the call, again as long as that is safe and allowed, and return its typed reply."""
@@ -67,28 +64,47 @@ class BlockingTransport:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._pools.close()
 
     def _exchange(self, request: Request[T]) -> T:
-        builder = _filled(self._http.request(request.method, self._base_url + request.path), request)
+        client, left_s = self._pools.of_process(), self._retrying.deadline()
         try:
-            response = builder.build().send()
-            body = response.bytes().to_bytes()
-        except BuilderError as error:
-            raise InvalidRequest(f"This cannot be sent: {_causes(error)[-1]}") from error
-        except RequestError as error:
-            raise _translated(error, self._base_url) from error
-        return request.parse(response.status, dict(response.headers), body)
+            with until(left_s):
+                response = client.send(self._built(client, request), stream=True, follow_redirects=False)
+                try:
+                    body = _Body(left_s)
+                    for part in response.iter_bytes():
+                        body.add(part)
+                finally:
+                    response.close()
+        except LIBRARY_ERRORS as error:
+            raise failed_call(error, self._url) from error
+        return request.parse(response.status_code, _lowered(response), body.whole(), self._url)
+
+    def _built(self, client: httpx2.Client, request: Request[Any]) -> httpx2.Request:
+        return client.build_request(
+            request.method,
+            self._url + request.path,
+            headers=self._headers | request.headers,
+            content=request.body,
+            timeout=self._retrying.timeout_s,
+        )
 
 
 class AwaitingTransport:
     """The same for asyncio."""
 
-    def __init__(self, base_url: str, retrying: Retrying, sleep: Callable[[float], Awaitable[None]]) -> None:
-        self._base_url = _checked_url(base_url)
+    def __init__(
+        self,
+        connecting: Connecting[httpx2.AsyncClient],
+        retrying: Retrying,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._url = connecting.url
+        self._headers = _own_headers(connecting)
         self._retrying = retrying
         self._sleep = sleep
-        self._http = _configured(ClientBuilder(), retrying.timeout_s).build()
+        self._pools = Pools(connecting, httpx2.AsyncClient, awaiting_client)
 
     async def send(self, request: Request[T]) -> T:
         """Send the call, again as long as that is safe and allowed, and return its typed reply."""
@@ -115,18 +131,66 @@ class AwaitingTransport:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.close()
+        await self._pools.aclose()
 
     async def _exchange(self, request: Request[T]) -> T:
-        builder = _filled(self._http.request(request.method, self._base_url + request.path), request)
+        client, left_s = self._pools.of_loop(), self._retrying.deadline()
         try:
-            response = await builder.build().send()
-            body = (await response.bytes()).to_bytes()
-        except BuilderError as error:
-            raise InvalidRequest(f"This cannot be sent: {_causes(error)[-1]}") from error
-        except RequestError as error:
-            raise _translated(error, self._base_url) from error
-        return request.parse(response.status, dict(response.headers), body)
+            # The library's steps end by themselves; this is for a client of the caller's, whose steps may not.
+            async with asyncio.timeout(self._retrying.timeout_s + _GRACE_S):
+                status, headers, body = await self._answer(client, request, left_s)
+        except TimeoutError:
+            raise failed_call(httpx2.ReadTimeout("timed out"), self._url) from None
+        except LIBRARY_ERRORS as error:
+            raise failed_call(error, self._url) from error
+        return request.parse(status, headers, body, self._url)
+
+    async def _answer(
+        self, client: httpx2.AsyncClient, request: Request[Any], left_s: Callable[[], float]
+    ) -> tuple[int, dict[str, str], bytes]:
+        with until(left_s):
+            response = await client.send(self._built(client, request), stream=True, follow_redirects=False)
+            try:
+                body = _Body(left_s)
+                async for part in response.aiter_bytes():
+                    body.add(part)
+            finally:
+                await response.aclose()
+        return response.status_code, _lowered(response), body.whole()
+
+    def _built(self, client: httpx2.AsyncClient, request: Request[Any]) -> httpx2.Request:
+        return client.build_request(
+            request.method,
+            self._url + request.path,
+            headers=self._headers | request.headers,
+            content=request.body,
+            timeout=self._retrying.timeout_s,
+        )
+
+
+_GRACE_S = 0.05  # so that a step that ends by itself can say which one it was
+
+
+class _Body:
+    """An answer's body as it arrives, bounded in size and time."""
+
+    def __init__(self, left_s: Callable[[], float]) -> None:
+        self._left_s = left_s
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes) -> None:
+        """Keep a part. Raises ForeignAnswer, ReadTimeout."""
+        self._size += len(part)
+        if self._size > ANSWER_BYTES_MAX:
+            raise ForeignAnswer("The answer is longer than 64 MiB. Is that address Hookline?")
+        if self._left_s() <= 0:
+            raise httpx2.ReadTimeout("the answer did not end in time")
+        self._parts.append(part)
+
+    def whole(self) -> bytes:
+        """All of it."""
+        return b"".join(self._parts)
 
 
 def _moved_on(before: P, page: P) -> P:
@@ -136,57 +200,39 @@ def _moved_on(before: P, page: P) -> P:
     return page
 
 
-def _configured(builder: B, timeout_s: float) -> B:
-    """No redirects, no proxies from the environment, and every phase bounded."""
-    limit = timedelta(seconds=timeout_s)
-    builder = builder.follow_redirects(False).referer(False).no_proxy()
-    return builder.timeout(limit).connect_timeout(limit).user_agent("hookline-python")
+def _own_headers(connecting: Connecting[Any]) -> dict[str, str]:
+    """What goes with every call; the caller's headers replace the SDK's."""
+    return {
+        "accept": "application/json",
+        "accept-encoding": "identity",  # it costs a node more to compress than to send
+        "user-agent": f"hookline-python/{version('hookline')}",
+    } | {name.lower(): value for name, value in connecting.headers.items()}
 
 
-def _filled(builder: R, request: Request[T]) -> R:
-    try:
-        builder = builder.headers(request.headers)
-    except ValueError as error:
-        raise InvalidHeader(f"This cannot be sent as a header: {error}") from error
-    return builder if request.body is None else builder.body_bytes(request.body)
+def _lowered(response: httpx2.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
-def _checked_url(text: str) -> str:
-    """The service's address without a trailing slash."""
+def service_url(given: str | None) -> str:
+    """The service's address without a trailing slash: ``given``, else HOOKLINE_URL, else a node on this machine.
+
+    Raises:
+        InvalidConfig: it is no address.
+    """
+    text, named = given, "base_url"
+    if text is None:
+        text, named = os.environ.get("HOOKLINE_URL") or DEFAULT_URL, "HOOKLINE_URL"
     if not text.startswith(("http://", "https://")) or "?" in text or "#" in text or not _is_url(text):
         shown = without_password(text)
-        raise InvalidConfig(f"{shown!r} is not the address of a service; use one like {DEFAULT_URL}", field="base_url")
+        raise InvalidConfig(
+            f"{named} {shown!r} is not the address of a service; use one like {DEFAULT_URL}", field=named
+        )
     return text.rstrip("/")
 
 
 def _is_url(text: str) -> bool:
     try:
-        return Url.is_valid(text)
-    except UnicodeEncodeError:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL:
         return False
-
-
-def _translated(error: RequestError, base_url: str) -> HooklineError:
-    """``ConnectionFailed`` if nothing was sent, else ``DeadlineExceeded``: it may or may not have arrived."""
-    reason, base_url = _causes(error)[-1], without_password(base_url)
-    if isinstance(error, PoolTimeoutError) or _never_left(error):
-        return ConnectionFailed(f"No connection to {base_url} ({reason}). Is Hookline running there?")
-    return DeadlineExceeded(f"No answer from {base_url} ({reason}). The request may or may not have been accepted.")
-
-
-# --- what an error of the library shows (pyreqwest 0.15) ----------------------------------------------------------
-#
-# The classes of its exceptions do not: a connection that is reset under a request is a ConnectError too, and a server
-# that took the request and is silent a ConnectTimeoutError.
-
-
-def _causes(error: PyreqwestError) -> list[str]:
-    """Outermost first, at least one; the last is what the operating system or the protocol said."""
-    details = getattr(error, "details", None)
-    found = details.get("causes") if isinstance(details, dict) else None
-    return [str(cause["message"]) for cause in found] if found else [error.message]
-
-
-def _never_left(error: PyreqwestError) -> bool:
-    """Whether it is certain that no byte of the request was sent: no connection was made."""
-    return _NOT_CONNECTED in _causes(error)
+    return bool(url.host) and "%" not in url.raw_host.decode() and (url.port is None or 0 < url.port < 65_536)
