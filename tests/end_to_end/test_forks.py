@@ -110,7 +110,7 @@ def test_tasks_in_celerys_prefork_pool(environment: dict[str, str], redis_url: s
         )
     answers = json.loads(done.stdout)
     assert {client.get_job(job_id).state for job_id in answers} == {"pending"}
-    assert len({job_id for job_id in answers}) == 8
+    assert len(set(answers)) == 8
 
 
 def test_a_pool_of_multiprocessing(environment: dict[str, str], client: Client) -> None:

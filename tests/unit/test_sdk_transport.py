@@ -17,7 +17,7 @@ import trustme
 
 import hookline
 from hookline import AsyncClient, Client, errors
-from hookline.client import transport
+from hookline.client import carriers
 from hookline.clock import SystemClock
 from tests import scripted_server as served
 from tests.dripping_server import Behave, drip, dripping_server, flood, silent
@@ -125,7 +125,7 @@ def test_the_next_address_is_tried_when_one_refuses(server: ScriptedServer, monk
 
 
 async def test_an_answer_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "ANSWER_BYTES_MAX", 200_000)
+    monkeypatch.setattr(carriers, "ANSWER_BYTES_MAX", 200_000)
     with dripping_server(ENDLESS["body as fast as it can"]) as server:
         with Client(server.url, timeout=60) as client, pytest.raises(errors.ForeignAnswer, match="64 MiB"):
             client.get_job("j1")

@@ -8,14 +8,14 @@ that of the running thread or task.
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 import httpcore2
 
 SOCKET_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
-_PIECE_BYTES = 64 * 1024  # sent under one limit
+_PIECE_BYTES = 64 * 1024  # sent under one limit; held until the answer is waited for
 
 _left: ContextVar[Callable[[], float] | None] = ContextVar("hookline_left", default=None)
 
@@ -62,17 +62,27 @@ class BoundedBackend(httpcore2.NetworkBackend):
 
 
 class _Stream(httpcore2.NetworkStream):
+    """Head and body of a small request leave in one system call, when the answer is waited for."""
+
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
+        self._held = b""
         self.close = stream.close  # type: ignore[method-assign]
         self.get_extra_info = stream.get_extra_info  # type: ignore[method-assign]
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._held:
+            held, self._held = self._held, b""
+            with suppress(httpcore2.WriteError):  # whoever takes no more may have answered
+                self._stream.write(held, _bounded(timeout, httpcore2.WriteTimeout))
         return self._stream.read(max_bytes, _bounded(timeout, httpcore2.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for begin in range(0, len(buffer), _PIECE_BYTES):
-            self._stream.write(buffer[begin : begin + _PIECE_BYTES], _bounded(timeout, httpcore2.WriteTimeout))
+        self._held += buffer
+        if len(self._held) > _PIECE_BYTES:
+            held, self._held = self._held, b""
+            for begin in range(0, len(held), _PIECE_BYTES):
+                self._stream.write(held[begin : begin + _PIECE_BYTES], _bounded(timeout, httpcore2.WriteTimeout))
 
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
@@ -105,14 +115,22 @@ class AsyncBoundedBackend(httpcore2.AsyncNetworkBackend):
 class _AsyncStream(httpcore2.AsyncNetworkStream):
     def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
         self._stream = stream
+        self._held = b""
         self.aclose = stream.aclose  # type: ignore[method-assign]
         self.get_extra_info = stream.get_extra_info  # type: ignore[method-assign]
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._held:
+            held, self._held = self._held, b""
+            with suppress(httpcore2.WriteError):
+                await self._stream.write(held, _bounded(timeout, httpcore2.WriteTimeout))
         return await self._stream.read(max_bytes, _bounded(timeout, httpcore2.ReadTimeout))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, _bounded(timeout, httpcore2.WriteTimeout))
+        self._held += buffer
+        if len(self._held) > _PIECE_BYTES:
+            held, self._held = self._held, b""
+            await self._stream.write(held, _bounded(timeout, httpcore2.WriteTimeout))
 
     async def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None

@@ -2,10 +2,12 @@
 
 import os
 
+Process = tuple[int, int]
+
 _generation = 0
 
 
-def process() -> tuple[int, int]:
+def process() -> Process:
     """Another value in every process: the forks that led to it, as Python saw them, and its number.
 
     The number alone may come again once a parent is gone; the count alone misses a fork that a library made in C.

@@ -1,7 +1,7 @@
 """Carrying calls over HTTP, once for ordinary code and once for asyncio.
 
-``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again, ``connections`` through
-what; here bytes move, and the HTTP library's errors become ours.
+``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again, ``connections`` and
+``carriers`` through what; here the HTTP library's errors become ours.
 """
 
 import asyncio
@@ -11,19 +11,27 @@ from importlib.metadata import version
 from itertools import count
 from typing import Any, TypeVar
 
+import httpcore2
 import httpx2
 
-from hookline.client.connections import Connecting, Pools, awaiting_client, blocking_client
+from hookline.client.carriers import (
+    AsyncCarrier,
+    AsyncGivenClient,
+    AsyncOwnConnections,
+    Call,
+    Carrier,
+    GivenClient,
+    OwnConnections,
+)
+from hookline.client.connections import Connecting, Pools
 from hookline.client.deadline import until
 from hookline.client.failed_calls import LIBRARY_ERRORS, failed_call
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
-from hookline.errors import ForeignAnswer, HooklineError, InvalidConfig
-from hookline.protocol.limits import KIB
+from hookline.errors import HooklineError, InvalidConfig
 from hookline.visible import without_password
 
 DEFAULT_URL = "http://127.0.0.1:7070"
-ANSWER_BYTES_MAX = 64 * 1024 * KIB
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Any)
@@ -39,7 +47,7 @@ class BlockingTransport:
         self._headers = _own_headers(connecting)
         self._retrying = retrying
         self._sleep = sleep
-        self._pools = Pools(connecting, httpx2.Client, blocking_client)
+        self._pools = Pools[Carrier, httpx2.Client](connecting, httpx2.Client, OwnConnections, GivenClient)
 
     def send(self, request: Request[T]) -> T:
         """Send the call, again as long as that is safe and allowed, and return its typed reply."""
@@ -64,31 +72,17 @@ class BlockingTransport:
 
     def close(self) -> None:
         """Close the connections."""
-        self._pools.close()
+        if (carrier := self._pools.close()) is not None:
+            carrier.close()
 
     def _exchange(self, request: Request[T]) -> T:
-        client, left_s = self._pools.of_process(), self._retrying.deadline()
+        carrier, call = self._pools.of_process(), _call(request, self._url, self._headers, self._retrying)
         try:
-            with until(left_s):
-                response = client.send(self._built(client, request), stream=True, follow_redirects=False)
-                try:
-                    body = _Body(left_s)
-                    for part in response.iter_bytes():
-                        body.add(part)
-                finally:
-                    response.close()
+            with until(call.left_s):
+                answer = carrier.carry(call)
         except LIBRARY_ERRORS as error:
             raise failed_call(error, self._url) from error
-        return request.parse(response.status_code, _lowered(response), body.whole(), self._url)
-
-    def _built(self, client: httpx2.Client, request: Request[Any]) -> httpx2.Request:
-        return client.build_request(
-            request.method,
-            self._url + request.path,
-            headers=self._headers | request.headers,
-            content=request.body,
-            timeout=self._retrying.timeout_s,
-        )
+        return request.parse(*answer, self._url)
 
 
 class AwaitingTransport:
@@ -104,7 +98,9 @@ class AwaitingTransport:
         self._headers = _own_headers(connecting)
         self._retrying = retrying
         self._sleep = sleep
-        self._pools = Pools(connecting, httpx2.AsyncClient, awaiting_client)
+        self._pools = Pools[AsyncCarrier, httpx2.AsyncClient](
+            connecting, httpx2.AsyncClient, AsyncOwnConnections, AsyncGivenClient
+        )
 
     async def send(self, request: Request[T]) -> T:
         """Send the call, again as long as that is safe and allowed, and return its typed reply."""
@@ -131,66 +127,29 @@ class AwaitingTransport:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._pools.aclose()
+        if (carrier := self._pools.close_of_loop()) is not None:
+            await carrier.close()
 
     async def _exchange(self, request: Request[T]) -> T:
-        client, left_s = self._pools.of_loop(), self._retrying.deadline()
+        carrier, call = self._pools.of_loop(), _call(request, self._url, self._headers, self._retrying)
         try:
-            # The library's steps end by themselves; this is for a client of the caller's, whose steps may not.
-            async with asyncio.timeout(self._retrying.timeout_s + _GRACE_S):
-                status, headers, body = await self._answer(client, request, left_s)
+            # The SDK's own connections end by themselves; this is for a client of the caller's, which may not.
+            async with asyncio.timeout(call.timeout_s + _GRACE_S):
+                with until(call.left_s):
+                    answer = await carrier.carry(call)
         except TimeoutError:
-            raise failed_call(httpx2.ReadTimeout("timed out"), self._url) from None
+            raise failed_call(httpcore2.ReadTimeout("timed out"), self._url) from None
         except LIBRARY_ERRORS as error:
             raise failed_call(error, self._url) from error
-        return request.parse(status, headers, body, self._url)
+        return request.parse(*answer, self._url)
 
-    async def _answer(
-        self, client: httpx2.AsyncClient, request: Request[Any], left_s: Callable[[], float]
-    ) -> tuple[int, dict[str, str], bytes]:
-        with until(left_s):
-            response = await client.send(self._built(client, request), stream=True, follow_redirects=False)
-            try:
-                body = _Body(left_s)
-                async for part in response.aiter_bytes():
-                    body.add(part)
-            finally:
-                await response.aclose()
-        return response.status_code, _lowered(response), body.whole()
 
-    def _built(self, client: httpx2.AsyncClient, request: Request[Any]) -> httpx2.Request:
-        return client.build_request(
-            request.method,
-            self._url + request.path,
-            headers=self._headers | request.headers,
-            content=request.body,
-            timeout=self._retrying.timeout_s,
-        )
+def _call(request: Request[Any], url: str, headers: dict[str, str], retrying: Retrying) -> Call:
+    left_s = retrying.deadline()
+    return Call(request.method, url, request.path, headers | request.headers, request.body, retrying.timeout_s, left_s)
 
 
 _GRACE_S = 0.05  # so that a step that ends by itself can say which one it was
-
-
-class _Body:
-    """An answer's body as it arrives, bounded in size and time."""
-
-    def __init__(self, left_s: Callable[[], float]) -> None:
-        self._left_s = left_s
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def add(self, part: bytes) -> None:
-        """Keep a part. Raises ForeignAnswer, ReadTimeout."""
-        self._size += len(part)
-        if self._size > ANSWER_BYTES_MAX:
-            raise ForeignAnswer("The answer is longer than 64 MiB. Is that address Hookline?")
-        if self._left_s() <= 0:
-            raise httpx2.ReadTimeout("the answer did not end in time")
-        self._parts.append(part)
-
-    def whole(self) -> bytes:
-        """All of it."""
-        return b"".join(self._parts)
 
 
 def _moved_on(before: P, page: P) -> P:
@@ -204,13 +163,9 @@ def _own_headers(connecting: Connecting[Any]) -> dict[str, str]:
     """What goes with every call; the caller's headers replace the SDK's."""
     return {
         "accept": "application/json",
-        "accept-encoding": "identity",  # it costs a node more to compress than to send
+        "accept-encoding": "identity",
         "user-agent": f"hookline-python/{version('hookline')}",
     } | {name.lower(): value for name, value in connecting.headers.items()}
-
-
-def _lowered(response: httpx2.Response) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def service_url(given: str | None) -> str:
