@@ -448,6 +448,12 @@ class ClientClosed(HooklineError):
     code = "client_closed"
 
 
+class ExtraMissing(HooklineError):
+    """A part of Hookline that this needs is not installed; install it as the detail says."""
+
+    code = "extra_missing"
+
+
 class InvalidSignature(HooklineError):
     """The webhook's signature does not verify; do not trust this request."""
 

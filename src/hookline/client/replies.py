@@ -31,7 +31,9 @@ _BY_STATUS: dict[int, type[errors.HooklineError]] = {
 # body of that size through, or wants it slower. A 502 to 504 does not say whether the request went through.
 _CLEAR_OF_OTHERS: dict[int, type[errors.HooklineError]] = {
     413: errors.PayloadTooLarge,
+    414: errors.InvalidRequest,
     429: errors.TooManyRequests,
+    431: errors.InvalidRequest,
     502: errors.DeadlineExceeded,
     503: errors.DeadlineExceeded,
     504: errors.DeadlineExceeded,
@@ -151,6 +153,8 @@ def _cure(status: int, headers: Mapping[str, str]) -> str:
             return "The HTTP proxy in between wants a user and password: proxy='http://user:password@host:port'."
         case 413:
             return "What stands in between takes no body of that size; send less at once, or raise its limit."
+        case 414 | 431:
+            return "The call is too long for it: give a shorter filter, id or key."
         case 429:
             return "What stands in between asks for fewer calls; nothing was accepted."
         case 502 | 503 | 504:
