@@ -4,6 +4,7 @@ A ``Request`` knows the type of its reply and whether it may be sent twice, so a
 send it, try again and return a typed value.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Self, TypeVar
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hookline import errors
-from hookline.client.fields import JobItem, Time, time_text, to_json
+from hookline.client.fields import JobItem, ScheduledJob, Time, time_text, to_json
 from hookline.client.headers import check_headers
 from hookline.client.json_values import encode_json
 from hookline.client.replies import parse_reply, surely_refused
@@ -26,6 +27,7 @@ T = TypeVar("T")
 JSON = "application/json"
 FALLBACK = "Hookline-Fallback"  # "allow": a proxy may give the job to another cluster than its home, if that is down
 PAGE_SIZE = 1_000
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 FINISHED = frozenset({"succeeded", "dead", "cancelled", "unknown"})
 
 
@@ -81,13 +83,15 @@ def create_job(url: str, fields: Mapping[str, Any], clock: Clock) -> Request[htt
     is_unnamed = key is None and named.get("id") is None
     if is_unnamed:
         key = f"sdk-{clock.token(16).hex()}"
-    headers = {} if key is None else {"Idempotency-Key": key}
+    headers = _trace(named.pop("traceparent", None)) | ({} if key is None else {"Idempotency-Key": key})
     check_headers(headers, "headers")
     request = _with_body("POST", "/jobs", http.Job, {"url": url} | to_json(named), headers=headers)
     return replace(request, may_fall_back=is_unnamed)
 
 
-def create_jobs(jobs: Sequence[JobItem | http.JobRequest], clock: Clock) -> Request[http.BatchResponse]:
+def create_jobs(
+    jobs: Sequence[JobItem | http.JobRequest], clock: Clock, *, traceparent: str | None = None
+) -> Request[http.BatchResponse]:
     """``POST /jobs/batch``. Items without an id get one here, so that the batch can be sent again as a whole."""
     items = []
     for job in jobs:
@@ -96,7 +100,7 @@ def create_jobs(jobs: Sequence[JobItem | http.JobRequest], clock: Clock) -> Requ
         if item.get("id") is None:
             item["id"] = _fresh_id(clock)
         items.append(item)
-    return _with_body("POST", "/jobs/batch", http.BatchResponse, {"jobs": items})
+    return _with_body("POST", "/jobs/batch", http.BatchResponse, {"jobs": items}, headers=_trace(traceparent))
 
 
 def get_job(job_id: str) -> Request[http.Job]:
@@ -152,9 +156,7 @@ def cancel_jobs(filters: Mapping[str, Any], *, dry_run: bool, limit: int | None)
 # --- schedules ------------------------------------------------------------------------------------------------
 
 
-def create_schedule(
-    cron: str, job: JobItem | Mapping[str, Any], fields: Mapping[str, Any], clock: Clock
-) -> Request[http.Schedule]:
+def create_schedule(cron: str, job: ScheduledJob, fields: Mapping[str, Any], clock: Clock) -> Request[http.Schedule]:
     """``POST /schedules``. Without an id, one is minted here, so that the call can be sent again."""
     body = {"cron": cron, "job": to_json(job)} | to_json(fields)
     if body.get("id") is None:
@@ -279,6 +281,17 @@ def _with_body(
     idempotent: bool = True,
 ) -> Request[T]:
     return Request(method, path, reply, encode_json(body), {"Content-Type": JSON} | (headers or {}), idempotent)
+
+
+def _trace(traceparent: str | None) -> dict[str, str]:
+    if traceparent is None:
+        return {}
+    if not _TRACEPARENT.fullmatch(str(traceparent)):
+        raise errors.InvalidHeader(
+            "traceparent is not like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 (W3C Trace Context)",
+            field="traceparent",
+        )
+    return {"traceparent": traceparent}
 
 
 def _bulk(filters: Mapping[str, Any], dry_run: bool, limit: int | None) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import hashlib
 import hmac
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from hookline import errors
 from hookline.protocol.ed25519_points import is_strong
@@ -42,6 +42,13 @@ SIGNATURES_MAX = 16
 
 # Longer than 12 digits is past the year 33000; the ASCII class keeps out digits of other scripts, which int() takes.
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
+
+
+class Headers(Protocol):
+    """A request's headers as the frameworks give them; one that came twice may be there twice."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values."""
 
 
 class SigningKey(ABC):
@@ -169,7 +176,7 @@ def sign(keys: Sequence[SigningKey], webhook_id: str, timestamp_s: int, body: by
 
 
 def verify(
-    headers: Mapping[str, str],
+    headers: Headers,
     body: bytes,
     secrets: Sequence[str] | str,
     *,
@@ -224,7 +231,7 @@ def generate_ed25519(seed: bytes) -> tuple[str, str]:
     return PRIVATE_PREFIX + _encode(seed + public), PUBLIC_PREFIX + _encode(public)
 
 
-def _signature_headers(headers: Mapping[str, str]) -> tuple[str, str, str]:
+def _signature_headers(headers: Headers) -> tuple[str, str, str]:
     """The values of the three headers; refuses a missing one, and one given twice (which of them would be signed?)."""
     found: dict[str, str] = {}
     for name, value in headers.items():
