@@ -153,7 +153,11 @@ SERVER_PARTS = {"uvicorn", "apsw", "cryptography", "uvloop", "starlette", "grpc"
     [
         (("--help",), 500, SERVER_PARTS | {"httpx2", "asyncio", "ssl", "msgspec", "hookline.cli.jobs"}),
         (("--version",), 500, SERVER_PARTS | {"httpx2", "asyncio", "ssl", "msgspec", "hookline.cli.jobs"}),
-        (("jobs", "list", "--url=http://127.0.0.1:1"), 700, SERVER_PARTS | {"hookline.cli.up", "rich.progress"}),
+        (
+            ("jobs", "list", "--url=http://127.0.0.1:1"),
+            700,
+            SERVER_PARTS | {"hookline.cli.up", "rich.progress", "httpx2"},
+        ),
     ],
     ids=["--help", "--version", "jobs list"],
 )

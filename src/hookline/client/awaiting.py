@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from typing import Self, Unpack
-
-import httpx2
+from typing import TYPE_CHECKING, Self, Unpack
 
 from hookline.client import fields, requests
 from hookline.client.connections import Connecting, Verify
@@ -14,6 +12,9 @@ from hookline.client.transport import AwaitingTransport, service_url
 from hookline.clock import Clock, SystemClock
 from hookline.protocol import http
 from hookline.protocol.topology import Topology
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 class AsyncClient:
@@ -44,7 +45,7 @@ class AsyncClient:
         headers: Mapping[str, str] | None = None,
         verify: Verify = True,
         proxy: str | None = None,
-        http_client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient] | None = None,
+        http_client: "httpx2.AsyncClient | Callable[[], httpx2.AsyncClient] | None" = None,
         clock: Clock | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:

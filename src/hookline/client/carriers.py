@@ -1,20 +1,18 @@
-"""What carries one call and brings back its answer: connections of the SDK's own, or a client of the caller's.
+"""What carries one call and brings back its answer; here, connections of the SDK's own.
 
 The SDK's own go straight to the pool of the HTTP library, httpcore2: half of the library's cost is in the layer above
-it, httpx2, whose redirects, cookies and environment are just what is not wanted here.
+it, httpx2, and half of the time to import it; its redirects, cookies and environment are not wanted here.
 """
 
-import base64
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote
 
 import httpcore2
-import httpx2
 
 from hookline.client.connections import Connecting, proxy_of, tls_context
 from hookline.client.deadline import SOCKET_OPTIONS, AsyncBoundedBackend, BoundedBackend
+from hookline.client.place import Place
 from hookline.errors import ForeignAnswer
 from hookline.protocol.limits import KIB
 
@@ -71,13 +69,13 @@ class OwnConnections:
     """For ordinary code."""
 
     def __init__(self, connecting: Connecting[Any]) -> None:
-        self._place = _Place(connecting.url)
+        self._place = Place(connecting.url)
         self._pool = httpcore2.ConnectionPool(**_pool_options(connecting), network_backend=BoundedBackend())
 
     def carry(self, call: Call) -> Answer:
-        response = self._pool.handle_request(self._place.request(call))
+        response = self._pool.handle_request(_request(self._place, call))
         try:
-            body = _all_of(response.stream, call.left_s)  # type: ignore[arg-type]  # the library types both kinds as one
+            body = all_of(response.stream, call.left_s)  # type: ignore[arg-type]  # the library types both kinds as one
         finally:
             response.close()
         return Answer(response.status, _lowered(response.headers), body)
@@ -90,13 +88,13 @@ class AsyncOwnConnections:
     """For asyncio."""
 
     def __init__(self, connecting: Connecting[Any]) -> None:
-        self._place = _Place(connecting.url)
+        self._place = Place(connecting.url)
         self._pool = httpcore2.AsyncConnectionPool(**_pool_options(connecting), network_backend=AsyncBoundedBackend())
 
     async def carry(self, call: Call) -> Answer:
-        response = await self._pool.handle_async_request(self._place.request(call))
+        response = await self._pool.handle_async_request(_request(self._place, call))
         try:
-            body = await _all_of_async(response.stream, call.left_s)  # type: ignore[arg-type]  # as above
+            body = await all_of_async(response.stream, call.left_s)  # type: ignore[arg-type]  # as above
         finally:
             await response.aclose()
         return Answer(response.status, _lowered(response.headers), body)
@@ -105,28 +103,15 @@ class AsyncOwnConnections:
         await self._pool.aclose()
 
 
-class _Place:
-    """The service's address, taken apart once."""
-
-    def __init__(self, text: str) -> None:
-        url = httpx2.URL(text)
-        self._scheme, self._host, self._port = url.raw_scheme, url.raw_host, url.port
-        self._path = url.raw_path.rstrip(b"/")
-        self._headers = [(b"Host", url.netloc)]
-        if url.userinfo:
-            user, _, password = url.userinfo.partition(b":")
-            pair = unquote(user.decode()) + ":" + unquote(password.decode())
-            self._headers.append((b"Authorization", b"Basic " + base64.b64encode(pair.encode())))
-
-    def request(self, call: Call) -> httpcore2.Request:
-        """A call as the library takes it."""
-        headers = [*self._headers, *((name.encode(), value.encode()) for name, value in call.headers.items())]
-        if call.body is not None or call.method != "GET":
-            headers.append((b"Content-Length", str(len(call.body or b"")).encode()))
-        limits = dict.fromkeys(("connect", "read", "write", "pool"), call.timeout_s)
-        target = self._path + call.path.encode()
-        url = httpcore2.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
-        return httpcore2.Request(call.method, url, headers=headers, content=call.body, extensions={"timeout": limits})
+def _request(place: Place, call: Call) -> httpcore2.Request:
+    """A call as the library takes it."""
+    headers = [*place.headers, *((name.encode(), value.encode()) for name, value in call.headers.items())]
+    if call.body is not None or call.method != "GET":
+        headers.append((b"Content-Length", str(len(call.body or b"")).encode()))
+    limits = dict.fromkeys(("connect", "read", "write", "pool"), call.timeout_s)
+    target = place.path + call.path.encode()
+    url = httpcore2.URL(scheme=place.scheme, host=place.host, port=place.port, target=target)
+    return httpcore2.Request(call.method, url, headers=headers, content=call.body, extensions={"timeout": limits})
 
 
 def _pool_options(connecting: Connecting[Any]) -> dict[str, Any]:
@@ -146,64 +131,19 @@ def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
-# --- a client of the caller's -----------------------------------------------------------------------------------
-
-
-class GivenClient:
-    """For ordinary code. ``is_theirs``: it stays open."""
-
-    def __init__(self, client: httpx2.Client, is_theirs: bool) -> None:
-        self._client, self._is_theirs = client, is_theirs
-
-    def carry(self, call: Call) -> Answer:
-        request = self._client.build_request(
-            call.method, call.url + call.path, headers=call.headers, content=call.body, timeout=call.timeout_s
-        )
-        response = self._client.send(request, stream=True, follow_redirects=False)
-        try:
-            body = _all_of(response.iter_bytes(), call.left_s)
-        finally:
-            response.close()
-        return Answer(response.status_code, dict(response.headers.items()), body)
-
-    def close(self) -> None:
-        if not self._is_theirs:
-            self._client.close()
-
-
-class AsyncGivenClient:
-    """For asyncio. ``is_theirs``: it stays open."""
-
-    def __init__(self, client: httpx2.AsyncClient, is_theirs: bool) -> None:
-        self._client, self._is_theirs = client, is_theirs
-
-    async def carry(self, call: Call) -> Answer:
-        request = self._client.build_request(
-            call.method, call.url + call.path, headers=call.headers, content=call.body, timeout=call.timeout_s
-        )
-        response = await self._client.send(request, stream=True, follow_redirects=False)
-        try:
-            body = await _all_of_async(response.aiter_bytes(), call.left_s)
-        finally:
-            await response.aclose()
-        return Answer(response.status_code, dict(response.headers.items()), body)
-
-    async def close(self) -> None:
-        if not self._is_theirs:
-            await self._client.aclose()
-
-
 # --- an answer's body, bounded in size and time ------------------------------------------------------------------
 
 
-def _all_of(parts: Iterable[bytes], left_s: Callable[[], float]) -> bytes:
+def all_of(parts: Iterable[bytes], left_s: Callable[[], float]) -> bytes:
+    """The parts together. Raises ForeignAnswer, ReadTimeout."""
     body = bytearray()
     for part in parts:
         _add(body, part, left_s)
     return bytes(body)
 
 
-async def _all_of_async(parts: AsyncIterable[bytes], left_s: Callable[[], float]) -> bytes:
+async def all_of_async(parts: AsyncIterable[bytes], left_s: Callable[[], float]) -> bytes:
+    """The parts together. Raises ForeignAnswer, ReadTimeout."""
     body = bytearray()
     async for part in parts:
         _add(body, part, left_s)

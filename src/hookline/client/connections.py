@@ -9,21 +9,25 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import httpcore2
-import httpx2
 
 from hookline.client.forks import Process, process
 from hookline.client.headers import check_headers
+from hookline.client.place import Place
 from hookline.errors import ClientClosed, InvalidConfig
 from hookline.visible import without_password
 
+if TYPE_CHECKING:
+    import httpx2
+
 Verify = ssl.SSLContext | str | os.PathLike[str] | bool
 C = TypeVar("C")
-H = TypeVar("H", bound=httpx2.Client | httpx2.AsyncClient)
+H = TypeVar("H", bound="httpx2.Client | httpx2.AsyncClient")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,23 +65,29 @@ class Pools(Generic[C, H]):
 
     Args:
         connecting: how to reach the service.
-        kind: the caller's own client must be one, or make one: ``httpx2.Client`` or ``httpx2.AsyncClient``.
+        kind: which of httpx2's classes the caller's own client must be, or make.
         make: a carrier over connections of the SDK's own.
         wrap: a carrier over the caller's client; True: it stays open.
     """
 
     def __init__(
-        self, connecting: Connecting[H], kind: type[H], make: Callable[[Connecting[H]], C], wrap: Callable[[H, bool], C]
+        self,
+        connecting: Connecting[H],
+        kind: Literal["Client", "AsyncClient"],
+        make: Callable[[Connecting[H]], C],
+        wrap: Callable[[H, bool], C],
     ) -> None:
-        self._connecting, self._kind, self._make, self._wrap = connecting, kind, make, wrap
+        self._connecting, self._make, self._wrap = connecting, make, wrap
+        self._kind = None if connecting.http_client is None else _httpx2_class(kind)
         # Kept although a child does not use its parent's: when they go, their sockets are closed.
         self._by_process: dict[Process, C] = {}
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Process, C]] = WeakKeyDictionary()
         self._given_to: Process | None = None
         self._is_closed = False
         given = connecting.http_client
-        if given is not None and not callable(given) and not isinstance(given, kind):
-            raise InvalidConfig(f"http_client is {_named(type(given))}; give an {_named(kind)}", field="http_client")
+        if given is not None and not callable(given) and not self._is_client(given):
+            raise InvalidConfig(f"http_client is {_named(type(given))}; give an httpx2.{kind}", field="http_client")
+        self._kind_name = kind
 
     def of_process(self) -> C:
         """The carrier of this process. Raises ClientClosed, InvalidConfig."""
@@ -113,21 +123,24 @@ class Pools(Generic[C, H]):
         if self._is_closed:
             raise ClientClosed
         given = self._connecting.http_client
-        if isinstance(given, self._kind) and given.is_closed:
+        if self._is_client(given) and cast(H, given).is_closed:
             raise ClientClosed("The http_client of this client is closed; keep it open as long as this one.")
 
     def _fresh(self) -> C:
         given = self._connecting.http_client
         if given is None:
             return self._make(self._connecting)
-        if isinstance(given, self._kind):
-            return self._wrap(self._theirs(given), True)
-        made = given()  # type: ignore[operator]  # what can be called and is no client, as __init__ has checked
-        if not isinstance(made, self._kind):
+        if self._is_client(given):
+            return self._wrap(self._theirs(cast(H, given)), True)
+        made = cast(Callable[[], H], given)()  # what can be called and is no client, as __init__ has checked
+        if not self._is_client(made):
             raise InvalidConfig(
-                f"http_client gave {_named(type(made))}; let it give an {_named(self._kind)}", field="http_client"
+                f"http_client gave {_named(type(made))}; let it give an httpx2.{self._kind_name}", field="http_client"
             )
         return self._wrap(made, False)
+
+    def _is_client(self, given: object) -> bool:
+        return self._kind is not None and isinstance(given, self._kind)
 
     def _theirs(self, given: H) -> H:
         """The caller's own client, as long as no other process has used it."""
@@ -141,33 +154,39 @@ class Pools(Generic[C, H]):
         return given
 
 
+def _httpx2_class(name: str) -> type[Any]:
+    kind: type[Any] = getattr(import_module("httpx2"), name)
+    return kind
+
+
 def tls_context(verify: Verify) -> ssl.SSLContext:
     """What decides whose certificate is good. Raises InvalidConfig."""
-    if isinstance(verify, (ssl.SSLContext, bool)):
-        return httpx2.create_ssl_context(verify)
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    if verify is True:
+        return httpcore2.default_ssl_context()
+    if verify is False:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
     try:
         path = Path(verify)
         return ssl.create_default_context(capath=path) if path.is_dir() else ssl.create_default_context(cafile=path)
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidConfig(
-            f"verify is {verify!r}, which is no file of certificates: {reason}", field="verify"
-        ) from error
+        said = f"verify is {str(verify)!r}, which is no file of certificates: {reason}"
+        raise InvalidConfig(said, field="verify") from error
 
 
 def proxy_of(text: str) -> httpcore2.Proxy:
     """The HTTP proxy of that url. Raises InvalidConfig."""
     try:
-        proxy = httpx2.Proxy(text)
-        if proxy.url.scheme not in ("http", "https") or not proxy.url.host:
-            raise ValueError("it is no http:// or https:// url")
-    except (httpx2.InvalidURL, ValueError, TypeError) as error:
+        place = Place(str(text))
+    except ValueError as error:
         shown = without_password(str(text))
         raise InvalidConfig(f"proxy is {shown!r}; use one like http://proxy.example:3128", field="proxy") from error
-    url = proxy.url
-    return httpcore2.Proxy(
-        httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path), auth=proxy.raw_auth
-    )
+    url = httpcore2.URL(scheme=place.scheme, host=place.host, port=place.port, target=b"/")
+    return httpcore2.Proxy(url, auth=place.user_and_password)
 
 
 def _named(kind: type) -> str:

@@ -3,28 +3,19 @@
 import ssl
 
 import httpcore2
-import httpx2
 
 from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.visible import visible_line, without_password
 
 LIBRARY_ERRORS = (
-    httpx2.HTTPError,
-    httpx2.InvalidURL,
     httpcore2.NetworkError,
     httpcore2.TimeoutException,
     httpcore2.ProtocolError,
     httpcore2.ProxyError,
     httpcore2.UnsupportedProtocol,
 )
-_NEVER_SENT = (
-    *(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError),
-    *(httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout, httpcore2.ProxyError),
-)
-_CANNOT_BE_SENT = (
-    *(httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL),
-    *(httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol),
-)
+_NEVER_SENT = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout, httpcore2.ProxyError)
+_CANNOT_BE_SENT = (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol)
 
 
 def failed_call(error: Exception, url: str) -> HooklineError:
@@ -43,9 +34,9 @@ def _cure(error: Exception) -> str:
         return 'Its certificate is not trusted; name the file of your own authority: verify="ca.pem".'
     if cause is not None:
         return "Does it speak TLS? If not, its address begins with http://."
-    if isinstance(error, (httpx2.PoolTimeout, httpcore2.PoolTimeout)):
+    if isinstance(error, httpcore2.PoolTimeout):
         return "All connections of this client are busy with other calls."
-    if isinstance(error, (httpx2.ProxyError, httpcore2.ProxyError)):
+    if isinstance(error, httpcore2.ProxyError):
         return "The HTTP proxy in between did not let it through."
     return "Is Hookline running there?"
 

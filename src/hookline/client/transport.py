@@ -9,27 +9,28 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from importlib.metadata import version
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpcore2
-import httpx2
 
 from hookline.client.carriers import (
     AsyncCarrier,
-    AsyncGivenClient,
     AsyncOwnConnections,
     Call,
     Carrier,
-    GivenClient,
     OwnConnections,
 )
 from hookline.client.connections import Connecting, Pools
 from hookline.client.deadline import until
 from hookline.client.failed_calls import LIBRARY_ERRORS, failed_call
+from hookline.client.place import Place
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
 from hookline.errors import HooklineError, InvalidConfig
 from hookline.visible import without_password
+
+if TYPE_CHECKING:
+    import httpx2
 
 DEFAULT_URL = "http://127.0.0.1:7070"
 
@@ -41,13 +42,13 @@ class BlockingTransport:
     """Sends calls and waits for their replies. Safe to share between threads, and to take along into a fork."""
 
     def __init__(
-        self, connecting: Connecting[httpx2.Client], retrying: Retrying, sleep: Callable[[float], None]
+        self, connecting: "Connecting[httpx2.Client]", retrying: Retrying, sleep: Callable[[float], None]
     ) -> None:
         self._url = connecting.url
         self._headers = _own_headers(connecting)
         self._retrying = retrying
         self._sleep = sleep
-        self._pools = Pools[Carrier, httpx2.Client](connecting, httpx2.Client, OwnConnections, GivenClient)
+        self._pools = Pools[Carrier, "httpx2.Client"](connecting, "Client", OwnConnections, _given)
 
     def send(self, request: Request[T]) -> T:
         """Send the call, again as long as that is safe and allowed, and return its typed reply."""
@@ -90,7 +91,7 @@ class AwaitingTransport:
 
     def __init__(
         self,
-        connecting: Connecting[httpx2.AsyncClient],
+        connecting: "Connecting[httpx2.AsyncClient]",
         retrying: Retrying,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -98,8 +99,8 @@ class AwaitingTransport:
         self._headers = _own_headers(connecting)
         self._retrying = retrying
         self._sleep = sleep
-        self._pools = Pools[AsyncCarrier, httpx2.AsyncClient](
-            connecting, httpx2.AsyncClient, AsyncOwnConnections, AsyncGivenClient
+        self._pools = Pools[AsyncCarrier, "httpx2.AsyncClient"](
+            connecting, "AsyncClient", AsyncOwnConnections, _given_async
         )
 
     async def send(self, request: Request[T]) -> T:
@@ -187,7 +188,19 @@ def service_url(given: str | None) -> str:
 
 def _is_url(text: str) -> bool:
     try:
-        url = httpx2.URL(text)
-    except httpx2.InvalidURL:
+        Place(text)
+    except ValueError:
         return False
-    return bool(url.host) and "%" not in url.raw_host.decode() and (url.port is None or 0 < url.port < 65_536)
+    return True
+
+
+def _given(client: "httpx2.Client", is_theirs: bool) -> Carrier:
+    from hookline.client.given_client import GivenClient  # noqa: PLC0415  # most callers have none
+
+    return GivenClient(client, is_theirs)
+
+
+def _given_async(client: "httpx2.AsyncClient", is_theirs: bool) -> AsyncCarrier:
+    from hookline.client.given_client import AsyncGivenClient  # noqa: PLC0415
+
+    return AsyncGivenClient(client, is_theirs)
