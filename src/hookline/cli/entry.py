@@ -8,7 +8,8 @@ _HOW = "the command line is not installed; run: pip install 'hookline[server]' (
 
 def main() -> None:
     """The entry point."""
-    if sys.platform != "win32":
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:  # not so when a shell that starts it in the background has it ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from hookline.cli import app
@@ -17,5 +18,5 @@ def main() -> None:
             raise
         sys.stderr.write(f"error: {_HOW}\n")
         sys.exit(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, handler)
     app.main()
