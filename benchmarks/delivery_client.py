@@ -1,8 +1,8 @@
-"""The delivery client beside pyreqwest, which it replaced: ``python benchmarks/delivery_client.py`` (about 3 minutes).
+"""The delivery client beside httpx2, the SDK's library: ``python benchmarks/delivery_client.py`` (about 3 minutes).
 
 Both send the same requests, in turn and in processes of their own, to a bare receiver in another process: CPU of the
-sending process a request, and requests a second. pyreqwest is used as the executor used it: the status first, then
-what is wanted of the body, and all headers as text.
+sending process a request, and requests a second. httpx2 is used as the executor would use it: the status first,
+then what is wanted of the body, and all headers as text.
 """
 
 import argparse
@@ -19,13 +19,12 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
+import httpx2
 import trustme
 import uvloop
 from node_process import HERE
-from pyreqwest.client import ClientBuilder
 from receiver import Receiver
 
 from hookline.node.executor.transport import Answer, HttpTransport
@@ -53,7 +52,7 @@ Send = Callable[[], Awaitable[object]]
 
 async def measure(client: str, url: str, count: int, concurrency: int) -> None:
     """Send ``count`` requests, ``concurrency`` at once, after as many to connect, and print what they took."""
-    send = _own(url) if client == "own" else _pyreqwest(url)
+    send = _own(url) if client == "own" else _httpx2(url)
 
     async def worker(times: int) -> None:
         for _ in range(times):
@@ -76,17 +75,14 @@ def _own(url: str) -> Send:
     return lambda: transport.send(target, "127.0.0.1", "POST", HEADERS, BODY, timeout_ms=30_000, fresh_connection=False)
 
 
-def _pyreqwest(url: str) -> Send:
-    options = ClientBuilder().http1_only().no_proxy().follow_redirects(False).referer(False).tcp_nodelay(True)
-    options = options.max_connections(None).connect_timeout(timedelta(seconds=3))
-    authority = os.environ.get("SSL_CERT_FILE")
-    client = (options.add_root_certificate_pem(Path(authority).read_bytes()) if authority else options).build()
+def _httpx2(url: str) -> Send:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    client = httpx2.AsyncClient(limits=limits, timeout=30)
 
     async def send() -> None:
-        request = client.post(url).headers(HEADERS).body_bytes(BODY).timeout(timedelta(seconds=30))
-        async with request.streamed_read_buffer_limit(0).build_streamed() as response:
-            body = bytes(await response.body_reader.read(65_536) or b"")
-            Answer(response.status, list(response.headers.items()), body)
+        async with client.stream("POST", url, headers=HEADERS, content=BODY) as response:
+            body = b"".join([part async for part in response.aiter_raw(65_536)])
+            Answer(response.status_code, list(response.headers.items()), body)
 
     return send
 
@@ -134,12 +130,12 @@ def compare(rounds: int, scale: int, directory: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(directory / "ca.pem")
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(directory / "server.pem")
-    print("| receiver | own: CPU µs a request (min–max) | pyreqwest | ratio | own: requests/s | pyreqwest |")
+    print("| receiver | own: CPU µs a request (min–max) | httpx2 | ratio | own: requests/s | httpx2 |")
     print("|---|---|---|--:|--:|--:|")
     for delay_s, is_tls, count, concurrency in CASES:
         environment = os.environ | ({"SSL_CERT_FILE": str(directory / "ca.pem")} if is_tls else {})
         url = f"http{'s' if is_tls else ''}://localhost:{PORT}/hook"
-        runs: dict[str, list[dict[str, float]]] = {"own": [], "pyreqwest": []}
+        runs: dict[str, list[dict[str, float]]] = {"own": [], "httpx2": []}
         with _receiver(delay_s, str(directory / "server.pem") if is_tls else ""):
             for _ in range(rounds):
                 for client, found in runs.items():
@@ -147,10 +143,10 @@ def compare(rounds: int, scale: int, directory: Path) -> None:
         cpu = {client: sorted(one["cpu_us"] for one in found) for client, found in runs.items()}
         rate = {client: statistics.median(one["rate"] for one in found) for client, found in runs.items()}
         shown = {client: f"{statistics.median(it):.0f} ({it[0]:.0f}–{it[-1]:.0f})" for client, it in cpu.items()}
-        ratio = statistics.median(cpu["own"]) / statistics.median(cpu["pyreqwest"])
+        ratio = statistics.median(cpu["own"]) / statistics.median(cpu["httpx2"])
         print(
             f"| {delay_s * 1_000:.0f} ms{', TLS' if is_tls else ''}, {concurrency} at once | {shown['own']} | "
-            f"{shown['pyreqwest']} | {ratio:.2f} | {rate['own']:,.0f} | {rate['pyreqwest']:,.0f} |",
+            f"{shown['httpx2']} | {ratio:.2f} | {rate['own']:,.0f} | {rate['httpx2']:,.0f} |",
             flush=True,
         )
 
@@ -160,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, for trying the script")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--client", choices=("own", "pyreqwest"), help=argparse.SUPPRESS)
+    parser.add_argument("--client", choices=("own", "httpx2"), help=argparse.SUPPRESS)
     for name in ("--url", "--certificate"):
         parser.add_argument(name, default="", help=argparse.SUPPRESS)
     for name in ("--count", "--concurrency"):

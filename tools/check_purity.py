@@ -19,6 +19,8 @@ IMPURE_IN_APPLY = IMPURE | {"uuid", "zoneinfo", "datetime"}
 
 RULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("protocol/**/*.py", IMPURE),
+    ("client/place.py", IMPURE),
+    ("client/replies.py", IMPURE),
     ("client/requests.py", IMPURE),
     ("proxy/sender.py", IMPURE),
     ("proxy/health.py", IMPURE),

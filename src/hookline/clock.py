@@ -22,31 +22,22 @@ class Clock(Protocol):
         """Fresh unpredictable bytes, for ids and nonces."""
 
 
-_POOL_BYTES = 4_096  # one system call for some hundred ids
+# Not everywhere, and only nodes, which run where it is, care about suspended time.
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 class SystemClock:
     """The real machine."""
 
-    def __init__(self) -> None:
-        self._pool = b""
-        self._used = 0
-
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
     def boot_ms(self) -> float:
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) / 1e6
+        return (time.monotonic_ns() if _BOOT_CLOCK is None else time.clock_gettime_ns(_BOOT_CLOCK)) / 1e6
 
     def random(self) -> float:
         return random.random()
 
     def token(self, size: int) -> bytes:
-        end = self._used + size
-        if end > len(self._pool):
-            if size > _POOL_BYTES:
-                return os.urandom(size)
-            self._pool, end = os.urandom(_POOL_BYTES), size
-        token = self._pool[end - size : end]
-        self._used = end
-        return token
+        # Nothing is kept for the next call: threads, and the two sides of a fork, would be given the same bytes.
+        return os.urandom(size)

@@ -435,6 +435,25 @@ class DeadlineExceeded(HooklineError):
     retryable = True
 
 
+class ForeignAnswer(HooklineError):
+    """Something other than Hookline answered; check the address, and what stands in between."""
+
+    code = "foreign_answer"
+    http_status = 502
+
+
+class ClientClosed(HooklineError):
+    """This client is closed; make a new one, or close it only after the last call."""
+
+    code = "client_closed"
+
+
+class ExtraMissing(HooklineError):
+    """A part of Hookline that this needs is not installed; install it as the detail says."""
+
+    code = "extra_missing"
+
+
 class InvalidSignature(HooklineError):
     """The webhook's signature does not verify; do not trust this request."""
 

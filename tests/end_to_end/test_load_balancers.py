@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hookline import Client
-from hookline.client.requests import surely_refused
+from hookline.client.replies import surely_refused
 from hookline.errors import Unavailable
 from tests.end_to_end.balancers import BALANCERS, Balancer, haproxy
 from tests.end_to_end.callers import calling

@@ -147,14 +147,48 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 
 
 def test_importing_the_sdk_brings_in_nothing_heavy() -> None:
-    heavy = ("uvicorn", "apsw", "cryptography", "msgspec", "pyreqwest", "rich", "cyclopts")
+    heavy = ("uvicorn", "apsw", "cryptography", "msgspec", "httpx2", "rich", "cyclopts")
     code = f"import sys, hookline; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "[]"
-    heavy = ("uvicorn", "apsw", "cryptography")
-    code = f"import sys, hookline.cli.app; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout.strip() == "[]", "hookline --help is quick"
+
+
+def modules_of(code: str) -> set[str]:
+    """What Python has imported after running it, counted in another process."""
+    code = f"import sys\n{code}\nprint(*sys.modules, file=sys.__stdout__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def ran(*tokens: str) -> str:
+    return f"import io; sys.stdout = io.StringIO()\nfrom hookline.cli.app import run; run({list(tokens)!r})"
+
+
+SERVER_PARTS = {"uvicorn", "apsw", "cryptography", "uvloop", "starlette", "grpc", "structlog", "hookline.node"}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "modules_max", "not_needed"),
+    [
+        (("--help",), 500, SERVER_PARTS | {"httpx2", "asyncio", "ssl", "msgspec", "hookline.cli.jobs"}),
+        (("--version",), 500, SERVER_PARTS | {"httpx2", "asyncio", "ssl", "msgspec", "hookline.cli.jobs"}),
+        (
+            ("jobs", "list", "--url=http://127.0.0.1:1"),
+            700,
+            SERVER_PARTS | {"hookline.cli.up", "rich.progress", "httpx2"},
+        ),
+    ],
+    ids=["--help", "--version", "jobs list"],
+)
+def test_a_command_imports_only_what_it_needs(tokens: tuple[str, ...], modules_max: int, not_needed: set[str]) -> None:
+    imported = modules_of(ran(*tokens))
+    assert imported & not_needed == set()
+    assert len(imported) < modules_max
+
+
+def test_the_list_of_commands_says_what_each_says_itself() -> None:
+    for name, (_, said) in app._COMMANDS.items():
+        assert app.app[name].help.startswith(said), name
 
 
 def test_every_public_name_is_there() -> None:

@@ -17,6 +17,7 @@ from attrs import define
 from hookline import errors
 from hookline.client import requests
 from hookline.client.fields import to_json
+from hookline.client.replies import parse_reply
 from hookline.protocol import http
 from tests import scripted_server as served
 
@@ -110,6 +111,26 @@ def test_payload_and_body_are_not_mixed_up() -> None:
         to_json({"payload": b"bytes"})
     with pytest.raises(errors.InvalidRequest, match="JSON value as payload"):
         to_json({"body": "text"})
+
+
+def test_what_is_given_twice_is_named_as_the_caller_names_it() -> None:
+    with pytest.raises(errors.InvalidRequest, match="payload and body are both given"):
+        requests.create_job("http://e.example/", {"payload": 1, "body": b"1"}, CLOCK)
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_a_trace_goes_along_as_a_header() -> None:
+    one = requests.create_job("http://e.example/", {"traceparent": TRACE}, CLOCK)
+    assert one.headers["traceparent"] == TRACE
+    assert "traceparent" not in body_of(one)
+    assert (
+        requests.create_jobs([{"url": "http://e.example/"}], CLOCK, traceparent=TRACE).headers["traceparent"] == TRACE
+    )
+    for bad in ("", "00-zz", TRACE.upper(), f"{TRACE}\r\nx: y", 7):
+        with pytest.raises(errors.InvalidHeader, match="traceparent is not like 00-"):
+            requests.create_job("http://e.example/", {"traceparent": bad}, CLOCK)
 
 
 def test_a_raw_payload_goes_out_byte_for_byte() -> None:
@@ -254,7 +275,7 @@ def test_null_of_a_setting_is_sent_and_what_is_left_out_is_not() -> None:
 
 def parsed(status: int, body: object, headers: dict[str, str] | None = None) -> http.Job:
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return requests.parse_reply(status, headers or {}, encoded, http.Job)
+    return parse_reply(status, headers or {}, encoded, http.Job)
 
 
 def test_a_job_is_typed_and_new_fields_of_a_newer_service_are_ignored() -> None:
@@ -323,3 +344,61 @@ def test_an_unfit_node_answers_503_with_its_health() -> None:
     body = {"status": "unavailable", "role": "follower", "usage": {"jobs": {"used": 1, "limit": 2}}, "detail": "x"}
     health = requests.health().parse(503, {}, json.dumps(body).encode())
     assert (health.status, health.usage["jobs"].limit) == ("unavailable", 2)
+
+
+# --- what others than Hookline answer
+
+LOGIN = b"<html><head><title>Sign in - Acme SSO</title></head></html>"
+HTML = {"content-type": "text/html", "server": "nginx/1.22"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "said"),
+    [
+        (401, HTML | {"www-authenticate": 'Bearer realm="x"'}, b"", "wants to know who calls (Bearer)"),
+        (403, HTML, LOGIN, "title Sign in - Acme SSO"),
+        (302, {"location": "https://sso.example/login"}, b"", "to https://sso.example/login"),
+        (500, {"server": "Werkzeug"}, b"boom", "server Werkzeug"),
+        (404, HTML, b"<h1>Not Found</h1>", "is that Hookline?"),
+        (404, {}, b'{"detail":"Not Found"}', "is that Hookline?"),
+        (400, {}, b"", "nothing in it says who did"),
+        (405, {}, b"[]", "is that Hookline?"),
+        (200, HTML, LOGIN, "title Sign in - Acme SSO"),
+        (204, HTML, b"", "is that Hookline?"),
+        (511, HTML, LOGIN, "is that Hookline?"),
+    ],
+)
+def test_an_answer_of_something_else_says_who_gave_it(
+    status: int, headers: dict[str, str], body: bytes, said: str
+) -> None:
+    with pytest.raises(errors.ForeignAnswer) as caught:
+        requests.get_job("j1").parse(status, headers, body, "http://user:geheim@h.example")
+    told = str(caught.value)
+    assert said in told
+    assert f"http://***@h.example answered {status}, but not as Hookline does" in told
+    assert "named field" not in told
+    assert "fault is ours" not in told
+    assert not caught.value.retryable
+
+
+def test_a_page_in_the_place_of_nothing_is_no_success() -> None:
+    with pytest.raises(errors.ForeignAnswer):
+        requests.delete_schedule("s1").parse(200, HTML, LOGIN)
+
+
+def test_what_a_stranger_says_does_not_move_the_terminal() -> None:
+    with pytest.raises(errors.ForeignAnswer) as caught:
+        parsed(500, b"<title>\x1b[2Jgone</title>", {"server": "a\x1b]0;x\x07"})
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(413, errors.PayloadTooLarge), (414, errors.InvalidRequest), (429, errors.TooManyRequests)]
+    + [(status, errors.DeadlineExceeded) for status in (502, 503, 504)],
+)
+def test_what_is_clear_from_anybody_is_told_as_that(status: int, kind: type[errors.HooklineError]) -> None:
+    with pytest.raises(kind) as caught:
+        parsed(status, LOGIN, HTML | {"retry-after": "3"})
+    assert caught.value.retry_after_s == 3
+    assert "nginx" in str(caught.value)

@@ -11,27 +11,12 @@ from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 
-from hookline import __version__
-from hookline.cli import (
-    backup,
-    cluster,
-    completion,
-    destinations,
-    jobs,
-    listen,
-    proxy,
-    schedules,
-    secret,
-    serve,
-    state,
-    topology,
-    up,
-)
+import hookline
 from hookline.cli.output import print_error, print_json, stderr
 from hookline.cli.parameters import CHECKED
 from hookline.cli.streams import check_output, drop_output, prepare_streams
 from hookline.cli.tokens import check_tokens, wants_json
-from hookline.errors import HooklineError, Internal, Interrupted, InvalidConfig, InvalidUsage
+from hookline.errors import ExtraMissing, HooklineError, Internal, Interrupted, InvalidConfig, InvalidUsage
 from hookline.visible import shortened
 
 _READER_GONE = 141
@@ -43,26 +28,44 @@ app = App(
 
     Begin with: hookline up --allow-private-destinations, then hookline listen, then hookline jobs create
     http://127.0.0.1:9000/hello --data '{"n": 1}' --wait. More about a command: hookline help jobs create.""",
-    version=__version__,
+    version=lambda: hookline.__version__,  # looking it up takes as long as a small command
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # Ctrl-C has its own exit code, and with --json its document
     help_format="plaintext",
     default_parameter=CHECKED,
 )
-app.command(up.up)
-app.command(serve.serve)
-app.command(proxy.proxy)
-app.command(listen.listen)
-app.command(jobs.app)
-app.command(schedules.app)
-app.command(destinations.app)
-app.command(cluster.app)
-app.command(topology.app)
-app.command(backup.backup)
-app.command(backup.restore)
-app.command(state.app)
-app.command(secret.app)
-app.command(completion.completion)
+# Each is imported when it is used, with what it needs: `hookline --help` imports none. A test compares the texts.
+_COMMANDS = {
+    "up": (
+        "up:up",
+        'Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.',
+    ),
+    "serve": ("serve:serve", 'Run one node. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops it cleanly.'),
+    "proxy": (
+        "proxy:proxy",
+        'Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.',
+    ),
+    "listen": ("listen:listen", "Receive webhooks, verify their signatures and print them. Ctrl-C ends it."),
+    "jobs": ("jobs:app", "Make, look at and change jobs."),
+    "schedules": ("schedules:app", "Make, look at and change schedules."),
+    "destinations": ("destinations:app", "Limits, pauses and signing secrets of the hosts that are called."),
+    "cluster": ("cluster:app", "Who leads, whether it is fit to take jobs, and whose log etcd holds."),
+    "topology": ("topology:app", "Which clusters there are, and where ids go. Asks a proxy."),
+    "backup": (
+        "backup:backup",
+        "Copy the state of a running node into a file, while it works. "
+        "Ask a follower, and the leader has no work with it.",
+    ),
+    "restore": ("backup:restore", "Check a backup and make it the state of a new node, which must not run yet."),
+    "state": ("state:app", "Look into the state of a stopped node, or one that was kept aside, and get jobs back."),
+    "secret": ("secret:app", "Make keys to sign and verify webhooks with."),
+    "completion": (
+        "completion:completion",
+        'Print the completion script of a shell, for instance: eval "$(hookline completion bash)".',
+    ),
+}
+for _name, (_place, _help) in _COMMANDS.items():
+    app.command(f"hookline.cli.{_place}", name=_name, help=_help)
 
 
 def run(tokens: Sequence[str]) -> int:
@@ -94,6 +97,8 @@ def _run(tokens: Sequence[str]) -> int:
         return _INTERRUPTED
     except OSError:
         raise
+    except ImportError as error:
+        return _failed(_not_installed(error), tokens)
     except Exception as error:
         if os.environ.get("HOOKLINE_TRACEBACK"):
             raise
@@ -138,6 +143,15 @@ def _unwritten(error: OSError) -> HooklineError:
         f"the result cannot be written ({reason}); what the command was asked to do may be done. Mend where its output "
         "goes, and look before you repeat it"
     )
+
+
+def _not_installed(error: ImportError) -> HooklineError:
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, ModuleNotFoundError) and cause.name):
+        cause = cause.__cause__
+    if cause is None or str(cause.name).startswith("hookline"):
+        return _unforeseen(error)
+    return ExtraMissing(f"this command needs {cause.name}, a part of the server: pip install 'hookline[server]'")
 
 
 def _unforeseen(error: Exception) -> HooklineError:

@@ -5,18 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-import msgspec
 from cyclopts import CycloptsError
 from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TransferSpeedColumn,
-)
 from rich.text import Text
 
 from hookline.errors import HooklineError
@@ -48,6 +38,8 @@ def show_whole(found: RenderableType) -> None:
 
 def print_json(value: Any) -> None:
     """The one document of ``--json``."""
+    import msgspec
+
     encoded = msgspec.json.encode(value)
     with suppress(RecursionError):  # a payload nested so deeply stays on one line
         encoded = msgspec.json.format(encoded, indent=2)
@@ -95,6 +87,8 @@ def confirm(question: str) -> bool:
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Any]:
     """A progress bar on stderr; yields a function that advances it. ``total`` None: not known beforehand."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = stderr()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -105,6 +99,8 @@ def progress(description: str, total: int | None) -> Iterator[Any]:
 @contextmanager
 def byte_progress(description: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr; yields a function that is told (bytes so far, bytes in all)."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = stderr()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -3,23 +3,32 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from hookline.client import fields, requests
+from hookline.client.connections import Connecting, Verify
 from hookline.client.retrying import Retrying, check_wait, poll_s
-from hookline.client.transport import DEFAULT_URL, BlockingTransport
+from hookline.client.transport import BlockingTransport, service_url
 from hookline.clock import Clock, SystemClock
 from hookline.protocol import http
 from hookline.protocol.topology import Topology
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 class Client:
     """Talks to a node or a proxy; safe to share between threads. Close it, or use it in a ``with``.
 
     Args:
-        base_url: where Hookline listens.
-        timeout: seconds for each try of a call.
+        base_url: where Hookline listens; HOOKLINE_URL when None, else a node on this machine.
+        timeout: seconds for each try of a call, from looking up the name to the last byte of the answer.
         retries: how often a call is tried again, if that is safe.
+        headers: sent with every call, such as the token of a gateway.
+        verify: a file of certificates to trust, or an ``ssl.SSLContext``; what the system trusts when True.
+        proxy: the url of an HTTP proxy to go through; those of the environment are not used.
+        http_client: your own ``httpx2.Client``, or a function that makes one in each process. Your own stays
+            open when this client is closed. Its settings hold, but redirects are not followed.
         clock: where ids, keys, jitter and the time come from.
         sleep: waits for that many seconds.
 
@@ -29,16 +38,23 @@ class Client:
 
     def __init__(
         self,
-        base_url: str = DEFAULT_URL,
+        base_url: str | None = None,
         *,
         timeout: float = 10.0,
         retries: int = 3,
+        headers: Mapping[str, str] | None = None,
+        verify: Verify = True,
+        proxy: str | None = None,
+        http_client: "httpx2.Client | Callable[[], httpx2.Client] | None" = None,
         clock: Clock | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._clock = clock or SystemClock()
         self._sleep = sleep
-        self._transport = BlockingTransport(base_url, Retrying(retries, timeout, self._clock), sleep)
+        connecting = Connecting(
+            url=service_url(base_url), headers=headers or {}, verify=verify, proxy=proxy, http_client=http_client
+        )
+        self._transport = BlockingTransport(connecting, Retrying(retries, timeout, self._clock), sleep)
         self._send = self._transport.send
 
     def __enter__(self) -> Self:
@@ -48,17 +64,36 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Close the connections; each later call raises ``ClientClosed``."""
         self._transport.close()
 
     def create_job(self, url: str, **job: Unpack[fields.JobFields]) -> http.Job:
-        """Accept a job: an HTTP call to make now, after ``delay`` or at ``run_at``. Trying again never makes two."""
+        """Accept a job: an HTTP call to make now, after ``delay`` or at ``run_at``. Trying again never makes two.
+
+        Args:
+            url: what to call.
+            job: all optional. ``method`` (POST), ``headers``; ``payload``, any JSON value, or ``body``, bytes;
+                ``run_at``, an aware datetime or RFC 3339 text, or ``delay``; ``timeout`` of one attempt; ``retry``
+                (``max_attempts``, ``initial``, ``factor``, ``max``, ``schedule``, ``budget``); ``guarantee``
+                ("at_least_once", "at_most_once"); ``priority`` (-100 to 100); ``labels``; ``secret`` to sign with;
+                ``redact``, headers that are never shown; ``id`` or ``idempotency_key``, by which the same again is
+                the same job; ``traceparent``. Lengths are a timedelta, "1h30m" or seconds.
+
+        Raises:
+            InvalidRequest: a field is wrong; ``error.field`` names it.
+            IdempotencyMismatch: the id or key was used before with another job.
+            QueueFull: a limit is reached; nothing was stored.
+        """
         return self._send(requests.create_job(url, job, self._clock))
 
-    def create_jobs(self, jobs: Sequence[fields.JobItem | http.JobRequest]) -> list[http.BatchResult]:
+    def create_jobs(
+        self, jobs: Sequence[fields.JobItem | http.JobRequest], *, traceparent: str | None = None
+    ) -> list[http.BatchResult]:
         """Accept up to 1,000 jobs in one call; each result belongs to the job at the same place."""
-        return self._send(requests.create_jobs(jobs, self._clock)).results
+        return self._send(requests.create_jobs(jobs, self._clock, traceparent=traceparent)).results
 
     def get_job(self, job_id: str) -> http.Job:
+        """One job. Raises ``JobNotFound``."""
         return self._send(requests.get_job(job_id))
 
     def list_jobs(self, **filters: Unpack[fields.FilterFields]) -> Iterator[http.Job]:
@@ -68,21 +103,30 @@ class Client:
     def list_jobs_page(
         self, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[fields.FilterFields]
     ) -> http.JobPage:
+        """One page of the jobs that match, newest first; go on with ``cursor=page.next_cursor``."""
         return self._send(requests.list_jobs(filters, limit=limit, cursor=cursor))
 
     def attempts(self, job_id: str) -> list[http.Attempt]:
+        """Every attempt of a job, oldest first, with what was answered. Raises ``JobNotFound``."""
         return self._send(requests.attempts(job_id)).data
 
     def update_job(self, job_id: str, **changes: Unpack[fields.JobUpdateFields]) -> http.Job:
+        """Change a pending job: fields of ``create_job``, and ``url``. Raises ``JobNotPending``, ``JobNotFound``."""
         return self._send(requests.update_job(job_id, changes))
 
     def cancel_job(self, job_id: str) -> http.Job:
+        """Cancel a job that is not finished. Raises ``JobFinished``, ``JobNotFound``."""
         return self._send(requests.cancel_job(job_id))
 
     def retry_job(self, job_id: str, **overrides: Unpack[fields.JobUpdateFields]) -> http.Job:
+        """Try a finished job again with fresh attempts, changed by fields as in ``update_job``.
+
+        Raises ``JobNotRetryable``, ``JobNotFound``.
+        """
         return self._send(requests.retry_job(job_id, overrides))
 
     def run_job(self, job_id: str) -> http.Job:
+        """Run a pending job now instead of at its time. Raises ``JobNotPending``, ``JobNotFound``."""
         return self._send(requests.run_job(job_id))
 
     def wait_for_job(self, job_id: str, timeout: float = 60.0) -> http.Job:
@@ -103,20 +147,34 @@ class Client:
         overrides: fields.JobUpdateFields | None = None,
         **filters: Unpack[fields.FilterFields],
     ) -> http.BulkResponse:
+        """Retry all finished jobs that match, up to ``limit``; ``dry_run`` only counts. If ``more``, call again."""
         return self._send(requests.retry_jobs(filters, dry_run=dry_run, limit=limit, overrides=overrides or {}))
 
     def cancel_jobs(
         self, *, dry_run: bool = False, limit: int | None = None, **filters: Unpack[fields.FilterFields]
     ) -> http.BulkResponse:
+        """Cancel all jobs that match, up to ``limit``; ``dry_run`` only counts. If ``more``, call again."""
         return self._send(requests.cancel_jobs(filters, dry_run=dry_run, limit=limit))
 
     def create_schedule(
-        self, cron: str, job: fields.JobItem | Mapping[str, Any], **options: Unpack[fields.ScheduleFields]
+        self, cron: str, job: fields.ScheduledJob, **options: Unpack[fields.ScheduleFields]
     ) -> http.Schedule:
-        """A job at each tick of ``cron``, in ``timezone`` (UTC if not given)."""
+        """A job at each tick of ``cron``, in ``timezone`` (UTC if not given).
+
+        Args:
+            cron: five fields, such as "*/5 * * * *".
+            job: the fields of ``create_job`` with ``url``, without ``run_at`` and ``delay``.
+            options: all optional. ``id``, ``timezone``, ``catch_up`` (``policy``, ``window``), ``overlap`` ("allow",
+                "skip"), ``jitter``, ``start_at``, ``end_at``, ``paused``.
+
+        Raises:
+            InvalidCron, InvalidTimezone, InvalidRequest: a field is wrong; ``error.field`` names it.
+            ScheduleExists: another schedule has that id.
+        """
         return self._send(requests.create_schedule(cron, job, options, self._clock))
 
     def get_schedule(self, schedule_id: str) -> http.Schedule:
+        """One schedule. Raises ``ScheduleNotFound``."""
         return self._send(requests.get_schedule(schedule_id))
 
     def list_schedules(self) -> Iterator[http.Schedule]:
@@ -124,15 +182,19 @@ class Client:
         return self._transport.items(lambda cursor: requests.list_schedules(cursor=cursor))
 
     def update_schedule(self, schedule_id: str, **changes: Unpack[fields.ScheduleUpdateFields]) -> http.Schedule:
+        """Change a schedule: the options of ``create_schedule``, ``cron``, and ``job``, replaced as a whole."""
         return self._send(requests.update_schedule(schedule_id, changes))
 
     def delete_schedule(self, schedule_id: str) -> None:
+        """Delete a schedule; the jobs it has made stay. Raises ``ScheduleNotFound``."""
         self._send(requests.delete_schedule(schedule_id))
 
     def pause_schedule(self, schedule_id: str) -> http.Schedule:
+        """Make no more jobs until ``resume_schedule``. Raises ``ScheduleNotFound``."""
         return self._send(requests.pause_schedule(schedule_id))
 
     def resume_schedule(self, schedule_id: str) -> http.Schedule:
+        """Make jobs again, from the next tick on. Raises ``ScheduleNotFound``."""
         return self._send(requests.resume_schedule(schedule_id))
 
     def run_schedule(self, schedule_id: str) -> http.Job:
@@ -150,9 +212,14 @@ class Client:
         return self._transport.items(lambda cursor: requests.list_destinations(cursor=cursor))
 
     def get_destination(self, host: str) -> http.Destination:
+        """Settings and state of a destination, ``scheme://host:port``. Raises ``DestinationNotFound``."""
         return self._send(requests.get_destination(host))
 
     def put_destination(self, host: str, **settings: Unpack[fields.DestinationFields]) -> http.Destination:
+        """Set ``concurrency``, ``rate``, ``paused`` or ``secrets`` of a destination.
+
+        What is left out stays; None returns to the default.
+        """
         return self._send(requests.put_destination(host, settings))
 
     def cluster(self, name: str | None = None) -> http.Cluster:
@@ -183,4 +250,5 @@ class Client:
         return self._send(requests.trust_clock())
 
     def health(self) -> http.Health:
+        """Whether the node or proxy is fit to take jobs; also when it is not (``status`` is ``"unavailable"``)."""
         return self._send(requests.health())

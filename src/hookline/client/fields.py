@@ -6,7 +6,7 @@ Times may be aware ``datetime`` values or RFC 3339 text; durations ``timedelta``
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 from msgspec import Raw
 
@@ -67,16 +67,26 @@ class JobUpdateFields(JobChangeFields, total=False):
 
 
 class JobFields(JobChangeFields, total=False):
-    """A job beside its url. ``idempotency_key``: the same key and job again is the same job, executed once."""
+    """A job beside its url.
+
+    ``idempotency_key``: the same key and job again is the same job, executed once. ``traceparent``: where it belongs in
+    a trace (W3C Trace Context); sent on with the webhook.
+    """
 
     id: str
     idempotency_key: str
+    traceparent: str
 
 
-class JobItem(JobChangeFields, total=False):
-    """One job of a batch, or what a schedule makes at each tick (then without ``id``, ``run_at`` and ``delay``)."""
+class ScheduledJob(JobChangeFields, total=False):
+    """What a schedule makes at each tick: a job with its url, without ``run_at`` and ``delay``."""
 
-    url: str
+    url: Required[str]
+
+
+class JobItem(ScheduledJob, total=False):
+    """One job of a batch."""
+
     id: str
 
 
@@ -111,7 +121,7 @@ class ScheduleUpdateFields(ScheduleOptions, total=False):
     """All fields of a schedule that can change; ``job`` is replaced as a whole."""
 
     cron: str
-    job: JobItem
+    job: ScheduledJob
 
 
 class DestinationFields(TypedDict, total=False):
@@ -129,8 +139,10 @@ def to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         InvalidTime: a datetime without a zone, or a negative timedelta.
-        InvalidRequest: bytes as ``payload``, a ``Raw`` payload that is not JSON, or text as ``body``.
+        InvalidRequest: bytes as ``payload``, a ``Raw`` payload that is not JSON, text as ``body``, or both of them.
     """
+    if "payload" in fields and "body" in fields:
+        raise InvalidRequest("payload and body are both given; a job sends one of them", field="body")
     return {_name(name): _value(name, value) for name, value in fields.items()}
 
 

@@ -4,6 +4,7 @@ A ``Request`` knows the type of its reply and whether it may be sent twice, so a
 send it, try again and return a typed value.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Self, TypeVar
@@ -12,8 +13,10 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hookline import errors
-from hookline.client.fields import JobItem, Time, time_text, to_json
+from hookline.client.fields import JobItem, ScheduledJob, Time, time_text, to_json
+from hookline.client.headers import check_headers
 from hookline.client.json_values import encode_json
+from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, mint_id
@@ -24,6 +27,7 @@ T = TypeVar("T")
 JSON = "application/json"
 FALLBACK = "Hookline-Fallback"  # "allow": a proxy may give the job to another cluster than its home, if that is down
 PAGE_SIZE = 1_000
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 FINISHED = frozenset({"succeeded", "dead", "cancelled", "unknown"})
 
 
@@ -47,9 +51,9 @@ class Request(Generic[T]):
     accepts: tuple[int, ...] = ()
     may_fall_back: bool = False
 
-    def parse(self, status: int, headers: Mapping[str, str], body: bytes) -> T:
-        """The value of the answer; see ``parse_reply``."""
-        return parse_reply(200 if status in self.accepts else status, headers, body, self.reply)
+    def parse(self, status: int, headers: Mapping[str, str], body: bytes, url: str = "the service") -> T:
+        """The value of the answer of the service at ``url``; see ``parse_reply``."""
+        return parse_reply(status, headers, body, self.reply, url=url, accepts=self.accepts)
 
     def after(self, error: errors.HooklineError) -> Self:
         """What the next try sends when one ended in ``error``.
@@ -79,12 +83,15 @@ def create_job(url: str, fields: Mapping[str, Any], clock: Clock) -> Request[htt
     is_unnamed = key is None and named.get("id") is None
     if is_unnamed:
         key = f"sdk-{clock.token(16).hex()}"
-    headers = {} if key is None else {"Idempotency-Key": key}
+    headers = _trace(named.pop("traceparent", None)) | ({} if key is None else {"Idempotency-Key": key})
+    check_headers(headers, "headers")
     request = _with_body("POST", "/jobs", http.Job, {"url": url} | to_json(named), headers=headers)
     return replace(request, may_fall_back=is_unnamed)
 
 
-def create_jobs(jobs: Sequence[JobItem | http.JobRequest], clock: Clock) -> Request[http.BatchResponse]:
+def create_jobs(
+    jobs: Sequence[JobItem | http.JobRequest], clock: Clock, *, traceparent: str | None = None
+) -> Request[http.BatchResponse]:
     """``POST /jobs/batch``. Items without an id get one here, so that the batch can be sent again as a whole."""
     items = []
     for job in jobs:
@@ -93,7 +100,7 @@ def create_jobs(jobs: Sequence[JobItem | http.JobRequest], clock: Clock) -> Requ
         if item.get("id") is None:
             item["id"] = _fresh_id(clock)
         items.append(item)
-    return _with_body("POST", "/jobs/batch", http.BatchResponse, {"jobs": items})
+    return _with_body("POST", "/jobs/batch", http.BatchResponse, {"jobs": items}, headers=_trace(traceparent))
 
 
 def get_job(job_id: str) -> Request[http.Job]:
@@ -149,9 +156,7 @@ def cancel_jobs(filters: Mapping[str, Any], *, dry_run: bool, limit: int | None)
 # --- schedules ------------------------------------------------------------------------------------------------
 
 
-def create_schedule(
-    cron: str, job: JobItem | Mapping[str, Any], fields: Mapping[str, Any], clock: Clock
-) -> Request[http.Schedule]:
+def create_schedule(cron: str, job: ScheduledJob, fields: Mapping[str, Any], clock: Clock) -> Request[http.Schedule]:
     """``POST /schedules``. Without an id, one is minted here, so that the call can be sent again."""
     body = {"cron": cron, "job": to_json(job)} | to_json(fields)
     if body.get("id") is None:
@@ -263,85 +268,6 @@ def health() -> Request[http.Health]:
     return Request("GET", "/health", http.Health, accepts=(503,))
 
 
-# --- reading a reply ------------------------------------------------------------------------------------------
-
-_BY_CODE = errors.by_code()
-_BY_STATUS: dict[int, type[errors.HooklineError]] = {
-    400: errors.InvalidRequest,
-    404: errors.NotFound,
-    405: errors.MethodNotAllowed,
-    409: errors.Conflict,
-    413: errors.PayloadTooLarge,
-    415: errors.UnsupportedMedia,
-    422: errors.IdempotencyMismatch,
-    429: errors.TooManyRequests,
-    500: errors.Internal,
-    # Something in between answered. It does not say whether the request went through, so neither do we.
-    502: errors.DeadlineExceeded,
-    503: errors.DeadlineExceeded,
-    504: errors.DeadlineExceeded,
-}
-_PROBLEM_FIELDS = frozenset({"type", "title", "status", "code", "detail", "retryable", "field", "retry_after"})
-
-
-def parse_reply(status: int, headers: Mapping[str, str], body: bytes, reply: type[T]) -> T:
-    """The answer as a value of ``reply``.
-
-    Args:
-        status: the HTTP status.
-        headers: the response's headers, names in lower case.
-        body: the whole body.
-        reply: a type of ``protocol.http``, or ``type(None)`` where there is nothing to read.
-
-    Raises:
-        HooklineError: the class that belongs to the answer's ``code``, or the nearest one for its status; it has
-            the answer's detail, field, figures and ``retry_after_s``.
-    """
-    if not 200 <= status < 300:
-        raise _error(status, headers, body)
-    if reply is type(None):
-        return None
-    try:
-        return msgspec.json.decode(body, type=reply)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.HooklineError(
-            f"The answer ({status}) is not what this call gives: {error}. Is the address right, and the SDK as new?"
-        ) from error
-
-
-def surely_refused(error: errors.HooklineError) -> bool:
-    """Whether the service said, or the connection shows, that the request was not accepted."""
-    return isinstance(error, (errors.ConnectionFailed, errors.Unavailable, errors.TooManyRequests))
-
-
-def _error(status: int, headers: Mapping[str, str], body: bytes) -> errors.HooklineError:
-    try:
-        problem = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        problem = {}
-    code = problem.get("code")
-    known = _BY_CODE.get(code) if isinstance(code, str) else None
-    kind = known or _BY_STATUS.get(status, errors.InvalidRequest if 400 <= status < 500 else errors.HooklineError)
-    figures = {name: value for name, value in problem.items() if name not in _PROBLEM_FIELDS}
-    if known is None:
-        figures |= {"status": status} | ({"answered_code": code} if code else {})
-    where = problem.get("field")
-    return kind(
-        str(problem.get("detail") or f"The service answered {status}: {kind.title()}"),
-        field=where if isinstance(where, str) else None,
-        retry_after_s=_retry_after(problem.get("retry_after"), headers.get("retry-after")),
-        **{name: value for name, value in figures.items() if name not in ("self", "detail", "retry_after_s")},
-    )
-
-
-def _retry_after(told: object, header: str | None) -> int | None:
-    if isinstance(told, int) and told >= 0:
-        return told
-    if header is not None and header.isascii() and header.isdecimal() and len(header) < 10:
-        return int(header)
-    return None
-
-
 # --- small parts ----------------------------------------------------------------------------------------------
 
 
@@ -355,6 +281,17 @@ def _with_body(
     idempotent: bool = True,
 ) -> Request[T]:
     return Request(method, path, reply, encode_json(body), {"Content-Type": JSON} | (headers or {}), idempotent)
+
+
+def _trace(traceparent: str | None) -> dict[str, str]:
+    if traceparent is None:
+        return {}
+    if not _TRACEPARENT.fullmatch(str(traceparent)):
+        raise errors.InvalidHeader(
+            "traceparent is not like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 (W3C Trace Context)",
+            field="traceparent",
+        )
+    return {"traceparent": traceparent}
 
 
 def _bulk(filters: Mapping[str, Any], dry_run: bool, limit: int | None) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """When the SDK tries a call again, and how long it waits. Decisions only; the clients carry them out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hookline.client.requests import Request, surely_refused
+from hookline.client.replies import surely_refused
+from hookline.client.requests import Request
 from hookline.clock import Clock
 from hookline.errors import DeadlineExceeded, HooklineError, InvalidConfig
 from hookline.protocol.http import Job
@@ -26,6 +28,11 @@ class Retrying:
             raise InvalidConfig(f"retries is {self.retries}; it must be 0 or more", field="retries")
         if not 0 < self.timeout_s <= 3_600:
             raise InvalidConfig(f"timeout is {self.timeout_s} s; it must be between 0 and 3600", field="timeout")
+
+    def deadline(self) -> Callable[[], float]:
+        """For a try that begins now: what tells the seconds that are left of it."""
+        end_ms = self.clock.boot_ms() + self.timeout_s * 1_000
+        return lambda: (end_ms - self.clock.boot_ms()) / 1_000
 
     def wait_s(self, request: Request[Any], error: HooklineError, tries: int) -> float | None:
         """Seconds to wait before the next try, None to give up; ``tries`` were made, the last ended in ``error``.

@@ -1,7 +1,7 @@
 """What a receiver calls to check that a webhook came from its Hookline, unchanged and just now."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -36,7 +36,7 @@ class WebhookInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 def verify(
     body: bytes,
-    headers: Mapping[str, str],
+    headers: signatures.Headers,
     secret: str | Sequence[str],
     *,
     tolerance: float = 300,
@@ -46,7 +46,7 @@ def verify(
 
     Args:
         body: the raw bytes of the request's body; parsed and serialised again, they would not verify.
-        headers: the request's headers, names in any case.
+        headers: the request's headers, as Flask, Django, FastAPI or a dict have them; names in any case.
         secret: a ``whsec_`` secret or a ``whpk_`` public key, or several during a rotation.
         tolerance: seconds by which ``webhook-timestamp`` may differ from now, either way.
         now: seconds since 1970 UTC; the system's clock when None.

@@ -1,48 +1,54 @@
 """Carrying calls over HTTP, once for ordinary code and once for asyncio.
 
-``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again; here bytes move, and the
-HTTP library's errors become ours.
+``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again, ``connections`` and
+``carriers`` through what; here the HTTP library's errors become ours.
 """
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import timedelta
+from importlib.metadata import version
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
-from pyreqwest.exceptions import BuilderError, PoolTimeoutError, PyreqwestError, RequestError
-from pyreqwest.http import Url
-from pyreqwest.request import BaseRequestBuilder
+import httpcore2
 
+from hookline.client.carriers import (
+    AsyncCarrier,
+    AsyncOwnConnections,
+    Call,
+    Carrier,
+    OwnConnections,
+)
+from hookline.client.connections import Connecting, Pools
+from hookline.client.deadline import until
+from hookline.client.failed_calls import LIBRARY_ERRORS, failed_call
+from hookline.client.place import Place
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
-from hookline.errors import (
-    ConnectionFailed,
-    DeadlineExceeded,
-    HooklineError,
-    InvalidConfig,
-    InvalidHeader,
-    InvalidRequest,
-)
+from hookline.errors import HooklineError, InvalidConfig
 from hookline.visible import without_password
 
-_NOT_CONNECTED = "client error (Connect)"
+if TYPE_CHECKING:
+    import httpx2
+
 DEFAULT_URL = "http://127.0.0.1:7070"
 
 T = TypeVar("T")
-B = TypeVar("B", bound=BaseClientBuilder)
 P = TypeVar("P", bound=Any)
-R = TypeVar("R", bound=BaseRequestBuilder)
 
 
 class BlockingTransport:
-    """Sends calls and waits for their replies. Safe to share between threads."""
+    """Sends calls and waits for their replies. Safe to share between threads, and to take along into a fork."""
 
-    def __init__(self, base_url: str, retrying: Retrying, sleep: Callable[[float], None]) -> None:
-        self._base_url = _checked_url(base_url)
+    def __init__(
+        self, connecting: "Connecting[httpx2.Client]", retrying: Retrying, sleep: Callable[[float], None]
+    ) -> None:
+        self._url = connecting.url
+        self._headers = _own_headers(connecting)
         self._retrying = retrying
         self._sleep = sleep
-        self._http = _configured(SyncClientBuilder(), retrying.timeout_s).build()
+        self._pools = Pools[Carrier, "httpx2.Client"](connecting, "Client", OwnConnections, _given)
 
     def send(self, request: Request[T]) -> T:
         """Send the call, again as long as that is safe and allowed, and return its typed reply."""
@@ -67,28 +73,35 @@ class BlockingTransport:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        if (carrier := self._pools.close()) is not None:
+            carrier.close()
 
     def _exchange(self, request: Request[T]) -> T:
-        builder = _filled(self._http.request(request.method, self._base_url + request.path), request)
+        carrier, call = self._pools.of_process(), _call(request, self._url, self._headers, self._retrying)
         try:
-            response = builder.build().send()
-            body = response.bytes().to_bytes()
-        except BuilderError as error:
-            raise InvalidRequest(f"This cannot be sent: {_causes(error)[-1]}") from error
-        except RequestError as error:
-            raise _translated(error, self._base_url) from error
-        return request.parse(response.status, dict(response.headers), body)
+            with until(call.left_s):
+                answer = carrier.carry(call)
+        except LIBRARY_ERRORS as error:
+            raise failed_call(error, self._url) from error
+        return request.parse(*answer, self._url)
 
 
 class AwaitingTransport:
     """The same for asyncio."""
 
-    def __init__(self, base_url: str, retrying: Retrying, sleep: Callable[[float], Awaitable[None]]) -> None:
-        self._base_url = _checked_url(base_url)
+    def __init__(
+        self,
+        connecting: "Connecting[httpx2.AsyncClient]",
+        retrying: Retrying,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._url = connecting.url
+        self._headers = _own_headers(connecting)
         self._retrying = retrying
         self._sleep = sleep
-        self._http = _configured(ClientBuilder(), retrying.timeout_s).build()
+        self._pools = Pools[AsyncCarrier, "httpx2.AsyncClient"](
+            connecting, "AsyncClient", AsyncOwnConnections, _given_async
+        )
 
     async def send(self, request: Request[T]) -> T:
         """Send the call, again as long as that is safe and allowed, and return its typed reply."""
@@ -115,18 +128,29 @@ class AwaitingTransport:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.close()
+        if (carrier := self._pools.close_of_loop()) is not None:
+            await carrier.close()
 
     async def _exchange(self, request: Request[T]) -> T:
-        builder = _filled(self._http.request(request.method, self._base_url + request.path), request)
+        carrier, call = self._pools.of_loop(), _call(request, self._url, self._headers, self._retrying)
         try:
-            response = await builder.build().send()
-            body = (await response.bytes()).to_bytes()
-        except BuilderError as error:
-            raise InvalidRequest(f"This cannot be sent: {_causes(error)[-1]}") from error
-        except RequestError as error:
-            raise _translated(error, self._base_url) from error
-        return request.parse(response.status, dict(response.headers), body)
+            # The SDK's own connections end by themselves; this is for a client of the caller's, which may not.
+            async with asyncio.timeout(call.timeout_s + _GRACE_S):
+                with until(call.left_s):
+                    answer = await carrier.carry(call)
+        except TimeoutError:
+            raise failed_call(httpcore2.ReadTimeout("timed out"), self._url) from None
+        except LIBRARY_ERRORS as error:
+            raise failed_call(error, self._url) from error
+        return request.parse(*answer, self._url)
+
+
+def _call(request: Request[Any], url: str, headers: dict[str, str], retrying: Retrying) -> Call:
+    left_s = retrying.deadline()
+    return Call(request.method, url, request.path, headers | request.headers, request.body, retrying.timeout_s, left_s)
+
+
+_GRACE_S = 0.05  # so that a step that ends by itself can say which one it was
 
 
 def _moved_on(before: P, page: P) -> P:
@@ -136,57 +160,47 @@ def _moved_on(before: P, page: P) -> P:
     return page
 
 
-def _configured(builder: B, timeout_s: float) -> B:
-    """No redirects, no proxies from the environment, and every phase bounded."""
-    limit = timedelta(seconds=timeout_s)
-    builder = builder.follow_redirects(False).referer(False).no_proxy()
-    return builder.timeout(limit).connect_timeout(limit).user_agent("hookline-python")
+def _own_headers(connecting: Connecting[Any]) -> dict[str, str]:
+    """What goes with every call; the caller's headers replace the SDK's."""
+    return {
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": f"hookline-python/{version('hookline')}",
+    } | {name.lower(): value for name, value in connecting.headers.items()}
 
 
-def _filled(builder: R, request: Request[T]) -> R:
-    try:
-        builder = builder.headers(request.headers)
-    except ValueError as error:
-        raise InvalidHeader(f"This cannot be sent as a header: {error}") from error
-    return builder if request.body is None else builder.body_bytes(request.body)
+def service_url(given: str | None) -> str:
+    """The service's address without a trailing slash: ``given``, else HOOKLINE_URL, else a node on this machine.
 
-
-def _checked_url(text: str) -> str:
-    """The service's address without a trailing slash."""
+    Raises:
+        InvalidConfig: it is no address.
+    """
+    text, named = given, "base_url"
+    if text is None:
+        text, named = os.environ.get("HOOKLINE_URL") or DEFAULT_URL, "HOOKLINE_URL"
     if not text.startswith(("http://", "https://")) or "?" in text or "#" in text or not _is_url(text):
         shown = without_password(text)
-        raise InvalidConfig(f"{shown!r} is not the address of a service; use one like {DEFAULT_URL}", field="base_url")
+        raise InvalidConfig(
+            f"{named} {shown!r} is not the address of a service; use one like {DEFAULT_URL}", field=named
+        )
     return text.rstrip("/")
 
 
 def _is_url(text: str) -> bool:
     try:
-        return Url.is_valid(text)
-    except UnicodeEncodeError:
+        Place(text)
+    except ValueError:
         return False
+    return True
 
 
-def _translated(error: RequestError, base_url: str) -> HooklineError:
-    """``ConnectionFailed`` if nothing was sent, else ``DeadlineExceeded``: it may or may not have arrived."""
-    reason, base_url = _causes(error)[-1], without_password(base_url)
-    if isinstance(error, PoolTimeoutError) or _never_left(error):
-        return ConnectionFailed(f"No connection to {base_url} ({reason}). Is Hookline running there?")
-    return DeadlineExceeded(f"No answer from {base_url} ({reason}). The request may or may not have been accepted.")
+def _given(client: "httpx2.Client", is_theirs: bool) -> Carrier:
+    from hookline.client.given_client import GivenClient  # noqa: PLC0415  # most callers have none
+
+    return GivenClient(client, is_theirs)
 
 
-# --- what an error of the library shows (pyreqwest 0.15) ----------------------------------------------------------
-#
-# The classes of its exceptions do not: a connection that is reset under a request is a ConnectError too, and a server
-# that took the request and is silent a ConnectTimeoutError.
+def _given_async(client: "httpx2.AsyncClient", is_theirs: bool) -> AsyncCarrier:
+    from hookline.client.given_client import AsyncGivenClient  # noqa: PLC0415
 
-
-def _causes(error: PyreqwestError) -> list[str]:
-    """Outermost first, at least one; the last is what the operating system or the protocol said."""
-    details = getattr(error, "details", None)
-    found = details.get("causes") if isinstance(details, dict) else None
-    return [str(cause["message"]) for cause in found] if found else [error.message]
-
-
-def _never_left(error: PyreqwestError) -> bool:
-    """Whether it is certain that no byte of the request was sent: no connection was made."""
-    return _NOT_CONNECTED in _causes(error)
+    return AsyncGivenClient(client, is_theirs)

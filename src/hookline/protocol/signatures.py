@@ -15,14 +15,14 @@ import hashlib
 import hmac
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
-
-from cryptography.exceptions import InvalidSignature as Ed25519Mismatch
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from hookline import errors
 from hookline.protocol.ed25519_points import is_strong
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
 ID_HEADER = "webhook-id"
 TIMESTAMP_HEADER = "webhook-timestamp"
@@ -42,6 +42,13 @@ SIGNATURES_MAX = 16
 
 # Longer than 12 digits is past the year 33000; the ASCII class keeps out digits of other scripts, which int() takes.
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
+
+
+class Headers(Protocol):
+    """A request's headers as the frameworks give them; one that came twice may be there twice."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values."""
 
 
 class SigningKey(ABC):
@@ -106,7 +113,7 @@ class Ed25519PublicKey(SigningKey):
             raise errors.InvalidSecret(f"A {PUBLIC_PREFIX} key must hold {ED25519_BYTES} bytes, not {len(key)}.")
         if not is_strong(key):
             raise errors.InvalidSecret(f"The {PUBLIC_PREFIX} key is weak or no key: anybody could sign for it.")
-        self._public = ed25519.Ed25519PublicKey.from_public_bytes(key)
+        self._public = _public_key(key)
 
     def sign(self, content: bytes) -> str:
         raise errors.InvalidSecret(f"A {PUBLIC_PREFIX} key can only verify; sign with the {PRIVATE_PREFIX} key.")
@@ -128,7 +135,7 @@ class Ed25519PrivateKey(SigningKey):
                 f"A {PRIVATE_PREFIX} key must hold {ED25519_BYTES} bytes (seed) or {2 * ED25519_BYTES} (seed and public"
                 f" key), not {len(key)}."
             )
-        self._private = ed25519.Ed25519PrivateKey.from_private_bytes(key[:ED25519_BYTES])
+        self._private = _private_key(key[:ED25519_BYTES])
         self._public = self._private.public_key()
         if key[ED25519_BYTES:] not in (b"", self._public.public_bytes_raw()):
             raise errors.InvalidSecret(f"The two halves of the {PRIVATE_PREFIX} key do not belong together.")
@@ -169,7 +176,7 @@ def sign(keys: Sequence[SigningKey], webhook_id: str, timestamp_s: int, body: by
 
 
 def verify(
-    headers: Mapping[str, str],
+    headers: Headers,
     body: bytes,
     secrets: Sequence[str] | str,
     *,
@@ -220,11 +227,11 @@ def generate_ed25519(seed: bytes) -> tuple[str, str]:
     """
     if len(seed) != ED25519_BYTES:
         raise errors.InvalidSecret(f"An ed25519 seed has {ED25519_BYTES} bytes, not {len(seed)}.")
-    public = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    public = _private_key(seed).public_key().public_bytes_raw()
     return PRIVATE_PREFIX + _encode(seed + public), PUBLIC_PREFIX + _encode(public)
 
 
-def _signature_headers(headers: Mapping[str, str]) -> tuple[str, str, str]:
+def _signature_headers(headers: Headers) -> tuple[str, str, str]:
     """The values of the three headers; refuses a missing one, and one given twice (which of them would be signed?)."""
     found: dict[str, str] = {}
     for name, value in headers.items():
@@ -275,11 +282,38 @@ def _why_none_matches(keys: Sequence[SigningKey], candidates: Mapping[str, objec
     return "No signature matches: another secret was used, or the id, the timestamp or the body was changed."
 
 
-def _ed25519_verifies(public: ed25519.Ed25519PublicKey, content: bytes, candidate: bytes) -> bool:
+# --- ed25519, whose library (cryptography, 16 MB) only those need who use it ---------------------------------------
+
+
+def _private_key(seed: bytes) -> "ed25519.Ed25519PrivateKey":
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    except ImportError as error:
+        raise _without_library(PRIVATE_PREFIX) from error
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def _public_key(key: bytes) -> "ed25519.Ed25519PublicKey":
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    except ImportError as error:
+        raise _without_library(PUBLIC_PREFIX) from error
+    return ed25519.Ed25519PublicKey.from_public_bytes(key)
+
+
+def _without_library(prefix: str) -> errors.ExtraMissing:
+    return errors.ExtraMissing(
+        f"A {prefix} key is ed25519, which needs the cryptography library: pip install 'hookline[ed25519]'"
+    )
+
+
+def _ed25519_verifies(public: "ed25519.Ed25519PublicKey", content: bytes, candidate: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+
     try:
         signature = base64.b64decode(candidate, validate=True)
         public.verify(signature, content)
-    except (ValueError, Ed25519Mismatch):
+    except (ValueError, InvalidSignature):
         return False
     # base64 has several spellings for the same bytes; only the canonical one was ever sent.
     return binascii.b2a_base64(signature, newline=False) == candidate

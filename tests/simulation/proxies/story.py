@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hookline.client.requests import surely_refused
+from hookline.client.replies import surely_refused
 from hookline.errors import HooklineError, by_code
 from tests.simulation.history import NEVER
 
