@@ -307,6 +307,34 @@ def test_a_node_that_etcd_does_not_let_in_says_why_and_goes_on_by_itself(tmp_pat
             node.kill()
 
 
+class NodeOfALoopback(LoneNode):
+    """May call what listens at 127.0.0.1, but for Hookline's own processes."""
+
+    def command(self) -> list[str]:
+        loopback = {"--allow-private-destinations": "--allow-destinations=127.0.0.0/8"}
+        return [loopback.get(token, token) for token in super().command()]
+
+
+def test_no_job_calls_a_member_of_etcd_that_no_option_names(tmp_path: Path) -> None:
+    with EtcdMembers(tmp_path / "etcd") as members:
+        (tmp_path / "n").mkdir()
+        node = NodeOfALoopback(tmp_path / "n", "--etcd", members.endpoints[0], "--new-cluster", port=free_ports(1)[0])
+        node.spawn()
+        try:
+            node.wait_until_ready()
+            until(lambda: _is_refused(node, members.members[2].peer_url), "what listens for other members is closed")
+            assert _is_refused(node, members.endpoints[1])
+        finally:
+            node.kill()
+
+
+def _is_refused(node: LoneNode, url: str) -> bool:
+    """Once the node knows whose it is; before, etcd answers that it has no such page."""
+    job = node.call("POST", "/jobs", {"url": url, "retry": {"max_attempts": 1}})[1]
+    until(lambda: node.call("GET", f"/jobs/{job['id']}")[1]["state"] == "dead", "the attempt is made")
+    return "leads back to this service" in str(node.call("GET", f"/jobs/{job['id']}")[1]["last_attempt"]["error"])
+
+
 def health(node: LoneNode) -> str:
     try:
         return str(node.call("GET", "/health")[1])
