@@ -66,7 +66,9 @@ def test_three_nodes_survive_the_loss_of_one_and_a_restart(tmp_path: Path) -> No
             second = survivor.create_job(hook)
             assert survivor.wait_for_job(second.id, timeout=20).state == "succeeded"
         until(lambda: f"{killed} ended with code -9" in data.with_suffix(".err").read_text(), "it is reported")
-        later = client_when_back(url).create_job(hook, delay="1h")
+        with Client(url, timeout=5) as front:
+            until(lambda: _is_up(front), "the front door, which may have been the node that was killed, serves again")
+            later = front.create_job(hook, delay="1h")
 
         code, out, err = command("backup", "--url", survivors[0], "--out", str(tmp_path / "b.db"), "--json")
         assert code == 0, err
@@ -112,13 +114,6 @@ def check_restored(url: str, delivered: str, planned: str) -> None:
         assert client.get_job(delivered).state == "succeeded"
         assert client.get_job(planned).state == "pending"
         assert client.cancel_job(planned).state == "cancelled", "it takes writes"
-
-
-def client_when_back(url: str) -> Client:
-    """The front door is a node: it may be the one that was killed, and is started again."""
-    client = Client(url, timeout=5)
-    until(lambda: _is_up(client), "the front door serves again")
-    return client
 
 
 def _is_up(client: Client) -> bool:

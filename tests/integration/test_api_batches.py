@@ -72,7 +72,7 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(start_node: StartNode) 
 
 
 def test_each_payload_has_its_own_limit(node: NodeUnderTest) -> None:
-    jobs: list[dict[str, Any]] = [{"url": URL, "payload": "a" * 300_000}, {"url": URL}]
+    jobs: list[dict[str, Any]] = [{"url": URL, "payload": "a" * 1_100_000}, {"url": URL}]
     results = node.post("/jobs/batch", {"jobs": jobs}).json["results"]
     assert [result["status"] for result in results] == [413, 201]
-    assert results[0]["error"]["limit"] == 262_144
+    assert results[0]["error"]["limit"] == 1_048_576

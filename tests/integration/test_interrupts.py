@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,6 +21,14 @@ sys.argv = ["hookline", "jobs", "list", "--url", "http://127.0.0.1:1", "--http-t
 from hookline.cli.entry import main
 main()
 """
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_are_on() -> Iterator[None]:
+    """Whoever started the tests may have switched them off, as a shell does for what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("module", ["hookline.cli.app", "cyclopts", "rich.console"])

@@ -451,11 +451,11 @@ def test_an_unfit_node_shows_in_the_exit_code(server: ScriptedServer, run: Run) 
 
 def test_a_destination_takes_a_retry_policy_and_says_which_it_has(server: ScriptedServer, run: Run) -> None:
     server.script = lambda _: Answer(200, DESTINATION | {"retry": {"max_attempts": 9, "not_on": [404, "3xx"]}})
-    code, _, err = run("destinations", "set", "h", "--retry-max", "9", "--retry-not-on", "404,3xx")
+    code, _, err = run("destinations", "set", "https://h:443", "--retry-max", "9", "--retry-not-on", "404,3xx")
     assert (code, err) == (0, "")
     assert server.asked[0].json == {"retry": {"max_attempts": 9, "not_on": ["404", "3xx"]}}
-    assert "404, 3xx" in run("destinations", "get", "h")[1]
-    run("destinations", "set", "h", "--reset", "retry")
+    assert "404, 3xx" in run("destinations", "get", "https://h:443")[1]
+    run("destinations", "set", "https://h:443", "--reset", "retry")
     assert server.asked[-1].json == {"retry": None}
 
 

@@ -259,7 +259,7 @@ SHOWN_BY: dict[Bug, int] = {
     nobody_asks_before_a_request_whether_the_lead_is_valid: 14,
     the_claims_of_a_deposed_leader_are_made_again_at_once: 17,
     a_silent_leader_is_taken_to_be_dead: 14,
-    the_lead_is_valid_from_the_answer_on: 34,
+    the_lead_is_valid_from_the_answer_on: 113,
     with_a_leader_all_before_it_are_taken_to_be_dead: 87,
     nobody_asks_the_others_for_their_time: 27,
     a_wall_clock_is_the_time_whatever_the_others_say: 25,
