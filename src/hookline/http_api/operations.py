@@ -356,6 +356,31 @@ OPERATIONS: tuple[Operation, ...] = (
         replies={200: (http.Health, "It is."), 503: (http.Health, "It is not; `detail` says why.")},
     ),
     Operation(
+        name="getLivez",
+        method="GET",
+        path="/livez",
+        tag="Service",
+        summary="Does the process work?",
+        description=(
+            "200 whenever it is answered at all: it depends on no leader, no etcd and no cluster. If it is not "
+            "answered in time, restart the process."
+        ),
+        replies={200: (http.Probe, "It does.")},
+    ),
+    Operation(
+        name="getReadyz",
+        method="GET",
+        path="/readyz",
+        tag="Service",
+        summary="Can it take jobs?",
+        description=(
+            "A node if it does not stop, and leads or knows who does; a proxy if it does not stop, and one of its "
+            "clusters takes jobs. Send requests elsewhere meanwhile; a restart would not help. A full limit is no "
+            "reason: each create is told so, while reads and cancels go on."
+        ),
+        replies={200: (http.Probe, "It can."), 503: (http.Probe, "It cannot; `detail` says why.")},
+    ),
+    Operation(
         name="getMetrics",
         method="GET",
         path="/metrics",

@@ -246,6 +246,7 @@ async def _run_node(
             metrics=metrics,
             role=role,
             clocks=clocks,
+            is_stopping=stop.is_set,
             is_overloaded=lag.is_high,
             snapshots=snapshots,
             on_damage=member.fail,

@@ -54,6 +54,8 @@ ROUTES: dict[str, dict[str, Handler]] = {
 # Answered also when there are too many requests: they cost nothing, and tell why.
 OWN_ROUTES: dict[str, dict[str, OwnHandler]] = {
     "/health": {"GET": clusters.get_health},
+    "/livez": {"GET": clusters.get_livez},
+    "/readyz": {"GET": clusters.get_readyz},
     "/metrics": {"GET": clusters.get_metrics},
 }
 IDENTITY = [(b"hookline-proxy", b"1")]
