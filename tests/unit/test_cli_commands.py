@@ -451,11 +451,11 @@ def test_an_unfit_node_shows_in_the_exit_code(server: ScriptedServer, run: Run) 
 
 def test_a_destination_takes_a_retry_policy_and_says_which_it_has(server: ScriptedServer, run: Run) -> None:
     server.script = lambda _: Answer(200, DESTINATION | {"retry": {"max_attempts": 9, "not_on": [404, "3xx"]}})
-    code, _, err = run("destinations", "set", "h", "--retry-max", "9", "--retry-not-on", "404,3xx")
+    code, _, err = run("destinations", "set", "https://h", "--retry-max", "9", "--retry-not-on", "404,3xx")
     assert (code, err) == (0, "")
     assert server.asked[0].json == {"retry": {"max_attempts": 9, "not_on": ["404", "3xx"]}}
     assert "404, 3xx" in run("destinations", "get", "h")[1]
-    run("destinations", "set", "h", "--reset", "retry")
+    run("destinations", "set", "https://h", "--reset", "retry")
     assert server.asked[-1].json == {"retry": None}
 
 
@@ -589,3 +589,40 @@ def test_the_secret_of_a_job_can_be_taken_away(
     monkeypatch.setenv("HOOKLINE_JOB_SECRET", "whsec_" + "a" * 32)
     assert run("jobs", verb, "j1", "--no-secret")[0] == 0
     assert json.loads(server.asked[0].body) == {"secret": None}
+
+
+def test_an_export_leaves_out_what_has_gone_meanwhile_and_says_so(server: ScriptedServer, run: Run) -> None:
+    jobs = {name: served.job(name, state="dead") for name in ("there", "gone", "retried", "away")}
+    page = {"data": list(jobs.values()), "next_cursor": None}
+    replies = {
+        "/jobs/there": Answer(200, jobs["there"]),
+        "/jobs/gone": problem(404, "job_not_found", "none"),
+        "/jobs/retried": Answer(200, jobs["retried"] | {"state": "pending"}),
+        "/jobs/away": problem(503, "cluster_unavailable", "c1 is away"),
+    }
+    server.script = lambda asked: replies.get(asked.path, Answer(200, page))
+    code, out, err = run("jobs", "export", "--state", "dead", "--http-timeout", "1")
+    assert (code, [json.loads(line)["id"] for line in out.splitlines()]) == (1, ["there"])
+    assert err.splitlines() == [
+        "exported 1 job",
+        "warning: 2 jobs left out: they went or changed while the export ran",
+        "warning: 1 job could not be read: missing here",
+    ]
+
+
+def test_an_export_that_ends_early_leaves_no_half_file(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    pages = {
+        "/jobs?limit=1000": Answer(200, {"data": [served.job("a")], "next_cursor": "2"}),
+        "/jobs?limit=1000&cursor=2": problem(400, "invalid_cursor", "no such page"),
+    }
+    server.script = lambda asked: pages.get(asked.path, Answer(200, served.job("a")))
+    code, out, err = run("jobs", "export", str(tmp_path / "jobs.jsonl"))
+    assert (code, out, list(tmp_path.iterdir())) == (1, "", [])
+    assert err.startswith("ended early, after 1 job; start it again\nerror: no such page\n")
+
+
+@pytest.mark.parametrize("file", ["/does/not/exist/jobs", "/", ""])
+def test_an_export_that_cannot_be_written_is_refused(server: ScriptedServer, run: Run, file: str) -> None:
+    code, out, err = run("jobs", "export", file)
+    assert (code, out) == (2, "")
+    assert "cannot be written" in err

@@ -8,6 +8,7 @@ from cyclopts import App
 
 from hookline.cli import inputs, render
 from hookline.cli.bulk import cancel_all, retry_all
+from hookline.cli.exporting import export_jobs
 from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
 from hookline.cli.listing import DEFAULT_LISTING, Listing
@@ -27,6 +28,7 @@ app.command(replay)
 app.command(retry_all)
 app.command(cancel_all)
 app.command(import_jobs, name="import")
+app.command(export_jobs, name="export")
 
 
 @app.command
