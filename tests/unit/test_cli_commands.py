@@ -61,6 +61,8 @@ def answer(asked: Asked) -> Answer:
         return Answer(200, {"data": [ATTEMPT]})
     if path.startswith("/schedules") and not path.endswith("/run"):
         return Answer(204 if asked.method == "DELETE" else 200, None if asked.method == "DELETE" else served.schedule())
+    if path.startswith("/destinations") and asked.method == "DELETE":
+        return Answer(204)
     return Answer(200, DESTINATION if path.startswith("/destinations") else JOB)
 
 
@@ -114,6 +116,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("destinations list", "GET /destinations?limit=1000"),
     ("destinations get http://127.0.0.1:9000", "GET /destinations/http%3A%2F%2F127.0.0.1%3A9000"),
     ("destinations set https://h --rate 5/s --no-paused", "PUT /destinations/https%3A%2F%2Fh"),
+    ("destinations delete https://h --yes", "DELETE /destinations/https%3A%2F%2Fh"),
     ("cluster show", "GET /cluster"),
     ("cluster health", "GET /health"),
 ]

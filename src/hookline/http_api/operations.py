@@ -310,6 +310,19 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=(*_BODY, e.InvalidUrl, e.InvalidTime, e.InvalidSecret),
         example={"concurrency": 5, "rate": {"limit": 100, "per": "1m"}},
     ),
+    Operation(
+        name="deleteDestination",
+        method="DELETE",
+        path="/destinations/{host}",
+        tag="Destinations",
+        summary="Delete the settings of a destination",
+        description=(
+            "Limits, pause, retries and secrets are the defaults again. Jobs stay; those that a pause held back go. "
+            "It is not listed any more, unless unfinished jobs name it. Deleting twice is fine."
+        ),
+        replies={204: (None, "They are gone.")},
+        refusals=(e.InvalidUrl, e.DestinationNotFound),
+    ),
     *FLEET,
     Operation(
         name="getCluster",

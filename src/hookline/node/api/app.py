@@ -52,7 +52,11 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/schedules/{id}/resume": {"POST": schedules.resume_schedule},
     "/schedules/{id}/run": {"POST": schedules.run_schedule},
     "/destinations": {"GET": destinations.list_destinations},
-    "/destinations/{host:text}": {"GET": destinations.get_destination, "PUT": destinations.put_destination},
+    "/destinations/{host:text}": {
+        "GET": destinations.get_destination,
+        "PUT": destinations.put_destination,
+        "DELETE": destinations.delete_destination,
+    },
     "/cluster": {"GET": cluster.get_cluster},
     "/cluster/handover": {"POST": cluster.handover},
     "/cluster/clock": {"POST": clocks.trust_clock},

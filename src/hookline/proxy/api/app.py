@@ -42,7 +42,11 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/schedules/{id}/resume": {"POST": set_to},
     "/schedules/{id}/run": {"POST": change},
     "/destinations": {"GET": lists.list_destinations},
-    "/destinations/{host:text}": {"GET": destinations.get_destination, "PUT": destinations.put_destination},
+    "/destinations/{host:text}": {
+        "GET": destinations.get_destination,
+        "PUT": destinations.put_destination,
+        "DELETE": destinations.delete_destination,
+    },
     "/cluster": {"GET": clusters.get_only},
     "/cluster/handover": {"POST": clusters.hand_only_over},
     "/clusters": {"GET": clusters.list_clusters},
