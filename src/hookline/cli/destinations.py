@@ -75,6 +75,10 @@ def set_(
 ) -> None:
     """Change the settings of a destination; what is not given stays.
 
+    For example: hookline destinations set https://shop.example.com --rate 10/s --concurrency 5
+
+    Or hold its jobs back for a while: hookline destinations set https://shop.example.com --paused
+
     Args:
         host: scheme://host:port, such as https://example.com:443.
         concurrency: How many attempts may run at once.

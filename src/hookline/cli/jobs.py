@@ -47,6 +47,10 @@ def create(
 ) -> int:
     """Make a job: one HTTP call, now or later.
 
+    For example: hookline jobs create https://shop.example.com/hook --data '{"order": 4711}' --delay 10m
+
+    Or, to see what becomes of it: hookline jobs create http://127.0.0.1:9000/hello --data @order.json --wait
+
     Args:
         url: What to call.
         delay: Due after this time, such as 90s or 1h30m.
