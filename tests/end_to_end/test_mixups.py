@@ -301,6 +301,9 @@ def test_a_node_that_etcd_does_not_let_in_says_why_and_goes_on_by_itself(tmp_pat
             node.spawn()
             until(lambda: "give --etcd-user" in health(node), "its health says what etcd wants")
             assert node.log.read_text().count("node_halted") == 1
+            assert node.call("GET", "/livez")[0] == 200
+            status, ready = node.call("GET", "/readyz")
+            assert (status, "give --etcd-user" in ready["detail"]) == (503, True)
             disable_users(members)
             node.wait_until_ready()
         finally:

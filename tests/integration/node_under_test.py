@@ -138,6 +138,7 @@ class NodeUnderTest:
         self.config = config
         self.clock = ShiftedClock()
         self.delivery = StubDelivery()
+        self.is_stopping = False
         self.own_addresses = OwnAddresses([])
         self.run_loop: RunLoop = uvloop.run
         self.port = 0
@@ -280,6 +281,7 @@ class NodeUnderTest:
             role=AloneRole(config, replica),
             clocks=ClockWatch(clock),
             snapshots=Snapshots(database, config.data_dir / "snapshots", clock),
+            is_stopping=lambda: self.is_stopping,
             on_proxy=HeardProxies(self.own_addresses, clock).heard,
         )
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)

@@ -117,3 +117,35 @@ def test_changes_at_once_do_not_undo_each_other(node: NodeUnderTest) -> None:
 def test_a_line_break_in_the_host_is_a_bad_host_not_an_unknown_call(node: NodeUnderTest) -> None:
     assert node.call("PUT", "/destinations/a%0Ab", {"concurrency": 1}).status == 400
     assert node.call("PUT", "/destinations/a%0A", {"concurrency": 1}).status == 400
+
+
+def test_a_deleted_destination_is_as_one_that_was_never_named(node: NodeUnderTest) -> None:
+    assert node.call("DELETE", "/destinations/typo.example").code == "destination_not_found"
+    node.call("PUT", "/destinations/typo.example", {"concurrency": 3, "secrets": [SECRET], "paused": True})
+    node.create(url="https://kept.example/")
+    for _ in range(2):
+        assert node.call("DELETE", "/destinations/typo.example").status == 204
+        assert node.get("/destinations/typo.example").code == "destination_not_found"
+        assert [one["host"] for one in node.get("/destinations?limit=1").json["data"]] == ["https://kept.example:443"]
+    assert node.call("PUT", "/destinations/typo.example", {"concurrency": 4}).json == {
+        **node.get("/destinations/kept.example").json,
+        "host": "https://typo.example:443",
+        "concurrency": 4,
+    }
+    assert len(node.get("/destinations").json["data"]) == 2
+
+
+def test_a_deleted_destination_is_shown_with_the_defaults_while_unfinished_jobs_name_it(node: NodeUnderTest) -> None:
+    node.call("PUT", "/destinations/example.com", {"paused": True})
+    job = node.create()
+    assert node.call("DELETE", "/destinations/example.com").status == 204
+    assert node.get("/destinations/example.com").json["paused"] is False
+    node.claim(job["id"])
+    assert [one["host"] for one in node.get("/destinations").json["data"]] == ["https://example.com:443"]
+    other = node.create()
+    node.run(other["id"])
+    assert node.get("/destinations/example.com").status == 200
+    assert node.post(f"/jobs/{job['id']}/cancel").status == 200
+    assert node.get("/destinations").json["data"] == []
+    found = node.get("/jobs?destination=https://example.com:443").json["data"]
+    assert {one["id"] for one in found} == {job["id"], other["id"]}

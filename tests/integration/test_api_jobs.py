@@ -317,6 +317,26 @@ def test_health_cluster_and_metrics(node: NodeUnderTest) -> None:
     assert node.post("/cluster/handover").code == "conflict"
 
 
+def test_a_node_is_alive_whatever_goes_on_and_ready_while_it_takes_jobs(node: NodeUnderTest) -> None:
+    assert (node.get("/livez").status, node.get("/livez").json["status"]) == (200, "ok")
+    assert (node.get("/readyz").status, node.get("/readyz").json["status"]) == (200, "ok")
+    node.delivery.ready = "no node leads"
+    node.services.role.halted = lambda: "etcd holds no cluster"  # type: ignore[method-assign]
+    ready = node.get("/readyz")
+    assert (ready.status, ready.json["status"], ready.json["detail"]) == (503, "unavailable", "no node leads")
+    assert node.get("/livez").status == 200
+    assert node.call("HEAD", "/readyz").status == 503
+    node.close_replica()
+    assert node.get("/livez").status == 200
+
+
+def test_a_node_that_stops_is_alive_and_not_ready(node: NodeUnderTest) -> None:
+    node.is_stopping = True
+    ready = node.get("/readyz")
+    assert (ready.status, ready.json["detail"]) == (503, "the node stops; send requests to another one")
+    assert (node.get("/livez").status, node.get("/health").status) == (200, 200)
+
+
 def test_a_node_that_shuts_down_surely_did_not_accept(node: NodeUnderTest) -> None:
     node.close_replica()
     answer = node.post("/jobs", {"url": URL})

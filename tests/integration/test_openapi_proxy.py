@@ -36,6 +36,8 @@ PUT_TOGETHER = [
     "GET /topology",
     "GET /topology/route",
     "GET /health",
+    "GET /livez",
+    "GET /readyz",
 ]
 BREAKABLE = [
     "POST /jobs",

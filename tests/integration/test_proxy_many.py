@@ -148,5 +148,6 @@ def test_clusters_health_and_metrics(three: Clusters) -> None:
     assert (listed["incomplete"], list(listed["reasons"])) == (["c1"], ["c1"])
     assert door.get("/clusters/c1").code == "cluster_unavailable"
     assert door.get("/health").status == 200
+    assert (door.get("/livez").status, door.get("/readyz").status) == (200, 200)
     assert door.call("PUT", "/topology?force=true", three.topology(2, ["c0"])).status == 200
     assert door.get("/cluster").json["name"] == "c0"

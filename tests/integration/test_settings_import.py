@@ -227,3 +227,28 @@ def test_settings_come_also_with_a_call_that_meets_the_new_cluster_first(three: 
 
 def _before(three: Clusters) -> dict[str, Any]:
     return {"strategy": "modulo", "cluster": three.topology(1, ["c0", "c1"])["cluster"]}
+
+
+def test_a_deletion_reaches_a_cluster_that_comes_back_with_the_settings_of_then(three: Clusters) -> None:
+    door = three.start_proxy(three.topology(1))
+    for host in ("a", "b"):
+        assert door.call("PUT", f"/destinations/{host}.example", {"paused": True}).status == 200
+    assert door.call("PUT", "/topology?force=true", three.topology(2, ["c0", "c1"])).status == 200
+    assert door.call("DELETE", "/destinations/a.example").status == 204
+    assert door.get("/destinations/a.example").code == "destination_not_found"
+    assert three.nodes["c2"].get("/destinations/a.example").json["paused"] is True
+    applied = door.call("PUT", "/topology?force=true", three.topology(3))
+    assert applied.json["clusters"] == dict.fromkeys(three.names, "ok")
+    assert door.get("/destinations/a.example").code == "destination_not_found"
+    assert [one["host"] for one in door.get("/destinations").json["data"]] == ["https://b.example:443"]
+
+
+def test_a_deletion_that_a_cluster_did_not_take_is_said_and_can_be_repeated(three: Clusters) -> None:
+    door = three.start_proxy()
+    three.nodes["c1"].call("PUT", "/destinations/a.example", {"paused": True})
+    assert door.call("DELETE", "/destinations/a.example").status == 204, "the others never knew it"
+    assert door.call("DELETE", "/destinations/a.example").status == 204
+    assert door.call("DELETE", "/destinations/nobody.example").code == "destination_not_found"
+    three.stop("c2")
+    refused = door.call("DELETE", "/destinations/a.example")
+    assert (refused.status, refused.code, refused.json["clusters"]) == (503, "cluster_unavailable", ["c2"])

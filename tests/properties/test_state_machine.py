@@ -20,7 +20,7 @@ from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
 from hookline.protocol.jobs import State, decode_spec, encode_spec, label_texts
-from hookline.protocol.settings import DestinationSettings, encode
+from hookline.protocol.settings import DELETED, DestinationSettings, encode
 from tests.node_parts import T0, create, entry, job_spec, outcome
 from tests.properties.model import FINISHED, OPEN, Model
 
@@ -358,7 +358,9 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
 
     @rule(
         name=hosts,
-        blob=st.sampled_from([encode(DestinationSettings(concurrency=5)), encode(DestinationSettings(paused=True))]),
+        blob=st.sampled_from(
+            [encode(DestinationSettings(concurrency=5)), encode(DestinationSettings(paused=True)), DELETED]
+        ),
         more=more,
     )
     def put_destination(self, name: str, blob: bytes, more: bool) -> None:
@@ -392,7 +394,9 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     @rule(
         step=st.sampled_from([0, 1]),
         name=hosts,
-        blob=st.sampled_from([encode(DestinationSettings(concurrency=5)), encode(DestinationSettings(paused=True))]),
+        blob=st.sampled_from(
+            [encode(DestinationSettings(concurrency=5)), encode(DestinationSettings(paused=True)), DELETED]
+        ),
         is_last=st.booleans(),
         more=more,
     )

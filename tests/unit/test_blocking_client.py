@@ -241,6 +241,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("run_schedule", ("s1",), {}, "POST /schedules/s1/run", served.job()),
     ("preview_schedule", ("* * * * *",), {}, "GET /schedules/preview?cron=%2A+%2A+%2A+%2A+%2A", {"ticks": []}),
     ("get_destination", ("h",), {}, "GET /destinations/h", served.destination()),
+    ("delete_destination", ("h",), {}, "DELETE /destinations/h", None),
     ("put_destination", ("h",), {"paused": True}, "PUT /destinations/h", served.destination()),
     ("cluster", (), {}, "GET /cluster", {"name": "c0", "shard": 0, "term": 1, "leader": "n1", "nodes": []}),
     ("cluster", ("c1",), {}, "GET /clusters/c1", {"name": "c1", "shard": 1, "term": 1, "leader": None, "nodes": []}),

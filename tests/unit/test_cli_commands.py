@@ -61,6 +61,8 @@ def answer(asked: Asked) -> Answer:
         return Answer(200, {"data": [ATTEMPT]})
     if path.startswith("/schedules") and not path.endswith("/run"):
         return Answer(204 if asked.method == "DELETE" else 200, None if asked.method == "DELETE" else served.schedule())
+    if path.startswith("/destinations") and asked.method == "DELETE":
+        return Answer(204)
     return Answer(200, DESTINATION if path.startswith("/destinations") else JOB)
 
 
@@ -114,6 +116,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("destinations list", "GET /destinations?limit=1000"),
     ("destinations get http://127.0.0.1:9000", "GET /destinations/http%3A%2F%2F127.0.0.1%3A9000"),
     ("destinations set https://h --rate 5/s --no-paused", "PUT /destinations/https%3A%2F%2Fh"),
+    ("destinations delete https://h --yes", "DELETE /destinations/https%3A%2F%2Fh"),
     ("cluster show", "GET /cluster"),
     ("cluster health", "GET /health"),
 ]
@@ -589,3 +592,40 @@ def test_the_secret_of_a_job_can_be_taken_away(
     monkeypatch.setenv("HOOKLINE_JOB_SECRET", "whsec_" + "a" * 32)
     assert run("jobs", verb, "j1", "--no-secret")[0] == 0
     assert json.loads(server.asked[0].body) == {"secret": None}
+
+
+def test_an_export_leaves_out_what_has_gone_meanwhile_and_says_so(server: ScriptedServer, run: Run) -> None:
+    jobs = {name: served.job(name, state="dead") for name in ("there", "gone", "retried", "away")}
+    page = {"data": list(jobs.values()), "next_cursor": None}
+    replies = {
+        "/jobs/there": Answer(200, jobs["there"]),
+        "/jobs/gone": problem(404, "job_not_found", "none"),
+        "/jobs/retried": Answer(200, jobs["retried"] | {"state": "pending"}),
+        "/jobs/away": problem(503, "cluster_unavailable", "c1 is away"),
+    }
+    server.script = lambda asked: replies.get(asked.path, Answer(200, page))
+    code, out, err = run("jobs", "export", "--state", "dead", "--http-timeout", "1")
+    assert (code, [json.loads(line)["id"] for line in out.splitlines()]) == (1, ["there"])
+    assert err.splitlines() == [
+        "exported 1 job",
+        "warning: 2 jobs left out: they went or changed while the export ran",
+        "warning: 1 job could not be read: missing here",
+    ]
+
+
+def test_an_export_that_ends_early_leaves_no_half_file(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    pages = {
+        "/jobs?limit=1000": Answer(200, {"data": [served.job("a")], "next_cursor": "2"}),
+        "/jobs?limit=1000&cursor=2": problem(400, "invalid_cursor", "no such page"),
+    }
+    server.script = lambda asked: pages.get(asked.path, Answer(200, served.job("a")))
+    code, out, err = run("jobs", "export", str(tmp_path / "jobs.jsonl"))
+    assert (code, out, list(tmp_path.iterdir())) == (1, "", [])
+    assert err.startswith("ended early, after 1 job; start it again\nerror: no such page\n")
+
+
+@pytest.mark.parametrize("file", ["/does/not/exist/jobs", "/", ""])
+def test_an_export_that_cannot_be_written_is_refused(server: ScriptedServer, run: Run, file: str) -> None:
+    code, out, err = run("jobs", "export", file)
+    assert (code, out) == (2, "")
+    assert "cannot be written" in err

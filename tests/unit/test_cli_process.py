@@ -1,11 +1,16 @@
 """What `hookline up` says beside its "ready" line."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from hookline.cli import process
+from hookline.cli.stack.supervisor import running_at
 from hookline.node.config import NodeConfig
+from tests.scripted_server import Answer, scripted_server
+
+SLOTS = {"used": 3, "limit": 100}
 
 
 @pytest.mark.parametrize(("host", "warns"), [("127.0.0.1", False), ("::1", False), ("localhost", False)])
@@ -31,3 +36,24 @@ def test_the_first_command_is_one_that_works_here(tmp_path: Path, private: bool)
     assert ("hookline listen" in text) is private
     assert text.endswith("--url http://127.0.0.1:7999")
     assert "--url" not in process._first_command(config, "http://127.0.0.1:7070")
+
+
+@pytest.mark.parametrize(
+    ("running", "said"),
+    [
+        (0, ""),
+        (1, "waiting for 1 attempt, Ctrl-C again to force\n"),
+        (7, "waiting for 7 attempts, Ctrl-C again to force\n"),
+    ],
+)
+def test_the_end_says_what_it_waits_for(capsys: pytest.CaptureFixture[str], running: int, said: str) -> None:
+    process._waiting(running)
+    assert capsys.readouterr().err == said
+
+
+def test_the_attempts_of_all_nodes_are_counted_and_a_silent_one_holds_nothing_up() -> None:
+    with scripted_server() as server:
+        server.answers = [Answer(503, {"status": "unavailable", "role": "leader", "usage": {"slots": SLOTS}})]
+        assert asyncio.run(running_at([server.url, server.url, "http://127.0.0.1:1"])) == 6
+        server.answers = [Answer(200, {"hello": "world"})]
+        assert asyncio.run(running_at([server.url])) == 0

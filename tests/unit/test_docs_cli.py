@@ -75,3 +75,16 @@ def test_every_command_in_the_pages_is_one(page: Path) -> None:
     for line in _commands(page):
         tokens = [token for token in shlex.split(line.partition("|")[0], comments=True) if token != "&"]
         app.parse_args(tokens[1:], exit_on_error=False, print_error=False)  # raises CycloptsError
+
+
+@pytest.mark.parametrize(
+    "command", ["jobs create", "schedules create", "destinations set", "up", "serve", "listen"], ids=str
+)
+def test_the_help_of_what_is_used_first_shows_an_example_that_is_a_command(command: str) -> None:
+    parsed = app.parse_commands(command.split())[1][-1]
+    text = parsed.default_command.__doc__ or ""
+    paragraphs = [" ".join(part.split()) for part in text.partition("Args:")[0].split("\n\n")]
+    examples = [part[part.index("hookline ") :] for part in paragraphs if f": hookline {command}" in part]
+    assert examples
+    for line in examples:
+        app.parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)

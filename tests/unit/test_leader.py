@@ -4,20 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
+from msgspec import structs
+from structlog.testing import capture_logs
 
 from hookline.errors import DeadlineExceeded
 from hookline.node.config import NodeConfig
+from hookline.node.executor import attempt_log
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.replica import inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
-from hookline.node.state_machine.machine import open_state
+from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol.codec import Entry
+from hookline.protocol.commands import BeginTerm, ClaimJobs
 from hookline.protocol.jobs import State
+from hookline.protocol.limits import LOST_CLAIMS_MAX
 from hookline.testing import Receiver, SimulatedClock, answer, virtual_time
 from hookline.testing.assembly import Assembly, Parts, assemble
-from tests.node_parts import create, job_spec
+from tests.node_parts import T0, apply, create, job_spec
 
 GRACE_MS = 3_000
 
@@ -189,3 +196,37 @@ def test_a_node_that_stops_waits_for_calls_of_earlier_terms_as_long_as_the_grace
         assert ["broken off" in outcome.error for outcome in successor.told] == [True]  # type: ignore[attr-defined]
 
     virtual_time.run(main())
+
+
+def test_a_job_that_ends_with_a_lost_node_is_a_line_in_the_log_of_who_leads_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_log, "_log", structlog.get_logger())  # an earlier test may have used and cached it
+    spec = job_spec("http://127.0.0.1/secret", "http://127.0.0.1:80")
+    database = open_state(tmp_path / "state.db", durable=False)
+    machine = StateMachine(database)
+    apply(
+        machine,
+        create("often", spec),
+        create("once", structs.replace(spec, at_most_once=True)),
+        create("fine", spec),
+        term=0,
+    )
+    for _ in range(LOST_CLAIMS_MAX - 1):
+        apply(machine, ClaimJobs(((1, T0),), T0 + 1), BeginTerm("n1", old_leader_is_dead=True), term=0)
+    apply(machine, ClaimJobs(((1, T0), (2, T0), (3, T0)), T0 + 1), term=0)
+    database.close()
+
+    async def main() -> list[Any]:
+        with capture_logs() as lines:
+            async with leading(tmp_path, MemoryLog(), has_successor=False):
+                pass
+        return [line for line in lines if line["event"] in ("job_dead", "job_unknown")]
+
+    lines = virtual_time.run(main())
+    assert [(line["event"], line["job"], line["destination"], line["attempt"]) for line in lines] == [
+        ("job_dead", "often", "http://127.0.0.1:80", LOST_CLAIMS_MAX),
+        ("job_unknown", "once", "http://127.0.0.1:80", 1),
+    ]
+    assert lines[0]["error"] == f"the node was lost during {LOST_CLAIMS_MAX} attempts in a row"
+    assert "secret" not in str(lines)

@@ -66,6 +66,13 @@ def test_a_full_proxy_refuses_at_once_but_tells_its_health() -> None:
     assert (status, msgspec.json.decode(body)["code"]) == (503, "overloaded")
     assert api.in_flight == 1
     assert asyncio.run(_ask(api, "/health"))[0] == 200
+    assert asyncio.run(_ask(api, "/livez"))[0] == 200
+    assert asyncio.run(_ask(api, "/readyz"))[0] == 200
+    api.is_leaving = True
+    status, body = asyncio.run(_ask(api, "/readyz"))
+    assert (status, msgspec.json.decode(body)["status"]) == (503, "unavailable")
+    assert "the proxy stops" in msgspec.json.decode(body)["detail"]
+    assert asyncio.run(_ask(api, "/livez"))[0] == 200
 
 
 async def _ask(api: ProxyApi, path: str) -> tuple[int, bytes]:

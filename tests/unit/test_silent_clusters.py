@@ -100,6 +100,9 @@ def test_a_proxy_whose_topology_is_not_in_force_is_not_ready_and_takes_no_other(
     proxy.known.is_in_force, proxy.known.why_not = False, "cluster c0 decides and does not answer"
     status, health = proxy.call("GET", "/health")
     assert (status, health["detail"]) == (503, "cluster c0 decides and does not answer")
+    status, ready = proxy.call("GET", "/readyz")
+    assert (status, ready["detail"]) == (503, "cluster c0 decides and does not answer")
+    assert proxy.call("GET", "/livez")[0] == 200
     applied = proxy.call(
         "PUT", "/topology", {"epoch": 2, "cluster": [{"name": "c0", "shard": 0, "nodes": ["http://c0:1"]}]}
     )

@@ -7,8 +7,8 @@ from cyclopts import App
 from hookline.cli import render
 from hookline.cli.job_options import NO_RETRY_OPTIONS, RetryOptions
 from hookline.cli.listing import DEFAULT_LISTING, Listing
-from hookline.cli.output import print_json, show_whole, stderr, usage_error
-from hookline.cli.parameters import AnyText, Texts
+from hookline.cli.output import confirm, print_json, show_whole, stderr, stdout, usage_error
+from hookline.cli.parameters import AnyText, Texts, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.blocking import Client
 
@@ -75,6 +75,10 @@ def set_(
 ) -> None:
     """Change the settings of a destination; what is not given stays.
 
+    For example: hookline destinations set https://shop.example.com --rate 10/s --concurrency 5
+
+    Or hold its jobs back for a while: hookline destinations set https://shop.example.com --paused
+
     Args:
         host: scheme://host:port, such as https://example.com:443.
         concurrency: How many attempts may run at once.
@@ -106,6 +110,29 @@ def set_(
         print_json(changed)
     else:
         show_whole(render.destination_table([changed]))
+
+
+@app.command
+def delete(host: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_SERVICE) -> int:
+    """Delete the settings of a destination: limits, pause, retries and secrets. Jobs stay.
+
+    It is listed again while unfinished jobs name it.
+
+    Args:
+        host: scheme://host:port, such as https://example.com:443.
+        yes: Do not ask.
+        service: Where Hookline is.
+    """
+    if not yes and not confirm(f"Delete the settings of {host}? Jobs that a pause holds back will go."):
+        stderr().print("Nothing was changed.")
+        return 1
+    with service.client() as client:
+        client.delete_destination(host)
+    if service.json:
+        print_json({"deleted": host})
+    else:
+        stdout().print(f"deleted {host}", soft_wrap=True)
+    return 0
 
 
 def _with_scheme(client: Client, host: str) -> str:

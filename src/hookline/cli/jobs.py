@@ -8,6 +8,7 @@ from cyclopts import App
 
 from hookline.cli import inputs, render
 from hookline.cli.bulk import cancel_all, retry_all
+from hookline.cli.exporting import export_jobs
 from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
 from hookline.cli.listing import DEFAULT_LISTING, Listing
@@ -27,6 +28,7 @@ app.command(replay)
 app.command(retry_all)
 app.command(cancel_all)
 app.command(import_jobs, name="import")
+app.command(export_jobs, name="export")
 
 
 @app.command
@@ -44,6 +46,10 @@ def create(
     service: Service = DEFAULT_SERVICE,
 ) -> int:
     """Make a job: one HTTP call, now or later.
+
+    For example: hookline jobs create https://shop.example.com/hook --data '{"order": 4711}' --delay 10m
+
+    Or, to see what becomes of it: hookline jobs create http://127.0.0.1:9000/hello --data @order.json --wait
 
     Args:
         url: What to call.

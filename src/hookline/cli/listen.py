@@ -31,6 +31,10 @@ def listen(
 
     With --secret, what is not signed with it is answered 401, and the reason.
 
+    For example: hookline listen --port 9000 --secret whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
+
+    Or before the application you work on: hookline listen --forward-to http://127.0.0.1:8000 --headers
+
     Args:
         port: Where to listen; 0 takes a free port.
         host: Where to listen.

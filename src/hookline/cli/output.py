@@ -108,6 +108,11 @@ def byte_progress(description: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda have, size: bar.update(task, completed=have, total=size)
 
 
+def waiting(running: int) -> str:
+    """What the end of Hookline waits for; empty if for nothing."""
+    return f"waiting for {running} attempt{'' if running == 1 else 's'}, Ctrl-C again to force" if running else ""
+
+
 def announce(url: str, to: TextIO | None = None) -> None:
     """The line that whoever started us waits for."""
     print(f"ready {url}", file=to, flush=True)

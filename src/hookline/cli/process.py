@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hookline.cli.failures import readable
 from hookline.cli.node_options import NodeOptions
-from hookline.cli.output import announce, stderr
+from hookline.cli.output import announce, stderr, waiting
 from hookline.client.transport import DEFAULT_URL
 from hookline.errors import InvalidConfig
 
@@ -89,7 +89,7 @@ async def _run(config: "NodeConfig", *, greet: bool) -> None:
         if greet:
             _say(f"data   {config.data_dir.absolute()}\nAPI    {shown}/docs\ntry    {_first_command(config, shown)}")
 
-    await run_node(config, ready=ready, stop=stop)
+    await run_node(config, ready=ready, stop=stop, stopping=_waiting if greet else lambda _running: None)
 
 
 def interrupted(stop: asyncio.Event) -> None:
@@ -97,7 +97,12 @@ def interrupted(stop: asyncio.Event) -> None:
     if stop.is_set():
         os._exit(_INTERRUPTED)
     stop.set()
-    _say("stopping: attempts that run may end; Ctrl-C again to force")
+    _say("stopping; Ctrl-C again to force")
+
+
+def _waiting(running: int) -> None:
+    if text := waiting(running):
+        _say(text)
 
 
 def _first_command(config: "NodeConfig", url: str) -> str:

@@ -36,6 +36,8 @@ def create(
 ) -> None:
     """Make a schedule: one job at each tick.
 
+    For example: hookline schedules create "0 9 * * mon-fri" https://shop.example.com/report --timezone Europe/Berlin
+
     Args:
         cron: Five fields, such as "0 9 * * mon-fri".
         url: What each job calls.

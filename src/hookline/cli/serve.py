@@ -19,6 +19,9 @@ def serve(
 ) -> int:
     """Run one node. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops it cleanly.
 
+    For example: hookline serve --node n1 --listen 10.0.0.1:7070 --data-dir /var/lib/hookline --etcd
+    http://10.0.0.1:2379,http://10.0.0.2:2379,http://10.0.0.3:2379 --secret-key-file /etc/hookline/secret.key
+
     Args:
         data_dir: Where the node keeps its state.
         cluster: Name of its cluster.

@@ -25,6 +25,10 @@ def up(
 ) -> int:
     """Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.
 
+    For example, on a laptop: hookline up --allow-private-destinations
+
+    Or clusters of three nodes each behind proxies: hookline up --clusters 2 --nodes 3 --proxies 2 --port 7000
+
     Args:
         data_dir: Where all state is kept.
         port: Where it serves; 0 takes a free port. Further nodes and proxies take the free ones behind it.

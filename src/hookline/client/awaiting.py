@@ -222,6 +222,10 @@ class AsyncClient:
         """
         return await self._send(requests.put_destination(host, settings))
 
+    async def delete_destination(self, host: str) -> None:
+        """Forget the settings of a destination; jobs that a pause held back go. Raises ``DestinationNotFound``."""
+        await self._send(requests.delete_destination(host))
+
     async def cluster(self, name: str | None = None) -> http.Cluster:
         """The cluster of a node; at a proxy the only one, or the one of that name."""
         return await self._send(requests.cluster(name))

@@ -226,6 +226,11 @@ def put_destination(host: str, fields: Mapping[str, Any]) -> Request[http.Destin
     return _with_body("PUT", f"/destinations/{_quoted(host)}", http.Destination, to_json(fields))
 
 
+def delete_destination(host: str) -> Request[None]:
+    """``DELETE /destinations/{host}``."""
+    return Request("DELETE", f"/destinations/{_quoted(host)}", type(None))
+
+
 def cluster(name: str | None) -> Request[http.Cluster]:
     """``GET /cluster``, or at a proxy ``GET /clusters/{name}``."""
     return Request("GET", "/cluster" if name is None else f"/clusters/{_quoted(name)}", http.Cluster)

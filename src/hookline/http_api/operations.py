@@ -310,6 +310,19 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=(*_BODY, e.InvalidUrl, e.InvalidTime, e.InvalidSecret),
         example={"concurrency": 5, "rate": {"limit": 100, "per": "1m"}},
     ),
+    Operation(
+        name="deleteDestination",
+        method="DELETE",
+        path="/destinations/{host}",
+        tag="Destinations",
+        summary="Delete the settings of a destination",
+        description=(
+            "Limits, pause, retries and secrets are the defaults again. Jobs stay; those that a pause held back go. "
+            "It is not listed any more, unless unfinished jobs name it. Deleting twice is fine."
+        ),
+        replies={204: (None, "They are gone.")},
+        refusals=(e.InvalidUrl, e.DestinationNotFound),
+    ),
     *FLEET,
     Operation(
         name="getCluster",
@@ -354,6 +367,31 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Is it fit to take requests?",
         description="A node if it leads or knows who does, a proxy if one of its clusters takes jobs.",
         replies={200: (http.Health, "It is."), 503: (http.Health, "It is not; `detail` says why.")},
+    ),
+    Operation(
+        name="getLivez",
+        method="GET",
+        path="/livez",
+        tag="Service",
+        summary="Does the process work?",
+        description=(
+            "200 whenever it is answered at all: it depends on no leader, no etcd and no cluster. If it is not "
+            "answered in time, restart the process."
+        ),
+        replies={200: (http.Probe, "It does.")},
+    ),
+    Operation(
+        name="getReadyz",
+        method="GET",
+        path="/readyz",
+        tag="Service",
+        summary="Can it take jobs?",
+        description=(
+            "A node if it does not stop, and leads or knows who does; a proxy if it does not stop, and one of its "
+            "clusters takes jobs. Send requests elsewhere meanwhile; a restart would not help. A full limit is no "
+            "reason: each create is told so, while reads and cancels go on."
+        ),
+        replies={200: (http.Probe, "It can."), 503: (http.Probe, "It cannot; `detail` says why.")},
     ),
     Operation(
         name="getMetrics",

@@ -11,6 +11,7 @@ from hookline.errors import Fenced, NodeFault, NotLeader
 from hookline.node.history import History, LonelyHistory
 from hookline.node.leader import Attempts, Leader, Surroundings
 from hookline.node.replica import Replica
+from hookline.node.state_machine.effects import Effects
 
 _log = structlog.get_logger()
 
@@ -32,10 +33,16 @@ class Member:
             given.machine, given.log, given.clock, commit=given.commit, observe_commit=given.metrics.observe_commit
         )
         self.replica.history = self._history()
+        self.replica.listen(self._on_commit, this_term=False)
         self.leader: Leader | None = None
         self._outliving: dict[Attempts, asyncio.Task[None]] = {}  # attempts of terms that were handed over
         self._failure: NodeFault | None = None
         self._failed = asyncio.Event()
+
+    def _on_commit(self, effects: Effects) -> None:
+        """The leader says which jobs ended with a lost node, also while it begins its term: followers see the same."""
+        if effects.ended and self.leader is not None:
+            self.leader.executor.tell_ended(effects.ended)
 
     def _history(self) -> History:
         given = self._given

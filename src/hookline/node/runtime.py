@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
@@ -58,8 +59,20 @@ _BEHIND_MS = 1_000
 _log = structlog.get_logger()
 
 
+class Telling(NamedTuple):
+    """Who is told how far the node is."""
+
+    ready: Callable[[str], None]  # its url, once it serves
+    stopping: Callable[[int], None]  # how many attempts its end waits for
+
+
 async def run_node(
-    config: NodeConfig, *, ready: Callable[[str], None], stop: asyncio.Event, clock: Clock | None = None
+    config: NodeConfig,
+    *,
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
+    clock: Clock | None = None,
+    stopping: Callable[[int], None] = lambda _running: None,
 ) -> None:
     """Run one node until ``stop`` is set, then shut down: finish what runs, make it durable, close.
 
@@ -68,6 +81,7 @@ async def run_node(
         ready: called once with the url the node serves at.
         stop: set it to end.
         clock: the machine's, unless given.
+        stopping: called when the end begins, with how many attempts it waits for.
 
     Raises:
         NodeFault: DataDirectoryInUse, StateDamaged, RestoreBrokenOff, InvalidConfig at start; others when the node
@@ -83,7 +97,7 @@ async def run_node(
         vault = await _open_vault(config, guarded, stop)
         is_over = vault is None
         while vault is not None and not is_over:
-            is_over = await _run_on_state(config, guarded, lock, vault, ready, stop)
+            is_over = await _run_on_state(config, guarded, lock, vault, Telling(ready, stopping), stop)
 
 
 async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> Vault | None:
@@ -122,14 +136,14 @@ async def _run_on_state(
     clock: GuardedClock,
     lock: LocalLeadership,
     vault: Vault,
-    ready: Callable[[str], None],
+    telling: Telling,
     stop: asyncio.Event,
 ) -> bool:
     """Run on the state in the data directory until ``stop``: True. False: run again, perhaps on another state."""
     is_behind: bool | None = None
     is_over = True
     try:
-        await _run_node(config, clock, lock, vault, ready=ready, stop=stop)
+        await _run_node(config, clock, lock, vault, telling=telling, stop=stop)
     except* (Compacted, StateDamaged) as group:
         if not config.etcd:  # nobody has a copy
             raise
@@ -185,7 +199,7 @@ async def _run_node(
     lock: LocalLeadership,
     vault: Vault,
     *,
-    ready: Callable[[str], None],
+    telling: Telling,
     stop: asyncio.Event,
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -246,6 +260,7 @@ async def _run_node(
             metrics=metrics,
             role=role,
             clocks=clocks,
+            is_stopping=stop.is_set,
             is_overloaded=lag.is_high,
             snapshots=snapshots,
             on_damage=member.fail,
@@ -269,7 +284,7 @@ async def _run_node(
             await stack.enter_async_context(quorum.running(member))
             await _until_allowed(quorum, services, listener, stop)
         if not stop.is_set():
-            await _run(member, services, lag, scrub, own_processes, listener, ready=ready, stop=stop)
+            await _run(member, services, lag, scrub, own_processes, listener, telling=telling, stop=stop)
 
 
 def _check_state(config: NodeConfig, machine: StateMachine, vault: Vault) -> None:
@@ -336,7 +351,7 @@ async def _run(
     own_processes: OwnProcesses,
     listener: socket.socket,
     *,
-    ready: Callable[[str], None],
+    telling: Telling,
     stop: asyncio.Event,
 ) -> None:
     server = make_server(create_app(services), listener, allow_hosts=_hosts(services.config))
@@ -351,9 +366,11 @@ async def _run(
         settle_memory()
         url = url_of(listener)
         _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
-        ready(url)
+        telling.ready(url)
         await _first(running, stop.wait())
-        _log.info("node_stopping", running=services.delivery.slots()[0])
+        in_slots, _ = services.delivery.slots()
+        _log.info("node_stopping", running=in_slots)
+        telling.stopping(in_slots)
         member.stop()
         await running
         server.should_exit = True

@@ -465,6 +465,13 @@ class ClusterHealth(Struct, frozen=True):
     nodes: list[NodeState]
 
 
+class Probe(Struct, frozen=True):
+    """The answer to a probe. ``detail`` says why it is unavailable."""
+
+    status: Literal["ok", "unavailable"]
+    detail: str | None = None
+
+
 class Health(Struct, frozen=True):
     """Is this node or proxy fit to take requests? ``epoch`` is that of the topology it knows; 0: none.
 

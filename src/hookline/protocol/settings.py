@@ -46,6 +46,11 @@ def decode_schedule(blob: bytes) -> ScheduleSpec:
     return _schedules.decode(blob)
 
 
+# What is stored for a destination that was deleted. It is a setting like any other, so it reaches clusters that were
+# away and takes the place of theirs; a row that is merely gone would be put back by them.
+DELETED = b""
+
+
 def decode_destination(blob: bytes | None) -> DestinationSettings:
-    """The inverse for a destination; None gives the defaults."""
+    """The inverse for a destination; None and ``DELETED`` give the defaults."""
     return _destinations.decode(blob) if blob else DestinationSettings()

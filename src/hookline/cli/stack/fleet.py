@@ -149,6 +149,9 @@ class Fleet(Supervisor):
     def children(self) -> list[Child]:
         return [*self.proxies.values(), *(child for cluster in self.clusters for child in cluster.children)]
 
+    def node_urls(self) -> list[str]:
+        return [url for cluster in self.clusters for url in cluster.layout.node_urls().values()]
+
     def _show(self) -> None:
         table = Table("name", "url", "log", box=None, pad_edge=False)
         for url, child in self.proxies.items():

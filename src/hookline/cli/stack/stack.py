@@ -58,6 +58,9 @@ class Stack(Supervisor):
     def children(self) -> list[Child]:
         return self.cluster.children
 
+    def node_urls(self) -> list[str]:
+        return list(self.cluster.layout.node_urls().values())
+
     def _show(self) -> None:
         table = Table("name", "url", "log", box=None, pad_edge=False)
         layout = self.cluster.layout

@@ -7,15 +7,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
+import msgspec
+
 from hookline.cli.node_options import NodeOptions
-from hookline.cli.output import stderr
+from hookline.cli.output import stderr, waiting
 from hookline.cli.stack.children import Child
 from hookline.clock import Clock
 from hookline.errors import HooklineError
+from hookline.http_client.caller import Caller
+from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.vault import DEFAULT_FILE, Vault
+from hookline.protocol.http import Health
 
 _INTERRUPTED = 130
+_ASK_S = 0.5
 
 
 class Supervisor(ABC):
@@ -40,6 +46,10 @@ class Supervisor(ABC):
     def children(self) -> list[Child]:
         """All processes, those that depend on others first."""
 
+    @abstractmethod
+    def node_urls(self) -> list[str]:
+        """Where the nodes are."""
+
     async def run(self, ready: Callable[[str], None]) -> None:
         """Until SIGTERM or SIGINT; a second SIGINT kills everything.
 
@@ -60,6 +70,8 @@ class Supervisor(ABC):
             async with asyncio.TaskGroup() as tasks:
                 await self._first(tasks, stop, self.start(tasks, ready))
                 await stop.wait()
+                if text := waiting(await running_at(self.node_urls())):
+                    told(text)
                 await self.stop()
         except BaseExceptionGroup as group:
             raise _first_reason(group) from group
@@ -80,12 +92,32 @@ class Supervisor(ABC):
                 child.signal(signal.SIGKILL)
             os._exit(_INTERRUPTED)
         stop.set()
-        told("stopping: attempts that run may end; Ctrl-C again to force")
+        told("stopping; Ctrl-C again to force")
 
 
 def told(text: str) -> None:
     """A line while something starts: it takes a while."""
     stderr().print(text, style="dim", soft_wrap=True)
+
+
+async def running_at(urls: Sequence[str]) -> int:
+    """How many attempts run at these nodes; those that do not say so at once are left out."""
+    caller = Caller()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            asking = [tasks.create_task(_running(caller, url)) for url in urls]
+        return sum(task.result() for task in asking)
+    finally:
+        await caller.close()
+
+
+async def _running(caller: Caller, url: str) -> int:
+    try:
+        answer = await caller.call("GET", url, "/health", timeout_s=_ASK_S)
+        slots = msgspec.json.decode(answer.body, type=Health).usage.get("slots")
+    except (NoConnection, NoAnswer, TimeoutError, msgspec.MsgspecError):
+        return 0
+    return slots.used if slots else 0
 
 
 def not_ready(children: Sequence[Child], limit_s: int) -> str:

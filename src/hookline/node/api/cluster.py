@@ -5,6 +5,8 @@ from typing import Literal
 from hookline.errors import Conflict
 from hookline.http_api.exchange import Reply, Request, answer
 from hookline.http_api.hops import PROXY
+from hookline.http_api.probes import get_livez as answer_livez
+from hookline.http_api.probes import readiness
 from hookline.node.api.clocks import clock_complaint, clock_view
 from hookline.node.api.context import Api
 from hookline.protocol import http
@@ -46,12 +48,23 @@ async def handover(api: Api, request: Request) -> Reply:
     return Reply(202, b"{}")
 
 
+async def get_livez(_api: Api, request: Request) -> Reply:
+    """``GET /livez``."""
+    return await answer_livez(request)
+
+
+async def get_readyz(api: Api, request: Request) -> Reply:
+    """``GET /readyz``: 200 when the node takes jobs, by itself or through the leader it knows."""
+    is_stopping = api.services.is_stopping()
+    return readiness(request, "the node stops; send requests to another one" if is_stopping else _why_not(api))
+
+
 async def get_health(api: Api, request: Request) -> Reply:
     """``GET /health``: 200 when the node takes requests, else 503 and why."""
     request.query()
     if (listens := request.header(PROXY)) is not None and (client := request.scope.get("client")) is not None:
         api.services.on_proxy(client[0], listens)
-    why_not = api.services.is_ready() or api.ownership.why_not()
+    why_not = _why_not(api)
     usage = {name: http.Usage(used, limit) for name, (used, limit) in _usage(api).items()}
     role: Literal["leader", "follower", "halted"] = "leader" if api.services.role.is_leading() else "follower"
     held = _why_held(api)
@@ -77,6 +90,10 @@ async def get_health(api: Api, request: Request) -> Reply:
         kept_aside=api.services.kept_aside(),
     )
     return answer(200 if why_not is None else 503, health)
+
+
+def _why_not(api: Api) -> str | None:
+    return api.services.is_ready() or api.ownership.why_not()
 
 
 def _why_held(api: Api) -> str | None:

@@ -17,7 +17,7 @@ from hookline.protocol.durations import parse_duration
 from hookline.protocol.jobs import RetryPolicy
 from hookline.protocol.limits import KIB, SECRETS_PER_DESTINATION_MAX
 from hookline.protocol.retries import given_retry, retry_of
-from hookline.protocol.settings import DestinationSettings, encode
+from hookline.protocol.settings import DELETED, DestinationSettings, encode
 
 CONCURRENCY_MAX = 10_000
 RATE_MAX = 1_000_000
@@ -65,6 +65,18 @@ async def put_destination(api: Api, request: Request) -> Reply:
     return answer(200, api.views.destination(_found(api, name)))
 
 
+async def delete_destination(api: Api, request: Request) -> Reply:
+    """``DELETE /destinations/{host}``: its settings go. That is a setting too: see ``protocol.settings.DELETED``."""
+    request.query()
+    name = destination_name(request.path["host"])
+    async with api.destinations:
+        if api.reads.destination(name) is None:
+            raise DestinationNotFound
+        api.ownership.check_epoch(request)
+        await api.propose(PutDestination(name, DELETED))
+    return Reply(204)
+
+
 def _changed(api: Api, wanted: http.DestinationRequest, old: DestinationSettings) -> DestinationSettings:
     rate_limit, rate_per_ms = old.rate_limit, old.rate_per_ms
     if wanted.rate is not UNSET:
@@ -107,7 +119,7 @@ def _secrets(api: Api, secrets: list[str] | None) -> tuple[bytes, ...]:
 
 
 def _found(api: Api, name: str) -> DestinationRow:
-    row = api.reads.destination(name)
+    row = api.reads.shown_destination(name)
     if row is None:
         raise DestinationNotFound
     return row

@@ -87,6 +87,7 @@ class Services:
     metrics: Metrics
     role: Role
     clocks: ClockWatch
+    is_stopping: Callable[[], bool] = lambda: False
     is_overloaded: Callable[[], bool] = lambda: False
     snapshots: Snapshots | None = None  # None: this node gives out no copies of its state
     on_damage: Callable[[StateDamaged], None] = lambda _error: None  # told when a read finds the state damaged

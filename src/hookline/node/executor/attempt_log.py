@@ -8,6 +8,7 @@ import structlog
 from hookline.clock import Clock
 from hookline.node.executor.delivery import Report
 from hookline.node.executor.retry import Next
+from hookline.node.state_machine.effects import Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob
 from hookline.protocol.durations import format_time
 from hookline.protocol.jobs import Outcome, State
@@ -63,9 +64,7 @@ class AttemptLog:
             _log.debug("job_delivered", job=job.id, attempt=number, status=report.status, took_ms=report.duration_ms)
             return
         is_dead = following.state is not State.PENDING
-        if not (self._dead if is_dead else self._failed).take(self._clock.boot_ms()):
-            if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(PERIOD_MS / 1_000, self.tell_left_out)
+        if not self._may_tell(self._dead if is_dead else self._failed):
             return
         told = self._told(job, number, report, error)
         if is_dead:
@@ -73,6 +72,20 @@ class AttemptLog:
         else:
             assert following.retry_at_ms is not None
             _log.info("attempt_failed", **told, next_attempt_at=format_time(following.retry_at_ms))
+
+    def lost(self, job_id: str, destination: str, ended: Ended) -> None:
+        """A job is over because the node that attempted it was lost."""
+        if self._may_tell(self._dead):
+            told = {"job": job_id, "destination": destination, "attempt": ended.attempt, "error": ended.error}
+            _log.warning(f"job_{ended.state.label}", **told)
+
+    def _may_tell(self, budget: LineBudget) -> bool:
+        """Is there room for a line? If not, what is left out is counted and told soon."""
+        if budget.take(self._clock.boot_ms()):
+            return True
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PERIOD_MS / 1_000, self.tell_left_out)
+        return False
 
     def tell_left_out(self) -> None:
         """Say how many lines are missing, if any are."""

@@ -20,7 +20,7 @@ from hookline.node.executor.delivery import Delivery, Report
 from hookline.node.executor.fairness import Fairness, Verdict
 from hookline.node.executor.retry import Next, decide, judge
 from hookline.node.replica import Replica
-from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.effects import Effects, Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob, LeaderReads
 from hookline.node.waiting import Blocked
 from hookline.protocol.codec import split
@@ -138,6 +138,13 @@ class Executor:
                 self._fairness.configure(*found)
                 assert self._source is not None
                 self._source.unpark(found[0])
+
+    def tell_ended(self, ended: Sequence[Ended]) -> None:
+        """Write into the log which jobs are over because their node was lost."""
+        names = self._reads.named(one.seq for one in ended)
+        for one in ended:
+            if one.seq in names:
+                self._attempt_log.lost(*names[one.seq], one)
 
     def _abort(self, seqs: set[int]) -> None:
         for running in self._running:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.effects import Effects, Ended
 from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, row_sum
 from hookline.node.state_machine.tables import Row, Tables
 from hookline.protocol.commands import (
@@ -241,3 +241,5 @@ def _lose(tables: Tables, effects: Effects, time_ms: int, claim: Row, due_ms: in
     tables.moved(State.RUNNING, state, size)
     if state is State.PENDING:
         effects.due.append((lane, due_ms, seq))
+    else:
+        effects.ended.append(Ended(seq, attempt, state, error))

@@ -1,6 +1,18 @@
 """What applying an entry means for the running leader; followers ignore it, a new leader reads it from the state."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hookline.protocol.jobs import State
+
+
+class Ended(NamedTuple):
+    """A job that nobody tries again, because the node was lost that tried it: it is dead or unknown."""
+
+    seq: int
+    attempt: int
+    state: State
+    error: str
 
 
 @dataclass(slots=True)
@@ -10,4 +22,5 @@ class Effects:
     due: list[tuple[int, int, int]] = field(default_factory=list)  # (lane, due_ms, seq) that became pending
     aborted: list[int] = field(default_factory=list)  # seqs cancelled while an attempt was under way
     destinations: list[str] = field(default_factory=list)  # names whose settings changed
+    ended: list[Ended] = field(default_factory=list)
     schedules_changed: bool = False

@@ -67,6 +67,13 @@ class LeaderReads:
             found[seq] = ClaimedJob(job_id, run_at_ms, before, budget_from_ms, decode_spec(spec))
         return found
 
+    def named(self, seqs: Iterable[int]) -> dict[int, tuple[str, str]]:
+        """(id, destination) of jobs, by their number."""
+        numbers = array("q", seqs)
+        if not numbers:
+            return {}
+        return {seq: (job_id, name) for seq, job_id, name in self._rows("named", apsw.carray(numbers))}
+
     def due_schedules(self, now_ms: int, limit: int) -> list[DueSchedule]:
         """Schedules whose next tick is not after ``now_ms``, earliest first."""
         rows = self._rows("due_schedules", now_ms, limit)

@@ -15,6 +15,9 @@ SELECT due_ms, seq FROM jobs WHERE state = 0 AND lane = ?1 AND (due_ms, seq) > (
 SELECT j.seq, j.id, j.run_at_ms, j.attempts_before, j.budget_from_ms, s.spec, s.fingerprint, s.sum
 FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq IN carray(?)
 
+-- name: named
+SELECT j.seq, j.id, d.name FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 WHERE j.seq IN carray(?)
+
 -- name: due_schedules
 SELECT seq, id, revision, spec, next_tick_ms FROM schedules
 WHERE paused = 0 AND next_tick_ms IS NOT NULL AND next_tick_ms <= ?1 ORDER BY next_tick_ms LIMIT ?2

@@ -142,6 +142,7 @@ class StateMachine:
         effects.due += mine.due
         effects.aborted += mine.aborted
         effects.destinations += mine.destinations
+        effects.ended += mine.ended
         effects.schedules_changed |= mine.schedules_changed
         return result
 

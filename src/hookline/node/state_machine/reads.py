@@ -17,7 +17,7 @@ from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
 from hookline.protocol.jobs import JobSpec, State, decode_spec, lane_parts
 from hookline.protocol.limits import ATTEMPTS_MAX
-from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
+from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
 STATEMENTS = sql.load("reads.sql")
 
@@ -104,6 +104,7 @@ class DestinationRow(msgspec.Struct, frozen=True):
     number: int
     name: str
     settings: DestinationSettings
+    is_deleted: bool = False
 
 
 class JobFilter(msgspec.Struct, frozen=True):
@@ -246,8 +247,15 @@ class Reads:
         rows = self._all("destination", name)
         return _destination(rows[0]) if rows else None
 
+    def shown_destination(self, name: str) -> DestinationRow | None:
+        """The same; None too for one that was deleted, while no unfinished job names it."""
+        row = self.destination(name)
+        if row is not None and row.is_deleted and not self._all("is_busy", row.number)[0][0]:
+            return None
+        return row
+
     def destinations(self, after: str, limit: int) -> list[DestinationRow]:
-        """Up to ``limit`` destinations whose name comes after ``after``."""
+        """Up to ``limit`` destinations whose name comes after ``after``, of those that are shown."""
         return [_destination(row) for row in self._all("destinations_after", after, limit)]
 
     def destinations_set(self, after: str, limit: int) -> list[tuple[str, bytes]]:
@@ -382,4 +390,4 @@ def _schedule(row: tuple) -> ScheduleRow:  # type: ignore[type-arg]
 
 def _destination(row: tuple) -> DestinationRow:  # type: ignore[type-arg]
     number, name, settings = row
-    return DestinationRow(number, name, decode_destination(settings))
+    return DestinationRow(number, name, decode_destination(settings), settings == DELETED)

@@ -52,7 +52,16 @@ FROM schedules c LEFT JOIN jobs j ON j.seq = c.last_job WHERE c.id > ?1 ORDER BY
 SELECT id, name, settings FROM destinations WHERE name = ?
 
 -- name: destinations_after
-SELECT id, name, settings FROM destinations WHERE name > ?1 ORDER BY name LIMIT ?2
+SELECT d.id, d.name, d.settings FROM destinations d
+WHERE d.name > ?1 AND (d.settings IS NULL OR length(d.settings) > 0
+    OR EXISTS (SELECT 1 FROM jobs WHERE state = 0 AND lane >= d.id << 9 AND lane < (d.id + 1) << 9)
+    OR EXISTS (SELECT 1 FROM jobs WHERE state = 1 AND state <> 2 AND lane >= d.id << 9 AND lane < (d.id + 1) << 9))
+ORDER BY d.name LIMIT ?2
+
+-- name: is_busy
+SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 0 AND lane >= d.id << 9 AND lane < (d.id + 1) << 9)
+    OR EXISTS (SELECT 1 FROM jobs WHERE state = 1 AND state <> 2 AND lane >= d.id << 9 AND lane < (d.id + 1) << 9)
+FROM destinations d WHERE d.id = ?
 
 -- name: destinations_set
 SELECT name, settings FROM destinations WHERE name > ?1 AND settings IS NOT NULL ORDER BY name LIMIT ?2

@@ -42,7 +42,11 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/schedules/{id}/resume": {"POST": set_to},
     "/schedules/{id}/run": {"POST": change},
     "/destinations": {"GET": lists.list_destinations},
-    "/destinations/{host:text}": {"GET": destinations.get_destination, "PUT": destinations.put_destination},
+    "/destinations/{host:text}": {
+        "GET": destinations.get_destination,
+        "PUT": destinations.put_destination,
+        "DELETE": destinations.delete_destination,
+    },
     "/cluster": {"GET": clusters.get_only},
     "/cluster/handover": {"POST": clusters.hand_only_over},
     "/clusters": {"GET": clusters.list_clusters},
@@ -54,6 +58,8 @@ ROUTES: dict[str, dict[str, Handler]] = {
 # Answered also when there are too many requests: they cost nothing, and tell why.
 OWN_ROUTES: dict[str, dict[str, OwnHandler]] = {
     "/health": {"GET": clusters.get_health},
+    "/livez": {"GET": clusters.get_livez},
+    "/readyz": {"GET": clusters.get_readyz},
     "/metrics": {"GET": clusters.get_metrics},
 }
 IDENTITY = [(b"hookline-proxy", b"1")]

@@ -7,6 +7,8 @@ from msgspec import Raw
 
 from hookline.errors import ClusterNotFound, HooklineError, InvalidRequest
 from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.probes import get_livez as answer_livez
+from hookline.http_api.probes import readiness
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable, with_incomplete
@@ -57,6 +59,16 @@ async def get_only(api: ProxyApi, request: Incoming) -> Reply:
 async def hand_only_over(api: ProxyApi, request: Incoming) -> Reply:
     """``POST /cluster/handover``: when there is only one."""
     return await _pass_on(api, request, _only(api), "/cluster/handover")
+
+
+async def get_livez(_api: ProxyApi, request: Request) -> Reply:
+    """``GET /livez``."""
+    return await answer_livez(request)
+
+
+async def get_readyz(api: ProxyApi, request: Request) -> Reply:
+    """``GET /readyz``: 200 when a cluster can take jobs and the proxy does not stop."""
+    return readiness(request, _why_not(api))
 
 
 async def get_health(api: ProxyApi, request: Request) -> Reply:

@@ -10,6 +10,7 @@ from hookline.proxy.merging import join_destinations
 from hookline.proxy.sender import Answer
 
 _BODY_BYTES_MAX = 64 * KIB
+_NOT_FOUND = 404
 
 
 async def get_destination(api: ProxyApi, request: Incoming) -> Reply:
@@ -28,20 +29,39 @@ async def get_destination(api: ProxyApi, request: Incoming) -> Reply:
 
 async def put_destination(api: ProxyApi, request: Incoming) -> Reply:
     """``PUT /destinations/{host}``: all clusters take it, or it is said which did not; repeating it does no harm."""
-    deadline_ms = api.deadline_ms(request)
-    call = call_of(request, await request.whole_body(_BODY_BYTES_MAX), is_repeatable=True)
-    answers = await api.ask_all(lambda _: call, deadline_ms)
+    answers = await _ask_all(api, request)
     refusal = next((one for one in answers.values() if isinstance(one, Answer) and 400 <= one.status < 500), None)
     if refusal is not None:
         return reply_of(refusal)
+    _check_all_took_it(answers)
+    views = [read_view(one.body, DESTINATIONS.fields) for one in answers.values() if isinstance(one, Answer)]
+    return answer(200, join_destinations(views))
+
+
+async def delete_destination(api: ProxyApi, request: Incoming) -> Reply:
+    """``DELETE /destinations/{host}``: likewise; a cluster that does not know it has nothing to delete."""
+    answers = await _ask_all(api, request)
+    taken = [one for one in answers.values() if isinstance(one, Answer)]
+    refusal = next((one for one in taken if 400 <= one.status < 500 and one.status != _NOT_FOUND), None)
+    if refusal is not None:
+        return reply_of(refusal)
+    _check_all_took_it(answers)
+    return reply_of(min(taken, key=lambda one: one.status))
+
+
+async def _ask_all(api: ProxyApi, request: Incoming) -> dict[str, Answer | HooklineError]:
+    deadline_ms = api.deadline_ms(request)
+    call = call_of(request, await request.whole_body(_BODY_BYTES_MAX), is_repeatable=True)
+    return await api.ask_all(lambda _: call, deadline_ms)
+
+
+def _check_all_took_it(answers: dict[str, Answer | HooklineError]) -> None:
     if missing := _without_answer(answers):
         raise ClusterUnavailable(
             f"{', '.join(missing)} did not take the settings, the other clusters may have; repeat the request",
             retry_after_s=1,
             clusters=missing,
         )
-    views = [read_view(one.body, DESTINATIONS.fields) for one in answers.values() if isinstance(one, Answer)]
-    return answer(200, join_destinations(views))
 
 
 def _without_answer(answers: dict[str, Answer | HooklineError]) -> list[str]:
