@@ -1,7 +1,7 @@
 """What carries one call and brings back its answer; here, connections of the SDK's own.
 
-The SDK's own go straight to the pool of the HTTP library, httpcore2. The layer above it, httpx2, takes about a quarter of
-a call's CPU; its redirects, cookies and environment are not wanted here.
+The SDK's own go straight to the pool of the HTTP library, httpcore2. The layer above it, httpx2, takes about a quarter
+of a call's CPU; its redirects, cookies and environment are not wanted here.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
