@@ -246,6 +246,8 @@ def test_only_calls_that_would_add_up_are_not_idempotent() -> None:
     assert not requests.retry_jobs({}, dry_run=False, limit=None, overrides={}).idempotent
     assert requests.retry_jobs({}, dry_run=True, limit=None, overrides={}).idempotent
     assert requests.cancel_job("j1").idempotent
+    assert requests.delete_job("j1").idempotent
+    assert requests.delete_payload("j1").idempotent
     assert requests.create_schedule("* * * * *", {"url": "http://e.example/"}, {}, CLOCK).idempotent
 
 

@@ -140,7 +140,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=http.JobChanges,
         body_required=False,
         replies={200: (http.Job, "The pending job.")},
-        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotRetryable, e.QueueFull),
+        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotRetryable, e.PayloadRemoved, e.QueueFull),
         example={"url": f"{SHOP}/order-paid-v2"},
     ),
     Operation(
@@ -151,6 +151,32 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Run a pending job now",
         replies={200: (http.Job, "The job, due now.")},
         refusals=(*_JOB_ID, *NO_BODY, e.JobNotPending, e.Conflict),
+    ),
+    Operation(
+        name="deleteJob",
+        method="DELETE",
+        path="/jobs/{id}",
+        tag="Jobs",
+        summary="Delete a job",
+        description=(
+            "Pending or finished, with its payload, attempts and labels; a pending one is never sent. Its id and its "
+            "idempotency key are free again: the same request makes a new job."
+        ),
+        replies={204: (None, "It is gone.")},
+        refusals=(*_JOB_ID, *NO_BODY, e.JobRunning, e.Conflict),
+    ),
+    Operation(
+        name="deletePayload",
+        method="DELETE",
+        path="/jobs/{id}/payload",
+        tag="Jobs",
+        summary="Delete the payload of a finished job",
+        description=(
+            "Its body, the values of its headers, its own secret, and what was answered to its attempts. The job stays "
+            "with `payload_removed`, and cannot be retried any more. Deleting it twice is fine."
+        ),
+        replies={200: (http.Job, "The job without its payload.")},
+        refusals=(*_JOB_ID, *NO_BODY, e.JobNotFinished, e.Conflict),
     ),
     Operation(
         name="retryJobs",

@@ -121,7 +121,7 @@ class RetryView(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """A job as users see it."""
+    """A job as users see it. ``payload_removed``: it was deleted, so it is not shown and not sent again."""
 
     id: str
     url: str
@@ -147,6 +147,7 @@ class Job(Struct, frozen=True):
     body_base64: str | UnsetType = UNSET
     deduplicated: bool | UnsetType = UNSET
     redact: list[str] = []
+    payload_removed: bool = False
 
 
 class JobPage(Struct, frozen=True, omit_defaults=True):

@@ -15,7 +15,7 @@ import msgspec
 from hookline.errors import InvalidRequest
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
-from hookline.protocol.jobs import JobSpec, State, decode_spec, lane_parts
+from hookline.protocol.jobs import PAYLOAD_REMOVED, JobSpec, State, decode_spec, lane_parts
 from hookline.protocol.limits import ATTEMPTS_MAX
 from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
@@ -79,6 +79,11 @@ class JobRow(msgspec.Struct, frozen=True):
     schedule: str | None
     spec: JobSpec
     last_attempt: LastAttemptRow | None
+
+    @property
+    def is_payload_removed(self) -> bool:
+        """Its payload was deleted; it is never sent again."""
+        return self.size == PAYLOAD_REMOVED
 
 
 class ScheduleRow(msgspec.Struct, frozen=True):
