@@ -93,7 +93,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 COMMANDS: list[tuple[str, str]] = [
     ("jobs create http://127.0.0.1:9000/hook", "POST /jobs"),
     ("jobs get j1", "GET /jobs/j1"),
-    ("jobs list --state dead --limit 3", "GET /jobs?state=dead&limit=3"),
+    ("jobs list --schedule s1 --status 5xx --limit 3", "GET /jobs?schedule=s1&status=5xx&limit=3"),
     ("jobs attempts j1", "GET /jobs/j1/attempts"),
     ("jobs cancel j1", "POST /jobs/j1/cancel"),
     ("jobs retry j1 --to http://e.example/", "POST /jobs/j1/retry"),

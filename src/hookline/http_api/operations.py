@@ -19,7 +19,6 @@ _JOB_FIELDS = (
 _JOB_ID = (e.InvalidId, e.JobNotFound)
 _SCHEDULE_ID = (e.InvalidId, e.ScheduleNotFound)
 _PAGE = (e.InvalidCursor,)
-_FILTERS = ("state", "label", "destination", "created_after")
 
 COMMON_REFUSALS: dict[Server, tuple[type[e.HooklineError], ...]] = {
     "node": (e.InvalidRequest, e.Internal, e.Unavailable, e.Overloaded, e.ShuttingDown, e.DeadlineExceeded),
@@ -84,9 +83,9 @@ OPERATIONS: tuple[Operation, ...] = (
             "Newest first, without payloads. A page may be short although there is more: go on for as long as "
             "`next_cursor` is not null."
         ),
-        query=(*_FILTERS, "limit", "cursor"),
+        query=(*http.FILTERS, "limit", "cursor"),
         replies={200: (http.JobPage, "A page of jobs.")},
-        refusals=(*_PAGE, e.InvalidTime, e.InvalidUrl),
+        refusals=(*_PAGE, e.InvalidTime, e.InvalidUrl, e.InvalidId),
     ),
     Operation(
         name="getJob",
@@ -190,7 +189,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body=http.BulkRequest,
         replies={200: (http.BulkResponse, "What matched and what was changed.")},
-        refusals=(*_JOB_FIELDS, e.QueueFull),
+        refusals=(*_JOB_FIELDS, e.InvalidId, e.QueueFull),
         example={"filter": {"label": "tenant=a1"}, "dry_run": True},
     ),
     Operation(
@@ -202,7 +201,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Without a `state` in the filter, pending and running ones. `dry_run` only counts.",
         body=http.BulkRequest,
         replies={200: (http.BulkResponse, "What matched and what was changed.")},
-        refusals=(*_BODY, e.InvalidTime, e.InvalidUrl),
+        refusals=(*_BODY, e.InvalidTime, e.InvalidUrl, e.InvalidId),
         example={"filter": {"destination": "https://shop.example:443"}},
     ),
     Operation(

@@ -202,12 +202,19 @@ class BatchResponse(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which jobs; all conditions must hold."""
+    """Which jobs; all conditions must hold. ``status``: of the last attempt's answer, such as 503, or ``"5xx"``."""
 
     state: StateLabel | None = None
     label: str | None = None
     destination: str | None = None
     created_after: str | None = None
+    created_before: str | None = None
+    schedule: str | None = None
+    status: int | str | None = None
+
+
+FILTERS = Filter.__struct_fields__
+"""Their names: of the query parameters of a list, too."""
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

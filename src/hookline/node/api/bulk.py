@@ -12,7 +12,8 @@ from hookline.node.api.context import Api
 from hookline.node.api.filters import job_filter, state_of
 from hookline.node.api.job_requests import update_command
 from hookline.node.api.jobs import job_bytes_max
-from hookline.node.state_machine.reads import JobRow, Match
+from hookline.node.state_machine.matching import Match
+from hookline.node.state_machine.reads import JobRow
 from hookline.protocol import http
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RetryJobs, UpdateJob

@@ -20,7 +20,6 @@ from hookline.protocol.jobs import FINISHED, State
 from hookline.protocol.limits import ENVELOPE_BYTES_MAX
 
 _REVISION_TRIES = 5
-_FILTERS = ("state", "label", "destination", "created_after")
 
 
 def job_bytes_max(api: Api) -> int:
@@ -76,12 +75,12 @@ async def get_job(api: Api, request: Request) -> Reply:
 
 async def list_jobs(api: Api, request: Request) -> Reply:
     """``GET /jobs``."""
-    query = request.query(*_FILTERS, "limit", "cursor")
+    query = request.query(*http.FILTERS, "limit", "cursor")
     limit = page_limit(query)
-    scope = "jobs " + repr([query.get(name) for name in _FILTERS])
+    scope = "jobs " + repr([query.get(name) for name in http.FILTERS])
     cursor = query.get("cursor")
     before = None if cursor is None else decode_number(cursor, scope)
-    wanted = job_filter(http.Filter(**{name: query.get(name) for name in _FILTERS}))  # type: ignore[arg-type]
+    wanted = job_filter(http.Filter(**{name: query.get(name) for name in http.FILTERS}))  # type: ignore[arg-type]
     async with api.pages:
         found = await api.reads.find(wanted, before, limit)
         rows = await api.reads.jobs([match.seq for match in found.matches], PAGE_BYTES_MAX)
