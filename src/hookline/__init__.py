@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from hookline.errors import InvalidRequest as InvalidRequest
     from hookline.errors import InvalidSignature as InvalidSignature
     from hookline.errors import JobFinished as JobFinished
+    from hookline.errors import JobNotFinished as JobNotFinished
     from hookline.errors import JobNotFound as JobNotFound
     from hookline.errors import JobNotPending as JobNotPending
     from hookline.errors import JobNotRetryable as JobNotRetryable
+    from hookline.errors import JobRunning as JobRunning
     from hookline.errors import NotFound as NotFound
+    from hookline.errors import PayloadRemoved as PayloadRemoved
     from hookline.errors import PayloadTooLarge as PayloadTooLarge
     from hookline.errors import QueueFull as QueueFull
     from hookline.errors import ScheduleExists as ScheduleExists
@@ -63,10 +66,13 @@ _NAMES_BY_MODULE = {
         "InvalidRequest",
         "InvalidSignature",
         "JobFinished",
+        "JobNotFinished",
         "JobNotFound",
         "JobNotPending",
         "JobNotRetryable",
+        "JobRunning",
         "NotFound",
+        "PayloadRemoved",
         "PayloadTooLarge",
         "QueueFull",
         "ScheduleExists",

@@ -10,7 +10,8 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · ClusterNotFound ·
     │                                  RouteNotFound
     ├── MethodNotAllowed          405
-    ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · ScheduleExists · StaleTerm
+    ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · JobRunning ·
+    │                                  JobNotFinished · PayloadRemoved · ScheduleExists · StaleTerm
     │                                  EpochUnknown · EpochTaken · ChangeOpen · NotDecider · SettingsNeeded ·
     │                                  SecretKeyDiffers
     ├── PayloadTooLarge           413  (BatchTooLarge)
@@ -224,6 +225,24 @@ class JobNotRetryable(Conflict):
     """Only a finished job can be retried; this one is still pending or running."""
 
     code = "job_not_retryable"
+
+
+class JobRunning(Conflict):
+    """A running job cannot be deleted; cancel it first, then delete it."""
+
+    code = "job_running"
+
+
+class JobNotFinished(Conflict):
+    """Only a finished job can lose its payload; cancel this one first, or delete it as a whole."""
+
+    code = "job_not_finished"
+
+
+class PayloadRemoved(Conflict):
+    """The payload of the job was deleted, so it cannot be sent again; create a new job."""
+
+    code = "payload_removed"
 
 
 class JobFinished(Conflict):

@@ -172,6 +172,9 @@ ATTACKS = [
     _get("/jobs?limit=1000"),
     _get("/jobs?limit=1000&label=wide"),
     _get("/jobs?limit=1000&state=dead"),
+    _get("/jobs?limit=1000&status=5xx"),
+    _get("/jobs?limit=1000&status=5xx&label=wide"),
+    _get("/jobs?limit=1000&schedule=large-1&created_before=2100-01-01T00:00:00Z"),
     _get("/jobs?limit=1000&destination=https%3A%2F%2Fother.example"),
     _get("/schedules?limit=1000"),
     _get("/schedules/preview?count=1000&timezone=Europe/Berlin&cron=*/30+2+29+2+*/7"),
@@ -188,6 +191,7 @@ ATTACKS = [
         lambda: json.dumps({"filter": {}, "dry_run": True, "overrides": {"payload": [1] * 90_000}}).encode(),
         "POST",
     ),
+    Attack("delete a job with many answers", "/jobs/doomed", method="DELETE"),
     Attack("change a job", "/jobs/soon", lambda: json.dumps({"payload": [1] * 80_000}).encode(), "PATCH"),
     Attack("change a job's headers", "/jobs/soon", lambda: _headers(JOB_BYTES), "PATCH"),
     Attack("schedule: headers, one twice", "/schedules", lambda: _schedule(_headers(JOB_BYTES - 1_000)), "POST"),
@@ -229,15 +233,15 @@ def fill(node: Service) -> None:
     for number in range(100):
         large = {"id": f"large-{number}", "cron": "0 0 1 1 *", "job": {"url": URL, "body_base64": "A" * 340_000}}
         assert node.call("POST", "/schedules", large).status == 201
-    for job_id in ("many", "soon"):
+    for job_id in ("many", "soon", "doomed"):
         assert node.call("POST", "/jobs", {"id": job_id, "url": URL, "delay": "1h"}).status == 201
 
 
-def _many_attempts(node: NodeUnderTest, job_id: str) -> None:
-    """As many as a job can have, each with as much of an answer as is kept."""
+def _many_attempts(node: NodeUnderTest, job_id: str, count: int = ATTEMPTS_MAX) -> None:
+    """As many as a job can have, unless fewer are said, each with as much of an answer as is kept."""
     seq, due_ms = node.rows("SELECT seq, due_ms FROM jobs WHERE id = ?", job_id)[0]
     body = b"\xe9" * RESPONSE_BYTES_KEPT_MAX
-    for number in range(1, ATTEMPTS_MAX + 1):
+    for number in range(1, count + 1):
         claim = ClaimJobs(((seq, due_ms),), due_ms + 30_000)
         failed = Outcome.RETRYABLE_FAILURE
         node.propose(
@@ -257,6 +261,7 @@ def attacked(directory: Path) -> Iterator[dict[str, Service]]:
         threading.settrace(trace)  # type: ignore[arg-type]
         fill(node)
         _many_attempts(node, "many")
+        _many_attempts(node, "doomed", 200)
         yield {"node": node, "proxy": proxy}
 
 

@@ -102,6 +102,20 @@ def test_retry_by_filter_respects_the_limits(start_node: StartNode) -> None:
         assert states(node) == {"cancelled": 10, "pending": 5}
 
 
+def test_many_are_retried_by_how_they_failed_and_when(node: NodeUnderTest) -> None:
+    failed, other = node.create()["id"], node.create()["id"]
+    for job_id in (failed, other):
+        node.run(job_id, Outcome.PERMANENT_FAILURE)
+    wanted = {"status": "5xx", "created_before": "2100-01-01T00:00:00Z"}
+    assert node.post("/jobs/retry", {"filter": wanted | {"status": 404}}).json["matched"] == 0
+    assert node.post("/jobs/retry", {"filter": wanted | {"schedule": "none"}}).json["matched"] == 0
+    assert node.post("/jobs/retry", {"filter": wanted | {"status": 500}, "dry_run": True}).json["matched"] == 2
+    assert node.post("/jobs/retry", {"filter": wanted}).json["changed"] == 2
+    refused = node.post("/jobs/cancel", {"filter": {"status": 42}})
+    assert (refused.code, refused.json["field"]) == ("invalid_request", "status")
+    assert node.post("/jobs/cancel", {"filter": {"status": True}}).status == 400
+
+
 @pytest.mark.parametrize("path", ["/jobs/retry", "/jobs/cancel"])
 def test_filters_combine(node: NodeUnderTest, path: str) -> None:
     (one,) = batch(node, 1, labels={"a": "1"}, url="https://one.example/")

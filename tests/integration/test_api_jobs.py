@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from hookline.protocol.commands import RecordOutcome
 from hookline.protocol.jobs import Outcome, State
 from tests.integration.conftest import StartNode
 from tests.integration.node_under_test import NodeUnderTest
@@ -229,6 +230,23 @@ def test_filters(node: NodeUnderTest) -> None:
     assert found("destination=unknown.example") == []
     assert found("created_after=2020-01-01T00:00:00Z") == [c, b, a]
     assert found("created_after=2030-01-01T00:00:00Z") == []
+    assert found("created_before=2030-01-01T00:00:00Z") == [c, b, a]
+    assert found("created_before=2020-01-01T00:00:00Z") == []
+    assert (found("status=500"), found("status=5xx"), found("status=2XX")) == ([a], [a], [b])
+    assert found("status=404") == []
+    node.post("/schedules", {"id": "nightly", "cron": "0 3 * * *", "job": {"url": URL}})
+    d = node.post("/schedules/nightly/run").json["id"]
+    assert found("schedule=nightly") == found("schedule=nightly&state=pending") == [d]
+    assert found("schedule=none") == found("schedule=nightly&status=5xx") == []
+
+
+def test_a_list_says_why_the_last_attempt_failed(node: NodeUnderTest) -> None:
+    job_id = node.create()["id"]
+    node.claim(job_id)
+    seq = node.rows("SELECT seq FROM jobs WHERE id = ?", job_id)[0][0]
+    node.propose(RecordOutcome(seq, 1, Outcome.PERMANENT_FAILURE, State.DEAD, None, None, "no such host", 1, 1))
+    (job,) = node.get("/jobs?state=dead").json["data"]
+    assert job["last_attempt"]["error"] == "no such host"
 
 
 def test_a_label_with_very_many_values_asks_for_one(node: NodeUnderTest) -> None:

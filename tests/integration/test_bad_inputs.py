@@ -210,6 +210,9 @@ CASES = [
     get("query that is no UTF-8", "/jobs?label=%ff", "invalid_request"),
     get("unknown state", "/jobs?state=lost", "invalid_request"),
     get("created_after in words", "/jobs?created_after=yesterday", "invalid_time"),
+    get("created_before in words", "/jobs?created_before=tomorrow", "invalid_time"),
+    get("a schedule that is no id", "/jobs?schedule=a.b", "invalid_id"),
+    *(get(f"status {text!r}", f"/jobs?status={text}", "invalid_request") for text in ("ok", "50", "0xx", "5x", "5000")),
     get("destination with a path", "/jobs?destination=https://example.com/x", "invalid_url"),
     # media and size
     Bad("gzip", 415, "unsupported_media", gzip.compress(b'{"url":"x"}'), headers={"Content-Encoding": "gzip"}),

@@ -68,7 +68,7 @@ def test_a_dead_job_keeps_its_minted_id_and_what_is_not_shown_is_counted(
     assert err.splitlines() == [
         "exported 1 job",
         "warning: 1 header left out, since Hookline does not show what they hold",
-        "warning: 1 job of them signed: secrets are never given away, so a job's own is missing",
+        "warning: 1 of them signed: secrets are never given away, so a job's own is missing",
     ]
     file = tmp_path / "dead"
     assert app.run(["jobs", "export", str(file), "--state=dead", "--json", *here(node)]) == 0
@@ -76,6 +76,17 @@ def test_a_dead_job_keeps_its_minted_id_and_what_is_not_shown_is_counted(
     assert app.run(["jobs", "export", str(file), *here(node)]) == 2
     assert "it exists" in capsys.readouterr().err
     assert json.loads(file.read_bytes())["id"] == dead["id"]
+
+
+def test_a_job_whose_payload_was_deleted_is_left_out_and_counted(
+    node: NodeUnderTest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = node.create(payload={"name": "Ada"})
+    node.run(done["id"], Outcome.SUCCESS)
+    assert node.call("DELETE", f"/jobs/{done['id']}/payload").status == 200
+    assert app.run(["jobs", "export", "--state", "succeeded", *here(node)]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()) == ("", ["exported 0 jobs", "warning: 1 job left out: what they sent was deleted"])
 
 
 def test_a_payload_of_many_lines_becomes_one(

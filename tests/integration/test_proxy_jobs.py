@@ -52,6 +52,14 @@ def test_every_call_about_one_job(three: Clusters) -> None:
         assert door.post(f"/jobs/{job_id}/cancel").status == 200
         assert door.post(f"/jobs/{job_id}/run").code == "job_not_pending"
         assert door.post(f"/jobs/{job_id}/retry", {"delay": "2h"}).json["state"] == "pending"
+        assert door.call("DELETE", f"/jobs/{job_id}/payload").code == "job_not_finished"
+        door.post(f"/jobs/{job_id}/cancel")
+        for _ in range(2):
+            assert door.call("DELETE", f"/jobs/{job_id}/payload").json["payload_removed"] is True
+        assert door.post(f"/jobs/{job_id}/retry").code == "payload_removed"
+        assert door.call("DELETE", f"/jobs/{job_id}").status == 204
+        assert door.call("DELETE", f"/jobs/{job_id}").code == "job_not_found"
+        assert door.get(f"/jobs/{job_id}").code == "job_not_found"
     assert door.get("/jobs/none").code == "job_not_found"
     assert door.get("/jobs/0192f0c1-0000-7000-8000-000000000000-1").code == "job_not_found"
     assert door.get("/jobs/a.b").code == "invalid_id"

@@ -79,6 +79,25 @@ def test_lists_are_merged_newest_first(three: Clusters) -> None:
     assert door.get("/jobs?state=dead").json == {"data": [], "next_cursor": None}
 
 
+def test_every_filter_goes_through_to_all_clusters(three: Clusters) -> None:
+    door = three.start_proxy()
+    made = [door.post("/jobs", JOB).json["id"] for _ in range(6)]
+    before, after = "created_before=2100-01-01T00:00:00Z", "created_before=2001-01-01T00:00:00Z"
+    assert {job["id"] for job in door.get(f"/jobs?{before}").json["data"]} == set(made)
+    assert door.get(f"/jobs?{after}").json["data"] == []
+    assert door.get(f"/jobs?{before}&status=5xx").json["data"] == []
+    assert door.get("/jobs?status=x").code == "invalid_request"
+    schedules = [door.post("/schedules", {"id": f"s{n}", "cron": "0 3 * * *", "job": JOB_ONLY}) for n in range(3)]
+    assert {answer.status for answer in schedules} == {201}
+    ran = door.post("/schedules/s1/run").json["id"]
+    assert [job["id"] for job in door.get("/jobs?schedule=s1").json["data"]] == [ran]
+    wanted = {"filter": {"schedule": "s1", "created_before": "2100-01-01T00:00:00Z"}}
+    assert door.post("/jobs/cancel", wanted).json["changed"] == 1
+
+
+JOB_ONLY = {"url": JOB["url"]}
+
+
 def test_a_cluster_that_is_down_is_named_and_the_rest_is_not_called_the_end(three: Clusters) -> None:
     door = three.start_proxy()
     _batch(door, 30)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry
-from hookline.protocol.jobs import Outcome, State, lane_of
+from hookline.protocol.jobs import PAYLOAD_REMOVED, Outcome, State, lane_of
 from hookline.protocol.limits import LOST_CLAIMS_MAX
 from hookline.protocol.settings import decode_destination
 
@@ -120,6 +120,10 @@ class Model:
                 for _, name in old[: command.limit]:
                     del self.keys[name]
                 return c.Changed(len(old[: command.limit]))
+            case c.DeleteJob():
+                return self._delete(command.seq)
+            case c.DeletePayload():
+                return self._delete_payload(command)
             case c.SetTopology():
                 return self._set_topology(command)
 
@@ -261,7 +265,7 @@ class Model:
         count = 0
         for seq in command.seqs:
             job = self.jobs.get(seq)
-            if job is None or job.state not in FINISHED:
+            if job is None or job.state not in FINISHED or job.size == PAYLOAD_REMOVED:
                 continue
             job.is_retry, job.claim, job.lost = False, None, 0
             job.attempts_before, job.budget_from_ms = job.attempts, command.due_ms
@@ -300,6 +304,30 @@ class Model:
             del self.jobs[seq]
         self.attempts = {key: value for key, value in self.attempts.items() if key[0] not in doomed}
         return c.Changed(len(doomed))
+
+    def _delete(self, seq: int) -> c.Result:
+        job = self.jobs.get(seq)
+        if job is None:
+            return c.Refused("job_not_found")
+        if job.state is State.RUNNING:
+            return c.Refused("job_running")
+        del self.jobs[seq]
+        self.keys = {name: key for name, key in self.keys.items() if (key[0], key[2]) != (seq, job.kept_until_ms)}
+        self.attempts = {key: value for key, value in self.attempts.items() if key[0] != seq}
+        return c.Changed(1)
+
+    def _delete_payload(self, command: c.DeletePayload) -> c.Result:
+        job = self.jobs.get(command.seq)
+        if job is None:
+            return c.Refused("job_not_found")
+        if job.state not in FINISHED:
+            return c.Refused("job_not_finished")
+        if job.size == PAYLOAD_REMOVED:
+            return c.Changed(1)
+        if job.revision != command.revision:
+            return c.Refused("conflict")
+        job.size, job.spec, job.claim = PAYLOAD_REMOVED, command.spec, None
+        return c.Changed(1)
 
     def _is_old(self, seq: int, finished_ms: int, command: c.PurgeFinished, *, dead: bool) -> bool:
         before_ms = command.dead_before_ms if dead and command.dead_before_ms is not None else command.before_ms

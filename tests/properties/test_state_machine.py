@@ -19,7 +19,7 @@ from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
-from hookline.protocol.jobs import State, decode_spec, encode_spec, label_texts
+from hookline.protocol.jobs import PAYLOAD_REMOVED, State, decode_spec, encode_spec, label_texts, without_payload
 from hookline.protocol.settings import DELETED, DestinationSettings, encode
 from tests.node_parts import T0, create, entry, job_spec, outcome
 from tests.properties.model import FINISHED, OPEN, Model
@@ -67,9 +67,10 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         self.term = 1
         self.minted = 0
         # Promises, kept apart from the model.
-        self.acknowledged_keys: dict[str, tuple[bytes, int, str]] = {}  # key -> fingerprint, expiry, job id
+        self.acknowledged_keys: dict[str, tuple[bytes, int, str, int]] = {}  # key -> fingerprint, expiry, job id, seq
         self.bound: dict[int, int | None] = {}  # seq -> the due time an update acknowledged; None: cancelled
         self.claimed_once: set[int] = set()  # at-most-once jobs whose claim a lost leader left open
+        self.deleted: set[int] = set()
         self.failed = False
 
     def submit(self, command: c.AnyCommand, more: bool) -> None:
@@ -104,9 +105,13 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
                 if known is not None and known[1] > self.now:
                     assert (command.fingerprint, result.id) == (known[0], known[2]), "5: one key, two jobs"
                 else:
-                    self.acknowledged_keys[key] = (command.fingerprint, command.key_expires_ms, result.id)
+                    self.acknowledged_keys[key] = (
+                        *(command.fingerprint, command.key_expires_ms),
+                        *(result.id, result.seq),
+                    )
             case c.ClaimJobs(), c.Claimed():
                 for seq, _ in result.granted:
+                    assert seq not in self.deleted, "a deleted job was claimed"
                     assert seq not in self.claimed_once, "2: an at-most-once job was claimed after its claim was lost"
                     if seq in self.bound:
                         assert self.bound[seq] is not None, "10: claimed after an acknowledged cancel"
@@ -121,6 +126,12 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
                     if self.state_of(seq) is State.PENDING:
                         self.bound.pop(seq, None)
                         self.claimed_once.discard(seq)
+            case c.DeleteJob(seq=seq), c.Changed():
+                self.deleted.add(seq)
+                self.acknowledged_keys = {
+                    key: known for key, known in self.acknowledged_keys.items() if known[3] != seq
+                }
+                assert not self.rows("SELECT 1 FROM attempts WHERE seq = ?", seq)
             case c.RecordTicks(), c.Changed():
                 for _, _, job_id in command.ticks:
                     rows = self.rows("SELECT count(*) FROM jobs WHERE id = ?", job_id)
@@ -176,6 +187,12 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             )
             for name, known in sorted(self.model.schedules.items(), key=lambda item: item[1].seq)
         ]
+
+    @invariant()
+    def nothing_is_kept_of_a_deleted_payload(self) -> None:
+        kept = "a.response_headers IS NOT NULL OR a.response_body IS NOT NULL OR j.state < 2"
+        join = "jobs j LEFT JOIN attempts a ON a.seq = j.seq"
+        assert not self.rows(f"SELECT 1 FROM {join} WHERE j.size = ? AND ({kept})", PAYLOAD_REMOVED)
 
     @invariant()
     def counters_equal_a_recount(self) -> None:
@@ -376,6 +393,19 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     def purge(self, age: int, dead_age: int | None, keep: int, limit: int, more: bool) -> None:
         dead_before_ms = None if dead_age is None else self.now - dead_age * SECOND
         self.submit(c.PurgeFinished(self.now - age * SECOND, keep, limit, dead_before_ms), more)
+
+    @rule(seq=seqs, more=more)
+    def delete_job(self, seq: int, more: bool) -> None:
+        self.submit(c.DeleteJob(seq), more)
+
+    @rule(seq=seqs, is_stale=st.sampled_from([False, False, True]), more=more)
+    def delete_payload(self, seq: int, is_stale: bool, more: bool) -> None:
+        finished = [job.seq for job in self.model.jobs.values() if job.state in FINISHED]
+        seq = finished[seq % len(finished)] if finished and seq < 7 else seq
+        job = self.model.jobs.get(seq)
+        spec = decode_spec(job.spec) if job else job_spec()
+        revision = job.revision - is_stale if job else 1
+        self.submit(c.DeletePayload(seq, revision, encode_spec(without_payload(spec))), more)
 
     @rule(limit=st.integers(0, 3), more=more)
     def purge_keys(self, limit: int, more: bool) -> None:

@@ -231,6 +231,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("update_job", ("j1",), {"priority": 5}, "PATCH /jobs/j1", served.job()),
     ("cancel_job", ("j1",), {}, "POST /jobs/j1/cancel", served.job()),
     ("retry_job", ("j1",), {}, "POST /jobs/j1/retry", served.job()),
+    ("delete_payload", ("j1",), {}, "DELETE /jobs/j1/payload", served.job()),
     ("run_job", ("j1",), {}, "POST /jobs/j1/run", served.job()),
     ("create_schedule", ("0 9 * * *", {"url": "http://e.example/"}), {}, "POST /schedules", served.schedule()),
     ("get_schedule", ("s1",), {}, "GET /schedules/s1", served.schedule()),

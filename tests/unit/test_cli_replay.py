@@ -95,3 +95,14 @@ def test_nobody_there_is_said_clearly(service: ScriptedServer, capsys: pytest.Ca
     assert "no answer: " in capsys.readouterr().out
     assert app.run(["jobs", "replay", "j1", "--to", nobody, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["status"] is None
+
+
+def test_a_deleted_payload_is_shown_as_such_and_not_replayed(
+    service: ScriptedServer, receiver: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give(service, payload_removed=True)
+    assert app.run(["jobs", "get", "j1"]) == 0
+    assert ["payload", "deleted"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert app.run(["jobs", "replay", "j1", "--to", receiver.url]) == 1
+    assert "payload of the job was deleted" in capsys.readouterr().err
+    assert receiver.asked == []

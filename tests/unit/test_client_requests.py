@@ -246,6 +246,8 @@ def test_only_calls_that_would_add_up_are_not_idempotent() -> None:
     assert not requests.retry_jobs({}, dry_run=False, limit=None, overrides={}).idempotent
     assert requests.retry_jobs({}, dry_run=True, limit=None, overrides={}).idempotent
     assert requests.cancel_job("j1").idempotent
+    assert requests.delete_job("j1").idempotent
+    assert requests.delete_payload("j1").idempotent
     assert requests.create_schedule("* * * * *", {"url": "http://e.example/"}, {}, CLOCK).idempotent
 
 
@@ -253,6 +255,8 @@ def test_paths_and_queries_are_quoted() -> None:
     filters = {"state": "dead", "label": "team=a&b", "destination": None}
     page = requests.list_jobs(filters, limit=2, cursor="x+/=")
     assert page.path == "/jobs?state=dead&label=team%3Da%26b&limit=2&cursor=x%2B%2F%3D"
+    page = requests.list_jobs({"created_before": datetime(2026, 11, 24, 12, tzinfo=UTC), "status": 503}, cursor=None)
+    assert page.path == "/jobs?created_before=2026-11-24T12%3A00%3A00.000Z&status=503&limit=1000"
     assert requests.put_destination("https://a.example:443", {}).path == "/destinations/https%3A%2F%2Fa.example%3A443"
     assert requests.get_job("a:b").path == "/jobs/a%3Ab"
     preview = requests.preview_schedule("0 9 * * *", timezone="Europe/Berlin", count=3, start=None)

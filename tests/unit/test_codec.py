@@ -46,6 +46,8 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.SetTopology(7, b"{}", 3), "941107c4027b7d03"),
     (c.ImportDestinations(7, (("d", b"s"),), True), "94140791 92a164c40173 c3".replace(" ", "")),
     (c.BeginLog("f" * 32, 1, "c0", 0), "9512d920" + "66" * 32 + "01a2633000"),
+    (c.DeleteJob(300), "9215cd012c"),
+    (c.DeletePayload(1, 2, b"s"), "94160102c40173"),
 ]
 
 
@@ -158,6 +160,8 @@ any_command = st.one_of(
     st.builds(c.PutDestination, ascii_text, blobs),
     st.builds(c.PurgeFinished, ints, ints, ints, st.none() | ints),
     st.builds(c.PurgeKeys, ints, ints),
+    st.builds(c.DeleteJob, ints),
+    st.builds(c.DeletePayload, ints, ints, blobs),
 )
 
 

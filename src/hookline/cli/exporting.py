@@ -34,6 +34,7 @@ class _Tally:
 
     exported: int = 0
     gone: int = 0
+    payload_removed: int = 0
     unread: int = 0
     signed: int = 0
     headers_left_out: int = 0
@@ -149,6 +150,8 @@ def _write(
             tally.gone += 1
         elif isinstance(job, Exception):
             tally.unread += 1
+        elif job.payload_removed:  # imported, it would be another call
+            tally.payload_removed += 1
         else:
             line, left_out = line_of(job)
             out.write(line)
@@ -201,9 +204,11 @@ def _tell(tally: _Tally, service: Service) -> int:
     if tally.headers_left_out:
         warn(f"{_count(tally.headers_left_out, 'header')} left out, since Hookline does not show what they hold")
     if tally.signed:
-        warn(f"{_count(tally.signed)} of them signed: secrets are never given away, so a job's own is missing")
+        warn(f"{tally.signed:,} of them signed: secrets are never given away, so a job's own is missing")
     if tally.gone:
         warn(f"{_count(tally.gone)} left out: they went or changed while the export ran")
+    if tally.payload_removed:
+        warn(f"{_count(tally.payload_removed)} left out: what they sent was deleted")
     if tally.unread:
         warn(f"{_count(tally.unread)} could not be read: missing here")
     warn_incomplete(tally.incomplete)
@@ -216,6 +221,7 @@ def _figures(tally: _Tally) -> dict[str, Any]:
         "headers_left_out": tally.headers_left_out,
         "signed": tally.signed,
         "gone": tally.gone,
+        "payload_removed": tally.payload_removed,
         "unread": tally.unread,
         "incomplete": tally.incomplete,
     }

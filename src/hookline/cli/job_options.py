@@ -1,6 +1,6 @@
 """The options that say what a job is, shared by the commands that make, change and retry jobs and schedules."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
@@ -108,18 +108,22 @@ class FilterOptions:
         label: name, or name=value.
         destination: scheme://host:port.
         created_after: RFC 3339, such as 2026-11-24T13:00:00Z.
+        created_before: RFC 3339, too.
+        schedule: Made by this schedule; its id.
+        status: How the last attempt was answered: a status such as 503, or a class such as 5xx.
     """
 
     state: str | None = None
     label: AnyText | None = None
     destination: str | None = None
     created_after: str | None = None
+    created_before: str | None = None
+    schedule: AnyText | None = None
+    status: str | None = None
 
     def fields(self) -> Any:
         """The SDK's filter."""
-        return inputs.given(
-            state=self.state, label=self.label, destination=self.destination, created_after=self.created_after
-        )
+        return inputs.given(**asdict(self))
 
 
 NO_JOB_OPTIONS = JobOptions()

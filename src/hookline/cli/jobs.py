@@ -12,8 +12,8 @@ from hookline.cli.exporting import export_jobs
 from hookline.cli.importing import import_jobs
 from hookline.cli.job_options import ALL_JOBS, NO_JOB_OPTIONS, FilterOptions, JobOptions
 from hookline.cli.listing import DEFAULT_LISTING, Listing
-from hookline.cli.output import print_json, show_whole, stderr, usage_error, warn_incomplete
-from hookline.cli.parameters import AnyText, Flag, Seconds
+from hookline.cli.output import confirm, print_json, show_whole, stderr, stdout, usage_error, warn_incomplete
+from hookline.cli.parameters import AnyText, Flag, Seconds, Yes
 from hookline.cli.replay import replay
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.watching import watch
@@ -203,6 +203,44 @@ def update(
         raise usage_error("Nothing to change was given.")
     with service.client() as client:
         _show(client.update_job(job_id, **changes), service)
+
+
+@app.command
+def delete(job_id: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_SERVICE) -> int:
+    """Delete a job that is not running, with its payload and attempts; a pending one is never sent.
+
+    Args:
+        job_id: The job's id.
+        yes: Do not ask.
+        service: Where Hookline is.
+    """
+    if not yes and not confirm(f"Delete the job {job_id} and all that is known of it?"):
+        stderr().print("Nothing was changed.")
+        return 1
+    with service.client() as client:
+        client.delete_job(job_id)
+    if service.json:
+        print_json({"deleted": job_id})
+    else:
+        stdout().print(f"deleted {job_id}")
+    return 0
+
+
+@app.command
+def delete_payload(job_id: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_SERVICE) -> int:
+    """Delete what a finished job sent and what was answered; its record stays, and it cannot be retried.
+
+    Args:
+        job_id: The job's id.
+        yes: Do not ask.
+        service: Where Hookline is.
+    """
+    if not yes and not confirm(f"Delete the payload of the job {job_id}, so that it cannot be sent again?"):
+        stderr().print("Nothing was changed.")
+        return 1
+    with service.client() as client:
+        _show(client.delete_payload(job_id), service)
+    return 0
 
 
 def _waited_for(client: Client, made: http.Job, timeout_s: float) -> http.Job:

@@ -301,6 +301,8 @@ def _last(last: http.LastAttempt) -> str:
 
 
 def _payload(job: http.Job) -> str | None:
+    if job.payload_removed:
+        return "deleted"
     if isinstance(job.payload, msgspec.Raw):
         return bytes(job.payload).decode("utf-8", "replace")
     return None if job.body_base64 is msgspec.UNSET else f"{len(str(job.body_base64)) * 3 // 4} bytes"

@@ -15,6 +15,7 @@ from hookline.cli.output import print_json, stdout, warn
 from hookline.cli.parameters import AnyText, Seconds, Texts
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.clock import SystemClock
+from hookline.errors import PayloadRemoved
 from hookline.protocol import http
 from hookline.protocol.durations import parse_time
 from hookline.protocol.redaction import MASK
@@ -72,6 +73,8 @@ def replay(
     own = inputs.headers(header or [])
     with service.client() as client:
         job = client.get_job(job_id)
+    if job.payload_removed:
+        raise PayloadRemoved
     request = replay_of(job, base, keys, own, clock.wall_ms())
     if request.hidden:
         names = ", ".join(request.hidden)

@@ -129,6 +129,20 @@ class AsyncClient:
         """Run a pending job now instead of at its time. Raises ``JobNotPending``, ``JobNotFound``."""
         return await self._send(requests.run_job(job_id))
 
+    async def delete_job(self, job_id: str) -> None:
+        """Delete a job that is not running, with all that is known of it. Raises ``JobRunning``, ``JobNotFound``.
+
+        Its id and idempotency key are free again. ``JobNotFound`` also when a first try that seemed lost deleted it.
+        """
+        await self._send(requests.delete_job(job_id))
+
+    async def delete_payload(self, job_id: str) -> http.Job:
+        """Delete what a finished job sent and what was answered; the job stays, and cannot be retried.
+
+        Raises ``JobNotFinished``, ``JobNotFound``.
+        """
+        return await self._send(requests.delete_payload(job_id))
+
     async def wait_for_job(self, job_id: str, timeout: float = 60.0) -> http.Job:
         """The job once it is finished, whatever its state then; ``DeadlineExceeded`` after ``timeout`` seconds."""
         deadline_ms = self._clock.boot_ms() + timeout * 1_000

@@ -91,12 +91,18 @@ class JobItem(ScheduledJob, total=False):
 
 
 class FilterFields(TypedDict, total=False):
-    """Which jobs; all conditions must hold. ``label`` is ``name`` or ``name=value``."""
+    """Which jobs; all conditions must hold.
+
+    ``label`` is ``name`` or ``name=value``, ``schedule`` an id, ``status`` that of the last answer: 503, or ``"5xx"``.
+    """
 
     state: StateLabel
     label: str
     destination: str
     created_after: Time
+    created_before: Time
+    schedule: str
+    status: int | str
 
 
 class ScheduleOptions(TypedDict, total=False):

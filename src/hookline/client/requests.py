@@ -140,6 +140,16 @@ def run_job(job_id: str) -> Request[http.Job]:
     return Request("POST", _job_path(job_id, "/run"), http.Job, idempotent=False)
 
 
+def delete_job(job_id: str) -> Request[None]:
+    """``DELETE /jobs/{id}``."""
+    return Request("DELETE", _job_path(job_id), type(None))
+
+
+def delete_payload(job_id: str) -> Request[http.Job]:
+    """``DELETE /jobs/{id}/payload``."""
+    return Request("DELETE", _job_path(job_id, "/payload"), http.Job)
+
+
 def retry_jobs(
     filters: Mapping[str, Any], *, dry_run: bool, limit: int | None, overrides: Mapping[str, Any]
 ) -> Request[http.BulkResponse]:

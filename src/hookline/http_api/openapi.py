@@ -47,6 +47,13 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     ),
     "destination": _parameter("query", {"type": "string", "minLength": 1}, "Only jobs to this destination."),
     "created_after": _parameter("query", _TIME, "Only jobs accepted after this time."),
+    "created_before": _parameter("query", _TIME, "Only jobs accepted before this time."),
+    "schedule": _parameter("query", _ID, "Only jobs that this schedule made; its id."),
+    "status": _parameter(
+        "query",
+        {"type": "string", "pattern": "^([1-9][0-9][0-9]|[1-9]xx)$", "examples": ["503", "5xx"]},
+        "Only jobs whose last attempt was answered so: a status, or a class of them.",
+    ),
     "limit": _parameter("query", _LIMIT, "How many at most."),
     "cursor": _parameter("query", {"type": "string", "minLength": 1}, "`next_cursor` of the page before."),
     "cron": _parameter(
@@ -119,6 +126,9 @@ _RETRY_WORDS: dict[str, Any] = {"maxItems": limits.RETRY_SCHEDULE_MAX, "examples
 REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "JobRequest": _JOB_FIELDS | {"id": _ID},
     "JobChanges": _JOB_FIELDS,
+    "Filter": {
+        "status": {"examples": [503, "5xx"], "description": "Of the answer to the last attempt, or a class of them."},
+    },
     "RetryRequest": {
         "max_attempts": {"minimum": 1, "maximum": limits.ATTEMPTS_MAX, "default": 25},
         "factor": {"minimum": 1, "maximum": 100, "default": 3},

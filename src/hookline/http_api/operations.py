@@ -19,7 +19,6 @@ _JOB_FIELDS = (
 _JOB_ID = (e.InvalidId, e.JobNotFound)
 _SCHEDULE_ID = (e.InvalidId, e.ScheduleNotFound)
 _PAGE = (e.InvalidCursor,)
-_FILTERS = ("state", "label", "destination", "created_after")
 
 COMMON_REFUSALS: dict[Server, tuple[type[e.HooklineError], ...]] = {
     "node": (e.InvalidRequest, e.Internal, e.Unavailable, e.Overloaded, e.ShuttingDown, e.DeadlineExceeded),
@@ -84,9 +83,9 @@ OPERATIONS: tuple[Operation, ...] = (
             "Newest first, without payloads. A page may be short although there is more: go on for as long as "
             "`next_cursor` is not null."
         ),
-        query=(*_FILTERS, "limit", "cursor"),
+        query=(*http.FILTERS, "limit", "cursor"),
         replies={200: (http.JobPage, "A page of jobs.")},
-        refusals=(*_PAGE, e.InvalidTime, e.InvalidUrl),
+        refusals=(*_PAGE, e.InvalidTime, e.InvalidUrl, e.InvalidId),
     ),
     Operation(
         name="getJob",
@@ -140,7 +139,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=http.JobChanges,
         body_required=False,
         replies={200: (http.Job, "The pending job.")},
-        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotRetryable, e.QueueFull),
+        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotRetryable, e.PayloadRemoved, e.QueueFull),
         example={"url": f"{SHOP}/order-paid-v2"},
     ),
     Operation(
@@ -151,6 +150,32 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Run a pending job now",
         replies={200: (http.Job, "The job, due now.")},
         refusals=(*_JOB_ID, *NO_BODY, e.JobNotPending, e.Conflict),
+    ),
+    Operation(
+        name="deleteJob",
+        method="DELETE",
+        path="/jobs/{id}",
+        tag="Jobs",
+        summary="Delete a job",
+        description=(
+            "Pending or finished, with its payload, attempts and labels; a pending one is never sent. Its id and its "
+            "idempotency key are free again: the same request makes a new job."
+        ),
+        replies={204: (None, "It is gone.")},
+        refusals=(*_JOB_ID, *NO_BODY, e.JobRunning, e.Conflict),
+    ),
+    Operation(
+        name="deletePayload",
+        method="DELETE",
+        path="/jobs/{id}/payload",
+        tag="Jobs",
+        summary="Delete the payload of a finished job",
+        description=(
+            "Its body, the values of its headers, its own secret, and what was answered to its attempts. The job stays "
+            "with `payload_removed`, and cannot be retried any more. Deleting it twice is fine."
+        ),
+        replies={200: (http.Job, "The job without its payload.")},
+        refusals=(*_JOB_ID, *NO_BODY, e.JobNotFinished, e.Conflict),
     ),
     Operation(
         name="retryJobs",
@@ -164,7 +189,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body=http.BulkRequest,
         replies={200: (http.BulkResponse, "What matched and what was changed.")},
-        refusals=(*_JOB_FIELDS, e.QueueFull),
+        refusals=(*_JOB_FIELDS, e.InvalidId, e.QueueFull),
         example={"filter": {"label": "tenant=a1"}, "dry_run": True},
     ),
     Operation(
@@ -176,7 +201,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Without a `state` in the filter, pending and running ones. `dry_run` only counts.",
         body=http.BulkRequest,
         replies={200: (http.BulkResponse, "What matched and what was changed.")},
-        refusals=(*_BODY, e.InvalidTime, e.InvalidUrl),
+        refusals=(*_BODY, e.InvalidTime, e.InvalidUrl, e.InvalidId),
         example={"filter": {"destination": "https://shop.example:443"}},
     ),
     Operation(

@@ -15,6 +15,7 @@ from hookline.protocol.commands import (
     CancelJobs,
     ClaimJobs,
     CreateJob,
+    DeletePayload,
     ImportDestinations,
     PutDestination,
     PutSchedule,
@@ -100,7 +101,7 @@ def command_size(command: AnyCommand) -> int:
             return size + _texts(command.job_labels)
         case RecordTicks():
             return _FIXED + sum(3 * _PER_ITEM + len(job_id) for _, _, job_id in command.ticks)
-        case PutDestination(settings=blob) | SetTopology(document=blob):
+        case PutDestination(settings=blob) | SetTopology(document=blob) | DeletePayload(spec=blob):
             return _SHORT_TEXTS + len(blob)
         case ImportDestinations():
             return _FIXED + sum(_PER_ITEM * 3 + len(name) + len(blob) for name, blob in command.settings)

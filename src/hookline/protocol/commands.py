@@ -223,6 +223,23 @@ class BeginLog(Command, frozen=True, array_like=True, tag=18):
     shard: int
 
 
+class DeleteJob(Command, frozen=True, array_like=True, tag=21):
+    """Forget a job that is not running: its spec, attempts and labels, and the idempotency key that names it."""
+
+    seq: int
+
+
+class DeletePayload(Command, frozen=True, array_like=True, tag=22):
+    """Take what it sent and what was answered from a finished job that is still at ``revision``.
+
+    ``spec``: what is left of it, see ``without_payload``.
+    """
+
+    seq: int
+    revision: int
+    spec: bytes
+
+
 AnyCommand = (
     BeginLog
     | BeginTerm
@@ -242,6 +259,8 @@ AnyCommand = (
     | ExpireClaims
     | SetTopology
     | ImportDestinations
+    | DeleteJob
+    | DeletePayload
 )
 
 

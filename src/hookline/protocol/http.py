@@ -121,7 +121,7 @@ class RetryView(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """A job as users see it."""
+    """A job as users see it. ``payload_removed``: it was deleted, so it is not shown and not sent again."""
 
     id: str
     url: str
@@ -147,6 +147,7 @@ class Job(Struct, frozen=True):
     body_base64: str | UnsetType = UNSET
     deduplicated: bool | UnsetType = UNSET
     redact: list[str] = []
+    payload_removed: bool = False
 
 
 class JobPage(Struct, frozen=True, omit_defaults=True):
@@ -201,12 +202,19 @@ class BatchResponse(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which jobs; all conditions must hold."""
+    """Which jobs; all conditions must hold. ``status``: of the last attempt's answer, such as 503, or ``"5xx"``."""
 
     state: StateLabel | None = None
     label: str | None = None
     destination: str | None = None
     created_after: str | None = None
+    created_before: str | None = None
+    schedule: str | None = None
+    status: int | str | None = None
+
+
+FILTERS = Filter.__struct_fields__
+"""Their names: of the query parameters of a list, too."""
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

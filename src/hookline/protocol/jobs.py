@@ -83,6 +83,10 @@ def in_force(own: RetryPolicy, destination: RetryPolicy | None) -> RetryPolicy:
     return msgspec.structs.replace(waits, on=conditions.on, not_on=conditions.not_on)
 
 
+PAYLOAD_REMOVED = -1
+"""As the size of a job's payload: it was deleted, so the job is never sent again."""
+
+
 class JobSpec(msgspec.Struct, frozen=True, array_like=True):
     """Everything needed to make the call; stored as one MessagePack blob, replaced as a whole by an update."""
 
@@ -114,6 +118,12 @@ def encode_spec(spec: JobSpec) -> bytes:
 def decode_spec(blob: bytes) -> JobSpec:
     """The inverse of ``encode_spec``; fields added later take their defaults."""
     return _decoder.decode(blob)
+
+
+def without_payload(spec: JobSpec) -> JobSpec:
+    """What stays when the payload is deleted: which call it was, with the names of its headers and no values."""
+    headers = tuple((name, "") for name, _ in spec.headers)
+    return msgspec.structs.replace(spec, headers=headers, body=b"", is_json=False, sealed_secret=None)
 
 
 def label_texts(labels: dict[str, str] | tuple[str, ...]) -> list[str]:

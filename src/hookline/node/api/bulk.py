@@ -12,11 +12,12 @@ from hookline.node.api.context import Api
 from hookline.node.api.filters import job_filter, state_of
 from hookline.node.api.job_requests import update_command
 from hookline.node.api.jobs import job_bytes_max
-from hookline.node.state_machine.reads import JobRow, Match
+from hookline.node.state_machine.matching import Match
+from hookline.node.state_machine.reads import JobRow
 from hookline.protocol import http
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RetryJobs, UpdateJob
-from hookline.protocol.jobs import FINISHED, State
+from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State
 from hookline.protocol.limits import BULK_JOBS_MAX, BULK_LIMIT_MAX
 
 _SAMPLE = 10
@@ -99,7 +100,7 @@ async def _find(api: Api, bulk: http.BulkRequest, states: Sequence[State]) -> tu
                 return found[: bulk.limit], True
             left = bulk.limit + 1 - len(found)
             page = await api.reads.find(msgspec.structs.replace(wanted, state=state), before, left)
-            found += page.matches
+            found += [match for match in page.matches if match.size != PAYLOAD_REMOVED]  # never sent again
             before = page.next_before
             if before is None:
                 break
@@ -129,7 +130,8 @@ async def _retry(api: Api, found: list[Match], changes: http.JobChanges, due_ms:
 async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, due_ms: int) -> AsyncIterator[int]:
     """Retry with overrides: each job gets its new spec in the entry that makes it pending again."""
     for start in range(0, len(seqs), _ROWS_AT_ONCE):
-        rows = [row for row in await api.reads.jobs(seqs[start : start + _ROWS_AT_ONCE]) if row.state in FINISHED]
+        rows = await api.reads.jobs(seqs[start : start + _ROWS_AT_ONCE])
+        rows = [row for row in rows if row.state in FINISHED and not row.is_payload_removed]
         for updates in split([_update(api, row, changes, due_ms) for row in rows]):
             retry: AnyCommand = RetryJobs(tuple(update.seq for update in updates), due_ms)
             results = await api.propose(retry, *updates)

@@ -1,12 +1,17 @@
 """Which jobs a list, or a retry or cancel by filter, is about. Pure."""
 
-from hookline.errors import InvalidRequest
+import re
+
+from hookline.errors import InvalidId, InvalidRequest
 from hookline.node.api.destination_names import destination_name
-from hookline.node.state_machine.reads import JobFilter
+from hookline.node.state_machine.matching import JobFilter
 from hookline.protocol import http
 from hookline.protocol.durations import parse_time
+from hookline.protocol.ids import check_id
 from hookline.protocol.jobs import STATE_BY_LABEL, State
 from hookline.protocol.limits import LABEL_CHARS_MAX
+
+_STATUS = re.compile(r"[1-9](?:[0-9]{2}|([xX]{2}))")
 
 
 def job_filter(wanted: http.Filter) -> JobFilter:
@@ -21,7 +26,27 @@ def job_filter(wanted: http.Filter) -> JobFilter:
         created_after_ms=None
         if wanted.created_after is None
         else parse_time(wanted.created_after, field="created_after"),
+        created_before_ms=None
+        if wanted.created_before is None
+        else parse_time(wanted.created_before, field="created_before"),
+        schedule=None if wanted.schedule is None else _schedule_id(wanted.schedule),
+        statuses=None if wanted.status is None else _statuses(wanted.status),
     )
+
+
+def _schedule_id(text: str) -> str:
+    try:
+        return check_id(text)
+    except InvalidId as error:
+        raise InvalidId(error.detail, field="schedule") from None
+
+
+def _statuses(asked: int | str) -> tuple[int, int]:
+    """From and to which status: of ``503`` or ``"503"`` itself, of ``"5xx"`` all of that class."""
+    if (found := _STATUS.fullmatch(str(asked))) is None:
+        raise InvalidRequest("status must be a status such as 503, or a class of them such as 5xx", field="status")
+    first = int(found[0].lower().replace("x", "0"))
+    return first, first + 99 if found[1] else first
 
 
 def state_of(label: str) -> State:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable
+from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable, PayloadRemoved
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_number, encode_cursor
 from hookline.http_api.exchange import Reply, Request, answer, page_limit
@@ -20,12 +20,24 @@ from hookline.protocol.jobs import FINISHED, State
 from hookline.protocol.limits import ENVELOPE_BYTES_MAX
 
 _REVISION_TRIES = 5
-_FILTERS = ("state", "label", "destination", "created_after")
 
 
 def job_bytes_max(api: Api) -> int:
     """The largest body of one job: its payload, which may be written in base64, and everything else."""
     return api.config.payload_bytes_max * 4 // 3 + ENVELOPE_BYTES_MAX
+
+
+def job_id_of(request: Request) -> str:
+    """The id in the path. Raises InvalidId."""
+    return check_id(request.path["id"])
+
+
+def found_job(api: Api, job_id: str) -> JobRow:
+    """The job. Raises JobNotFound."""
+    row = api.reads.job(job_id)
+    if row is None:
+        raise JobNotFound
+    return row
 
 
 async def create_job(api: Api, request: Request) -> Reply:
@@ -48,7 +60,7 @@ async def create_job(api: Api, request: Request) -> Reply:
         raise refusal(result)
     assert isinstance(result, Created)
     if result.deduplicated:
-        reply = answer(200, api.views.job(_found(api, result.id), deduplicated=True), _location(result.id))
+        reply = answer(200, api.views.job(found_job(api, result.id), deduplicated=True), _location(result.id))
     else:
         reply = answer(201, api.views.new_job(new.spec, command, now_ms), _location(command.id))
     api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
@@ -58,17 +70,17 @@ async def create_job(api: Api, request: Request) -> Reply:
 async def get_job(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}``."""
     request.query()
-    return answer(200, api.views.job(_found(api, _job_id(request))))
+    return answer(200, api.views.job(found_job(api, job_id_of(request))))
 
 
 async def list_jobs(api: Api, request: Request) -> Reply:
     """``GET /jobs``."""
-    query = request.query(*_FILTERS, "limit", "cursor")
+    query = request.query(*http.FILTERS, "limit", "cursor")
     limit = page_limit(query)
-    scope = "jobs " + repr([query.get(name) for name in _FILTERS])
+    scope = "jobs " + repr([query.get(name) for name in http.FILTERS])
     cursor = query.get("cursor")
     before = None if cursor is None else decode_number(cursor, scope)
-    wanted = job_filter(http.Filter(**{name: query.get(name) for name in _FILTERS}))  # type: ignore[arg-type]
+    wanted = job_filter(http.Filter(**{name: query.get(name) for name in http.FILTERS}))  # type: ignore[arg-type]
     async with api.pages:
         found = await api.reads.find(wanted, before, limit)
         rows = await api.reads.jobs([match.seq for match in found.matches], PAGE_BYTES_MAX)
@@ -82,7 +94,7 @@ async def list_jobs(api: Api, request: Request) -> Reply:
 async def list_attempts(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}/attempts``."""
     request.query()
-    job = _found(api, _job_id(request))
+    job = found_job(api, job_id_of(request))
     async with api.pages:
         rows = await api.reads.attempts(job.seq)
         return answer(200, http.AttemptList(await views_of(rows, partial(attempt_view, spec=job.spec))))
@@ -91,10 +103,10 @@ async def list_attempts(api: Api, request: Request) -> Reply:
 async def cancel_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/cancel``. Cancelling twice is fine."""
     await request.no_body()
-    row = _found(api, _job_id(request))
+    row = found_job(api, job_id_of(request))
     if row.state not in FINISHED:
         await api.propose(CancelJobs((row.seq,)))
-        row = _found(api, row.id)
+        row = found_job(api, row.id)
     if row.state is not State.CANCELLED:
         raise JobFinished(f"the job is {row.state.label} already")
     return answer(200, api.views.job(row))
@@ -103,9 +115,7 @@ async def cancel_job(api: Api, request: Request) -> Reply:
 async def retry_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/retry``: a finished job again, with a fresh budget and whatever the body overrides."""
     changes = await _changes(api, request)
-    row = _found(api, _job_id(request))
-    if row.state not in FINISHED:
-        raise JobNotRetryable(f"the job is {row.state.label}")
+    row = _retryable(api, job_id_of(request))
     now_ms = api.now_ms()
     due_ms = job_fields.due_of(changes.run_at, changes.delay, now_ms)
     due_ms = now_ms if due_ms is None else due_ms
@@ -117,25 +127,26 @@ async def retry_job(api: Api, request: Request) -> Reply:
         results = await api.propose(*commands)
     # Another retry may have come first; if the changes reached the job nevertheless, all that was asked for holds.
     if Changed(1) not in results:
+        _retryable(api, row.id)
         raise JobNotRetryable
-    return answer(200, api.views.job(_found(api, row.id)))
+    return answer(200, api.views.job(found_job(api, row.id)))
 
 
 async def run_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/run``: a pending job is due now."""
     await request.no_body()
-    return await _change(api, _job_id(request), http.JobChanges(delay=0), only_sooner=True)
+    return await _change(api, job_id_of(request), http.JobChanges(delay=0), only_sooner=True)
 
 
 async def update_job(api: Api, request: Request) -> Reply:
     """``PATCH /jobs/{id}``."""
     changes = await _changes(api, request, empty=False)
-    return await _change(api, _job_id(request), changes)
+    return await _change(api, job_id_of(request), changes)
 
 
 async def _change(api: Api, job_id: str, changes: http.JobChanges, *, only_sooner: bool = False) -> Reply:
     for _ in range(_REVISION_TRIES):
-        row = _found(api, job_id)
+        row = found_job(api, job_id)
         if row.state is not State.PENDING:
             raise JobNotPending(f"the job is {row.state.label}")
         due_ms = job_fields.due_of(changes.run_at, changes.delay, api.now_ms())
@@ -147,7 +158,7 @@ async def _change(api: Api, job_id: str, changes: http.JobChanges, *, only_soone
         with api.services.admission.reserve(0, max(0, len(spec.body) - row.size)):
             (result,) = await api.propose(update_command(row.seq, row.revision, due_ms, spec))
         if not isinstance(result, Refused):
-            return answer(200, api.views.job(_found(api, job_id)))
+            return answer(200, api.views.job(found_job(api, job_id)))
         if result.code != Conflict.code:
             raise refusal(result)
     raise Conflict("the job is being changed by others; try again")
@@ -159,14 +170,12 @@ async def _changes(api: Api, request: Request, *, empty: bool = True) -> http.Jo
     return http.JobChanges() if empty and not body.strip() else api.requests.changes(body)
 
 
-def _job_id(request: Request) -> str:
-    return check_id(request.path["id"])
-
-
-def _found(api: Api, job_id: str) -> JobRow:
-    row = api.reads.job(job_id)
-    if row is None:
-        raise JobNotFound
+def _retryable(api: Api, job_id: str) -> JobRow:
+    row = found_job(api, job_id)
+    if row.state not in FINISHED:
+        raise JobNotRetryable(f"the job is {row.state.label}")
+    if row.is_payload_removed:
+        raise PayloadRemoved
     return row
 
 

@@ -89,6 +89,7 @@ class Views:
             payload=Raw(spec.body) if payload and spec.is_json else UNSET,
             body_base64=_base64(spec) if payload else UNSET,
             deduplicated=True if deduplicated else UNSET,
+            payload_removed=row.is_payload_removed,
         )
 
     def destination(self, row: DestinationRow) -> http.Destination:

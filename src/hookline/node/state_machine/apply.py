@@ -1,7 +1,7 @@
 """Which function applies which command. Pure: the result depends on the entry and the database, on nothing else."""
 
 from hookline.errors import UnknownCommand
-from hookline.node.state_machine import apply_jobs, apply_schedules, apply_upkeep
+from hookline.node.state_machine import apply_deletes, apply_jobs, apply_schedules, apply_upkeep
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol import commands as c
@@ -48,5 +48,9 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_upkeep.set_topology(tables, command)
         case c.ImportDestinations():
             return apply_upkeep.import_destinations(tables, effects, command)
+        case c.DeleteJob():
+            return apply_deletes.delete_job(tables, effects, now, command)
+        case c.DeletePayload():
+            return apply_deletes.delete_payload(tables, command)
         case _:
             raise UnknownCommand(f"this release does not know the command {type(command).__name__}; upgrade me")

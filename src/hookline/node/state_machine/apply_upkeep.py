@@ -1,8 +1,9 @@
 """Applying what keeps the state in shape: identity, destination settings, the topology, retention."""
 
 from hookline.errors import EpochTaken, ForeignState, Misdirected
+from hookline.node.state_machine.apply_deletes import forget
 from hookline.node.state_machine.effects import Effects
-from hookline.node.state_machine.sums import ATTEMPTS, DESTINATIONS, JOBS, KEYS, LABELS, row_sum
+from hookline.node.state_machine.sums import DESTINATIONS, KEYS, row_sum
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import (
     BeginLog,
@@ -15,7 +16,7 @@ from hookline.protocol.commands import (
     Result,
     SetTopology,
 )
-from hookline.protocol.jobs import FINISHED, State, decode_spec, label_texts
+from hookline.protocol.jobs import FINISHED
 from hookline.protocol.settings import decode_destination
 from hookline.protocol.topology_change import outranks
 
@@ -77,21 +78,8 @@ def purge_finished(tables: Tables, time_ms: int, command: PurgeFinished) -> Resu
     if excess > len(seqs):
         seqs |= {row[0] for row in tables.rows("finished_oldest", time_ms, excess)}
     for seq in sorted(seqs):
-        _forget(tables, seq)
+        forget(tables, seq)
     return Changed(len(seqs))
-
-
-def _forget(tables: Tables, seq: int) -> None:
-    spec = tables.row("purge_spec", seq)
-    row = tables.row("purge_job", seq)
-    if spec is not None:
-        for label in label_texts(decode_spec(spec[0]).labels):
-            tables.count(LABELS, "delete_label", label, seq, sign=-1)
-    tables.count(ATTEMPTS, "purge_attempts", seq, sign=-1)
-    if row is not None:
-        tables.moved(State(row[0]), None, 0)
-        if spec is not None:
-            tables.summed(JOBS, -row_sum(seq, row[1], *spec))
 
 
 def purge_keys(tables: Tables, command: PurgeKeys) -> Result:

@@ -15,7 +15,8 @@ import msgspec
 from hookline.errors import InvalidRequest
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
-from hookline.protocol.jobs import JobSpec, State, decode_spec, lane_parts
+from hookline.node.state_machine.matching import CLOCK_STEP_MS, Fitting, JobFilter, Match
+from hookline.protocol.jobs import PAYLOAD_REMOVED, JobSpec, State, decode_spec
 from hookline.protocol.limits import ATTEMPTS_MAX
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
@@ -26,8 +27,6 @@ SCAN_ROWS_MAX = 50_000
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of the jobs on a page, payloads included, also where they are not shown
 LABEL_VALUES_MAX = 100
 ATTEMPTS_SHOWN_BYTES_MAX = 2 * 1024 * 1024
-# Entries are stamped by the wall clock, so seq and created_ms may disagree by a step of the clock, not by more.
-CLOCK_STEP_MS = 2 * 3_600_000
 _SEQ_MAX = 2**63 - 1
 _ROWS_BETWEEN_YIELDS = 100
 _SPEC = 11  # where the spec is in the row of a job
@@ -80,6 +79,11 @@ class JobRow(msgspec.Struct, frozen=True):
     spec: JobSpec
     last_attempt: LastAttemptRow | None
 
+    @property
+    def is_payload_removed(self) -> bool:
+        """Its payload was deleted; it is never sent again."""
+        return self.size == PAYLOAD_REMOVED
+
 
 class ScheduleRow(msgspec.Struct, frozen=True):
     """A schedule with its job."""
@@ -105,26 +109,6 @@ class DestinationRow(msgspec.Struct, frozen=True):
     name: str
     settings: DestinationSettings
     is_deleted: bool = False
-
-
-class JobFilter(msgspec.Struct, frozen=True):
-    """Which jobs; None does not matter. ``label`` as users write it: ``name=value``, ``name:value`` or ``name``."""
-
-    state: State | None = None
-    label: str | None = None
-    destination: str | None = None
-    created_after_ms: int | None = None
-
-
-class Match(msgspec.Struct, frozen=True, array_like=True):
-    """A job that a filter found, without its spec."""
-
-    seq: int
-    id: str
-    state: int
-    lane: int
-    created_ms: int
-    size: int
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -194,24 +178,27 @@ class Reads:
         Raises InvalidRequest when a label's name alone stands for too many values.
         """
         position = _SEQ_MAX if before is None else before
-        lane_destination = self._lane_destination(wanted.destination)
+        if wanted.created_before_ms is not None:
+            position = min(position, self._first_after(wanted.created_before_ms + CLOCK_STEP_MS))
+        fits = self._fitting(wanted)
         labels = None if wanted.label is None else self._label_texts(wanted.label)
-        if lane_destination == 0 or labels == []:
+        if fits is None or labels == []:
             return Found([], None)
+        has_status = wanted.statuses is not None
         matches: list[Match] = []
         scanned = 0
         while scanned < SCAN_ROWS_MAX:
             if labels is not None:
-                window, ended = await self._window_of_labels(labels, position)
+                window, ended = await self._window_of_labels(labels, position, has_status)
             else:
-                window, ended = self._window(wanted.state, position)
+                window, ended = self._window(wanted.state, position, has_status)
             for row in window:
-                if not _fits(row, wanted, lane_destination):
+                if not fits(row):
                     continue
                 if len(matches) == limit:
                     return Found(matches, matches[-1].seq)
                 matches.append(row)
-            if ended or _too_old(window, wanted):
+            if ended or fits.is_over(window[-1]):
                 return Found(matches, None)
             position = window[-1].seq
             scanned += len(window)
@@ -262,19 +249,19 @@ class Reads:
         """(name, stored settings) of up to ``limit`` destinations that have settings and come after ``after``."""
         return self._all("destinations_set", after, limit)
 
-    def _window(self, state: State | None, before: int) -> tuple[list[Match], bool]:
+    def _window(self, state: State | None, before: int, has_status: bool) -> tuple[list[Match], bool]:
         """The next rows below ``before``, never empty unless it is the end; and whether it is."""
         if state is None or state is State.SUCCEEDED:
-            rows = self._all("window", before, WINDOW_ROWS)
+            rows = self._all("window", before, WINDOW_ROWS, has_status)
         else:
-            rows = self._all("window_of_state", before, WINDOW_ROWS, state)
+            rows = self._all("window_of_state", before, WINDOW_ROWS, has_status, state)
         return [Match(*row) for row in rows], len(rows) < WINDOW_ROWS
 
-    async def _window_of_labels(self, labels: list[str], before: int) -> tuple[list[Match], bool]:
+    async def _window_of_labels(self, labels: list[str], before: int, has_status: bool) -> tuple[list[Match], bool]:
         share = max(1, WINDOW_ROWS // len(labels))
         lists = []
         for number, label in enumerate(labels, 1):
-            lists.append([Match(*row) for row in self._all("window_of_label", before, share, label)])
+            lists.append([Match(*row) for row in self._all("window_of_label", before, share, has_status, label)])
             if number % _LABELS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
         # Below the end of a full list its next rows are not known yet, so the merged window stops there.
@@ -285,12 +272,35 @@ class Reads:
                 window.append(row)
         return window, known_from == 0
 
-    def _lane_destination(self, name: str | None) -> int | None:
-        """The number of a destination as it stands in lanes; None: any, 0: there is no such destination."""
-        if name is None:
-            return None
-        row = self.destination(name)
-        return 0 if row is None else row.number
+    def _fitting(self, wanted: JobFilter) -> Fitting | None:
+        """How a row is looked at; None: none fits, as there is no such destination or schedule."""
+        destination = schedule = None
+        oldest_ms = wanted.created_after_ms or 0
+        if wanted.destination is not None:
+            if (found := self.destination(wanted.destination)) is None:
+                return None
+            destination = found.number
+        if wanted.schedule is not None:
+            rows = self._all("schedule_number", wanted.schedule)
+            if not rows:
+                return None
+            schedule, created_ms = rows[0]
+            oldest_ms = max(oldest_ms, created_ms)
+        return Fitting(wanted, destination, schedule, oldest_ms)
+
+    def _first_after(self, created_ms: int) -> int:
+        """The number of a job accepted at that time or later whose predecessor was not; found by halving."""
+        low, high = 0, _SEQ_MAX
+        for seq, _ in self._all("newest_until", _SEQ_MAX):
+            high = seq + 1
+        while low + 1 < high:
+            middle = (low + high) // 2
+            newest = self._all("newest_until", middle)
+            if newest and newest[0][0] > low and newest[0][1] >= created_ms:
+                high = newest[0][0]
+            else:
+                low = middle
+        return high
 
     def _label_texts(self, text: str) -> list[str]:
         """The index entries that a label of a filter stands for."""
@@ -316,18 +326,6 @@ class Reads:
 
     def _all(self, name: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
         return self._reader.execute(STATEMENTS[name], values).fetchall()
-
-
-def _fits(row: Match, wanted: JobFilter, lane_destination: int | None) -> bool:
-    if wanted.state is not None and row.state != wanted.state:
-        return False
-    if wanted.created_after_ms is not None and row.created_ms <= wanted.created_after_ms:
-        return False
-    return lane_destination is None or lane_parts(row.lane)[0] == lane_destination
-
-
-def _too_old(window: list[Match], wanted: JobFilter) -> bool:
-    return wanted.created_after_ms is not None and window[-1].created_ms < wanted.created_after_ms - CLOCK_STEP_MS
 
 
 def _job(row: tuple) -> JobRow:  # type: ignore[type-arg]

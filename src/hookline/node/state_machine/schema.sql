@@ -35,7 +35,7 @@ CREATE TABLE jobs (
     claim_term INTEGER,
     claim_deadline_ms INTEGER,
     at_most_once INTEGER NOT NULL,
-    size INTEGER NOT NULL,              -- bytes of the payload
+    size INTEGER NOT NULL,              -- bytes of the payload; -1: it was deleted
     timeout_ms INTEGER NOT NULL,        -- of one attempt
     revision INTEGER NOT NULL DEFAULT 1,
     kept_until_ms INTEGER NOT NULL DEFAULT 0,   -- an idempotency key still points here

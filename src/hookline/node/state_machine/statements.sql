@@ -90,7 +90,7 @@ UPDATE specs SET spec = ?2, sum = ?3 WHERE seq = ?1
 -- name: redrive_job
 UPDATE jobs SET state = 0, due_ms = ?2, lane = lane & ~1, finished_ms = NULL, lost = 0, claim_term = NULL,
                 claim_deadline_ms = NULL, attempts_before = attempts, budget_from_ms = ?2
-WHERE seq = ?1 AND state > 1 RETURNING lane, size
+WHERE seq = ?1 AND state > 1 AND size >= 0 RETURNING lane, size
 
 -- name: open_claims
 SELECT seq, attempts, lane, at_most_once, lost, size, claim_term, claim_deadline_ms FROM jobs
@@ -156,6 +156,18 @@ DELETE FROM specs WHERE seq = ? RETURNING spec, fingerprint
 
 -- name: purge_attempts
 DELETE FROM attempts WHERE seq = ?
+
+-- name: delete_keys_of
+DELETE FROM idempotency_keys WHERE expires_ms = (SELECT kept_until_ms FROM jobs WHERE seq = ?1) AND seq = ?1
+RETURNING key, seq, fingerprint, expires_ms
+
+-- name: mark_without_payload
+UPDATE jobs SET size = ?2, claim_term = NULL, claim_deadline_ms = NULL WHERE seq = ?1
+
+-- name: blank_attempts
+UPDATE attempts SET response_headers = NULL, response_body = NULL WHERE seq = ?1 AND number IN (
+    SELECT number FROM attempts
+    WHERE seq = ?1 AND (response_headers IS NOT NULL OR response_body IS NOT NULL) ORDER BY number LIMIT ?2)
 
 -- name: expired_keys
 SELECT key, seq, fingerprint, expires_ms FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_ms, key LIMIT ?

@@ -1,5 +1,7 @@
 """What the apply functions share: statements, destination numbers, counters, sums. Pure given the database."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import apsw
@@ -75,8 +77,12 @@ class Tables:
 
     def count(self, table: str, name: str, *values: object, sign: int = 1) -> None:
         """Execute a statement that adds rows to a table of which only the number is summed, or takes rows from it."""
+        self.summed(table, sign * self.changed(name, *values))
+
+    def changed(self, name: str, *values: object) -> int:
+        """Execute a statement that answers nothing; how many rows it changed."""
         self._cursor.execute(STATEMENTS[name], values)
-        self.summed(table, sign * self._writer.changes())
+        return self._writer.changes()
 
     def summed(self, table: str, change: int) -> None:
         """A row of the table came (``change`` its sum), or went (minus its sum)."""
@@ -86,6 +92,15 @@ class Tables:
         """The same for the row that ``statement`` finds: call it with -1 before the row changes and with 1 after."""
         for row in self.rows(statement, key):
             self.summed(table, sign * sums.row_sum(*row))
+
+    @contextmanager
+    def overwriting(self) -> Iterator[None]:
+        """What is deleted meanwhile is overwritten with zeros, and not only marked as free."""
+        self._writer.pragma("secure_delete", True)
+        try:
+            yield
+        finally:
+            self._writer.pragma("secure_delete", False)
 
     def take_seq(self) -> int:
         """The next job's number. One more than the largest ever, kept in ``meta`` so that a purge never reuses one."""

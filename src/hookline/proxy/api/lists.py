@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, Internal, InvalidCursor
 from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.exchange import Reply, answer, page_limit
+from hookline.protocol import http
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import merging
 from hookline.proxy.api.context import ProxyApi
@@ -56,7 +57,7 @@ JOBS = Listing(
     "/jobs",
     ("created_at", "id"),
     merging.job_key,
-    filters=("state", "label", "destination", "created_after"),
+    filters=http.FILTERS,
     is_descending=True,
 )
 SCHEDULES = Listing("/schedules", ("id",), merging.schedule_key)

@@ -1,0 +1,77 @@
+"""Applying what takes data away: a job when somebody asks for it or when it is old, and the payload of a job."""
+
+from hookline.node.state_machine.apply_jobs import cancel_jobs
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, row_sum
+from hookline.node.state_machine.tables import Tables
+from hookline.protocol.commands import CancelJobs, Changed, DeleteJob, DeletePayload, Refused, Result
+from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State, decode_spec, label_texts
+
+_ANSWERS_AT_ONCE = 50  # overwritten by one command: a few milliseconds
+
+
+def delete_job(tables: Tables, effects: Effects, time_ms: int, command: DeleteJob) -> Result:
+    """Forget a job, unless it is running: a request may be on its way, and its outcome has to find the job.
+
+    One that has been answered often takes several commands, until the count is 1; it is cancelled with the first.
+    """
+    before = tables.row("job_before_update", command.seq)
+    if before is None:
+        return Refused("job_not_found")
+    state, _, _, size, *_ = before
+    if state == State.RUNNING:
+        return Refused("job_running")
+    if not _blank_answers(tables, command.seq):
+        cancel_jobs(tables, effects, time_ms, CancelJobs((command.seq,)))
+        return Changed(0)
+    with tables.overwriting():
+        for row in tables.rows("delete_keys_of", command.seq):
+            tables.summed(KEYS, -row_sum(*row))
+        forget(tables, command.seq, size)
+    return Changed(1)
+
+
+def delete_payload(tables: Tables, command: DeletePayload) -> Result:
+    """Keep the record of a finished job without what it sent and what was answered.
+
+    Answers may be so many that it takes several commands: until the count is 1, all is as before but for them.
+    An attempt that a cancel broke off may still tell its outcome: it has nowhere to go from now on.
+    """
+    before = tables.row("job_before_update", command.seq)
+    if before is None:
+        return Refused("job_not_found")
+    state, revision, _, size, job_id, old_spec, fingerprint = before
+    if state not in FINISHED:
+        return Refused("job_not_finished")
+    if size == PAYLOAD_REMOVED:
+        return Changed(1)
+    if revision != command.revision:
+        return Refused("conflict")
+    if not _blank_answers(tables, command.seq):
+        return Changed(0)
+    total = row_sum(command.seq, job_id, command.spec, fingerprint)
+    with tables.overwriting():
+        tables.run("mark_without_payload", command.seq, PAYLOAD_REMOVED)
+        tables.run("update_spec", command.seq, command.spec, total)
+    tables.summed(JOBS, total - row_sum(command.seq, job_id, old_spec, fingerprint))
+    return Changed(1)
+
+
+def _blank_answers(tables: Tables, seq: int) -> bool:
+    """Take away what was answered to some of the attempts; are those all?"""
+    with tables.overwriting():
+        return tables.changed("blank_attempts", seq, _ANSWERS_AT_ONCE) < _ANSWERS_AT_ONCE
+
+
+def forget(tables: Tables, seq: int, size: int = 0) -> None:
+    """Take all rows of a job out; ``size`` is that of its payload, which only counts for a pending one."""
+    spec = tables.row("purge_spec", seq)
+    row = tables.row("purge_job", seq)
+    if spec is not None:
+        for label in label_texts(decode_spec(spec[0]).labels):
+            tables.count(LABELS, "delete_label", label, seq, sign=-1)
+    tables.count(ATTEMPTS, "purge_attempts", seq, sign=-1)
+    if row is not None:
+        tables.moved(State(row[0]), None, size)
+        if spec is not None:
+            tables.summed(JOBS, -row_sum(seq, row[1], *spec))
