@@ -58,7 +58,7 @@ def decode(decoder: "msgspec.json.Decoder[T]", body: bytes | Raw) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        _explain(str(error))
+        _explain(str(error), decoder.type)
     except UnicodeDecodeError as error:
         raise InvalidJson("a text in the body is not UTF-8") from error
     except msgspec.DecodeError as error:
@@ -151,17 +151,26 @@ def _pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _explain(message: str) -> NoReturn:
+def _explain(message: str, request: Any) -> NoReturn:
+    from hookline.http_api.json_hints import known_values, meant_field  # noqa: PLC0415 - only a mistake needs it
+
     if unknown := _UNKNOWN.fullmatch(message):
         name = unknown[1][:_SHOWN_CHARS]
         field = _field(unknown[2], name)
         if name in READ_ONLY and unknown[2] is None:
             raise UnknownField(f"the field {name!r} is read-only; remove it", field=field)
-        raise UnknownField(f"there is no field {name!r} here; remove it", field=field)
+        meant = meant_field(request, unknown[2], name)
+        cure = f"did you mean {meant!r}?" if meant else "remove it"
+        raise UnknownField(f"there is no field {name!r} here; {cure}", field=field)
     if missing := _MISSING.fullmatch(message):
         raise InvalidRequest(f"the field {missing[1]!r} is missing", field=_field(missing[2], missing[1]))
     if placed := _PLACED.fullmatch(message):
-        raise InvalidRequest(_lower(placed[1]), field=_field(placed[2], None))
+        field = _field(placed[2], None)
+        if values := known_values(request, placed[2]):
+            wrong = placed[1].removeprefix("Invalid enum value ")
+            takes = " or ".join(filter(None, (", ".join(values[:-1]), values[-1])))
+            raise InvalidRequest(f"{field} takes {takes}, not {_lower(wrong)}", field=field)
+        raise InvalidRequest(_lower(placed[1]), field=field)
     raise InvalidRequest(_lower(message))
 
 
