@@ -447,6 +447,29 @@ def test_one_of_several_clusters_can_be_named(server: ScriptedServer, run: Run) 
     assert server.asked[0].path == "/clusters/c1"
 
 
+def test_without_a_name_a_proxy_shows_all_of_its_clusters(server: ScriptedServer, run: Run) -> None:
+    many = {"status": 400, "code": "invalid_request", "title": "t", "detail": "there are 2 clusters", "type": "x"}
+    both = {"data": [CLUSTER, CLUSTER | {"name": "c7"}], "incomplete": ["c9"]}
+    server.script = lambda asked: Answer(200, both) if asked.path == "/clusters" else Answer(400, many)
+    code, out, err = run("cluster", "show")
+    assert code == 0
+    assert ("cluster c7" in out, f"cluster {CLUSTER['name']}" in out) == (True, True)
+    assert "c9 could not be reached" in err
+    assert len(json.loads(run("cluster", "show", "--json")[1])["data"]) == 2
+
+
+@pytest.mark.parametrize("command", ["show", "route x"])
+def test_a_node_that_is_asked_for_a_topology_is_said_to_be_no_proxy(
+    server: ScriptedServer, run: Run, command: str
+) -> None:
+    missing = {"status": 404, "code": "route_not_found", "title": "t", "detail": "there is no such call", "type": "x"}
+    server.script = lambda _: Answer(404, missing)
+    code, _, err = run("topology", *command.split())
+    assert code == 1
+    assert "is no proxy" in err
+    assert "give --url of a proxy" in err
+
+
 def test_an_unfit_node_shows_in_the_exit_code(server: ScriptedServer, run: Run) -> None:
     server.script = lambda _: Answer(503, HEALTH | {"status": "unavailable", "detail": "starting"})
     code, out, _ = run("cluster", "health")

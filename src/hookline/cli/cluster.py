@@ -3,9 +3,11 @@
 from cyclopts import App
 
 from hookline.cli import charter, render
-from hookline.cli.output import print_json, show_whole
+from hookline.cli.output import print_json, show_whole, warn_incomplete
 from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.errors import InvalidRequest
+from hookline.protocol import http
 
 app = App(name="cluster", help="Who leads, whether it is fit to take jobs, and whose log etcd holds.")
 app.command(charter.init)
@@ -15,18 +17,26 @@ app.command(charter.recover)
 
 @app.command
 def show(name: AnyText | None = None, /, *, service: Service = DEFAULT_SERVICE) -> None:
-    """Show the cluster and its nodes.
+    """Show the cluster and its nodes; all clusters, if a proxy has more than one.
 
     Args:
-        name: Of the cluster, when a proxy has more than one.
+        name: Of the only cluster to show.
         service: Where Hookline is.
     """
     with service.client() as client:
-        cluster = client.cluster(name)
+        try:
+            found: http.Cluster | http.ClusterList = client.cluster(name)
+        except InvalidRequest:
+            if name is not None:
+                raise
+            found = client.clusters()  # a proxy that has more than one
     if service.json:
-        print_json(cluster)
-    else:
+        print_json(found)
+        return
+    for cluster in found.data if isinstance(found, http.ClusterList) else [found]:
         show_whole(render.cluster_table(cluster))
+    if isinstance(found, http.ClusterList):
+        warn_incomplete(found.incomplete)
 
 
 @app.command(name="trust-clock")

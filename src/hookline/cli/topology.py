@@ -1,7 +1,8 @@
 """``hookline topology …``: which clusters there are, where ids go, and what a change would move."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from cyclopts import App, CycloptsError
@@ -13,7 +14,8 @@ from hookline.cli import inputs
 from hookline.cli.output import print_json, stdout
 from hookline.cli.parameters import AnyText, File, Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.errors import InvalidConfig
+from hookline.client.blocking import Client
+from hookline.errors import InvalidConfig, RouteNotFound
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, parse_topology_file
 from hookline.protocol.topology_change import added_previous, check_change, completed
@@ -23,6 +25,19 @@ SAMPLES = 20_000
 app = App(name="topology", help="Which clusters there are, and where ids go. Asks a proxy.")
 
 
+@contextmanager
+def _proxy(service: Service) -> Iterator[Client]:
+    """A client of a proxy; a node has no such calls, and says so in terms of HTTP."""
+    with service.client() as client:
+        try:
+            yield client
+        except RouteNotFound as error:
+            where = service.url
+            raise InvalidConfig(
+                f"{where} is no proxy: a node has no topology to show or to change; give --url of a proxy", field="url"
+            ) from error
+
+
 @app.command
 def show(*, service: Service = DEFAULT_SERVICE) -> None:
     """Show the topology that the proxy has.
@@ -30,7 +45,7 @@ def show(*, service: Service = DEFAULT_SERVICE) -> None:
     Args:
         service: Where Hookline is; a proxy.
     """
-    with service.client() as client:
+    with _proxy(service) as client:
         topology = client.topology()
     _print(topology, as_json=service.json)
 
@@ -57,7 +72,7 @@ def apply(file: File, *, force: Flag = False, with_ids: Flag = False, service: S
         service: Where Hookline is; a proxy.
     """
     topology = read(file)
-    with service.client() as client:
+    with _proxy(service) as client:
         if with_ids:
             topology = identified(topology, {cluster.name: cluster.id for cluster in client.clusters().data})
         applied = client.apply_topology(topology, force=force)
@@ -83,7 +98,7 @@ def plan(file: File, *, service: Service = DEFAULT_SERVICE) -> None:
         service: Where Hookline is; a proxy, which knows the present topology.
     """
     new = read(file)
-    with service.client() as client:
+    with _proxy(service) as client:
         old = client.topology()
     whole = completed(old, new)
     check_change(old, whole)
@@ -113,7 +128,7 @@ def route(job_id: AnyText, *, service: Service = DEFAULT_SERVICE) -> None:
         job_id: of a job or a schedule.
         service: Where Hookline is; a proxy.
     """
-    with service.client() as client:
+    with _proxy(service) as client:
         found = client.route(job_id)
     if service.json:
         print_json(found)
