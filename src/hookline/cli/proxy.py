@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def proxy(
     *,
-    listen: str = "127.0.0.1:7000",
-    topology: NamedPath | None = None,
+    listen: Annotated[str, Parameter(env_var="HOOKLINE_LISTEN")] = "127.0.0.1:7000",
+    topology: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_TOPOLOGY")] = None,
     seed: Texts = None,
     allow_hosts: Annotated[str | None, Parameter(env_var="HOOKLINE_ALLOW_HOSTS")] = None,
     request_timeout: Annotated[str | None, Parameter(env_var="HOOKLINE_REQUEST_TIMEOUT")] = None,

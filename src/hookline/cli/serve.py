@@ -1,5 +1,9 @@
 """``hookline serve``: one node."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from hookline.cli import inputs
 from hookline.cli.etcd_options import DEFAULT_ETCD_OPTIONS, EtcdOptions
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
@@ -9,11 +13,11 @@ from hookline.cli.process import run_until_stopped
 
 def serve(
     *,
-    data_dir: NamedPath,
-    cluster: str = "c0",
-    shard: int = 0,
-    node: str = "n1",
-    listen: str = "127.0.0.1:7070",
+    data_dir: Annotated[NamedPath, Parameter(env_var="HOOKLINE_DATA_DIR")],
+    cluster: Annotated[str, Parameter(env_var="HOOKLINE_CLUSTER")] = "c0",
+    shard: Annotated[int, Parameter(env_var="HOOKLINE_SHARD")] = 0,
+    node: Annotated[str, Parameter(env_var="HOOKLINE_NODE")] = "n1",
+    listen: Annotated[str, Parameter(env_var="HOOKLINE_LISTEN")] = "127.0.0.1:7070",
     quorum: EtcdOptions = DEFAULT_ETCD_OPTIONS,
     options: NodeOptions = DEFAULT_NODE_OPTIONS,
 ) -> int:

@@ -1,7 +1,9 @@
 """``hookline up``: the whole stack on one machine."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
 from hookline.cli.parameters import NamedPath
@@ -15,8 +17,8 @@ _AT_MOST = 50
 
 def up(
     *,
-    data_dir: NamedPath = Path("hookline-data"),
-    port: int = 7070,
+    data_dir: Annotated[NamedPath, Parameter(env_var="HOOKLINE_DATA_DIR")] = Path("hookline-data"),
+    port: int = 7070,  # not from HOOKLINE_PORT, which Kubernetes sets to a url where a service is called hookline
     host: str = "127.0.0.1",
     clusters: int = 1,
     nodes: Literal[1, 3] = 1,
