@@ -1,11 +1,26 @@
 """What every test has in common: hypothesis without a stopwatch, and how to replay a failed run."""
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
 # The machine may be busy, so a slow example is no failure; pytest-timeout bounds the whole test.
 settings.register_profile("hookline", deadline=None, print_blob=True)
 settings.load_profile("hookline")
+
+
+@pytest.fixture(autouse=True)
+def _uncovered(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Measuring coverage takes longer than the rest of a test that goes through the same lines again and again."""
+    tracer = sys.gettrace()
+    if request.node.get_closest_marker("uncovered") is None:
+        yield
+        return
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -45,7 +45,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _uncovered(request: pytest.FixtureRequest) -> Iterator[None]:
+def _mostly_uncovered(request: pytest.FixtureRequest) -> Iterator[None]:
     """Measuring coverage makes a run several times slower, and a thousand show few lines that three do not."""
     params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     seeds = [params[name] for name in SEEDS_DEFAULT if name in params]

@@ -15,6 +15,8 @@ from hookline.cli import app
 from tests import scripted_server as served
 from tests.scripted_server import Answer, ScriptedServer, scripted_server
 
+pytestmark = pytest.mark.uncovered
+
 Run = Callable[..., tuple[int, str, str]]
 NOT_TEXT = "\udcff"  # a byte of argv that is not UTF-8, as Python keeps it
 

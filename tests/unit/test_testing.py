@@ -239,6 +239,7 @@ def test_not_finished_in_time_is_an_error() -> None:
     run(main())
 
 
+@pytest.mark.uncovered
 @pytest.mark.parametrize(("count", "have"), [(2, "1 arrived:\n  POST")])
 def test_requests_that_do_not_come_are_an_error_that_says_what_came(count: int, have: str) -> None:
     async def main() -> None:
@@ -250,6 +251,7 @@ def test_requests_that_do_not_come_are_an_error_that_says_what_came(count: int, 
         run(main())
 
 
+@pytest.mark.uncovered
 def test_a_test_that_is_kept_alive_by_something_periodic_ends_at_the_horizon() -> None:
     async def waits_for_ever() -> None:
         await asyncio.Event().wait()
@@ -263,6 +265,7 @@ def test_a_test_that_is_kept_alive_by_something_periodic_ends_at_the_horizon() -
         run(main(), within="2d")
 
 
+@pytest.mark.uncovered
 def test_a_test_in_which_no_time_passes_ends_too() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
