@@ -56,10 +56,7 @@ Clients that never end a request, or never read an answer, for 4 seconds; then a
 def main() -> None:
     """Send all, and write the page."""
     times = _times()
-    batches = [attack for attack in ATTACKS if attack.path == "/jobs/batch"]
-    others = [attack for attack in ATTACKS if attack not in batches]
-    grown = {attack.name: _grown([partial(_thrice, attack)])[0] for attack in batches}
-    grown |= dict(zip((one.name for one in others), _grown([partial(_thrice, one) for one in others]), strict=True))
+    grown = dict(zip((one.name for one in ATTACKS), _grown([partial(_thrice, one) for one in ATTACKS]), strict=True))
     lines = []
     for attack in ATTACKS:
         (status, own_ms), (_, proxy_ms) = times["node", attack.name], times["proxy", attack.name]

@@ -3,6 +3,7 @@
 Plain ASGI underneath: Starlette's Request and Response cost more than the rest of a create.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from hookline.errors import InvalidJson, InvalidRequest, PayloadTooLarge, UnsupportedMedia
-from hookline.protocol.limits import PAGE_DEFAULT, PAGE_MAX
+from hookline.protocol.limits import KIB, PAGE_DEFAULT, PAGE_MAX
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,6 +22,7 @@ HeaderPair = tuple[bytes, bytes]
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
 _QUERY_FIELDS_MAX = 20
+_LARGE_BYTES = 1024 * KIB
 # What comes when nobody told curl or an HTTP library the type. Read as JSON, but not from a browser: there these types
 # are what a foreign page may send without asking.
 _UNTOLD_MEDIA = frozenset({None, b"application/x-www-form-urlencoded", b"text/plain", b"application/octet-stream"})
@@ -140,7 +142,12 @@ class Request:
             parts += self._part(message)
             if len(parts) > limit:
                 raise _too_large(limit)
-        return bytes(parts)
+        if len(parts) <= _LARGE_BYTES:
+            return bytes(parts)
+        await asyncio.sleep(0)  # copying it takes milliseconds, and so does what is done with it
+        body = bytes(parts)
+        await asyncio.sleep(0)
+        return body
 
     async def disconnected(self) -> None:
         """Wait until the client has gone away, in a call that takes no body."""

@@ -8,7 +8,7 @@ import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -34,6 +34,12 @@ READ_ONLY = frozenset({*http.Job.__struct_fields__, *http.Schedule.__struct_fiel
 
 def check_utf8(body: bytes) -> None:
     """Raise InvalidJson unless the body is UTF-8 and starts without a byte order mark."""
+    for _ in utf8_steps(body):
+        pass
+
+
+def utf8_steps(body: bytes) -> Iterator[None]:
+    """The same in short steps."""
     decoder = _utf8()
     for begin in range(0, len(body), _DECODED_BYTES):  # not at once: a large one would be there twice
         part = body[begin : begin + _DECODED_BYTES]
@@ -43,6 +49,7 @@ def check_utf8(body: bytes) -> None:
         except UnicodeDecodeError as error:
             at = begin - begun + error.start
             raise InvalidJson(f"the body is not UTF-8: byte {at}", position=at) from error
+        yield
     if body.startswith(b"\xef\xbb\xbf"):
         raise InvalidJson("the body starts with a byte order mark; leave it out", position=0)
 

@@ -62,9 +62,11 @@ async def _create(api: Api, request: Request) -> Reply:
 
 async def _items(request: Request, most: int) -> list[bytes | Raw]:
     body = await request.body(REQUEST_BYTES_MAX)
-    strict_json.check_utf8(body)
     if len(body) <= BIG_BYTES:
+        strict_json.check_utf8(body)
         return _small_items(body)
+    for _ in strict_json.utf8_steps(body):
+        await asyncio.sleep(0)
     request.forget_body()  # the items are copies
     return [*await big_items(body, most)]
 

@@ -23,6 +23,7 @@ from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpe
 STATEMENTS = sql.load("reads.sql")
 
 WINDOW_ROWS = 2_000
+_STATUS_COST = 10  # of a row whose last attempt is looked up, in rows
 SCAN_ROWS_MAX = 50_000
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of the jobs on a page, payloads included, also where they are not shown
 LABEL_VALUES_MAX = 100
@@ -251,14 +252,15 @@ class Reads:
 
     def _window(self, state: State | None, before: int, has_status: bool) -> tuple[list[Match], bool]:
         """The next rows below ``before``, never empty unless it is the end; and whether it is."""
+        most = _window_rows(has_status)
         if state is None or state is State.SUCCEEDED:
-            rows = self._all("window", before, WINDOW_ROWS, has_status)
+            rows = self._all("window", before, most, has_status)
         else:
-            rows = self._all("window_of_state", before, WINDOW_ROWS, has_status, state)
-        return [Match(*row) for row in rows], len(rows) < WINDOW_ROWS
+            rows = self._all("window_of_state", before, most, has_status, state)
+        return [Match(*row) for row in rows], len(rows) < most
 
     async def _window_of_labels(self, labels: list[str], before: int, has_status: bool) -> tuple[list[Match], bool]:
-        share = max(1, WINDOW_ROWS // len(labels))
+        share = max(1, _window_rows(has_status) // len(labels))
         lists = []
         for number, label in enumerate(labels, 1):
             lists.append([Match(*row) for row in self._all("window_of_label", before, share, has_status, label)])
@@ -389,3 +391,8 @@ def _schedule(row: tuple) -> ScheduleRow:  # type: ignore[type-arg]
 def _destination(row: tuple) -> DestinationRow:  # type: ignore[type-arg]
     number, name, settings = row
     return DestinationRow(number, name, decode_destination(settings), settings == DELETED)
+
+
+def _window_rows(has_status: bool) -> int:
+    """How many rows are looked at in one step."""
+    return max(1, WINDOW_ROWS // _STATUS_COST) if has_status else WINDOW_ROWS
