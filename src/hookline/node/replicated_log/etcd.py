@@ -59,12 +59,9 @@ class EtcdLog:
             asked_ms = self._clock.boot_ms()
             try:
                 response = await self._client.txn(request, _TRY_S)
-            except EtcdTooLarge as error:
-                if not is_unclear:
-                    raise EntryTooLarge(error.detail) from None
-                await asyncio.sleep(_PAUSE_S)
-                continue
             except (EtcdUnclear, EtcdRefused) as error:
+                if isinstance(error, EtcdTooLarge) and not is_unclear:
+                    raise EntryTooLarge(error.detail) from None
                 # Refused tries (no space, no leader) had no effect, but an earlier, unclear one may have: go on asking.
                 is_unclear = is_unclear or isinstance(error, EtcdUnclear)
                 self._client.rotate()
