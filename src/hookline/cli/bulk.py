@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hookline.cli.job_options import ALL_JOBS, FilterOptions
-from hookline.cli.output import confirm, print_json, progress, stderr, stdout, warn, warn_incomplete
+from hookline.cli.output import confirm, print_json, progress, stdout, warn, warn_incomplete
 from hookline.cli.parameters import Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client.fields import JobUpdateFields
@@ -76,8 +76,7 @@ def _change(
         else:
             stdout().print(f"would {verb} {_jobs(seen.matched, more=seen.more)}")
         return _name_left_out(seen.incomplete, [])
-    if seen.matched and not yes and not confirm(f"{verb.capitalize()} {_jobs(seen.matched, more=seen.more)}?"):
-        stderr().print("Nothing was changed.")
+    if seen.matched and not confirm(f"{verb.capitalize()} {_jobs(seen.matched, more=seen.more)}?", yes=yes):
         return 1
     answers = _step_by_step(call, verb, seen)
     changed = sum(answer.changed for answer in answers)

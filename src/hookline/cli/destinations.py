@@ -123,8 +123,7 @@ def delete(host: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_SER
         yes: Do not ask.
         service: Where Hookline is.
     """
-    if not yes and not confirm(f"Delete the settings of {host}? Jobs that a pause holds back will go."):
-        stderr().print("Nothing was changed.")
+    if not confirm(f"Delete the settings of {host}? Jobs that a pause holds back will go.", yes=yes):
         return 1
     with service.client() as client:
         client.delete_destination(host)

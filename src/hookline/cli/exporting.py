@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -199,7 +199,7 @@ def _retry(policy: http.RetryView) -> dict[str, Any]:
 
 def _tell(tally: _Tally, service: Service) -> int:
     if service.json:
-        print_json({name: value for name, value in _figures(tally).items() if value or name == "exported"})
+        print_json({name: value for name, value in asdict(tally).items() if value or name == "exported"})
     stderr().print(f"exported {_count(tally.exported)}", soft_wrap=True)
     if tally.headers_left_out:
         warn(f"{_count(tally.headers_left_out, 'header')} left out, since Hookline does not show what they hold")
@@ -213,18 +213,6 @@ def _tell(tally: _Tally, service: Service) -> int:
         warn(f"{_count(tally.unread)} could not be read: missing here")
     warn_incomplete(tally.incomplete)
     return int(bool(tally.unread or tally.incomplete))
-
-
-def _figures(tally: _Tally) -> dict[str, Any]:
-    return {
-        "exported": tally.exported,
-        "headers_left_out": tally.headers_left_out,
-        "signed": tally.signed,
-        "gone": tally.gone,
-        "payload_removed": tally.payload_removed,
-        "unread": tally.unread,
-        "incomplete": tally.incomplete,
-    }
 
 
 def _count(number: int, noun: str = "job") -> str:

@@ -214,8 +214,7 @@ def delete(job_id: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_S
         yes: Do not ask.
         service: Where Hookline is.
     """
-    if not yes and not confirm(f"Delete the job {job_id} and all that is known of it?"):
-        stderr().print("Nothing was changed.")
+    if not confirm(f"Delete the job {job_id} and all that is known of it?", yes=yes):
         return 1
     with service.client() as client:
         client.delete_job(job_id)
@@ -235,8 +234,7 @@ def delete_payload(job_id: AnyText, /, *, yes: Yes = False, service: Service = D
         yes: Do not ask.
         service: Where Hookline is.
     """
-    if not yes and not confirm(f"Delete the payload of the job {job_id}, so that it cannot be sent again?"):
-        stderr().print("Nothing was changed.")
+    if not confirm(f"Delete the payload of the job {job_id}, so that it cannot be sent again?", yes=yes):
         return 1
     with service.client() as client:
         _show(client.delete_payload(job_id), service)

@@ -76,12 +76,20 @@ def usage_error(message: str) -> CycloptsError:
     return CycloptsError(msg=message)
 
 
-def confirm(question: str) -> bool:
-    """Ask on the terminal; without one, nobody can answer, and the caller has to say ``--yes``."""
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask on the terminal, unless ``yes`` has answered; a no is said to have changed nothing.
+
+    Without a terminal nobody can answer, and the caller has to say ``--yes``.
+    """
+    if yes:
+        return True
     if not sys.stdin.isatty():
         raise usage_error(f"{question} There is no terminal to ask on; add --yes.")
     stderr().print(f"{question} [y/N] ", end="")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    agrees = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not agrees:
+        stderr().print("Nothing was changed.")
+    return agrees
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from cyclopts import App
 from hookline.cli import inputs, render
 from hookline.cli.job_options import NO_JOB_OPTIONS, JobOptions
 from hookline.cli.listing import DEFAULT_LISTING, Listing
-from hookline.cli.output import confirm, print_json, show_whole, stderr, stdout, usage_error
+from hookline.cli.output import confirm, print_json, show_whole, stdout, usage_error
 from hookline.cli.parameters import AnyText, Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.clock import SystemClock
@@ -212,8 +212,7 @@ def delete(
         yes: Do not ask.
         service: Where Hookline is.
     """
-    if not yes and not confirm(f"Delete the schedule {schedule_id}?"):
-        stderr().print("Nothing was changed.")
+    if not confirm(f"Delete the schedule {schedule_id}?", yes=yes):
         return 1
     with service.client() as client:
         client.delete_schedule(schedule_id)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from hookline.errors import DeadlineExceeded, HooklineError, Internal, Unavailable, by_code
+from hookline.http_api.exchange import Request
 from hookline.http_api.fate import is_open_now
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.ownership import Ownership
@@ -12,6 +13,7 @@ from hookline.node.api.services import Services
 from hookline.node.api.views import Views
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Refused, Result
+from hookline.protocol.ids import check_id
 
 _ERRORS = by_code()
 _PAGES_AT_ONCE = 2
@@ -49,6 +51,11 @@ class Api:
         proposals = [self.services.replica.propose(part) for part in split(commands)]
         is_open_now()
         return await together(proposals)
+
+
+def id_of(request: Request) -> str:
+    """The id in the path. Raises InvalidId."""
+    return check_id(request.path["id"])
 
 
 async def together(proposals: Sequence[asyncio.Future[list[Result]]]) -> list[Result]:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from hookline.errors import Conflict, JobNotFinished, JobRunning
 from hookline.http_api.exchange import Reply, Request, answer
-from hookline.node.api.context import Api, refusal
-from hookline.node.api.jobs import found_job, job_id_of
+from hookline.node.api.context import Api, id_of, refusal
+from hookline.node.api.jobs import found_job
 from hookline.protocol.commands import Changed, DeleteJob, DeletePayload, Refused
 from hookline.protocol.jobs import FINISHED, State, encode_spec, without_payload
 from hookline.protocol.limits import ATTEMPTS_MAX
@@ -16,7 +16,7 @@ _TRIES = ATTEMPTS_MAX  # each takes something away, or finds that another call c
 async def delete_job(api: Api, request: Request) -> Reply:
     """``DELETE /jobs/{id}``: a job that is not running, with all that is known of it."""
     await request.no_body()
-    job_id = job_id_of(request)
+    job_id = id_of(request)
     row = found_job(api, job_id)
     if row.state is State.RUNNING:
         raise JobRunning
@@ -27,7 +27,7 @@ async def delete_job(api: Api, request: Request) -> Reply:
 async def delete_payload(api: Api, request: Request) -> Reply:
     """``DELETE /jobs/{id}/payload``: of a finished job. Deleting it twice is fine."""
     await request.no_body()
-    job_id = job_id_of(request)
+    job_id = id_of(request)
 
     def command() -> DeletePayload:
         row = found_job(api, job_id)

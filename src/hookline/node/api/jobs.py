@@ -7,7 +7,7 @@ from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_number, encode_cursor
 from hookline.http_api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api import job_fields
-from hookline.node.api.context import Api, refusal
+from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.filters import job_filter
 from hookline.node.api.job_requests import update_command
 from hookline.node.api.pages import page_reply, views_of
@@ -15,7 +15,7 @@ from hookline.node.api.views import attempt_view
 from hookline.node.state_machine.reads import PAGE_BYTES_MAX, JobRow
 from hookline.protocol import http
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, Refused, RetryJobs
-from hookline.protocol.ids import check_id, check_key
+from hookline.protocol.ids import check_key
 from hookline.protocol.jobs import FINISHED, State
 from hookline.protocol.limits import ENVELOPE_BYTES_MAX
 
@@ -25,11 +25,6 @@ _REVISION_TRIES = 5
 def job_bytes_max(api: Api) -> int:
     """The largest body of one job: its payload, which may be written in base64, and everything else."""
     return api.config.payload_bytes_max * 4 // 3 + ENVELOPE_BYTES_MAX
-
-
-def job_id_of(request: Request) -> str:
-    """The id in the path. Raises InvalidId."""
-    return check_id(request.path["id"])
 
 
 def found_job(api: Api, job_id: str) -> JobRow:
@@ -70,7 +65,7 @@ async def create_job(api: Api, request: Request) -> Reply:
 async def get_job(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}``."""
     request.query()
-    return answer(200, api.views.job(found_job(api, job_id_of(request))))
+    return answer(200, api.views.job(found_job(api, id_of(request))))
 
 
 async def list_jobs(api: Api, request: Request) -> Reply:
@@ -94,7 +89,7 @@ async def list_jobs(api: Api, request: Request) -> Reply:
 async def list_attempts(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}/attempts``."""
     request.query()
-    job = found_job(api, job_id_of(request))
+    job = found_job(api, id_of(request))
     async with api.pages:
         rows = await api.reads.attempts(job.seq)
         return answer(200, http.AttemptList(await views_of(rows, partial(attempt_view, spec=job.spec))))
@@ -103,7 +98,7 @@ async def list_attempts(api: Api, request: Request) -> Reply:
 async def cancel_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/cancel``. Cancelling twice is fine."""
     await request.no_body()
-    row = found_job(api, job_id_of(request))
+    row = found_job(api, id_of(request))
     if row.state not in FINISHED:
         await api.propose(CancelJobs((row.seq,)))
         row = found_job(api, row.id)
@@ -115,7 +110,7 @@ async def cancel_job(api: Api, request: Request) -> Reply:
 async def retry_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/retry``: a finished job again, with a fresh budget and whatever the body overrides."""
     changes = await _changes(api, request)
-    row = _retryable(api, job_id_of(request))
+    row = _retryable(api, id_of(request))
     now_ms = api.now_ms()
     due_ms = job_fields.due_of(changes.run_at, changes.delay, now_ms)
     due_ms = now_ms if due_ms is None else due_ms
@@ -135,13 +130,13 @@ async def retry_job(api: Api, request: Request) -> Reply:
 async def run_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/run``: a pending job is due now."""
     await request.no_body()
-    return await _change(api, job_id_of(request), http.JobChanges(delay=0), only_sooner=True)
+    return await _change(api, id_of(request), http.JobChanges(delay=0), only_sooner=True)
 
 
 async def update_job(api: Api, request: Request) -> Reply:
     """``PATCH /jobs/{id}``."""
     changes = await _changes(api, request, empty=False)
-    return await _change(api, job_id_of(request), changes)
+    return await _change(api, id_of(request), changes)
 
 
 async def _change(api: Api, job_id: str, changes: http.JobChanges, *, only_sooner: bool = False) -> Reply:

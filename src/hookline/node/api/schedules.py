@@ -10,7 +10,7 @@ from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.exchange import Reply, Request, answer, page_limit
 from hookline.node.api import schedule_requests as requests
-from hookline.node.api.context import Api, refusal
+from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.job_fields import unmasked
 from hookline.node.api.jobs import job_bytes_max
 from hookline.node.api.pages import page_reply, views_of
@@ -20,7 +20,6 @@ from hookline.protocol import http
 from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, RecordTicks, Refused, RunSchedule
 from hookline.protocol.cron import format_tick, parse_cron
 from hookline.protocol.durations import parse_time
-from hookline.protocol.ids import check_id
 from hookline.protocol.jobs import JobSpec, in_one_order
 from hookline.protocol.limits import PREVIEW_TICKS_MAX
 from hookline.protocol.settings import ScheduleSpec
@@ -78,7 +77,7 @@ async def list_schedules(api: Api, request: Request) -> Reply:
 async def get_schedule(api: Api, request: Request) -> Reply:
     """``GET /schedules/{id}``."""
     request.query()
-    return answer(200, schedule_view(_found(api, _schedule_id(request))))
+    return answer(200, schedule_view(_found(api, id_of(request))))
 
 
 async def update_schedule(api: Api, request: Request) -> Reply:
@@ -87,7 +86,7 @@ async def update_schedule(api: Api, request: Request) -> Reply:
     strict_json.check_utf8(body)
     update = requests.read_changes(body, api.requests)
     for _ in range(_REVISION_TRIES):
-        row = _found(api, _schedule_id(request))
+        row = _found(api, id_of(request))
         spec = requests.changed_spec(update.changes, row.spec)
         job = row.job_spec if update.job is None else unmasked(update.job, row.job_spec)
         if (spec, job) == (row.spec, row.job_spec):
@@ -103,7 +102,7 @@ async def update_schedule(api: Api, request: Request) -> Reply:
 
 async def delete_schedule(api: Api, request: Request) -> Reply:
     """``DELETE /schedules/{id}``; jobs it made stay."""
-    (result,) = await api.propose(DeleteSchedule(_schedule_id(request)))
+    (result,) = await api.propose(DeleteSchedule(id_of(request)))
     if isinstance(result, Refused):
         raise refusal(result)
     return Reply(204)
@@ -122,7 +121,7 @@ async def resume_schedule(api: Api, request: Request) -> Reply:
 async def run_schedule(api: Api, request: Request) -> Reply:
     """``POST /schedules/{id}/run``: one job now, beside the ticks."""
     await request.no_body()
-    row = _found(api, _schedule_id(request))
+    row = _found(api, id_of(request))
     now_ms = api.now_ms()
     with api.services.admission.reserve(1, len(row.job_spec.body)):
         (result,) = await api.propose(RunSchedule(row.id, api.requests.mint_id(now_ms), now_ms))
@@ -155,7 +154,7 @@ async def preview(api: Api, request: Request) -> Reply:
 async def _set_paused(api: Api, request: Request, *, paused: bool) -> Reply:
     await request.no_body()
     for _ in range(_REVISION_TRIES):
-        row = _found(api, _schedule_id(request))
+        row = _found(api, id_of(request))
         if row.paused == paused:
             return answer(200, schedule_view(row))
         now_ms = api.now_ms()
@@ -191,10 +190,6 @@ async def _put(
     if isinstance(result, Refused) and result.code != Conflict.code:
         raise refusal(result)
     return not isinstance(result, Refused)
-
-
-def _schedule_id(request: Request) -> str:
-    return check_id(request.path["id"])
 
 
 def _found(api: Api, schedule_id: str) -> ScheduleRow:
