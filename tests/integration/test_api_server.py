@@ -44,3 +44,34 @@ async def _cancelled_server_leaves_nothing() -> None:
 
 def test_a_cancelled_server_frees_its_port_and_its_connections() -> None:
     uvloop.run(asyncio.wait_for(_cancelled_server_leaves_nothing(), 10))
+
+
+async def _a_request_under_way_is_answered() -> bytes:
+    asked, failed = asyncio.Event(), asyncio.Event()
+
+    async def wait(_request: Request) -> PlainTextResponse:
+        asked.set()
+        await failed.wait()
+        for _ in range(20):  # what is told has a way to go
+            await asyncio.sleep(0)
+        return PlainTextResponse("it is not known", 504)
+
+    app = Starlette(routes=[Route("/", wait)])
+    app.state.identity = []
+    with _listener() as listener:
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(make_server(app, listener).serve(sockets=[listener]))
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1])
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await asked.wait()
+            failed.set()
+            serving.cancel()
+            answer = await reader.read()
+    writer.close()
+    return answer
+
+
+def test_what_is_under_way_when_a_server_is_cancelled_is_answered() -> None:
+    answer = uvloop.run(asyncio.wait_for(_a_request_under_way_is_answered(), 10))
+    assert answer.startswith(b"HTTP/1.1 504 ")
+    assert answer.endswith(b"it is not known")

@@ -129,6 +129,11 @@ class StrictProtocol(HttpToolsProtocol):
         self._unread = memoryview(b"")
         super().connection_lost(exc)
 
+    @property
+    def has_request(self) -> bool:
+        """One is on its way, or is not answered yet. Of a new connection the first one is."""
+        return cast("object", self.cycle) is None or not self.cycle.response_complete
+
     # --- what comes in ---
 
     def data_received(self, data: bytes) -> None:

@@ -21,6 +21,8 @@ from hookline.lack import descriptors_for_clients
 from hookline.protocol.limits import KIB
 
 _BACKLOG = 2_048
+_LOOK_S = 0.01
+_LAST_LOOKS = 50
 _M_MMAP_THRESHOLD = -3  # of mallopt(3)
 
 
@@ -91,11 +93,24 @@ class ApiServer(uvicorn.Server):
         except asyncio.CancelledError:
             for server in self.servers if self.started else ():
                 server.close()
+            await self._answer_last()
             for connection in list(self.server_state.connections):
                 if connection.transport is not None:
                     connection.transport.abort()
             await asyncio.sleep(0)  # uvloop closes what it listens with in its next round
             raise
+
+    async def _answer_last(self) -> None:
+        """Let requests be answered whose fate was decided by whatever ended us; not for long."""
+        for _ in range(_LAST_LOOKS):
+            if not any(_has_request(one) for one in self.server_state.connections):
+                return
+            await asyncio.sleep(_LOOK_S)
+
+
+def _has_request(connection: object) -> bool:
+    assert isinstance(connection, StrictProtocol)
+    return connection.has_request
 
 
 def make_server(
