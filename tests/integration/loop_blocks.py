@@ -176,6 +176,7 @@ ATTACKS = [
     _get("/jobs?limit=1000&state=dead"),
     _get("/jobs?limit=1000&status=5xx"),
     _get("/jobs?limit=1000&status=5xx&label=wide"),
+    _get("/jobs?limit=1000&status=5xx&error=nowhere&label=wide"),
     _get("/jobs?limit=1000&schedule=large-1&created_before=2100-01-01T00:00:00Z"),
     _get("/jobs?limit=1000&destination=https%3A%2F%2Fother.example"),
     _get("/schedules?limit=1000"),

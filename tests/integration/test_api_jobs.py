@@ -247,6 +247,17 @@ def test_a_list_says_why_the_last_attempt_failed(node: NodeUnderTest) -> None:
     node.propose(RecordOutcome(seq, 1, Outcome.PERMANENT_FAILURE, State.DEAD, None, None, "no such host", 1, 1))
     (job,) = node.get("/jobs?state=dead").json["data"]
     assert job["last_attempt"]["error"] == "no such host"
+    other = node.create()["id"]
+    node.run(other)
+
+    def found(query: str) -> list[str]:
+        return [job["id"] for job in node.get(f"/jobs?{query}").json["data"]]
+
+    assert found("error=such+host") == found("error=NO+SUCH&state=dead") == [job_id]
+    assert found("error=refused") == found("error=such&state=succeeded") == []
+    assert node.post("/jobs/retry", {"filter": {"error": "no such"}, "dry_run": True}).json["matched"] == 1
+    refused = node.get("/jobs?error=" + "x" * 5_000)
+    assert (refused.status, refused.json["field"]) == (400, "error")
 
 
 def test_a_label_with_very_many_values_asks_for_one(node: NodeUnderTest) -> None:

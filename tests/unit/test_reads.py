@@ -31,6 +31,7 @@ class Made(NamedTuple):
     jitter_ms: int = 0  # of the clock that stamped it
     statuses: tuple[int | None, ...] = ()  # of its attempts
     schedule: int | None = None
+    error: str = ""  # of each of its attempts
 
     def created_ms(self, number: int) -> int:
         return 1_000 + number + self.jitter_ms
@@ -82,7 +83,8 @@ def state_of(made: list[Made], path: Path) -> StateMachine:
         writer.execute("UPDATE jobs SET created_ms = ?, schedule = ? WHERE seq = ?", figures)
         for attempt, status in enumerate(one.statuses, 1):
             writer.execute(
-                "INSERT INTO attempts VALUES (?, ?, 0, ?, '', 0, 0, '', 1, NULL, NULL)", (number, attempt, status)
+                "INSERT INTO attempts VALUES (?, ?, 0, ?, ?, 0, 0, '', 1, NULL, NULL)",
+                (number, attempt, status, one.error if attempt == len(one.statuses) else "an older one"),
             )
     machine.commit()
     return machine
@@ -97,6 +99,7 @@ jobs = st.lists(
         st.integers(0, STEP_MS),
         st.lists(st.sampled_from([None, 200, 404, 500, 503]), max_size=2).map(tuple),
         st.sampled_from([None, 1, 2]),
+        st.sampled_from(["", "Connection refused", "the read timed out"]),
     ),
     max_size=25,
 )
@@ -109,12 +112,13 @@ filters = st.builds(
     created_before_ms=st.sampled_from([None, None, 0, 1_005, 1_015, 1_040]),
     schedule=st.sampled_from([None, None, "s", "t", "none"]),
     statuses=st.sampled_from([None, None, (503, 503), (500, 599), (200, 299)]),
+    error=st.sampled_from([None, None, None, "refused", "TIMED", "an older"]),
 )
 
 
 def matches(number: int, made: Made, wanted: JobFilter) -> bool:
     """The same by brute force."""
-    destination, labels, gone, _, statuses, schedule = made
+    destination, labels, gone, _, statuses, schedule, error = made
     created_ms = made.created_ms(number)
     if wanted.state is not None and wanted.state is not (State.CANCELLED if gone else State.PENDING):
         return False
@@ -130,6 +134,8 @@ def matches(number: int, made: Made, wanted: JobFilter) -> bool:
         first, last = wanted.statuses
         if not statuses or not first <= (statuses[-1] or 0) <= last:
             return False
+    if wanted.error is not None and (not statuses or wanted.error.lower() not in error.lower()):
+        return False
     if wanted.label is None:
         return True
     name, _, value = wanted.label.replace(":", "=").partition("=")

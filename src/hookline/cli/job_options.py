@@ -111,6 +111,7 @@ class FilterOptions:
         created_before: RFC 3339, too.
         schedule: Made by this schedule; its id.
         status: How the last attempt was answered: a status such as 503, or a class such as 5xx.
+        error: What the last attempt's error says, or a part of it, such as timeout.
     """
 
     state: str | None = None
@@ -120,6 +121,7 @@ class FilterOptions:
     created_before: str | None = None
     schedule: AnyText | None = None
     status: str | None = None
+    error: AnyText | None = None
 
     def fields(self) -> Any:
         """The SDK's filter."""

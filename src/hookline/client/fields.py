@@ -93,7 +93,8 @@ class JobItem(ScheduledJob, total=False):
 class FilterFields(TypedDict, total=False):
     """Which jobs; all conditions must hold.
 
-    ``label`` is ``name`` or ``name=value``, ``schedule`` an id, ``status`` that of the last answer: 503, or ``"5xx"``.
+    ``label`` is ``name`` or ``name=value``, ``schedule`` an id, ``status`` that of the last answer: 503, or ``"5xx"``;
+    ``error`` is what the last attempt's error contains.
     """
 
     state: StateLabel
@@ -103,6 +104,7 @@ class FilterFields(TypedDict, total=False):
     created_before: Time
     schedule: str
     status: int | str
+    error: str
 
 
 class ScheduleOptions(TypedDict, total=False):

@@ -54,6 +54,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         {"type": "string", "pattern": "^([1-9][0-9][0-9]|[1-9]xx)$", "examples": ["503", "5xx"]},
         "Only jobs whose last attempt was answered so: a status, or a class of them.",
     ),
+    "error": _parameter(
+        "query",
+        {"type": "string", "minLength": 1, "maxLength": limits.ERROR_CHARS_MAX, "examples": ["timed out"]},
+        "Only jobs whose last attempt's error contains this text, in upper or lower case.",
+    ),
     "limit": _parameter("query", _LIMIT, "How many at most."),
     "cursor": _parameter("query", {"type": "string", "minLength": 1}, "`next_cursor` of the page before."),
     "cron": _parameter(

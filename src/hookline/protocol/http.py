@@ -202,7 +202,10 @@ class BatchResponse(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which jobs; all conditions must hold. ``status``: of the last attempt's answer, such as 503, or ``"5xx"``."""
+    """Which jobs; all conditions must hold.
+
+    ``status``: of the last attempt's answer, such as 503, or ``"5xx"``. ``error``: what that attempt's error contains.
+    """
 
     state: StateLabel | None = None
     label: str | None = None
@@ -211,6 +214,7 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     created_before: str | None = None
     schedule: str | None = None
     status: int | str | None = None
+    error: str | None = None
 
 
 FILTERS = Filter.__struct_fields__

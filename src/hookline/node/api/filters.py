@@ -9,7 +9,7 @@ from hookline.protocol import http
 from hookline.protocol.durations import parse_time
 from hookline.protocol.ids import check_id
 from hookline.protocol.jobs import STATE_BY_LABEL, State
-from hookline.protocol.limits import LABEL_CHARS_MAX
+from hookline.protocol.limits import ERROR_CHARS_MAX, LABEL_CHARS_MAX
 
 _STATUS = re.compile(r"[1-9](?:[0-9]{2}|([xX]{2}))")
 
@@ -19,6 +19,8 @@ def job_filter(wanted: http.Filter) -> JobFilter:
     label = wanted.label
     if label is not None and not 0 < len(label) <= 2 * LABEL_CHARS_MAX + 1:
         raise InvalidRequest("a label to look for has 1 to 257 characters, as name=value or name", field="label")
+    if wanted.error is not None and not 0 < len(wanted.error) <= ERROR_CHARS_MAX:
+        raise InvalidRequest(f"a text to look for in errors has 1 to {ERROR_CHARS_MAX} characters", field="error")
     return JobFilter(
         state=None if wanted.state is None else state_of(wanted.state),
         label=label,
@@ -31,6 +33,7 @@ def job_filter(wanted: http.Filter) -> JobFilter:
         else parse_time(wanted.created_before, field="created_before"),
         schedule=None if wanted.schedule is None else _schedule_id(wanted.schedule),
         statuses=None if wanted.status is None else _statuses(wanted.status),
+        error=wanted.error,
     )
 
 

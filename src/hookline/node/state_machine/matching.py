@@ -12,7 +12,8 @@ class JobFilter(msgspec.Struct, frozen=True):
     """Which jobs; None does not matter.
 
     ``label`` as users write it: ``name=value``, ``name:value`` or ``name``. ``schedule``: its id. ``statuses``: the
-    first and the last that the answer to the last attempt may have.
+    first and the last that the answer to the last attempt may have. ``error``: what that attempt's error contains,
+    without regard to upper and lower case.
     """
 
     state: State | None = None
@@ -22,10 +23,11 @@ class JobFilter(msgspec.Struct, frozen=True):
     created_before_ms: int | None = None
     schedule: str | None = None
     statuses: tuple[int, int] | None = None
+    error: str | None = None
 
 
 class Match(msgspec.Struct, frozen=True, array_like=True):
-    """A job that a filter looks at, without its spec. ``status``: of its last attempt, where that matters."""
+    """A job that a filter looks at, without its spec."""
 
     seq: int
     id: str
@@ -34,7 +36,6 @@ class Match(msgspec.Struct, frozen=True, array_like=True):
     created_ms: int
     size: int
     schedule: int | None
-    status: int | None
 
 
 class Fitting(msgspec.Struct, frozen=True):
@@ -55,9 +56,19 @@ class Fitting(msgspec.Struct, frozen=True):
             return False
         if self.schedule is not None and row.schedule != self.schedule:
             return False
-        if wanted.statuses is not None and not _is_among(row.status, wanted.statuses):
-            return False
         return self.destination is None or lane_parts(row.lane)[0] == self.destination
+
+    @property
+    def asks_for_answer(self) -> bool:
+        """Does it matter what came of a job's last attempt?"""
+        return self.wanted.statuses is not None or self.wanted.error is not None
+
+    def is_answer(self, status: int | None, error: str | None) -> bool:
+        """Does a job fit whose last attempt ended so?"""
+        wanted = self.wanted
+        if wanted.statuses is not None and not _is_among(status, wanted.statuses):
+            return False
+        return wanted.error is None or _contains(error, wanted.error)
 
     def is_over(self, last: Match) -> bool:
         """Is everything below that row too old?"""
@@ -66,3 +77,7 @@ class Fitting(msgspec.Struct, frozen=True):
 
 def _is_among(status: int | None, statuses: tuple[int, int]) -> bool:
     return status is not None and statuses[0] <= status <= statuses[1]
+
+
+def _contains(error: str | None, text: str) -> bool:
+    return error is not None and text.casefold() in error.casefold()

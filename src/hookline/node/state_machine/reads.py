@@ -6,7 +6,7 @@ short although there is more, when the jobs between two matches are many, and th
 
 import asyncio
 import heapq
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 
 import apsw
@@ -23,7 +23,7 @@ from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpe
 STATEMENTS = sql.load("reads.sql")
 
 WINDOW_ROWS = 2_000
-_STATUS_COST = 10  # of a row whose last attempt is looked up, in rows
+_ANSWERS_BETWEEN_YIELDS = 200
 SCAN_ROWS_MAX = 50_000
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of the jobs on a page, payloads included, also where they are not shown
 LABEL_VALUES_MAX = 100
@@ -185,17 +185,14 @@ class Reads:
         labels = None if wanted.label is None else self._label_texts(wanted.label)
         if fits is None or labels == []:
             return Found([], None)
-        has_status = wanted.statuses is not None
         matches: list[Match] = []
         scanned = 0
         while scanned < SCAN_ROWS_MAX:
             if labels is not None:
-                window, ended = await self._window_of_labels(labels, position, has_status)
+                window, ended = await self._window_of_labels(labels, position)
             else:
-                window, ended = self._window(wanted.state, position, has_status)
-            for row in window:
-                if not fits(row):
-                    continue
+                window, ended = self._window(wanted.state, position)
+            async for row in self._that_fit(window, fits):
                 if len(matches) == limit:
                     return Found(matches, matches[-1].seq)
                 matches.append(row)
@@ -250,20 +247,19 @@ class Reads:
         """(name, stored settings) of up to ``limit`` destinations that have settings and come after ``after``."""
         return self._all("destinations_set", after, limit)
 
-    def _window(self, state: State | None, before: int, has_status: bool) -> tuple[list[Match], bool]:
+    def _window(self, state: State | None, before: int) -> tuple[list[Match], bool]:
         """The next rows below ``before``, never empty unless it is the end; and whether it is."""
-        most = _window_rows(has_status)
         if state is None or state is State.SUCCEEDED:
-            rows = self._all("window", before, most, has_status)
+            rows = self._all("window", before, WINDOW_ROWS)
         else:
-            rows = self._all("window_of_state", before, most, has_status, state)
-        return [Match(*row) for row in rows], len(rows) < most
+            rows = self._all("window_of_state", before, WINDOW_ROWS, state)
+        return [Match(*row) for row in rows], len(rows) < WINDOW_ROWS
 
-    async def _window_of_labels(self, labels: list[str], before: int, has_status: bool) -> tuple[list[Match], bool]:
-        share = max(1, _window_rows(has_status) // len(labels))
+    async def _window_of_labels(self, labels: list[str], before: int) -> tuple[list[Match], bool]:
+        share = max(1, WINDOW_ROWS // len(labels))
         lists = []
         for number, label in enumerate(labels, 1):
-            lists.append([Match(*row) for row in self._all("window_of_label", before, share, has_status, label)])
+            lists.append([Match(*row) for row in self._all("window_of_label", before, share, label)])
             if number % _LABELS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
         # Below the end of a full list its next rows are not known yet, so the merged window stops there.
@@ -273,6 +269,19 @@ class Reads:
             if row.seq >= known_from and (not window or window[-1].seq != row.seq):
                 window.append(row)
         return window, known_from == 0
+
+    async def _that_fit(self, window: list[Match], fits: Fitting) -> AsyncIterator[Match]:
+        asked = 0
+        for row in window:
+            if not fits(row):
+                continue
+            if fits.asks_for_answer:
+                asked += 1
+                if asked % _ANSWERS_BETWEEN_YIELDS == 0:
+                    await asyncio.sleep(0)
+                if not any(fits.is_answer(*answer) for answer in self._all("last_answer", row.seq)):
+                    continue
+            yield row
 
     def _fitting(self, wanted: JobFilter) -> Fitting | None:
         """How a row is looked at; None: none fits, as there is no such destination or schedule."""
@@ -391,8 +400,3 @@ def _schedule(row: tuple) -> ScheduleRow:  # type: ignore[type-arg]
 def _destination(row: tuple) -> DestinationRow:  # type: ignore[type-arg]
     number, name, settings = row
     return DestinationRow(number, name, decode_destination(settings), settings == DELETED)
-
-
-def _window_rows(has_status: bool) -> int:
-    """How many rows are looked at in one step."""
-    return max(1, WINDOW_ROWS // _STATUS_COST) if has_status else WINDOW_ROWS

@@ -25,19 +25,19 @@ SELECT number, outcome, status, error, started_ms, duration_ms, node, term, resp
 FROM attempts WHERE seq = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3
 
 -- name: window
-SELECT seq, id, state, lane, created_ms, size, schedule, CASE WHEN ?3 THEN (
-           SELECT a.status FROM attempts a WHERE a.seq = jobs.seq ORDER BY a.number DESC LIMIT 1) END
+SELECT seq, id, state, lane, created_ms, size, schedule
 FROM jobs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2
 
 -- name: window_of_state
-SELECT seq, id, state, lane, created_ms, size, schedule, CASE WHEN ?3 THEN (
-           SELECT a.status FROM attempts a WHERE a.seq = jobs.seq ORDER BY a.number DESC LIMIT 1) END
-FROM jobs WHERE state = ?4 AND state <> 2 AND seq < ?1 ORDER BY seq DESC LIMIT ?2
+SELECT seq, id, state, lane, created_ms, size, schedule
+FROM jobs WHERE state = ?3 AND state <> 2 AND seq < ?1 ORDER BY seq DESC LIMIT ?2
 
 -- name: window_of_label
-SELECT j.seq, j.id, j.state, j.lane, j.created_ms, j.size, j.schedule, CASE WHEN ?3 THEN (
-           SELECT a.status FROM attempts a WHERE a.seq = j.seq ORDER BY a.number DESC LIMIT 1) END
-FROM labels l JOIN jobs j ON j.seq = l.seq WHERE l.label = ?4 AND l.seq < ?1 ORDER BY l.seq DESC LIMIT ?2
+SELECT j.seq, j.id, j.state, j.lane, j.created_ms, j.size, j.schedule
+FROM labels l JOIN jobs j ON j.seq = l.seq WHERE l.label = ?3 AND l.seq < ?1 ORDER BY l.seq DESC LIMIT ?2
+
+-- name: last_answer
+SELECT status, error FROM attempts WHERE seq = ?1 ORDER BY number DESC LIMIT 1
 
 -- name: newest_until
 SELECT seq, created_ms FROM jobs WHERE seq <= ? ORDER BY seq DESC LIMIT 1
