@@ -47,6 +47,16 @@ def test_what_a_source_tells_takes_the_place_of_what_it_told_before() -> None:
     assert ("127.0.0.1", 7070) in own
 
 
+def test_a_place_that_two_sources_tell_stays_until_none_does() -> None:
+    own = OwnAddresses([])
+    own.tell("nodes", [("0.0.0.0", 7070), ("::", 7070)])
+    own.tell("others", [("0.0.0.0", 7070)])
+    own.tell("nodes", [])
+    assert ("127.0.0.1", 7070) in own
+    own.tell("others", [])
+    assert ("127.0.0.1", 7070) not in own
+
+
 def test_urls_lead_to_places() -> None:
     urls = ["http://10.0.0.1:2379", "https://e.example", "http://[::1]:1", "http://e:99999", "http://[x", "unix:x", ""]
     assert places_of(urls) == [("10.0.0.1", 2379), ("e.example", 443), ("::1", 1)]

@@ -1,14 +1,17 @@
 """Which addresses are this service's own, so that no job may call them."""
 
 import socket
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from hookline.protocol.addresses import connected_to
 
 Place = tuple[str, int]  # host, a name or an address, and port: where a process listens
+_Key = TypeVar("_Key", str, int)
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -20,24 +23,28 @@ class OwnAddresses:
     """
 
     def __init__(self, listening: Iterable[Place]) -> None:
-        self._told: dict[str, frozenset[Place]] = {"this process": frozenset(listening)}
-        self._hosts: dict[int, set[str]] = {}  # by port: an attempt elsewhere costs one look
-        self._ports_of_all: set[int] = set()
-        self._index()
+        self._told: dict[str, frozenset[Place]] = {}
+        # By port and host, by how many told places: an attempt elsewhere costs one look.
+        self._hosts: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self._ports_of_all: Counter[int] = Counter()
+        self.tell("this process", listening)
 
     def tell(self, source: str, places: Iterable[Place]) -> None:
         """The places that this source knows now, instead of those it told before."""
-        told = frozenset(places)
-        if self._told.get(source, frozenset()) != told:
-            self._told[source] = told
-            self._index()
+        told, before = frozenset(places), self._told.get(source, frozenset())
+        self._told[source] = told
+        for place in told - before:
+            self._count(place, 1)
+        for place in before - told:
+            self._count(place, -1)
 
-    def _index(self) -> None:
-        self._hosts, self._ports_of_all = {}, set()
-        for host, port in frozenset().union(*self._told.values()):
-            self._hosts.setdefault(port, set()).add(_plain(host))
-            if is_unspecified(host):
-                self._ports_of_all.add(port)
+    def _count(self, place: Place, change: int) -> None:
+        host, port = place
+        _add(self._hosts[port], _plain(host), change)
+        if not self._hosts[port]:
+            del self._hosts[port]
+        if is_unspecified(host):
+            _add(self._ports_of_all, port, change)
 
     def __contains__(self, place: object) -> bool:
         if not isinstance(place, tuple) or (hosts := self._hosts.get(place[1])) is None:
@@ -85,6 +92,12 @@ def is_of_this_machine(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _add(counter: Counter[_Key], key: _Key, change: int) -> None:
+    counter[key] += change
+    if not counter[key]:
+        del counter[key]
 
 
 def _plain(host: str) -> str:
