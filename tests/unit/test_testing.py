@@ -258,7 +258,7 @@ def test_a_test_that_is_kept_alive_by_something_periodic_ends_at_the_horizon() -
 
     async def main() -> None:
         async with InProcessNode() as node:
-            await node.advance("60d")  # on purpose, so it does not count
+            await node.advance("3d")  # on purpose, so it does not count
             await waits_for_ever()
 
     with pytest.raises(Deadlocked, match=r"within=[^~]*main at .*test_testing\.py:"):
