@@ -47,11 +47,13 @@ RunLoop = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class ShiftedClock(SystemClock):
-    """The machine's clock, some time later: as long as the test says."""
+    """The machine's clock, some time later: as long as the test says, and so much more each time it is asked."""
 
     shift_ms = 0
+    step_ms = 0
 
     def wall_ms(self) -> int:
+        self.shift_ms += self.step_ms
         return super().wall_ms() + self.shift_ms
 
     def boot_ms(self) -> float:

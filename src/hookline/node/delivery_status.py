@@ -5,6 +5,7 @@ from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.member import Member
 from hookline.node.state_machine.leader_reads import LeaderReads
 
+_NUMBERS_KEPT = 10_000
 _IDLE = DestinationStatus("closed", None, 0, 0)
 
 
@@ -16,6 +17,7 @@ class DeliveryStatus:
         self._slots = slots
         self._reads = reads
         self._clock = clock
+        self._numbers: dict[str, int] = {}
 
     def why_waiting(self, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
         """(reason, detail, until_ms) for a pending job."""
@@ -28,24 +30,33 @@ class DeliveryStatus:
         leader = self._member.leader
         if leader is None:
             return "slots", "another node leads and will claim it", None
-        found = self._reads.destination(destination)
-        blocked = leader.scheduler.parked(found[0]) if found else None
+        number = self._number(destination)
+        blocked = None if number is None else leader.scheduler.parked(number)
         if blocked is not None:
             return blocked.reason, blocked.detail, blocked.until_ms
         if leader.fairness.free() > 0:
             return "slots", "it is being claimed", None
         return "slots", f"all {self._slots} slots are in use", None
 
+    def _number(self, destination: str) -> int | None:
+        """Of a destination; it never has another one. Each create asks, so the database is asked once only."""
+        number = self._numbers.get(destination)
+        if number is None and (found := self._reads.destination(destination)) is not None:
+            if len(self._numbers) >= _NUMBERS_KEPT:
+                self._numbers.clear()
+            number = self._numbers[destination] = found[0]
+        return number
+
     def destination_status(self, destination: str) -> DestinationStatus:
         """The present state of a destination."""
-        found = self._reads.destination(destination)
+        number = self._number(destination)
         leader = self._member.leader
-        load = leader.fairness.load(found[0]) if leader and found else None
-        if leader is None or found is None or load is None:
+        load = leader.fairness.load(number) if leader and number is not None else None
+        if leader is None or number is None or load is None:
             return _IDLE
         breaker = load.breaker
         until_ms = int(breaker.until_ms) if breaker.state == "open" else None
-        return DestinationStatus(breaker.state, until_ms, load.running, leader.scheduler.waiting(found[0]))
+        return DestinationStatus(breaker.state, until_ms, load.running, leader.scheduler.waiting(number))
 
     def lacking_keys(self) -> list[str]:
         """Ids of keys that jobs are held for; a follower holds none."""

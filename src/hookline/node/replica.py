@@ -32,7 +32,7 @@ from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import VERSION, Entry, command_size
-from hookline.protocol.commands import AnyCommand, BeginTerm, Result, SetTopology
+from hookline.protocol.commands import AnyCommand, BeginTerm, Result, Results, SetTopology
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
 PROPOSAL_MS_MAX = 10_000  # how long a proposal is waited for
@@ -344,7 +344,7 @@ class Replica:
         for proposal in batch:
             end = position + len(proposal.commands)
             if not proposal.future.done():
-                proposal.future.set_result(results[position:end])
+                proposal.future.set_result(Results(results[position:end], results.time_ms))
             position = end
 
     def _refuse_the_largest(self, batch: list[_Proposal], error: EntryTooLarge) -> None:
@@ -366,7 +366,7 @@ class Replica:
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _append(self, commands: list[AnyCommand]) -> list[Result]:
+    async def _append(self, commands: list[AnyCommand]) -> Results:
         clock, machine = self._clock, self._machine
         started_ms = clock.boot_ms()
         index = machine.applied + 1
@@ -377,7 +377,7 @@ class Replica:
             await self._commit(machine.commit)
         self._observe(len(commands), (clock.boot_ms() - started_ms) / 1000)
         self._announce(effects)
-        return results
+        return Results(results, entry.time_ms)
 
     async def answer_late_waiters(self) -> None:
         """Tell those who have waited too long that the fate of their request is open. Until cancelled.

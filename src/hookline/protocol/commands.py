@@ -4,6 +4,8 @@ They are array-like MessagePack with a numeric tag: small on the wire, and a fie
 default. Never reorder, retype or reuse a tag: entries of earlier releases are read again.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from hookline.protocol.limits import ATTEMPT_MS_DEFAULT
@@ -291,3 +293,15 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
 
 
 Result = Created | Claimed | Changed | Refused
+
+
+class Results(list[Result]):
+    """The results of commands that were proposed together, in their order.
+
+    Attributes:
+        time_ms: the wall clock that their entry carries: for whatever the commands made, the time it was made.
+    """
+
+    def __init__(self, results: Sequence[Result], time_ms: int) -> None:
+        super().__init__(results)
+        self.time_ms = time_ms

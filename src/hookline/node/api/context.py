@@ -12,7 +12,7 @@ from hookline.node.api.ownership import Ownership
 from hookline.node.api.services import Services
 from hookline.node.api.views import Views
 from hookline.protocol.codec import split
-from hookline.protocol.commands import AnyCommand, Refused, Result
+from hookline.protocol.commands import AnyCommand, Refused, Result, Results
 from hookline.protocol.ids import check_id
 
 _ERRORS = by_code()
@@ -39,11 +39,13 @@ class Api:
         """The wall clock."""
         return self.services.clock.wall_ms()
 
-    async def propose(self, *commands: AnyCommand) -> list[Result]:
+    async def propose(self, *commands: AnyCommand) -> Results:
         """Put the commands into the log, in one entry; their results once they are durable."""
         proposal = self.services.replica.propose(commands)
         is_open_now()
-        return await proposal
+        results = await proposal
+        assert isinstance(results, Results)
+        return results
 
     async def propose_all(self, commands: Sequence[AnyCommand]) -> list[Result]:
         """Put any number of commands into the log, in as many entries as they need; their results in order."""

@@ -50,14 +50,15 @@ async def create_job(api: Api, request: Request) -> Reply:
     command = new.command
     api.ownership.check_home(request, command.id if command.id_is_chosen else None, key)
     with api.services.admission.reserve(1, command.size):
-        (result,) = await api.propose(command)
+        results = await api.propose(command)
+    (result,) = results
     if isinstance(result, Refused):
         raise refusal(result)
     assert isinstance(result, Created)
     if result.deduplicated:
         reply = answer(200, api.views.job(found_job(api, result.id), deduplicated=True), _location(result.id))
     else:
-        reply = answer(201, api.views.new_job(new.spec, command, now_ms), _location(command.id))
+        reply = answer(201, api.views.new_job(new.spec, command, results.time_ms), _location(command.id))
     api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
     return reply
 

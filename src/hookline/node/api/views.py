@@ -31,8 +31,8 @@ class Views:
         self._settings_known: dict[str, DestinationSettings] = {}
         services.replica.listen(self._forget_destinations, this_term=False)
 
-    def new_job(self, spec: JobSpec, command: CreateJob, now_ms: int) -> http.Job:
-        """A job that was created just now: no read is needed to know how it looks."""
+    def new_job(self, spec: JobSpec, command: CreateJob, created_ms: int) -> http.Job:
+        """A job that was created just now, as ``job`` shows it: no read is needed to know how it looks."""
         run_at = format_time(command.due_ms)
         return http.Job(
             id=command.id,
@@ -40,11 +40,11 @@ class Views:
             method=spec.method,
             state="pending",
             run_at=run_at,
-            created_at=format_time(now_ms),
+            created_at=format_time(created_ms),
             finished_at=None,
             attempts_made=0,
             next_attempt_at=run_at,
-            waiting_for=self._waiting_for(spec, command.due_ms, 0) if command.due_ms > now_ms else None,
+            waiting_for=self._waiting_for(spec, command.due_ms, 0),
             last_attempt=None,
             labels=labels_view(spec),
             guarantee=guarantee_view(spec),
