@@ -37,6 +37,7 @@ class Job:
     attempts_before: int = 0
     lost: int = 0
     claim: tuple[int, int] | None = None  # (term, deadline); a job cancelled in flight keeps it
+    claimed_ms: int = 0
     revision: int = 1
 
     @property
@@ -61,7 +62,7 @@ class Schedule:
 class Model:
     jobs: dict[int, Job] = field(default_factory=dict)
     keys: dict[str, tuple[int, bytes, int]] = field(default_factory=dict)
-    attempts: dict[tuple[int, int], Outcome] = field(default_factory=dict)
+    attempts: dict[tuple[int, int], tuple[Outcome, int]] = field(default_factory=dict)  # and when they started
     schedules: dict[str, Schedule] = field(default_factory=dict)
     destinations: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
     jobs_ever: int = 0
@@ -84,7 +85,7 @@ class Model:
             case c.CreateJob():
                 return self._create(command, now)
             case c.ClaimJobs():
-                return self._claim(command, entry.term)
+                return self._claim(command, entry.term, now)
             case c.RecordOutcome():
                 return self._outcome(command, now)
             case c.CancelJobs():
@@ -200,7 +201,7 @@ class Model:
         self._becomes_pending(job, command.due_ms)
         return job
 
-    def _claim(self, command: c.ClaimJobs, term: int) -> c.Result:
+    def _claim(self, command: c.ClaimJobs, term: int, now: int) -> c.Result:
         granted = []
         for seq, due_ms in command.claims:
             job = self.jobs.get(seq)
@@ -211,6 +212,7 @@ class Model:
             else:
                 job.state, job.claim = State.RUNNING, (term, command.begun_by_ms + job.timeout_ms)
                 job.attempts += 1
+                job.claimed_ms = now
                 granted.append((seq, job.attempts))
         return c.Claimed(tuple(granted))
 
@@ -229,7 +231,7 @@ class Model:
                 job.is_retry = True
                 job.attempts_before += command.is_free
                 self._becomes_pending(job, command.retry_at_ms)
-        self.attempts.setdefault((job.seq, command.attempt), Outcome(command.outcome))
+        self.attempts.setdefault((job.seq, command.attempt), (Outcome(command.outcome), command.started_ms))
         return c.Changed(1)
 
     def _cancel(self, command: c.CancelJobs, now: int) -> c.Result:
@@ -283,7 +285,7 @@ class Model:
             due_ms = now if is_dead else max(now, job.claim[1])
             count += 1
             job.lost, job.claim, job.due_ms = job.lost + 1, None, due_ms
-            self.attempts.setdefault((job.seq, job.attempts), Outcome.UNKNOWN)
+            self.attempts.setdefault((job.seq, job.attempts), (Outcome.UNKNOWN, job.claimed_ms))
             if job.at_most_once:
                 job.state, job.finished_ms = State.UNKNOWN, now
             elif job.lost >= LOST_CLAIMS_MAX:

@@ -171,8 +171,8 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         assert self.rows("SELECT label, seq FROM labels") == sorted(
             {(label, job.seq) for job in jobs for label in job.labels}
         )
-        attempts = self.rows("SELECT seq, number, outcome FROM attempts")
-        assert {(seq, number): kind for seq, number, kind in attempts} == self.model.attempts
+        attempts = self.rows("SELECT seq, number, outcome, started_ms FROM attempts")
+        assert {(seq, number): tuple(rest) for seq, number, *rest in attempts} == self.model.attempts
         known = self.rows("SELECT key, seq, fingerprint, expires_ms FROM idempotency_keys")
         assert {key: tuple(rest) for key, *rest in known} == self.model.keys
         destinations = self.rows("SELECT name, id, settings FROM destinations")

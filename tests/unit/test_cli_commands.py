@@ -202,6 +202,18 @@ def test_a_list_comes_in_the_form_that_is_asked_for(
     assert [job["id"] for job in json.loads(out)["data"]] == ["j1", "j2"]
 
 
+def test_how_long_an_attempt_took_that_nobody_saw_the_end_of_is_not_made_up(server: ScriptedServer, run: Run) -> None:
+    lost = ATTEMPT | {"outcome": "unknown", "status": None, "duration_ms": None, "error": "the node was lost"}
+    last = {name: lost[name] for name in ("number", "outcome", "status", "error", "started_at", "duration_ms")}
+    server.script = lambda asked: Answer(
+        200, {"data": [lost]} if asked.path.endswith("/attempts") else served.job("j1", last_attempt=last)
+    )
+    _, out, _ = run("jobs", "attempts", "j1", "--columns", "took")
+    assert out.split() == ["TOOK", "?", "ms"]
+    _, out, _ = run("jobs", "get", "j1")
+    assert "#1 unknown, the node was lost, ? ms, at 2026" in out
+
+
 @pytest.mark.parametrize("list_", ["jobs list", "schedules list", "destinations list", "jobs attempts j1"])
 def test_a_column_that_is_none_is_named_with_those_there_are(server: ScriptedServer, run: Run, list_: str) -> None:
     code, out, err = run(*list_.split(), "--columns", "id,tail")

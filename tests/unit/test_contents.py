@@ -81,8 +81,8 @@ def test_what_was_written_is_sound(state: Path) -> None:
         "UPDATE destinations SET name = name || 'x' WHERE id = 1",
         "UPDATE counters SET value = value + 1 WHERE name = 'pending'",
         "INSERT INTO jobs SELECT 99, 'forged', state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts, "
-        "attempts_before, budget_from_ms, lost, claim_term, claim_deadline_ms, at_most_once, size, timeout_ms, "
-        "revision, kept_until_ms, schedule FROM jobs WHERE seq = 3",
+        "attempts_before, budget_from_ms, lost, claim_term, claim_deadline_ms, claimed_ms, at_most_once, size, "
+        "timeout_ms, revision, kept_until_ms, schedule FROM jobs WHERE seq = 3",
         "INSERT INTO specs SELECT 99, spec, fingerprint, sum FROM specs WHERE seq = 3",
         "INSERT INTO destinations (name) VALUES ('http://x:1')",
         "UPDATE specs SET spec = (SELECT spec FROM specs WHERE seq = 10), sum = (SELECT sum FROM specs WHERE seq = 10) "

@@ -11,6 +11,7 @@ from hookline.errors import LogFault, UnknownCommand
 from hookline.node.state_machine import apply_jobs
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.state_machine.reads import Reads
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
@@ -261,3 +262,18 @@ def test_a_topology_whose_entry_is_rolled_back_is_not_remembered(
     monkeypatch.setattr(machine.tables, "keep_topology", fail)
     assert apply(machine, c.SetTopology(9, b"half")) == [c.Refused("internal")]
     assert machine.tables.topology is None
+
+
+@pytest.mark.parametrize("end", [c.BeginTerm("n2", old_leader_is_dead=True), c.ExpireClaims()], ids=["term", "expiry"])
+def test_an_attempt_whose_node_was_lost_shows_when_it_was_claimed(machine: StateMachine, end: c.AnyCommand) -> None:
+    apply(machine, create("a"))
+    apply(machine, c.ClaimJobs(((1, T0),), T0 + 5_000), time_ms=T0 + 10)
+    apply(machine, end, term=2, time_ms=T0 + 3_600_000)
+    reads = Reads(machine.database.reader)
+    job = reads.job("a")
+    assert job is not None
+    assert job.last_attempt is not None
+    assert (job.last_attempt.started_ms, job.last_attempt.duration_ms) == (T0 + 10, None)
+    apply(machine, c.ClaimJobs(((1, job.due_ms),), T0 + 4_000_000), term=2, time_ms=T0 + 3_700_000)
+    apply(machine, end, term=3, time_ms=T0 + 7_200_000)
+    assert rows(machine, "SELECT started_ms FROM attempts") == [(T0 + 10,), (T0 + 3_700_000,)]

@@ -171,7 +171,7 @@ def attempt_table(attempts: Iterable[http.Attempt]) -> Sheet:
             mark(attempt.outcome),
             "-" if attempt.status is None else str(attempt.status),
             attempt.started_at,
-            f"{attempt.duration_ms} ms",
+            _took(attempt.duration_ms),
             attempt.error or attempt.response_body[:200].strip(),
             attempt.node,
         )
@@ -297,7 +297,11 @@ def label_text(labels: http.Labels) -> str:
 
 def _last(last: http.LastAttempt) -> str:
     answer = last.error or (f"HTTP {last.status}" if last.status else "no answer")
-    return f"#{last.number} {last.outcome}, {answer}, {last.duration_ms} ms, at {last.started_at}"
+    return f"#{last.number} {last.outcome}, {answer}, {_took(last.duration_ms)}, at {last.started_at}"
+
+
+def _took(duration_ms: int | None) -> str:
+    return "? ms" if duration_ms is None else f"{duration_ms} ms"
 
 
 def _payload(job: http.Job) -> str | None:

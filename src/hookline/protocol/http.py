@@ -82,25 +82,29 @@ class WaitingFor(Struct, frozen=True, omit_defaults=True):
 
 
 class LastAttempt(Struct, frozen=True):
-    """The newest attempt, in short."""
+    """The newest attempt, in short. ``started_at`` and ``duration_ms`` as in ``Attempt``."""
 
     number: int
     outcome: OutcomeLabel
     status: int | None
     error: str | None
     started_at: str
-    duration_ms: int
+    duration_ms: int | None
 
 
 class Attempt(Struct, frozen=True):
-    """One attempt in full; the body is text, with what is not UTF-8 replaced, cut at 16 KiB."""
+    """One attempt in full; the body is text, with what is not UTF-8 replaced, cut at 16 KiB.
+
+    Of one whose node was lost, ``started_at`` is when it was claimed: nothing was sent before that. How long it took
+    nobody knows then: ``duration_ms`` is null.
+    """
 
     number: int
     outcome: OutcomeLabel
     status: int | None
     error: str | None
     started_at: str
-    duration_ms: int
+    duration_ms: int | None
     node: str
     term: int
     response_headers: dict[str, str]

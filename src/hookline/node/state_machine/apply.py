@@ -15,7 +15,7 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
         case c.CreateJob():
             return apply_jobs.create_job(tables, effects, now, command)
         case c.ClaimJobs():
-            return apply_jobs.claim_jobs(tables, effects, entry.term, command)
+            return apply_jobs.claim_jobs(tables, effects, now, entry.term, command)
         case c.RecordOutcome():
             return apply_jobs.record_outcome(tables, effects, now, command)
         case c.RecordTicks():

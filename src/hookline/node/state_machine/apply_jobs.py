@@ -90,7 +90,7 @@ def insert_job(
     return seq
 
 
-def claim_jobs(tables: Tables, effects: Effects, term: int, command: ClaimJobs) -> Result:
+def claim_jobs(tables: Tables, effects: Effects, time_ms: int, term: int, command: ClaimJobs) -> Result:
     """Move each job that is still pending and due as the leader saw it to running.
 
     The leader may have proposed the claim before a pause that is ahead of it in the log; such a job waits on.
@@ -102,7 +102,7 @@ def claim_jobs(tables: Tables, effects: Effects, term: int, command: ClaimJobs) 
             if pending is not None and destination_of(pending[0]) in tables.paused:
                 effects.due.append((pending[0], due_ms, seq))
                 continue
-        row = tables.row("claim_job", seq, due_ms, term, command.begun_by_ms)
+        row = tables.row("claim_job", seq, due_ms, term, command.begun_by_ms, time_ms)
         if row is not None:
             granted.append((seq, row[0]))
             tables.moved(State.PENDING, State.RUNNING, 0)
@@ -225,7 +225,7 @@ def expire_claims(tables: Tables, effects: Effects, time_ms: int, term: int) -> 
 
 
 def _lose(tables: Tables, effects: Effects, time_ms: int, claim: Row, due_ms: int) -> None:
-    seq, attempt, lane, at_most_once, lost_before, size, term, _ = claim
+    seq, attempt, lane, at_most_once, lost_before, size, claimed_ms, term, _ = claim
     lost = lost_before + 1
     if at_most_once:
         state, error = State.UNKNOWN, "the node was lost during an at-most-once attempt; it is not sent again"
@@ -236,7 +236,7 @@ def _lose(tables: Tables, effects: Effects, time_ms: int, claim: Row, due_ms: in
     finished_ms = None if state is State.PENDING else time_ms
     tables.run("lose_claim", seq, state, due_ms, finished_ms, lost)
     tables.count(
-        ATTEMPTS, "insert_attempt", seq, attempt, Outcome.UNKNOWN, None, error, time_ms, 0, "", term, None, None
+        ATTEMPTS, "insert_attempt", seq, attempt, Outcome.UNKNOWN, None, error, claimed_ms, None, "", term, None, None
     )
     tables.moved(State.RUNNING, state, size)
     if state is State.PENDING:

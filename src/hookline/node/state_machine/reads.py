@@ -45,7 +45,7 @@ class LastAttemptRow(msgspec.Struct, frozen=True, array_like=True):
     status: int | None
     error: str | None
     started_ms: int
-    duration_ms: int
+    duration_ms: int | None
 
 
 class AttemptRow(msgspec.Struct, frozen=True, array_like=True):
@@ -56,7 +56,7 @@ class AttemptRow(msgspec.Struct, frozen=True, array_like=True):
     status: int | None
     error: str | None
     started_ms: int
-    duration_ms: int
+    duration_ms: int | None
     node: str
     term: int
     response_headers: tuple[tuple[str, str], ...]

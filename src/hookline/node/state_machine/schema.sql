@@ -34,6 +34,7 @@ CREATE TABLE jobs (
     lost INTEGER NOT NULL DEFAULT 0,            -- claims in a row without an outcome
     claim_term INTEGER,
     claim_deadline_ms INTEGER,
+    claimed_ms INTEGER,                 -- when its newest attempt was claimed
     at_most_once INTEGER NOT NULL,
     size INTEGER NOT NULL,              -- bytes of the payload; -1: it was deleted
     timeout_ms INTEGER NOT NULL,        -- of one attempt
@@ -65,7 +66,7 @@ CREATE TABLE attempts (
     status INTEGER,
     error TEXT,
     started_ms INTEGER NOT NULL,
-    duration_ms INTEGER NOT NULL,
+    duration_ms INTEGER,                -- NULL: nobody knows, since whoever made it was lost
     node TEXT NOT NULL,
     term INTEGER NOT NULL,
     response_headers BLOB,              -- MessagePack of pairs

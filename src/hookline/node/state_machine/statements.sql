@@ -49,7 +49,8 @@ UPDATE jobs SET kept_until_ms = max(kept_until_ms, ?2) WHERE seq = ?1
 SELECT lane FROM jobs WHERE seq = ? AND state = 0 AND due_ms = ?
 
 -- name: claim_job
-UPDATE jobs SET state = 1, attempts = attempts + 1, claim_term = ?3, claim_deadline_ms = ?4 + timeout_ms
+UPDATE jobs SET state = 1, attempts = attempts + 1, claim_term = ?3, claim_deadline_ms = ?4 + timeout_ms,
+                claimed_ms = ?5
 WHERE seq = ?1 AND state = 0 AND due_ms = ?2 RETURNING attempts
 
 -- name: finish_job
@@ -93,11 +94,11 @@ UPDATE jobs SET state = 0, due_ms = ?2, lane = lane & ~1, finished_ms = NULL, lo
 WHERE seq = ?1 AND state > 1 AND size >= 0 RETURNING lane, size
 
 -- name: open_claims
-SELECT seq, attempts, lane, at_most_once, lost, size, claim_term, claim_deadline_ms FROM jobs
+SELECT seq, attempts, lane, at_most_once, lost, size, claimed_ms, claim_term, claim_deadline_ms FROM jobs
 WHERE state = 1 ORDER BY seq
 
 -- name: expired_claims
-SELECT seq, attempts, lane, at_most_once, lost, size, claim_term, claim_deadline_ms FROM jobs
+SELECT seq, attempts, lane, at_most_once, lost, size, claimed_ms, claim_term, claim_deadline_ms FROM jobs
 WHERE state = 1 AND claim_term < ?1 AND claim_deadline_ms <= ?2 ORDER BY seq
 
 -- name: lose_claim
