@@ -1,6 +1,8 @@
 """The reference of error codes, from the tree in ``errors.py``."""
 
 from hookline.errors import (
+    BackupDamaged,
+    BackupOfOtherRelease,
     ConnectionFailed,
     DeadlineExceeded,
     HooklineError,
@@ -40,7 +42,7 @@ Every error is a [problem document](https://www.rfc-editor.org/rfc/rfc9457), `ap
 
 """
 _CLIENT_ONLY = (ConnectionFailed, DeadlineExceeded, InvalidSignature)
-_COMMAND_ONLY = (InvalidUsage, Interrupted)
+_COMMAND_ONLY = (InvalidUsage, Interrupted, BackupDamaged, BackupOfOtherRelease)
 
 
 def render() -> str:

@@ -518,6 +518,18 @@ class Interrupted(HooklineError):
     code = "interrupted"
 
 
+class BackupDamaged(HooklineError):
+    """The backup is damaged or not whole; copy it again from where it was made, or restore another one."""
+
+    code = "backup_damaged"
+
+
+class BackupOfOtherRelease(HooklineError):
+    """The backup was made by another release of Hookline; restore it with that release."""
+
+    code = "backup_of_other_release"
+
+
 class InvalidConfig(NodeFault):
     """A setting is not valid; correct it and start again."""
 

@@ -1,14 +1,18 @@
 """``hookline backup`` of a running node and ``hookline restore`` of what it wrote."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from hookline.cli import app
+from hookline.node import snapshot_fetch
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.state_machine.machine import open_state
 from tests.integration.node_under_test import NodeUnderTest
+from tests.scripted_server import Answer, scripted_server
 
 Output = pytest.CaptureFixture[str]
 
@@ -81,18 +85,35 @@ def test_a_directory_in_use_is_refused(saved: Path, tmp_path: Path, capsys: Outp
     assert "data_directory_in_use" in capsys.readouterr().err
 
 
-def test_a_damaged_backup_is_refused_and_nothing_is_left(saved: Path, tmp_path: Path, capsys: Output) -> None:
-    data = bytearray(saved.read_bytes())
-    data[-1] ^= 1
-    saved.write_bytes(data)
-    assert restored(saved, tmp_path / "new") == 1
-    assert "checksum" in capsys.readouterr().err
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["lock"]
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("", "{out} is a directory; name a file in it"),
+        ("file/b.db", "the directory {out.parent} does not exist"),
+        ("none/b.db", "the directory {out.parent} does not exist"),
+        ("b.db", "it gives no copy of its state; ask a node, not a proxy"),
+    ],
+)
+def test_where_a_backup_cannot_go_or_come_from_is_said(tmp_path: Path, capsys: Output, out: str, said: str) -> None:
+    (tmp_path / "file").touch()
+    with scripted_server() as proxy:
+        proxy.answers = [Answer(404, {"code": "route_not_found"})]
+        assert app.run(["backup", "--url", proxy.url, "--out", str(tmp_path / out), "--json"]) == 1
+    shown = capsys.readouterr()
+    detail = json.loads(shown.out)["detail"]
+    assert said.format(out=tmp_path / out) in detail
+    assert detail in shown.err
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_backup_without_its_description_is_refused(saved: Path, tmp_path: Path, capsys: Output) -> None:
-    saved.with_name("backup.db.json").unlink()
-    assert restored(saved, tmp_path / "new") == 1
-    assert "does not describe a snapshot" in capsys.readouterr().err
-    assert restored(tmp_path / "no-such-file", tmp_path / "new") == 1
-    assert "there is no file" in capsys.readouterr().err
+def test_a_backup_onto_a_full_disk_names_that_disk(
+    node: NodeUnderTest, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(snapshot_fetch, "_write", full)
+    out = tmp_path / "b.db"
+    assert app.run(["backup", "--url", f"http://127.0.0.1:{node.port}", "--out", str(out)]) == 1
+    assert f"the disk of {tmp_path} is full" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["node"]

@@ -132,7 +132,7 @@ def test_a_node_that_always_breaks_off_is_given_up(
 def test_without_room_it_does_not_begin(filled: NodeUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     full = usage._replace(free=5 * 2**20 // 2)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: full if path.name == "incoming" else usage)
-    with pytest.raises(NotEnoughSpace, match=r"incoming has 2\.5 MiB free, \d+\.\d MiB are needed"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full if path == tmp_path else usage)
+    with pytest.raises(NotEnoughSpace, match=r"has 2\.5 MiB free, \d+\.\d MiB are needed"):
         fetched(url(filled), to=tmp_path / "incoming")
     assert list((tmp_path / "incoming").iterdir()) == []

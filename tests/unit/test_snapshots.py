@@ -262,7 +262,7 @@ async def test_a_damaged_state_is_not_handed_on(machine: StateMachine, kept: Sna
     data = bytearray(path.read_bytes())
     data[8 * 4096 : 8 * 4096 + 64] = b"\xff" * 64
     path.write_bytes(data)
-    damaged = msgspec.structs.replace(info, sha256=snapshots._sha256(path))
+    damaged = msgspec.structs.replace(info, sha256=snapshots.sha256_of(path))
     with pytest.raises(StateDamaged):
         snapshots.verify(path, damaged)
 

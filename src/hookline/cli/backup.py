@@ -19,8 +19,6 @@ from hookline.errors import InvalidConfig
 if TYPE_CHECKING:
     from hookline.node.snapshots import SnapshotInfo
 
-_DESCRIPTION_SUFFIX = ".json"
-
 _AFTER_RESTORE = """\
 When a node starts on it:
   - jobs that were waiting are delivered as planned; those whose time has passed, at once
@@ -45,9 +43,12 @@ def backup(
         url: The node.
         json: Print exactly one JSON document on stdout.
     """
+    from hookline.node.restoring import description_of
     from hookline.telemetry import configure_logs
 
-    description = _description_of(out)
+    description = description_of(out)
+    if out.is_dir():
+        raise InvalidConfig(f"{out} is a directory; name a file in it, such as {out / 'hookline.db'}", field="out")
     for file in (out, description):
         if file.exists():
             raise InvalidConfig(f"{file} exists; choose another name or move it away", field="out")
@@ -91,9 +92,9 @@ def restore(*, source: Annotated[NamedPath, Parameter(name="--from")], data_dir:
     from hookline.telemetry import configure_logs
 
     configure_logs(as_json=False, level="error")
-    if not source.is_file():
-        raise InvalidConfig(f"there is no file {source}", field="from")
-    info = snapshots.read_info(_description_of(source))
+    info = restoring.read_description(source)
+    restoring.refuse_state(data_dir)
+    restoring.check_backup(source, info)
     lock = LocalLeadership(data_dir)
     with readable("The restore", data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -105,10 +106,6 @@ def restore(*, source: Annotated[NamedPath, Parameter(name="--from")], data_dir:
     _show(data_dir / snapshots.STATE_FILE, info, as_json=json)
     if not json:
         stderr().print(_AFTER_RESTORE, soft_wrap=True)
-
-
-def _description_of(file: Path) -> Path:
-    return file.with_name(file.name + _DESCRIPTION_SUFFIX)
 
 
 def _show(file: Path, info: "SnapshotInfo", *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """What ended a process or a command, in one sentence: what is wrong, where, and what to do."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,8 @@ def readable_error(error: Exception, who: str, directory: Path | None = None) ->
             return cause
     for cause in causes:
         if isinstance(cause, OSError):
-            return InvalidConfig(f"{who} stopped: {cause.strerror or cause}")
+            where = "" if cause.filename is None else f"{os.fsdecode(cause.filename)}: "
+            return InvalidConfig(f"{who} stopped: {where}{cause.strerror or cause}")
     return error
 
 

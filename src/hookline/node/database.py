@@ -109,10 +109,13 @@ class Database:
 
 
 @contextmanager
-def only_read(path: Path) -> Iterator[apsw.Connection]:
-    """The database in a file that nobody has open. Nothing beside it changes, unless its write-ahead log is there."""
-    wal = path.with_name(path.name + "-wal")
+def only_read(path: Path, *, is_whole: bool = False) -> Iterator[apsw.Connection]:
+    """The database in a file that nobody has open. Nothing beside it changes, unless its write-ahead log is there.
+
+    ``is_whole``: all of it is in the file; what lies beside it does not count.
+    """
+    has_wal = not is_whole and path.with_name(path.name + "-wal").exists()
     # Else SQLite would leave a -wal and a -shm file beside one that says it is in WAL mode.
-    uri = path.resolve().as_uri() + ("" if wal.exists() else "?immutable=1")
+    uri = path.resolve().as_uri() + ("" if has_wal else "?immutable=1")
     with closing(apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)) as connection:
         yield connection

@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 import structlog
 
-from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable
+from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable, StateDamaged
 from hookline.http_client.answer import Answer
 from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection
@@ -108,7 +108,7 @@ class _Source:
                 )
             partial = self._directory / f"{info.name}.partial"
             self._remove_others(partial)
-            require_space(self._directory, space_for(info.size, have=_size(partial)))
+            require_space(self._directory.parent, space_for(info.size, have=_size(partial)))
             if await self._download(info, partial):
                 return await self._checked(info, partial), info
         raise SnapshotUnavailable("it drops its snapshots faster than they can be read")
@@ -118,6 +118,8 @@ class _Source:
             answer = await self._caller.call("GET", self._url, PATH + query, timeout_s=_MAKING_S)
         except (NoConnection, NoAnswer) as error:
             raise SnapshotUnavailable(error.detail) from error
+        if answer.status == 404:
+            raise SnapshotUnavailable("it gives no copy of its state; ask a node, not a proxy")
         if answer.status != 200:
             raise SnapshotUnavailable(_detail(answer.status, answer.body))
         try:
@@ -177,9 +179,9 @@ class _Source:
     async def _checked(self, info: SnapshotInfo, partial: Path) -> Path:
         try:
             await asyncio.to_thread(verify, partial, info)
-        except HooklineError:
+        except StateDamaged as error:
             os.unlink(partial)  # going on with it would be in vain
-            raise
+            raise SnapshotUnavailable(f"what it gave does not pass the checks: {error.detail}") from error
         whole = partial.with_suffix(".db")
         os.rename(partial, whole)
         return whole
@@ -201,7 +203,7 @@ def _write(partial: Path, start: int, data: bytes) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NotEnoughSpace(
-                f"the disk of {partial.parent} filled up while a snapshot was fetched; make room"
+                f"the disk of {partial.parent.parent} filled up while a snapshot was fetched; make room"
             ) from error
         raise
 

@@ -65,7 +65,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
     shard: int = 0
 
 
-_decoder = msgspec.json.Decoder(SnapshotInfo)
+decode_info = msgspec.json.Decoder(SnapshotInfo).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ class Snapshots:
         found = []
         for file in self._directory.glob("*.db"):
             with suppress(OSError, msgspec.MsgspecError):
-                found.append(_decoder.decode(file.with_suffix(".json").read_bytes()))
+                found.append(decode_info(file.with_suffix(".json").read_bytes()))
         return sorted(found, key=lambda info: (info.index, info.created_ms))
 
     def _remove_all_but(self, kept: list[SnapshotInfo]) -> None:
@@ -237,19 +237,11 @@ def require_space(directory: Path, needed: int) -> None:
         )
 
 
-def read_info(file: Path) -> SnapshotInfo:
-    """The information beside a snapshot. Raises StateDamaged."""
-    try:
-        return _decoder.decode(file.read_bytes())
-    except (OSError, msgspec.MsgspecError) as error:
-        raise StateDamaged(f"{file} does not describe a snapshot: {error}") from error
-
-
 def verify(path: Path, info: SnapshotInfo) -> None:
     """Raise StateDamaged unless the file is exactly, and soundly, what ``info`` says. Blocking; writes nothing."""
     if (size := path.stat().st_size) != info.size:
         raise StateDamaged(f"{path} has {size} bytes, not {info.size}")
-    if _sha256(path) != info.sha256:
+    if sha256_of(path) != info.sha256:
         raise StateDamaged(f"the checksum of {path} does not match; it was damaged or changed")
     verify_content(path, info)
 
@@ -257,7 +249,7 @@ def verify(path: Path, info: SnapshotInfo) -> None:
 def verify_content(path: Path, info: SnapshotInfo) -> None:
     """As ``verify``, of a file that was written to since: its structure and its position in the log."""
     try:
-        with only_read(path) as connection:
+        with only_read(path, is_whole=True) as connection:
             if (answer := connection.execute("PRAGMA quick_check(1)").fetchall()) != [("ok",)]:
                 raise StateDamaged(f"{path}: {answer[0][0]}")
             found = _position(connection)
@@ -354,8 +346,8 @@ def holds_state(data_dir: Path) -> bool:
 
 
 def _describe(path: Path, created_ms: int) -> SnapshotInfo:
-    sha256 = _sha256(path)
-    with only_read(path) as connection:
+    sha256 = sha256_of(path)
+    with only_read(path, is_whole=True) as connection:
         found = _position(connection)
     return SnapshotInfo(
         name=f"{found.index:012d}-{sha256[:16]}",
@@ -382,7 +374,8 @@ def _position(connection: apsw.Connection) -> StatePosition:
     return StatePosition(meta.get("applied", 0), meta.get("term", 0), digest.hex(), version, *identity)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The checksum of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
