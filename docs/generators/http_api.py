@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from hookline.http_api.docs_page import curl, type_text
+from hookline.http_api.docs_form import curl
+from hookline.http_api.docs_page import type_text
 from hookline.http_api.openapi import openapi_document
 from hookline.http_api.operation import Server
 from hookline.http_api.operations import COMMON_REFUSALS

@@ -1,34 +1,40 @@
-"""``/openapi.json``, and ``/docs``: the same document as a page, rendered here. Nothing is loaded, no script runs."""
+"""``/openapi.json``, and ``/docs``: the same document as a page, rendered here. It loads nothing from anywhere.
 
-import json
+Its one script and its style are in the page and named in the Content-Security-Policy by their sums, so that nothing
+else runs, and the script reaches this server only.
+"""
+
+import hashlib
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 import msgspec
 
+from hookline.http_api.docs_form import curl_html, try_form
 from hookline.http_api.endpoint import Answer
 from hookline.http_api.exchange import Reply, Request
 from hookline.http_api.openapi import openapi_document
 from hookline.http_api.operation import Server
 
-_PORTS: dict[Server, int] = {"node": 7070, "proxy": 7000}
-_EXAMPLES = {"id": "order-4711", "host": "shop.example", "name": "c0"}
 _HTML = b"text/html; charset=utf-8"
-_HEADERS = [(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")]
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
-nav { columns: 3 14rem; font-size: .9rem; } nav a { display: block; text-decoration: none; }
-section { border-top: 1px solid var(--line); margin-top: 2rem; }
-h3 { margin-bottom: .2rem; } h3 code { font-size: 1rem; }
-pre, code { font-family: ui-monospace, monospace; font-size: .85rem; }
-pre { background: var(--soft); overflow-x: auto; padding: .8rem; border-radius: .3rem; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-td, th { border-bottom: 1px solid var(--line); padding: .25rem .5rem; text-align: left; vertical-align: top; }
-.method { display: inline-block; min-width: 4rem; font-weight: 700; }
-"""
+_STYLE = files(__package__).joinpath("docs_page.css").read_text(encoding="utf-8")
+_SCRIPT = files(__package__).joinpath("docs_page.js").read_text(encoding="utf-8")
+
+
+def _sum(text: str) -> str:
+    """As the W3C's Content Security Policy Level 3 names a script or a style that is in the page."""
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+_POLICY = (
+    f"default-src 'none'; script-src {_sum(_SCRIPT)}; style-src {_sum(_STYLE)}; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = [(b"content-security-policy", _POLICY.encode())]
 
 
 def routes(server: Server) -> dict[str, dict[str, Answer]]:
@@ -62,14 +68,14 @@ def docs_html(server: Server) -> bytes:
     for tag in (tag["name"] for tag in document["tags"]):
         mine = [call for call in calls if tag in call[2]["tags"]]
         links = "".join(f'<a href="#{call["operationId"]}">{escape(call["summary"])}</a>' for _, _, call in mine)
-        parts.append(f"<h2>{escape(tag)}</h2><nav>{links}</nav>")
+        parts.append(f'<h2>{escape(tag)}</h2><nav aria-label="{escape(tag)}">{links}</nav>')
         parts += [_call(*call, server) for call in mine]
     parts.append("<h2>Shapes</h2>")
     parts += [_shape(name, schema) for name, schema in document["components"]["schemas"].items()]
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Hookline API</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+        f"<style>{_STYLE}</style></head><body><main>{''.join(parts)}</main><script>{_SCRIPT}</script></body></html>"
     )
     return page.encode()
 
@@ -88,7 +94,8 @@ def _call(path: str, method: str, call: dict[str, Any], server: Server) -> str:
         f'<section id="{call["operationId"]}"><h3>{escape(call["summary"])}</h3>',
         f'<p><span class="method">{method}</span> <code>{escape(path)}</code></p>',
         f"<p>{_inline(call.get('description', ''))}</p>",
-        f"<pre>{escape(curl(path, method, call, server))}</pre>",
+        curl_html(path, method, call, server),
+        try_form(path, method, call),
     ]
     if parameters := call.get("parameters"):
         rows = [
@@ -104,21 +111,6 @@ def _call(path: str, method: str, call: dict[str, Any], server: Server) -> str:
         replies.append((escape(status), kinds, _inline(response["description"])))
     parts.append(_table(("status", "body", ""), replies))
     return "".join(parts) + "</section>"
-
-
-def curl(path: str, method: str, call: dict[str, Any], server: Server) -> str:
-    """A command line that makes the call."""
-    base = f"http://127.0.0.1:{_PORTS[server]}"
-    for name, value in _EXAMPLES.items():
-        path = path.replace(f"{{{name}}}", value)
-    parameters = [p for p in call.get("parameters", ()) if p["in"] == "query" and (p["required"] or p["name"] == "id")]
-    values = {p["name"]: _EXAMPLES.get(p["name"]) or p["schema"]["examples"][0].replace(" ", "+") for p in parameters}
-    query = "&".join(f"{name}={value}" for name, value in values.items())
-    line = "curl" + ("" if method == "GET" else f" -X {method}") + f" '{base}{path}{'?' + query if query else ''}'"
-    body = call.get("requestBody", {}).get("content", {}).get("application/json", {})
-    if "example" in body:
-        line += f" \\\n  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body['example'])}'"
-    return line
 
 
 def _shape(name: str, schema: dict[str, Any]) -> str:

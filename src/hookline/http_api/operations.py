@@ -440,6 +440,6 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/docs",
         tag="Service",
         summary="This description as a page",
-        replies={200: ("text/html", "A page without scripts.")},
+        replies={200: ("text/html", "The page. Each call can be tried on it.")},
     ),
 )
