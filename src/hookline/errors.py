@@ -25,6 +25,8 @@ The tree (the class docstring is the title shown to users; it says what to do)::
                                        ClusterUnavailable · AllClustersUnavailable
                                        (these surely did not accept the request)
 
+``InvalidUsage``, ``Interrupted``, ``BackupDamaged`` and ``BackupOfOtherRelease`` are said by the command line alone.
+
 ``ResolveFailed`` stays inside a node: it is the reason of a failed attempt.
 
 Errors that stop a node instead of answering a request: ``NodeFault`` (DataDirectoryInUse, NodeNameInUse,
