@@ -3,7 +3,7 @@
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -31,7 +31,27 @@ class _StandardError:
             sys.stderr.flush()
 
 
-def configure_logs(*, as_json: bool, level: str = "info") -> None:
+class HeldLines:
+    """Keeps back what is logged at debug and info, until it is let go; what is worse is written at once."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] | None = []
+
+    def __call__(self, _logger: object, method: str, line: Any) -> Any:
+        """A processor of structlog: the last one, which is given the line that would be written."""
+        if self._lines is None or method not in ("debug", "info"):
+            return line
+        self._lines.append(line)
+        raise structlog.DropEvent
+
+    def let_go(self) -> None:
+        """Write what was kept back, and from now on everything at once."""
+        lines, self._lines = self._lines or [], None
+        for line in lines:
+            _StandardError().write(line + "\n")
+
+
+def configure_logs(*, as_json: bool, level: str = "info", held: HeldLines | None = None) -> None:
     """Send structured logs to standard error: one JSON object a line, or coloured text on a terminal."""
     # JSON is written in ASCII; on a terminal, values and tracebacks may hold what strangers sent.
     renderers: list[structlog.typing.Processor] = (
@@ -47,6 +67,7 @@ def configure_logs(*, as_json: bool, level: str = "info") -> None:
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
             *renderers,
+            *([] if held is None else [held]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),

@@ -1,13 +1,17 @@
 """What `hookline up` says beside its "ready" line."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
+import structlog
 
 from hookline.cli import process
+from hookline.cli.first_words import first_commands, say_ready
 from hookline.cli.stack.supervisor import running_at
 from hookline.node.config import NodeConfig
+from hookline.telemetry import HeldLines, configure_logs
 from tests.scripted_server import Answer, scripted_server
 
 SLOTS = {"used": 3, "limit": 100}
@@ -32,10 +36,45 @@ def test_an_address_that_others_reach_is_warned_of(
 @pytest.mark.parametrize("private", [True, False])
 def test_the_first_command_is_one_that_works_here(tmp_path: Path, private: bool) -> None:
     config = NodeConfig(data_dir=tmp_path, allow_private_destinations=private)
-    text = process._first_command(config, "http://127.0.0.1:7999")
-    assert ("hookline listen" in text) is private
-    assert text.endswith("--url http://127.0.0.1:7999")
-    assert "--url" not in process._first_command(config, "http://127.0.0.1:7070")
+    lines = first_commands(config, "http://127.0.0.1:7999")
+    assert lines[0].startswith("hookline listen") is private
+    assert lines[-1].endswith("--url http://127.0.0.1:7999")
+    assert "--url" not in first_commands(config, "http://127.0.0.1:7070")[-1]
+
+
+def test_the_first_words_say_where_things_are_and_what_to_do_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = NodeConfig(data_dir=tmp_path)
+    say_ready(config, "http://0.0.0.0:7070", [("nodes", ["n1  http://127.0.0.1:7070", "n2  http://127.0.0.1:7071"])])
+    shown = capsys.readouterr()
+    assert shown.out == "ready http://0.0.0.0:7070\n"
+    assert shown.err.splitlines() == [
+        "nodes  n1  http://127.0.0.1:7070",
+        "       n2  http://127.0.0.1:7071",
+        f"data   {tmp_path}",
+        "API    http://127.0.0.1:7070/docs",
+        """try    hookline jobs create https://YOUR.HOST/hook --data '{"n": 1}'""",
+        "stop   Ctrl-C",
+    ]
+
+
+def test_what_is_logged_while_a_node_starts_comes_after_the_first_words(capsys: pytest.CaptureFixture[str]) -> None:
+    held = HeldLines()
+    configure_logs(as_json=True, level="debug", held=held)
+    try:
+        log = structlog.get_logger()
+        log.info("term_began", term=1)
+        log.debug("more")
+        log.warning("clock_jumped")
+        assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["clock_jumped"]
+        held.let_go()
+        log.info("later")
+        held.let_go()
+    finally:
+        structlog.reset_defaults()
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["term_began", "more", "later"]
 
 
 @pytest.mark.parametrize(

@@ -239,8 +239,8 @@ while True:
 STACK = """
 import asyncio, sys
 from pathlib import Path
+from hookline.cli.first_words import say_ready
 from hookline.cli.node_options import NodeOptions
-from hookline.cli.output import announce
 from hookline.cli.stack.stack import Stack
 from hookline.errors import HooklineError
 from hookline.node.config import NodeConfig
@@ -248,7 +248,8 @@ from hookline.node.config import NodeConfig
 directory, fake = Path(sys.argv[1]), sys.argv[2]
 config = NodeConfig(data_dir=directory, port=0)
 try:
-    asyncio.run(Stack(directory, config, NodeOptions(), serve=(sys.executable, fake)).run(announce))
+    stack = Stack(directory, config, NodeOptions(), serve=(sys.executable, fake))
+    asyncio.run(stack.run(lambda url: say_ready(config, url, stack.places())))
 except HooklineError as error:
     sys.exit(error.detail)
 """

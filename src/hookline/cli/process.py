@@ -8,13 +8,14 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 
 from hookline.cli.failures import readable
+from hookline.cli.first_words import say_ready
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr, waiting
-from hookline.client.transport import DEFAULT_URL
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
+    from hookline.telemetry import HeldLines
 
 _INTERRUPTED = 130
 
@@ -30,14 +31,15 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
     import uvloop
 
     from hookline.lack import raise_descriptor_limit
-    from hookline.telemetry import configure_logs
+    from hookline.telemetry import HeldLines, configure_logs
 
     check_log_level(options.log_level)
     raise_descriptor_limit()
-    configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level)
+    held = HeldLines() if greet else None
+    configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level, held=held)
     _warn(config, is_for_all=greet)
     with readable(f"The node at {config.host}:{config.port} with data in {config.data_dir}", config.data_dir):
-        uvloop.run(_run(config, greet=greet))
+        uvloop.run(_run(config, held))
     if greet:
         _say("stopped")
     return 0
@@ -50,7 +52,8 @@ def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     check_log_level(options.log_level)
     _warn(config, is_for_all=True)
     with readable("The cluster", config.data_dir):
-        asyncio.run(Stack(config.data_dir, config, options).run(announce))
+        stack = Stack(config.data_dir, config, options)
+        asyncio.run(stack.run(lambda url: say_ready(config, url, stack.places())))
     _say("stopped")
     return 0
 
@@ -64,7 +67,8 @@ def run_fleet_until_stopped(
     check_log_level(options.log_level)
     _warn(config, is_for_all=True)
     with readable("The clusters", config.data_dir):
-        asyncio.run(Fleet(config.data_dir, config, options, clusters, nodes, proxies).run(announce))
+        fleet = Fleet(config.data_dir, config, options, clusters, nodes, proxies)
+        asyncio.run(fleet.run(lambda url: say_ready(config, url, fleet.places())))
     _say("stopped")
     return 0
 
@@ -75,7 +79,8 @@ def check_log_level(level: str) -> None:
         raise InvalidConfig(f"--log-level is {level!r}; use debug, info, warning or error", field="log_level")
 
 
-async def _run(config: "NodeConfig", *, greet: bool) -> None:
+async def _run(config: "NodeConfig", held: "HeldLines | None") -> None:
+    """``held``: what was logged, to be let go after the first words; None: nobody wants to hear them."""
     from hookline.node.runtime import run_node
 
     stop = asyncio.Event()
@@ -83,13 +88,18 @@ async def _run(config: "NodeConfig", *, greet: bool) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupted, stop)
 
-    def ready(url: str) -> None:
-        announce(url)
-        shown = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104 - shown
-        if greet:
-            _say(f"data   {config.data_dir.absolute()}\nAPI    {shown}/docs\ntry    {_first_command(config, shown)}")
+    if held is None:
+        await run_node(config, ready=announce, stop=stop)
+        return
 
-    await run_node(config, ready=ready, stop=stop, stopping=_waiting if greet else lambda _running: None)
+    def ready(url: str) -> None:
+        say_ready(config, url)
+        held.let_go()
+
+    try:
+        await run_node(config, ready=ready, stop=stop, stopping=_waiting)
+    finally:
+        held.let_go()
 
 
 def interrupted(stop: asyncio.Event) -> None:
@@ -103,16 +113,6 @@ def interrupted(stop: asyncio.Event) -> None:
 def _waiting(running: int) -> None:
     if text := waiting(running):
         _say(text)
-
-
-def _first_command(config: "NodeConfig", url: str) -> str:
-    elsewhere = "" if url == DEFAULT_URL else f" --url {url}"
-    if config.allow_private_destinations:
-        return (
-            "hookline listen --port 9000, and in another terminal\n       "
-            f"hookline jobs create http://127.0.0.1:9000/hello --data '{{\"n\": 1}}'{elsewhere}"
-        )
-    return f"hookline jobs create https://YOUR.HOST/hook --data '{{\"n\": 1}}'{elsewhere}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Literal, Self
 
 import msgspec
-from rich.table import Table
 
+from hookline.cli.first_words import Place
 from hookline.cli.node_options import NodeOptions
-from hookline.cli.output import stderr
 from hookline.cli.stack.children import Child
 from hookline.cli.stack.cluster import Cluster, address
 from hookline.cli.stack.layout import Layout, free_ports
@@ -135,7 +134,6 @@ class Fleet(Supervisor):
                     await child.is_ready.wait()
         except TimeoutError:
             raise NodeFault(not_ready(self.children(), limit_s)) from None
-        self._show()
         ready(next(iter(self.proxies)))
 
     async def stop(self) -> None:
@@ -152,13 +150,14 @@ class Fleet(Supervisor):
     def node_urls(self) -> list[str]:
         return [url for cluster in self.clusters for url in cluster.layout.node_urls().values()]
 
-    def _show(self) -> None:
-        table = Table("name", "url", "log", box=None, pad_edge=False)
-        for url, child in self.proxies.items():
-            table.add_row(child.name, url, str(child.log))
-        for cluster in self.clusters:
-            for (name, url), child in zip(cluster.layout.node_urls().items(), cluster.nodes, strict=True):
-                table.add_row(f"{cluster.name}/{name}", url, str(child.log))
-        console = stderr()
-        console.print(table, soft_wrap=True)
-        console.print("Every proxy takes every request. Ctrl-C stops everything.", soft_wrap=True)
+    def places(self) -> list[Place]:
+        clusters = [
+            (one.name, [f"{node}  {url}" for node, url in one.layout.node_urls().items()]) for one in self.clusters
+        ]
+        logs = [self.directory / "logs", *(one.logs for one in self.clusters)]
+        return [
+            ("proxies", [f"{child.name}  {url}" for url, child in self.proxies.items()]),
+            *clusters,
+            ("topology", [str(self.directory / TOPOLOGY)]),
+            ("logs", [str(one) for one in logs]),
+        ]

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.table import Table
-
+from hookline.cli.first_words import Place
 from hookline.cli.node_options import NodeOptions
-from hookline.cli.output import stderr
 from hookline.cli.stack import etcd
 from hookline.cli.stack.children import Child
 from hookline.cli.stack.cluster import SERVE, Cluster
@@ -49,7 +47,6 @@ class Stack(Supervisor):
                 await self.cluster.start(tasks, told)
         except TimeoutError:
             raise NodeFault(not_ready(self.children(), _START_S)) from None
-        self._show()
         ready(next(iter(self.cluster.layout.node_urls().values())))
 
     async def stop(self) -> None:
@@ -61,11 +58,10 @@ class Stack(Supervisor):
     def node_urls(self) -> list[str]:
         return list(self.cluster.layout.node_urls().values())
 
-    def _show(self) -> None:
-        table = Table("name", "url", "log", box=None, pad_edge=False)
+    def places(self) -> list[Place]:
         layout = self.cluster.layout
-        for name, url in (layout.node_urls() | layout.etcd_urls()).items():
-            table.add_row(name, url, str(self.cluster.logs / f"{name}.log"))
-        console = stderr()
-        console.print(table, soft_wrap=True)
-        console.print("Every node takes every request. Ctrl-C stops everything.", soft_wrap=True)
+        return [
+            ("nodes", [f"{name}  {url}" for name, url in layout.node_urls().items()]),
+            ("etcd", [f"{name}  {url}" for name, url in layout.etcd_urls().items()]),
+            ("logs", [str(self.cluster.logs)]),
+        ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from hookline.cli.first_words import Place
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import stderr, waiting
 from hookline.cli.stack.children import Child
@@ -49,6 +50,10 @@ class Supervisor(ABC):
     @abstractmethod
     def node_urls(self) -> list[str]:
         """Where the nodes are."""
+
+    @abstractmethod
+    def places(self) -> list[Place]:
+        """What there is beside the front door, and where."""
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Until SIGTERM or SIGINT; a second SIGINT kills everything.

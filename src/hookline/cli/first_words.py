@@ -1,0 +1,50 @@
+"""What somebody who starts Hookline by hand sees first: where things are, and what to do next."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from hookline.cli.output import announce, stderr
+from hookline.client.transport import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from hookline.node.config import NodeConfig
+
+Place = tuple[str, Sequence[str]]
+"""What is somewhere, and where: one line each."""
+
+
+def say_ready(config: "NodeConfig", url: str, places: Sequence[Place] = ()) -> None:
+    """The first words, and then the line that whoever started us waits for.
+
+    Args:
+        config: of the nodes.
+        url: of the front door.
+        places: what there is beside it.
+    """
+    shown = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104 - shown
+    rows = (
+        *places,
+        ("data", [str(config.data_dir.absolute())]),
+        ("API", [f"{shown}/docs"]),
+        ("try", first_commands(config, shown)),
+        ("stop", ["Ctrl-C"]),
+    )
+    width = max(len(name) for name, _ in rows) + 2
+    for name, lines in rows:
+        for number, line in enumerate(lines):
+            heading = "" if number else name
+            stderr().print(Text.assemble((heading.ljust(width), "dim"), line), soft_wrap=True)
+    announce(url)
+
+
+def first_commands(config: "NodeConfig", url: str) -> list[str]:
+    """What to type next."""
+    elsewhere = "" if url == DEFAULT_URL else f" --url {url}"
+    if config.allow_private_destinations:
+        return [
+            "hookline listen --port 9000, and in another terminal",
+            f"hookline jobs create http://127.0.0.1:9000/hello --data '{{\"n\": 1}}'{elsewhere}",
+        ]
+    return [f"hookline jobs create https://YOUR.HOST/hook --data '{{\"n\": 1}}'{elsewhere}"]
