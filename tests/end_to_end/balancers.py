@@ -37,12 +37,7 @@ class Balancer:
 def haproxy(directory: Path, backends: Sequence[str], files_max: int = 4_096) -> Iterator[Balancer]:
     """Debian's haproxy before two backends (``host:port``), where a process may have that many open files."""
     port = fresh_port()
-    text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
-    text = _replaced(text, {"bind *:80": f"bind 127.0.0.1:{port}"})
-    text = _replaced(text, _addresses(backends))
-    if os.geteuid() != 0:  # it can only be who we are
-        text = _replaced(text, {"user haproxy": "", "group haproxy": ""})
-    file = _written(directory / "haproxy.cfg", text)
+    file = _written(directory / "haproxy.cfg", haproxy_text(backends, port))
     with _running("haproxy", ["-db", "-f", str(file)], directory, port, files_max) as balancer:
         yield balancer
 
@@ -51,14 +46,29 @@ def haproxy(directory: Path, backends: Sequence[str], files_max: int = 4_096) ->
 def nginx(directory: Path, backends: Sequence[str]) -> Iterator[Balancer]:
     """Debian's nginx before two backends (``host:port``)."""
     port = fresh_port()
-    paths = "".join(f"\n    {name}_temp_path {directory}/{name};" for name in _TEMPORARY)
-    text = (DEPLOY / "nginx" / "nginx.conf").read_text()
-    text = _replaced(text, {"listen 80": f"listen 127.0.0.1:{port}", "http {": "http {" + paths})
-    file = _written(directory / "nginx.conf", _replaced(text, _addresses(backends)))
+    file = _written(directory / "nginx.conf", nginx_text(directory, backends, port))
     user = "user root; " if os.geteuid() == 0 else ""
     settings = f"daemon off; {user}pid {directory}/nginx.pid;"
     with _running("nginx", ["-e", "stderr", "-c", str(file), "-g", settings], directory, port) as balancer:
         yield balancer
+
+
+def haproxy_text(backends: Sequence[str], port: int) -> str:
+    """Its configuration, as on this machine."""
+    text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    text = _replaced(text, {"bind *:80": f"bind 127.0.0.1:{port}"})
+    text = _replaced(text, _addresses(backends))
+    if os.geteuid() != 0:  # it can only be who we are
+        text = _replaced(text, {"user haproxy": "", "group haproxy": ""})
+    return text
+
+
+def nginx_text(directory: Path, backends: Sequence[str], port: int) -> str:
+    """Likewise; its temporary files go below the directory."""
+    paths = "".join(f"\n    {name}_temp_path {directory}/{name};" for name in _TEMPORARY)
+    text = (DEPLOY / "nginx" / "nginx.conf").read_text()
+    text = _replaced(text, {"listen 80": f"listen 127.0.0.1:{port}", "http {": "http {" + paths})
+    return _replaced(text, _addresses(backends))
 
 
 BALANCERS = {"haproxy": haproxy, "nginx": nginx}

@@ -1,10 +1,6 @@
-"""The public testing package: virtual time, the receiver, and the snippets of its how-to."""
+"""The public testing package: virtual time and the receiver."""
 
 import asyncio
-import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -24,36 +20,7 @@ from hookline.testing import (
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS
 
-HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "test-your-webhooks.md"
-SNIPPETS = re.findall(r"```python\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
 URL = "https://shop.example/hook"
-
-
-def followed(folder: Path, numbers: list[int], *options: str) -> str:
-    """What pytest says of a project that holds these snippets, with the plugins it finds there."""
-    for number in numbers:
-        (folder / f"test_snippet_{number}.py").write_text(SNIPPETS[number], encoding="utf-8")
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = -q --strict-markers -W error -p no:cacheprovider\n")
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cov", *options]
-    return subprocess.run(
-        command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False, stderr=subprocess.STDOUT
-    ).stdout
-
-
-def test_the_snippets_of_the_how_to_run(tmp_path: Path) -> None:
-    plain = [number for number, text in enumerate(SNIPPETS) if "async def test_" not in text]
-    for_plugin = sorted(set(range(len(SNIPPETS))) - set(plain))
-    assert len(plain) >= 6
-    assert len(for_plugin) == 1
-    out = followed(tmp_path, plain, "-p", "no:asyncio", "-p", "no:anyio")
-    assert f"{len(plain)} passed" in out, out
-    (tmp_path / "asyncio").mkdir()
-    out = followed(
-        tmp_path / "asyncio",
-        for_plugin,
-        *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
-    )
-    assert "1 passed" in out, out
 
 
 # --- virtual time -------------------------------------------------------------------------------------------------

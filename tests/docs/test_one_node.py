@@ -1,0 +1,214 @@
+"""The guides for which one node will do, followed."""
+
+import http.server
+import json
+
+import pytest
+
+import hookline
+from tests.docs.conftest import Opens, Surroundings
+from tests.end_to_end.processes import Answer, journal_receiver, running_node, until
+
+PLACES_ORDER = """
+import os, django
+from django.conf import settings
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+django.setup()
+from django.db import transaction
+from shop.jobs import client
+from shop.orders import place
+
+class Order:
+    pk = 42
+    def save(self): pass
+
+before = len(list(client.list_jobs(state="pending")))
+with transaction.atomic():
+    place(Order())
+    print(len(list(client.list_jobs(state="pending"))) - before)
+print(len(list(client.list_jobs())) > before)
+"""
+
+
+def answering(status: int) -> Answer:
+    def answer(handler: http.server.BaseHTTPRequestHandler, _body: bytes) -> None:
+        handler.send_response(status)
+        handler.send_header("content-length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+def test_behind_gunicorn(opens: Opens) -> None:
+    with opens("behind-gunicorn", GUNICORN_CMD_ARGS="--bind 127.0.0.1:8000") as page:
+        page.follow("Celery")
+        assert json.loads(page.run("curl -sf -X POST http://127.0.0.1:8000/orders"))["job"]
+        page.follow("Django")
+        assert page.python("from tasks import ship; print(ship(7) == ship(7) == 'ship-7')") == "True\n"
+        page.follow("A client of your own")
+        assert page.python(PLACES_ORDER, "site") == "0\nTrue\n"
+        page.follow()
+
+
+def test_delete_data(opens: Opens) -> None:
+    with opens("delete-data") as page:
+        page.run("hookline jobs create https://example.com/ --delay 1h")
+        page.follow("Only what it sent")
+        assert "job_not_found" in page.run("hookline jobs get ID", fails=True)
+        page.run("hookline jobs create https://example.com/ --data 1 --wait")
+        page.follow()
+        assert '"payload_removed": true' in page.run("hookline jobs get ID --json")
+
+
+def test_develop_a_receiver(opens: Opens) -> None:
+    with opens("develop-a-receiver") as page, journal_receiver() as (port, journal):
+        page.here.ports[8000] = port
+        page.follow("Stand before your application")
+        until(lambda: "/orders?token=abc" in page.served("hookline listen").shown(), "the call is shown")
+        page.served("hookline listen").signal()
+        page.run("hookline secret new > secret.txt")
+        page.follow("Send a past webhook again")
+        page.run("hookline jobs create http://127.0.0.1:9000/orders --data '{\"order\": 42}' --wait")
+        assert [body for *_, body in journal.requests] == [b'{"order": 42}']
+        page.follow()
+        (name, _, headers, body) = journal.requests[-1]
+        assert (name, headers["hookline-replay"], body) == (page.id, "true", b'{"order": 42}')
+        assert hookline.verify(body, headers, (page.directory / "secret.txt").read_text().strip()).id == page.id
+
+
+def test_from_celery(opens: Opens) -> None:
+    with opens("from-celery") as page:
+        page.follow()
+        page.run("gunicorn --bind 127.0.0.1:8000 shop:app")
+        secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        page.run(f"hookline destinations set http://127.0.0.1:8000 --secret {secret}")
+        page.python("from calls import client, enqueue; print(client.wait_for_job(enqueue(7)).state)")
+        page.run("hookline jobs list --limit 1")
+        assert "204" in page.run("hookline jobs attempts ID")
+        unsigned = "curl -s -w '%{http_code}' -X POST http://127.0.0.1:8000/tasks/resize -d 1"
+        assert page.run(unsigned) == "not from Hookline401"
+
+
+def test_from_cron(opens: Opens) -> None:
+    with opens("from-cron") as page:
+        page.follow("All of a crontab")
+        assert "nightly-report" in page.shown
+        lines = "backup 15 3 * * * https://shop.example.com/tasks/backup\nping 0 */4 * * 1-5 https://shop.example.com/ping\n"
+        (page.directory / "schedules.txt").write_text(page.here.here(lines))
+        page.follow()
+        made = "nightly-report", "backup", "ping"
+        for name in made:  # the other guides have some of these names too
+            page.run(f"curl -sf -X DELETE http://127.0.0.1:7070/schedules/{name}")
+
+
+def test_from_cloud_tasks_and_qstash(opens: Opens, surroundings: Surroundings) -> None:
+    with opens("from-cloud-tasks-and-qstash") as page:
+        page.follow("Move what waits")
+        task = {"id": "task-1", "url": f"{surroundings.receiver}/moved", "payload": {"n": 1}}
+        (page.directory / "tasks.jsonl").write_text(json.dumps(task) + "\n")
+        page.follow()
+        until(lambda: surroundings.journal.count("task-1") == 1, "the task that was moved is delivered")
+        page.run("hookline jobs import tasks.jsonl")
+        assert surroundings.journal.count("task-1") == 1
+
+
+def test_limits(opens: Opens, surroundings: Surroundings, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with (
+        running_node(tmp_path_factory.mktemp("full") / "data", "--pending-jobs-max", "1") as node,
+        opens("limits") as page,
+    ):
+        page.here.ports[7070] = node.port
+        page.run('curl -s http://127.0.0.1:7070/jobs -d \'{"url": "https://example.com/", "delay": "1h"}\'')
+        page.follow()
+
+
+def test_long_calls(opens: Opens) -> None:
+    with opens("long-calls") as page:
+        page.follow()
+        assert '"timeout":"20m"' in page.shown
+
+
+def test_private_networks(opens: Opens) -> None:
+    with opens("private-networks") as page:
+        page.here.ports[7070] = page.here.ports[7000]  # `hookline up` starts here
+        create = """curl http://127.0.0.1:7070/jobs -d '{"url": "http://HOST/", "delay": "1h"}'"""
+        page.follow("What stays closed")
+        for allowed in ("10.2.3.4", "billing.internal:9000", "a.svc.cluster.local"):
+            page.run(create.replace("HOST", allowed))
+        for closed in ("10.3.0.1", "169.254.169.254"):
+            assert "forbidden_destination" in page.run(create.replace("HOST", closed), fails=True)
+        page.served("hookline up").signal()
+        page.follow()
+        for denied in ("10.2.9.5", "a.db.internal"):
+            assert "forbidden_destination" in page.run(create.replace("HOST", denied), fails=True)
+
+
+def test_retries(opens: Opens, surroundings: Surroundings) -> None:
+    surroundings.answers.append(answering(503))
+    with opens("retries") as page:
+        page.follow("Dead jobs")
+        page.run("hookline jobs create https://shop.example.com/hook --retry-max 1 --wait", fails=True)
+        surroundings.answers.pop()
+        page.follow()
+
+
+def test_schedules(opens: Opens) -> None:
+    with opens("schedules") as page:
+        page.follow("Create it")
+        assert "2026-03-29T03:00:00+02:00" in page.shown
+        page.follow()
+        page.run("curl -sf -X DELETE http://127.0.0.1:7070/schedules/nightly-report")
+
+
+def test_test_your_webhooks(opens: Opens) -> None:
+    with opens("test-your-webhooks") as page:
+        page.follow()
+        strict = "python -m pytest -q --strict-markers -W error -p no:cacheprovider -p no:randomly -p no:cov"
+        shown = page.run(f"{strict} -p no:asyncio -p no:anyio --ignore test_async_welcome.py")
+        assert "6 passed" in shown, "no plugin but ours is needed"
+        asyncio = "-o asyncio_mode=auto -o asyncio_default_fixture_loop_scope=function"
+        assert "1 passed" in page.run(f"{strict} {asyncio} test_async_welcome.py")
+
+
+def test_clock_wrong(opens: Opens) -> None:
+    with opens("clock-wrong", {"http://10.0.0.1:7070": "http://127.0.0.1:7070"}) as page:
+        page.follow()
+
+
+DJANGO_SITE = """
+from django.conf import settings
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of a test")
+import django; django.setup()
+from django.core.wsgi import get_wsgi_application
+from django.urls import path
+from django_shop import orders
+urlpatterns = [path("orders", orders)]
+app = get_wsgi_application()
+"""
+
+
+def test_verify_webhooks(opens: Opens) -> None:
+    shop = {
+        "https://shop.example.com:443": "http://127.0.0.1:8000",
+        "destinations/shop.example.com": "destinations/http:%2F%2F127.0.0.1:8000",
+    }
+    with opens("verify-webhooks", shop) as page:
+        page.follow("In other languages")
+        (page.directory / "django_site.py").write_text(DJANGO_SITE)
+        page.run('export WEBHOOK_SECRET="$SECRET"')
+        order = "hookline jobs create http://127.0.0.1:8000/orders --data '{\"order\": 42}' --retry-initial 1s"
+        for server in (
+            "gunicorn --bind 127.0.0.1:8000 flask_shop:app",
+            "gunicorn --bind 127.0.0.1:8000 django_site:app",
+            "uvicorn --port 8000 fastapi_shop:app",
+        ):
+            page.run(server)
+            page.run(f"{order} --wait")
+            forged = "curl -s -o /dev/null -w '%{http_code}' -X POST http://127.0.0.1:8000/orders -d '{\"order\": 43}'"
+            assert page.run(forged) == "401", server
+            page.served(server.split()[0]).signal()
+        page.run("OLD_SECRET=$SECRET; NEW_SECRET=$(hookline secret new)")
+        page.follow()
+        page.run('export WEBHOOK_SECRET="$NEW_SECRET"')
+        page.run("gunicorn flask_shop:app --bind 127.0.0.1:8000")
+        page.run(f"{order} --wait")
