@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from hookline.cli import app
+from hookline.errors import DataDirectoryInUse
 from hookline.node import kept_state
+from hookline.node.leadership.local import LocalLeadership
 from hookline.node.snapshots import read_position
 from hookline.node.state_machine.machine import StateMachine, open_state
 from tests.node_parts import apply, create
@@ -41,3 +44,24 @@ def test_of_a_node_that_was_killed_the_log_counts_too(tmp_path: Path, *, has_log
         (killed / name).write_bytes((running / name).read_bytes())
     database.close()
     assert len(list(kept_state.open_jobs(killed / "state.db"))) == (2 if has_log else 1)
+
+
+def test_while_a_node_runs_the_states_that_it_kept_aside_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = open_state(tmp_path / "state.db")
+    apply(StateMachine(database), create("j1"))
+    database.close()
+    node = LocalLeadership(tmp_path)
+    node.lock()
+    try:
+        with pytest.raises(DataDirectoryInUse):
+            app.app(["state", "show", str(tmp_path)], result_action="return_value")
+        (tmp_path / "state.db.replaced-1").write_bytes((tmp_path / "state.db").read_bytes())
+        app.app(["state", "show", str(tmp_path)], result_action="return_value")
+    finally:
+        node.unlock()
+    said = capsys.readouterr()
+    assert "state.db.replaced-1" in said.out
+    assert "a node runs in" in said.err
+    assert said.out.count("file ") == 1

@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from hookline.cli.etcd_options import DEFAULT_ETCD_ADDRESS, EtcdAddressOptions
 from hookline.cli.output import print_json, show_whole, stderr, stdout
 from hookline.cli.parameters import Flag
-from hookline.cli.render import facts, table
+from hookline.cli.render import facts
+from hookline.cli.sheet import Column, Sheet
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -88,14 +89,15 @@ def survey(*, quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS, cluster: str = 
         print_json({"charter": charter, "log": {"first": log.first, "last": log.last}, "nodes": found})
         return
     _show_charter(charter, log)
-    grid = table(("NODE", "ROLE", "CLUSTER ID", "GENERATION", "ENTRY", "DIGEST", "WHY"), keep=("NODE",))
+    columns = ("NODE", "ROLE", "CLUSTER ID", "GENERATION", "ENTRY", "DIGEST", "WHY")
+    sheet = Sheet([Column(name) for name in columns], form="wide")
     for status in found:
         position = _position(status)
         id_, digest = position.cluster_id[:8] or "-", position.digest[:8] or "-"
-        grid.add_row(
+        sheet.add(
             status.name, status.role, id_, str(position.generation), str(status.applied), digest, status.halted or ""
         )
-    stdout().print(grid, soft_wrap=True)
+    show_whole(sheet)
 
 
 def recover(

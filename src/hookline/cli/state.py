@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from cyclopts import App
 
-from hookline.cli.output import print_json, progress, stderr, stdout, warn
+from hookline.cli.output import print_json, progress, show_whole, stderr, stdout, warn
 from hookline.cli.parameters import File, Flag
-from hookline.cli.render import facts, mark, table
+from hookline.cli.render import facts, mark
 from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.cli.sheet import Column, Sheet
 from hookline.client.blocking import Client
 from hookline.client.fields import JobFields
-from hookline.errors import HooklineError, InvalidConfig, JobNotFound
+from hookline.errors import DataDirectoryInUse, HooklineError, InvalidConfig, JobNotFound
 from hookline.protocol.durations import format_duration, format_time
 from hookline.protocol.jobs import State
 from hookline.protocol.retries import given_retry
@@ -32,7 +33,7 @@ def show(path: File, /, *, json: Flag = False) -> None:
     """Say whose state it is, how far it goes, what it holds, and whether it is sound; changes nothing.
 
     Args:
-        path: A data directory of a stopped node, for all states in it; or one state file.
+        path: A data directory, for all states in it (of a node that runs: those that were kept aside); or one state file.
         json: Print exactly one JSON document on stdout.
     """
     from hookline.node.kept_state import summary
@@ -102,10 +103,10 @@ def _make(jobs: "list[KeptJob]", client: Client) -> "Iterator[tuple[str, str]]":
 
 
 def _tell(missing: "list[KeptJob]", not_made: dict[str, str], made: int) -> None:
-    grid = table(("ID", "STATE", "DUE", "URL"))
+    sheet = Sheet([Column(name) for name in ("ID", "STATE", "DUE", "URL")], form="wide")
     for job in missing[:_SHOWN_MAX]:
-        grid.add_row(job.id, mark(job.state.label), format_time(job.due_ms), job.spec.url)
-    stdout().print(grid)
+        sheet.add(job.id, mark(job.state.label), format_time(job.due_ms), job.spec.url)
+    show_whole(sheet)
     if len(missing) > _SHOWN_MAX:
         stderr().print(f"… and {len(missing) - _SHOWN_MAX:,} more; --json lists them all")
     for job_id, why in not_made.items():
@@ -115,7 +116,7 @@ def _tell(missing: "list[KeptJob]", not_made: dict[str, str], made: int) -> None
 
 @contextmanager
 def _states(path: Path) -> Iterator[list[Path]]:
-    """The state files, while no node can start on them."""
+    """The state files, while no node can start on them; where one runs, those that were kept aside only."""
     from hookline.node.leadership.local import LocalLeadership
     from hookline.node.snapshots import STATE_FILE, kept_aside
 
@@ -124,11 +125,19 @@ def _states(path: Path) -> Iterator[list[Path]]:
     files = [file for file in files if file.is_file()]
     if not files:
         raise InvalidConfig(f"there is no state at {path}", field="path")
-    if all(file.name != STATE_FILE for file in files):
+    aside = [file for file in files if file.name != STATE_FILE]
+    if aside == files:
         yield files  # no node has it open
         return
     lock = LocalLeadership(directory)
-    lock.lock()
+    try:
+        lock.lock()
+    except DataDirectoryInUse:
+        if not aside:
+            raise
+        warn(f"a node runs in {directory}; what it works with is left out")
+        yield aside
+        return
     try:
         yield files
     finally:
