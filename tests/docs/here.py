@@ -41,7 +41,9 @@ class Here:
     def there(self, text: str) -> str:
         """What is shown in this test, as the page would show it."""
         for word, real in sorted(self.words.items(), key=lambda pair: len(pair[1]), reverse=True):
-            if "/" in real:
+            # Paths and addresses only: what stands for other words is not shown.
+            if real in text and re.search(r"/|\d:\d", word):
+                self._unused.discard(word)
                 text = text.replace(real, word)
         for port, free in self.ports.items():
             text = re.sub(rf"(?<=:){free}\b", str(port), text)

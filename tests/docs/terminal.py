@@ -64,6 +64,7 @@ class Terminal:
             cwd=directory,
             env=environment,
             stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what it says of jobs that were killed
             text=True,
             pass_fds=[writing],
         )

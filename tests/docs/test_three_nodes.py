@@ -1,0 +1,113 @@
+"""The guides for who runs three nodes, followed: on one machine and on three, a backup, a lost node, a lost etcd."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.docs.here import Here
+from tests.docs.machines import GUIDE, Machines
+from tests.docs.reader import Reader
+
+pytestmark = pytest.mark.timeout(240)
+
+WAITING = "hookline jobs create https://shop.example.com/hook --delay 1h"
+
+
+def test_three_nodes_on_one_machine_and_their_backup(tmp_path: Path) -> None:
+    directory = tmp_path / "reader"
+    words = {"apt-get install etcd-server": "etcd --version", "/home/me/demo": f"{directory}/demo"}
+    with Reader(GUIDE, directory, Here(words)) as page:
+        page.follow("1. One secret key")
+        page.leave()
+        page.run(f"{WAITING} --id waits")
+        _back_up_and_restore(tmp_path, page)
+
+
+def _back_up_and_restore(tmp_path: Path, stack: Reader) -> None:
+    demo = stack.directory / "demo"
+    backup = "hookline-2026-11-24.db"
+    words = {
+        "http://10.0.0.2:7070": f"http://127.0.0.1:{json.loads((demo / 'stack.json').read_text())['nodes']['n2']}",
+        "/backups": f"{tmp_path}/backups",
+        "/var/lib/hookline-new": f"{tmp_path}/new",
+        "/safe/secret.key": f"{demo}/secret.key",
+        "FILE": f"{tmp_path}/backups/{backup}",
+        "/tmp/trial": f"{tmp_path}/trial",
+    }
+    (tmp_path / "backups").mkdir()
+    with Reader("docs/how-to/backup-and-restore.md", tmp_path / "backup", Here(words, stack.here.ports)) as page:
+        page.follow("Restore a single node")
+        stack.served("hookline up").signal()
+        page.follow("Try it")
+        assert "pending" in page.run("hookline jobs get waits")
+        page.served("hookline up").signal()
+        page.follow()
+        for node in ("n1", "n2", "n3"):
+            page.run(f"hookline restore --from FILE --data-dir {tmp_path}/DIR/{node}")
+        page.run(f"cp {demo}/secret.key {tmp_path}/DIR/secret.key")
+        page.run(f"hookline up --nodes 3 --data-dir {tmp_path}/DIR")
+        assert "pending" in page.run("hookline jobs get waits")
+
+
+def test_three_nodes_on_three_machines_one_lost_and_etcd_lost(tmp_path: Path) -> None:
+    directory = tmp_path / "reader"
+    with Reader(
+        GUIDE, directory, Here({" -o root -g hookline": "", "systemctl enable --now hookline": "true"})
+    ) as page:
+        machines = Machines(tmp_path / "machines", page.terminal)
+        page.here.words |= machines.words
+        page.leave("1. One secret key")
+        page.follow("2. etcd")
+        machines.start_etcd()
+        machines.start_nodes(1, 2, 3)
+        page.follow()
+        ready = "curl -sf http://10.0.0.1:7070/readyz http://10.0.0.2:7070/readyz http://10.0.0.3:7070/readyz"
+        page.run(f"until {ready}; do :; done")
+        page.run(f"{WAITING} --id waits --url http://10.0.0.1:7070")
+        _clock_wrong(tmp_path, machines)
+        _replace_a_node(tmp_path, machines)
+        _etcd_was_lost(tmp_path, machines)
+
+
+def _clock_wrong(tmp_path: Path, machines: Machines) -> None:
+    environment = {"HOOKLINE_URL": "http://10.0.0.1:7070"}
+    with Reader("docs/how-to/clock-wrong.md", tmp_path / "clock", Here(usual=machines.words), **environment) as page:
+        page.follow()
+
+
+def _replace_a_node(tmp_path: Path, machines: Machines) -> None:
+    machines.nodes[2].signal(signal.SIGKILL)
+    here = Here({"/var/lib/hookline": f"{machines.data_dir(9)}"}, usual=machines.words)
+    with Reader("docs/how-to/replace-a-node.md", tmp_path / "replacing", here) as page:
+        page.follow()
+        assert '"name":"n2","url":"http://10.0.0.9:7070"' in page.run("curl -s http://10.0.0.9:7070/cluster")
+        page.served("hookline serve").signal(signal.SIGKILL)
+        page.run("export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=http://10.0.0.1:2379")
+        assert page.run("etcdctl del /hookline/c0/nodes/n2") == "1\n"
+
+
+def _etcd_was_lost(tmp_path: Path, machines: Machines) -> None:
+    machines.nodes[3].signal()
+    machines.nodes[1].signal(signal.SIGKILL)
+    machines.stop_etcd()
+    for number in (1, 2, 3):
+        shutil.rmtree(machines.etcd_dir(number))
+    shutil.rmtree(machines.data_dir(2))
+    shutil.move(machines.data_dir(9), machines.data_dir(2))
+    shutil.move(machines.data_dir(3) / "state.db", machines.data_dir(1) / "state.db.replaced-1204200")
+    shutil.rmtree(machines.data_dir(3))
+    words = {"http://10.0.0.1:2379,… ": "http://10.0.0.1:2379 ", "/var/lib/hookline": str(machines.data_dir(1))}
+    with Reader("docs/how-to/etcd-was-lost.md", tmp_path / "lost", Here(words, usual=machines.words)) as page:
+        machines.start_etcd()
+        machines.start_nodes(1, 2, 3)
+        for number in (1, 2, 3):
+            page.run(f"until curl http://10.0.0.{number}:7070/health | grep halted; do :; done")
+        page.follow("Jobs that are in a state that was kept aside")
+        page.run("until curl -f http://10.0.0.1:7070/readyz; do :; done")
+        page.run("curl -X DELETE http://10.0.0.1:7070/jobs/waits")
+        page.follow()
+        assert "1 jobs are not known to the service, 1 were made" in page.shown
+        assert "pending" in page.run("hookline jobs get waits --url http://10.0.0.1:7070")
