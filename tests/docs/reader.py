@@ -5,6 +5,7 @@ the next in another process; cram and its successors read transcripts in a notat
 commands that go on in another terminal. So the pages are read by markdown-it, and the rest is here.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -41,7 +42,10 @@ class Reader:
         shown: what the last commands have printed.
     """
 
-    def __init__(self, page: str, directory: Path, here: Here, **environment: str) -> None:
+    def __init__(
+        self, page: str, directory: Path, here: Here, *, is_measured: bool = False, **environment: str
+    ) -> None:
+        """With ``is_measured`` what the reader starts counts for coverage."""
         self.page = page
         self.directory = directory
         self.here = here
@@ -51,7 +55,9 @@ class Reader:
         self._number = 0
         # PYTHONDONTWRITEBYTECODE too: no reader compiles all of Hookline for each command.
         own = {
-            name: value for name, value in UNMEASURED.items() if not name.startswith(("HOOKLINE_", "PYTEST", "PYTHON"))
+            name: value
+            for name, value in (os.environ if is_measured else UNMEASURED).items()
+            if not name.startswith(("HOOKLINE_", "PYTEST", "PYTHON"))
         }
         path = f"{_BIN}:{own.get('PATH', '')}:/usr/sbin"
         url = here.here("http://127.0.0.1:7070")
@@ -81,6 +87,11 @@ class Reader:
             except AssertionError as failure:
                 failure.add_note(f"at {block.place}")
                 raise
+
+    @property
+    def ahead(self) -> str:
+        """The text of the next block."""
+        return self._left[0].text
 
     def leave(self, until_section: str | None = None) -> None:
         """Leave what stands before the blocks of this section, or the rest, to another test of the same page."""

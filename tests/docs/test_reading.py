@@ -1,8 +1,12 @@
 """How a page is read and compared: what the other tests here rest on."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.docs.here import Here
+from tests.docs.reader import Reader
 from tests.docs.showing import missing
 from tests.docs.terminal import commands_in
 
@@ -50,6 +54,58 @@ def test_a_command_may_take_lines_and_is_followed_by_what_it_shows() -> None:
         ("d '{\n}'", ""),
     ]
     assert commands_in("$ a\nx\ny\n$ b\n") == [("a", "x\ny\n"), ("b", "")]
+
+
+PAGE = """# A page
+## One
+```console
+$ NAME=Ada
+$ echo "hello, $NAME"
+hello, Ada
+```
+<!-- file: greeting.txt -->
+```text
+good evening
+```
+```sh
+cat greeting.txt
+```
+```text
+good …
+```
+## Two
+"""
+
+
+def reader(folder: Path, page: str) -> Reader:
+    (folder / "page.md").write_text(page)
+    return Reader(str(folder / "page.md"), folder / "reader", Here())
+
+
+def test_a_page_is_read_in_one_shell_and_what_it_shows_has_to_come(tmp_path: Path) -> None:
+    with reader(tmp_path, PAGE) as page:
+        page.follow()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("hello, Ada", "hello, Bob", "the page shows\nhello, Bob"),
+        ("$ NAME=Ada", "$ NAME=Ada; false", "ends with 1"),
+        ("file:", "fiel:", "a comment of another kind"),
+        ("## Two", "## Two\n```python\nprint(1 / 0)\n```", "ZeroDivisionError"),
+        ("## Two", "## Two\n```json\n1\n```", "the page shows\n1"),
+    ],
+)
+def test_what_does_not_come_is_told(tmp_path: Path, old: str, new: str, why: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(why)), reader(tmp_path, PAGE.replace(old, new)) as page:
+        page.follow()
+
+
+def test_nothing_is_left_out(tmp_path: Path) -> None:
+    more = PAGE + "```sh\necho\n```\n"
+    with pytest.raises(AssertionError, match="is not reached"), reader(tmp_path, more) as page:
+        page.follow("Two")
 
 
 def test_ports_and_words_are_those_of_the_test_and_back() -> None:

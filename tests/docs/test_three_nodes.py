@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from hookline import Client
 from tests.docs.here import Here
 from tests.docs.machines import GUIDE, Machines
 from tests.docs.reader import Reader
+from tests.end_to_end.processes import until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -19,10 +21,20 @@ WAITING = "hookline jobs create https://shop.example.com/hook --delay 1h"
 def test_three_nodes_on_one_machine_and_their_backup(tmp_path: Path) -> None:
     directory = tmp_path / "reader"
     words = {"apt-get install etcd-server": "etcd --version", "/home/me/demo": f"{directory}/demo"}
-    with Reader(GUIDE, directory, Here(words)) as page:
+    with Reader(GUIDE, directory, Here(words), is_measured=True) as page:
         page.follow("1. One secret key")
         page.leave()
         page.run(f"{WAITING} --id waits")
+        stack = page.served("hookline up")
+        with Client(page.here.here("http://127.0.0.1:7070"), timeout=20) as client:
+            leader = client.cluster().leader
+            page.run(f"pkill -9 -f '{directory}/demo/{leader} '")
+            until(lambda: f"{leader} ended with code -9" in stack.shown(), "it is reported")
+            page.run("until hookline cluster show | grep 'term 2'; do :; done")
+        stack.signal()
+        page.run(f"pgrep -f {directory}/demo", fails=True)
+        page.run("hookline up --nodes 3 --data-dir demo")
+        assert "pending" in page.run("hookline jobs get waits")
         _back_up_and_restore(tmp_path, page)
 
 
@@ -50,6 +62,8 @@ def _back_up_and_restore(tmp_path: Path, stack: Reader) -> None:
         page.run(f"cp {demo}/secret.key {tmp_path}/DIR/secret.key")
         page.run(f"hookline up --nodes 3 --data-dir {tmp_path}/DIR")
         assert "pending" in page.run("hookline jobs get waits")
+        assert page.run("hookline jobs cancel waits"), "it takes writes"
+        page.served("hookline up").signal()
 
 
 def test_three_nodes_on_three_machines_one_lost_and_etcd_lost(tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""The tutorial about many clusters, and the guides for who runs some: one fleet, followed from its start to its end."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from hookline import Client
+from tests.docs.here import Here
+from tests.docs.reader import Reader
+from tests.end_to_end.balancers import haproxy_text, nginx_text
+from tests.end_to_end.fleet import fresh_port
+from tests.end_to_end.processes import until
+
+LINE = 'nodes = ["http://10.0.0.1:7070", "http://10.0.0.2:7070", "http://10.0.0.3:7070"]'
+
+
+@pytest.mark.timeout(300)
+def test_many_clusters(tmp_path: Path) -> None:
+    """Kills a leader and a proxy, adds a cluster and loses it, and puts load balancers before the proxies."""
+    words = {
+        "apt-get install etcd-server": "etcd --version",
+        '"delay": "5s"': '"delay": "100ms"',
+        '"delay": "30s"': '"delay": "8s"',
+    }
+    here = Here(words)
+    directory = tmp_path / "reader"
+    with Reader("docs/tutorial/many-clusters.md", directory, here, is_measured=True) as page:
+        page.follow("A job through one proxy, read through the other")
+        ports = json.loads((directory / "many" / "fleet.json").read_text())["proxies"]
+        here.words |= {"PROXY2=http://127.0.0.1:…": f"PROXY2=http://127.0.0.1:{ports[1]}"}
+        with Client(here.here("http://127.0.0.1:7000"), timeout=20) as client:
+            page.follow("Kill a leader")
+            leader = client.cluster("c1").leader
+            here.words |= {"many/c1/n1 ": f"{directory}/many/c1/{leader} "}
+            page.follow("Count")
+            count = page.ahead
+            until(lambda: page.run(count) == "61\n", "all jobs have succeeded")
+            page.follow()
+            assert page.shown.split() == ["61", '"attempts_made":', "1,"]
+            assert page.served("hookline listen").shown().count("POST /orders") == 61
+            assert f"{leader} ended with code -9" in page.served("hookline up").shown()
+            _add_a_cluster(tmp_path, here, client, directory / "many")
+            _load_balancer(tmp_path, here, ports)
+        page.served("hookline up").signal(signal.SIGTERM)
+        page.run(f"pgrep -f {directory}/many", fails=True)
+
+
+def _add_a_cluster(tmp_path: Path, here: Here, client: Client, many: Path) -> None:
+    lines = [line for line in (many / "topology.toml").read_text().splitlines() if line.startswith("nodes")]
+    others = "".join(f'[[cluster]]\nname = "c{n}"\nshard = {n}\n{lines[n]}\n' for n in (1, 2))
+    words = {LINE: lines[0], "# … c1 and c2 likewise, in the same order as before\n": others}
+    fleet = Here(words, {**here.ports, 7373: fresh_port()})
+    with Reader("docs/how-to/add-a-cluster.md", tmp_path / "adding", fleet) as page:
+        page.follow()
+        page.run("sed -i 's/epoch = 2/epoch = 3/' topology.toml")
+        assert "epoch 3" in page.run("hookline topology apply topology.toml"), "without `previous`: the change is ended"
+        _cluster_down(tmp_path, Here({}, fleet.ports), client, page)
+
+
+def _cluster_down(tmp_path: Path, here: Here, client: Client, running: Reader) -> None:
+    hook = here.here("http://127.0.0.1:9000/")
+    mine = next(f"c3-{n}" for n in range(100) if client.route(f"c3-{n}").cluster == "c3")
+    client.create_job(hook, id=mine, delay="1h")
+    with Reader("docs/how-to/cluster-down.md", tmp_path / "down", here) as page:
+        page.follow()
+        assert 'hookline_proxy_cluster_up{cluster="c3"} 1' in page.shown
+        running.served("hookline serve").signal()
+        for job, header, answer in (
+            ({}, "", '"state":"pending"'),
+            ({"id": f"{mine}"}, "", '"cluster_unavailable"'),
+            ({"id": f"{mine}"}, "-H 'Hookline-Fallback: allow'", '"state":"pending"'),
+        ):
+            body = json.dumps({"url": hook, "delay": "1h", **job})
+            refused = "unavailable" in answer
+            assert answer in page.run(f"curl {header} http://127.0.0.1:7000/jobs -d '{body}'", fails=refused)
+        assert '"incomplete":["c3"]' in page.run("curl http://127.0.0.1:7000/jobs")
+
+
+def _load_balancer(tmp_path: Path, here: Here, ports: list[int]) -> None:
+    port = fresh_port()
+    directory = tmp_path / "balancer"
+    words = {
+        "/etc/nginx/nginx.conf": f"{directory}/nginx.conf",
+        "http://127.0.0.1/jobs": f"http://127.0.0.1:{port}/jobs",
+    }
+    with Reader("docs/how-to/load-balancer.md", directory, Here(words, here.ports)) as page:
+        backends = [f"127.0.0.1:{number}" for number in ports]
+        (directory / "haproxy.cfg").write_text(haproxy_text(backends, port))
+        (directory / "nginx.conf").write_text(nginx_text(directory, backends, fresh_port()))
+        page.follow("Try it")
+        page.run(f"until (: </dev/tcp/127.0.0.1/{port}) 2>/dev/null; do :; done")  # HAProxy says nothing when it serves
+        page.run("pkill -9 -f 'proxy --listen 127.0.0.1:7000'")
+        page.follow()
+        assert page.shown == "201 " * 20
