@@ -1,7 +1,10 @@
 """Three machines of the guides, each with an etcd member and a node; here they are folders and ports of this one."""
 
 import re
+import subprocess
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from tests.docs.here import Here
 from tests.docs.pages import ROOT, blocks_of
@@ -15,21 +18,43 @@ _UNIT = (ROOT / "deploy" / "systemd" / "hookline-node.service").read_text()
 class Machines:
     """Does what Debian's and our units do: starts etcd and the node with the settings that the guide has.
 
+    Use it as a context manager; in the end all of it is gone.
+
     Attributes:
         words: addresses and paths of the guides, and what they are here.
         nodes: what runs, by number; the ninth machine takes the place of a lost one.
     """
 
-    def __init__(self, directory: Path, terminal: Terminal) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._terminal = terminal
+        self._terminal = Terminal(directory, {})
         self._etcd: list[Served] = []
         self.nodes: dict[int, Served] = {}
         self.words = {"/etc/hookline": f"{directory}/etc"}
         for number in (1, 2, 3, 9):
             for port in (7070, 2379, 2380):
                 self.words[f"10.0.0.{number}:{port}"] = f"127.0.0.1:{fresh_port()}"
-        (directory / "etc").mkdir(parents=True)
+        (directory / "etc").mkdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._terminal.__exit__(kind, error, trace)
+
+    def is_ready(self, number: int) -> bool:
+        """The node takes jobs."""
+        return '"status":"ok"' in self._health(number)
+
+    def is_halted(self, number: int) -> bool:
+        """The node waits for a person."""
+        return '"role":"halted"' in self._health(number)
+
+    def _health(self, number: int) -> str:
+        url = f"http://{self.words[f'10.0.0.{number}:7070']}/health"
+        return subprocess.run(["curl", "-s", url], stdout=subprocess.PIPE, text=True, check=False).stdout
 
     def data_dir(self, number: int) -> Path:
         """Of a node: /var/lib/hookline on its machine."""

@@ -5,18 +5,17 @@ the next in another process; cram and its successors read transcripts in a notat
 commands that go on in another terminal. So the pages are read by markdown-it, and the rest is here.
 """
 
-import os
 import re
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hookline import Client
 from tests.docs.here import Here
 from tests.docs.pages import Block, blocks_of, is_command
 from tests.docs.showing import missing
 from tests.docs.terminal import Served, Terminal, commands_in
-from tests.end_to_end.processes import UNMEASURED, until
+from tests.end_to_end.processes import until
 
 # Commands that go on in a terminal of their own, and what they show when they serve.
 SERVERS = {
@@ -30,7 +29,6 @@ SERVERS = {
 }
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d+")
 _ID_WORD = re.compile(r"(?<=[ /])ID(?=[ /\n]|$)")
-_BIN = Path(sys.executable).parent
 
 
 class Reader:
@@ -40,31 +38,33 @@ class Reader:
         here: what the page's words mean in this test.
         id: of the job that was shown last; it stands for ``ID`` and for the ids that a page gives as examples.
         shown: what the last commands have printed.
+        client: for what no page says, at the same node; quicker than commands.
     """
 
     def __init__(
-        self, page: str, directory: Path, here: Here, *, is_measured: bool = False, **environment: str
+        self,
+        page: str,
+        directory: Path,
+        here: Here,
+        *,
+        url: str = "http://127.0.0.1:7070",
+        is_measured: bool = False,
+        **environment: str,
     ) -> None:
-        """With ``is_measured`` what the reader starts counts for coverage."""
+        """``url``: where Hookline is, as the page has it. ``is_measured``: what is started counts for coverage."""
         self.page = page
         self.directory = directory
         self.here = here
         self.id = ""
         self.shown = ""
+        self.client = Client(here.here(url), timeout=20, retries=6)
         self._left = blocks_of(page)
         self._number = 0
-        # PYTHONDONTWRITEBYTECODE too: no reader compiles all of Hookline for each command.
-        own = {
-            name: value
-            for name, value in (os.environ if is_measured else UNMEASURED).items()
-            if not name.startswith(("HOOKLINE_", "PYTEST", "PYTHON"))
-        }
-        path = f"{_BIN}:{own.get('PATH', '')}:/usr/sbin"
-        url = here.here("http://127.0.0.1:7070")
-        own |= {"PATH": path, "HOME": str(directory), "COLUMNS": "110", "NO_COLOR": "1", "HOOKLINE_URL": url}
+        own = {"HOME": str(directory), "COLUMNS": "110", "NO_COLOR": "1", "HOOKLINE_URL": here.here(url)}
+        own |= {name: here.here(value) for name, value in environment.items()}
         directory.mkdir(exist_ok=True)
         (directory / ".curlrc").write_text("silent\nshow-error\n")  # as in a terminal, where it shows no progress
-        self.terminal = Terminal(directory, own | {name: here.here(value) for name, value in environment.items()})
+        self.terminal = Terminal(directory, own, is_measured=is_measured)
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +72,7 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.client.close()
         self.terminal.__exit__(kind, error, trace)
         if error is None:
             assert not self._left, f"{self._left[0].place} is not reached"

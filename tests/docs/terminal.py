@@ -6,14 +6,16 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import termios
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.end_to_end.processes import until
+from tests.end_to_end.processes import UNMEASURED, until
 
+_OWN = ("HOOKLINE_", "PYTEST", "PYTHON")  # settings of the tests that readers do not have
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -46,7 +48,11 @@ class Served:
 class Terminal:
     """One bash. Use it as a context manager: what it started is killed in the end."""
 
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(self, directory: Path, environment: dict[str, str], *, is_measured: bool = False) -> None:
+        # PYTHONDONTWRITEBYTECODE too: no reader compiles all of Hookline for each command.
+        inherited = os.environ if is_measured else UNMEASURED
+        others = {name: value for name, value in inherited.items() if not name.startswith(_OWN)}
+        path = f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}:/usr/sbin"
         self._steps = directory / ".steps"
         self._steps.mkdir(parents=True)
         self._person, tty = pty.openpty()
@@ -62,7 +68,7 @@ class Terminal:
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=directory,
-            env=environment,
+            env=others | {"PATH": path} | environment,
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what it says of jobs that were killed
             text=True,

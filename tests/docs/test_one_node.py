@@ -9,6 +9,7 @@ import hookline
 from tests.docs.conftest import Opens, Surroundings
 from tests.end_to_end.processes import Answer, journal_receiver, running_node, until
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # which from-celery has too
 PLACES_ORDER = """
 import os, django
 from django.conf import settings
@@ -50,14 +51,16 @@ def test_behind_gunicorn(opens: Opens) -> None:
         page.follow()
 
 
-def test_delete_data(opens: Opens) -> None:
+def test_delete_data(opens: Opens, surroundings: Surroundings) -> None:
     with opens("delete-data") as page:
-        page.run("hookline jobs create https://example.com/ --delay 1h")
+        page.id = page.client.create_job("https://shop.example.com/", delay="1h").id
         page.follow("Only what it sent")
-        assert "job_not_found" in page.run("hookline jobs get ID", fails=True)
-        page.run("hookline jobs create https://example.com/ --data 1 --wait")
+        with pytest.raises(hookline.JobNotFound):
+            page.client.get_job(page.id)
+        page.id = page.client.create_job(surroundings.receiver, payload=1).id
+        page.client.wait_for_job(page.id)
         page.follow()
-        assert '"payload_removed": true' in page.run("hookline jobs get ID --json")
+        assert page.client.get_job(page.id).payload_removed
 
 
 def test_develop_a_receiver(opens: Opens) -> None:
@@ -66,25 +69,24 @@ def test_develop_a_receiver(opens: Opens) -> None:
         page.follow("Stand before your application")
         until(lambda: "/orders?token=abc" in page.served("hookline listen").shown(), "the call is shown")
         page.served("hookline listen").signal()
-        page.run("hookline secret new > secret.txt")
+        (page.directory / "secret.txt").write_text(SECRET)
         page.follow("Send a past webhook again")
-        page.run("hookline jobs create http://127.0.0.1:9000/orders --data '{\"order\": 42}' --wait")
-        assert [body for *_, body in journal.requests] == [b'{"order": 42}']
+        page.id = page.client.create_job(page.here.here("http://127.0.0.1:9000/orders"), payload={"order": 42}).id
+        page.client.wait_for_job(page.id)
+        assert [body for *_, body in journal.requests] == [b'{"order":42}']
         page.follow()
         (name, _, headers, body) = journal.requests[-1]
-        assert (name, headers["hookline-replay"], body) == (page.id, "true", b'{"order": 42}')
-        assert hookline.verify(body, headers, (page.directory / "secret.txt").read_text().strip()).id == page.id
+        assert (name, headers["hookline-replay"], body) == (page.id, "true", b'{"order":42}')
+        assert hookline.verify(body, headers, SECRET).id == page.id
 
 
 def test_from_celery(opens: Opens) -> None:
     with opens("from-celery") as page:
         page.follow()
         page.run("gunicorn --bind 127.0.0.1:8000 shop:app")
-        secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-        page.run(f"hookline destinations set http://127.0.0.1:8000 --secret {secret}")
-        page.python("from calls import client, enqueue; print(client.wait_for_job(enqueue(7)).state)")
-        page.run("hookline jobs list --limit 1")
-        assert "204" in page.run("hookline jobs attempts ID")
+        page.client.put_destination(page.here.here("http://127.0.0.1:8000"), secrets=[SECRET])
+        made = page.python("from calls import enqueue; print(enqueue(7))").strip()
+        assert page.client.wait_for_job(made).state == "succeeded"
         unsigned = "curl -s -w '%{http_code}' -X POST http://127.0.0.1:8000/tasks/resize -d 1"
         assert page.run(unsigned) == "not from Hookline401"
 
@@ -147,7 +149,8 @@ def test_retries(opens: Opens, surroundings: Surroundings) -> None:
     surroundings.answers.append(answering(503))
     with opens("retries") as page:
         page.follow("Dead jobs")
-        page.run("hookline jobs create https://shop.example.com/hook --retry-max 1 --wait", fails=True)
+        page.id = page.client.create_job(surroundings.receiver, retry={"max_attempts": 1}).id
+        assert page.client.wait_for_job(page.id).state == "dead"
         surroundings.answers.pop()
         page.follow()
 
@@ -196,19 +199,23 @@ def test_verify_webhooks(opens: Opens) -> None:
         page.follow("In other languages")
         (page.directory / "django_site.py").write_text(DJANGO_SITE)
         page.run('export WEBHOOK_SECRET="$SECRET"')
-        order = "hookline jobs create http://127.0.0.1:8000/orders --data '{\"order\": 42}' --retry-initial 1s"
+
+        def check_delivery() -> None:
+            job = page.client.create_job(page.here.here("http://127.0.0.1:8000/orders"), payload={"order": 42})
+            assert page.client.wait_for_job(job.id).state == "succeeded"
+
         for server in (
             "gunicorn --bind 127.0.0.1:8000 flask_shop:app",
             "gunicorn --bind 127.0.0.1:8000 django_site:app",
             "uvicorn --port 8000 fastapi_shop:app",
         ):
             page.run(server)
-            page.run(f"{order} --wait")
-            forged = "curl -s -o /dev/null -w '%{http_code}' -X POST http://127.0.0.1:8000/orders -d '{\"order\": 43}'"
+            check_delivery()
+            forged = "curl -o /dev/null -w '%{http_code}' -X POST http://127.0.0.1:8000/orders -d '{\"order\": 43}'"
             assert page.run(forged) == "401", server
             page.served(server.split()[0]).signal()
         page.run("OLD_SECRET=$SECRET; NEW_SECRET=$(hookline secret new)")
         page.follow()
         page.run('export WEBHOOK_SECRET="$NEW_SECRET"')
         page.run("gunicorn flask_shop:app --bind 127.0.0.1:8000")
-        page.run(f"{order} --wait")
+        check_delivery()

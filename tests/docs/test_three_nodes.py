@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import hookline
 from hookline import Client
 from tests.docs.here import Here
 from tests.docs.machines import GUIDE, Machines
@@ -15,8 +16,6 @@ from tests.end_to_end.processes import until
 
 pytestmark = pytest.mark.timeout(240)
 
-WAITING = "hookline jobs create https://shop.example.com/hook --delay 1h"
-
 
 def test_three_nodes_on_one_machine_and_their_backup(tmp_path: Path) -> None:
     directory = tmp_path / "reader"
@@ -24,71 +23,78 @@ def test_three_nodes_on_one_machine_and_their_backup(tmp_path: Path) -> None:
     with Reader(GUIDE, directory, Here(words), is_measured=True) as page:
         page.follow("1. One secret key")
         page.leave()
-        page.run(f"{WAITING} --id waits")
+        page.client.create_job("https://shop.example.com/hook", id="waits", delay="1h")
         stack = page.served("hookline up")
-        with Client(page.here.here("http://127.0.0.1:7070"), timeout=20) as client:
-            leader = client.cluster().leader
-            page.run(f"pkill -9 -f '{directory}/demo/{leader} '")
-            until(lambda: f"{leader} ended with code -9" in stack.shown(), "it is reported")
-            page.run("until hookline cluster show | grep 'term 2'; do :; done")
+        leader = page.client.cluster().leader
+        page.run(f"pkill -9 -f '{directory}/demo/{leader} '")
+        until(lambda: f"{leader} ended with code -9" in stack.shown(), "it is reported")
+        until(lambda: _leads(page.client), "another one leads")
         stack.signal()
         page.run(f"pgrep -f {directory}/demo", fails=True)
         page.run("hookline up --nodes 3 --data-dir demo")
-        assert "pending" in page.run("hookline jobs get waits")
+        assert page.client.get_job("waits").state == "pending"
         _back_up_and_restore(tmp_path, page)
+
+
+def _leads(client: Client) -> bool:
+    try:
+        return client.cluster().term > 1
+    except hookline.HooklineError:
+        return False
 
 
 def _back_up_and_restore(tmp_path: Path, stack: Reader) -> None:
     demo = stack.directory / "demo"
-    backup = "hookline-2026-11-24.db"
+    nodes = json.loads((demo / "stack.json").read_text())["nodes"]
     words = {
-        "http://10.0.0.2:7070": f"http://127.0.0.1:{json.loads((demo / 'stack.json').read_text())['nodes']['n2']}",
+        "http://10.0.0.2:7070": f"http://127.0.0.1:{nodes['n2']}",
         "/backups": f"{tmp_path}/backups",
         "/var/lib/hookline-new": f"{tmp_path}/new",
         "/safe/secret.key": f"{demo}/secret.key",
-        "FILE": f"{tmp_path}/backups/{backup}",
+        "FILE": f"{tmp_path}/backups/hookline-2026-11-24.db",
         "/tmp/trial": f"{tmp_path}/trial",
     }
     (tmp_path / "backups").mkdir()
-    with Reader("docs/how-to/backup-and-restore.md", tmp_path / "backup", Here(words, stack.here.ports)) as page:
+    here = Here(words, stack.here.ports)
+    guide = "docs/how-to/backup-and-restore.md"
+    with Reader(guide, tmp_path / "backup", here, COLUMNS="250") as page:  # wide, as paths are long here
         page.follow("Restore a single node")
         stack.served("hookline up").signal()
         page.follow("Try it")
-        assert "pending" in page.run("hookline jobs get waits")
+        assert page.client.get_job("waits").state == "pending"
         page.served("hookline up").signal()
         page.follow()
-        for node in ("n1", "n2", "n3"):
+        for node in ("n1", "n2", "n3"):  # "on one machine", which stands in the text
             page.run(f"hookline restore --from FILE --data-dir {tmp_path}/DIR/{node}")
         page.run(f"cp {demo}/secret.key {tmp_path}/DIR/secret.key")
         page.run(f"hookline up --nodes 3 --data-dir {tmp_path}/DIR")
-        assert "pending" in page.run("hookline jobs get waits")
-        assert page.run("hookline jobs cancel waits"), "it takes writes"
+        assert page.client.get_job("waits").state == "pending"
+        assert page.client.cancel_job("waits").state == "cancelled", "it takes writes"
         page.served("hookline up").signal()
 
 
 def test_three_nodes_on_three_machines_one_lost_and_etcd_lost(tmp_path: Path) -> None:
-    directory = tmp_path / "reader"
-    with Reader(
-        GUIDE, directory, Here({" -o root -g hookline": "", "systemctl enable --now hookline": "true"})
-    ) as page:
-        machines = Machines(tmp_path / "machines", page.terminal)
-        page.here.words |= machines.words
+    words = {" -o root -g hookline": "", "systemctl enable --now hookline": "true"}  # the machines do that
+    with (
+        Machines(tmp_path / "machines") as machines,
+        Reader(GUIDE, tmp_path / "reader", Here(words, usual=machines.words), url="http://10.0.0.1:7070") as page,
+    ):
         page.leave("1. One secret key")
         page.follow("2. etcd")
         machines.start_etcd()
         machines.start_nodes(1, 2, 3)
         page.follow()
-        ready = "curl -sf http://10.0.0.1:7070/readyz http://10.0.0.2:7070/readyz http://10.0.0.3:7070/readyz"
-        page.run(f"until {ready}; do :; done")
-        page.run(f"{WAITING} --id waits --url http://10.0.0.1:7070")
+        for number in (1, 2, 3):
+            until(lambda one=number: machines.is_ready(one), "it is ready")
+        page.client.create_job("https://shop.example.com/hook", id="waits", delay="1h")
         _clock_wrong(tmp_path, machines)
         _replace_a_node(tmp_path, machines)
-        _etcd_was_lost(tmp_path, machines)
+        _etcd_was_lost(tmp_path, machines, page.client)
 
 
 def _clock_wrong(tmp_path: Path, machines: Machines) -> None:
-    environment = {"HOOKLINE_URL": "http://10.0.0.1:7070"}
-    with Reader("docs/how-to/clock-wrong.md", tmp_path / "clock", Here(usual=machines.words), **environment) as page:
+    here = Here(usual=machines.words)
+    with Reader("docs/how-to/clock-wrong.md", tmp_path / "clock", here, url="http://10.0.0.1:7070") as page:
         page.follow()
 
 
@@ -97,13 +103,13 @@ def _replace_a_node(tmp_path: Path, machines: Machines) -> None:
     here = Here({"/var/lib/hookline": f"{machines.data_dir(9)}"}, usual=machines.words)
     with Reader("docs/how-to/replace-a-node.md", tmp_path / "replacing", here) as page:
         page.follow()
-        assert '"name":"n2","url":"http://10.0.0.9:7070"' in page.run("curl -s http://10.0.0.9:7070/cluster")
+        assert '"name":"n2","url":"http://10.0.0.9:7070"' in page.run("curl http://10.0.0.9:7070/cluster")
         page.served("hookline serve").signal(signal.SIGKILL)
         page.run("export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=http://10.0.0.1:2379")
-        assert page.run("etcdctl del /hookline/c0/nodes/n2") == "1\n"
+        assert page.run("etcdctl del /hookline/c0/nodes/n2") == "1\n"  # as the text says
 
 
-def _etcd_was_lost(tmp_path: Path, machines: Machines) -> None:
+def _etcd_was_lost(tmp_path: Path, machines: Machines, client: Client) -> None:
     machines.nodes[3].signal()
     machines.nodes[1].signal(signal.SIGKILL)
     machines.stop_etcd()
@@ -118,10 +124,10 @@ def _etcd_was_lost(tmp_path: Path, machines: Machines) -> None:
         machines.start_etcd()
         machines.start_nodes(1, 2, 3)
         for number in (1, 2, 3):
-            page.run(f"until curl http://10.0.0.{number}:7070/health | grep halted; do :; done")
+            until(lambda one=number: machines.is_halted(one), "it says that it waits for a person")
         page.follow("Jobs that are in a state that was kept aside")
-        page.run("until curl -f http://10.0.0.1:7070/readyz; do :; done")
-        page.run("curl -X DELETE http://10.0.0.1:7070/jobs/waits")
+        until(lambda: machines.is_ready(1), "it goes on")
+        client.delete_job("waits")
         page.follow()
         assert "1 jobs are not known to the service, 1 were made" in page.shown
-        assert "pending" in page.run("hookline jobs get waits --url http://10.0.0.1:7070")
+        assert client.get_job("waits").state == "pending"

@@ -17,12 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from hookline.clock import SystemClock
 
 CLOCK = SystemClock()
-# Of a process whose coverage is not measured: that makes it twice as slow. The tests of ``hookline up`` measure.
+# Of a process whose coverage is not measured: that makes it twice as slow. Some tests of ``hookline up`` measure.
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
@@ -205,29 +203,3 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None
     while not condition():
         assert time.monotonic() < deadline, f"timed out waiting until {what}"
         threading.Event().wait(0.02)
-
-
-@contextmanager
-def supervised(data_dir: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``hookline up`` as a process, and the url of its front door; its messages go to a file beside the data."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOOKLINE_")}
-    command = [sys.executable, "-m", "hookline.cli.app", "up", "--port", "0", *arguments]
-    with data_dir.with_suffix(".err").open("a") as messages:
-        process = subprocess.Popen(
-            [*command, "--allow-private-destinations", "--data-dir", str(data_dir)],
-            stdout=subprocess.PIPE,
-            stderr=messages,
-            text=True,
-            env=environment,
-        )
-    try:
-        assert process.stdout
-        line = process.stdout.readline()
-        match = re.fullmatch(r"ready (http://127\.0\.0\.1:\d+)\n", line)
-        if match is None:
-            pytest.fail(f"no ready line but {line!r}: {data_dir.with_suffix('.err').read_text()}")
-        yield process, match[1]
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
