@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import hookline
 from hookline import Client
 from tests.docs.here import Here
 from tests.docs.machines import GUIDE, Machines
+from tests.docs.pages import ROOT
 from tests.docs.reader import Reader
 from tests.end_to_end.processes import until
 
@@ -131,3 +134,15 @@ def _etcd_was_lost(tmp_path: Path, machines: Machines, client: Client) -> None:
         page.follow()
         assert "1 jobs are not known to the service, 1 were made" in page.shown
         assert client.get_job("waits").state == "pending"
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("there is no systemd")
+    for unit in (ROOT / "deploy" / "systemd").glob("*.service"):
+        text = unit.read_text().replace("/opt/hookline/bin/hookline", str(Path(sys.executable).with_name("hookline")))
+        (tmp_path / unit.name).write_text(text)
+        done = subprocess.run(
+            ["systemd-analyze", "verify", tmp_path / unit.name], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
