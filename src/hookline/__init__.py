@@ -7,7 +7,21 @@ when it is first used, so that ``import hookline`` costs nothing to a receiver t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hookline.version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from hookline.client.answers import Attempt as Attempt
+    from hookline.client.answers import BatchResult as BatchResult
+    from hookline.client.answers import BulkResponse as BulkResponse
+    from hookline.client.answers import CatchUp as CatchUp
+    from hookline.client.answers import Cluster as Cluster
+    from hookline.client.answers import Destination as Destination
+    from hookline.client.answers import Health as Health
+    from hookline.client.answers import Job as Job
+    from hookline.client.answers import JobPage as JobPage
+    from hookline.client.answers import Rate as Rate
+    from hookline.client.answers import RetryRequest as RetryRequest
+    from hookline.client.answers import Schedule as Schedule
     from hookline.client.awaiting import AsyncClient as AsyncClient
     from hookline.client.blocking import Client as Client
     from hookline.client.signing import WebhookInfo as WebhookInfo
@@ -35,23 +49,23 @@ if TYPE_CHECKING:
     from hookline.errors import ScheduleNotFound as ScheduleNotFound
     from hookline.errors import TooManyRequests as TooManyRequests
     from hookline.errors import Unavailable as Unavailable
-    from hookline.protocol.http import Attempt as Attempt
-    from hookline.protocol.http import BatchResult as BatchResult
-    from hookline.protocol.http import BulkResponse as BulkResponse
-    from hookline.protocol.http import CatchUp as CatchUp
-    from hookline.protocol.http import Cluster as Cluster
-    from hookline.protocol.http import Destination as Destination
-    from hookline.protocol.http import Health as Health
-    from hookline.protocol.http import Job as Job
-    from hookline.protocol.http import JobPage as JobPage
     from hookline.protocol.http import JobRequest as JobRequest
-    from hookline.protocol.http import Rate as Rate
-    from hookline.protocol.http import RetryRequest as RetryRequest
-    from hookline.protocol.http import Schedule as Schedule
-
-    __version__: str
 
 _NAMES_BY_MODULE = {
+    "hookline.client.answers": (
+        "Attempt",
+        "BatchResult",
+        "BulkResponse",
+        "CatchUp",
+        "Cluster",
+        "Destination",
+        "Health",
+        "Job",
+        "JobPage",
+        "Rate",
+        "RetryRequest",
+        "Schedule",
+    ),
     "hookline.client.awaiting": ("AsyncClient",),
     "hookline.client.blocking": ("Client",),
     "hookline.client.signing": ("WebhookInfo", "verify"),
@@ -80,21 +94,7 @@ _NAMES_BY_MODULE = {
         "TooManyRequests",
         "Unavailable",
     ),
-    "hookline.protocol.http": (
-        "Attempt",
-        "BatchResult",
-        "BulkResponse",
-        "CatchUp",
-        "Cluster",
-        "Destination",
-        "Health",
-        "Job",
-        "JobPage",
-        "JobRequest",
-        "Rate",
-        "RetryRequest",
-        "Schedule",
-    ),
+    "hookline.protocol.http": ("JobRequest",),
 }
 _HOME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 
@@ -102,12 +102,9 @@ __all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605  # one list of names,
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        value: Any = import_module("importlib.metadata").version("hookline")
-    elif name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-    else:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

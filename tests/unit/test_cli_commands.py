@@ -1,6 +1,7 @@
 """Every command that talks to Hookline, against a scripted server: what it asks, what it prints, how it exits."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -236,7 +237,7 @@ def test_who_stops_waiting_is_told_the_id_and_how_to_go_on(
     def interrupted(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hookline.client.blocking.Client.wait_for_job", interrupted)
+    monkeypatch.setattr("hookline.cli.calls.Calls.finished", interrupted)
     code, out, err = run("jobs", "create", "http://e.example/", "--wait")
     assert (code, out) == (130, "")
     assert err == f"Job {JOB['id']} goes on without you: hookline jobs watch {JOB['id']}\n"
@@ -668,3 +669,17 @@ def test_an_export_that_cannot_be_written_is_refused(server: ScriptedServer, run
     code, out, err = run("jobs", "export", file)
     assert (code, out) == (2, "")
     assert "cannot be written" in err
+
+
+@pytest.mark.parametrize("payload", ['{"price":1.10,"n":1e400,"id":' + "7" * 5_000 + "}", "1.0", '"\\u00e4"', "[]"])
+def test_what_the_service_said_is_printed_as_it_said_it(server: ScriptedServer, run: Run, payload: str) -> None:
+    job = json.dumps(served.job(payload="@")).replace('"@"', payload)
+    schedule = json.dumps(served.schedule(job={"url": "http://e.example/", "payload": "@"})).replace('"@"', payload)
+    server.script = lambda asked: Answer(200, text=job if asked.path.startswith("/jobs") else schedule)
+    for command, said in ((("jobs", "get", "j1"), job), (("schedules", "get", "s1"), schedule)):
+        code, out, _ = run(*command, "--json")
+        assert code == 0
+        assert "".join(payload.split()) in "".join(out.split())
+        for time in re.findall(r'"[a-z_]+_at": "[^"]+"', said):
+            assert time in out
+        assert run(*command)[0] == 0

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from hookline.cli.output import VisibleConsole
-from hookline.cli.render import facts, job_table
-from hookline.cli.sheet import Column, Sheet, fit
+from hookline.cli.render import job_table
+from hookline.cli.sheet import Column, Sheet, facts, fit
+from hookline.cli.visible_console import VisibleConsole
 from hookline.protocol.durations import parse_time
 from hookline.protocol.http import Job
 from tests import scripted_server as served

@@ -28,6 +28,14 @@ hookline.verify(b"", {"a": "b"}, "whsec_x")
 client = hookline.Client(http_client=lambda: httpx2.Client(), headers={"a": "b"}, verify="ca.pem", proxy="http://p:1")
 client.create_schedule("* * * * *", {"url": "http://e.example/", "payload": 1}, timezone="UTC")
 client.create_job("http://e.example/", traceparent="00-x", retry={"max_attempts": 3})
+job, schedule, found = client.get_job("j1"), client.get_schedule("s1"), client.get_destination("h")
+print((job.run_at - job.created_at).total_seconds(), job.payload["n"])
+print([tick.hour for tick in client.preview_schedule("* * * * *")])
+client.update_job("j1", run_at=job.run_at, payload=job.payload, retry=job.retry, labels=job.labels, timeout=job.timeout)
+client.create_schedule(schedule.cron, schedule.job, start_at=schedule.start_at, catch_up=schedule.catch_up)
+client.put_destination("h", rate=found.rate, retry=found.retry)
+for one in client.list_jobs():
+    print(one.run_at.isoformat(), one.waiting_for and one.waiting_for.until)
 """
 BAD = """
 import hookline
@@ -37,6 +45,7 @@ client.create_schedule("* * * * *", {"payload": 1})
 client.create_job("http://e.example/", retry={"max_attempt": 3})
 client.create_job("http://e.example/", delai=3)
 hookline.verify(b"", [("a", "b")], "whsec_x")
+client.get_job("j1").run_at + "Z"
 """
 
 
@@ -60,7 +69,7 @@ def checked(code: str, folder: Path) -> list[str]:
 def test_a_type_checker_takes_what_is_right_and_finds_what_is_wrong(tmp_path: Path) -> None:
     assert checked(GOOD, tmp_path) == []
     wrong = checked(BAD, tmp_path)
-    assert {int(line.split(":")[1]) for line in wrong} == {4, 5, 6, 7, 8}, wrong
+    assert {int(line.split(":")[1]) for line in wrong} == {4, 5, 6, 7, 8, 9}, wrong
 
 
 def test_headers_of_the_frameworks_verify() -> None:

@@ -4,6 +4,9 @@ import asyncio
 import subprocess
 import sys
 import threading
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -80,6 +83,38 @@ def test_a_setting_that_is_wrong_is_said_at_the_start() -> None:
         pass
     with pytest.raises(HooklineError), BlockingNode(cluster="not a name"):
         pass
+
+
+def test_a_node_takes_again_what_it_gave(hookline_node: BlockingNode) -> None:
+    client, huge = hookline_node.client, Decimal("1e400")
+    job = client.create_job("https://e.example/x", payload={"n": huge}, delay="1h", labels={"a": "b"})
+    assert job.run_at - job.created_at == timedelta(hours=1)
+    assert client.get_job(job.id).payload == {"n": huge}
+    changed = client.update_job(
+        job.id, run_at=job.run_at + timedelta(hours=1), payload=job.payload, retry=job.retry, timeout=job.timeout
+    )
+    assert changed.run_at == job.run_at + timedelta(hours=1)
+    assert (changed.retry, changed.payload) == (job.retry, job.payload)
+    end = job.run_at + timedelta(days=9)
+    sent: list[Any] = [{"payload": {"n": [huge]}}, {"body": b"\x00\xff"}]
+    for fields in sent:
+        one = client.create_schedule("0 9 * * *", {"url": "https://e.example/y"} | fields, end_at=end)
+        two = client.create_schedule(one.cron, one.job, end_at=one.end_at, catch_up=one.catch_up, jitter=one.jitter)
+        assert (two.job, two.end_at) == (one.job, end)
+    settings = client.put_destination("https://e.example", rate={"limit": 5}, retry={"max_attempts": 3})
+    again = client.put_destination("https://f.example", rate=settings.rate, retry=settings.retry)
+    assert (again.rate, again.retry) == (settings.rate, settings.retry)
+
+
+async def test_both_clients_give_the_types_of_the_sdk(hookline_node: BlockingNode) -> None:
+    job = hookline_node.client.create_job("https://e.example/x")
+    found = await hookline_node.async_client.get_job(job.id)
+    done = hookline_node.finished(job.id)
+    assert isinstance(job, hookline.Job)
+    assert isinstance(found, hookline.Job)
+    assert isinstance(done, hookline.Job)
+    assert done.finished_at is not None
+    assert [one.id async for one in hookline_node.async_client.list_jobs()] == [job.id]
 
 
 # --- signer -------------------------------------------------------------------------------------------------------

@@ -11,12 +11,13 @@ from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 
-import hookline
+from hookline.cli import overview
 from hookline.cli.output import print_error, print_json, stderr
 from hookline.cli.parameters import CHECKED
 from hookline.cli.streams import check_output, drop_output, prepare_streams
 from hookline.cli.tokens import check_tokens, wants_json
 from hookline.errors import ExtraMissing, HooklineError, Internal, Interrupted, InvalidConfig, InvalidUsage
+from hookline.version import __version__
 from hookline.visible import shortened
 
 _READER_GONE = 141
@@ -24,48 +25,16 @@ _INTERRUPTED = 130
 
 app = App(
     name="hookline",
-    help="""Delivers HTTP calls now, later or on a schedule, and never loses one.
-
-    Begin with: hookline up --allow-private-destinations, then hookline listen, then hookline jobs create
-    http://127.0.0.1:9000/hello --data '{"n": 1}' --wait. More about a command: hookline help jobs create.""",
-    version=lambda: hookline.__version__,  # looking it up takes as long as a small command
+    help=overview.HELP,
+    version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # Ctrl-C has its own exit code, and with --json its document
     help_format="plaintext",
     default_parameter=CHECKED,
 )
-# Each is imported when it is used, with what it needs: `hookline --help` imports none. A test compares the texts.
-_COMMANDS = {
-    "up": (
-        "up:up",
-        'Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.',
-    ),
-    "serve": ("serve:serve", 'Run one node. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops it cleanly.'),
-    "proxy": (
-        "proxy:proxy",
-        'Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.',
-    ),
-    "listen": ("listen:listen", "Receive webhooks, verify their signatures and print them. Ctrl-C ends it."),
-    "jobs": ("jobs:app", "Make, look at and change jobs."),
-    "schedules": ("schedules:app", "Make, look at and change schedules."),
-    "destinations": ("destinations:app", "Limits, pauses and signing secrets of the hosts that are called."),
-    "cluster": ("cluster:app", "Who leads, whether it is fit to take jobs, and whose log etcd holds."),
-    "topology": ("topology:app", "Which clusters there are, and where ids go. Asks a proxy."),
-    "backup": (
-        "backup:backup",
-        "Copy the state of a running node into a file, while it works. "
-        "Ask a follower, and the leader has no work with it.",
-    ),
-    "restore": ("backup:restore", "Check a backup and make it the state of a new node, which must not run yet."),
-    "state": ("state:app", "Look into the state of a stopped node, or one that was kept aside, and get jobs back."),
-    "secret": ("secret:app", "Make keys to sign and verify webhooks with."),
-    "completion": (
-        "completion:completion",
-        'Print the completion script of a shell, for instance: eval "$(hookline completion bash)".',
-    ),
-}
-for _name, (_place, _help) in _COMMANDS.items():
-    app.command(f"hookline.cli.{_place}", name=_name, help=_help)
+# Each is imported when it is used, with what it needs. A test compares the texts.
+for _command in overview.COMMANDS:
+    app.command(f"hookline.cli.{_command.place}", name=_command.name, help=_command.help)
 
 
 def run(tokens: Sequence[str]) -> int:
@@ -84,6 +53,9 @@ def run(tokens: Sequence[str]) -> int:
 def _run(tokens: Sequence[str]) -> int:
     try:
         check_output()
+        if overview.is_asked(tokens):
+            overview.show()
+            return 0
         check_tokens(app, tokens)
         result = app(list(tokens), exit_on_error=False, print_error=False)
         sys.stdout.flush()

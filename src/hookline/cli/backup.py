@@ -12,8 +12,8 @@ from cyclopts import Parameter
 from hookline.cli.failures import readable
 from hookline.cli.output import byte_progress, print_json, stderr, stdout
 from hookline.cli.parameters import Flag, NamedPath
-from hookline.cli.render import facts
-from hookline.client.transport import DEFAULT_URL
+from hookline.cli.sheet import facts
+from hookline.client.place import DEFAULT_URL
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:

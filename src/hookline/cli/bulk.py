@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from hookline.cli.job_options import ALL_JOBS, FilterOptions
+from hookline.cli import inputs
+from hookline.cli.filter_options import ALL_JOBS, FilterOptions
 from hookline.cli.output import confirm, print_json, progress, stdout, warn, warn_incomplete
 from hookline.cli.parameters import Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.client.fields import JobUpdateFields
+from hookline.client import requests
 from hookline.protocol import http
 
 _DONE = {"retry": "will retry", "cancel": "cancelled"}
@@ -30,10 +31,12 @@ def retry_all(
         jobs: Which jobs.
         service: Where Hookline is.
     """
-    overrides: JobUpdateFields | None = None if to is None else {"url": to}
-    with service.client() as client:
+    overrides = inputs.given(url=to)
+    with service.calls() as calls:
         return _change(
-            lambda dry, limit: client.retry_jobs(dry_run=dry, limit=limit, overrides=overrides, **jobs.fields()),
+            lambda dry, limit: calls.send(
+                requests.retry_jobs(jobs.fields(), dry_run=dry, limit=limit, overrides=overrides)
+            ),
             "retry",
             dry_run=dry_run,
             yes=yes,
@@ -56,9 +59,9 @@ def cancel_all(
         jobs: Which jobs.
         service: Where Hookline is.
     """
-    with service.client() as client:
+    with service.calls() as calls:
         return _change(
-            lambda dry, limit: client.cancel_jobs(dry_run=dry, limit=limit, **jobs.fields()),
+            lambda dry, limit: calls.send(requests.cancel_jobs(jobs.fields(), dry_run=dry, limit=limit)),
             "cancel",
             dry_run=dry_run,
             yes=yes,

@@ -11,8 +11,7 @@ from cyclopts import Parameter
 from hookline.cli.etcd_options import DEFAULT_ETCD_ADDRESS, EtcdAddressOptions
 from hookline.cli.output import print_json, show_whole, stderr, stdout
 from hookline.cli.parameters import Flag
-from hookline.cli.render import facts
-from hookline.cli.sheet import Column, Sheet
+from hookline.cli.sheet import Column, Sheet, facts
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:

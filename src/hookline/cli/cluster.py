@@ -6,6 +6,7 @@ from hookline.cli import charter, render
 from hookline.cli.output import print_json, show_whole, warn_incomplete
 from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.client import requests
 from hookline.errors import InvalidRequest
 from hookline.protocol import http
 
@@ -23,13 +24,13 @@ def show(name: AnyText | None = None, /, *, service: Service = DEFAULT_SERVICE) 
         name: Of the only cluster to show.
         service: Where Hookline is.
     """
-    with service.client() as client:
+    with service.calls() as calls:
         try:
-            found: http.Cluster | http.ClusterList = client.cluster(name)
+            found: http.Cluster | http.ClusterList = calls.send(requests.cluster(name))
         except InvalidRequest:
             if name is not None:
                 raise
-            found = client.clusters()  # a proxy that has more than one
+            found = calls.send(requests.clusters())  # a proxy that has more than one
     if service.json:
         print_json(found)
         return
@@ -48,8 +49,8 @@ def trust_clock(*, service: Service = DEFAULT_SERVICE) -> None:
     Args:
         service: Where the node is.
     """
-    with service.client() as client:
-        clock = client.trust_clock()
+    with service.calls() as calls:
+        clock = calls.send(requests.trust_clock())
     if service.json:
         print_json(clock)
     else:
@@ -63,8 +64,8 @@ def health(*, service: Service = DEFAULT_SERVICE) -> int:
     Args:
         service: Where Hookline is.
     """
-    with service.client() as client:
-        answer = client.health()
+    with service.calls() as calls:
+        answer = calls.send(requests.health())
     if service.json:
         print_json(answer)
     else:

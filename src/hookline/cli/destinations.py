@@ -1,6 +1,6 @@
 """``hookline destinations …``: limits, pauses, retries and signing secrets of the hosts that are called."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
@@ -10,7 +10,11 @@ from hookline.cli.listing import DEFAULT_LISTING, Listing
 from hookline.cli.output import confirm, print_json, show_whole, stderr, stdout, usage_error
 from hookline.cli.parameters import AnyText, Texts, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.client.blocking import Client
+from hookline.client import requests
+from hookline.protocol.http import Destination
+
+if TYPE_CHECKING:
+    from hookline.cli.calls import Calls
 
 _UNITS = {
     "s": "1s",
@@ -37,8 +41,8 @@ def list_(*, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERV
         listing: How to print them.
         service: Where Hookline is.
     """
-    with service.client() as client:
-        found = list(client.destinations())
+    with service.calls() as calls:
+        found = _all(calls)
     listing.print(found, render.destination_table(found), service)
 
 
@@ -50,8 +54,8 @@ def get(host: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
         host: scheme://host:port, such as https://example.com:443.
         service: Where Hookline is.
     """
-    with service.client() as client:
-        found = client.get_destination(host)
+    with service.calls() as calls:
+        found = calls.send(requests.get_destination(host))
     if service.json:
         print_json(found)
     else:
@@ -102,10 +106,10 @@ def set_(
         settings["retry"] = retry_fields
     if not settings:
         raise usage_error("Nothing to change was given.")
-    with service.client() as client:
+    with service.calls() as calls:
         if "://" not in host:
-            host = _with_scheme(client, host)
-        changed = client.put_destination(host, **settings)
+            host = _with_scheme(calls, host)
+        changed = calls.send(requests.put_destination(host, settings))
     if service.json:
         print_json(changed)
     else:
@@ -125,8 +129,8 @@ def delete(host: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_SER
     """
     if not confirm(f"Delete the settings of {host}? Jobs that a pause holds back will go.", yes=yes):
         return 1
-    with service.client() as client:
-        client.delete_destination(host)
+    with service.calls() as calls:
+        calls.send(requests.delete_destination(host))
     if service.json:
         print_json({"deleted": host})
     else:
@@ -134,9 +138,13 @@ def delete(host: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_SER
     return 0
 
 
-def _with_scheme(client: Client, host: str) -> str:
+def _all(calls: "Calls") -> list[Destination]:
+    return list(calls.items(lambda cursor: requests.list_destinations(cursor=cursor)))
+
+
+def _with_scheme(calls: "Calls", host: str) -> str:
     """https, as for a url, and said; refused when jobs go to the same name by http, since it would apply to nothing."""
-    known = {one.host for one in client.destinations()}
+    known = {one.host for one in _all(calls)}
     plain = f"http://{host if ':' in host else host + ':80'}".lower()
     secure = f"https://{host if ':' in host else host + ':443'}".lower()
     if plain in known:

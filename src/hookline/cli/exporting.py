@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from hookline.cli.job_options import ALL_JOBS, FilterOptions
+from hookline.cli.filter_options import ALL_JOBS, FilterOptions
 from hookline.cli.output import print_json, progress, stderr, usage_error, warn, warn_incomplete
 from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.client.blocking import Client
+from hookline.client import requests
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, JobNotFound
 from hookline.protocol import http
 from hookline.protocol.limits import PAGE_MAX
@@ -22,6 +22,8 @@ from hookline.protocol.retries import DEFAULT_RETRY, retry_view
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+    from hookline.cli.calls import Calls
 
 _AT_ONCE = 8  # each job is asked for by itself, since lists have no payloads
 _WAITS = ("max_attempts", "initial", "factor", "max", "schedule", "budget")
@@ -56,16 +58,16 @@ def export_jobs(file: AnyText = "-", /, *, jobs: FilterOptions = ALL_JOBS, servi
         raise usage_error("--json prints what was exported; name a file for the jobs themselves.")
     tally = _Tally()
     with ExitStack() as stack:
-        client = stack.enter_context(service.client())
+        calls = stack.enter_context(service.calls())
         advance = stack.enter_context(progress("export", None))
-        pages = _pages(client, jobs.fields(), tally)
+        pages = _pages(calls, jobs.fields(), tally)
         first = next(pages)  # so that what is refused leaves no file behind
         out = stack.enter_context(_written(file))
         readers = stack.enter_context(_readers())
         try:
-            _write(first, out, client, readers, tally, advance, jobs)
+            _write(first, out, calls, readers, tally, advance, jobs)
             for page in pages:
-                _write(page, out, client, readers, tally, advance, jobs)
+                _write(page, out, calls, readers, tally, advance, jobs)
         except BrokenPipeError:
             raise
         except BaseException:
@@ -74,12 +76,12 @@ def export_jobs(file: AnyText = "-", /, *, jobs: FilterOptions = ALL_JOBS, servi
     return _tell(tally, service)
 
 
-def _pages(client: Client, filters: Any, tally: _Tally) -> Iterator[list[http.Job]]:
+def _pages(calls: "Calls", filters: Any, tally: _Tally) -> Iterator[list[http.Job]]:
     """Page by page. A proxy keeps the place of a cluster that is away: its jobs come later, or the end is an error."""
     cursor: str | None = None
     while True:
         try:
-            page = client.list_jobs_page(limit=PAGE_MAX, cursor=cursor, **filters)
+            page = calls.send(requests.list_jobs(filters, limit=PAGE_MAX, cursor=cursor))
         except (ClusterUnavailable, AllClustersUnavailable):
             if not tally.incomplete:
                 raise
@@ -133,7 +135,7 @@ def _written(name: str) -> Iterator[BinaryIO]:
 def _write(
     page: list[http.Job],
     out: BinaryIO,
-    client: Client,
+    calls: "Calls",
     readers: "ThreadPoolExecutor",
     tally: _Tally,
     advance: Any,
@@ -141,7 +143,7 @@ def _write(
 ) -> None:
     def read(listed: http.Job) -> http.Job | Exception:
         try:
-            return client.get_job(listed.id)
+            return calls.send(requests.get_job(listed.id))
         except (JobNotFound, ClusterUnavailable, AllClustersUnavailable) as error:
             return error
 

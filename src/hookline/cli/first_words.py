@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from hookline.cli.output import announce, stderr
-from hookline.client.transport import DEFAULT_URL
+from hookline.client.place import DEFAULT_URL
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig

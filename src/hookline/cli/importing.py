@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 from cyclopts import CycloptsError
@@ -12,10 +12,13 @@ from hookline.cli import inputs
 from hookline.cli.output import print_json, progress, stderr, stdout, usage_error
 from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.client.blocking import Client
+from hookline.client import requests
 from hookline.errors import HooklineError
 from hookline.http_api import strict_json
 from hookline.protocol.http import BatchResult, JobRequest
+
+if TYPE_CHECKING:
+    from hookline.cli.calls import Calls
 
 _BATCH_JOBS = 500
 _BATCH_BYTES = 4 * 1024 * 1024
@@ -39,13 +42,13 @@ def import_jobs(file: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> int:
     tally = {"created": 0, "existed": 0, "refused": 0}
     refused: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        client = stack.enter_context(service.client())
+        calls = stack.enter_context(service.calls())
         lines = stack.enter_context(inputs.readable_file(file))
         size = None if file == "-" else Path(file).stat().st_size
         advance = stack.enter_context(progress("import (bytes)", size))
         try:
             for batch, length in _batches(lines, refused):
-                _send(client, batch, tally, refused)
+                _send(calls, batch, tally, refused)
                 advance(length)
         except (CycloptsError, HooklineError, OSError):
             stderr().print(f"created {tally['created']:,}, existed already {tally['existed']:,}, then it ended early:")
@@ -88,10 +91,10 @@ def _read(line: bytes) -> JobRequest:
     return job
 
 
-def _send(client: Client, batch: Numbered, tally: dict[str, int], refused: list[dict[str, Any]]) -> None:
+def _send(calls: "Calls", batch: Numbered, tally: dict[str, int], refused: list[dict[str, Any]]) -> None:
     if not batch:
         return
-    results = client.create_jobs([job for _, job in batch])
+    results = calls.send(requests.create_jobs([job for _, job in batch], calls.clock)).results
     if len(results) != len(batch):
         raise HooklineError(f"The service gave {len(results):,} results for {len(batch):,} jobs. Is the address right?")
     for (number, _), result in zip(batch, results, strict=True):

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hookline.cli.output import usage_error
-from hookline.client.json_values import check_raw
 from hookline.errors import HooklineError
 from hookline.protocol.durations import parse_duration
 from hookline.visible import without_password
@@ -53,6 +52,8 @@ def readable_file(name: str) -> Iterator[BinaryIO]:
 
 def json_payload(text: str) -> msgspec.Raw:
     """JSON that is sent on byte for byte, but for white space around it."""
+    from hookline.client.json_values import check_raw
+
     raw = msgspec.Raw(read_source(text).strip())
     try:
         check_raw(raw)

@@ -1,12 +1,12 @@
 """The options that say what a job is, shared by the commands that make, change and retry jobs and schedules."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
-from hookline.cli.parameters import AnyText, Flag, Texts
+from hookline.cli.parameters import Flag, Texts
 
 
 @Parameter(name="*", group=Group("Retries"))
@@ -98,35 +98,4 @@ class JobOptions:
         )
 
 
-@Parameter(name="*", group=Group("Which jobs"))
-@dataclass(frozen=True, kw_only=True)
-class FilterOptions:
-    """Which jobs; all conditions must hold.
-
-    Attributes:
-        state: pending, running, succeeded, dead, cancelled or unknown.
-        label: name, or name=value.
-        destination: scheme://host:port.
-        created_after: RFC 3339, such as 2026-11-24T13:00:00Z.
-        created_before: RFC 3339, too.
-        schedule: Made by this schedule; its id.
-        status: How the last attempt was answered: a status such as 503, or a class such as 5xx.
-        error: What the last attempt's error says, or a part of it, such as timeout.
-    """
-
-    state: str | None = None
-    label: AnyText | None = None
-    destination: str | None = None
-    created_after: str | None = None
-    created_before: str | None = None
-    schedule: AnyText | None = None
-    status: str | None = None
-    error: AnyText | None = None
-
-    def fields(self) -> Any:
-        """The SDK's filter."""
-        return inputs.given(**asdict(self))
-
-
 NO_JOB_OPTIONS = JobOptions()
-ALL_JOBS = FilterOptions()

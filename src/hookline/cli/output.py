@@ -1,37 +1,85 @@
 """How the command line talks: results to stdout, everything else to stderr, one JSON document with ``--json``."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from cyclopts import CycloptsError
-from rich.console import Console, RenderableType
-from rich.text import Text
 
+from hookline.cli.sheet import Facts, Sheet
 from hookline.errors import HooklineError
 from hookline.visible import shortened, visible, visible_json
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-class VisibleConsole(Console):
-    """Obeys no escape sequence of a text: rich asks here for each one that it prints, also in tables."""
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        """The text for a line or a cell."""
-        return super().render_str(visible(text), **options)
+_SAY_IT_IS_A_TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE")  # to rich, whatever the stream itself says
 
 
-def stdout() -> Console:
-    """For results. Rich leaves colours out when it is no terminal or NO_COLOR is set."""
-    return VisibleConsole(markup=False, highlight=False, emoji=False)
+class Printer(Protocol):
+    """What texts and tables are printed with: a console of rich's on a terminal, elsewhere something plain."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks."""
+
+    def print(self, *found: Any, style: str | None = None, end: str = "\n", soft_wrap: bool | None = None) -> None:
+        """Print it; with ``soft_wrap`` no line is broken on a terminal."""
 
 
-def stderr() -> Console:
+class _Plain:
+    """Whole lines without colours, and without rich, whose import takes longer than a small command."""
+
+    is_terminal = False
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def print(self, *found: Any, style: str | None = None, end: str = "\n", soft_wrap: bool | None = None) -> None:
+        if self._stream is None:
+            return
+        for one in found:
+            if isinstance(one, (Sheet, Facts)):
+                text = "".join("".join(words.text for words in line) + "\n" for line in one.lines())
+            elif isinstance(one, str):
+                text = visible(one) + end
+            else:
+                _rich(self._stream).print(one, style=style, end=end, soft_wrap=soft_wrap)
+                continue
+            self._stream.write(text)
+        self._stream.flush()
+
+
+def stdout() -> Printer:
+    """For results. Colours are left out when it is no terminal or NO_COLOR is set."""
+    return _printer(sys.stdout)
+
+
+def stderr() -> Printer:
     """For progress, questions, warnings and errors."""
-    return VisibleConsole(stderr=True, markup=False, highlight=False, emoji=False)
+    return _printer(sys.stderr)
 
 
-def show_whole(found: RenderableType) -> None:
+def rich_stdout() -> "Console":
+    """For what only rich can do, such as a live table."""
+    return _rich(sys.stdout)
+
+
+def _printer(stream: TextIO | None) -> Printer:
+    if stream is None or not (stream.isatty() or any(os.environ.get(name) for name in _SAY_IT_IS_A_TERMINAL)):
+        return _Plain(stream)
+    return _rich(stream)
+
+
+def _rich(stream: TextIO) -> "Console":
+    from hookline.cli.visible_console import VisibleConsole
+
+    return VisibleConsole(file=stream, markup=False, highlight=False, emoji=False)
+
+
+def show_whole(found: Sheet | Facts) -> None:
     """A table or facts, whose lines are as long as they are."""
     stdout().print(found, soft_wrap=True)
 
@@ -95,11 +143,13 @@ def confirm(question: str, *, yes: bool) -> bool:
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Any]:
     """A progress bar on stderr; yields a function that advances it. ``total`` None: not known beforehand."""
+    if not stderr().is_terminal:
+        yield lambda _amount: None
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = stderr()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=_rich(sys.stderr), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda amount: bar.advance(task, amount)
 
@@ -107,11 +157,13 @@ def progress(description: str, total: int | None) -> Iterator[Any]:
 @contextmanager
 def byte_progress(description: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr; yields a function that is told (bytes so far, bytes in all)."""
+    if not stderr().is_terminal:
+        yield lambda _have, _size: None
+        return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = stderr()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=_rich(sys.stderr), transient=True) as bar:
         task = bar.add_task(description, total=None)
         yield lambda have, size: bar.update(task, completed=have, total=size)
 

@@ -1,13 +1,10 @@
 """What people are shown of jobs, schedules, destinations and nodes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
-from hookline.cli.sheet import Column, Facts, Sheet
+from hookline.cli.sheet import Column, Facts, Sheet, Words, facts
 from hookline.protocol import http
 from hookline.protocol.durations import format_duration, parse_time
 from hookline.visible import visible
@@ -30,25 +27,9 @@ _STYLES = {
 }
 
 
-def table(columns: Sequence[str], *, keep: Sequence[str] = ("ID",), right: Sequence[str] = ()) -> Table:
-    """An empty table; the columns in ``keep`` never wrap, those in ``right`` hold numbers."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name in columns:
-        grid.add_column(
-            name, overflow="fold", no_wrap=name in keep, justify="right" if name in right else "left", min_width=3
-        )
-    return grid
-
-
-def facts(pairs: Iterable[tuple[str, object]]) -> Facts:
-    """One thing in detail: a name and a value per line; pairs without a value are left out."""
-    given = [(name, value) for name, value in pairs if value not in (None, "", [], {})]
-    return Facts([(name, value if isinstance(value, Text) else Text(visible(str(value)))) for name, value in given])
-
-
-def mark(word: str) -> Text:
+def mark(word: str) -> Words:
     """A state or outcome in its colour."""
-    return Text(visible(word), style=_STYLES.get(word, ""))
+    return Words(visible(word), _STYLES.get(word, ""))
 
 
 def until(time: str | None, now_ms: int) -> str:
@@ -193,7 +174,7 @@ def schedule_table(schedules: Iterable[http.Schedule], now_ms: int) -> Sheet:
     )
     for schedule in schedules:
         following = "paused" if schedule.paused else until(schedule.next_tick_at, now_ms)
-        made, url, last = str(schedule.jobs_made), str(schedule.job.get("url")), schedule.last_tick_at or "-"
+        made, url, last = str(schedule.jobs_made), _of_job(schedule, "url"), schedule.last_tick_at or "-"
         sheet.add(schedule.id, schedule.cron, schedule.timezone, following, made, url, last)
     return sheet
 
@@ -215,9 +196,14 @@ def schedule_facts(schedule: http.Schedule) -> Facts:
             ("jitter", schedule.jitter),
             ("starts", schedule.start_at),
             ("ends", schedule.end_at),
-            ("each job", f"{schedule.job.get('method', 'POST')} {schedule.job.get('url')}"),
+            ("each job", f"{_of_job(schedule, 'method')} {_of_job(schedule, 'url')}"),
         )
     )
+
+
+def _of_job(schedule: http.Schedule, name: str) -> str:
+    raw = schedule.job.get(name)
+    return "-" if raw is None else str(msgspec.json.decode(raw))
 
 
 def destination_table(destinations: Iterable[http.Destination]) -> Sheet:
@@ -237,7 +223,7 @@ def destination_table(destinations: Iterable[http.Destination]) -> Sheet:
     for one in destinations:
         sheet.add(
             one.host,
-            Text("yes", style="yellow") if one.paused else "no",
+            Words("yes", "yellow") if one.paused else "no",
             mark(one.breaker.state),
             str(one.running),
             str(one.waiting),

@@ -14,6 +14,7 @@ from hookline.cli import inputs
 from hookline.cli.output import print_json, stdout, warn
 from hookline.cli.parameters import AnyText, Seconds, Texts
 from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.client import requests
 from hookline.clock import SystemClock
 from hookline.errors import PayloadRemoved
 from hookline.protocol import http
@@ -71,8 +72,8 @@ def replay(
     keys = [parse_secret(text) for text in secret or []]
     base = inputs.local_url(to, "--to")
     own = inputs.headers(header or [])
-    with service.client() as client:
-        job = client.get_job(job_id)
+    with service.calls() as calls:
+        job = calls.send(requests.get_job(job_id))
     if job.payload_removed:
         raise PayloadRemoved
     request = replay_of(job, base, keys, own, clock.wall_ms())

@@ -10,6 +10,7 @@ from hookline.cli.listing import DEFAULT_LISTING, Listing
 from hookline.cli.output import confirm, print_json, show_whole, stdout, usage_error
 from hookline.cli.parameters import AnyText, Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.client import requests
 from hookline.clock import SystemClock
 from hookline.protocol import http
 
@@ -54,9 +55,14 @@ def create(
         service: Where Hookline is.
     """
     options = _calendar(timezone, catch_up, catch_up_window, overlap, jitter, start_at, end_at)
-    with service.client() as client:
-        made = client.create_schedule(
-            cron, {"url": url} | job.fields(), **options, **inputs.given(id=id, paused=paused or None)
+    with service.calls() as calls:
+        made = calls.send(
+            requests.create_schedule(
+                cron,
+                {"url": url} | job.fields(),
+                options | inputs.given(id=id, paused=paused or None),
+                calls.clock,
+            )
         )
     _show(made, service)
 
@@ -101,8 +107,8 @@ def update(
     changes |= inputs.given(cron=cron, job=None if to is None else {"url": to} | job_fields)
     if not changes:
         raise usage_error("Nothing to change was given.")
-    with service.client() as client:
-        _show(client.update_schedule(schedule_id, **changes), service)
+    with service.calls() as calls:
+        _show(calls.send(requests.update_schedule(schedule_id, changes)), service)
 
 
 @app.command(name="list")
@@ -113,8 +119,8 @@ def list_(*, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERV
         listing: How to print them.
         service: Where Hookline is.
     """
-    with service.client() as client:
-        found = list(client.list_schedules())
+    with service.calls() as calls:
+        found = list(calls.items(lambda cursor: requests.list_schedules(cursor=cursor)))
     listing.print(found, render.schedule_table(found, SystemClock().wall_ms()), service)
 
 
@@ -126,8 +132,8 @@ def get(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
         schedule_id: The schedule's id.
         service: Where Hookline is.
     """
-    with service.client() as client:
-        _show(client.get_schedule(schedule_id), service)
+    with service.calls() as calls:
+        _show(calls.send(requests.get_schedule(schedule_id)), service)
 
 
 @app.command
@@ -149,8 +155,8 @@ def preview(
         start: Ticks after this time, RFC 3339; now if not given.
         service: Where Hookline is.
     """
-    with service.client() as client:
-        ticks = client.preview_schedule(cron, timezone=timezone, count=count, start=start)
+    with service.calls() as calls:
+        ticks = calls.send(requests.preview_schedule(cron, timezone=timezone, count=count, start=start)).ticks
     if service.json:
         print_json({"ticks": ticks})
     else:
@@ -165,8 +171,8 @@ def pause(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> Non
         schedule_id: The schedule's id.
         service: Where Hookline is.
     """
-    with service.client() as client:
-        _show(client.pause_schedule(schedule_id), service)
+    with service.calls() as calls:
+        _show(calls.send(requests.pause_schedule(schedule_id)), service)
 
 
 @app.command
@@ -177,8 +183,8 @@ def resume(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> No
         schedule_id: The schedule's id.
         service: Where Hookline is.
     """
-    with service.client() as client:
-        _show(client.resume_schedule(schedule_id), service)
+    with service.calls() as calls:
+        _show(calls.send(requests.resume_schedule(schedule_id)), service)
 
 
 @app.command(name="run")
@@ -189,8 +195,8 @@ def run_now(schedule_id: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> N
         schedule_id: The schedule's id.
         service: Where Hookline is.
     """
-    with service.client() as client:
-        made = client.run_schedule(schedule_id)
+    with service.calls() as calls:
+        made = calls.send(requests.run_schedule(schedule_id))
     if service.json:
         print_json(made)
     else:
@@ -214,8 +220,8 @@ def delete(
     """
     if not confirm(f"Delete the schedule {schedule_id}?", yes=yes):
         return 1
-    with service.client() as client:
-        client.delete_schedule(schedule_id)
+    with service.calls() as calls:
+        calls.send(requests.delete_schedule(schedule_id))
     if service.json:
         print_json({"deleted": schedule_id})
     else:

@@ -2,9 +2,9 @@
 
 from cyclopts import App
 
-from hookline.cli import render
 from hookline.cli.output import print_json, stdout
 from hookline.cli.parameters import Flag
+from hookline.cli.sheet import facts
 from hookline.clock import SystemClock
 
 app = App(name="secret", help="Make keys to sign and verify webhooks with.")
@@ -25,7 +25,7 @@ def new(*, ed25519: Flag = False, json: Flag = False) -> None:
         if json:
             print_json({"private": private, "public": public})
         else:
-            stdout().print(render.facts((("private", private), ("public", public))), soft_wrap=True)
+            stdout().print(facts((("private", private), ("public", public))), soft_wrap=True)
         return
     secret = signatures.generate_secret(SystemClock().token(32))
     if json:

@@ -1,13 +1,15 @@
 """Which Hookline a command talks to; the same options on every command that does."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from hookline.cli.parameters import Flag
-from hookline.client.blocking import Client
-from hookline.client.transport import DEFAULT_URL
+from hookline.client.place import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from hookline.cli.calls import Calls
 
 
 @Parameter(name="*")
@@ -25,9 +27,11 @@ class Service:
     json: Flag = False
     timeout: Annotated[float, Parameter(name="--http-timeout", env_var="HOOKLINE_HTTP_TIMEOUT")] = 10.0
 
-    def client(self) -> Client:
-        """A client for it; to be used in a ``with``."""
-        return Client(self.url, timeout=self.timeout)
+    def calls(self) -> "Calls":
+        """What sends calls to it; to be used in a ``with``."""
+        from hookline.cli.calls import Calls
+
+        return Calls(self.url, self.timeout)
 
 
 DEFAULT_SERVICE = Service()

@@ -6,17 +6,32 @@ and only then the ids are cut.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.text import Text
+from hookline.visible import visible, visible_line
 
-from hookline.visible import visible_line
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.text import Text
 
 Form = Literal["table", "wide", "ids"]
 _GAP: Final = 2
 _LEAST: Final = 8  # characters of a text that is cut
+
+
+class Words(NamedTuple):
+    """A text in a style of rich's, which is only imported where there is a terminal to show it."""
+
+    text: str
+    style: str = ""
+
+    def __rich__(self) -> "Text":
+        from rich.text import Text
+
+        return Text(self.text, style=self.style)
+
+
+Line = list[Words]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +61,15 @@ class Sheet:
     """
 
     columns: Sequence[Column]
-    rows: list[list[Text]] = field(default_factory=list)
+    rows: list[Line] = field(default_factory=list)
     title: str | None = None
     caption: str | None = None
     form: Form = "table"
 
-    def add(self, *cells: str | Text) -> None:
+    def add(self, *cells: str | Words) -> None:
         """One row, with a cell for each column."""
-        texts = (cell if isinstance(cell, Text) else Text(cell) for cell in cells)
-        self.rows.append([Text(visible_line(text.plain), style=text.style) for text in texts])
+        words = (cell if isinstance(cell, Words) else Words(cell) for cell in cells)
+        self.rows.append([Words(visible_line(one.text), one.style) for one in words])
 
     def pick(self, names: Sequence[str]) -> None:
         """Keep these columns, in this order. Raises ValueError with what there is."""
@@ -65,55 +80,55 @@ class Sheet:
         self.columns = [self.columns[place] for place in places]
         self.rows = [[row[place] for place in places] for row in self.rows]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """As rich asks for it; print it with ``soft_wrap=True``."""
-        if self.form == "ids":
-            yield from (row[0] for row in self.rows)
-        else:
-            width = options.max_width if console.is_terminal and self.form == "table" else None
-            yield from self._lines(width)
+        for line in self.lines(options.max_width if console.is_terminal and self.form == "table" else None):
+            yield _assembled(line)
 
     def tsv(self) -> str:
         """Whole, with tabs between the cells; rich would make spaces of them."""
-        lines = [[column.name for column in self.columns], *([cell.plain for cell in row] for row in self.rows)]
+        lines = [[column.name for column in self.columns], *([cell.text for cell in row] for row in self.rows)]
         return "".join("\t".join(cells) + "\n" for cells in lines)
 
-    def _lines(self, width: int | None) -> Iterator[Text]:
+    def lines(self, width: int | None = None) -> Iterator[Line]:
+        """What is printed: all of it, or what fits into ``width`` characters."""
+        if self.form == "ids":
+            yield from (row[:1] for row in self.rows)
+            return
         widths = self._widths()
         if width is not None:
             widths = fit(self.columns, widths, width)
         if self.title is not None:
-            yield _cut(Text(self.title, style="italic"), width)
-        yield self._line([Text(column.name, style="bold") for column in self.columns], widths)
+            yield [_cut(Words(self.title, "italic"), width)]
+        yield self._line([Words(column.name, "bold") for column in self.columns], widths)
         if width is not None:
-            yield Text("─" * (sum(found + _GAP for found in widths if found) - _GAP), style="dim")
+            yield [Words("─" * (sum(found + _GAP for found in widths if found) - _GAP), "dim")]
         for row in self.rows:
             yield self._line(row, widths)
         if self.caption is not None:
-            yield Text(self.caption, style="italic")
+            yield [Words(self.caption, "italic")]
 
     def _widths(self) -> list[int]:
         return [
-            max([cell_len(column.name), *(cell_len(row[place].plain) for row in self.rows)])
+            max([cell_len(column.name), *(cell_len(row[place].text) for row in self.rows)])
             for place, column in enumerate(self.columns)
         ]
 
-    def _line(self, cells: Sequence[Text], widths: Sequence[int]) -> Text:
-        line = Text()
+    def _line(self, cells: Sequence[Words], widths: Sequence[int]) -> Line:
+        line: Line = []
         shown = [
             (cell, width, column) for cell, width, column in zip(cells, widths, self.columns, strict=True) if width
         ]
         for place, (cell, width, column) in enumerate(shown):
             cut = _cut(cell, width)
-            padding = " " * (width - cell_len(cut.plain))
+            padding = " " * (width - cell_len(cut.text))
             is_last = place == len(shown) - 1
             if column.is_number:
-                line.append(padding)
-            line.append_text(cut)
+                line.append(Words(padding))
+            line.append(cut)
             if not is_last:
-                line.append(" " * _GAP if column.is_number else padding + " " * _GAP)
-        line.rstrip()
-        return line
+                line.append(Words(" " * _GAP if column.is_number else padding + " " * _GAP))
+        return _stripped(line)
 
 
 def fit(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
@@ -152,26 +167,64 @@ def _shrink(columns: Sequence[Column], widths: list[int], excess: int) -> None:
         excess -= 1
 
 
-def _cut(text: Text, width: int | None) -> Text:
-    if width is None or cell_len(text.plain) <= width:
-        return text
-    return Text(set_cell_size(text.plain, width - 1) + "…", style=text.style)
+def cell_len(text: str) -> int:
+    """How many places of a terminal it takes."""
+    if text.isascii():
+        return len(text)
+    from rich import cells
+
+    return cells.cell_len(text)
+
+
+def _cut(words: Words, width: int | None) -> Words:
+    if width is None or cell_len(words.text) <= width:
+        return words
+    from rich.cells import set_cell_size
+
+    return Words(set_cell_size(words.text, width - 1) + "…", words.style)
+
+
+def _stripped(line: Line) -> Line:
+    while line and not line[-1].text.rstrip():
+        line.pop()
+    return [*line[:-1], Words(line[-1].text.rstrip(), line[-1].style)] if line else line
+
+
+def _assembled(line: Line) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(*line)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """One thing in detail: a name and a value a line. Values fold on a terminal only."""
 
-    pairs: Iterable[tuple[str, Text]]
+    pairs: Sequence[tuple[str, Words]]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """As rich asks for it; print it with ``soft_wrap=True``."""
-        pairs = list(self.pairs)
-        indent = max((len(name) for name, _ in pairs), default=0) + _GAP
-        for name, value in pairs:
-            lines = value.split("\n") if "\n" in value.plain else [value]
-            if console.is_terminal and options.max_width - indent >= 2 * _LEAST:
-                lines = [part for line in lines for part in line.wrap(console, options.max_width - indent)]
-            for number, line in enumerate(lines):
-                head = Text(("" if number else name).ljust(indent), style="bold")
-                yield head.append_text(line)
+        from rich.text import Text
+
+        room = options.max_width - self._indent()
+        for head, value in self.lines():
+            text, begin = value.__rich__(), head.__rich__()
+            is_folded = console.is_terminal and room >= 2 * _LEAST
+            for number, part in enumerate(text.wrap(console, room) if is_folded else [text]):
+                yield Text.assemble(Text(" " * len(head.text)) if number else begin, part)
+
+    def lines(self) -> Iterator[Line]:
+        """What is printed where nothing folds: two parts a line."""
+        indent = self._indent()
+        for name, value in self.pairs:
+            for number, part in enumerate(value.text.split("\n")):
+                yield [Words(("" if number else name).ljust(indent), "bold"), Words(part, value.style)]
+
+    def _indent(self) -> int:
+        return max((len(name) for name, _ in self.pairs), default=0) + _GAP
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Facts:
+    """One thing in detail: a name and a value per line; pairs without a value are left out."""
+    given = [(name, value) for name, value in pairs if value not in (None, "", [], {})]
+    return Facts([(name, value if isinstance(value, Words) else Words(visible(str(value)))) for name, value in given])

@@ -10,10 +10,10 @@ from cyclopts import App
 
 from hookline.cli.output import print_json, progress, show_whole, stderr, stdout, warn
 from hookline.cli.parameters import File, Flag
-from hookline.cli.render import facts, mark
+from hookline.cli.render import mark
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.cli.sheet import Column, Sheet
-from hookline.client.blocking import Client
+from hookline.cli.sheet import Column, Sheet, facts
+from hookline.client import requests
 from hookline.client.fields import JobFields
 from hookline.errors import DataDirectoryInUse, HooklineError, InvalidConfig, JobNotFound
 from hookline.protocol.durations import format_duration, format_time
@@ -21,6 +21,7 @@ from hookline.protocol.jobs import State
 from hookline.protocol.retries import given_retry
 
 if TYPE_CHECKING:
+    from hookline.cli.calls import Calls
     from hookline.node.kept_state import KeptJob, Summary
 
 _SHOWN_MAX = 20
@@ -33,7 +34,7 @@ def show(path: File, /, *, json: Flag = False) -> None:
     """Say whose state it is, how far it goes, what it holds, and whether it is sound; changes nothing.
 
     Args:
-        path: A data directory, for all states in it (of a node that runs: those that were kept aside); or one state file.
+        path: A data directory: all states in it, of a node that runs those that were kept aside. Or one state file.
         json: Print exactly one JSON document on stdout.
     """
     from hookline.node.kept_state import summary
@@ -59,13 +60,13 @@ def salvage(path: File, /, *, create: Flag = False, service: Service = DEFAULT_S
         create: Make the jobs; without it nothing is changed.
         service: Where Hookline is.
     """
-    with _states(path) as files, service.client() as client:
+    with _states(path) as files, service.calls() as calls:
         if len(files) != 1:
             raise InvalidConfig(f"{path} holds {len(files)} states; name one of them", field="path")
-        missing = _missing(files[0], client)
+        missing = _missing(files[0], calls)
         kept_back = {job.id: why for job in missing if (why := _why_not(job)) is not None}
         wanted = [job for job in missing if job.id not in kept_back] if create else []
-        refused = dict(_make(wanted, client))
+        refused = dict(_make(wanted, calls))
     made = len(wanted) - len(refused)
     if service.json:
         ids = [job.id for job in missing]
@@ -77,7 +78,7 @@ def salvage(path: File, /, *, create: Flag = False, service: Service = DEFAULT_S
     return int(bool(refused))
 
 
-def _missing(file: Path, client: Client) -> "list[KeptJob]":
+def _missing(file: Path, calls: "Calls") -> "list[KeptJob]":
     from hookline.node.kept_state import open_jobs
 
     missing = []
@@ -85,18 +86,18 @@ def _missing(file: Path, client: Client) -> "list[KeptJob]":
         for job in open_jobs(file):
             advance(1)
             try:
-                client.get_job(job.id)
+                calls.send(requests.get_job(job.id))
             except JobNotFound:
                 missing.append(job)
     return missing
 
 
-def _make(jobs: "list[KeptJob]", client: Client) -> "Iterator[tuple[str, str]]":
+def _make(jobs: "list[KeptJob]", calls: "Calls") -> "Iterator[tuple[str, str]]":
     """Make the jobs; yields (id, reason) of those that are refused."""
     with progress("jobs made", len(jobs)) as advance:
         for job in jobs:
             try:
-                client.create_job(job.spec.url, **_fields(job))
+                calls.send(requests.create_job(job.spec.url, _fields(job), calls.clock))
             except HooklineError as error:
                 yield job.id, error.detail
             advance(1)

@@ -1,7 +1,8 @@
 """What could be read in two ways is refused before a command begins: ids may begin with a hyphen, as options do."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import signature
 from itertools import pairwise, takewhile
 
 from cyclopts import App
@@ -22,7 +23,7 @@ def check_tokens(app: App, tokens: Sequence[str]) -> None:
     """
     _, apps, rest = app.parse_commands(list(tokens))
     command = apps[-1]
-    if command.default_command is None or not rest:
+    if command.default_command is None or not _can_be_read_in_two_ways(command.default_command, rest):
         return
     arguments = command.assemble_argument_collection()
     flags = {name for one in arguments if one.hint is bool for name in one.names if re.fullmatch(r"-\w", name)}
@@ -32,6 +33,12 @@ def check_tokens(app: App, tokens: Sequence[str]) -> None:
         if before not in takers:
             _check(token, flags, arguments)
         before = token
+
+
+def _can_be_read_in_two_ways(command: Callable[..., object], tokens: Sequence[str]) -> bool:
+    """Whether it takes ids, or a token is glued together; to know more of a command takes long."""
+    takes_ids = any(one.kind is not one.KEYWORD_ONLY for one in signature(command).parameters.values())
+    return bool(tokens) and (takes_ids or any(_GLUED.fullmatch(token) for token in tokens))
 
 
 def wants_json(tokens: Sequence[str]) -> bool:

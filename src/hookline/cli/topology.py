@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError
 from msgspec import UNSET
@@ -14,11 +15,14 @@ from hookline.cli import inputs
 from hookline.cli.output import print_json, stdout
 from hookline.cli.parameters import AnyText, File, Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.client.blocking import Client
+from hookline.client import requests
 from hookline.errors import InvalidConfig, RouteNotFound
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, parse_topology_file
 from hookline.protocol.topology_change import added_previous, check_change, completed
+
+if TYPE_CHECKING:
+    from hookline.cli.calls import Calls
 
 SAMPLES = 20_000
 
@@ -26,11 +30,11 @@ app = App(name="topology", help="Which clusters there are, and where ids go. Ask
 
 
 @contextmanager
-def _proxy(service: Service) -> Iterator[Client]:
-    """A client of a proxy; a node has no such calls, and says so in terms of HTTP."""
-    with service.client() as client:
+def _proxy(service: Service) -> "Iterator[Calls]":
+    """Calls to a proxy; a node has no such calls, and says so in terms of HTTP."""
+    with service.calls() as calls:
         try:
-            yield client
+            yield calls
         except RouteNotFound as error:
             where = service.url
             raise InvalidConfig(
@@ -45,8 +49,8 @@ def show(*, service: Service = DEFAULT_SERVICE) -> None:
     Args:
         service: Where Hookline is; a proxy.
     """
-    with _proxy(service) as client:
-        topology = client.topology()
+    with _proxy(service) as calls:
+        topology = calls.send(requests.topology())
     _print(topology, as_json=service.json)
 
 
@@ -72,10 +76,12 @@ def apply(file: File, *, force: Flag = False, with_ids: Flag = False, service: S
         service: Where Hookline is; a proxy.
     """
     topology = read(file)
-    with _proxy(service) as client:
+    with _proxy(service) as calls:
         if with_ids:
-            topology = identified(topology, {cluster.name: cluster.id for cluster in client.clusters().data})
-        applied = client.apply_topology(topology, force=force)
+            topology = identified(
+                topology, {cluster.name: cluster.id for cluster in calls.send(requests.clusters()).data}
+            )
+        applied = calls.send(requests.apply_topology(topology, force=force))
     if service.json:
         print_json(applied)
     else:
@@ -84,7 +90,7 @@ def apply(file: File, *, force: Flag = False, with_ids: Flag = False, service: S
             table.add_row(name, answer)
         stdout().print(table, soft_wrap=True)
         for note in applied.notes:
-            stdout().print(note, soft_wrap=True, highlight=False)
+            stdout().print(note, soft_wrap=True)
         stdout().print(f"epoch {applied.epoch}; a cluster that was away learns it when it is back", soft_wrap=True)
     return int(any(answer != "ok" for answer in applied.clusters.values()))
 
@@ -98,8 +104,8 @@ def plan(file: File, *, service: Service = DEFAULT_SERVICE) -> None:
         service: Where Hookline is; a proxy, which knows the present topology.
     """
     new = read(file)
-    with _proxy(service) as client:
-        old = client.topology()
+    with _proxy(service) as calls:
+        old = calls.send(requests.topology())
     whole = completed(old, new)
     check_change(old, whole)
     notes = [added_previous(old, whole)] if whole != new else []
@@ -117,7 +123,7 @@ def plan(file: File, *, service: Service = DEFAULT_SERVICE) -> None:
     if new.strategy == "modulo" and share > 0.5:
         stdout().print('With strategy = "ring" about the share of the new cluster would move.', style="yellow")
     for note in notes:
-        stdout().print(f"On apply: {note}", soft_wrap=True, highlight=False)
+        stdout().print(f"On apply: {note}", soft_wrap=True)
 
 
 @app.command
@@ -128,14 +134,14 @@ def route(job_id: AnyText, *, service: Service = DEFAULT_SERVICE) -> None:
         job_id: of a job or a schedule.
         service: Where Hookline is; a proxy.
     """
-    with _proxy(service) as client:
-        found = client.route(job_id)
+    with _proxy(service) as calls:
+        found = calls.send(requests.route(job_id))
     if service.json:
         print_json(found)
         return
     for number, step in enumerate(found.steps, 1):
-        stdout().print(f"{number}. {step}", soft_wrap=True, highlight=False)
-    stdout().print(f"{job_id} is at home in {found.cluster} (shard {found.shard})", soft_wrap=True, highlight=False)
+        stdout().print(f"{number}. {step}", soft_wrap=True)
+    stdout().print(f"{job_id} is at home in {found.cluster} (shard {found.shard})", soft_wrap=True)
 
 
 def read(file: Path) -> Topology:
@@ -173,7 +179,7 @@ def _print(topology: Topology, *, as_json: bool) -> None:
     for entry in topology.clusters:
         id_ = "-" if entry.id is UNSET else entry.id[:8]
         table.add_row(entry.name, str(entry.shard), str(entry.weight), id_, " ".join(entry.nodes))
-    stdout().print(f"epoch {topology.epoch}, strategy {topology.strategy}", highlight=False)
+    stdout().print(f"epoch {topology.epoch}, strategy {topology.strategy}")
     stdout().print(table, soft_wrap=True)
     if topology.previous is not None:
         before = ", ".join(entry.name for entry in topology.previous.clusters)

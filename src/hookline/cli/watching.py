@@ -1,19 +1,21 @@
 """``jobs watch``: a table that follows jobs until they are finished."""
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from hookline.cli import render
-from hookline.cli.job_options import ALL_JOBS, FilterOptions
-from hookline.cli.output import print_json, show_whole, stderr, stdout
+from hookline.cli.filter_options import ALL_JOBS, FilterOptions
+from hookline.cli.output import print_json, rich_stdout, show_whole, stderr, stdout
 from hookline.cli.parameters import AnyText, Seconds
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.client.blocking import Client
-from hookline.client.requests import FINISHED
+from hookline.client import requests
 from hookline.clock import SystemClock
 from hookline.protocol.http import Job
+
+if TYPE_CHECKING:
+    from hookline.cli.calls import Calls
 
 _SHOWN_MAX = 20
 
@@ -35,34 +37,34 @@ def watch(
         jobs: Which jobs, if no ids are given.
         service: Where Hookline is.
     """
-    from rich.live import Live  # a heavy import that only this command needs
-
     clock = SystemClock()
-    with service.client() as client:
-        found = _look(client, job_ids, jobs)
+    with service.calls() as calls:
+        found = _look(calls, job_ids, jobs)
         if service.json or not stdout().is_terminal:
             while job_ids and not _finished(found):
                 time.sleep(interval)
-                found = _look(client, job_ids, jobs)
+                found = _look(calls, job_ids, jobs)
             if service.json:
                 print_json({"data": found})
             else:
                 show_whole(render.job_table(found, clock.wall_ms()))
         else:
-            with Live(render.job_table(found, clock.wall_ms()), console=stdout(), auto_refresh=False) as live:
+            from rich.live import Live
+
+            with Live(render.job_table(found, clock.wall_ms()), console=rich_stdout(), auto_refresh=False) as live:
                 while not job_ids or not _finished(found):
                     time.sleep(interval)
-                    found = _look(client, job_ids, jobs)
+                    found = _look(calls, job_ids, jobs)
                     live.update(render.job_table(found, clock.wall_ms()), refresh=True)
     if job_ids and not service.json:
         _say_why(found)
     return int(bool(job_ids) and any(job.state != "succeeded" for job in found))
 
 
-def _look(client: Client, job_ids: tuple[str, ...], jobs: FilterOptions) -> list[Job]:
+def _look(calls: "Calls", job_ids: tuple[str, ...], jobs: FilterOptions) -> list[Job]:
     if job_ids:
-        return [client.get_job(job_id) for job_id in job_ids]
-    return client.list_jobs_page(limit=_SHOWN_MAX, **jobs.fields()).data
+        return [calls.send(requests.get_job(job_id)) for job_id in job_ids]
+    return calls.send(requests.list_jobs(jobs.fields(), limit=_SHOWN_MAX, cursor=None)).data
 
 
 def _say_why(jobs: list[Job]) -> None:
@@ -74,4 +76,4 @@ def _say_why(jobs: list[Job]) -> None:
 
 
 def _finished(jobs: list[Job]) -> bool:
-    return all(job.state in FINISHED for job in jobs)
+    return all(job.state in requests.FINISHED for job in jobs)

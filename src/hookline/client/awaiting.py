@@ -2,19 +2,42 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from itertools import count
-from typing import TYPE_CHECKING, Self, Unpack
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from hookline.client import fields, requests
+from hookline.client.answers import (
+    Attempt,
+    AttemptList,
+    BatchResponse,
+    BatchResult,
+    BulkResponse,
+    ClockView,
+    Cluster,
+    ClusterList,
+    Destination,
+    DestinationPage,
+    Health,
+    Job,
+    JobPage,
+    Preview,
+    Route,
+    Schedule,
+    SchedulePage,
+    TopologyApplied,
+)
+from hookline.client.awaiting_transport import AwaitingTransport
 from hookline.client.connections import Connecting, Verify
-from hookline.client.retrying import Retrying, check_wait, poll_s
-from hookline.client.transport import AwaitingTransport, service_url
+from hookline.client.retrying import RETRIES, Retrying
+from hookline.client.transport import service_url
 from hookline.clock import Clock, SystemClock
-from hookline.protocol import http
+from hookline.protocol.http import JobRequest
 from hookline.protocol.topology import Topology
 
 if TYPE_CHECKING:
     import httpx2
+
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -41,7 +64,7 @@ class AsyncClient:
         base_url: str | None = None,
         *,
         timeout: float = 10.0,
-        retries: int = 3,
+        retries: int = RETRIES,
         headers: Mapping[str, str] | None = None,
         verify: Verify = True,
         proxy: str | None = None,
@@ -50,12 +73,10 @@ class AsyncClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._sleep = sleep
         connecting = Connecting(
             url=service_url(base_url), headers=headers or {}, verify=verify, proxy=proxy, http_client=http_client
         )
         self._transport = AwaitingTransport(connecting, Retrying(retries, timeout, self._clock), sleep)
-        self._send = self._transport.send
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,7 +88,7 @@ class AsyncClient:
         """Close the connections; each later call raises ``ClientClosed``."""
         await self._transport.close()
 
-    async def create_job(self, url: str, **job: Unpack[fields.JobFields]) -> http.Job:
+    async def create_job(self, url: str, **job: Unpack[fields.JobFields]) -> Job:
         """Accept a job: an HTTP call to make now, after ``delay`` or at ``run_at``. Trying again never makes two.
 
         Args:
@@ -84,74 +105,70 @@ class AsyncClient:
             IdempotencyMismatch: the id or key was used before with another job.
             QueueFull: a limit is reached; nothing was stored.
         """
-        return await self._send(requests.create_job(url, job, self._clock))
+        return await self._ask(requests.create_job(url, job, self._clock), Job)
 
     async def create_jobs(
-        self, jobs: Sequence[fields.JobItem | http.JobRequest], *, traceparent: str | None = None
-    ) -> list[http.BatchResult]:
+        self, jobs: Sequence[fields.JobItem | JobRequest], *, traceparent: str | None = None
+    ) -> list[BatchResult]:
         """Accept up to 1,000 jobs in one call; each result belongs to the job at the same place."""
-        return (await self._send(requests.create_jobs(jobs, self._clock, traceparent=traceparent))).results
+        return (
+            await self._ask(requests.create_jobs(jobs, self._clock, traceparent=traceparent), BatchResponse)
+        ).results
 
-    async def get_job(self, job_id: str) -> http.Job:
+    async def get_job(self, job_id: str) -> Job:
         """One job. Raises ``JobNotFound``."""
-        return await self._send(requests.get_job(job_id))
+        return await self._ask(requests.get_job(job_id), Job)
 
-    def list_jobs(self, **filters: Unpack[fields.FilterFields]) -> AsyncIterator[http.Job]:
+    def list_jobs(self, **filters: Unpack[fields.FilterFields]) -> AsyncIterator[Job]:
         """All jobs that match, newest first, fetched page by page."""
-        return self._transport.items(lambda cursor: requests.list_jobs(filters, cursor=cursor))
+        return self._transport.items(lambda cursor: requests.list_jobs(filters, cursor=cursor).giving(JobPage))
 
     async def list_jobs_page(
         self, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[fields.FilterFields]
-    ) -> http.JobPage:
+    ) -> JobPage:
         """One page of the jobs that match, newest first; go on with ``cursor=page.next_cursor``."""
-        return await self._send(requests.list_jobs(filters, limit=limit, cursor=cursor))
+        return await self._ask(requests.list_jobs(filters, limit=limit, cursor=cursor), JobPage)
 
-    async def attempts(self, job_id: str) -> list[http.Attempt]:
+    async def attempts(self, job_id: str) -> list[Attempt]:
         """Every attempt of a job, oldest first, with what was answered. Raises ``JobNotFound``."""
-        return (await self._send(requests.attempts(job_id))).data
+        return (await self._ask(requests.attempts(job_id), AttemptList)).data
 
-    async def update_job(self, job_id: str, **changes: Unpack[fields.JobUpdateFields]) -> http.Job:
+    async def update_job(self, job_id: str, **changes: Unpack[fields.JobUpdateFields]) -> Job:
         """Change a pending job: fields of ``create_job``, and ``url``. Raises ``JobNotPending``, ``JobNotFound``."""
-        return await self._send(requests.update_job(job_id, changes))
+        return await self._ask(requests.update_job(job_id, changes), Job)
 
-    async def cancel_job(self, job_id: str) -> http.Job:
+    async def cancel_job(self, job_id: str) -> Job:
         """Cancel a job that is not finished. Raises ``JobFinished``, ``JobNotFound``."""
-        return await self._send(requests.cancel_job(job_id))
+        return await self._ask(requests.cancel_job(job_id), Job)
 
-    async def retry_job(self, job_id: str, **overrides: Unpack[fields.JobUpdateFields]) -> http.Job:
+    async def retry_job(self, job_id: str, **overrides: Unpack[fields.JobUpdateFields]) -> Job:
         """Try a finished job again with fresh attempts, changed by fields as in ``update_job``.
 
         Raises ``JobNotRetryable``, ``JobNotFound``.
         """
-        return await self._send(requests.retry_job(job_id, overrides))
+        return await self._ask(requests.retry_job(job_id, overrides), Job)
 
-    async def run_job(self, job_id: str) -> http.Job:
+    async def run_job(self, job_id: str) -> Job:
         """Run a pending job now instead of at its time. Raises ``JobNotPending``, ``JobNotFound``."""
-        return await self._send(requests.run_job(job_id))
+        return await self._ask(requests.run_job(job_id), Job)
 
     async def delete_job(self, job_id: str) -> None:
         """Delete a job that is not running, with all that is known of it. Raises ``JobRunning``, ``JobNotFound``.
 
         Its id and idempotency key are free again. ``JobNotFound`` also when a first try that seemed lost deleted it.
         """
-        await self._send(requests.delete_job(job_id))
+        await self._transport.send(requests.delete_job(job_id))
 
-    async def delete_payload(self, job_id: str) -> http.Job:
+    async def delete_payload(self, job_id: str) -> Job:
         """Delete what a finished job sent and what was answered; the job stays, and cannot be retried.
 
         Raises ``JobNotFinished``, ``JobNotFound``.
         """
-        return await self._send(requests.delete_payload(job_id))
+        return await self._ask(requests.delete_payload(job_id), Job)
 
-    async def wait_for_job(self, job_id: str, timeout: float = 60.0) -> http.Job:
+    async def wait_for_job(self, job_id: str, timeout: float = 60.0) -> Job:
         """The job once it is finished, whatever its state then; ``DeadlineExceeded`` after ``timeout`` seconds."""
-        deadline_ms = self._clock.boot_ms() + timeout * 1_000
-        for polls in count():
-            job = await self.get_job(job_id)
-            if job.state in requests.FINISHED:
-                return job
-            await self._sleep(check_wait(job, poll_s(polls), (deadline_ms - self._clock.boot_ms()) / 1_000))
-        raise AssertionError("count() does not end")
+        return await self._transport.finished(requests.get_job(job_id).giving(Job), timeout)
 
     async def retry_jobs(
         self,
@@ -160,19 +177,21 @@ class AsyncClient:
         limit: int | None = None,
         overrides: fields.JobUpdateFields | None = None,
         **filters: Unpack[fields.FilterFields],
-    ) -> http.BulkResponse:
+    ) -> BulkResponse:
         """Retry all finished jobs that match, up to ``limit``; ``dry_run`` only counts. If ``more``, call again."""
-        return await self._send(requests.retry_jobs(filters, dry_run=dry_run, limit=limit, overrides=overrides or {}))
+        return await self._ask(
+            requests.retry_jobs(filters, dry_run=dry_run, limit=limit, overrides=overrides or {}), BulkResponse
+        )
 
     async def cancel_jobs(
         self, *, dry_run: bool = False, limit: int | None = None, **filters: Unpack[fields.FilterFields]
-    ) -> http.BulkResponse:
+    ) -> BulkResponse:
         """Cancel all jobs that match, up to ``limit``; ``dry_run`` only counts. If ``more``, call again."""
-        return await self._send(requests.cancel_jobs(filters, dry_run=dry_run, limit=limit))
+        return await self._ask(requests.cancel_jobs(filters, dry_run=dry_run, limit=limit), BulkResponse)
 
     async def create_schedule(
         self, cron: str, job: fields.ScheduledJob, **options: Unpack[fields.ScheduleFields]
-    ) -> http.Schedule:
+    ) -> Schedule:
         """A job at each tick of ``cron``, in ``timezone`` (UTC if not given).
 
         Args:
@@ -185,88 +204,93 @@ class AsyncClient:
             InvalidCron, InvalidTimezone, InvalidRequest: a field is wrong; ``error.field`` names it.
             ScheduleExists: another schedule has that id.
         """
-        return await self._send(requests.create_schedule(cron, job, options, self._clock))
+        return await self._ask(requests.create_schedule(cron, job, options, self._clock), Schedule)
 
-    async def get_schedule(self, schedule_id: str) -> http.Schedule:
+    async def get_schedule(self, schedule_id: str) -> Schedule:
         """One schedule. Raises ``ScheduleNotFound``."""
-        return await self._send(requests.get_schedule(schedule_id))
+        return await self._ask(requests.get_schedule(schedule_id), Schedule)
 
-    def list_schedules(self) -> AsyncIterator[http.Schedule]:
+    def list_schedules(self) -> AsyncIterator[Schedule]:
         """All schedules, fetched page by page."""
-        return self._transport.items(lambda cursor: requests.list_schedules(cursor=cursor))
+        return self._transport.items(lambda cursor: requests.list_schedules(cursor=cursor).giving(SchedulePage))
 
-    async def update_schedule(self, schedule_id: str, **changes: Unpack[fields.ScheduleUpdateFields]) -> http.Schedule:
+    async def update_schedule(self, schedule_id: str, **changes: Unpack[fields.ScheduleUpdateFields]) -> Schedule:
         """Change a schedule: the options of ``create_schedule``, ``cron``, and ``job``, replaced as a whole."""
-        return await self._send(requests.update_schedule(schedule_id, changes))
+        return await self._ask(requests.update_schedule(schedule_id, changes), Schedule)
 
     async def delete_schedule(self, schedule_id: str) -> None:
         """Delete a schedule; the jobs it has made stay. Raises ``ScheduleNotFound``."""
-        await self._send(requests.delete_schedule(schedule_id))
+        await self._transport.send(requests.delete_schedule(schedule_id))
 
-    async def pause_schedule(self, schedule_id: str) -> http.Schedule:
+    async def pause_schedule(self, schedule_id: str) -> Schedule:
         """Make no more jobs until ``resume_schedule``. Raises ``ScheduleNotFound``."""
-        return await self._send(requests.pause_schedule(schedule_id))
+        return await self._ask(requests.pause_schedule(schedule_id), Schedule)
 
-    async def resume_schedule(self, schedule_id: str) -> http.Schedule:
+    async def resume_schedule(self, schedule_id: str) -> Schedule:
         """Make jobs again, from the next tick on. Raises ``ScheduleNotFound``."""
-        return await self._send(requests.resume_schedule(schedule_id))
+        return await self._ask(requests.resume_schedule(schedule_id), Schedule)
 
-    async def run_schedule(self, schedule_id: str) -> http.Job:
+    async def run_schedule(self, schedule_id: str) -> Job:
         """Make one job of the schedule now, beside its ticks."""
-        return await self._send(requests.run_schedule(schedule_id))
+        return await self._ask(requests.run_schedule(schedule_id), Job)
 
     async def preview_schedule(
         self, cron: str, *, timezone: str | None = None, count: int | None = None, start: fields.Time | None = None
-    ) -> list[str]:
-        """The next ticks, RFC 3339 with the zone's offset."""
-        return (await self._send(requests.preview_schedule(cron, timezone=timezone, count=count, start=start))).ticks
+    ) -> list[datetime]:
+        """The next ticks, with the zone's offset."""
+        return (
+            await self._ask(requests.preview_schedule(cron, timezone=timezone, count=count, start=start), Preview)
+        ).ticks
 
-    def destinations(self) -> AsyncIterator[http.Destination]:
+    def destinations(self) -> AsyncIterator[Destination]:
         """All destinations that jobs or settings name, fetched page by page."""
-        return self._transport.items(lambda cursor: requests.list_destinations(cursor=cursor))
+        return self._transport.items(lambda cursor: requests.list_destinations(cursor=cursor).giving(DestinationPage))
 
-    async def get_destination(self, host: str) -> http.Destination:
+    async def get_destination(self, host: str) -> Destination:
         """Settings and state of a destination, ``scheme://host:port``. Raises ``DestinationNotFound``."""
-        return await self._send(requests.get_destination(host))
+        return await self._ask(requests.get_destination(host), Destination)
 
-    async def put_destination(self, host: str, **settings: Unpack[fields.DestinationFields]) -> http.Destination:
+    async def put_destination(self, host: str, **settings: Unpack[fields.DestinationFields]) -> Destination:
         """Set ``concurrency``, ``rate``, ``paused`` or ``secrets`` of a destination.
 
         What is left out stays; None returns to the default.
         """
-        return await self._send(requests.put_destination(host, settings))
+        return await self._ask(requests.put_destination(host, settings), Destination)
 
     async def delete_destination(self, host: str) -> None:
         """Forget the settings of a destination; jobs that a pause held back go. Raises ``DestinationNotFound``."""
-        await self._send(requests.delete_destination(host))
+        await self._transport.send(requests.delete_destination(host))
 
-    async def cluster(self, name: str | None = None) -> http.Cluster:
+    async def cluster(self, name: str | None = None) -> Cluster:
         """The cluster of a node; at a proxy the only one, or the one of that name."""
-        return await self._send(requests.cluster(name))
+        return await self._ask(requests.cluster(name), Cluster)
 
-    async def clusters(self) -> http.ClusterList:
+    async def clusters(self) -> ClusterList:
         """All clusters behind a proxy."""
-        return await self._send(requests.clusters())
+        return await self._ask(requests.clusters(), ClusterList)
 
     async def topology(self) -> Topology:
         """Which clusters there are and how ids are spread over them, as a proxy knows it."""
-        return await self._send(requests.topology())
+        return await self._transport.send(requests.topology())
 
-    async def apply_topology(self, topology: Topology, *, force: bool = False) -> http.TopologyApplied:
+    async def apply_topology(self, topology: Topology, *, force: bool = False) -> TopologyApplied:
         """Give a proxy and all clusters a newer topology; ``EpochTaken`` if another has that epoch.
 
         ``force`` takes it as it is, though a change is open or ids move without ``previous``: ids may be made twice.
         """
-        return await self._send(requests.apply_topology(topology, force=force))
+        return await self._ask(requests.apply_topology(topology, force=force), TopologyApplied)
 
-    async def route(self, job_id: str) -> http.Route:
+    async def route(self, job_id: str) -> Route:
         """Where a proxy looks for that id, and why."""
-        return await self._send(requests.route(job_id))
+        return await self._ask(requests.route(job_id), Route)
 
-    async def trust_clock(self) -> http.ClockView:
+    async def trust_clock(self) -> ClockView:
         """Say that the clock of the node's machine is right; ``Conflict`` if most of the cluster's clocks disagree."""
-        return await self._send(requests.trust_clock())
+        return await self._ask(requests.trust_clock(), ClockView)
 
-    async def health(self) -> http.Health:
+    async def health(self) -> Health:
         """Whether the node or proxy is fit to take jobs; also when it is not (``status`` is ``"unavailable"``)."""
-        return await self._send(requests.health())
+        return await self._ask(requests.health(), Health)
+
+    async def _ask(self, request: requests.Request[Any], answer: type[T]) -> T:
+        return await self._transport.send(request.giving(answer))

@@ -6,13 +6,14 @@ that of the running thread or task.
 """
 
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 import httpcore2
+
+from hookline.client.lookup import addresses
 
 SOCKET_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _PIECE_BYTES = 64 * 1024  # sent under one limit; held until the answer is waited for
@@ -45,10 +46,10 @@ class BoundedBackend(httpcore2.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
         """Try each address of the host; what is left is shared by those that are."""
-        addresses = _addresses(host, port, _bounded(timeout, httpcore2.ConnectTimeout))
+        found = _addresses(host, port, _bounded(timeout, httpcore2.ConnectTimeout))
         failed: Exception = httpcore2.ConnectError("the name has no address")
-        for place, address in enumerate(addresses):
-            share = _bounded(timeout, httpcore2.ConnectTimeout) / (len(addresses) - place)
+        for place, address in enumerate(found):
+            share = _bounded(timeout, httpcore2.ConnectTimeout) / (len(found) - place)
             try:
                 stream = self._backend.connect_tcp(address, port, share, local_address, socket_options or ())
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
@@ -149,40 +150,11 @@ def _bounded(timeout: float | None, over: type[Exception]) -> float:
     return limit
 
 
-def _addresses(host: str, port: int, timeout: float) -> list[str]:
-    """The addresses of a name; looked up by a thread of its own, since nothing else can end a lookup in time.
-
-    Raises:
-        httpcore2.ConnectTimeout, httpcore2.ConnectError: there is no answer, or none that helps.
-    """
-    if _is_address(host):
-        return [host]
-    found: list[str] = []
-    failed: list[OSError] = []
-    done = threading.Event()
-
-    def look_up() -> None:
-        try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.extend(dict.fromkeys(str(answer[4][0]) for answer in answers))
-        except (OSError, UnicodeError) as error:
-            failed.append(error if isinstance(error, OSError) else OSError(f"{host} is no name of a host"))
-        finally:
-            done.set()
-
-    threading.Thread(target=look_up, name="hookline-lookup", daemon=True).start()
-    if not done.wait(timeout):
-        raise httpcore2.ConnectTimeout(f"looking up {host} took too long")
-    if failed:
-        raise httpcore2.ConnectError(str(failed[0])) from failed[0]
-    return found
-
-
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except (OSError, ValueError):
-            continue
-        return True
-    return False
+def _addresses(host: str, port: int, timeout_s: float) -> list[str]:
+    """The addresses of a name. Raises ConnectTimeout, ConnectError."""
+    try:
+        return addresses(host, port, timeout_s)
+    except TimeoutError as error:
+        raise httpcore2.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpcore2.ConnectError(str(error)) from error

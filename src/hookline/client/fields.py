@@ -13,7 +13,7 @@ from msgspec import Raw
 from hookline.client.json_values import check_raw
 from hookline.errors import InvalidRequest, InvalidTime
 from hookline.protocol.durations import format_duration, format_time
-from hookline.protocol.http import CatchUp, Guarantee, Labels, Rate, RetryRequest, RetryWord, StateLabel
+from hookline.protocol.http import CatchUp, Guarantee, Labels, Rate, RetryRequest, RetryView, RetryWord, StateLabel
 
 Time = datetime | str
 Length = timedelta | str | int | float
@@ -52,7 +52,7 @@ class JobChangeFields(TypedDict, total=False):
     run_at: Time
     delay: Length
     timeout: Length
-    retry: RetryFields | RetryRequest
+    retry: RetryFields | RetryRequest | RetryView
     guarantee: Guarantee
     priority: int
     labels: Labels

@@ -7,6 +7,8 @@ import httpcore2
 import httpx2
 
 from hookline.client.carriers import Answer, Call, all_of, all_of_async
+from hookline.client.deadline import until
+from hookline.client.library_errors import told_as_ours
 
 
 @contextmanager
@@ -28,7 +30,7 @@ class GivenClient:
         self._client, self._is_theirs = client, is_theirs
 
     def carry(self, call: Call) -> Answer:
-        with _core_errors():
+        with told_as_ours(call.url), until(call.left_s), _core_errors():
             request = self._client.build_request(
                 call.method, call.url + call.path, headers=call.headers, content=call.body, timeout=call.timeout_s
             )
@@ -51,7 +53,7 @@ class AsyncGivenClient:
         self._client, self._is_theirs = client, is_theirs
 
     async def carry(self, call: Call) -> Answer:
-        with _core_errors():
+        with told_as_ours(call.url), until(call.left_s), _core_errors():
             request = self._client.build_request(
                 call.method, call.url + call.path, headers=call.headers, content=call.body, timeout=call.timeout_s
             )

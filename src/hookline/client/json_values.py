@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from hookline.errors import InvalidRequest
-from hookline.http_api import strict_json
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode  # as text, 1.10 would not be a number any more
 _raw = msgspec.json.Decoder(msgspec.Raw)
@@ -43,6 +42,8 @@ def check_raw(raw: msgspec.Raw) -> None:
     Raises:
         InvalidJson: what the service would say of them.
     """
+    from hookline.http_api import strict_json  # noqa: PLC0415  # what is read only has no use for it
+
     text = bytes(raw)
     strict_json.check_utf8(text)
     strict_json.decode(_raw, text)

@@ -2,9 +2,9 @@
 
 import base64
 import re
-from ipaddress import IPv6Address
 from urllib.parse import quote, unquote, urlsplit
 
+DEFAULT_URL = "http://127.0.0.1:7070"
 _UNSEEN = re.compile(r"[\x00-\x20\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._~-]+")
 _PATH_SAFE = "/%:@!$&'()*+,;=-._~"
@@ -36,6 +36,8 @@ class Place:
 
 def _encoded(host: str) -> bytes:
     if ":" in host:
+        from ipaddress import IPv6Address  # noqa: PLC0415  # hardly ever needed, and a start is to be quick
+
         return str(IPv6Address(host)).encode()
     if not host.isascii():
         import idna  # noqa: PLC0415  # of the HTTP library's; its tables take long to load

@@ -58,7 +58,7 @@ def parse_reply(
         status: the HTTP status.
         headers: the response's headers, names in lower case.
         body: the whole body.
-        reply: a type of ``protocol.http``, or ``type(None)`` where there is nothing to read.
+        reply: a type of ``protocol.http`` or ``answers``, or ``type(None)`` where there is nothing to read.
         url: who was asked.
         accepts: statuses beside 2xx whose body is the reply too.
 
@@ -74,7 +74,7 @@ def parse_reply(
             raise _foreign(status, headers, body, url)
         return None
     try:
-        return msgspec.json.decode(body, type=reply)
+        return _decoded(body, reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if not is_good:
             raise _error(status, headers, body, url) from error
@@ -83,6 +83,17 @@ def parse_reply(
         raise errors.HooklineError(
             f"The answer ({status}) is not what this call gives: {error}. Is the address right, and the SDK as new?"
         ) from error
+
+
+def _decoded(body: bytes, reply: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=reply)
+    except msgspec.ValidationError as error:
+        if "out of range" not in str(error):
+            raise
+        from hookline.client import huge_numbers  # noqa: PLC0415  # hardly ever needed
+
+        return msgspec.convert(huge_numbers.loads(body), reply)
 
 
 def surely_refused(error: errors.HooklineError) -> bool:

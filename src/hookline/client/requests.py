@@ -7,7 +7,7 @@ send it, try again and return a typed value.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -20,9 +20,12 @@ from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, mint_id
-from hookline.protocol.topology import Topology, encode_topology
+
+if TYPE_CHECKING:
+    from hookline.protocol.topology import Topology
 
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
 
 JSON = "application/json"
 FALLBACK = "Hookline-Fallback"  # "allow": a proxy may give the job to another cluster than its home, if that is down
@@ -32,7 +35,7 @@ FINISHED = frozenset({"succeeded", "dead", "cancelled", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
-class Request(Generic[T]):
+class Request(Generic[R_co]):
     """One call: ``path`` with its query, ``body`` as JSON or none.
 
     Attributes:
@@ -44,14 +47,18 @@ class Request(Generic[T]):
 
     method: str
     path: str
-    reply: type[T]
+    reply: type[R_co]
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
     idempotent: bool = True
     accepts: tuple[int, ...] = ()
     may_fall_back: bool = False
 
-    def parse(self, status: int, headers: Mapping[str, str], body: bytes, url: str = "the service") -> T:
+    def giving(self: "Request[Any]", reply: type[T]) -> "Request[T]":
+        """The same call, whose answer is read as another type: the SDK's own has the same fields."""
+        return replace(self, reply=reply)
+
+    def parse(self, status: int, headers: Mapping[str, str], body: bytes, url: str = "the service") -> R_co:
         """The value of the answer of the service at ``url``; see ``parse_reply``."""
         return parse_reply(status, headers, body, self.reply, url=url, accepts=self.accepts)
 
@@ -251,13 +258,17 @@ def clusters() -> Request[http.ClusterList]:
     return Request("GET", "/clusters", http.ClusterList)
 
 
-def topology() -> Request[Topology]:
+def topology() -> "Request[Topology]":
     """``GET /topology``, at a proxy."""
+    from hookline.protocol.topology import Topology  # noqa: PLC0415  # with TOML and hashes, which few calls need
+
     return Request("GET", "/topology", Topology)
 
 
-def apply_topology(new: Topology, *, force: bool = False) -> Request[http.TopologyApplied]:
+def apply_topology(new: "Topology", *, force: bool = False) -> Request[http.TopologyApplied]:
     """``PUT /topology``, at a proxy. Applying the same again is fine."""
+    from hookline.protocol.topology import encode_topology  # noqa: PLC0415  # as above
+
     return Request(
         "PUT",
         "/topology?force=true" if force else "/topology",

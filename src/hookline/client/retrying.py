@@ -2,17 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from hookline.client.replies import surely_refused
 from hookline.client.requests import Request
 from hookline.clock import Clock
 from hookline.errors import DeadlineExceeded, HooklineError, InvalidConfig
-from hookline.protocol.http import Job
 
+RETRIES = 3
 FIRST_WAIT_S = 0.1
 WAIT_S_MAX = 5.0
 POLL_S_MIN, POLL_S_MAX = 0.05, 1.0
+
+
+class Waited(Protocol):
+    """A job, as far as waiting for it goes."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def state(self) -> str:
+        """Its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +64,11 @@ class Retrying:
 
 
 def poll_s(polls: int) -> float:
-    """Seconds between the polls of ``wait_for_job``: 50 ms growing to one second."""
+    """Seconds between the polls of a job that is waited for: 50 ms growing to one second."""
     return min(POLL_S_MIN * 1.5 ** min(polls, 20), POLL_S_MAX)
 
 
-def check_wait(job: Job, wait_s: float, left_s: float) -> float:
+def check_wait(job: Waited, wait_s: float, left_s: float) -> float:
     """How long to sleep before the next poll, if the ``left_s`` seconds of the caller's patience are not over.
 
     Raises:

@@ -1,171 +1,60 @@
-"""Carrying calls over HTTP, once for ordinary code and once for asyncio.
+"""Carrying calls over HTTP: what is the same for ordinary code and for asyncio.
 
-``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again, ``connections`` and
-``carriers`` through what; here the HTTP library's errors become ours.
+``requests`` says what is sent and how the answer is read, ``retrying`` what is sent again, ``connections`` how the
+service is reached, and a carrier (``carriers``) through what.
 """
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from importlib.metadata import version
-from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import httpcore2
-
-from hookline.client.carriers import (
-    AsyncCarrier,
-    AsyncOwnConnections,
-    Call,
-    Carrier,
-    OwnConnections,
-)
-from hookline.client.connections import Connecting, Pools
-from hookline.client.deadline import until
-from hookline.client.failed_calls import LIBRARY_ERRORS, failed_call
-from hookline.client.place import Place
+from hookline.client.carriers import AsyncCarrier, Call, Carrier
+from hookline.client.connections import Connecting
+from hookline.client.place import DEFAULT_URL, Place
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
 from hookline.errors import HooklineError, InvalidConfig
+from hookline.version import __version__
 from hookline.visible import without_password
 
 if TYPE_CHECKING:
     import httpx2
 
-DEFAULT_URL = "http://127.0.0.1:7070"
-
 T = TypeVar("T")
-P = TypeVar("P", bound=Any)
+Item_co = TypeVar("Item_co", covariant=True)
 
 
-class BlockingTransport:
-    """Sends calls and waits for their replies. Safe to share between threads, and to take along into a fork."""
+class Page(Protocol[Item_co]):
+    """One page of a list."""
 
-    def __init__(
-        self, connecting: "Connecting[httpx2.Client]", retrying: Retrying, sleep: Callable[[float], None]
-    ) -> None:
-        self._url = connecting.url
-        self._headers = _own_headers(connecting)
-        self._retrying = retrying
-        self._sleep = sleep
-        self._pools = Pools[Carrier, "httpx2.Client"](connecting, "Client", OwnConnections, _given)
+    @property
+    def data(self) -> Sequence[Item_co]:
+        """What it holds, in order."""
 
-    def send(self, request: Request[T]) -> T:
-        """Send the call, again as long as that is safe and allowed, and return its typed reply."""
-        for tries in count(1):
-            try:
-                return self._exchange(request)
-            except HooklineError as error:
-                wait_s = self._retrying.wait_s(request, error, tries)
-                if wait_s is None:
-                    raise
-                request = request.after(error)
-            self._sleep(wait_s)
-        raise AssertionError("count() does not end")
-
-    def items(self, page_at: Callable[[str | None], Request[Any]]) -> Iterator[Any]:
-        """What all pages of a list hold, in order, fetched as they are needed."""
-        page = self.send(page_at(None))
-        yield from page.data
-        while page.next_cursor is not None:
-            page = _moved_on(page, self.send(page_at(page.next_cursor)))
-            yield from page.data
-
-    def close(self) -> None:
-        """Close the connections."""
-        if (carrier := self._pools.close()) is not None:
-            carrier.close()
-
-    def _exchange(self, request: Request[T]) -> T:
-        carrier, call = self._pools.of_process(), _call(request, self._url, self._headers, self._retrying)
-        try:
-            with until(call.left_s):
-                answer = carrier.carry(call)
-        except LIBRARY_ERRORS as error:
-            raise failed_call(error, self._url) from error
-        return request.parse(*answer, self._url)
+    @property
+    def next_cursor(self) -> str | None:
+        """Where the next one begins; None: it is the last."""
 
 
-class AwaitingTransport:
-    """The same for asyncio."""
-
-    def __init__(
-        self,
-        connecting: "Connecting[httpx2.AsyncClient]",
-        retrying: Retrying,
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self._url = connecting.url
-        self._headers = _own_headers(connecting)
-        self._retrying = retrying
-        self._sleep = sleep
-        self._pools = Pools[AsyncCarrier, "httpx2.AsyncClient"](
-            connecting, "AsyncClient", AsyncOwnConnections, _given_async
-        )
-
-    async def send(self, request: Request[T]) -> T:
-        """Send the call, again as long as that is safe and allowed, and return its typed reply."""
-        for tries in count(1):
-            try:
-                return await self._exchange(request)
-            except HooklineError as error:
-                wait_s = self._retrying.wait_s(request, error, tries)
-                if wait_s is None:
-                    raise
-                request = request.after(error)
-            await self._sleep(wait_s)
-        raise AssertionError("count() does not end")
-
-    async def items(self, page_at: Callable[[str | None], Request[Any]]) -> AsyncIterator[Any]:
-        """What all pages of a list hold, in order, fetched as they are needed."""
-        page = await self.send(page_at(None))
-        while True:
-            for item in page.data:
-                yield item
-            if page.next_cursor is None:
-                return
-            page = _moved_on(page, await self.send(page_at(page.next_cursor)))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if (carrier := self._pools.close_of_loop()) is not None:
-            await carrier.close()
-
-    async def _exchange(self, request: Request[T]) -> T:
-        carrier, call = self._pools.of_loop(), _call(request, self._url, self._headers, self._retrying)
-        try:
-            # The SDK's own connections end by themselves; this is for a client of the caller's, which may not.
-            async with asyncio.timeout(call.timeout_s + _GRACE_S):
-                with until(call.left_s):
-                    answer = await carrier.carry(call)
-        except TimeoutError:
-            raise failed_call(httpcore2.ReadTimeout("timed out"), self._url) from None
-        except LIBRARY_ERRORS as error:
-            raise failed_call(error, self._url) from error
-        return request.parse(*answer, self._url)
-
-
-def _call(request: Request[Any], url: str, headers: dict[str, str], retrying: Retrying) -> Call:
-    left_s = retrying.deadline()
-    return Call(request.method, url, request.path, headers | request.headers, request.body, retrying.timeout_s, left_s)
-
-
-_GRACE_S = 0.05  # so that a step that ends by itself can say which one it was
-
-
-def _moved_on(before: P, page: P) -> P:
+def moved_on(before: Page[T], page: Page[T]) -> Page[T]:
     """The next page, unless the service goes round in a circle: the list would never end."""
     if page.next_cursor is not None and page.next_cursor == before.next_cursor:
         raise HooklineError("The service gives the same page of the list again. Is the address right?")
     return page
 
 
-def _own_headers(connecting: Connecting[Any]) -> dict[str, str]:
+def call_of(request: Request[Any], url: str, headers: dict[str, str], retrying: Retrying) -> Call:
+    """One try of a call, whose time begins now."""
+    left_s = retrying.deadline()
+    return Call(request.method, url, request.path, headers | request.headers, request.body, retrying.timeout_s, left_s)
+
+
+def own_headers(connecting: Connecting[Any]) -> dict[str, str]:
     """What goes with every call; the caller's headers replace the SDK's."""
     return {
         "accept": "application/json",
         "accept-encoding": "identity",
-        "user-agent": f"hookline-python/{version('hookline')}",
+        "user-agent": f"hookline-python/{__version__}",
     } | {name.lower(): value for name, value in connecting.headers.items()}
 
 
@@ -194,13 +83,15 @@ def _is_url(text: str) -> bool:
     return True
 
 
-def _given(client: "httpx2.Client", is_theirs: bool) -> Carrier:
+def given_carrier(client: "httpx2.Client", is_theirs: bool) -> Carrier:
+    """Through a client of the caller's own."""
     from hookline.client.given_client import GivenClient  # noqa: PLC0415  # most callers have none
 
     return GivenClient(client, is_theirs)
 
 
-def _given_async(client: "httpx2.AsyncClient", is_theirs: bool) -> AsyncCarrier:
+def given_async_carrier(client: "httpx2.AsyncClient", is_theirs: bool) -> AsyncCarrier:
+    """The same for asyncio."""
     from hookline.client.given_client import AsyncGivenClient  # noqa: PLC0415
 
     return AsyncGivenClient(client, is_theirs)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from hookline.http_api.operation import Operation, Server
 from hookline.http_api.operations import COMMON_REFUSALS, OPERATIONS
 from hookline.protocol import http, limits, topology
 from hookline.protocol.jobs import METHODS, STATE_BY_LABEL
+from hookline.version import __version__
 
 _REF = "#/components/schemas/{name}"
 _ID = {
@@ -210,7 +210,7 @@ def openapi_document(server: Server) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Hookline",
-            "version": version("hookline"),
+            "version": __version__,
             "description": "Delivers HTTP calls now, later or on a schedule, and never loses one.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

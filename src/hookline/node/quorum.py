@@ -4,7 +4,6 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import version
 from typing import NamedTuple, TypeVar
 
 import structlog
@@ -41,10 +40,10 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.node.successor import Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault, remember_key, remembered_key
 from hookline.protocol.http import NodeView
+from hookline.version import __version__
 
 T = TypeVar("T")
 
-_VERSION = version("hookline")
 _log = structlog.get_logger()
 _LIFE_S = 0.25
 _LOOK_S = 0.2
@@ -212,7 +211,7 @@ class Quorum:
             role if self.history.halted is None else "halted",
             machine.applied,
             machine.durable,
-            _VERSION,
+            __version__,
             self._clock.wall_ms(),
             position_of(machine, self._config.node),
             self.history.halted,

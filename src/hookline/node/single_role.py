@@ -1,14 +1,11 @@
 """The role of a node that is its whole cluster."""
 
-from importlib.metadata import version
-
 from hookline.node.cluster_history import position_of
 from hookline.node.config import NodeConfig
 from hookline.node.identity import Position
 from hookline.node.member import Member
 from hookline.protocol.http import NodeView
-
-VERSION = version("hookline")
+from hookline.version import __version__
 
 
 class SingleRole:
@@ -29,7 +26,7 @@ class SingleRole:
 
     def nodes(self) -> list[NodeView]:
         replica, config = self._member.replica, self._config
-        return [NodeView(config.node, config.url, "leader", replica.applied, replica.durable, VERSION)]
+        return [NodeView(config.node, config.url, "leader", replica.applied, replica.durable, __version__)]
 
     def position(self) -> Position:
         return position_of(self._member.replica.machine, self._config.node)

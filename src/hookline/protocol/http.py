@@ -303,7 +303,7 @@ class Schedule(Struct, frozen=True):
     last_job_id: str | None
     jobs_made: int
     ticks_skipped: int
-    job: dict[str, Any]
+    job: dict[str, Raw]  # its payload as it was written
     deduplicated: bool | UnsetType = UNSET
 
 

@@ -33,7 +33,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class ClusterEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ClusterEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """One cluster: ``nodes`` are the urls of its nodes, ``shard`` is never used again for another cluster.
 
     ``id``, if given, is the one the cluster was born with (32 hex digits): nodes that say another one are not used.

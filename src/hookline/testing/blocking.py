@@ -5,17 +5,18 @@ event loop runs already, as under pytest-asyncio and anyio.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
+from hookline.client.answers import Job
 from hookline.client.awaiting import AsyncClient
+from hookline.client.awaiting_transport import AwaitingTransport
 from hookline.client.blocking import Client
+from hookline.client.blocking_transport import BlockingTransport
 from hookline.client.requests import Request
-from hookline.client.transport import AwaitingTransport, BlockingTransport
 from hookline.clock import Clock
 from hookline.protocol.durations import parse_duration
-from hookline.protocol.http import Job
 from hookline.testing.clock import START_MS, SimulatedClock
 from hookline.testing.node import InProcessNode
 from hookline.testing.receiver import React, Reaction, ReceivedRequest
@@ -65,7 +66,7 @@ class BlockingNode:
             raise
         self.clock = self._node.clock
         self.receiver = BlockingReceiver(self._node, self._call)
-        self.client = _BlockingClient(self._node, self._call, self.advance)
+        self.client = _BlockingClient(self._node, self._call)
         self.async_client = _AsyncClient(self._node, self._submit)
         return self
 
@@ -151,12 +152,10 @@ class BlockingReceiver:
 
 
 class _BlockingClient(Client):
-    def __init__(self, node: InProcessNode, call: Call[Any], sleep: Callable[[float], None]) -> None:
+    def __init__(self, node: InProcessNode, call: Call[Any]) -> None:
         self._node, self._call = node, call
         self._clock: Clock = node.clock
-        self._sleep = sleep
         self._transport = _BlockingTransport(node, call)
-        self._send = self._transport.send
 
     def wait_for_job(self, job_id: str, timeout: float = 60.0) -> Job:
         found: Job = self._call(lambda: self._node.finished(job_id, within=timeout))
@@ -178,14 +177,9 @@ class _BlockingTransport(BlockingTransport):
 
 class _AsyncClient(AsyncClient):
     def __init__(self, node: InProcessNode, submit: Callable[[Callable[[], Awaitable[Any]]], "Future[Any]"]) -> None:
-        async def sleep(seconds: float) -> None:
-            await asyncio.wrap_future(submit(lambda: node.advance(seconds)))
-
         self._node, self._submit = node, submit
         self._clock: Clock = node.clock
-        self._sleep: Callable[[float], Coroutine[Any, Any, None]] = sleep
         self._transport = _AwaitingTransport(node, submit)
-        self._send = self._transport.send
 
     async def wait_for_job(self, job_id: str, timeout: float = 60.0) -> Job:
         found: Job = await asyncio.wrap_future(self._submit(lambda: self._node.finished(job_id, within=timeout)))

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from hookline.client.awaiting import AsyncClient
+from hookline.client.awaiting_transport import AwaitingTransport
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
-from hookline.client.transport import AwaitingTransport
 from hookline.clock import Clock
 from hookline.errors import ConnectionFailed
 
@@ -28,13 +28,11 @@ class InProcessClient(AsyncClient):
 
     def __init__(self, app: Callable[[], App | None], clock: Clock, *, retries: int = 3) -> None:
         self._clock = clock
-        self._sleep = asyncio.sleep
-        self._transport = InProcessTransport(app, Retrying(retries, 60.0, clock), self._sleep)
-        self._send = self._transport.send
+        self._transport = InProcessTransport(app, Retrying(retries, 60.0, clock), asyncio.sleep)
 
     async def send(self, request: Request[T]) -> T:
         """Carry one call, made by ``client.requests``, to the node."""
-        return await self._send(request)
+        return await self._transport.send(request)
 
 
 class InProcessTransport(AwaitingTransport):

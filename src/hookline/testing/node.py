@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from hookline.client.answers import Job
 from hookline.client.requests import FINISHED
 from hookline.client.retrying import check_wait
 from hookline.node.config import NodeConfig
@@ -17,7 +18,6 @@ from hookline.node.replica import inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.machine import open_state
 from hookline.protocol.durations import parse_duration
-from hookline.protocol.http import Job
 from hookline.testing.assembly import Parts, assemble
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS, SimulatedClock

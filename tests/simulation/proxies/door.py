@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from hookline.client.awaiting_transport import AwaitingTransport
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
-from hookline.client.transport import AwaitingTransport
 from hookline.errors import DeadlineExceeded, HooklineError
 from tests.simulation.proxies.asgi import scope_of
 

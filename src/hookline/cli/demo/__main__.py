@@ -14,13 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hookline.cli.demo.plan import JOBS, SCHEDULE_ID, Kind, post_all
 from hookline.cli.demo.report import count, kinds_of, problems, summary
 from hookline.cli.demo.stack import running_node, running_receiver
-from hookline.cli.output import print_error, stdout
+from hookline.cli.output import print_error, rich_stdout
 from hookline.cli.receiver import Received
+from hookline.client.answers import Job
 from hookline.client.blocking import Client
 from hookline.client.requests import FINISHED
 from hookline.clock import Clock, SystemClock
 from hookline.errors import HooklineError
-from hookline.protocol.http import Job
 from hookline.protocol.signatures import generate_secret
 
 _DELIVERY_S = 25
@@ -64,7 +64,7 @@ def run(console: Console, folder: Path) -> int:
         made: dict[str, Kind] = {}
         jobs = _deliver(client, receiver_url, made, Progressing(console), clock)
         following = client.preview_schedule("* * * * *", count=3)
-        console.print("next ticks of the schedule: " + ", ".join(tick[11:16] for tick in following) + " UTC")
+        console.print("next ticks of the schedule: " + ", ".join(f"{tick:%H:%M}" for tick in following) + " UTC")
         return _report(console, jobs, list(received), made)
 
 
@@ -127,7 +127,7 @@ def main() -> int:
     """The demo in a folder of its own, which goes away with it."""
     try:
         with _ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="hookline-demo-") as folder:
-            return run(stdout(), Path(folder))
+            return run(rich_stdout(), Path(folder))
     except HooklineError as error:
         print_error(error)
         return 1

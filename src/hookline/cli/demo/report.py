@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from rich.table import Table
 
 from hookline.cli.demo.plan import KINDS, RECURRING, SCHEDULE_ID, Kind
+from hookline.cli.grids import table
 from hookline.cli.receiver import Received
-from hookline.cli.render import table
-from hookline.protocol.http import Job
+from hookline.client.answers import Job
 
 
 @dataclass(slots=True)

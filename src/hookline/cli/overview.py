@@ -1,0 +1,107 @@
+"""The commands there are, and the page that ``hookline --help`` shows: without what the commands themselves need."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+HELP = """Delivers HTTP calls now, later or on a schedule, and never loses one."""
+_BEGIN = (
+    "hookline up --allow-private-destinations",
+    "hookline listen",
+    """hookline jobs create http://127.0.0.1:9000/hello --data '{"n": 1}' --wait""",
+)
+_OPTIONS = (("--help (-h)", "Display this message and exit."), ("--version", "Display application version."))
+_WIDTH_MAX = 100
+_INDENT = 14
+
+
+class Command(NamedTuple):
+    """One command or group: ``place`` is module:name in this folder."""
+
+    name: str
+    place: str
+    help: str
+
+
+COMMANDS = (
+    Command(
+        "up",
+        "up:up",
+        'Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.',
+    ),
+    Command(
+        "serve", "serve:serve", 'Run one node. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops it cleanly.'
+    ),
+    Command(
+        "proxy",
+        "proxy:proxy",
+        'Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.',
+    ),
+    Command("listen", "listen:listen", "Receive webhooks, verify their signatures and print them. Ctrl-C ends it."),
+    Command("jobs", "jobs:app", "Make, look at and change jobs."),
+    Command("schedules", "schedules:app", "Make, look at and change schedules."),
+    Command("destinations", "destinations:app", "Limits, pauses and signing secrets of the hosts that are called."),
+    Command("cluster", "cluster:app", "Who leads, whether it is fit to take jobs, and whose log etcd holds."),
+    Command("topology", "topology:app", "Which clusters there are, and where ids go. Asks a proxy."),
+    Command(
+        "backup",
+        "backup:backup",
+        "Copy the state of a running node into a file, while it works. "
+        "Ask a follower, and the leader has no work with it.",
+    ),
+    Command(
+        "restore",
+        "backup:restore",
+        "Check a backup and make it the state of a new node, which must not run yet.",
+    ),
+    Command(
+        "state", "state:app", "Look into the state of a stopped node, or one that was kept aside, and get jobs back."
+    ),
+    Command("secret", "secret:app", "Make keys to sign and verify webhooks with."),
+    Command(
+        "completion",
+        "completion:completion",
+        'Print the completion script of a shell, for instance: eval "$(hookline completion bash)".',
+    ),
+)
+
+
+def is_asked(tokens: Sequence[str]) -> bool:
+    """Whether the call asks for this page."""
+    return list(tokens) in ([], ["help"], ["--help"], ["-h"])
+
+
+def show() -> None:
+    """Print the page, as wide as the terminal is. Raises OSError."""
+    from shutil import get_terminal_size
+
+    sys.stdout.write("\n".join(_lines(min(get_terminal_size().columns, _WIDTH_MAX))) + "\n")
+    sys.stdout.flush()
+
+
+def _lines(width: int) -> Iterator[str]:
+    from textwrap import wrap
+
+    yield "Usage: hookline COMMAND"
+    yield ""
+    yield from wrap(HELP, width)
+    yield ""
+    yield "Begin with:"
+    yield from (f"  {line}" for line in _BEGIN)
+    yield ""
+    yield "Commands:"
+    for command in COMMANDS:
+        yield from _entry(command.name, command.help, width)
+    yield ""
+    yield "Options:"
+    for name, text in _OPTIONS:
+        yield from _entry(name, text, width)
+    yield ""
+    yield "More about a command: hookline help jobs create"
+
+
+def _entry(name: str, text: str, width: int) -> list[str]:
+    from textwrap import wrap
+
+    indent = " " * (_INDENT + 2)
+    return wrap(f"  {name:<{_INDENT}}{text}", max(width, 40), subsequent_indent=indent, break_on_hyphens=False)

@@ -1,0 +1,328 @@
+"""What the SDK's calls give: the service's answers as Python values. Pure.
+
+The fields are those of ``protocol.http``, which says what travels; a test compares them. Here times are aware
+``datetime`` values, a payload is decoded, and what an answer lacks is None or empty. Unknown fields are ignored: a
+newer service may have more.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, field, to_builtins
+
+from hookline.protocol import http
+from hookline.protocol.http import Guarantee, Labels, OutcomeLabel, StateLabel
+
+if TYPE_CHECKING:
+    from hookline.client.fields import ScheduledJob
+else:
+    ScheduledJob = dict[str, Any]  # what a service knows more of is kept
+
+
+class Answer(Struct, frozen=True):
+    """What all answers can do."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its JSON form, which ``json.dumps`` takes: times as RFC 3339 text, bytes as base64, as the API has them."""
+        found: dict[str, Any] = to_builtins(self)
+        return found
+
+
+# --- jobs -----------------------------------------------------------------------------------------------------
+
+
+class WaitingFor(Answer, frozen=True):
+    """Why a pending job waits: a word and a sentence. ``until`` is when that ends, as far as it is known."""
+
+    reason: str
+    detail: str
+    until: datetime | None = None
+
+
+class LastAttempt(Answer, frozen=True):
+    """The newest attempt, in short."""
+
+    number: int
+    outcome: OutcomeLabel
+    status: int | None
+    error: str | None
+    started_at: datetime
+    duration_ms: int
+
+
+class Attempt(Answer, frozen=True):
+    """One attempt in full; the body is text, with what is not UTF-8 replaced, cut at 16 KiB."""
+
+    number: int
+    outcome: OutcomeLabel
+    status: int | None
+    error: str | None
+    started_at: datetime
+    duration_ms: int
+    node: str
+    term: int
+    response_headers: dict[str, str]
+    response_body: str
+
+
+class AttemptList(Answer, frozen=True):
+    """All attempts of a job, oldest first."""
+
+    data: list[Attempt]
+
+
+class RetryView(Answer, http.RetryView, frozen=True):
+    """The retry policy in force: the job's own, that of its destination, or the default."""
+
+
+class Job(Answer, frozen=True):
+    """A job. What it sends is in ``payload``, decoded, or in ``body``, bytes; lists leave both out.
+
+    ``deduplicated``: the call found it, and did not make it. ``payload_removed``: what it sends was deleted.
+    """
+
+    id: str
+    url: str
+    method: str
+    state: StateLabel
+    run_at: datetime
+    created_at: datetime
+    finished_at: datetime | None
+    attempts_made: int
+    next_attempt_at: datetime | None
+    waiting_for: WaitingFor | None
+    last_attempt: LastAttempt | None
+    labels: Labels
+    guarantee: Guarantee
+    priority: int
+    destination: str
+    headers: dict[str, str]
+    timeout: str
+    retry: RetryView
+    signed: bool
+    schedule: str | None
+    payload: Any = None
+    body: bytes | None = field(default=None, name="body_base64")
+    deduplicated: bool = False
+    redact: list[str] = []
+    payload_removed: bool = False
+
+
+class JobPage(Answer, frozen=True):
+    """A page of jobs, newest first. ``next_cursor`` None: there is no more.
+
+    ``incomplete``, from proxies only, names the clusters that could not be reached: theirs are missing.
+    """
+
+    data: list[Job]
+    next_cursor: str | None
+    incomplete: list[str] = []
+
+
+class BatchJob(Answer, frozen=True):
+    """The short form of a job in the answer to a batch."""
+
+    id: str
+    url: str
+    method: str
+    state: StateLabel
+    run_at: datetime
+    guarantee: Guarantee
+    deduplicated: bool = False
+
+
+class BatchResult(Answer, frozen=True):
+    """What became of one item: 201 or 200 with ``job``, else ``error``."""
+
+    status: int
+    job: BatchJob | None = None
+    error: dict[str, Any] | None = None
+
+
+class BatchResponse(Answer, frozen=True):
+    """In the order of the request."""
+
+    results: list[BatchResult]
+
+
+class BulkResponse(Answer, http.BulkResponse, frozen=True):
+    """How many jobs matched and how many were changed; ``more``: it stopped before the end, call again.
+
+    Both from proxies only: ``incomplete`` names the clusters that could not be reached, where nothing was changed;
+    ``unclear`` those that took the call and did not answer, where jobs may have been changed.
+    """
+
+
+# --- schedules ------------------------------------------------------------------------------------------------
+
+
+class CatchUp(Answer, http.CatchUp, frozen=True, forbid_unknown_fields=False):
+    """What happens to ticks that were missed, if they are not older than ``window``. Can be given, too."""
+
+
+class Schedule(Answer, frozen=True):
+    """A schedule; ``job`` has the fields of what each tick makes, as the API has them, and can be given again."""
+
+    id: str
+    cron: str
+    timezone: str
+    catch_up: CatchUp
+    overlap: Literal["allow", "skip"]
+    jitter: str
+    start_at: datetime | None
+    end_at: datetime | None
+    paused: bool
+    created_at: datetime
+    next_tick_at: datetime | None
+    last_tick_at: datetime | None
+    last_job_id: str | None
+    jobs_made: int
+    ticks_skipped: int
+    job: ScheduledJob
+    deduplicated: bool = False
+
+
+class SchedulePage(Answer, frozen=True):
+    """A page of schedules by id; ``incomplete`` as in ``JobPage``."""
+
+    data: list[Schedule]
+    next_cursor: str | None
+    incomplete: list[str] = []
+
+
+class Preview(Answer, frozen=True):
+    """The next ticks, with the zone's offset."""
+
+    ticks: list[datetime]
+
+
+# --- destinations ---------------------------------------------------------------------------------------------
+
+
+class Rate(Answer, http.Rate, frozen=True, forbid_unknown_fields=False):
+    """At most ``limit`` attempts start in each ``per``, wherever it begins. Can be given, too."""
+
+
+class RetryRequest(Answer, http.RetryRequest, frozen=True, forbid_unknown_fields=False, omit_defaults=True):
+    """When to try again; None: the default. Can be given, too; ``RetryFields`` says what the fields mean."""
+
+
+class Breaker(Answer, frozen=True):
+    """The breaker of a destination; ``until`` is when it next lets an attempt through."""
+
+    state: Literal["closed", "open", "half_open"]
+    until: datetime | None
+
+
+class Destination(Answer, frozen=True):
+    """A destination; of its secrets only the number is ever shown.
+
+    ``retry``: for jobs that do not say it themselves; None: the default. ``incomplete`` as in ``JobPage``.
+    """
+
+    host: str
+    concurrency: int | None
+    rate: Rate | None
+    paused: bool
+    breaker: Breaker
+    running: int
+    waiting: int
+    secrets: int
+    retry: RetryRequest | None = None
+    incomplete: list[str] = []
+
+
+class DestinationPage(Answer, frozen=True):
+    """All destinations that jobs or settings name; ``incomplete`` as in ``JobPage``."""
+
+    data: list[Destination]
+    next_cursor: str | None
+    incomplete: list[str] = []
+
+
+# --- clusters -------------------------------------------------------------------------------------------------
+
+
+class NodeView(Answer, http.NodeView, frozen=True):
+    """One node of a cluster. ``halted``: why it waits for a person; None: it does not."""
+
+
+class ClockView(Answer, http.ClockView, frozen=True):
+    """A machine's clock: is it the time, and if not, why and what to do.
+
+    ``offset_ms`` is how far it is ahead of the majority of the cluster's clocks, if others are known.
+    """
+
+
+class Cluster(Answer, frozen=True):
+    """A cluster and its nodes. ``clock`` is that of the node that answers.
+
+    ``id`` was made once for the cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the
+    files of states that the asked node has replaced and kept.
+    """
+
+    name: str
+    shard: int
+    term: int
+    leader: str | None
+    nodes: list[NodeView]
+    clock: ClockView | None = None
+    id: str | None = None
+    generation: int = 0
+    kept_aside: list[str] = []
+
+
+class ClusterList(Answer, frozen=True):
+    """All clusters that a proxy reaches; ``incomplete`` names those it cannot, ``reasons`` says why."""
+
+    data: list[Cluster]
+    incomplete: list[str] = []
+    reasons: dict[str, str] = {}
+
+
+class TopologyApplied(Answer, http.TopologyApplied, frozen=True):
+    """For each cluster "ok", or why it does not have the topology yet; it learns it when it can be reached."""
+
+
+class Route(Answer, http.Route, frozen=True):
+    """Where an id or a key is at home, and how that was decided; ``hash`` is None when the id's hint decided."""
+
+
+class Usage(Answer, http.Usage, frozen=True):
+    """One limit and how much of it is used."""
+
+
+class NodeState(Answer, http.NodeState, frozen=True):
+    """A node as a proxy sees it; ``detail``: why it is not used though it answers."""
+
+
+class ClusterHealth(Answer, frozen=True):
+    """A cluster as a proxy sees it: ``breaker`` lets calls through unless it is open; ``leader`` is a node's url."""
+
+    name: str
+    state: Literal["unknown", "up", "down"]
+    breaker: Literal["closed", "open", "half_open"]
+    leader: str | None
+    nodes: list[NodeState]
+
+
+class Health(Answer, frozen=True):
+    """Is this node or proxy fit to take requests? ``detail`` says what to do; ``degraded``: it is, but holds jobs back.
+
+    ``usage`` is how much of its limits is used; ``clusters`` are a proxy's, ``clock`` and the rest a node's.
+    """
+
+    status: Literal["ok", "degraded", "unavailable"]
+    role: Literal["leader", "follower", "halted", "proxy"]
+    usage: dict[str, Usage] = {}
+    detail: str | None = None
+    epoch: int = 0
+    term: int = 0
+    clusters: list[ClusterHealth] = []
+    clock: ClockView | None = None
+    cluster_id: str | None = None
+    kept_aside: list[str] = []
+    topology: str | None = None
+    decided_by: int | None = None
+    cluster: str | None = None
+    shard: int | None = None
