@@ -102,6 +102,20 @@ def test_an_ed25519_key_says_what_to_install(bare: Path) -> None:
     assert "pip install 'hookline[ed25519]'" in run(bare, code)
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    ["from hookline.testing import BlockingNode", "from hookline.testing import *", "import hookline.testing.node"]
+    + [f"import hookline.testing.{module}" for module in ("blocking", "receiver", "assembly")],
+)
+def test_a_node_for_tests_says_what_to_install(bare: Path, wanted: str) -> None:
+    code = f"try: exec({wanted!r})\nexcept ImportError as error: print(error)\n"
+    assert run(bare, code).endswith("pip install 'hookline[server]'")
+
+
+def test_what_a_receivers_test_signs_with_needs_no_server(bare: Path) -> None:
+    assert run(bare, "from hookline.testing import sign; print(bool(sign(b'', 'whsec_' + 'A' * 32)))") == "True"
+
+
 def test_the_command_says_in_one_sentence_what_to_install(bare: Path) -> None:
     done = subprocess.run([bare / "bin" / "hookline", "--help"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")

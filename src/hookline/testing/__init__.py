@@ -40,15 +40,7 @@ __all__ = sorted(_HOME)  # noqa: PLE0605  # one list of names, not two; a test c
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        value = getattr(import_module(f"hookline.testing.{_HOME[name]}"), name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("hookline"):
-            raise
-        raise ImportError(
-            f"hookline.testing.{name} needs the parts of a server ({error.name} is missing): "
-            "pip install 'hookline[server]'"
-        ) from error
+    value = getattr(import_module(f"hookline.testing.{_HOME[name]}"), name)
     globals()[name] = value
     return value
 

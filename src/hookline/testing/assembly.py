@@ -1,5 +1,8 @@
 """A node put together from given parts: wired as in ``node.runtime``, without sockets, threads or a real clock."""
 
+import hookline.testing.server_parts  # noqa: F401  # first, since it says what to install
+
+# isort: split
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -3,6 +3,9 @@
 Only the network is replaced: what would leave ends in ``node.receiver``. See docs/how-to/test-your-webhooks.md.
 """
 
+import hookline.testing.server_parts  # noqa: F401  # first, since it says what to install
+
+# isort: split
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path

@@ -4,6 +4,9 @@ receiver = Receiver()
 receiver.next(answer(500), answer(429, headers={"retry-after": "30"}), hang())  # then 200 again
 """
 
+import hookline.testing.server_parts  # noqa: F401  # first, since it says what to install
+
+# isort: split
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
