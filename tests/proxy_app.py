@@ -46,4 +46,5 @@ class ScriptedProxy:
         scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": []}
         await self._app({**scope, "query_string": query.encode(), "root_path": ""}, receive, send)
         self.now_s = asyncio.get_running_loop().time()
-        return sent[0]["status"], msgspec.json.decode(sent[1]["body"])
+        body = sent[1]["body"]
+        return sent[0]["status"], msgspec.json.decode(body) if body else None

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from hookline.http_api.exchange import PROBLEM_JSON
+from hookline.http_api.messages import PROBLEM_JSON
 from hookline.protocol.topology import ClusterEntry, Topology
-from hookline.proxy.sender import Answer, Call, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, Unclear
 
 C0 = ClusterEntry(name="c0", shard=0, nodes=("http://a:1", "http://a:2"))
 C1 = ClusterEntry(name="c1", shard=1, nodes=("http://b:1",))
@@ -27,8 +27,8 @@ def topology(count: int, epoch: int = 1, **fields: Any) -> Topology:
     return Topology(epoch=epoch, clusters=entries(*[1] * count), **fields)
 
 
-def problem(status: int, code: str, **figures: object) -> Answer:
-    return Answer(status, msgspec.json.encode({"code": code} | figures), PROBLEM_JSON)
+def problem(status: int, code: str, **figures: object) -> NodeAnswer:
+    return NodeAnswer(status, msgspec.json.encode({"code": code} | figures), PROBLEM_JSON)
 
 
 class LoopClock:
@@ -45,7 +45,7 @@ class LoopClock:
         return bytes(size)
 
 
-Script = Callable[[str, Call], Answer | type[Exception] | float]
+Script = Callable[[str, NodeCall], NodeAnswer | type[Exception] | float]
 
 
 class ScriptedSender:
@@ -53,12 +53,12 @@ class ScriptedSender:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.sent: list[tuple[str, Call]] = []
+        self.sent: list[tuple[str, NodeCall]] = []
 
-    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+    async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         self.sent.append((url, call))
         said = self.script(url, call)
-        if isinstance(said, Answer):
+        if isinstance(said, NodeAnswer):
             await asyncio.sleep(0.001)
             return said
         if isinstance(said, type):

@@ -5,8 +5,8 @@ from typing import Any
 from hookline.http_api.docs_form import curl
 from hookline.http_api.docs_page import type_text
 from hookline.http_api.openapi import openapi_document
-from hookline.http_api.operation import Server
 from hookline.http_api.operations import COMMON_REFUSALS
+from hookline.protocol.calls import CALLS, Repeatable, Server
 
 _INTRODUCTION = """\
 # HTTP API
@@ -24,6 +24,9 @@ shows them as a page. Nodes and proxies answer the same calls; what only one of 
 - `HEAD` works wherever `GET` does.
 - A proxy may answer any call with PROXY_CODES as well. It takes `Hookline-Timeout-Ms` with any call: a number of
   milliseconds, to be answered earlier than after the 10 s it takes by itself.
+- A call that got no answer may be sent again: it does no more than once would. A create needs an `id` or key for that,
+  DRY_RUN `dry_run`; a 404 to a repeated `DELETE` means that it was done. These would be done once more, or
+  undo what others changed in between: ONCE_ONLY.
 - Ids have 1 to 128 of the characters `A-Z a-z 0-9 _ : -`. An id that is not like that gets 400 `invalid_id`, also in a
   path; one that is not known gets 404. `batch`, `retry`, `cancel` (jobs) and `preview` (schedules) are reserved.
 
@@ -33,7 +36,7 @@ shows them as a page. Nodes and proxies answer the same calls; what only one of 
 def render() -> str:
     """The page as Markdown."""
     node, proxy = openapi_document("node"), openapi_document("proxy")
-    parts = [_INTRODUCTION.replace("PROXY_CODES", _codes_of_proxies())]
+    parts = [_introduction()]
     for tag in proxy["tags"]:
         parts.append(f"## {tag['name']}\n\n")
         for path, methods in proxy["paths"].items():
@@ -44,6 +47,15 @@ def render() -> str:
     shapes = node["components"]["schemas"], proxy["components"]["schemas"]
     parts += [_shape(name, *(of.get(name) for of in shapes)) for name in sorted(shapes[0] | shapes[1])]
     return "".join(parts).rstrip() + "\n"
+
+
+def _introduction() -> str:
+    text = _INTRODUCTION.replace("PROXY_CODES", _codes_of_proxies())
+    return text.replace("DRY_RUN", _repeated("dry_run")).replace("ONCE_ONLY", _repeated("never"))
+
+
+def _repeated(how: Repeatable) -> str:
+    return ", ".join(f"`{call.method} {call.path}`" for call in CALLS.values() if call.repeatable == how)
 
 
 def _codes_of_proxies() -> str:

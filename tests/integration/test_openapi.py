@@ -1,6 +1,5 @@
 """/openapi.json says what a node does: every route is in it, and schemathesis finds nothing that it does not say."""
 
-import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -12,10 +11,8 @@ from schemathesis import GenerationMode
 from schemathesis import checks as known_checks
 
 from hookline.errors import by_code
-from hookline.http_api import docs_page
 from hookline.http_api.openapi import openapi_document
-from hookline.http_api.operation import BOTH, Server
-from hookline.node.api.app import ROUTES
+from hookline.protocol.calls import BOTH, Server, calls_of
 from tests.integration.node_under_test import NodeUnderTest, node_config
 
 EXAMPLES = 10  # for each of the 29 calls, good and bad: about 15 seconds in all
@@ -74,12 +71,7 @@ def test_a_node_says_nothing_of_what_only_proxies_have() -> None:
 
 
 def test_every_route_is_described_and_nothing_else() -> None:
-    routed = {
-        (re.sub(r":\w+}", "}", path), method)
-        for path, methods in (ROUTES | docs_page.routes("node")).items()
-        if not path.startswith("/internal/")  # between nodes
-        for method in methods
-    }
+    routed = {(call.path, call.method) for call in calls_of("node") if call.scope != "internal"}
     paths = openapi_document("node")["paths"]
     assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == routed
 

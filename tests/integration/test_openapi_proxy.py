@@ -1,6 +1,5 @@
 """A proxy's /openapi.json says what the proxy does: its own calls, and what it adds to those of a node."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis import checks as known_checks
 
-from hookline.http_api import docs_page
 from hookline.http_api.openapi import openapi_document
-from hookline.proxy.api.app import OWN_ROUTES, ROUTES
+from hookline.protocol.calls import calls_of
 from tests.integration.proxy_under_test import JOB, Clusters, Door
 
 EXAMPLES = 6  # of each call below: some seconds in all. What the nodes answer, test_openapi.py looks at.
@@ -100,11 +98,7 @@ def test_what_is_missing_is_described_and_said(door: Door) -> None:
 
 
 def test_every_route_is_described_and_nothing_else() -> None:
-    routed = {
-        (re.sub(r":\w+}", "}", path), method)
-        for path, methods in (ROUTES | OWN_ROUTES | docs_page.routes("proxy")).items()
-        for method in methods
-    }
+    routed = {(call.path, call.method) for call in calls_of("proxy")}
     paths = openapi_document("proxy")["paths"]
     assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == routed
 

@@ -8,7 +8,7 @@ import pytest
 from hookline import AsyncClient, errors
 from tests import scripted_server as served
 from tests.scripted_server import DROP, Answer, ScriptedServer, problem, scripted_server
-from tests.unit.test_blocking_client import CALLS
+from tests.unit.test_blocking_client import CALLS, DELETED, ONCE_ONLY
 from tests.unit.test_client_requests import SeededClock
 
 
@@ -48,13 +48,23 @@ async def test_a_job_without_id_and_key_leaves_a_home_that_is_down(server: Scrip
     assert [asked.headers.get("hookline-fallback") for asked in server.asked] == [None, "allow", "allow"]
 
 
+@pytest.mark.parametrize("method", ONCE_ONLY)
 async def test_what_would_add_up_is_not_sent_again_after_an_ambiguous_failure(
-    server: ScriptedServer, client: AsyncClient
+    server: ScriptedServer, client: AsyncClient, method: str
 ) -> None:
     server.answers = [DROP]
     with pytest.raises(errors.DeadlineExceeded):
-        await client.run_schedule("s1")
+        await getattr(client, method)(*ONCE_ONLY[method])
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("method", DELETED)
+async def test_what_a_lost_try_has_deleted_is_deleted(server: ScriptedServer, client: AsyncClient, method: str) -> None:
+    not_there = problem(404, f"{DELETED[method]}_not_found")
+    server.answers = [DROP, not_there]
+    await getattr(client, method)("x")
+    with pytest.raises(errors.NotFound):
+        await getattr(client, method)("x")
 
 
 async def test_retries_end(server: ScriptedServer, client: AsyncClient, slept: list[float]) -> None:

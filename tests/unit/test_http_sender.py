@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from hookline.proxy.http_sender import HttpSender
-from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 
-CREATE = Call("POST", "/jobs?a=%2F", ((b"idempotency-key", b"k"),), b'{"url":"x"}')
+CREATE = NodeCall("POST", "/jobs?a=%2F", ((b"idempotency-key", b"k"),), b'{"url":"x"}')
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -76,7 +76,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def send(sender: HttpSender, node: Node, call: Call = CREATE, timeout_s: float = 5.0) -> Answer:
+async def send(sender: HttpSender, node: Node, call: NodeCall = CREATE, timeout_s: float = 5.0) -> NodeAnswer:
     return await sender.send(node.url, call, timeout_s)
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from hookline.errors import InvalidTopology, Misdirected
-from hookline.http_api.exchange import Request
+from hookline.http_api.callers import admit_ours
+from hookline.http_api.messages import Request
 from hookline.node.api import ownership
 from hookline.node.api.ownership import Ownership
 from hookline.node.config import NodeConfig
+from hookline.protocol.calls import CALLS
 from hookline.protocol.commands import SetTopology
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology, encode_topology
@@ -33,7 +35,8 @@ def command(epoch: int, *, strategy: Strategy = "modulo", previous: Placement | 
 
 def request(**headers: str) -> Request:
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Request({"headers": pairs}, lambda: None)
+    caller, admitted = admit_ours(pairs)
+    return Request({}, lambda: None, CALLS["createJob"], caller, admitted)
 
 
 def ownership_of(replica: FakeReplica, shard: int) -> Ownership:

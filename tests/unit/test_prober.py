@@ -12,7 +12,7 @@ import pytest
 
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, InvalidTopology
-from hookline.http_api.hops import DECIDED
+from hookline.http_api.forwarded_headers import DECIDED
 from hookline.protocol import http
 from hookline.protocol.topology import (
     ClusterEntry,
@@ -28,7 +28,7 @@ from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.prober import Prober
-from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing import virtual_time
 from hookline.testing.clock import SimulatedClock
 from tests.proxy_parts import C0, C1, LoopClock, ScriptedSender, topology
@@ -46,12 +46,12 @@ class Node:
     status: int = 200
     has: Topology | None = None
     fails: type[Exception] | float | None = None
-    says: Answer | None = None
+    says: NodeAnswer | None = None
     decided_by: int | None = None
     cluster: str | None = None
     shard: int | None = None
     born: str | None = None  # its cluster's id
-    refuses: Answer | None = None  # what it says to a topology
+    refuses: NodeAnswer | None = None  # what it says to a topology
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Fleet:
         self.forwarder = Forwarder(*parts, self.clock, ProxyMetrics(), self.config)
         self.prober = Prober(*parts, self.forwarder, self.clock, self.config)
 
-    def script(self, url: str, call: Call) -> Answer | type[Exception] | float:
+    def script(self, url: str, call: NodeCall) -> NodeAnswer | type[Exception] | float:
         node = self.nodes[url]
         if node.fails is not None:
             return node.fails
@@ -84,10 +84,12 @@ class Fleet:
             mark = dict(call.headers).get(DECIDED)
             shard = next(one.shard for one in self.known.topology.all_clusters() if url in one.nodes)
             node.decided_by = shard if mark is None else int(mark) if mark.isdigit() else None
-            return Answer(200)
+            return NodeAnswer(200)
         if call.target == DOCUMENT:
             mark = b"unknown" if node.decided_by is None else b"%d" % node.decided_by
-            return Answer(200, encode_topology(node.has), headers=((DECIDED, mark),)) if node.has else Answer(404)
+            return (
+                NodeAnswer(200, encode_topology(node.has), headers=((DECIDED, mark),)) if node.has else NodeAnswer(404)
+            )
         epoch = node.has.epoch if node.has else 0
         status: Literal["ok", "unavailable"] = "ok" if node.status == 200 else "unavailable"
         body = msgspec.to_builtins(
@@ -100,7 +102,7 @@ class Fleet:
             "cluster_id": node.born,
         }
         name = (b"hookline-node", f"n{url[-1]}".encode())
-        return node.says or Answer(node.status, msgspec.json.encode(body), headers=(name,))
+        return node.says or NodeAnswer(node.status, msgspec.json.encode(body), headers=(name,))
 
     def probe(self, rounds: int = 1) -> list[tuple[str, str, str]]:
         """Make rounds; what was asked meanwhile but for the health."""
@@ -160,7 +162,7 @@ def test_a_node_that_does_not_answer_is_down_until_it_does(fails: type[Exception
 def test_whatever_a_node_answers_the_round_goes_on(body: bytes) -> None:
     """Another server may have its port by now: that is no reason for the proxy to end."""
     fleet = Fleet()
-    fleet.nodes[A1].says = Answer(200, body)
+    fleet.nodes[A1].says = NodeAnswer(200, body)
     fleet.probe()
     assert [fleet.health.node(url).state for url in (A1, A2, B1)] == ["down", "up", "up"]
 
@@ -236,7 +238,8 @@ def test_a_cluster_that_was_down_gets_it_when_it_is_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [NotSent, Unclear, 0.0, Answer(404), Answer(200, b"{"), Answer(200, b'{"cluster":[{"name":"\xff"}]}')]
+    "said",
+    [NotSent, Unclear, 0.0, NodeAnswer(404), NodeAnswer(200, b"{"), NodeAnswer(200, b'{"cluster":[{"name":"\xff"}]}')],
 )
 def test_what_cannot_be_learned_changes_nothing(said: Any) -> None:
     fleet = Fleet()
@@ -253,7 +256,7 @@ def test_what_belongs_to_clusters_that_are_gone_is_forgotten() -> None:
 
     async def fail() -> None:
         with pytest.raises(ClusterUnavailable):
-            await fleet.forwarder.to_cluster(C1, Call("POST", "/jobs"), 10_000)
+            await fleet.forwarder.to_cluster(C1, NodeCall("POST", "/jobs"), 10_000)
 
     virtual_time.run(fail())
     fleet.known.learn(Topology(epoch=2, clusters=(C0,)))
@@ -299,7 +302,7 @@ def rounds_begun(fleet: Fleet, seconds: float) -> list[float]:
     times: list[float] = []
     sound = fleet.script
 
-    def script(url: str, call: Call) -> Answer | type[Exception] | float:
+    def script(url: str, call: NodeCall) -> NodeAnswer | type[Exception] | float:
         if url == A1:
             times.append(asyncio.get_running_loop().time())
         return sound(url, call)
@@ -363,14 +366,15 @@ def send_to_c1(fleet: Fleet) -> list[tuple[str, str]]:
 
     async def main() -> None:
         with suppress(ClusterUnavailable):
-            await fleet.forwarder.to_cluster(C1, Call("POST", "/jobs"), 5_000)
+            await fleet.forwarder.to_cluster(C1, NodeCall("POST", "/jobs"), 5_000)
 
     virtual_time.run(main())
     return [(call.method, call.target) for url, call in fleet.sender.sent if url == B1]
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"cluster": "other"}, {"cluster": "c1", "shard": 9}, {"says": Answer(200, b"{}")}, {"fails": NotSent}]
+    "said",
+    [{}, {"cluster": "other"}, {"cluster": "c1", "shard": 9}, {"says": NodeAnswer(200, b"{}")}, {"fails": NotSent}],
 )
 def test_whoever_does_not_say_that_it_is_a_node_of_the_cluster_gets_only_probes(said: dict[str, Any]) -> None:
     fleet = newcomer(has=None, **said)
@@ -399,8 +403,8 @@ NEW = ClusterEntry(name="c2", shard=2, nodes=("http://n:1", "http://n:2", "http:
         ([Node(fails=NotSent)] * 3, "no node of c2 answers at http://n:1"),
         ([Node(cluster="c2", shard=2), Node(cluster="c7"), Node(fails=NotSent)], "belongs to cluster c7"),
         ([Node(cluster="c2", shard=3)] * 3, "has shard 3"),
-        ([Node(says=Answer(200, b"{}"))] * 3, "does not say that it is a node of c2"),
-        ([Node(says=Answer(200, b"<html>"))] * 3, "no node of c2 answers"),
+        ([Node(says=NodeAnswer(200, b"{}"))] * 3, "does not say that it is a node of c2"),
+        ([Node(says=NodeAnswer(200, b"<html>"))] * 3, "no node of c2 answers"),
         ([Node(cluster="c2", shard=2), Node(fails=NotSent), Node(fails=0.0)], None),
         ([Node(cluster="c2", shard=2)] * 3, None),
     ],

@@ -4,19 +4,19 @@ import msgspec
 import pytest
 
 from hookline.protocol.http import BulkResponse
-from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from tests.proxy_app import ScriptedProxy
 from tests.proxy_parts import Script, problem, topology
 
-DONE = Answer(200, msgspec.json.encode(BulkResponse(2, 2, False, False, ["a"])))
-COUNTED = Answer(200, msgspec.json.encode(BulkResponse(2, 0, True, False, ["a"])))
+DONE = NodeAnswer(200, msgspec.json.encode(BulkResponse(2, 2, False, False, ["a"])))
+COUNTED = NodeAnswer(200, msgspec.json.encode(BulkResponse(2, 0, True, False, ["a"])))
 BROKEN = problem(500, "internal")
 
 
-def at(**answers: Answer | type[Exception] | float) -> Script:
+def at(**answers: NodeAnswer | type[Exception] | float) -> Script:
     """What each cluster answers, by name."""
 
-    def script(url: str, call: Call) -> Answer | type[Exception] | float:
+    def script(url: str, call: NodeCall) -> NodeAnswer | type[Exception] | float:
         return answers[url.partition("//")[2].partition(":")[0]]
 
     return script
@@ -25,7 +25,7 @@ def at(**answers: Answer | type[Exception] | float) -> Script:
 @pytest.mark.parametrize("verb", ["retry", "cancel"])
 @pytest.mark.parametrize("failure", [Unclear, BROKEN, 0.0])
 def test_a_cluster_that_did_not_answer_may_have_changed_jobs(
-    verb: str, failure: Answer | type[Exception] | float
+    verb: str, failure: NodeAnswer | type[Exception] | float
 ) -> None:
     proxy = ScriptedProxy(at(c0=DONE, c1=failure, c2=NotSent), topology(3))
     status, answer = proxy.call("POST", f"/jobs/{verb}", {})

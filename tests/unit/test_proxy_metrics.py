@@ -14,18 +14,18 @@ from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing import virtual_time
 from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, problem
 
-CREATE = Call("POST", "/jobs", body=b"{}")
+CREATE = NodeCall("POST", "/jobs", body=b"{}")
 Figures = dict[str, float]
 
 
 class Watched:
     """A proxy's metrics with what they are read from."""
 
-    def __init__(self, script: Script = lambda url, call: Answer(201), **fields: Placement) -> None:
+    def __init__(self, script: Script = lambda url, call: NodeAnswer(201), **fields: Placement) -> None:
         self.metrics, self.health = ProxyMetrics(), Health()
         self.known = KnownTopology(Topology(epoch=3, clusters=(C0, C1), **fields))
         config = ProxyConfig(topology=Path("t.toml"))
@@ -70,7 +70,7 @@ def test_calls_are_counted_by_cluster_and_outcome() -> None:
 
 def test_what_the_proxy_added_is_without_what_the_node_took() -> None:
     """The first node refuses, which takes 1 ms as every scripted answer does; only that is the proxy's."""
-    watched = Watched(lambda url, call: Answer(201) if url == C0.nodes[1] else problem(503, "shutting_down"))
+    watched = Watched(lambda url, call: NodeAnswer(201) if url == C0.nodes[1] else problem(503, "shutting_down"))
     watched.submit()
     figures = watched.figures()
     assert figures["added_latency_seconds_sum"] == pytest.approx(0.001)
@@ -79,7 +79,7 @@ def test_what_the_proxy_added_is_without_what_the_node_took() -> None:
 
 
 def test_a_call_that_goes_on_to_the_next_cluster() -> None:
-    watched = Watched(lambda url, call: NotSent if url in C0.nodes else Answer(201))
+    watched = Watched(lambda url, call: NotSent if url in C0.nodes else NodeAnswer(201))
     watched.submit()
     figures = watched.figures()
     assert figures["fallbacks_total{c0}"] == 1

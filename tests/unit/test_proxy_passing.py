@@ -8,22 +8,28 @@ import pytest
 
 from hookline.clock import SystemClock
 from hookline.errors import InvalidRequest
-from hookline.http_api.exchange import Request
+from hookline.http_api.callers import admit_clients
+from hookline.http_api.messages import HeaderPair, Request
+from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import parse_topology
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import Incoming
+from hookline.proxy.api.passing import passed_on
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import Answer, Call
+from hookline.proxy.sender import NodeAnswer, NodeCall
 
 
 class _NoSender:
-    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+    async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         raise AssertionError("nothing may be sent")
+
+
+def request_of(headers: list[HeaderPair]) -> Request:
+    return Request({}, lambda: None, CALLS["createJob"], *admit_clients(headers))
 
 
 def test_only_the_clients_own_headers_go_on() -> None:
@@ -40,8 +46,8 @@ def test_only_the_clients_own_headers_go_on() -> None:
         (b"idempotency-key", b"k"),
         (b"traceparent", b"t"),
     ]
-    request = Incoming(Request({"headers": sent}, lambda: None))
-    assert request.passed_on == (
+    request = request_of(sent)
+    assert passed_on(request) == (
         (b"hookline-fallback", b"allow"),
         (b"idempotency-key", b"k"),
         (b"traceparent", b"t"),
@@ -51,7 +57,7 @@ def test_only_the_clients_own_headers_go_on() -> None:
 
 
 def test_a_header_that_is_there_twice_is_refused() -> None:
-    request = Incoming(Request({"headers": [(b"idempotency-key", b"a"), (b"idempotency-key", b"b")]}, lambda: None))
+    request = request_of([(b"idempotency-key", b"a"), (b"idempotency-key", b"b")])
     with pytest.raises(InvalidRequest, match="more than once"):
         request.header(b"idempotency-key")
 

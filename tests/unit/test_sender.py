@@ -2,13 +2,13 @@
 
 import pytest
 
-from hookline.http_api.exchange import PROBLEM_JSON
-from hookline.proxy.sender import Answer, Call
+from hookline.http_api.messages import PROBLEM_JSON
+from hookline.proxy.sender import NodeAnswer, NodeCall
 from tests.proxy_parts import problem
 
 
 def test_headers_take_the_place_of_those_of_the_same_name() -> None:
-    call = Call("POST", "/jobs", ((b"a", b"1"), (b"b", b"2"), (b"a", b"3")), b"{}", is_repeatable=False)
+    call = NodeCall("POST", "/jobs", ((b"a", b"1"), (b"b", b"2"), (b"a", b"3")), b"{}", is_repeatable=False)
     changed = call.with_headers((b"a", b"4"), (b"c", b"5"))
     assert changed.headers == ((b"b", b"2"), (b"a", b"4"), (b"c", b"5"))
     assert (changed.method, changed.target, changed.body, changed.is_repeatable) == ("POST", "/jobs", b"{}", False)
@@ -22,19 +22,19 @@ def test_a_problem_is_read() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(200, b'{"code":"x"}', PROBLEM_JSON),
-        Answer(503, b'{"code":"x"}'),
-        Answer(503, b"", PROBLEM_JSON),
-        Answer(503, b"[]", PROBLEM_JSON),
-        Answer(503, b'{"code":"\xff"}', PROBLEM_JSON),
-        Answer(503, b'{"code":' + b"[" * 100_000, PROBLEM_JSON),
+        NodeAnswer(200, b'{"code":"x"}', PROBLEM_JSON),
+        NodeAnswer(503, b'{"code":"x"}'),
+        NodeAnswer(503, b"", PROBLEM_JSON),
+        NodeAnswer(503, b"[]", PROBLEM_JSON),
+        NodeAnswer(503, b'{"code":"\xff"}', PROBLEM_JSON),
+        NodeAnswer(503, b'{"code":' + b"[" * 100_000, PROBLEM_JSON),
     ],
     ids=["no error", "another type", "empty", "a list", "not UTF-8", "nested deeply"],
 )
-def test_everything_else_is_none(answer: Answer) -> None:
+def test_everything_else_is_none(answer: NodeAnswer) -> None:
     assert (answer.problem, answer.code) == ({}, "")
 
 
 def test_the_first_header_of_a_name() -> None:
-    answer = Answer(200, headers=((b"a", b"1"), (b"a", b"2")))
+    answer = NodeAnswer(200, headers=((b"a", b"1"), (b"a", b"2")))
     assert (answer.header(b"a"), answer.header(b"b")) == (b"1", None)

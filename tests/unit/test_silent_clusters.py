@@ -6,17 +6,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from hookline.http_api.exchange import PROBLEM_JSON
-from hookline.proxy.sender import Answer, Call
+from hookline.http_api.messages import PROBLEM_JSON
+from hookline.proxy.sender import NodeAnswer, NodeCall
 from tests.proxy_app import ScriptedProxy
 from tests.proxy_parts import topology
 
-PAGE = Answer(200, b'{"data":[],"next_cursor":null,"cursors":[]}')
-VIEW = Answer(200, b'{"name":"c0","shard":0,"term":1,"leader":"n1","nodes":[]}')
-MISSING = Answer(404, b'{"code":"job_not_found"}', PROBLEM_JSON)
+PAGE = NodeAnswer(200, b'{"data":[],"next_cursor":null,"cursors":[]}')
+VIEW = NodeAnswer(200, b'{"name":"c0","shard":0,"term":1,"leader":"n1","nodes":[]}')
+MISSING = NodeAnswer(404, b'{"code":"job_not_found"}', PROBLEM_JSON)
 
 
-def silent_c1(answer: Answer) -> ScriptedProxy:
+def silent_c1(answer: NodeAnswer) -> ScriptedProxy:
     """c1 takes connections and says nothing."""
     return ScriptedProxy(lambda url, call: 0.0 if url == "http://c1:1" else answer, topology(2))
 
@@ -27,7 +27,7 @@ def known_to_be_silent(proxy: ScriptedProxy, url: str = "http://c1:1") -> None:
 
 
 @pytest.mark.parametrize(("path", "answer"), [("/jobs", PAGE), ("/schedules", PAGE), ("/clusters", VIEW)])
-def test_a_silent_cluster_is_named_after_the_time_for_lists(path: str, answer: Answer) -> None:
+def test_a_silent_cluster_is_named_after_the_time_for_lists(path: str, answer: NodeAnswer) -> None:
     proxy = silent_c1(answer)
     status, body = proxy.call("GET", path)
     assert (status, body["incomplete"]) == (200, ["c1"])
@@ -35,7 +35,7 @@ def test_a_silent_cluster_is_named_after_the_time_for_lists(path: str, answer: A
 
 
 @pytest.mark.parametrize(("path", "answer"), [("/jobs", PAGE), ("/schedules", PAGE), ("/clusters", VIEW)])
-def test_one_that_is_known_to_be_silent_is_not_waited_for(path: str, answer: Answer) -> None:
+def test_one_that_is_known_to_be_silent_is_not_waited_for(path: str, answer: NodeAnswer) -> None:
     proxy = silent_c1(answer)
     known_to_be_silent(proxy)
     status, body = proxy.call("GET", path)
@@ -56,7 +56,9 @@ def test_a_job_of_a_silent_home_is_refused_at_once_and_nothing_is_sent() -> None
 
 
 def test_who_may_have_changed_jobs_when_it_fell_silent_is_unclear() -> None:
-    done = Answer(200, msgspec.json.encode({"matched": 1, "changed": 1, "dry_run": False, "more": False, "sample": []}))
+    done = NodeAnswer(
+        200, msgspec.json.encode({"matched": 1, "changed": 1, "dry_run": False, "more": False, "sample": []})
+    )
     proxy = silent_c1(done)
     status, body = proxy.call("POST", "/jobs/cancel", {})
     assert (status, body["unclear"]) == (200, ["c1"])
@@ -67,7 +69,7 @@ def test_a_slow_cluster_whose_nodes_answer_probes_is_waited_for() -> None:
     proxy = ScriptedProxy(lambda url, call: PAGE, topology(2))
     send = proxy.sender.send
 
-    async def slow(url: str, call: Call, timeout_s: float) -> Answer:
+    async def slow(url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         if url == "http://c1:1":
             for _ in range(4):
                 await asyncio.sleep(0.9)

@@ -1,7 +1,7 @@
 """What ``hookline listen`` answers: a refusal, a status, or what the application behind it says."""
 
 from hookline.cli.receiver import BODY_BYTES_MAX, Pair, Received, Reply, plain
-from hookline.http_api.hops import HOP_HEADERS
+from hookline.http_api.forwarded_headers import HOP_HEADERS
 from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.visible import without_password

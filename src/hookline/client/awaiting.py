@@ -155,7 +155,7 @@ class AsyncClient:
     async def delete_job(self, job_id: str) -> None:
         """Delete a job that is not running, with all that is known of it. Raises ``JobRunning``, ``JobNotFound``.
 
-        Its id and idempotency key are free again. ``JobNotFound`` also when a first try that seemed lost deleted it.
+        Its id and idempotency key are free again.
         """
         await self._transport.send(requests.delete_job(job_id))
 

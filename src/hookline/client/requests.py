@@ -7,8 +7,8 @@ send it, try again and return a typed value.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -19,6 +19,7 @@ from hookline.client.json_values import encode_json
 from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
 from hookline.protocol import http
+from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.ids import check_id, mint_id
 
 if TYPE_CHECKING:
@@ -40,9 +41,11 @@ class Request(Generic[R_co]):
 
     Attributes:
         reply: the type of a 2xx answer's body.
-        idempotent: sending it twice has the effect of sending it once.
+        is_repeatable: it may be sent again when an earlier try may have been accepted.
         accepts: statuses beside 2xx whose body is the reply too.
         may_fall_back: another cluster may take it when its home surely did not; see ``after``.
+        gone_code: with this code it has done what it should, if an earlier try may have been accepted.
+        is_ambiguous: an earlier try may have been accepted.
     """
 
     method: str
@@ -50,30 +53,38 @@ class Request(Generic[R_co]):
     reply: type[R_co]
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    idempotent: bool = True
+    is_repeatable: bool = True
     accepts: tuple[int, ...] = ()
     may_fall_back: bool = False
+    gone_code: str = ""
+    is_ambiguous: bool = False
 
     def giving(self: "Request[Any]", reply: type[T]) -> "Request[T]":
         """The same call, whose answer is read as another type: the SDK's own has the same fields."""
         return replace(self, reply=reply)
 
     def parse(self, status: int, headers: Mapping[str, str], body: bytes, url: str = "the service") -> R_co:
-        """The value of the answer of the service at ``url``; see ``parse_reply``."""
-        return parse_reply(status, headers, body, self.reply, url=url, accepts=self.accepts)
+        """The value of the answer of the service at ``url``; see ``parse_reply``.
+
+        What an earlier try has deleted is not there any more: that is no error of the call.
+        """
+        try:
+            return parse_reply(status, headers, body, self.reply, url=url, accepts=self.accepts)
+        except errors.NotFound as error:
+            if not self.is_ambiguous or error.code != self.gone_code:
+                raise
+            return cast("R_co", None)
 
     def after(self, error: errors.HooklineError) -> Self:
-        """What the next try sends when one ended in ``error``.
+        """What the next try is when one ended in ``error``.
 
         Only a call of which no try can have been accepted may leave a home that is down; and once it may have, an
         unclear answer ends it, since the next try could find the home back and be accepted a second time.
         """
-        if not self.may_fall_back:
-            return self
         if not surely_refused(error):
-            return replace(self, may_fall_back=False)
-        if isinstance(error, errors.ClusterUnavailable):
-            return replace(self, may_fall_back=False, idempotent=False, headers=self.headers | {FALLBACK: "allow"})
+            return replace(self, may_fall_back=False, is_ambiguous=True)
+        if self.may_fall_back and isinstance(error, errors.ClusterUnavailable):
+            return replace(self, may_fall_back=False, is_repeatable=False, headers=self.headers | {FALLBACK: "allow"})
         return self
 
 
@@ -92,7 +103,7 @@ def create_job(url: str, fields: Mapping[str, Any], clock: Clock) -> Request[htt
         key = f"sdk-{clock.token(16).hex()}"
     headers = _trace(named.pop("traceparent", None)) | ({} if key is None else {"Idempotency-Key": key})
     check_headers(headers, "headers")
-    request = _with_body("POST", "/jobs", http.Job, {"url": url} | to_json(named), headers=headers)
+    request = _call("createJob", http.Job, body={"url": url} | to_json(named), headers=headers)
     return replace(request, may_fall_back=is_unnamed)
 
 
@@ -107,54 +118,54 @@ def create_jobs(
         if item.get("id") is None:
             item["id"] = _fresh_id(clock)
         items.append(item)
-    return _with_body("POST", "/jobs/batch", http.BatchResponse, {"jobs": items}, headers=_trace(traceparent))
+    return _call("createBatch", http.BatchResponse, body={"jobs": items}, headers=_trace(traceparent))
 
 
 def get_job(job_id: str) -> Request[http.Job]:
     """``GET /jobs/{id}``."""
-    return Request("GET", _job_path(job_id), http.Job)
+    return _call("getJob", http.Job, check_id(job_id))
 
 
 def list_jobs(
     filters: Mapping[str, Any], *, limit: int | None = PAGE_SIZE, cursor: str | None
 ) -> Request[http.JobPage]:
     """``GET /jobs``, one page."""
-    return Request("GET", _with_query("/jobs", _filter(filters) | {"limit": limit, "cursor": cursor}), http.JobPage)
+    return _call("listJobs", http.JobPage, query=_filter(filters) | {"limit": limit, "cursor": cursor})
 
 
 def attempts(job_id: str) -> Request[http.AttemptList]:
     """``GET /jobs/{id}/attempts``."""
-    return Request("GET", _job_path(job_id, "/attempts"), http.AttemptList)
+    return _call("listAttempts", http.AttemptList, check_id(job_id))
 
 
 def update_job(job_id: str, fields: Mapping[str, Any]) -> Request[http.Job]:
     """``PATCH /jobs/{id}``."""
-    return _with_body("PATCH", _job_path(job_id), http.Job, to_json(fields))
+    return _call("updateJob", http.Job, check_id(job_id), body=to_json(fields))
 
 
 def cancel_job(job_id: str) -> Request[http.Job]:
     """``POST /jobs/{id}/cancel``."""
-    return Request("POST", _job_path(job_id, "/cancel"), http.Job)
+    return _call("cancelJob", http.Job, check_id(job_id))
 
 
 def retry_job(job_id: str, overrides: Mapping[str, Any]) -> Request[http.Job]:
     """``POST /jobs/{id}/retry``. Not idempotent: the first may have run and ended when the second arrives."""
-    return _with_body("POST", _job_path(job_id, "/retry"), http.Job, to_json(overrides), idempotent=False)
+    return _call("retryJob", http.Job, check_id(job_id), body=to_json(overrides))
 
 
 def run_job(job_id: str) -> Request[http.Job]:
     """``POST /jobs/{id}/run``: due now. Not idempotent, as it would also end the wait before a retry."""
-    return Request("POST", _job_path(job_id, "/run"), http.Job, idempotent=False)
+    return _call("runJob", http.Job, check_id(job_id))
 
 
 def delete_job(job_id: str) -> Request[None]:
     """``DELETE /jobs/{id}``."""
-    return Request("DELETE", _job_path(job_id), type(None))
+    return _call("deleteJob", type(None), check_id(job_id))
 
 
 def delete_payload(job_id: str) -> Request[http.Job]:
     """``DELETE /jobs/{id}/payload``."""
-    return Request("DELETE", _job_path(job_id, "/payload"), http.Job)
+    return _call("deletePayload", http.Job, check_id(job_id))
 
 
 def retry_jobs(
@@ -162,12 +173,12 @@ def retry_jobs(
 ) -> Request[http.BulkResponse]:
     """``POST /jobs/retry``."""
     body = _bulk(filters, dry_run, limit) | ({"overrides": to_json(overrides)} if overrides else {})
-    return _with_body("POST", "/jobs/retry", http.BulkResponse, body, idempotent=dry_run)
+    return _call("retryJobs", http.BulkResponse, body=body, is_dry_run=dry_run)
 
 
 def cancel_jobs(filters: Mapping[str, Any], *, dry_run: bool, limit: int | None) -> Request[http.BulkResponse]:
     """``POST /jobs/cancel``."""
-    return _with_body("POST", "/jobs/cancel", http.BulkResponse, _bulk(filters, dry_run, limit))
+    return _call("cancelJobs", http.BulkResponse, body=_bulk(filters, dry_run, limit))
 
 
 # --- schedules ------------------------------------------------------------------------------------------------
@@ -178,42 +189,42 @@ def create_schedule(cron: str, job: ScheduledJob, fields: Mapping[str, Any], clo
     body = {"cron": cron, "job": to_json(job)} | to_json(fields)
     if body.get("id") is None:
         body["id"] = _fresh_id(clock)
-    return _with_body("POST", "/schedules", http.Schedule, body)
+    return _call("createSchedule", http.Schedule, body=body)
 
 
 def get_schedule(schedule_id: str) -> Request[http.Schedule]:
     """``GET /schedules/{id}``."""
-    return Request("GET", _schedule_path(schedule_id), http.Schedule)
+    return _call("getSchedule", http.Schedule, check_id(schedule_id))
 
 
 def list_schedules(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http.SchedulePage]:
     """``GET /schedules``, one page."""
-    return Request("GET", _with_query("/schedules", {"limit": limit, "cursor": cursor}), http.SchedulePage)
+    return _call("listSchedules", http.SchedulePage, query={"limit": limit, "cursor": cursor})
 
 
 def update_schedule(schedule_id: str, fields: Mapping[str, Any]) -> Request[http.Schedule]:
     """``PATCH /schedules/{id}``."""
-    return _with_body("PATCH", _schedule_path(schedule_id), http.Schedule, to_json(fields))
+    return _call("updateSchedule", http.Schedule, check_id(schedule_id), body=to_json(fields))
 
 
 def delete_schedule(schedule_id: str) -> Request[None]:
     """``DELETE /schedules/{id}``."""
-    return Request("DELETE", _schedule_path(schedule_id), type(None))
+    return _call("deleteSchedule", type(None), check_id(schedule_id))
 
 
 def pause_schedule(schedule_id: str) -> Request[http.Schedule]:
     """``POST /schedules/{id}/pause``."""
-    return Request("POST", _schedule_path(schedule_id, "/pause"), http.Schedule)
+    return _call("pauseSchedule", http.Schedule, check_id(schedule_id))
 
 
 def resume_schedule(schedule_id: str) -> Request[http.Schedule]:
     """``POST /schedules/{id}/resume``."""
-    return Request("POST", _schedule_path(schedule_id, "/resume"), http.Schedule)
+    return _call("resumeSchedule", http.Schedule, check_id(schedule_id))
 
 
 def run_schedule(schedule_id: str) -> Request[http.Job]:
     """``POST /schedules/{id}/run``: one job now. Not idempotent: each call makes one."""
-    return Request("POST", _schedule_path(schedule_id, "/run"), http.Job, idempotent=False)
+    return _call("runSchedule", http.Job, check_id(schedule_id))
 
 
 def preview_schedule(
@@ -222,7 +233,7 @@ def preview_schedule(
     """``GET /schedules/preview``."""
     begin = None if start is None else time_text(start, field="start")
     query = {"cron": cron, "timezone": timezone, "count": count, "from": begin}
-    return Request("GET", _with_query("/schedules/preview", query), http.Preview)
+    return _call("previewSchedule", http.Preview, query=query)
 
 
 # --- destinations, clusters -----------------------------------------------------------------------------------
@@ -230,83 +241,98 @@ def preview_schedule(
 
 def list_destinations(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http.DestinationPage]:
     """``GET /destinations``, one page."""
-    return Request("GET", _with_query("/destinations", {"limit": limit, "cursor": cursor}), http.DestinationPage)
+    return _call("listDestinations", http.DestinationPage, query={"limit": limit, "cursor": cursor})
 
 
 def get_destination(host: str) -> Request[http.Destination]:
     """``GET /destinations/{host}``."""
-    return Request("GET", f"/destinations/{_quoted(host)}", http.Destination)
+    return _call("getDestination", http.Destination, host)
 
 
 def put_destination(host: str, fields: Mapping[str, Any]) -> Request[http.Destination]:
     """``PUT /destinations/{host}``."""
-    return _with_body("PUT", f"/destinations/{_quoted(host)}", http.Destination, to_json(fields))
+    return _call("putDestination", http.Destination, host, body=to_json(fields))
 
 
 def delete_destination(host: str) -> Request[None]:
     """``DELETE /destinations/{host}``."""
-    return Request("DELETE", f"/destinations/{_quoted(host)}", type(None))
+    return _call("deleteDestination", type(None), host)
 
 
 def cluster(name: str | None) -> Request[http.Cluster]:
     """``GET /cluster``, or at a proxy ``GET /clusters/{name}``."""
-    return Request("GET", "/cluster" if name is None else f"/clusters/{_quoted(name)}", http.Cluster)
+    return _call("getCluster", http.Cluster) if name is None else _call("getOneCluster", http.Cluster, name)
 
 
 def clusters() -> Request[http.ClusterList]:
     """``GET /clusters``, at a proxy."""
-    return Request("GET", "/clusters", http.ClusterList)
+    return _call("listClusters", http.ClusterList)
 
 
 def topology() -> "Request[Topology]":
     """``GET /topology``, at a proxy."""
     from hookline.protocol.topology import Topology  # noqa: PLC0415  # with TOML and hashes, which few calls need
 
-    return Request("GET", "/topology", Topology)
+    return _call("getTopology", Topology)
 
 
 def apply_topology(new: "Topology", *, force: bool = False) -> Request[http.TopologyApplied]:
     """``PUT /topology``, at a proxy. Applying the same again is fine."""
     from hookline.protocol.topology import encode_topology  # noqa: PLC0415  # as above
 
-    return Request(
-        "PUT",
-        "/topology?force=true" if force else "/topology",
-        http.TopologyApplied,
-        encode_topology(new),
-        {"Content-Type": JSON},
+    return _call(
+        "putTopology", http.TopologyApplied, query={"force": "true" if force else None}, body=encode_topology(new)
     )
 
 
 def route(job_id: str) -> Request[http.Route]:
     """``GET /topology/route?id=``, at a proxy."""
-    return Request("GET", _with_query("/topology/route", {"id": check_id(job_id)}), http.Route)
+    return _call("getRoute", http.Route, query={"id": check_id(job_id)})
 
 
 def trust_clock() -> Request[http.ClockView]:
     """``POST /cluster/clock``, at a node."""
-    body = msgspec.json.encode(http.ClockWord(trust=True))
-    return Request("POST", "/cluster/clock", http.ClockView, body, {"Content-Type": JSON})
+    return _call("trustClock", http.ClockView, body=msgspec.json.encode(http.ClockWord(trust=True)))
 
 
 def health() -> Request[http.Health]:
     """``GET /health``; a node that is not fit says so with 503 and the same body."""
-    return Request("GET", "/health", http.Health, accepts=(503,))
+    return replace(_call("getHealth", http.Health), accepts=(503,))
 
 
 # --- small parts ----------------------------------------------------------------------------------------------
 
 
-def _with_body(
-    method: str,
-    path: str,
+def _call(
+    name: str,
     reply: type[T],
-    body: Mapping[str, Any],
+    parameter: str = "",
     *,
+    query: Mapping[str, object] | None = None,
+    body: Mapping[str, Any] | bytes | None = None,
     headers: dict[str, str] | None = None,
-    idempotent: bool = True,
+    is_dry_run: bool = False,
 ) -> Request[T]:
-    return Request(method, path, reply, encode_json(body), {"Content-Type": JSON} | (headers or {}), idempotent)
+    """The call of that name; ``parameter`` is the one in its path. What it creates has an id or key."""
+    call = CALLS[name]
+    return Request(
+        call.method,
+        _path(call, parameter, query or {}),
+        reply,
+        encode_json(body) if isinstance(body, Mapping) else body,
+        ({} if body is None else {"Content-Type": JSON}) | (headers or {}),
+        call.may_repeat(is_named=True, is_dry_run=is_dry_run),
+        gone_code=call.gone_code,
+    )
+
+
+def _path(call: Call, parameter: str, query: Mapping[str, object]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    try:
+        path = call.path_of(parameter)
+        return f"{path}?{urlencode(given)}" if given else path
+    except UnicodeEncodeError as error:
+        raise errors.InvalidRequest(f"this cannot be sent: {error.object!r} is not UTF-8 text") from error
 
 
 def _trace(traceparent: str | None) -> dict[str, str]:
@@ -327,29 +353,6 @@ def _bulk(filters: Mapping[str, Any], dry_run: bool, limit: int | None) -> dict[
 
 def _filter(filters: Mapping[str, Any]) -> dict[str, Any]:
     return to_json({name: value for name, value in filters.items() if value is not None})
-
-
-def _with_query(path: str, query: Mapping[str, object]) -> str:
-    given = {name: value for name, value in query.items() if value is not None}
-    try:
-        return f"{path}?{urlencode(given)}" if given else path
-    except UnicodeEncodeError as error:
-        raise errors.InvalidRequest(f"this cannot be sent: {error.object!r} is not UTF-8 text") from error
-
-
-def _quoted(name: str) -> str:
-    try:
-        return quote(name, safe="")
-    except UnicodeEncodeError as error:
-        raise errors.InvalidRequest(f"this cannot be sent: {name!r} is not UTF-8 text") from error
-
-
-def _job_path(job_id: str, call: str = "") -> str:
-    return f"/jobs/{quote(check_id(job_id), safe='')}{call}"
-
-
-def _schedule_path(schedule_id: str, call: str = "") -> str:
-    return f"/schedules/{quote(check_id(schedule_id), safe='')}{call}"
 
 
 def _fresh_id(clock: Clock) -> str:

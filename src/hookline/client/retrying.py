@@ -53,7 +53,7 @@ class Retrying:
         that does no harm: with the same id or key, or because it changes nothing. Full jitter (Brooker, "Exponential
         Backoff and Jitter", 2015) on the SDK's own waits; on top of a Retry-After, which is never cut short.
         """
-        if tries > self.retries or not error.retryable or not (request.idempotent or surely_refused(error)):
+        if tries > self.retries or not error.retryable or not (request.is_repeatable or surely_refused(error)):
             return None
         backoff = self.clock.random() * min(FIRST_WAIT_S * 2.0 ** min(tries - 1, 30), WAIT_S_MAX)
         if error.retry_after_s is None:

@@ -4,7 +4,7 @@ import json
 from html import escape
 from typing import Any
 
-from hookline.http_api.operation import Server
+from hookline.protocol.calls import Server
 
 ADDRESSES: dict[Server, str] = {"node": "http://127.0.0.1:7070", "proxy": "http://127.0.0.1:7000"}
 """Where a server is, unless somebody said otherwise."""

@@ -15,10 +15,9 @@ from typing import Any
 import msgspec
 
 from hookline.http_api.docs_form import curl_html, try_form
-from hookline.http_api.endpoint import Answer
-from hookline.http_api.exchange import Reply, Request
+from hookline.http_api.messages import Reply, Request
 from hookline.http_api.openapi import openapi_document
-from hookline.http_api.operation import Server
+from hookline.protocol.calls import Server
 
 _HTML = b"text/html; charset=utf-8"
 _STYLE = files(__package__).joinpath("docs_page.css").read_text(encoding="utf-8")
@@ -37,18 +36,16 @@ _POLICY = (
 _HEADERS = [(b"content-security-policy", _POLICY.encode())]
 
 
-def routes(server: Server) -> dict[str, dict[str, Answer]]:
-    """``GET /openapi.json`` and ``GET /docs`` of a node or a proxy."""
+async def get_openapi(request: Request, server: Server) -> Reply:
+    """``GET /openapi.json`` of a node or a proxy."""
+    request.query()
+    return Reply(200, openapi_bytes(server))
 
-    async def get_openapi(request: Request) -> Reply:
-        request.query()
-        return Reply(200, openapi_bytes(server))
 
-    async def get_docs(request: Request) -> Reply:
-        request.query()
-        return Reply(200, docs_html(server), _HTML, _HEADERS)
-
-    return {"/openapi.json": {"GET": get_openapi}, "/docs": {"GET": get_docs}}
+async def get_docs(request: Request, server: Server) -> Reply:
+    """``GET /docs``."""
+    request.query()
+    return Reply(200, docs_html(server), _HTML, _HEADERS)
 
 
 @cache

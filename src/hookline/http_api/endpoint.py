@@ -1,6 +1,7 @@
-"""One path of an HTTP API: picks the handler by method, and turns whatever it raises into an answer."""
+"""One path of an HTTP API: says who calls what, and turns whatever the handler raises into an answer."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 import structlog
 from starlette.applications import Starlette
@@ -19,11 +20,14 @@ from hookline.errors import (
     RouteNotFound,
     Unavailable,
 )
-from hookline.http_api.exchange import Disconnected, HeaderPair, Receive, Reply, Request, Scope, Send
+from hookline.http_api.callers import Admit
 from hookline.http_api.fate import Fate, begin
+from hookline.http_api.messages import Disconnected, HeaderPair, Receive, Reply, Request, Scope, Send
 from hookline.http_api.problems import problem_reply
+from hookline.protocol.calls import Call, Server, calls_of
 
-Answer = Callable[[Request], Awaitable[Reply]]
+Handler = Callable[[Request], Awaitable[Reply]]
+H = TypeVar("H")
 
 _log = structlog.get_logger()
 
@@ -37,24 +41,50 @@ class _TextConvertor(StringConvertor):
 register_url_convertor("text", _TextConvertor())
 
 
+class Served(NamedTuple):
+    """A call as a server answers it."""
+
+    call: Call
+    handler: Handler
+
+
+def bound(server: Server, handlers: Mapping[str, H]) -> Mapping[str, H]:
+    """The handlers of a server, by the names of its calls. Raises LookupError unless each call has one, and only they.
+
+    Bind at import: a server with a hole does not start.
+    """
+    names = {call.name for call in calls_of(server)}
+    if lacking := sorted(names - handlers.keys()):
+        raise LookupError(f"these calls of a {server} have no handler: {', '.join(lacking)}")
+    if unknown := sorted(handlers.keys() - names):
+        raise LookupError(f"these are not calls of a {server}: {', '.join(unknown)}")
+    return handlers
+
+
 class Endpoint:
     """What answers one path.
 
     Args:
-        handlers: by method; None: there is no such path.
+        served: by method; None: there is no such path.
+        admit: says who calls.
         identity: the headers that every answer carries.
         refused: told the code of each problem that is answered.
     """
 
     def __init__(
-        self, handlers: dict[str, Answer] | None, identity: list[HeaderPair], refused: Callable[[str], None]
+        self,
+        served: dict[str, Served] | None,
+        admit: Admit,
+        identity: list[HeaderPair],
+        refused: Callable[[str], None],
     ) -> None:
-        self._handlers = handlers
+        self._served = served
+        self._admit = admit
         self._identity = identity
         self._refused = refused
-        if handlers is not None and "GET" in handlers:
-            self._handlers = handlers | {"HEAD": handlers["GET"]}
-        self._allow = ", ".join(sorted(self._handlers or ())).encode()
+        if served is not None and "GET" in served:
+            self._served = served | {"HEAD": served["GET"]}
+        self._allow = ", ".join(sorted(self._served or ())).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -69,12 +99,13 @@ class Endpoint:
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         fate = begin()
         try:
-            if self._handlers is None:
+            if self._served is None:
                 raise RouteNotFound
-            handler = self._handlers.get(scope["method"])
-            if handler is None:
+            served = self._served.get(scope["method"])
+            if served is None:
                 return self._refuse(MethodNotAllowed(), [(b"allow", self._allow)])
-            return await handler(Request(scope, receive))
+            caller, headers = self._admit(scope["headers"])
+            return await served.handler(Request(scope, receive, served.call, caller, headers))
         except Disconnected:
             raise
         except HooklineError as error:
@@ -104,17 +135,23 @@ def _failure(error: Exception, fate: Fate) -> HooklineError:
 
 
 def application(
-    routes: dict[str, dict[str, Answer]], identity: list[HeaderPair], refused: Callable[[str], None]
+    served: Iterable[Served], admit: Admit, identity: list[HeaderPair], refused: Callable[[str], None]
 ) -> Starlette:
-    """The ASGI application of these routes: path to method to handler.
-
-    Paths may hold Starlette's parameters, and ``{name:text}`` for all that is left.
+    """The ASGI application of these calls.
 
     ``app.state.identity`` holds the headers that every answer carries, for the server's own answers.
     """
-    app = Starlette(routes=[Route(path, Endpoint(handlers, identity, refused)) for path, handlers in routes.items()])
+    paths: dict[str, dict[str, Served]] = {}
+    for one in served:
+        paths.setdefault(one.call.path, {})[one.call.method] = one
+    routes = [
+        Route(path.replace("{host}", "{host:text}"), Endpoint(methods, admit, identity, refused))
+        # Words before parameters, so that /jobs/batch is not taken for a job.
+        for path, methods in sorted(paths.items(), key=lambda item: "{" in item[0])
+    ]
+    app = Starlette(routes=routes)
     app.router.redirect_slashes = False
-    app.router.default = Endpoint(None, identity, refused)
+    app.router.default = Endpoint(None, admit, identity, refused)
     # Endpoints answer every error themselves; Starlette's own error handling would only cost time around them.
     app.middleware_stack = app.router
     app.state.identity = identity

@@ -3,55 +3,39 @@
 from typing import Any
 
 from hookline import errors as e
-from hookline.http_api.operation import NO_BODY, Operation, Server
+from hookline.http_api.operation import NO_BODY, Operation
 from hookline.protocol import http
 from hookline.protocol.topology import Topology
-
-_PROXY: tuple[Server, ...] = ("proxy",)
 
 FLEET: tuple[Operation, ...] = (
     Operation(
         name="listClusters",
-        method="GET",
-        path="/clusters",
         tag="Clusters",
         summary="List the clusters",
-        servers=_PROXY,
         replies={200: (http.ClusterList, "Those that can be reached; `incomplete` names the others.")},
     ),
     Operation(
         name="getOneCluster",
-        method="GET",
-        path="/clusters/{name}",
         tag="Clusters",
         summary="Get one of the clusters",
-        servers=_PROXY,
         replies={200: (http.Cluster, "The cluster and its nodes.")},
         refusals=(e.ClusterNotFound,),
     ),
     Operation(
         name="handOneOver",
-        method="POST",
-        path="/clusters/{name}/handover",
         tag="Clusters",
         summary="Hand the lead of one of the clusters over",
-        servers=_PROXY,
         replies={202: (dict[str, Any], "Another node is about to lead.")},
         refusals=(*NO_BODY, e.ClusterNotFound, e.Conflict),
     ),
     Operation(
         name="getTopology",
-        method="GET",
-        path="/topology",
         tag="Clusters",
         summary="Get the topology",
-        servers=_PROXY,
         replies={200: (Topology, "What the proxy routes by.")},
     ),
     Operation(
         name="putTopology",
-        method="PUT",
-        path="/topology",
         tag="Clusters",
         summary="Replace the topology",
         description=(
@@ -61,7 +45,6 @@ FLEET: tuple[Operation, ...] = (
             "its way back and other urls of nodes are taken. `force=true` takes what these rules refuse: ids may be "
             "made twice then."
         ),
-        servers=_PROXY,
         body=Topology,
         replies={200: (http.TopologyApplied, "Applied; for each cluster whether it has it already.")},
         query=("force",),
@@ -82,12 +65,9 @@ FLEET: tuple[Operation, ...] = (
     ),
     Operation(
         name="getRoute",
-        method="GET",
-        path="/topology/route",
         tag="Clusters",
         summary="Explain where an id or a key goes",
         description="Give either `id` or `key`.",
-        servers=_PROXY,
         query=("route_id", "route_key"),
         replies={200: (http.Route, "Its home, and the steps of the decision.")},
         refusals=(e.InvalidId,),

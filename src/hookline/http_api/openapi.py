@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the types of ``protocol.http`` and the table of calls."""
+"""The OpenAPI 3.1 document, made from the types of ``protocol.http``, the table of calls and what is said of them."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from hookline import errors as e
-from hookline.http_api.operation import Operation, Server
+from hookline.http_api.operation import Operation
 from hookline.http_api.operations import COMMON_REFUSALS, OPERATIONS
 from hookline.protocol import http, limits, topology
+from hookline.protocol.calls import Server
 from hookline.protocol.jobs import METHODS, STATE_BY_LABEL
 from hookline.version import __version__
 
@@ -198,13 +199,14 @@ _TYPES = (http.JobRequest, http.Problem)
 @cache
 def openapi_document(server: Server) -> dict[str, Any]:
     """The document of what a node or a proxy serves, as Python data. The same object each time: do not change it."""
-    operations = [operation for operation in OPERATIONS if server in operation.servers]
+    operations = [operation for operation in OPERATIONS if operation.is_of(server)]
     types = [*_TYPES, *(operation.body for operation in operations if operation.body is not None)]
     types += [kind for operation in operations for kind, _ in operation.replies.values() if _is_type(kind)]
     _, schemas = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, server)
+        call = operation.call
+        paths.setdefault(call.path, {})[call.method.lower()] = _operation(operation, server)
     errors = {error.code: error for operation in operations for error in _refusals(operation, server)}
     return {
         "openapi": "3.1.0",
@@ -253,7 +255,7 @@ def _operation(operation: Operation, server: Server) -> dict[str, Any]:
     }
     if operation.description:
         described["description"] = operation.description
-    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    names = [part[1:-1] for part in operation.call.path.split("/") if part.startswith("{")]
     names += [*operation.query, *operation.headers, *(operation.proxy_headers if server == "proxy" else ())]
     parameters = [{"name": name, **PARAMETERS[name]} for name in names]
     if parameters:

@@ -1,22 +1,20 @@
-"""What one call of the API is, and who answers it."""
+"""What is said about one call of the API; what is true of it beside, ``protocol.calls`` has."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from hookline.errors import HooklineError, InvalidJson, PayloadTooLarge, UnsupportedMedia
+from hookline.protocol.calls import CALLS, Call, Server
 
-Server = Literal["node", "proxy"]
-BOTH: tuple[Server, ...] = ("node", "proxy")
 NO_BODY = (InvalidJson, PayloadTooLarge, UnsupportedMedia)  # what a call refuses that takes no body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method on one path.
+    """One call in words.
 
     Attributes:
-        name: its ``operationId``.
-        servers: who answers it.
+        name: that of its row.
         query: names of query parameters, described in ``PARAMETERS``.
         headers: names of request headers, described in ``PARAMETERS``.
         proxy_headers: those that only a proxy looks at.
@@ -28,11 +26,8 @@ class Operation:
     """
 
     name: str
-    method: str
-    path: str
     tag: str
     summary: str
-    servers: tuple[Server, ...] = BOTH
     description: str = ""
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
@@ -42,3 +37,12 @@ class Operation:
     replies: dict[int, tuple[Any, str]] = field(default_factory=dict)
     refusals: tuple[type[HooklineError], ...] = ()
     example: Any = None
+
+    @property
+    def call(self) -> Call:
+        """Its row."""
+        return CALLS[self.name]
+
+    def is_of(self, server: Server) -> bool:
+        """Does the server answer it?"""
+        return server in self.call.servers

@@ -1,11 +1,12 @@
-"""Every call of the API as data: what /openapi.json, /docs and the reference page are made of."""
+"""Every public call in words: what /openapi.json, /docs and the reference page say of the rows in protocol.calls."""
 
 from typing import Any
 
 from hookline import errors as e
 from hookline.http_api.fleet_operations import FLEET
-from hookline.http_api.operation import NO_BODY, Operation, Server
+from hookline.http_api.operation import NO_BODY, Operation
 from hookline.protocol import http
+from hookline.protocol.calls import Server
 
 _BODY = (e.InvalidJson, e.UnknownField, e.PayloadTooLarge, e.UnsupportedMedia)
 _JOB_FIELDS = (
@@ -41,8 +42,6 @@ JOB_EXAMPLE = {
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="createJob",
-        method="POST",
-        path="/jobs",
         tag="Jobs",
         summary="Create a job",
         description=(
@@ -59,8 +58,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="createBatch",
-        method="POST",
-        path="/jobs/batch",
         tag="Jobs",
         summary="Create up to 1,000 jobs",
         description=(
@@ -75,8 +72,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="listJobs",
-        method="GET",
-        path="/jobs",
         tag="Jobs",
         summary="List jobs",
         description=(
@@ -89,8 +84,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="getJob",
-        method="GET",
-        path="/jobs/{id}",
         tag="Jobs",
         summary="Get a job",
         description="With its payload, its last attempt, and why it waits if it does.",
@@ -99,8 +92,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="listAttempts",
-        method="GET",
-        path="/jobs/{id}/attempts",
         tag="Jobs",
         summary="List the attempts of a job",
         description="Oldest first, with what the receiver answered.",
@@ -109,8 +100,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="updateJob",
-        method="PATCH",
-        path="/jobs/{id}",
         tag="Jobs",
         summary="Change a pending job",
         description="Fields that are not given stay. `retry`, `headers` and `labels` are replaced as a whole.",
@@ -121,8 +110,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="cancelJob",
-        method="POST",
-        path="/jobs/{id}/cancel",
         tag="Jobs",
         summary="Cancel a job",
         description="Pending or running; a running attempt is aborted. Cancelling twice is fine.",
@@ -131,8 +118,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="retryJob",
-        method="POST",
-        path="/jobs/{id}/retry",
         tag="Jobs",
         summary="Retry a finished job",
         description="It is pending again with a fresh budget of attempts. The body may override any of its fields.",
@@ -144,8 +129,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="runJob",
-        method="POST",
-        path="/jobs/{id}/run",
         tag="Jobs",
         summary="Run a pending job now",
         replies={200: (http.Job, "The job, due now.")},
@@ -153,8 +136,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="deleteJob",
-        method="DELETE",
-        path="/jobs/{id}",
         tag="Jobs",
         summary="Delete a job",
         description=(
@@ -166,8 +147,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="deletePayload",
-        method="DELETE",
-        path="/jobs/{id}/payload",
         tag="Jobs",
         summary="Delete the payload of a finished job",
         description=(
@@ -179,8 +158,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="retryJobs",
-        method="POST",
-        path="/jobs/retry",
         tag="Jobs",
         summary="Retry finished jobs by filter",
         description=(
@@ -194,8 +171,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="cancelJobs",
-        method="POST",
-        path="/jobs/cancel",
         tag="Jobs",
         summary="Cancel jobs by filter",
         description="Without a `state` in the filter, pending and running ones. `dry_run` only counts.",
@@ -206,8 +181,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="createSchedule",
-        method="POST",
-        path="/schedules",
         tag="Schedules",
         summary="Create a schedule",
         description=(
@@ -225,8 +198,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="listSchedules",
-        method="GET",
-        path="/schedules",
         tag="Schedules",
         summary="List schedules",
         query=("limit", "cursor"),
@@ -235,8 +206,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="previewSchedule",
-        method="GET",
-        path="/schedules/preview",
         tag="Schedules",
         summary="Preview the ticks of an expression",
         description="Nothing is stored.",
@@ -246,8 +215,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="getSchedule",
-        method="GET",
-        path="/schedules/{id}",
         tag="Schedules",
         summary="Get a schedule",
         replies={200: (http.Schedule, "The schedule.")},
@@ -255,8 +222,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="updateSchedule",
-        method="PATCH",
-        path="/schedules/{id}",
         tag="Schedules",
         summary="Change a schedule",
         description="Fields that are not given stay; `job` is replaced as a whole. Jobs it has made stay.",
@@ -267,8 +232,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="deleteSchedule",
-        method="DELETE",
-        path="/schedules/{id}",
         tag="Schedules",
         summary="Delete a schedule",
         description="Jobs it made stay.",
@@ -277,8 +240,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="pauseSchedule",
-        method="POST",
-        path="/schedules/{id}/pause",
         tag="Schedules",
         summary="Pause a schedule",
         replies={200: (http.Schedule, "The paused schedule.")},
@@ -286,8 +247,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="resumeSchedule",
-        method="POST",
-        path="/schedules/{id}/resume",
         tag="Schedules",
         summary="Resume a schedule",
         description="It goes on with the next tick after now; ticks during the pause are not caught up.",
@@ -296,8 +255,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="runSchedule",
-        method="POST",
-        path="/schedules/{id}/run",
         tag="Schedules",
         summary="Make one job of a schedule now",
         replies={201: (http.Job, "The job.")},
@@ -305,8 +262,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="listDestinations",
-        method="GET",
-        path="/destinations",
         tag="Destinations",
         summary="List destinations",
         query=("limit", "cursor"),
@@ -315,8 +270,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="getDestination",
-        method="GET",
-        path="/destinations/{host}",
         tag="Destinations",
         summary="Get a destination",
         description="Its limits, its breaker, what runs and waits there.",
@@ -325,8 +278,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="putDestination",
-        method="PUT",
-        path="/destinations/{host}",
         tag="Destinations",
         summary="Set limits and secrets of a destination",
         description="Fields that are not given stay, null returns to the default. Secrets are never shown again.",
@@ -337,8 +288,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="deleteDestination",
-        method="DELETE",
-        path="/destinations/{host}",
         tag="Destinations",
         summary="Delete the settings of a destination",
         description=(
@@ -351,8 +300,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *FLEET,
     Operation(
         name="getCluster",
-        method="GET",
-        path="/cluster",
         tag="Service",
         summary="Get the cluster",
         description="A proxy answers it when it has only one; see /clusters.",
@@ -360,8 +307,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="handover",
-        method="POST",
-        path="/cluster/handover",
         tag="Service",
         summary="Hand the lead over",
         description="With one node there is nobody to hand over to, so it answers 409. At a proxy as `GET /cluster`.",
@@ -370,11 +315,8 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="trustClock",
-        method="POST",
-        path="/cluster/clock",
         tag="Service",
         summary="Say that this machine's clock is right",
-        servers=("node",),
         description=(
             "After a jump a clock is believed again when it is back, when other nodes' clocks or the kernel agree, or "
             "by this call. Each node answers for itself. 409 when the majority of the cluster's clocks says otherwise."
@@ -386,8 +328,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="getHealth",
-        method="GET",
-        path="/health",
         tag="Service",
         summary="Is it fit to take requests?",
         description="A node if it leads or knows who does, a proxy if one of its clusters takes jobs.",
@@ -395,8 +335,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="getLivez",
-        method="GET",
-        path="/livez",
         tag="Service",
         summary="Does the process work?",
         description=(
@@ -407,8 +345,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="getReadyz",
-        method="GET",
-        path="/readyz",
         tag="Service",
         summary="Can it take jobs?",
         description=(
@@ -420,24 +356,18 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="getMetrics",
-        method="GET",
-        path="/metrics",
         tag="Service",
         summary="Metrics for Prometheus",
         replies={200: ("text/plain", "The Prometheus text format.")},
     ),
     Operation(
         name="getOpenapi",
-        method="GET",
-        path="/openapi.json",
         tag="Service",
         summary="This description",
         replies={200: (dict[str, Any], "OpenAPI 3.1.")},
     ),
     Operation(
         name="getDocs",
-        method="GET",
-        path="/docs",
         tag="Service",
         summary="This description as a page",
         replies={200: ("text/html", "The page. Each call can be tried on it.")},

@@ -1,6 +1,6 @@
 """What load balancers and process supervisors ask: does the process work, and can it take jobs?"""
 
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.protocol import http
 
 _OK = http.Probe("ok")

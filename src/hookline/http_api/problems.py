@@ -3,7 +3,7 @@
 import msgspec
 
 from hookline.errors import HooklineError
-from hookline.http_api.exchange import PROBLEM_JSON, HeaderPair, Reply
+from hookline.http_api.messages import PROBLEM_JSON, HeaderPair, Reply
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 

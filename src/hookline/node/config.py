@@ -78,6 +78,11 @@ class NodeConfig:
                 raise InvalidConfig(f"{name} is {value!r}; use letters, digits, - and _", field=name)
 
     @property
+    def job_bytes_max(self) -> int:
+        """The largest body of one job: its payload, which may be written in base64, and everything else."""
+        return self.payload_bytes_max * 4 // 3 + limits.ENVELOPE_BYTES_MAX
+
+    @property
     def rules(self) -> Rules:
         """Which destinations jobs may have."""
         is_open = self.allow_private_destinations

@@ -5,8 +5,9 @@ import msgspec
 from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.identity import Position
+from hookline.protocol.calls import CALLS
 
-PATH = "/internal/position"
+PATH = CALLS["readPosition"].path
 _TIMEOUT_S = 0.5  # a new leader waits for it, when the old one's machine is gone
 
 

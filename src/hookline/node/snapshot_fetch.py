@@ -16,9 +16,10 @@ from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.snapshots import SnapshotInfo, require_space, space_for, verify
 from hookline.node.state_machine.machine import SCHEMA_VERSION
+from hookline.protocol.calls import CALLS
 from hookline.visible import without_password
 
-PATH = "/internal/snapshot"
+PATH = CALLS["describeSnapshot"].path
 _MAKING_S = 600  # the other node may have to write the whole file first
 _PART_BYTES = 1024 * 1024  # asked for at once, so that no more is lost when a connection breaks
 _PART_S = 30

@@ -253,6 +253,19 @@ def _named(character: str) -> str:
     return f"the {kind} U+{ord(character):04X}"
 
 
+def destination_name(text: str, *, field: str = "host") -> str:
+    """The one form ``scheme://host:port``; without a scheme it is https, or http for port 80. Raises InvalidUrl."""
+    if "://" not in text:
+        text = ("http://" if text.endswith(":80") else "https://") + text
+    try:
+        target = parse_url(text)
+    except InvalidUrl as error:
+        raise InvalidUrl(error.detail, field=field) from None
+    if text.partition("://")[2].partition("/")[2] or "?" in text:
+        raise InvalidUrl("a destination has no path and no query, only scheme, host and port", field=field)
+    return target.destination
+
+
 def _cure(character: str) -> str:
     if "\ud800" <= character <= "\udfff":
         return "leave it out: half of a surrogate pair cannot be percent-encoded"

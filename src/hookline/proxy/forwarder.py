@@ -7,56 +7,46 @@ Two ways a call fails, kept apart everywhere: ``ClusterUnavailable``, it surely 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
-from hookline.http_api.hops import CLUSTER, EPOCH, SAFE_METHODS, TIMEOUT, TOPOLOGY
+from hookline.http_api.forwarded_headers import CLUSTER, EPOCH, TIMEOUT, TOPOLOGY
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, Version
 from hookline.protocol.topology_change import outranks
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.giver import TopologyGiver
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import Answer, Call, NotSent, Sender, Unclear
-from hookline.proxy.tries import ROUNDS_MAX, Budget, GiveUp, Pause, Tries, Try
+from hookline.proxy.pusher import TopologyPusher
+from hookline.proxy.rerouting import StaleRoute, rerouted
+from hookline.proxy.retry_plan import ROUNDS_MAX, Budget, GiveUp, Pause, RetryPlan, Send
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 
 BREAKER_WAIT_MS = 5_000
 BREAKER_FAILURES = 5
-ROUTES_MAX = 3  # of one request, while the topology changes under it
 _SHORT_MS = 1_000  # silence for less time than this says nothing about a node
 _NOT_ACCEPTED = frozenset({"no_leader", "shutting_down", "overloaded", "unavailable"})
 _TELLING = frozenset({409, 421, 429, 503, 504})  # statuses whose problem decides how to go on
 
-Route = Callable[[Router], Sequence[ClusterEntry]]
-CallFor = Callable[[ClusterEntry], Call]
-
-
-def topology_is_changing() -> ClusterUnavailable:
-    """The topology changed again and again under one request."""
-    return ClusterUnavailable("the topology is changing; the request was not accepted", retry_after_s=1)
-
-
-class StaleRoute(HooklineError):
-    """The route was found by a topology that is outdated; the call was not accepted. Route again by the newer one."""
-
-    code = "stale_route"
+Candidates = Callable[[Router], Sequence[ClusterEntry]]
+CallFor = Callable[[ClusterEntry], NodeCall]
 
 
 @dataclass(slots=True)
-class _Asking:
+class _ClusterCall:
     """One call on one cluster, while it is under way."""
 
     cluster: ClusterEntry
-    call: Call
-    tries: Tries
+    call: NodeCall
+    plan: RetryPlan
     version: Version  # of the topology that chose the cluster
     is_probe: bool = False  # of the breaker
-    was_given: bool = False  # the topology, on this call's behalf
+    was_pushed: bool = False  # the topology, on this call's behalf
     has_tried: bool = False
-    has_heard: bool = False  # an answer that speaks for the cluster
+    got_answer: bool = False  # an answer that speaks for the cluster
     took_ms: float = 0  # by the node, for the newest try
 
 
@@ -87,7 +77,7 @@ class Forwarder:
         self._clock = clock
         self._metrics = metrics
         self._config = config
-        self.giver = TopologyGiver(sender, known, clock, health)
+        self.pusher = TopologyPusher(sender, known, clock, health)
         self.breakers: dict[str, Breaker] = {}  # by the name of the cluster
         # Probes newcomers; says whether those of a topology are there. Set by the prober, as ``settle`` is.
         self.meet: Callable[[ClusterEntry], Awaitable[None]] = _nobody_new
@@ -106,11 +96,11 @@ class Forwarder:
         is_open = self.breaker(cluster).blocked_until(self._clock.boot_ms()) is not None
         return not is_open and self._health.cluster_state(cluster) != "down"
 
-    async def submit(self, route: Route, call_for: CallFor, deadline_ms: float) -> Answer:
+    async def submit(self, candidates: Candidates, call_for: CallFor, deadline_ms: float) -> NodeAnswer:
         """The answer of the first cluster that takes the call.
 
         Args:
-            route: the clusters to ask, in order, by the topology it is given. Called again when that gets outdated.
+            candidates: the clusters to ask, in order, by the topology it is given. Called again when that changes.
             call_for: the call for that cluster; called once for each that is asked.
             deadline_ms: when to stop, on the clock's ``boot_ms``.
 
@@ -119,18 +109,15 @@ class Forwarder:
             DeadlineExceeded: it may have been, by the cluster ``call_for`` was last called with.
         """
         budget = Budget(self._config.tries_max)
-        for _ in range(ROUTES_MAX):
-            try:
-                return await self._to_first(route, call_for, deadline_ms, budget)
-            except StaleRoute:
-                continue
-        raise topology_is_changing()
+        return await rerouted(partial(self._to_first, candidates, call_for, deadline_ms, budget))
 
-    async def _to_first(self, route: Route, call_for: CallFor, deadline_ms: float, budget: Budget) -> Answer:
+    async def _to_first(
+        self, candidates: Candidates, call_for: CallFor, deadline_ms: float, budget: Budget
+    ) -> NodeAnswer:
         router = self._known.router
         version = router.version
-        clusters = route(router)
-        full: Answer | None = None
+        clusters = candidates(router)
+        full: NodeAnswer | None = None
         failure: ClusterUnavailable | None = None
         for number, cluster in enumerate(clusters, 1):
             if self._known.version != version:
@@ -157,13 +144,13 @@ class Forwarder:
     async def to_cluster(
         self,
         cluster: ClusterEntry,
-        call: Call,
+        call: NodeCall,
         deadline_ms: float,
         *,
         version: Version | None = None,
         budget: Budget | None = None,
         rounds_max: int = ROUNDS_MAX,
-    ) -> Answer:
+    ) -> NodeAnswer:
         """The cluster's answer; problems that say how the call itself failed are answers too.
 
         Args:
@@ -191,7 +178,7 @@ class Forwarder:
             self._metrics.called(cluster.name, "cluster_unavailable")
             raise _unavailable(cluster, "is not asked, since it did not answer before", blocked_ms - started_ms)
         is_probe = breaker.started(started_ms)
-        tries = Tries(
+        plan = RetryPlan(
             self._health.order(cluster),
             call.is_repeatable,
             deadline_ms,
@@ -199,7 +186,7 @@ class Forwarder:
             budget or Budget(self._config.tries_max),
             1 if self._health.is_refusing(cluster) else rounds_max,
         )
-        asking = _Asking(cluster, call, tries, version or self._known.version, is_probe)
+        asking = _ClusterCall(cluster, call, plan, version or self._known.version, is_probe)
         outcome = "cancelled"
         is_long = deadline_ms - started_ms >= _SHORT_MS
         try:
@@ -220,10 +207,10 @@ class Forwarder:
             )
         return answer
 
-    async def _ask(self, asking: _Asking) -> Answer:
+    async def _ask(self, asking: _ClusterCall) -> NodeAnswer:
         while True:
-            step = asking.tries.next(self._clock.boot_ms())
-            if isinstance(step, Try):
+            step = asking.plan.next(self._clock.boot_ms())
+            if isinstance(step, Send):
                 answer = await self._try(asking, step)
                 if answer is not None:
                     return answer
@@ -232,7 +219,7 @@ class Forwarder:
             else:
                 raise _gave_up(asking.cluster, step)
 
-    async def _try(self, asking: _Asking, step: Try) -> Answer | None:
+    async def _try(self, asking: _ClusterCall, step: Send) -> NodeAnswer | None:
         """The answer, if it ends the call."""
         sent_ms = self._clock.boot_ms()
         asking.has_tried = True
@@ -242,16 +229,16 @@ class Forwarder:
             (CLUSTER, asking.cluster.name.encode()),
             (TIMEOUT, b"%d" % max(1, int(step.timeout_ms))),
         )
-        if asking.tries.was_unclear:
+        if asking.plan.is_ambiguous:
             call = replace(call, is_again=True)
         try:
             answer = await self._sender.send(step.url, call, step.timeout_ms / 1_000)
         except NotSent:
-            asking.tries.not_accepted()
+            asking.plan.not_accepted()
             self._health.failed(step.url)
             return None
         except Unclear:
-            asking.tries.unclear()
+            asking.plan.ambiguous()
             self._metrics.ambiguous(asking.cluster.name)
             waited_ms = self._clock.boot_ms() - sent_ms
             if step.timeout_ms >= _SHORT_MS or waited_ms < step.timeout_ms / 2:
@@ -263,7 +250,7 @@ class Forwarder:
             self._refused(asking, step.url, code)
             return None
         if code == "wrong_cluster":
-            asking.tries.not_accepted()
+            asking.plan.not_accepted()
             self._health.is_stranger(step.url, f"{step.url} says: {answer.problem.get('detail')}")
             return None
         name = answer.header(b"hookline-node")
@@ -271,34 +258,36 @@ class Forwarder:
         self._health.succeeded(step.url, name.decode("latin-1") if name is not None and is_leaders else "")
         return await self._judged(asking, step.url, answer, code, sent_ms)
 
-    def _refused(self, asking: _Asking, url: str, code: str) -> None:
+    def _refused(self, asking: _ClusterCall, url: str, code: str) -> None:
         """The node said that it did not accept the call."""
-        asking.tries.not_accepted()
+        asking.plan.not_accepted()
         if code == "overloaded":
-            asking.has_heard = True
+            asking.got_answer = True
         else:
             self._health.refused(url)
 
-    async def _judged(self, asking: _Asking, url: str, answer: Answer, code: str, sent_ms: float) -> Answer | None:
+    async def _judged(
+        self, asking: _ClusterCall, url: str, answer: NodeAnswer, code: str, sent_ms: float
+    ) -> NodeAnswer | None:
         """The answer, if it ends the call; else its tries know how to go on."""
         if code == "deadline_exceeded":
-            asking.tries.unclear()
+            asking.plan.ambiguous()
             self._metrics.ambiguous(asking.cluster.name)
             return None
-        asking.has_heard = True
+        asking.got_answer = True
         if code == "epoch_unknown" or self._loses(asking, answer):
-            if not await self._give_in_time(asking, url, sent_ms):
-                asking.tries.not_accepted()
+            if not await self._push_in_time(asking, url, sent_ms):
+                asking.plan.not_accepted()
             return None
         if code == "misdirected":
             return self._misdirected(asking, answer)
-        if asking.tries.was_unclear and (answer.status == 429 or answer.status >= 500):
+        if asking.plan.is_ambiguous and (answer.status == 429 or answer.status >= 500):
             # A full queue or disk may refuse the repetition of what was taken before: that is no "nothing was stored".
-            asking.tries.not_accepted()
+            asking.plan.not_accepted()
             return None
-        return answer
+        return replace(answer, is_after_ambiguous=True) if asking.plan.is_ambiguous else answer
 
-    def _loses(self, asking: _Asking, answer: Answer) -> bool:
+    def _loses(self, asking: _ClusterCall, answer: NodeAnswer) -> bool:
         """The cluster has another document of our epoch, and ours is the one that was decided: it needs that."""
         if answer.code != "misdirected":
             return False
@@ -306,9 +295,9 @@ class Forwarder:
         is_other = isinstance(digest, str) and (epoch, digest) != asking.version and epoch == asking.version.epoch
         return is_other and asking.version == self._known.version and outranks(self._known.decided_by, decided_by)
 
-    def _misdirected(self, asking: _Asking, answer: Answer) -> Answer:
-        self.giver.learn_from(answer)
-        if asking.tries.was_unclear and asking.call.method not in SAFE_METHODS:
+    def _misdirected(self, asking: _ClusterCall, answer: NodeAnswer) -> NodeAnswer:
+        self.pusher.learn_from(answer)
+        if asking.plan.is_ambiguous and not asking.call.is_safe:
             # An earlier try may have been in time. No other cluster may be asked now, nor this one by a newer topology:
             # its former home by that one, if it has one, would have to be asked first. Whoever repeats it does that.
             raise _gave_up(asking.cluster, GiveUp(may_be_accepted=True))
@@ -316,28 +305,28 @@ class Forwarder:
             raise StaleRoute
         return answer
 
-    async def _give_in_time(self, asking: _Asking, url: str, sent_ms: float) -> bool:
-        """Give the node our topology, once a call: a follower may take a moment to have what its leader took."""
-        if asking.was_given:
+    async def _push_in_time(self, asking: _ClusterCall, url: str, sent_ms: float) -> bool:
+        """Push our topology to the node, once a call: a follower may take a moment to have what its leader took."""
+        if asking.was_pushed:
             return False
-        remaining_ms = asking.tries.deadline_ms - self._clock.boot_ms()
+        remaining_ms = asking.plan.deadline_ms - self._clock.boot_ms()
         try:
             async with asyncio.timeout(max(0.0, remaining_ms / 1_000)):
                 if not self._known.is_in_force:
                     await self.settle()
                     if self._known.version != asking.version:
                         raise StaleRoute
-                asking.was_given = await self.giver.give(url, since_ms=sent_ms)
+                asking.was_pushed = await self.pusher.push(url, since_ms=sent_ms)
         except TimeoutError:
             return False
-        return asking.was_given
+        return asking.was_pushed
 
     def keep(self, clusters: Sequence[ClusterEntry]) -> None:
         """Forget what belongs to clusters and nodes that are not among these."""
         names = {entry.name for entry in clusters}
         for name in self.breakers.keys() - names:
             del self.breakers[name]
-        self.giver.keep({url for entry in clusters for url in entry.nodes})
+        self.pusher.keep({url for entry in clusters for url in entry.nodes})
 
 
 async def _nothing() -> None:
@@ -348,9 +337,9 @@ async def _nobody_new(*_: object) -> None:
     """Nobody is there who could look."""
 
 
-def _tell(breaker: Breaker, asking: _Asking, now_ms: float, *, is_failure: bool) -> None:
+def _tell(breaker: Breaker, asking: _ClusterCall, now_ms: float, *, is_failure: bool) -> None:
     """What came of the call. One from before the breaker opened has no say in how its probe ends, but for a success."""
-    if asking.has_heard:
+    if asking.got_answer:
         breaker.succeeded(now_ms)
     elif breaker.state == "half_open" and not asking.is_probe:
         return
@@ -360,7 +349,7 @@ def _tell(breaker: Breaker, asking: _Asking, now_ms: float, *, is_failure: bool)
         breaker.abandoned(now_ms)
 
 
-def _is_full(answer: Answer) -> bool:
+def _is_full(answer: NodeAnswer) -> bool:
     return answer.status == 429 and answer.code == "queue_full"
 
 

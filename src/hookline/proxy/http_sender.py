@@ -10,10 +10,10 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from hookline.http_client.answer import Answer as HttpAnswer
+from hookline.http_client.answer import Answer
 from hookline.http_client.caller import IDLE_S, Caller
 from hookline.http_client.client import NoAnswer, NoConnection
-from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.visible import without_password
 
 CONNECT_TIMEOUT_S = 1.0
@@ -37,7 +37,7 @@ class HttpSender:
     ) -> None:
         await self._caller.close()
 
-    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+    async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         """The answer of the node at ``url``. Raises NotSent or Unclear."""
         fresh = call.is_again or not call.is_repeatable
         if len(call.body) > _LARGE_BYTES:  # making it took a while, and so will sending it: let others in between
@@ -53,6 +53,6 @@ class HttpSender:
         return _answer(answer)
 
 
-def _answer(answer: HttpAnswer) -> Answer:
+def _answer(answer: Answer) -> NodeAnswer:
     headers = tuple(pair for pair in answer.headers if pair[0] not in _NOT_PASSED_BACK)
-    return Answer(answer.status, answer.body, answer.header(b"content-type") or b"", headers)
+    return NodeAnswer(answer.status, answer.body, answer.header(b"content-type") or b"", headers)

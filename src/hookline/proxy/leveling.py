@@ -1,7 +1,7 @@
 """Levels the topology between the clusters and this proxy, and gets its file decided.
 
 A file is a proposal. What the clusters have wins if it is as new; a file with the next epoch is put to the cluster that
-decides, and is given to others only when that took it. A fleet that has no topology at all begins with the file.
+decides, and is pushed to others only when that took it. A fleet that has no topology at all begins with the file.
 """
 
 import asyncio
@@ -11,14 +11,16 @@ import structlog
 
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
-from hookline.http_api.hops import CLUSTER, DECIDED
+from hookline.http_api.forwarded_headers import CLUSTER, DECIDED
+from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.protocol.topology_change import check_change, completed, decider_of, is_jump, outranks
-from hookline.proxy.forwarder import Forwarder, StaleRoute
-from hookline.proxy.giver import PATH, TIMEOUT_S, proposing
+from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health, NodeHealth
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.sender import Call, NotSent, Sender, Unclear
+from hookline.proxy.pusher import TIMEOUT_S, proposing
+from hookline.proxy.rerouting import StaleRoute
+from hookline.proxy.sender import NodeCall, NotSent, Sender, Unclear
 
 _log = structlog.get_logger()
 
@@ -30,7 +32,7 @@ class Leveler:
         sender: makes the calls to single nodes.
         health: what the probes found.
         known: learns what is newer.
-        forwarder: carries the proposal to its decider; gives what is in force.
+        forwarder: carries the proposal to its decider; pushes what is in force.
         clock: for the deadline of that.
         timeout_s: how long a node has to answer.
     """
@@ -53,7 +55,7 @@ class Leveler:
         self._said: str | None = None
 
     async def level(self, clusters: Sequence[ClusterEntry]) -> None:
-        """Learn the newest that the clusters have, propose the file, and give ours to those that are behind."""
+        """Learn the newest that the clusters have, propose the file, and push ours to those that are behind."""
         known = self._known
         nodes = [node for entry in clusters for node in self._health.up(entry) if node.epoch]
         newest = _newest(nodes, known.epoch if known.is_in_force else None)
@@ -65,7 +67,7 @@ class Leveler:
             await self._propose()
             async with asyncio.TaskGroup() as tasks:
                 for entry in known.topology.all_clusters():
-                    tasks.create_task(self._give(entry))
+                    tasks.create_task(self._push(entry))
         self._say(newest)
 
     def _has_better(self, node: NodeHealth) -> bool:
@@ -85,7 +87,7 @@ class Leveler:
             return
         entry = next(one for one in known.topology.all_clusters() if node.url in one.nodes)
         try:
-            call = Call("GET", PATH, ((CLUSTER, entry.name.encode()),))
+            call = NodeCall.to(CALLS["readTopology"], b"", (CLUSTER, entry.name.encode()))
             answer = await self._sender.send(node.url, call, self._timeout_s)
         except (NotSent, Unclear):
             return
@@ -125,7 +127,7 @@ class Leveler:
         except (NotSent, Unclear):
             self._known.why_not = f"{why_not} does not answer"
             return
-        self._forwarder.giver.learn_from(answer)
+        self._forwarder.pusher.learn_from(answer)
         if answer.status < 300:
             self._known.confirm(entry.shard)
             _note(node, self._known)
@@ -161,15 +163,15 @@ class Leveler:
         elif answer.status < 500 and known.proposal is not None:
             known.refuse_proposal(str(answer.problem.get("detail", answer.status)))
 
-    async def _give(self, entry: ClusterEntry) -> None:
-        """Give the cluster ours when the newest it has is older; a follower that is behind alone is no reason."""
+    async def _push(self, entry: ClusterEntry) -> None:
+        """Push ours to the cluster when the newest it has is older; a follower that is behind alone is no reason."""
         known = self._known
         up = self._health.up(entry)
         newest = max(up, key=_newness, default=None)
         if newest is None:
             return
         if newest.epoch < known.epoch or (self._differs(newest) and outranks(known.decided_by, newest.decided_by)):
-            await self._forwarder.giver.give(up[0].url)
+            await self._forwarder.pusher.push(up[0].url)
         elif self._differs(newest) and not outranks(newest.decided_by, known.decided_by):
             known.conflict()
 

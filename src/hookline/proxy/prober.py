@@ -9,14 +9,15 @@ from msgspec import UNSET
 
 from hookline.clock import Clock
 from hookline.errors import InvalidTopology
-from hookline.http_api.hops import PROXY
+from hookline.http_api.forwarded_headers import PROXY
+from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.leveling import Leveler
-from hookline.proxy.sender import UNREADABLE, Answer, Call, NotSent, Sender, Unclear
+from hookline.proxy.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 
 _JITTER = 0.3  # of the interval
 
@@ -67,7 +68,7 @@ class Prober:
         config: ProxyConfig,
         listens: str = "",
     ) -> None:
-        self._probe_call = Call("GET", "/health", ((PROXY, listens.encode()),) if listens else ())
+        self._probe_call = NodeCall.to(CALLS["getHealth"], b"", *([(PROXY, listens.encode())] if listens else ()))
         self._sender = sender
         self._health = health
         self._known = known
@@ -202,13 +203,13 @@ def _unknown(entry: ClusterEntry, url: str) -> str:
     return f"who answers at {url} does not say that it is a node of {entry.name}"
 
 
-def _is_member(entry: ClusterEntry, answer: Answer, said: _Reported) -> bool:
+def _is_member(entry: ClusterEntry, answer: NodeAnswer, said: _Reported) -> bool:
     """It says itself that it is a node of the cluster. Releases that did not say it in the body have the header."""
     header = answer.header(b"hookline-cluster")
     name = said.cluster if said.cluster is not None else None if header is None else header.decode("latin-1")
     return name == entry.name
 
 
-def _name(answer: Answer) -> str:
+def _name(answer: NodeAnswer) -> str:
     name = answer.header(b"hookline-node")
     return "" if name is None else name.decode("latin-1")

@@ -9,6 +9,7 @@ import structlog
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
 from hookline.http_api.server import ApiServer, listen, make_server, settle_memory, url_of
+from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
@@ -19,10 +20,10 @@ from hookline.proxy.http_sender import HttpSender
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.prober import Prober
-from hookline.proxy.sender import Call, NotSent, Sender, Unclear
+from hookline.proxy.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.visible import without_password
 
-_SEED_PATHS = ("/topology", "/internal/topology")  # of a proxy, of a node
+_SEED_CALLS = (CALLS["getTopology"], CALLS["readTopology"])  # of a proxy, of a node
 _SEED_TIMEOUT_S = 2.0
 _SEED_PAUSE_S = 0.5
 _LEAVE_MS_MAX = 3_000  # HAProxy as in deploy/ sends nothing more after 1.5 s
@@ -111,8 +112,8 @@ async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -
     """The topology of the first seed that has one; asks until there is one. None when told to stop."""
     while not stop.is_set():
         for url in config.seeds:
-            for path in _SEED_PATHS:
-                topology = await _ask_seed(sender, url, path)
+            for call in _SEED_CALLS:
+                topology = await _ask_seed(sender, url, call)
                 if topology is not None:
                     return topology
         _log.warning("no_seed_has_a_topology", seeds=[without_password(url) for url in config.seeds])
@@ -120,9 +121,9 @@ async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -
     return None
 
 
-async def _ask_seed(sender: Sender, url: str, path: str) -> Topology | None:
+async def _ask_seed(sender: Sender, url: str, call: Call) -> Topology | None:
     try:
-        answer = await sender.send(url, Call("GET", path), _SEED_TIMEOUT_S)
+        answer = await sender.send(url, NodeCall.to(call), _SEED_TIMEOUT_S)
         return parse_topology(answer.body) if answer.status == 200 else None
     except (NotSent, Unclear, InvalidTopology) as error:
         _log.warning("seed_failed", url=without_password(url), detail=error.detail)

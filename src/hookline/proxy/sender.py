@@ -7,14 +7,15 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from hookline.errors import HooklineError
-from hookline.http_api.exchange import PROBLEM_JSON, HeaderPair
+from hookline.http_api.messages import PROBLEM_JSON, HeaderPair
+from hookline.protocol.calls import SAFE_METHODS, Call
 
 # What msgspec raises for a body that is not what was asked for: whoever listens at a node's url may send anything.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class NodeCall:
     """One request for a cluster.
 
     Attributes:
@@ -33,6 +34,17 @@ class Call:
     is_repeatable: bool = True
     is_again: bool = False
 
+    @classmethod
+    def to(cls, call: Call, body: bytes = b"", *headers: HeaderPair, query: str = "") -> Self:
+        """A call of the proxy's own, whose path has no parameter."""
+        typed = ((b"content-type", b"application/json"), *headers) if body else headers
+        return cls(call.method, call.path + query, typed, body, call.may_repeat())
+
+    @property
+    def is_safe(self) -> bool:
+        """It changes nothing."""
+        return self.method in SAFE_METHODS
+
     def with_headers(self, *headers: HeaderPair) -> Self:
         """The call with these in the place of headers of the same name."""
         names = {name for name, _ in headers}
@@ -40,7 +52,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class NodeAnswer:
     """What a node answered.
 
     Attributes:
@@ -48,12 +60,14 @@ class Answer:
         body: the whole body.
         content_type: its type.
         headers: all others that are passed on, ``hookline-cluster`` and ``hookline-node`` among them; lower case.
+        is_after_ambiguous: an earlier try of the same call on this cluster may have been accepted.
     """
 
     status: int
     body: bytes = b""
     content_type: bytes = b"application/json"
     headers: tuple[HeaderPair, ...] = field(default=())
+    is_after_ambiguous: bool = False
 
     @cached_property
     def problem(self) -> dict[str, Any]:
@@ -90,5 +104,5 @@ class Unclear(HooklineError):
 class Sender(Protocol):
     """Sends calls to nodes. One try each; nothing is repeated inside."""
 
-    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+    async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         """The answer of the node at ``url``. Raises NotSent or Unclear."""

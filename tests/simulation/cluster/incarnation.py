@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hookline.errors import Fenced, Halted, HooklineError, LogFault
-from hookline.http_api.hops import FORWARDED
+from hookline.http_api.forwarded_headers import FORWARDED
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import ClusterHistory, position_of

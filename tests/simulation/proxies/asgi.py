@@ -3,8 +3,8 @@
 from typing import Any
 from urllib.parse import unquote
 
-from hookline.http_api.exchange import HeaderPair
-from hookline.proxy.sender import Answer
+from hookline.http_api.messages import HeaderPair
+from hookline.proxy.sender import NodeAnswer
 from hookline.testing.client import App
 
 
@@ -27,7 +27,7 @@ def scope_of(method: str, target: str, headers: tuple[HeaderPair, ...]) -> dict[
     }
 
 
-async def exchange(app: App, scope: dict[str, Any], body: bytes) -> Answer:
+async def exchange(app: App, scope: dict[str, Any], body: bytes) -> NodeAnswer:
     """The application's answer."""
     messages: list[dict[str, Any]] = []
 
@@ -41,4 +41,4 @@ async def exchange(app: App, scope: dict[str, Any], body: bytes) -> Answer:
     start, *rest = messages
     headers = tuple(pair for pair in start["headers"] if pair[0] not in (b"content-type", b"content-length"))
     content_type = next((value for name, value in start["headers"] if name == b"content-type"), b"")
-    return Answer(start["status"], b"".join(message.get("body", b"") for message in rest), content_type, headers)
+    return NodeAnswer(start["status"], b"".join(message.get("body", b"") for message in rest), content_type, headers)

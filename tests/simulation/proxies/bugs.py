@@ -7,58 +7,59 @@ import msgspec
 import pytest
 
 from hookline.errors import ClusterUnavailable, EpochUnknown, InvalidTopology
-from hookline.http_api.exchange import PROBLEM_JSON
-from hookline.http_api.hops import EPOCH, FALLBACK
+from hookline.http_api.forwarded_headers import EPOCH, FALLBACK
+from hookline.http_api.messages import PROBLEM_JSON
 from hookline.node.api import topology as node_topology
-from hookline.node.api.ownership import Ownership, asked_epoch
+from hookline.node.api.ownership import Ownership
 from hookline.node.state_machine import apply_upkeep
 from hookline.protocol.topology import Topology
-from hookline.proxy import forwarder, giver, known_topology, leveling, merging
+from hookline.proxy import forwarder, known_topology, leveling, merging, pusher
 from hookline.proxy.api import batches, creating, finding, lists
 from hookline.proxy.api import topology as proxy_topology
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import Name
-from hookline.proxy.forwarder import Forwarder, StaleRoute
+from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.merging import Positions
-from hookline.proxy.sender import Answer, Call
-from hookline.proxy.tries import Tries
+from hookline.proxy.rerouting import StaleRoute
+from hookline.proxy.retry_plan import RetryPlan
+from hookline.proxy.sender import NodeAnswer, NodeCall
 from tests.simulation.bugs import Bug
 
 Patch = pytest.MonkeyPatch
 
-_NOT_FOUND = Answer(404, b'{"code":"job_not_found"}', PROBLEM_JSON)
+_NOT_FOUND = NodeAnswer(404, b'{"code":"job_not_found"}', PROBLEM_JSON)
 
 
 # --- what an unclear failure means ---------------------------------------------------------------------------------
 
 
 def an_unclear_failure_is_taken_for_a_refusal(patch: Patch) -> None:
-    patch.setattr(Tries, "unclear", Tries.not_accepted)
+    patch.setattr(RetryPlan, "ambiguous", RetryPlan.not_accepted)
 
 
 def a_refusal_after_an_unclear_try_is_taken_for_the_whole_truth(patch: Patch) -> None:
-    not_accepted = Tries.not_accepted
+    not_accepted = RetryPlan.not_accepted
 
-    def forget(self: Tries) -> None:
+    def forget(self: RetryPlan) -> None:
         not_accepted(self)
-        self.was_unclear = False
+        self.is_ambiguous = False
 
-    patch.setattr(Tries, "not_accepted", forget)
+    patch.setattr(RetryPlan, "not_accepted", forget)
 
 
 def a_full_queue_after_an_unclear_try_sends_on(patch: Patch) -> None:
     judged = Forwarder._judged
 
-    async def at_once(self: Forwarder, asking: Any, url: str, answer: Answer, code: str, sent_ms: float) -> Any:
+    async def at_once(self: Forwarder, asking: Any, url: str, answer: NodeAnswer, code: str, sent_ms: float) -> Any:
         return answer if code == "queue_full" else await judged(self, asking, url, answer, code, sent_ms)
 
     patch.setattr(Forwarder, "_judged", at_once)
 
 
 def a_newer_topology_after_an_unclear_try_sends_elsewhere(patch: Patch) -> None:
-    def route_again(self: Forwarder, asking: Any, answer: Answer) -> Answer | None:
-        self.giver.learn_from(answer)
+    def route_again(self: Forwarder, asking: Any, answer: NodeAnswer) -> NodeAnswer | None:
+        self.pusher.learn_from(answer)
         if self._known.version != asking.version:
             raise StaleRoute
         return answer
@@ -69,10 +70,10 @@ def a_newer_topology_after_an_unclear_try_sends_elsewhere(patch: Patch) -> None:
 def a_newer_topology_after_an_unclear_try_is_followed_on_the_same_cluster(patch: Patch) -> None:
     """As it was once."""
 
-    def ask_again(self: Forwarder, asking: Any, answer: Answer) -> Answer | None:
-        self.giver.learn_from(answer)
+    def ask_again(self: Forwarder, asking: Any, answer: NodeAnswer) -> NodeAnswer | None:
+        self.pusher.learn_from(answer)
         is_newer = self._known.version != asking.version
-        if not asking.tries.was_unclear:
+        if not asking.plan.is_ambiguous:
             if is_newer:
                 raise StaleRoute
             return answer
@@ -86,7 +87,7 @@ def a_minted_id_is_minted_anew_for_a_repetition(patch: Patch) -> None:
     trying = Forwarder._try
 
     async def with_another_id(self: Forwarder, asking: Any, step: Any) -> Any:
-        if asking.tries.was_unclear and asking.call.body.startswith(b'{"id":"0'):
+        if asking.plan.is_ambiguous and asking.call.body.startswith(b'{"id":"0'):
             asking.call = replace(asking.call, body=asking.call.body.replace(b'"id":"01', b'"id":"02', 1))
         return await trying(self, asking, step)
 
@@ -107,7 +108,7 @@ def the_previous_home_is_not_asked(patch: Patch) -> None:
 def a_previous_home_that_cannot_be_reached_counts_as_empty(patch: Patch) -> None:
     create = creating._create_moving
 
-    async def go_on(api: ProxyApi, call: Call, name: Name, deadline_ms: float) -> Answer:
+    async def go_on(api: ProxyApi, call: NodeCall, name: Name, deadline_ms: float) -> NodeAnswer:
         try:
             return await create(api, call, name, deadline_ms)
         except ClusterUnavailable:
@@ -124,7 +125,9 @@ def an_old_proxy_and_a_node_do_not_tell_the_home_of_an_id(patch: Patch) -> None:
 def a_clients_own_id_falls_back_unasked(patch: Patch) -> None:
     create = creating._create_unmoved
 
-    async def anywhere(api: ProxyApi, call: Call, name: Name, deadline_ms: float, *, may_fall_back: bool) -> Answer:
+    async def anywhere(
+        api: ProxyApi, call: NodeCall, name: Name, deadline_ms: float, *, may_fall_back: bool
+    ) -> NodeAnswer:
         allowed = call.with_headers((FALLBACK, b"allow"))
         return await create(api, allowed, name, deadline_ms, may_fall_back=True)
 
@@ -143,7 +146,7 @@ def a_cluster_that_cannot_be_reached_has_no_such_job(patch: Patch) -> None:
 
     async def none_there(*arguments: Any) -> Any:
         answer = await ask(*arguments)
-        return answer if isinstance(answer, Answer) else _NOT_FOUND
+        return answer if isinstance(answer, NodeAnswer) else _NOT_FOUND
 
     patch.setattr(finding, "_ask", none_there)
 
@@ -151,7 +154,7 @@ def a_cluster_that_cannot_be_reached_has_no_such_job(patch: Patch) -> None:
 def a_cancel_stops_at_the_first_cluster(patch: Patch) -> None:
     find = finding._find
 
-    async def first_only(api: ProxyApi, call: Call, wanted: str, deadline_ms: float) -> Answer:
+    async def first_only(api: ProxyApi, call: NodeCall, wanted: str, deadline_ms: float) -> NodeAnswer:
         if call.method == "GET":
             return await find(api, call, wanted, deadline_ms)
         return await api.forwarder.to_cluster(api.known.router.home(wanted).cluster, call, deadline_ms)
@@ -184,7 +187,7 @@ def a_page_goes_on_after_items_it_did_not_give(patch: Patch) -> None:
 def the_results_of_a_batch_come_in_the_order_of_the_answers(patch: Patch) -> None:
     take = batches._Batch._take
 
-    def reversed_take(self: Any, positions: list[int], side: Answer, *, is_minted: bool) -> None:
+    def reversed_take(self: Any, positions: list[int], side: NodeAnswer, *, is_minted: bool) -> None:
         take(self, positions[::-1], side, is_minted=is_minted)
 
     patch.setattr(batches._Batch, "_take", reversed_take)
@@ -197,7 +200,7 @@ def nodes_compare_the_epoch_only(patch: Patch) -> None:
     """As it was once, with proxies whose file is in force at once."""
 
     def by_epoch(self: Ownership, request: Any) -> None:
-        asked = asked_epoch(request)
+        asked = request.caller.epoch
         if asked is not None and asked > self.epoch:
             raise EpochUnknown("newer", epoch=self.epoch)
         if asked is not None and asked < self.epoch:
@@ -255,7 +258,7 @@ def a_new_cluster_takes_a_topology_without_the_settings(patch: Patch) -> None:
 
 def the_settings_are_read_before_the_topology_is_there(patch: Patch) -> None:
     """From a cluster that still takes settings under the topology before."""
-    patch.setattr(giver, "_version_headers", lambda version: ((EPOCH, b"%d" % (version.epoch - 1)),))
+    patch.setattr(pusher, "_version_headers", lambda version: ((EPOCH, b"%d" % (version.epoch - 1)),))
 
 
 def a_page_of_settings_is_lost(patch: Patch) -> None:

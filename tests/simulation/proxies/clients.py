@@ -12,7 +12,7 @@ import msgspec
 from hookline.client import requests
 from hookline.client.requests import Request
 from hookline.errors import DeadlineExceeded, HooklineError
-from hookline.http_api.hops import FALLBACK
+from hookline.http_api.forwarded_headers import FALLBACK
 from hookline.protocol import http
 from tests.simulation.proxies.door import Door
 from tests.simulation.proxies.story import (
@@ -141,13 +141,13 @@ class ProxyClients:
     async def _minted(self, proxy: "SimulatedProxy | None" = None) -> None:
         """Without the SDK: the proxy mints the id. After "may be" it is repeated with the id the proxy named."""
         creation = self._creation(f"plain-{self._number()}")
-        request = replace(self.request(creation), headers=_JSON, idempotent=False, may_fall_back=False)
+        request = replace(self.request(creation), headers=_JSON, is_repeatable=False, may_fall_back=False)
         for _ in range(3):
             found = await self.create(creation, request, Door(self.world, 1, proxy))
             if not isinstance(found, DeadlineExceeded) or "id" not in found.figures:
                 return
             body = {"id": found.figures["id"]} | _fields(creation.marker)
-            request = replace(request, body=msgspec.json.encode(body), idempotent=True)
+            request = replace(request, body=msgspec.json.encode(body), is_repeatable=True)
 
     async def _to_paused(self, proxy: "SimulatedProxy | None" = None) -> None:
         """A job that is due at once, to a destination that was paused before; or the pause itself."""
@@ -155,7 +155,7 @@ class ProxyClients:
             await self._pause()
             return
         creation = self._creation(f"{_PAUSED_MARKER}{self._number()}")
-        request = replace(self.request(creation), headers=_JSON, idempotent=False, may_fall_back=False)
+        request = replace(self.request(creation), headers=_JSON, is_repeatable=False, may_fall_back=False)
         await self.create(creation, request, Door(self.world, 0, proxy))
 
     async def _pause(self) -> None:
@@ -233,7 +233,7 @@ class ProxyClients:
         items = [_fields(one.marker) | ({"id": one.id} if one.id else {}) for one in creations]
         is_repeatable = all("id" in item for item in items)
         body = msgspec.json.encode({"jobs": items})
-        request = Request("POST", "/jobs/batch", http.BatchResponse, body, _JSON, idempotent=is_repeatable)
+        request = Request("POST", "/jobs/batch", http.BatchResponse, body, _JSON, is_repeatable=is_repeatable)
         door = self.door()
 
         def heard(error: HooklineError | None) -> None:

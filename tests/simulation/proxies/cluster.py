@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hookline.errors import DeadlineExceeded, HooklineError, NotLeader
-from hookline.http_api.exchange import PROBLEM_JSON
-from hookline.http_api.hops import FORWARDED, SAFE_METHODS, TIMEOUT
+from hookline.http_api.forwarded_headers import FORWARDED, TIMEOUT
+from hookline.http_api.messages import PROBLEM_JSON
 from hookline.node.config import NodeConfig
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.state_machine.machine import open_state
+from hookline.protocol.calls import SAFE_METHODS
 from hookline.protocol.commands import SetTopology
 from hookline.protocol.topology import ClusterEntry, digest_of
-from hookline.proxy.sender import Answer, Call, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, Unclear
 from hookline.testing.assembly import Assembly, Parts, assemble
 from hookline.testing.clock import START_MS, SimulatedClock
 from hookline.testing.receiver import Receiver
@@ -71,7 +72,7 @@ class SimulatedCluster:
         self.is_held_down = False
         self.followers_down: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
-        self._handling: dict[asyncio.Future[Answer], asyncio.Task[None]] = {}
+        self._handling: dict[asyncio.Future[NodeAnswer], asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._seen: SetTopology | None = None  # the topology as the followers have it
 
@@ -185,7 +186,7 @@ class SimulatedCluster:
         """A connection to that node is accepted."""
         return self.node is not None if url == self.lead_url else url not in self.followers_down
 
-    async def ask(self, url: str, call: Call) -> Answer:
+    async def ask(self, url: str, call: NodeCall) -> NodeAnswer:
         """What the node at that url answers; it listens. Raises Unclear."""
         self.world.saw(self.topology)
         if url == self.lead_url:
@@ -197,11 +198,11 @@ class SimulatedCluster:
         except (NotLeader, DeadlineExceeded) as error:
             return self._problem(url, error)
 
-    async def _ask_leader(self, call: Call) -> Answer:
+    async def _ask_leader(self, call: NodeCall) -> NodeAnswer:
         node, tasks = self.node, self._tasks
         if node is None or tasks is None:
             raise Unclear(f"{self.name}: connection reset")
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[NodeAnswer] = asyncio.get_running_loop().create_future()
 
         async def serve() -> None:
             found = await exchange(node.app, scope_of(call.method, call.target, call.headers), call.body)
@@ -214,7 +215,7 @@ class SimulatedCluster:
         finally:
             self._handling.pop(answer, None)
 
-    async def _forward(self, call: Call) -> Answer:
+    async def _forward(self, call: NodeCall) -> NodeAnswer:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _WAIT_S
         while True:
@@ -225,7 +226,7 @@ class SimulatedCluster:
                     raise NotLeader(retry_after_s=1) from None
             await asyncio.sleep(_LOOK_S)
 
-    async def _forward_once(self, call: Call) -> Answer:
+    async def _forward_once(self, call: NodeCall) -> NodeAnswer:
         if self.node is None:
             raise _NoLeader
         try:
@@ -238,7 +239,7 @@ class SimulatedCluster:
             raise _NoLeader
         return answer
 
-    def _follower_health(self, url: str) -> Answer:
+    def _follower_health(self, url: str) -> NodeAnswer:
         if self.random.random() < 0.7:  # else it is behind
             self._seen = self.topology or self._seen
         is_ready = self.node is not None
@@ -252,18 +253,18 @@ class SimulatedCluster:
             "cluster": self.name,
             "shard": self.entry.shard,
         }
-        return Answer(200 if is_ready else 503, msgspec.json.encode(health), headers=self._identity(url))
+        return NodeAnswer(200 if is_ready else 503, msgspec.json.encode(health), headers=self._identity(url))
 
-    def _problem(self, url: str, error: HooklineError) -> Answer:
+    def _problem(self, url: str, error: HooklineError) -> NodeAnswer:
         body = msgspec.json.encode(error.to_problem())
-        return Answer(error.http_status, body, PROBLEM_JSON, self._identity(url))
+        return NodeAnswer(error.http_status, body, PROBLEM_JSON, self._identity(url))
 
     def _identity(self, url: str) -> tuple[tuple[bytes, bytes], ...]:
         name = f"n{self.entry.nodes.index(url) + 1}"
         return ((b"hookline-cluster", self.name.encode()), (b"hookline-node", name.encode()))
 
 
-async def _in_time(call: Call, work: Callable[[], Awaitable[Answer]]) -> Answer:
+async def _in_time(call: NodeCall, work: Callable[[], Awaitable[NodeAnswer]]) -> NodeAnswer:
     """As ``node.api.deadline``."""
     allowed_ms = next((value for name, value in call.headers if name == TIMEOUT), None)
     try:

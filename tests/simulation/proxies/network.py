@@ -4,7 +4,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Literal
 
-from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 
 if TYPE_CHECKING:
     from tests.simulation.proxies.cluster import SimulatedCluster
@@ -46,9 +46,9 @@ class Network:
         self.roughness = 0.0
         self.cuts.clear()
 
-    def begin(self, proxy: str, url: str, call: Call) -> asyncio.Future[Answer]:
+    def begin(self, proxy: str, url: str, call: NodeCall) -> asyncio.Future[NodeAnswer]:
         """Send a request on its way; what becomes of it does not depend on who waits for the answer."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[NodeAnswer] = asyncio.get_running_loop().create_future()
         self._tasks.create_task(self._carry(self._fate(proxy, url), url, call, answer))
         return answer
 
@@ -59,14 +59,14 @@ class Network:
             return fates[cut]
         return self.random.choice(_ROUGH) if self.random.random() < self.roughness else "fine"
 
-    async def _carry(self, fate: Fate, url: str, call: Call, answer: asyncio.Future[Answer]) -> None:
+    async def _carry(self, fate: Fate, url: str, call: NodeCall, answer: asyncio.Future[NodeAnswer]) -> None:
         self.under_way += 1
         try:
             await self._carry_out(fate, url, call, answer)
         finally:
             self.under_way -= 1
 
-    async def _carry_out(self, fate: Fate, url: str, call: Call, answer: asyncio.Future[Answer]) -> None:
+    async def _carry_out(self, fate: Fate, url: str, call: NodeCall, answer: asyncio.Future[NodeAnswer]) -> None:
         pick = self.random
         await asyncio.sleep(pick.random() * 0.004)
         cluster = self.nodes[url]
@@ -99,7 +99,7 @@ class SimulatedSender:
         self._network = network
         self._proxy = proxy
 
-    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+    async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         """The answer of the node at ``url``. Raises NotSent or Unclear."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -108,6 +108,6 @@ class SimulatedSender:
             raise Unclear(f"{url}: no answer within {timeout_s} s") from None
 
 
-def _fail(answer: asyncio.Future[Answer], error: NotSent | Unclear) -> None:
+def _fail(answer: asyncio.Future[NodeAnswer], error: NotSent | Unclear) -> None:
     if not answer.done():
         answer.set_exception(error)

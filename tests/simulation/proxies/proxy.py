@@ -15,7 +15,7 @@ from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.prober import Prober
-from hookline.proxy.sender import Answer
+from hookline.proxy.sender import NodeAnswer
 from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
 from tests.simulation.proxies.asgi import exchange
@@ -50,7 +50,7 @@ class SimulatedProxy:
         self.known: KnownTopology | None = None
         self._app: App | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._handling: dict[asyncio.Future[Answer], asyncio.Task[None]] = {}
+        self._handling: dict[asyncio.Future[NodeAnswer], asyncio.Task[None]] = {}
         self._killed = asyncio.Event()
 
     @property
@@ -96,13 +96,13 @@ class SimulatedProxy:
         self.world.history.note(f"{self.name} is killed")
         self._killed.set()
 
-    async def ask(self, scope: dict[str, Any], body: bytes) -> Answer:
+    async def ask(self, scope: dict[str, Any], body: bytes) -> NodeAnswer:
         """Its answer. Raises ConnectionFailed when it is down, DeadlineExceeded when it dies meanwhile."""
         app, tasks = self._app, self._tasks
         if app is None or tasks is None:
             raise ConnectionFailed("connection refused")
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
+        answer: asyncio.Future[NodeAnswer] = loop.create_future()
         began_s = loop.time()
 
         async def serve() -> None:

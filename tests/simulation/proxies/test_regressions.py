@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from hookline.http_api.exchange import PROBLEM_JSON
-from hookline.http_api.hops import EPOCH
+from hookline.http_api.forwarded_headers import EPOCH
+from hookline.http_api.messages import PROBLEM_JSON
 from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode_topology
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
@@ -17,7 +17,7 @@ from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import Answer, Call, NotSent, Unclear
+from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing.clock import SimulatedClock
 from hookline.testing.virtual_time import run
 from tests.simulation.proxies.asgi import exchange, scope_of
@@ -28,7 +28,7 @@ OLD = Topology(epoch=1, clusters=(C0,))
 NEW = Topology(epoch=2, clusters=(C1,), previous=Placement(strategy="modulo", clusters=(C0,)))
 JSON_TYPE = (b"content-type", b"application/json")
 
-Script = Callable[[str, Call], Answer]
+Script = Callable[[str, NodeCall], NodeAnswer]
 
 
 class Scripted:
@@ -38,24 +38,26 @@ class Scripted:
         self.asked: list[tuple[str, str]] = []
         self._script = script
 
-    async def send(self, url: str, call: Call, timeout_s: float) -> Answer:
+    async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         self.asked.append((url, f"{call.method} {call.target}"))
         return self._script(url, call)
 
 
-def ok(body: Any) -> Answer:
-    return Answer(200, msgspec.json.encode(body))
+def ok(body: Any) -> NodeAnswer:
+    return NodeAnswer(200, msgspec.json.encode(body))
 
 
-def outdated(call: Call) -> Answer | None:
+def outdated(call: NodeCall) -> NodeAnswer | None:
     if (EPOCH, b"2") in call.headers:
         return None
     newer = msgspec.Raw(encode_topology(NEW))
-    return Answer(421, msgspec.json.encode({"code": "misdirected", "topology": newer}), PROBLEM_JSON)
+    return NodeAnswer(421, msgspec.json.encode({"code": "misdirected", "topology": newer}), PROBLEM_JSON)
 
 
-def ask_an_old_proxy(sender: Scripted, method: str, target: str, body: bytes = b"", topology: Topology = OLD) -> Answer:
-    async def main() -> Answer:
+def ask_an_old_proxy(
+    sender: Scripted, method: str, target: str, body: bytes = b"", topology: Topology = OLD
+) -> NodeAnswer:
+    async def main() -> NodeAnswer:
         clock = SimulatedClock(asyncio.get_running_loop().time)
         health, known, metrics = Health(), KnownTopology(topology), ProxyMetrics()
         config = ProxyConfig(topology=Path("topology.toml"))
@@ -76,7 +78,7 @@ def through_an_old_proxy(sender: Scripted, method: str, target: str, body: bytes
 def test_a_list_asks_the_clusters_of_a_topology_that_it_learns_on_the_way() -> None:
     """Seed 273: the jobs of a new cluster were missing, without a word, in the first list of an old proxy."""
 
-    def script(url: str, call: Call) -> Answer:
+    def script(url: str, call: NodeCall) -> NodeAnswer:
         job = {"id": url, "created_at": "2026-01-01T00:00:00.000Z"}
         return outdated(call) or ok({"data": [job], "next_cursor": None, "cursors": ["1"]})
 
@@ -87,7 +89,7 @@ def test_a_list_asks_the_clusters_of_a_topology_that_it_learns_on_the_way() -> N
 def test_a_list_does_not_end_at_a_proxy_that_knows_fewer_clusters_than_its_cursor() -> None:
     """Seed 91: c1 was down, which the first page said; the next was asked of an old proxy, for which all was said."""
 
-    def script(url: str, _call: Call) -> Answer:
+    def script(url: str, _call: NodeCall) -> NodeAnswer:
         if url in C1.nodes:
             raise NotSent
         return ok({"data": [], "next_cursor": None, "cursors": []})
@@ -108,7 +110,7 @@ def test_a_bulk_call_reaches_the_clusters_of_a_topology_that_it_learns_on_the_wa
 def _unclear_then_outdated() -> Scripted:
     failures = iter([Unclear("no answer")])
 
-    def script(url: str, call: Call) -> Answer:
+    def script(url: str, call: NodeCall) -> NodeAnswer:
         for failure in failures:
             raise failure
         return outdated(call) or ok({"results": [{"status": 421, "error": {"code": "misdirected"}}]})

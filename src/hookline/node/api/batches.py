@@ -9,15 +9,14 @@ from msgspec import Raw
 from hookline.errors import BatchTooLarge, HooklineError, Internal, PayloadTooLarge
 from hookline.http_api import strict_json
 from hookline.http_api.big_batches import BIG_BYTES, big_items
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
-from hookline.node.api.jobs import job_bytes_max
 from hookline.node.api.ownership import Ownership, is_fallback
 from hookline.node.api.views import batch_job, known_batch_job
 from hookline.protocol import http
 from hookline.protocol.commands import Created, CreateJob, Refused, Result
-from hookline.protocol.limits import KIB, REQUEST_BYTES_MAX
+from hookline.protocol.limits import KIB
 
 _batches = msgspec.json.Decoder(http.BatchRequest)
 _lists = msgspec.json.Decoder(list[Raw])
@@ -35,7 +34,7 @@ class _New:
 
 async def create_batch(api: Api, request: Request) -> Reply:
     """``POST /jobs/batch``."""
-    if len(await request.body(REQUEST_BYTES_MAX)) <= BIG_BYTES:
+    if len(await request.body()) <= BIG_BYTES:
         return await _create(api, request)
     async with api.large_batch:
         return await _create(api, request)
@@ -61,7 +60,7 @@ async def _create(api: Api, request: Request) -> Reply:
 
 
 async def _items(request: Request, most: int) -> list[bytes | Raw]:
-    body = await request.body(REQUEST_BYTES_MAX)
+    body = await request.body()
     if len(body) <= BIG_BYTES:
         strict_json.check_utf8(body)
         return _small_items(body)
@@ -83,7 +82,7 @@ async def _read(api: Api, items: list[bytes | Raw], traceparent: str | None) -> 
     """Read all items; the list is empty then, so that not both are held."""
     now_ms = api.now_ms()
     read: list[_New | http.BatchResult] = []
-    largest, since_yield = job_bytes_max(api), 0
+    largest, since_yield = api.config.job_bytes_max, 0
     items.reverse()
     while items:
         item = items.pop()

@@ -6,12 +6,11 @@ import msgspec
 
 from hookline.errors import InvalidRequest, QueueFull, Unavailable
 from hookline.http_api import strict_json
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api
-from hookline.node.api.filters import job_filter, state_of
+from hookline.node.api.job_fields import job_filter, state_of
 from hookline.node.api.job_requests import update_command
-from hookline.node.api.jobs import job_bytes_max
 from hookline.node.state_machine.matching import Match
 from hookline.node.state_machine.reads import JobRow
 from hookline.protocol import http
@@ -76,7 +75,7 @@ async def count_changed(counts: AsyncIterator[int]) -> tuple[int, bool]:
 
 
 async def _bulk(api: Api, request: Request) -> http.BulkRequest:
-    body = await request.body(job_bytes_max(api))
+    body = await request.body()
     strict_json.check_utf8(body)
     bulk = strict_json.decode(_bulks, body)
     fields = strict_json.unique_fields(body)

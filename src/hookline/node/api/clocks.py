@@ -4,11 +4,10 @@ import msgspec
 
 from hookline.errors import Conflict, InvalidRequest
 from hookline.http_api import strict_json
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api.context import Api
 from hookline.node.clocks.others import ClockReading
 from hookline.protocol import http
-from hookline.protocol.limits import KIB
 
 _WORDS = msgspec.json.Decoder(http.ClockWord)
 
@@ -21,7 +20,7 @@ async def read_clock(api: Api, request: Request) -> Reply:
 
 async def trust_clock(api: Api, request: Request) -> Reply:
     """``POST /cluster/clock``: an operator says that this machine's clock is right."""
-    body = await request.body(64 * KIB)
+    body = await request.body()
     strict_json.check_utf8(body)
     if not strict_json.decode(_WORDS, body).trust:
         raise InvalidRequest("trust can only be true: a clock is distrusted by itself", field="trust")

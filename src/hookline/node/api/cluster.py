@@ -3,8 +3,8 @@
 from typing import Literal
 
 from hookline.errors import Conflict
-from hookline.http_api.exchange import Reply, Request, answer
-from hookline.http_api.hops import PROXY
+from hookline.http_api.forwarded_headers import PROXY
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
 from hookline.node.api.clocks import clock_complaint, clock_view

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import chain
 
 from hookline.errors import DeadlineExceeded, HooklineError, Internal, Unavailable, by_code
-from hookline.http_api.exchange import Request
 from hookline.http_api.fate import is_open_now
+from hookline.http_api.messages import Request
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.ownership import Ownership
 from hookline.node.api.services import Services

@@ -1,17 +1,16 @@
 """How long the caller still waits: after that nobody works on the call in vain."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from hookline.errors import DeadlineExceeded
-from hookline.http_api.exchange import Reply, Request
-from hookline.http_api.hops import TIMEOUT
-from hookline.node.api.ownership import number
+from hookline.http_api.endpoint import Handler
+from hookline.http_api.forwarded_headers import TIMEOUT
+from hookline.http_api.messages import Reply, Request, whole_number
 
 _DIGITS_MAX = 9
 
 
-async def within_deadline(request: Request, work: Callable[[], Awaitable[Reply]]) -> Reply:
+async def within_deadline(work: Handler, request: Request) -> Reply:
     """What ``work`` gives, if it does so in the time the call allows.
 
     Raises:
@@ -20,11 +19,11 @@ async def within_deadline(request: Request, work: Callable[[], Awaitable[Reply]]
     """
     text = request.header(TIMEOUT)
     if text is None:
-        return await work()
-    timeout_ms = number(text, TIMEOUT.decode(), _DIGITS_MAX)
+        return await work(request)
+    timeout_ms = whole_number(text, TIMEOUT, _DIGITS_MAX)
     try:
         async with asyncio.timeout(timeout_ms / 1_000) as limit:
-            return await work()
+            return await work(request)
     except TimeoutError as error:
         if not limit.expired():
             raise

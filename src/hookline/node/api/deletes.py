@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hookline.errors import Conflict, JobNotFinished, JobRunning
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.jobs import found_job
 from hookline.protocol.commands import Changed, DeleteJob, DeletePayload, Refused

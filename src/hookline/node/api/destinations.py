@@ -6,23 +6,22 @@ from msgspec import UNSET
 from hookline.errors import DestinationNotFound, InvalidRequest, InvalidTime
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.exchange import Reply, Request, answer, page_limit
+from hookline.http_api.messages import Reply, Request, answer, page_limit
 from hookline.node.api.context import Api
-from hookline.node.api.destination_names import destination_name
-from hookline.node.api.pages import page_reply
+from hookline.node.api.views import page_reply
 from hookline.node.state_machine.reads import DestinationRow
 from hookline.protocol import http
 from hookline.protocol.commands import PutDestination
 from hookline.protocol.durations import parse_duration
 from hookline.protocol.jobs import RetryPolicy
-from hookline.protocol.limits import KIB, SECRETS_PER_DESTINATION_MAX
+from hookline.protocol.limits import SECRETS_PER_DESTINATION_MAX
 from hookline.protocol.retries import given_retry, retry_of
 from hookline.protocol.settings import DELETED, DestinationSettings, encode
+from hookline.protocol.urls import destination_name
 
 CONCURRENCY_MAX = 10_000
 RATE_MAX = 1_000_000
 RATE_PER_MS_MAX = 86_400_000
-_BODY_BYTES_MAX = 64 * KIB
 _SCOPE = "destinations"
 _requests = msgspec.json.Decoder(http.DestinationRequest)
 
@@ -48,7 +47,7 @@ async def get_destination(api: Api, request: Request) -> Reply:
 async def put_destination(api: Api, request: Request) -> Reply:
     """``PUT /destinations/{host}``: fields that are not given stay as they are."""
     name = destination_name(request.path["host"])
-    body = await request.body(_BODY_BYTES_MAX)
+    body = await request.body()
     strict_json.check_utf8(body)
     wanted = strict_json.decode(_requests, body)
     fields = strict_json.unique_fields(body)

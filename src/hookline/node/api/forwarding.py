@@ -1,11 +1,12 @@
 """A follower passes requests on to the leader: one hop, the answer as it came."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 
 from hookline.errors import DeadlineExceeded, HooklineError, NotLeader
-from hookline.http_api.exchange import Reply, Request
-from hookline.http_api.hops import FORWARDED, HOP_HEADERS, SAFE_METHODS, HopReply, target_of
+from hookline.http_api.endpoint import Handler
+from hookline.http_api.forwarded_headers import FORWARDED, HOP_HEADERS, ForwardedReply, target_of
+from hookline.http_api.messages import Reply, Request
 from hookline.http_client.answer import Answer
 from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection
@@ -18,26 +19,26 @@ _PAUSE_S = 0.01
 _LOOK_S = 0.1
 
 
-class Forwarder:
+class LeaderForwarder:
     """Holds the connections to the other nodes."""
 
     def __init__(self, role: Role) -> None:
         self._role = role
         self._caller = Caller()
 
-    async def answer(self, request: Request, here: Callable[[], Awaitable[Reply]]) -> Reply:
+    async def answer(self, here: Handler, request: Request) -> Reply:
         """The answer of whoever leads, ``here`` if it is this node; while nobody does, a moment is waited.
 
         Raises:
             NotLeader: nobody leads, or the request surely did not reach the leader.
             DeadlineExceeded: it may have.
         """
-        is_forwarded = any(name == FORWARDED for name, _ in request.headers)
+        is_forwarded = request.caller.is_forwarded
         until: float | None = None
         while True:
             try:
                 if self._role.is_leading():
-                    return await here()
+                    return await here(request)
                 if is_forwarded:
                     raise NotLeader(retry_after_s=1)
                 return await self._try(request)
@@ -66,14 +67,14 @@ class Forwarder:
         try:
             answer = await self._while_it_leads(url, call)
         except (NoConnection, NoAnswer, TimeoutError) as error:
-            raise _failure(scope["method"], error) from error
+            raise _failure(error, is_safe=request.call.is_safe) from error
         if answer.status == 503 and b'"code":"no_leader"' in answer.body:
             raise NotLeader(retry_after_s=1)
         own = [
             pair for pair in answer.headers if pair[0] not in HOP_HEADERS and pair[0] not in (b"content-type", b"date")
         ]
         content_type = answer.header(b"content-type") or b"application/octet-stream"
-        return HopReply(answer.status, answer.body, content_type, own)
+        return ForwardedReply(answer.status, answer.body, content_type, own)
 
     async def _while_it_leads(self, url: str, call: Coroutine[None, None, Answer]) -> Answer:
         """The answer of the node at ``url``. Raises TimeoutError when another node leads before it has answered."""
@@ -100,7 +101,7 @@ async def _outcome(call: Coroutine[None, None, Answer]) -> Answer | NoConnection
         return error
 
 
-def _failure(method: str, error: Exception) -> NotLeader | DeadlineExceeded:
-    if isinstance(error, NoConnection) or method in SAFE_METHODS:
+def _failure(error: Exception, *, is_safe: bool) -> NotLeader | DeadlineExceeded:
+    if isinstance(error, NoConnection) or is_safe:
         return NotLeader("the leader cannot be reached; the request was not accepted", retry_after_s=1)
     return DeadlineExceeded("the leader did not answer; repeat the request with the same id or key")

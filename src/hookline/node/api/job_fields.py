@@ -1,4 +1,4 @@
-"""The fields of a job that need more than a type: headers, labels, method, payload, times. Pure."""
+"""The fields of a job that need more than a type: headers, labels, method, payload, times; filters by them. Pure."""
 
 import base64
 import re
@@ -7,13 +7,16 @@ from functools import lru_cache
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
-from hookline.errors import InvalidHeader, InvalidRequest, InvalidTime, PayloadTooLarge
-from hookline.protocol import limits
+from hookline.errors import InvalidHeader, InvalidId, InvalidRequest, InvalidTime, PayloadTooLarge
+from hookline.node.state_machine.matching import JobFilter
+from hookline.protocol import http, limits
 from hookline.protocol.durations import format_duration, parse_duration, parse_time
 from hookline.protocol.http import Duration, Labels
-from hookline.protocol.jobs import METHODS, JobSpec
+from hookline.protocol.ids import check_id
+from hookline.protocol.jobs import METHODS, STATE_BY_LABEL, JobSpec, State
 from hookline.protocol.ranges import check_between
 from hookline.protocol.redaction import MASK, hidden_values, is_hidden
+from hookline.protocol.urls import destination_name
 
 # Set by Hookline itself, or of the connection and not of the request.
 FORBIDDEN_HEADERS = frozenset(
@@ -25,6 +28,7 @@ FORBIDDEN_PREFIXES = ("proxy-", "webhook-", "hookline-")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_STATUS = re.compile(r"[1-9](?:[0-9]{2}|([xX]{2}))")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 
 
@@ -195,3 +199,51 @@ def priority_of(priority: int | UnsetType) -> int:
 def traceparent_of(header: str | None) -> str | None:
     """The header's value if it is well formed, else None, as W3C Trace Context asks for."""
     return header if header is not None and _TRACEPARENT.fullmatch(header) else None
+
+
+def job_filter(wanted: http.Filter) -> JobFilter:
+    """The filter with its texts read. Raises InvalidRequest, InvalidTime, InvalidUrl naming the field."""
+    label = wanted.label
+    if label is not None and not 0 < len(label) <= 2 * limits.LABEL_CHARS_MAX + 1:
+        raise InvalidRequest("a label to look for has 1 to 257 characters, as name=value or name", field="label")
+    if wanted.error is not None and not 0 < len(wanted.error) <= limits.ERROR_CHARS_MAX:
+        raise InvalidRequest(
+            f"a text to look for in errors has 1 to {limits.ERROR_CHARS_MAX} characters", field="error"
+        )
+    return JobFilter(
+        state=None if wanted.state is None else state_of(wanted.state),
+        label=label,
+        destination=None if wanted.destination is None else destination_name(wanted.destination, field="destination"),
+        created_after_ms=None
+        if wanted.created_after is None
+        else parse_time(wanted.created_after, field="created_after"),
+        created_before_ms=None
+        if wanted.created_before is None
+        else parse_time(wanted.created_before, field="created_before"),
+        schedule=None if wanted.schedule is None else _schedule_id(wanted.schedule),
+        statuses=None if wanted.status is None else _statuses(wanted.status),
+        error=wanted.error,
+    )
+
+
+def _schedule_id(text: str) -> str:
+    try:
+        return check_id(text)
+    except InvalidId as error:
+        raise InvalidId(error.detail, field="schedule") from None
+
+
+def _statuses(asked: int | str) -> tuple[int, int]:
+    """From and to which status: of ``503`` or ``"503"`` itself, of ``"5xx"`` all of that class."""
+    if (found := _STATUS.fullmatch(str(asked))) is None:
+        raise InvalidRequest("status must be a status such as 503, or a class of them such as 5xx", field="status")
+    first = int(found[0].lower().replace("x", "0"))
+    return first, first + 99 if found[1] else first
+
+
+def state_of(label: str) -> State:
+    """The state users call so. Raises InvalidRequest."""
+    state = STATE_BY_LABEL.get(label)
+    if state is None:
+        raise InvalidRequest(f"the state must be one of {', '.join(STATE_BY_LABEL)}", field="state")
+    return state

@@ -5,26 +5,18 @@ from functools import partial
 from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable, PayloadRemoved
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_number, encode_cursor
-from hookline.http_api.exchange import Reply, Request, answer, page_limit
+from hookline.http_api.messages import Reply, Request, answer, page_limit
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, id_of, refusal
-from hookline.node.api.filters import job_filter
 from hookline.node.api.job_requests import update_command
-from hookline.node.api.pages import page_reply, views_of
-from hookline.node.api.views import attempt_view
+from hookline.node.api.views import attempt_view, page_reply, views_of
 from hookline.node.state_machine.reads import PAGE_BYTES_MAX, JobRow
 from hookline.protocol import http
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, Refused, RetryJobs
 from hookline.protocol.ids import check_key
 from hookline.protocol.jobs import FINISHED, State
-from hookline.protocol.limits import ENVELOPE_BYTES_MAX
 
 _REVISION_TRIES = 5
-
-
-def job_bytes_max(api: Api) -> int:
-    """The largest body of one job: its payload, which may be written in base64, and everything else."""
-    return api.config.payload_bytes_max * 4 // 3 + ENVELOPE_BYTES_MAX
 
 
 def found_job(api: Api, job_id: str) -> JobRow:
@@ -39,7 +31,7 @@ async def create_job(api: Api, request: Request) -> Reply:
     """``POST /jobs``."""
     clock = api.services.clock
     started_ms = clock.boot_ms()
-    body = await request.body(job_bytes_max(api))
+    body = await request.body()
     strict_json.check_utf8(body)
     key = request.header(b"idempotency-key")
     if key is not None:
@@ -76,7 +68,7 @@ async def list_jobs(api: Api, request: Request) -> Reply:
     scope = "jobs " + repr([query.get(name) for name in http.FILTERS])
     cursor = query.get("cursor")
     before = None if cursor is None else decode_number(cursor, scope)
-    wanted = job_filter(http.Filter(**{name: query.get(name) for name in http.FILTERS}))  # type: ignore[arg-type]
+    wanted = job_fields.job_filter(http.Filter(**{name: query.get(name) for name in http.FILTERS}))  # type: ignore[arg-type]
     async with api.pages:
         found = await api.reads.find(wanted, before, limit)
         rows = await api.reads.jobs([match.seq for match in found.matches], PAGE_BYTES_MAX)
@@ -161,7 +153,7 @@ async def _change(api: Api, job_id: str, changes: http.JobChanges, *, only_soone
 
 
 async def _changes(api: Api, request: Request, *, empty: bool = True) -> http.JobChanges:
-    body = await request.body(job_bytes_max(api))
+    body = await request.body()
     strict_json.check_utf8(body)
     return http.JobChanges() if empty and not body.strip() else api.requests.changes(body)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec import Raw
 
-from hookline.errors import EpochUnknown, InvalidRequest, InvalidTopology, Misdirected, WrongCluster
-from hookline.http_api.exchange import Request
-from hookline.http_api.hops import CLUSTER, EPOCH, FALLBACK, TOPOLOGY
+from hookline.errors import EpochUnknown, InvalidTopology, Misdirected, WrongCluster
+from hookline.http_api.forwarded_headers import FALLBACK
+from hookline.http_api.messages import Request
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
 from hookline.protocol.commands import SetTopology
@@ -18,7 +18,6 @@ from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, Version, digest_of, parse_topology
 from hookline.protocol.topology_change import decider_of, outranks
 
-_EPOCH_DIGITS_MAX = 16
 _NONE = Version(0, "")
 
 
@@ -68,7 +67,7 @@ class Ownership:
 
     def check_cluster(self, request: Request) -> None:
         """Raise WrongCluster when the caller takes this cluster for another one."""
-        asked = request.header(CLUSTER)
+        asked = request.caller.cluster
         if asked is not None and asked != self._cluster:
             raise WrongCluster(
                 f"the call is for cluster {asked[:80]}, and this is a node of {self._cluster}; nothing was done",
@@ -80,12 +79,12 @@ class Ownership:
 
         Raise EpochUnknown when it is newer.
         """
-        asked = asked_epoch(request)
+        asked = request.caller.epoch
         if asked is None:
             return
         if asked > self.epoch:
             raise EpochUnknown(f"this cluster knows epoch {self.epoch}, the call carries {asked}", epoch=self.epoch)
-        if asked < self.epoch or request.header(TOPOLOGY) not in (None, self.version.digest):
+        if asked < self.epoch or request.caller.digest not in (None, self.version.digest):
             raise self.outdated()
 
     def outdated(self) -> Misdirected:
@@ -139,7 +138,7 @@ class Ownership:
         self.check_epoch(request)
         error = None if is_fallback(request) else self.stray(job_id, key)
         if error is not None:
-            if request.header(EPOCH) is not None:
+            if request.caller.epoch is not None:
                 error.figures |= self._figures()
             raise error
 
@@ -182,21 +181,6 @@ class Ownership:
         }
 
 
-def asked_epoch(request: Request) -> int | None:
-    """The epoch a proxy decided by; None: the call comes from none. Raises InvalidRequest."""
-    text = request.header(EPOCH)
-    if text is None:
-        return None
-    return number(text, EPOCH.decode(), _EPOCH_DIGITS_MAX)
-
-
 def is_fallback(request: Request) -> bool:
     """The client allows that its id or key goes to another cluster than its home."""
     return request.header(FALLBACK) == "allow"
-
-
-def number(text: str, name: str, digits_max: int) -> int:
-    """The value of a header that holds a whole number. Raises InvalidRequest."""
-    if not (text.isascii() and text.isdigit() and len(text) <= digits_max):
-        raise InvalidRequest(f"the header {name} must be a number of at most {digits_max} digits", field=name)
-    return int(text)

@@ -8,13 +8,11 @@ import msgspec
 from hookline.errors import Conflict, Internal, InvalidCron, InvalidTime, ScheduleNotFound
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.exchange import Reply, Request, answer, page_limit
+from hookline.http_api.messages import Reply, Request, answer, page_limit
 from hookline.node.api import schedule_requests as requests
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.job_fields import unmasked
-from hookline.node.api.jobs import job_bytes_max
-from hookline.node.api.pages import page_reply, views_of
-from hookline.node.api.views import schedule_view
+from hookline.node.api.views import page_reply, schedule_view, views_of
 from hookline.node.state_machine.reads import ScheduleRow
 from hookline.protocol import http
 from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, RecordTicks, Refused, RunSchedule
@@ -32,7 +30,7 @@ _SCOPE = "schedules"
 
 async def create_schedule(api: Api, request: Request) -> Reply:
     """``POST /schedules``."""
-    body = await request.body(job_bytes_max(api))
+    body = await request.body()
     strict_json.check_utf8(body)
     new = requests.read_schedule(body, api.requests)
     now_ms = api.now_ms()
@@ -82,7 +80,7 @@ async def get_schedule(api: Api, request: Request) -> Reply:
 
 async def update_schedule(api: Api, request: Request) -> Reply:
     """``PATCH /schedules/{id}``."""
-    body = await request.body(job_bytes_max(api))
+    body = await request.body()
     strict_json.check_utf8(body)
     update = requests.read_changes(body, api.requests)
     for _ in range(_REVISION_TRIES):

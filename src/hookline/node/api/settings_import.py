@@ -8,30 +8,24 @@ import msgspec
 
 from hookline.errors import EpochUnknown, InvalidRequest, SecretKeyDiffers, SecretKeyMissing
 from hookline.http_api import strict_json
-from hookline.http_api.exchange import Reply, Request, answer
-from hookline.http_api.hops import EPOCH
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api.context import Api
-from hookline.node.api.destination_names import destination_name
-from hookline.node.api.ownership import asked_epoch
 from hookline.node.api.topology import barrier
 from hookline.node.vault import ENV_NAME, FILE_OPTION
 from hookline.protocol.commands import ImportDestinations, Refused
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.limits import KIB
 from hookline.protocol.settings import decode_destination
+from hookline.protocol.urls import destination_name
 
 PAGE_ROWS = 200
 PAGE_BYTES = 64 * KIB  # an entry of the log takes a page, and other commands with it
-_BODY_BYTES_MAX = 1024 * KIB
 _pages = msgspec.json.Decoder(DestinationsPage)
 
 
 async def get_settings(api: Api, request: Request) -> Reply:
     """``GET /internal/destinations?after=``: a page of them, by name; under the epoch of the call."""
     after = request.query("after").get("after", "")
-    if asked_epoch(request) is None:
-        raise InvalidRequest(f"this call needs the header {EPOCH.decode()}", field=EPOCH.decode())
-    api.ownership.check_epoch(request)
     kept = api.services.replica.topology
     if kept is None:
         raise EpochUnknown("this cluster has no topology yet", epoch=0)
@@ -51,7 +45,7 @@ async def get_settings(api: Api, request: Request) -> Reply:
 
 async def put_settings(api: Api, request: Request) -> Reply:
     """``PUT /internal/destinations``: take a page; the last one makes it ready for the topology of that epoch."""
-    body = await request.body(_BODY_BYTES_MAX)
+    body = await request.body()
     strict_json.check_utf8(body)
     page = strict_json.decode(_pages, body)
     for name, settings in page.data:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import structlog
 
 from hookline.errors import InvalidRequest, NotFound, RangeNotSatisfiable, Unavailable
-from hookline.http_api.exchange import HeaderPair, Reply, Request, Send, answer
+from hookline.http_api.messages import HeaderPair, Reply, Request, Send, answer
 from hookline.node.api.context import Api
 from hookline.node.snapshots import Snapshots
 

@@ -16,19 +16,16 @@ from hookline.errors import (
     SettingsNeeded,
 )
 from hookline.http_api import strict_json
-from hookline.http_api.exchange import Reply, Request, answer
-from hookline.http_api.hops import DECIDED, EPOCH, UNKNOWN, is_asked_to_force
+from hookline.http_api.forwarded_headers import DECIDED, UNKNOWN, is_asked_to_force
+from hookline.http_api.messages import Reply, Request, answer, whole_number
 from hookline.node.api.context import Api, refusal
-from hookline.node.api.ownership import asked_epoch, number
 from hookline.protocol.commands import Refused, SetTopology
 from hookline.protocol.ids import check_id, check_key
 from hookline.protocol.internal_http import Absence, AbsenceRequest
-from hookline.protocol.limits import KIB
-from hookline.protocol.topology import TOPOLOGY_BYTES_MAX, Topology, encode_topology, parse_topology
+from hookline.protocol.topology import Topology, encode_topology, parse_topology
 from hookline.protocol.topology_change import check_change, decider_of, is_jump
 
 _SHARD_DIGITS_MAX = 9
-_ABSENCE_BYTES_MAX = 8 * KIB
 _absences = msgspec.json.Decoder(AbsenceRequest)
 
 
@@ -49,7 +46,7 @@ async def put_topology(api: Api, request: Request) -> Reply:
     """
     is_forced = is_asked_to_force(request)
     is_decided, decided_by = _decided_by(request)
-    body = await request.body(TOPOLOGY_BYTES_MAX)
+    body = await request.body()
     strict_json.check_utf8(body)
     topology = parse_topology(body)
     api.ownership.check_own(topology)
@@ -108,7 +105,7 @@ def _decided_by(request: Request) -> tuple[bool, int | None]:
     text = request.header(DECIDED)
     if text is None:
         return False, None
-    return True, None if text == UNKNOWN.decode() else number(text, DECIDED.decode(), _SHARD_DIGITS_MAX)
+    return True, None if text == UNKNOWN.decode() else whole_number(text, DECIDED, _SHARD_DIGITS_MAX)
 
 
 def _mark(decided_by: int | None) -> bytes:
@@ -117,9 +114,7 @@ def _mark(decided_by: int | None) -> bytes:
 
 async def tell_absence(api: Api, request: Request) -> Reply:
     """``POST /internal/absence``: is there nothing of that id or key, and will there be nothing under this epoch?"""
-    if asked_epoch(request) is None:
-        raise InvalidRequest(f"this call needs the header {EPOCH.decode()}", field=EPOCH.decode())
-    body = await request.body(_ABSENCE_BYTES_MAX)
+    body = await request.body()
     strict_json.check_utf8(body)
     asked = _checked(strict_json.decode(_absences, body))
     api.ownership.check_epoch(request)

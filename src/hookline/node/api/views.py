@@ -1,11 +1,16 @@
 """From rows of the state to the shapes that users see."""
 
+import asyncio
 import base64
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import UNSET, Raw
 
+from hookline.http_api.cursors import encode_cursor
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api.services import Services
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.reads import AttemptRow, DestinationRow, JobRow, LastAttemptRow, ScheduleRow
@@ -20,6 +25,11 @@ from hookline.protocol.settings import DestinationSettings
 
 _OUTCOMES: dict[int, Any] = {outcome.value: outcome.label for outcome in Outcome}
 _SETTINGS_CACHED_MAX = 10_000
+_VIEWS_BETWEEN_YIELDS = 20
+
+Page = http.JobPage | http.SchedulePage | http.DestinationPage
+Row = TypeVar("Row")
+View = TypeVar("View")
 
 
 class Views:
@@ -264,3 +274,23 @@ def _base64(spec: JobSpec) -> Any:
 
 def _time(ms: int | None) -> str | None:
     return None if ms is None else format_time(ms)
+
+
+async def views_of(rows: Sequence[Row], view: Callable[[Row], View]) -> list[View]:
+    """What users see of the rows; other work goes on in between."""
+    views: list[View] = []
+    for start in range(0, len(rows), _VIEWS_BETWEEN_YIELDS):
+        views += map(view, rows[start : start + _VIEWS_BETWEEN_YIELDS])
+        await asyncio.sleep(0)
+    return views
+
+
+def page_reply(request: Request, page: Page, scope: str, positions: list[str]) -> Reply:
+    """The page; ``positions`` are those of its items, as ``scope``'s cursors hold them.
+
+    A proxy merges pages, so it gets the place of every item.
+    """
+    if request.caller.epoch is not None:
+        cursors = [encode_cursor(position, scope) for position in positions]
+        page = msgspec.structs.replace(page, cursors=cursors)
+    return answer(200, page)

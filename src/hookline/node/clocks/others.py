@@ -10,8 +10,9 @@ from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection, tls_context
 from hookline.node.clocks.majority import KnownClock
 from hookline.node.etcd.client import EtcdAddress
+from hookline.protocol.calls import CALLS
 
-PATH = "/internal/clock"
+PATH = CALLS["readClock"].path
 _SLOWEST_MS = 500  # what took longer says too little
 _ENOUGH = 2
 _DATE_SLACK_MS = 500  # a Date header has whole seconds

@@ -1,4 +1,4 @@
-"""The routes of a proxy, and the bound on requests under way. No business logic."""
+"""Which handler of a proxy answers which call, and the bound on requests under way. No business logic."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -7,88 +7,82 @@ from starlette.applications import Starlette
 
 from hookline.errors import Overloaded
 from hookline.http_api import docs_page
-from hookline.http_api.endpoint import Answer, application
-from hookline.http_api.exchange import Reply, Request
-from hookline.proxy.api import batches, bulk, clusters, destinations, lists, topology
+from hookline.http_api.callers import admit_clients
+from hookline.http_api.endpoint import Handler, Served, application, bound
+from hookline.http_api.messages import Reply, Request
+from hookline.protocol.calls import Call, calls_of
+from hookline.proxy.api import batches, bulk, clusters, creating, destinations, finding, lists, topology
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.creating import create
-from hookline.proxy.api.finding import change, read, set_to
-from hookline.proxy.api.passing import Incoming, call_of, reply_of
+from hookline.proxy.api.passing import call_of, reply_of
 
-Handler = Callable[[ProxyApi, Incoming], Awaitable[Reply]]
-OwnHandler = Callable[[ProxyApi, Request], Awaitable[Reply]]
+ProxyHandler = Callable[[ProxyApi, Request], Awaitable[Reply]]
 
 
-async def preview(api: ProxyApi, request: Incoming) -> Reply:
-    """``GET /schedules/preview``: any cluster knows."""
+async def _preview(api: ProxyApi, request: Request) -> Reply:
     return reply_of(await api.to_any(call_of(request), api.deadline_ms(request)))
 
 
-# Calls before things with an id, so that /jobs/batch is not taken for a job.
-ROUTES: dict[str, dict[str, Handler]] = {
-    "/jobs": {"POST": partial(create, kind="job"), "GET": lists.list_jobs},
-    "/jobs/batch": {"POST": batches.create_batch},
-    "/jobs/retry": {"POST": bulk.retry_jobs},
-    "/jobs/cancel": {"POST": bulk.cancel_jobs},
-    "/jobs/{id}": {"GET": read, "PATCH": change, "DELETE": change},
-    "/jobs/{id}/payload": {"DELETE": set_to},
-    "/jobs/{id}/attempts": {"GET": read},
-    "/jobs/{id}/cancel": {"POST": set_to},
-    "/jobs/{id}/retry": {"POST": change},
-    "/jobs/{id}/run": {"POST": change},
-    "/schedules": {"POST": partial(create, kind="schedule"), "GET": lists.list_schedules},
-    "/schedules/preview": {"GET": preview},
-    "/schedules/{id}": {"GET": read, "PATCH": change, "DELETE": change},
-    "/schedules/{id}/pause": {"POST": set_to},
-    "/schedules/{id}/resume": {"POST": set_to},
-    "/schedules/{id}/run": {"POST": change},
-    "/destinations": {"GET": lists.list_destinations},
-    "/destinations/{host:text}": {
-        "GET": destinations.get_destination,
-        "PUT": destinations.put_destination,
-        "DELETE": destinations.delete_destination,
+async def _get_openapi(_api: ProxyApi, request: Request) -> Reply:
+    return await docs_page.get_openapi(request, "proxy")
+
+
+async def _get_docs(_api: ProxyApi, request: Request) -> Reply:
+    return await docs_page.get_docs(request, "proxy")
+
+
+HANDLERS = bound(
+    "proxy",
+    {call.name: finding.on_home for call in calls_of("proxy") if call.at_proxy == "home"}
+    | {
+        "createJob": creating.create_job,
+        "createBatch": batches.create_batch,
+        "listJobs": lists.list_jobs,
+        "retryJobs": bulk.on_all,
+        "cancelJobs": bulk.on_all,
+        "createSchedule": creating.create_schedule,
+        "listSchedules": lists.list_schedules,
+        "previewSchedule": _preview,
+        "listDestinations": lists.list_destinations,
+        "getDestination": destinations.get_destination,
+        "putDestination": destinations.put_destination,
+        "deleteDestination": destinations.delete_destination,
+        "listClusters": clusters.list_clusters,
+        "getOneCluster": clusters.get_one,
+        "handOneOver": clusters.hand_one_over,
+        "getTopology": topology.get_topology,
+        "putTopology": topology.put_topology,
+        "getRoute": topology.get_route,
+        "getCluster": clusters.get_only,
+        "handover": clusters.hand_only_over,
+        "getHealth": clusters.get_health,
+        "getLivez": clusters.get_livez,
+        "getReadyz": clusters.get_readyz,
+        "getMetrics": clusters.get_metrics,
+        "getOpenapi": _get_openapi,
+        "getDocs": _get_docs,
     },
-    "/cluster": {"GET": clusters.get_only},
-    "/cluster/handover": {"POST": clusters.hand_only_over},
-    "/clusters": {"GET": clusters.list_clusters},
-    "/clusters/{name}": {"GET": clusters.get_one},
-    "/clusters/{name}/handover": {"POST": clusters.hand_one_over},
-    "/topology": {"GET": topology.get_topology, "PUT": topology.put_topology},
-    "/topology/route": {"GET": topology.get_route},
-}
-# Answered also when there are too many requests: they cost nothing, and tell why.
-OWN_ROUTES: dict[str, dict[str, OwnHandler]] = {
-    "/health": {"GET": clusters.get_health},
-    "/livez": {"GET": clusters.get_livez},
-    "/readyz": {"GET": clusters.get_readyz},
-    "/metrics": {"GET": clusters.get_metrics},
-}
+)
 IDENTITY = [(b"hookline-proxy", b"1")]
 
 
 def create_app(api: ProxyApi) -> Starlette:
     """The ASGI application of a proxy. ``app.state.identity`` holds the headers of the answers that are its own."""
-    routes: dict[str, dict[str, Answer]] = {
-        path: {method: _bounded(api, handler) for method, handler in handlers.items()}
-        for path, handlers in ROUTES.items()
-    }
-    routes |= {
-        path: {method: partial(handler, api) for method, handler in handlers.items()}
-        for path, handlers in OWN_ROUTES.items()
-    }
-    routes |= docs_page.routes("proxy")
-    return application(routes, IDENTITY, lambda code: api.metrics.rejections.labels(code).inc())
+    served = [Served(call, _answering(api, call)) for call in calls_of("proxy")]
+    return application(served, admit_clients, IDENTITY, lambda code: api.metrics.rejections.labels(code).inc())
 
 
-def _bounded(api: ProxyApi, handler: Handler) -> Answer:
-    async def answer(request: Request) -> Reply:
-        if api.in_flight >= api.config.requests_max:
-            raise Overloaded("the proxy has too many requests under way; this one was not accepted", retry_after_s=1)
-        api.in_flight += 1
-        api.asked_ms = api.clock.boot_ms()
-        try:
-            return await handler(api, Incoming(request))
-        finally:
-            api.in_flight -= 1
+def _answering(api: ProxyApi, call: Call) -> Handler:
+    """What it answers by itself it answers also when there are too many requests: that costs nothing, and tells why."""
+    handler = HANDLERS[call.name]
+    return partial(handler, api) if call.at_proxy == "self" else partial(_bounded, api, handler)
 
-    return answer
+
+async def _bounded(api: ProxyApi, handler: ProxyHandler, request: Request) -> Reply:
+    if api.in_flight >= api.config.requests_max:
+        raise Overloaded("the proxy has too many requests under way; this one was not accepted", retry_after_s=1)
+    api.in_flight += 1
+    api.asked_ms = api.clock.boot_ms()
+    try:
+        return await handler(api, request)
+    finally:
+        api.in_flight -= 1

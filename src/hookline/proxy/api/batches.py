@@ -13,18 +13,19 @@ from functools import partial
 import msgspec
 from msgspec import Raw, Struct
 
-from hookline.errors import BatchTooLarge, DeadlineExceeded, HooklineError, InvalidJson
+from hookline.errors import BatchTooLarge, ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidJson
 from hookline.http_api.big_batches import BIG_BYTES, big_items
-from hookline.http_api.exchange import Reply, answer
-from hookline.protocol.limits import BATCH_JOBS_MAX, KIB, REQUEST_BYTES_MAX
+from hookline.http_api.messages import Reply, Request, answer
+from hookline.protocol.calls import CALLS
+from hookline.protocol.limits import BATCH_JOBS_MAX, KIB
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import splitting
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import Name, create_named, mint
-from hookline.proxy.api.passing import Incoming, allows_fallback, call_of, reply_of
-from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
-from hookline.proxy.sender import Answer, Call
+from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
+from hookline.proxy.rerouting import StaleRoute, rerouted
+from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _MOVING_AT_ONCE = 16
 _ITEM_BYTES_MAX = 2 * KIB * KIB  # more than a node takes for one job, however it is set
@@ -52,24 +53,24 @@ _Place = ClusterEntry | _NoOneHome
 _results = msgspec.json.Decoder(_Results)
 
 
-async def create_batch(api: ProxyApi, request: Incoming) -> Reply:
+async def create_batch(api: ProxyApi, request: Request) -> Reply:
     """``POST /jobs/batch``."""
     deadline_ms = api.deadline_ms(request)
     allows_fallback(request)
-    body = await request.whole_body(REQUEST_BYTES_MAX)
-    call = call_of(request, body, is_repeatable=True)
+    body = await request.whole_body()
     try:
         items = await _items(body)
     except (ValueError, InvalidJson):  # a node explains what is wrong
         items = ()
     if not items:
-        return reply_of(await api.to_any(replace(call, is_repeatable=False), deadline_ms))
+        return reply_of(await api.to_any(call_of(request, body), deadline_ms))
     if len(items) > BATCH_JOBS_MAX:
         raise BatchTooLarge(
             f"the batch has {len(items)} jobs; at most {BATCH_JOBS_MAX} are allowed", limit=BATCH_JOBS_MAX
         )
     request.forget_body()  # the items are copies, and it may be large
-    call, body = replace(call, body=b""), b""
+    body = b""
+    call = call_of(request, is_named=True)  # ids are minted here for those that have none
     batch = _Batch(api, call, items, await _given_ids(items), deadline_ms)
     await batch.run()
     return batch.reply()
@@ -83,7 +84,7 @@ class _Batch:
     """One batch while it is under way: each position gets its result."""
 
     def __init__(
-        self, api: ProxyApi, call: Call, items: Sequence[bytes | Raw], ids: Sequence[_GivenId], deadline_ms: float
+        self, api: ProxyApi, call: NodeCall, items: Sequence[bytes | Raw], ids: Sequence[_GivenId], deadline_ms: float
     ) -> None:
         self._api = api
         self._call = call
@@ -91,21 +92,27 @@ class _Batch:
         self._ids = ids
         self._deadline_ms = deadline_ms
         self._found: dict[int, Raw] = {}
-        self._whole: Answer | None = None  # the one answer about all of it
+        self._whole: NodeAnswer | None = None  # the one answer about all of it
 
     async def run(self) -> None:
         """Fill in all results."""
-        left = list(range(len(self._items)))
-        for _ in range(ROUTES_MAX):
-            router = self._api.known.router
-            sides = splitting.split(left, partial(self._place, router))
-            async with asyncio.TaskGroup() as tasks:
-                for place, positions in sides.items():
-                    tasks.create_task(self._side(router, place, positions))
-            left = [position for position in left if position not in self._found]
-            if not left or self._whole is not None:
-                return
-        self._fail(left, topology_is_changing())
+        try:
+            await rerouted(self._route)
+        except ClusterUnavailable as error:
+            self._fail(self._left(), error)
+
+    async def _route(self) -> None:
+        """Send each job that has no result to its home. Raises StaleRoute when some are to be routed again."""
+        router = self._api.known.router
+        sides = splitting.split(self._left(), partial(self._place, router))
+        async with asyncio.TaskGroup() as tasks:
+            for place, positions in sides.items():
+                tasks.create_task(self._side(router, place, positions))
+        if self._left() and self._whole is None:
+            raise StaleRoute
+
+    def _left(self) -> list[int]:
+        return [position for position in range(len(self._items)) if position not in self._found]
 
     def reply(self) -> Reply:
         """All results in order."""
@@ -136,10 +143,10 @@ class _Batch:
         except HooklineError as error:
             self._fail(positions, error)
 
-    async def _create_minted(self, positions: list[int]) -> Answer:
+    async def _create_minted(self, positions: list[int]) -> NodeAnswer:
         minted: list[str] = []
 
-        def call_for(cluster: ClusterEntry) -> Call:
+        def call_for(cluster: ClusterEntry) -> NodeCall:
             minted[:] = [mint(self._api, cluster) for _ in positions]
             return self._part(map(self._with_id, positions, minted))
 
@@ -152,7 +159,7 @@ class _Batch:
 
     async def _create_moving(self, positions: list[int]) -> None:
         async def create(position: int) -> None:
-            call = replace(self._call, target="/jobs", body=bytes(self._items[position]))
+            call = replace(self._call, target=CALLS["createJob"].path, body=bytes(self._items[position]))
             try:
                 async with at_once:
                     name = Name("job", str(self._ids[position]), None)
@@ -168,7 +175,7 @@ class _Batch:
             for position in positions:
                 tasks.create_task(create(position))
 
-    def _take(self, positions: list[int], side: Answer, *, is_minted: bool) -> None:
+    def _take(self, positions: list[int], side: NodeAnswer, *, is_minted: bool) -> None:
         if side.status == 200:
             results = _results.decode(side.body).results
             for position, result in zip(positions, results, strict=True):
@@ -184,7 +191,7 @@ class _Batch:
         for position in positions:
             self._found.setdefault(position, problem)
 
-    def _part(self, items: Iterable[bytes | Raw]) -> Call:
+    def _part(self, items: Iterable[bytes | Raw]) -> NodeCall:
         return replace(self._call, body=splitting.batch_body(items))
 
     def _with_id(self, position: int, new_id: str) -> bytes | Raw:

@@ -8,13 +8,13 @@ from msgspec import Raw, Struct
 
 from hookline.errors import DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.http_api import strict_json
-from hookline.http_api.exchange import Reply, answer
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.protocol import http
-from hookline.protocol.limits import BULK_LIMIT_MAX, REQUEST_BYTES_MAX
+from hookline.protocol.limits import BULK_LIMIT_MAX
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable
-from hookline.proxy.api.passing import Incoming, call_of, reply_of
-from hookline.proxy.sender import Answer
+from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.sender import NodeAnswer
 
 _SAMPLE = 10
 
@@ -30,19 +30,10 @@ _bulks = msgspec.json.Decoder(_Bulk)
 _responses = msgspec.json.Decoder(http.BulkResponse)
 
 
-async def retry_jobs(api: ProxyApi, request: Incoming) -> Reply:
-    """``POST /jobs/retry``."""
-    return await _on_all(api, request, is_repeatable=False)
-
-
-async def cancel_jobs(api: ProxyApi, request: Incoming) -> Reply:
-    """``POST /jobs/cancel``."""
-    return await _on_all(api, request, is_repeatable=True)
-
-
-async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> Reply:
+async def on_all(api: ProxyApi, request: Request) -> Reply:
+    """``POST /jobs/retry`` and ``POST /jobs/cancel``."""
     deadline_ms = api.deadline_ms(request)
-    body = await request.body(REQUEST_BYTES_MAX)
+    body = await request.body()
     strict_json.check_utf8(body)
     bulk = strict_json.decode(_bulks, body)
     fields = strict_json.unique_fields(body)
@@ -55,9 +46,9 @@ async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> R
             done = msgspec.structs.replace(done, more=True)
             break
         part = msgspec.json.encode({**fields, "limit": Raw(b"%d" % left)})
-        call = call_of(request, part, is_repeatable=is_repeatable or bulk.dry_run)
+        call = call_of(request, part, is_dry_run=bulk.dry_run)
         one = await api.ask_briefly(cluster, call, deadline_ms)
-        if isinstance(one, Answer) and 400 <= one.status < 500 and one.status != 429:
+        if isinstance(one, NodeAnswer) and 400 <= one.status < 500 and one.status != 429:
             return reply_of(one)
         done = _with(done, cluster.name, one)
     if len(done.incomplete) + len(done.unclear) == len(api.clusters()):
@@ -65,10 +56,10 @@ async def _on_all(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> R
     return answer(200, done)
 
 
-def _with(done: http.BulkResponse, name: str, one: Answer | HooklineError) -> http.BulkResponse:
-    if isinstance(one, Answer) and one.status == 200:
+def _with(done: http.BulkResponse, name: str, one: NodeAnswer | HooklineError) -> http.BulkResponse:
+    if isinstance(one, NodeAnswer) and one.status == 200:
         return _sum(done, _responses.decode(one.body))
-    may_have_changed = isinstance(one, DeadlineExceeded) or (isinstance(one, Answer) and one.status >= 500)
+    may_have_changed = isinstance(one, DeadlineExceeded) or (isinstance(one, NodeAnswer) and one.status >= 500)
     if may_have_changed and not done.dry_run:
         return msgspec.structs.replace(done, unclear=[*done.unclear, name])
     return msgspec.structs.replace(done, incomplete=[*done.incomplete, name])

@@ -1,37 +1,37 @@
 """The clusters as their nodes see them, and the proxy itself: its health and its metrics."""
 
-from dataclasses import replace
 from typing import Any
 
 from msgspec import Raw
 
 from hookline.errors import ClusterNotFound, HooklineError, InvalidRequest
-from hookline.http_api.exchange import Reply, Request, answer
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
+from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable, with_incomplete
-from hookline.proxy.api.passing import Incoming, call_of, reply_of
-from hookline.proxy.sender import Answer
+from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.sender import NodeAnswer
 
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-async def list_clusters(api: ProxyApi, request: Incoming) -> Reply:
+async def list_clusters(api: ProxyApi, request: Request) -> Reply:
     """``GET /clusters``."""
     request.query()
-    call = replace(call_of(request), target="/cluster")
+    call = call_of(request, target=CALLS["getCluster"].path)
     answers = await api.ask_all(lambda _: call, api.deadline_ms(request))
-    views = [Raw(one.body) for one in answers.values() if isinstance(one, Answer) and one.status == 200]
-    incomplete = [name for name, one in answers.items() if not isinstance(one, Answer) or one.status != 200]
+    views = [Raw(one.body) for one in answers.values() if isinstance(one, NodeAnswer) and one.status == 200]
+    incomplete = [name for name, one in answers.items() if not isinstance(one, NodeAnswer) or one.status != 200]
     if not views:
         raise none_reachable(incomplete, is_all=True)
     reasons = {name: _reason(api, name, answers[name]) for name in incomplete}
     return answer(200, with_incomplete({"data": views}, incomplete) | ({"reasons": reasons} if reasons else {}))
 
 
-def _reason(api: ProxyApi, name: str, one: Answer | HooklineError) -> str:
+def _reason(api: ProxyApi, name: str, one: NodeAnswer | HooklineError) -> str:
     """Why the cluster is missing."""
     entry = api.known.topology.cluster(name)
     if entry is not None and api.health.is_silent(entry):
@@ -39,26 +39,26 @@ def _reason(api: ProxyApi, name: str, one: Answer | HooklineError) -> str:
     return one.detail if isinstance(one, HooklineError) else str(one.problem.get("detail", f"it answered {one.status}"))
 
 
-async def get_one(api: ProxyApi, request: Incoming) -> Reply:
+async def get_one(api: ProxyApi, request: Request) -> Reply:
     """``GET /clusters/{name}``."""
     request.query()
-    return await _pass_on(api, request, _named(api, request), "/cluster")
+    return await _pass_on(api, request, _named(api, request), "getCluster")
 
 
-async def hand_one_over(api: ProxyApi, request: Incoming) -> Reply:
+async def hand_one_over(api: ProxyApi, request: Request) -> Reply:
     """``POST /clusters/{name}/handover``."""
-    return await _pass_on(api, request, _named(api, request), "/cluster/handover")
+    return await _pass_on(api, request, _named(api, request), "handover")
 
 
-async def get_only(api: ProxyApi, request: Incoming) -> Reply:
+async def get_only(api: ProxyApi, request: Request) -> Reply:
     """``GET /cluster``: when there is only one."""
     request.query()
-    return await _pass_on(api, request, _only(api), "/cluster")
+    return await _pass_on(api, request, _only(api), "getCluster")
 
 
-async def hand_only_over(api: ProxyApi, request: Incoming) -> Reply:
+async def hand_only_over(api: ProxyApi, request: Request) -> Reply:
     """``POST /cluster/handover``: when there is only one."""
-    return await _pass_on(api, request, _only(api), "/cluster/handover")
+    return await _pass_on(api, request, _only(api), "handover")
 
 
 async def get_livez(_api: ProxyApi, request: Request) -> Reply:
@@ -118,16 +118,16 @@ def _node_health(api: ProxyApi, url: str) -> dict[str, str]:
     return {"url": url, "state": node.state} | ({"detail": node.stranger} if node.stranger else {})
 
 
-async def _pass_on(api: ProxyApi, request: Incoming, entry: ClusterEntry, target: str) -> Reply:
+async def _pass_on(api: ProxyApi, request: Request, entry: ClusterEntry, name: str) -> Reply:
     deadline_ms = api.deadline_ms(request)
-    body = await request.whole_body(1024)
-    one = await api.ask(entry, replace(call_of(request, body), target=target), deadline_ms)
+    body = await request.whole_body()
+    one = await api.ask(entry, call_of(request, body, target=CALLS[name].path), deadline_ms)
     if isinstance(one, HooklineError):
         raise one
     return reply_of(one)
 
 
-def _named(api: ProxyApi, request: Incoming) -> ClusterEntry:
+def _named(api: ProxyApi, request: Request) -> ClusterEntry:
     name = request.path["name"]
     entry = api.known.topology.cluster(name)
     if entry is None:

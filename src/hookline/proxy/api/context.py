@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidRequest
-from hookline.http_api.exchange import Request
-from hookline.http_api.hops import TIMEOUT
+from hookline.http_api.forwarded_headers import TIMEOUT
+from hookline.http_api.messages import Request
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import ROUTES_MAX, CallFor, Forwarder, StaleRoute, topology_is_changing
+from hookline.proxy.forwarder import CallFor, Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import Answer, Call
+from hookline.proxy.rerouting import rerouted
+from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _TIMEOUT_DIGITS_MAX = 9
 
@@ -66,23 +68,20 @@ class ProxyApi:
         """All there are, also those that are on their way out."""
         return self.known.topology.all_clusters()
 
-    async def to_any(self, call: Call, deadline_ms: float) -> Answer:
+    async def to_any(self, call: NodeCall, deadline_ms: float) -> NodeAnswer:
         """The answer of whichever cluster takes the call."""
         return await self.forwarder.submit(self.candidates, lambda _: call, deadline_ms)
 
-    async def ask(self, cluster: ClusterEntry, call: Call, deadline_ms: float) -> Answer | HooklineError:
+    async def ask(self, cluster: ClusterEntry, call: NodeCall, deadline_ms: float) -> NodeAnswer | HooklineError:
         """One of the calls that go to every cluster: failures are returned, and a newer topology does not end it."""
         try:
-            for _ in range(ROUTES_MAX):
-                try:
-                    return await self.forwarder.to_cluster(cluster, call, deadline_ms)
-                except StaleRoute:
-                    continue
+            return await rerouted(partial(self.forwarder.to_cluster, cluster, call, deadline_ms))
         except (ClusterUnavailable, DeadlineExceeded) as error:
             return error
-        return topology_is_changing()
 
-    async def ask_briefly(self, cluster: ClusterEntry, call: Call, deadline_ms: float) -> Answer | HooklineError:
+    async def ask_briefly(
+        self, cluster: ClusterEntry, call: NodeCall, deadline_ms: float
+    ) -> NodeAnswer | HooklineError:
         """As ``ask``, but a silent cluster is given up after ``list_timeout_ms``: others have answers.
 
         It is silent while none of its nodes answers anything, probes included; one that is merely slow is waited for.
@@ -110,12 +109,12 @@ class ProxyApi:
 
     async def ask_all(
         self, call_for: CallFor, deadline_ms: float, *, but: Container[str] = ()
-    ) -> dict[str, Answer | HooklineError]:
+    ) -> dict[str, NodeAnswer | HooklineError]:
         """What each cluster said, by name, ``but`` for those. All are asked side by side, silent ones briefly.
 
         Asking may bring a newer topology: then the clusters that are new in it are asked too, so that none is missing.
         """
-        answers: dict[str, Answer | HooklineError] = {}
+        answers: dict[str, NodeAnswer | HooklineError] = {}
         while left := [one for one in self.clusters() if one.name not in answers and one.name not in but]:
             async with asyncio.TaskGroup() as tasks:
                 asked = {one.name: tasks.create_task(self.ask_briefly(one, call_for(one), deadline_ms)) for one in left}

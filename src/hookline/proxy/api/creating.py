@@ -10,23 +10,22 @@ from typing import Literal
 import msgspec
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded
-from hookline.http_api.exchange import Reply
-from hookline.http_api.hops import FALLBACK
+from hookline.http_api.forwarded_headers import FALLBACK
+from hookline.http_api.messages import Reply, Request
+from hookline.protocol.calls import CALLS
 from hookline.protocol.ids import check_id, check_key, mint_id
 from hookline.protocol.internal_http import Absence, AbsenceRequest
-from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import Incoming, allows_fallback, call_of, reply_of
-from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
-from hookline.proxy.sender import Answer, Call
+from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
+from hookline.proxy.rerouting import StaleRoute, rerouted
+from hookline.proxy.sender import NodeAnswer, NodeCall
 from hookline.proxy.splitting import given_id, with_id, without_deduplicated
 
 Kind = Literal["job", "schedule"]
 
 ID_RANDOM_BYTES = 10
-_JSON_TYPE = (b"content-type", b"application/json")
 _ALLOW = (FALLBACK, b"allow")
 
 
@@ -62,30 +61,39 @@ class _MoveBegan(Exception):
     """While it was routed, a change began that moves it."""
 
 
-async def create(api: ProxyApi, request: Incoming, kind: Kind) -> Reply:
-    """``POST /jobs`` or ``POST /schedules``."""
+async def create_job(api: ProxyApi, request: Request) -> Reply:
+    """``POST /jobs``."""
+    return await _create(api, request, "job")
+
+
+async def create_schedule(api: ProxyApi, request: Request) -> Reply:
+    """``POST /schedules``."""
+    return await _create(api, request, "schedule")
+
+
+async def _create(api: ProxyApi, request: Request, kind: Kind) -> Reply:
     deadline_ms = api.deadline_ms(request)
     may_fall_back = allows_fallback(request)
     key = request.header(b"idempotency-key") if kind == "job" else None
     if key is not None:
         check_key(key)
-    body = await request.whole_body(REQUEST_BYTES_MAX)
+    body = await request.whole_body()
     try:
         chosen = given_id(body)
     except ValueError:  # a node explains what is wrong
         return reply_of(await api.to_any(call_of(request, body), deadline_ms))
-    call = call_of(request, body, is_repeatable=True)
+    call = call_of(request, body, is_named=True)  # at the latest by an id that is minted here
     if chosen is None and key is None:
         return reply_of(await create_minted(api, call, deadline_ms))
     name = Name(kind, None if chosen is None else check_id(chosen), key)
     return reply_of(await create_named(api, call, name, deadline_ms, may_fall_back=may_fall_back))
 
 
-async def create_minted(api: ProxyApi, call: Call, deadline_ms: float) -> Answer:
+async def create_minted(api: ProxyApi, call: NodeCall, deadline_ms: float) -> NodeAnswer:
     """Give it an id of the cluster that takes it."""
     minted = ""
 
-    def call_for(cluster: ClusterEntry) -> Call:
+    def call_for(cluster: ClusterEntry) -> NodeCall:
         nonlocal minted
         minted = mint(api, cluster)
         return replace(call, body=with_id(call.body, minted))
@@ -97,24 +105,23 @@ async def create_minted(api: ProxyApi, call: Call, deadline_ms: float) -> Answer
     body = without_deduplicated(answer.body) if answer.status == 200 else None
     if body is None:
         return answer
-    return Answer(201, body, answer.content_type, answer.headers)  # the second time it was we who sent it
+    return NodeAnswer(201, body, answer.content_type, answer.headers)  # the second time it was we who sent it
 
 
 async def create_named(
-    api: ProxyApi, call: Call, name: Name, deadline_ms: float, *, may_fall_back: bool = False
-) -> Answer:
+    api: ProxyApi, call: NodeCall, name: Name, deadline_ms: float, *, may_fall_back: bool = False
+) -> NodeAnswer:
     """Create it at its home; elsewhere only if the client allows that. While it moves, never."""
+
+    async def by_the_newest() -> NodeAnswer:
+        if name.former_home(api.known.router) is None:
+            return await _create_unmoved(api, call, name, deadline_ms, may_fall_back=may_fall_back)
+        return await _create_moving(api, call, name, deadline_ms)
+
     try:
-        for _ in range(ROUTES_MAX):
-            try:
-                if name.former_home(api.known.router) is None:
-                    return await _create_unmoved(api, call, name, deadline_ms, may_fall_back=may_fall_back)
-                return await _create_moving(api, call, name, deadline_ms)
-            except (StaleRoute, _MoveBegan):
-                continue
+        return await rerouted(by_the_newest, (StaleRoute, _MoveBegan))
     except DeadlineExceeded as error:
         raise _naming(error, str(name), name.id) from error
-    raise topology_is_changing()
 
 
 def mint(api: ProxyApi, cluster: ClusterEntry) -> str:
@@ -122,7 +129,9 @@ def mint(api: ProxyApi, cluster: ClusterEntry) -> str:
     return mint_id(api.clock.wall_ms(), api.clock.token(ID_RANDOM_BYTES), cluster.shard)
 
 
-async def _create_unmoved(api: ProxyApi, call: Call, name: Name, deadline_ms: float, *, may_fall_back: bool) -> Answer:
+async def _create_unmoved(
+    api: ProxyApi, call: NodeCall, name: Name, deadline_ms: float, *, may_fall_back: bool
+) -> NodeAnswer:
     def route(router: Router) -> list[ClusterEntry]:
         if name.former_home(router) is not None:
             raise _MoveBegan
@@ -133,14 +142,13 @@ async def _create_unmoved(api: ProxyApi, call: Call, name: Name, deadline_ms: fl
     return await api.forwarder.submit(route, lambda _: call, deadline_ms)
 
 
-async def _create_moving(api: ProxyApi, call: Call, name: Name, deadline_ms: float) -> Answer:
+async def _create_moving(api: ProxyApi, call: NodeCall, name: Name, deadline_ms: float) -> NodeAnswer:
     router = api.known.router
     former = name.former_home(router)
     assert former is not None
     version = router.version
-    inquiry = Call(
-        "POST", "/internal/absence", (_JSON_TYPE,), msgspec.json.encode(AbsenceRequest(name.id, name.key, name.kind))
-    )
+    asked = AbsenceRequest(name.id, name.key, name.kind)
+    inquiry = NodeCall.to(CALLS["confirmAbsence"], msgspec.json.encode(asked))
     answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, version=version)
     if answer.status != 200:
         if answer.status >= 500:

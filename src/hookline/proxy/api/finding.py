@@ -6,56 +6,35 @@ goes on to the next cluster also when one stays silent; a change of a job never 
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
-from hookline.http_api.exchange import Reply
-from hookline.http_api.hops import SAFE_METHODS
+from hookline.http_api.messages import Reply, Request
 from hookline.protocol.ids import check_id
-from hookline.protocol.limits import REQUEST_BYTES_MAX
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import Incoming, call_of, reply_of
-from hookline.proxy.forwarder import ROUTES_MAX, StaleRoute, topology_is_changing
-from hookline.proxy.sender import Answer, Call
+from hookline.proxy.api.passing import call_of, or_gone, reply_of
+from hookline.proxy.rerouting import StaleRoute, rerouted
+from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _Failure = ClusterUnavailable | DeadlineExceeded
 _NOT_THERE = frozenset({"job_not_found", "schedule_not_found"})
 
 
-async def read(api: ProxyApi, request: Incoming) -> Reply:
-    """A call that only reads."""
-    return await _on_one(api, request, is_repeatable=True)
-
-
-async def set_to(api: ProxyApi, request: Incoming) -> Reply:
-    """A change that may be made twice, such as a cancel."""
-    return await _on_one(api, request, is_repeatable=True)
-
-
-async def change(api: ProxyApi, request: Incoming) -> Reply:
-    """A change that must not be made twice."""
-    return await _on_one(api, request, is_repeatable=False)
-
-
-async def _on_one(api: ProxyApi, request: Incoming, *, is_repeatable: bool) -> Reply:
+async def on_home(api: ProxyApi, request: Request) -> Reply:
+    """A call that reads or changes what has the id in its path."""
     deadline_ms = api.deadline_ms(request)
     wanted = check_id(request.path["id"])
-    body = await request.whole_body(REQUEST_BYTES_MAX)
-    call = call_of(request, body, is_repeatable=is_repeatable)
-    for _ in range(ROUTES_MAX):
-        try:
-            return reply_of(await _find(api, call, wanted, deadline_ms))
-        except StaleRoute:
-            continue
-    raise topology_is_changing()
+    call = call_of(request, await request.whole_body())
+    return reply_of(or_gone(await rerouted(partial(_find, api, call, wanted, deadline_ms)), request.call))
 
 
-async def _find(api: ProxyApi, call: Call, wanted: str, deadline_ms: float) -> Answer:
+async def _find(api: ProxyApi, call: NodeCall, wanted: str, deadline_ms: float) -> NodeAnswer:
     router = api.known.router
     home, previous, others = places(router, wanted)
     first = [home, *previous]
-    missing: Answer | None = None
+    missing: NodeAnswer | None = None
     failure: _Failure | None = None
     for number, cluster in enumerate(first, 1):
         has_next = number < len(first) or bool(others)
@@ -66,21 +45,23 @@ async def _find(api: ProxyApi, call: Call, wanted: str, deadline_ms: float) -> A
         elif not _is_missing(answer):
             return answer
         else:
-            missing = missing or answer
+            missing = _missing(missing, answer)
     for answer in await _ask_others(api, others, call, deadline_ms, router):
         if isinstance(answer, HooklineError):
             failure = failure or answer
         elif not _is_missing(answer):
             return answer
+        else:
+            missing = _missing(missing, answer)
     if failure is not None:
         raise _may_have_it(wanted, failure)
     assert missing is not None
     return missing
 
 
-def _may_ask_after_silence(router: Router, call: Call) -> bool:
+def _may_ask_after_silence(router: Router, call: NodeCall) -> bool:
     """While a change is under way, a silent cluster must not hide what another one has. Only for calls that read."""
-    return router.topology.previous is not None and call.method in SAFE_METHODS
+    return router.topology.previous is not None and call.is_safe
 
 
 def _share(api: ProxyApi, deadline_ms: float) -> float:
@@ -90,14 +71,14 @@ def _share(api: ProxyApi, deadline_ms: float) -> float:
 
 
 async def _ask_others(
-    api: ProxyApi, others: Sequence[ClusterEntry], call: Call, deadline_ms: float, router: Router
-) -> list[Answer | _Failure]:
+    api: ProxyApi, others: Sequence[ClusterEntry], call: NodeCall, deadline_ms: float, router: Router
+) -> list[NodeAnswer | _Failure]:
     """The answers up to the first that is no "there is none".
 
     Calls that only read are made side by side, changes one after the other.
     """
-    answers: list[Answer | _Failure] = []
-    if call.method not in SAFE_METHODS:
+    answers: list[NodeAnswer | _Failure] = []
+    if not call.is_safe:
         for cluster in others:
             answers.append(await _ask(api, cluster, call, deadline_ms, router))
             if _is_final(answers[-1]):
@@ -118,15 +99,15 @@ async def _ask_others(
 
 
 async def _ask(
-    api: ProxyApi, cluster: ClusterEntry, call: Call, deadline_ms: float, router: Router
-) -> Answer | _Failure:
+    api: ProxyApi, cluster: ClusterEntry, call: NodeCall, deadline_ms: float, router: Router
+) -> NodeAnswer | _Failure:
     """Its answer, or why there is none. Raises DeadlineExceeded when it may have made a change: nobody else may."""
     try:
         return await api.forwarder.to_cluster(cluster, call, deadline_ms, version=router.version)
     except ClusterUnavailable as error:
         return error
     except DeadlineExceeded as error:
-        if call.method not in SAFE_METHODS:
+        if not call.is_safe:
             raise
         return error
 
@@ -145,12 +126,17 @@ def places(router: Router, wanted: str) -> tuple[ClusterEntry, list[ClusterEntry
     return home, previous, [entry for entry in router.topology.all_clusters() if entry.name not in known]
 
 
-def _is_final(answer: Answer | _Failure) -> bool:
-    return isinstance(answer, Answer) and not _is_missing(answer)
+def _is_final(answer: NodeAnswer | _Failure) -> bool:
+    return isinstance(answer, NodeAnswer) and not _is_missing(answer)
 
 
-def _is_missing(answer: Answer) -> bool:
+def _is_missing(answer: NodeAnswer) -> bool:
     return answer.status == 404 and answer.code in _NOT_THERE
+
+
+def _missing(first: NodeAnswer | None, second: NodeAnswer) -> NodeAnswer:
+    """Of two answers "there is none" the one that says more: an earlier try may have deleted it there."""
+    return first if first is not None and not second.is_after_ambiguous else second
 
 
 def _may_have_it(wanted: str, failure: _Failure) -> _Failure:

@@ -11,14 +11,14 @@ from msgspec import Raw, Struct
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, Internal, InvalidCursor
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.exchange import Reply, answer, page_limit
+from hookline.http_api.messages import Reply, Request, answer, page_limit
 from hookline.protocol import http
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import merging
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import Incoming, reply_of
+from hookline.proxy.api.passing import passed_on, reply_of
 from hookline.proxy.merging import ClusterPage, Item, Positions
-from hookline.proxy.sender import Answer, Call
+from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _CURSOR_CHARS_MAX = 32_000
 _CONSISTENCY = "consistency"
@@ -45,7 +45,6 @@ _cursors = msgspec.json.Decoder(_Cursor)
 class Listing:
     """What differs between the lists; ``fields`` are those that the merging looks at."""
 
-    path: str
     fields: tuple[str, ...]
     key: Callable[[Item], Any]
     filters: tuple[str, ...] = ()
@@ -54,57 +53,57 @@ class Listing:
 
 
 JOBS = Listing(
-    "/jobs",
     ("created_at", "id"),
     merging.job_key,
     filters=http.FILTERS,
     is_descending=True,
 )
-SCHEDULES = Listing("/schedules", ("id",), merging.schedule_key)
+SCHEDULES = Listing(("id",), merging.schedule_key)
 DESTINATIONS = Listing(
-    "/destinations",
     ("host", "running", "waiting", "breaker"),
     merging.destination_key,
     join=merging.join_destinations,
 )
 
 
-async def list_jobs(api: ProxyApi, request: Incoming) -> Reply:
+async def list_jobs(api: ProxyApi, request: Request) -> Reply:
     """``GET /jobs``."""
     return await _list(api, request, JOBS)
 
 
-async def list_schedules(api: ProxyApi, request: Incoming) -> Reply:
+async def list_schedules(api: ProxyApi, request: Request) -> Reply:
     """``GET /schedules``."""
     return await _list(api, request, SCHEDULES)
 
 
-async def list_destinations(api: ProxyApi, request: Incoming) -> Reply:
+async def list_destinations(api: ProxyApi, request: Request) -> Reply:
     """``GET /destinations``."""
     return await _list(api, request, DESTINATIONS)
 
 
-async def _list(api: ProxyApi, request: Incoming, listing: Listing) -> Reply:
+async def _list(api: ProxyApi, request: Request, listing: Listing) -> Reply:
     query = request.query(*listing.filters, "limit", "cursor", _CONSISTENCY)
     limit = page_limit(query)
-    scope = f"proxy {listing.path} " + repr([query.get(name) for name in listing.filters])
+    scope = f"proxy {request.call.path} " + repr([query.get(name) for name in listing.filters])
     cursor = _decode(query.get("cursor"), scope)
     positions = cursor.positions
 
-    def call_for(cluster: ClusterEntry) -> Call:
+    headers = passed_on(request)
+
+    def call_for(cluster: ClusterEntry) -> NodeCall:
         wanted = {name: query[name] for name in (*listing.filters, _CONSISTENCY) if name in query}
         if position := positions.get(cluster.name):
             wanted["cursor"] = position
-        return Call("GET", f"{listing.path}?{urlencode({**wanted, 'limit': limit})}", request.passed_on)
+        return NodeCall("GET", f"{request.call.path}?{urlencode({**wanted, 'limit': limit})}", headers)
 
     ended = {name for name, position in positions.items() if position is None}
     answers = await api.ask_all(call_for, api.deadline_ms(request), but=ended)
-    refusal = next((one for one in answers.values() if isinstance(one, Answer) and 400 <= one.status < 500), None)
+    refusal = next((one for one in answers.values() if isinstance(one, NodeAnswer) and 400 <= one.status < 500), None)
     if refusal is not None:
         return reply_of(refusal)
     pages: dict[str, ClusterPage] = {}
     for name, one in answers.items():
-        if isinstance(one, Answer) and one.status == 200:
+        if isinstance(one, NodeAnswer) and one.status == 200:
             pages[name] = _page(one.body, listing)
             await asyncio.sleep(0)  # a page can be large: let others in
     positions = _of_all(api, cursor)

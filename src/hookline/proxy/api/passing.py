@@ -1,37 +1,21 @@
 """What of a request goes on to a node, and what of the node's answer goes back. No decisions about where to."""
 
 from hookline.errors import InvalidRequest
-from hookline.http_api.exchange import HeaderPair, Reply, Request, only_value
-from hookline.http_api.hops import FALLBACK, HOP_HEADERS, SAFE_METHODS, HopReply, target_of
-from hookline.proxy.sender import Answer, Call
+from hookline.http_api.forwarded_headers import FALLBACK, HOP_HEADERS, TIMEOUT, ForwardedReply, target_of
+from hookline.http_api.messages import HeaderPair, Reply, Request
+from hookline.protocol.calls import Call
+from hookline.proxy.sender import NodeAnswer, NodeCall
 
-_OURS = b"hookline-"
+_NOT_PASSED_ON = HOP_HEADERS | {TIMEOUT}  # what is left of it is said with each try
 
 
-class Incoming(Request):
-    """A request to a proxy, whose headers are gone through once.
-
-    Attributes:
-        passed_on: the headers for the node. Those of one connection, and those that only proxies and nodes may set,
-            are not among them.
-    """
-
-    __slots__ = ("_values", "passed_on")
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request.scope, request.receive)
-        self._values: dict[bytes, list[bytes]] = {}
-        passed_on = []
-        for pair in self.headers:
-            name = pair[0]
-            self._values.setdefault(name, []).append(pair[1])
-            if name not in HOP_HEADERS and (name == FALLBACK or not name.startswith(_OURS)):
-                passed_on.append(pair)
-        named = {name.strip().lower() for value in self._values.get(b"connection", ()) for name in value.split(b",")}
-        self.passed_on: tuple[HeaderPair, ...] = tuple(pair for pair in passed_on if pair[0] not in named)
-
-    def header(self, name: bytes) -> str | None:
-        return only_value(name, self._values.get(name, ()))
+def passed_on(request: Request) -> tuple[HeaderPair, ...]:
+    """The client's headers for the node, without those of one connection, also what its Connection header names."""
+    named = {
+        token.strip().lower() for name, value in request.headers if name == b"connection" for token in value.split(b",")
+    }
+    unwanted = _NOT_PASSED_ON | named if named else _NOT_PASSED_ON
+    return tuple(pair for pair in request.headers if pair[0] not in unwanted)
 
 
 def allows_fallback(request: Request) -> bool:
@@ -42,13 +26,35 @@ def allows_fallback(request: Request) -> bool:
     return value is not None
 
 
-def call_of(request: Incoming, body: bytes = b"", *, is_repeatable: bool | None = None) -> Call:
-    """The request as a call; repeatable if it only reads, unless it is said."""
-    method = "GET" if request.scope["method"] == "HEAD" else request.scope["method"]
-    repeatable = method in SAFE_METHODS if is_repeatable is None else is_repeatable
-    return Call(method, target_of(request), request.passed_on, body, repeatable)
+def call_of(
+    request: Request, body: bytes = b"", *, is_named: bool = False, is_dry_run: bool = False, target: str = ""
+) -> NodeCall:
+    """The request as a call of a node.
+
+    Args:
+        request: what came.
+        body: what goes on.
+        is_named: what is created has an id or key.
+        is_dry_run: nothing is changed.
+        target: path and query, if not as they came.
+    """
+    call = request.call
+    return NodeCall(
+        call.method,
+        target or target_of(request),
+        passed_on(request),
+        body,
+        call.may_repeat(is_named=is_named, is_dry_run=is_dry_run),
+    )
 
 
-def reply_of(answer: Answer) -> Reply:
+def or_gone(answer: NodeAnswer, call: Call) -> NodeAnswer:
+    """The answer; a deletion that finds nothing is done, if an earlier try of ours may have been accepted."""
+    if answer.is_after_ambiguous and answer.status == 404 and call.gone_code and answer.code == call.gone_code:
+        return NodeAnswer(204, headers=answer.headers)
+    return answer
+
+
+def reply_of(answer: NodeAnswer) -> Reply:
     """The answer of a node, as it came."""
-    return HopReply(answer.status, answer.body, answer.content_type, answer.headers)
+    return ForwardedReply(answer.status, answer.body, answer.content_type, answer.headers)

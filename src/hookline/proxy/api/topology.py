@@ -11,13 +11,12 @@ from hookline.errors import (
     InvalidTopology,
     Unavailable,
 )
-from hookline.http_api.exchange import Reply, answer
-from hookline.http_api.hops import is_asked_to_force
+from hookline.http_api.forwarded_headers import is_asked_to_force
+from hookline.http_api.messages import Reply, Request, answer
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, check_key, shard_hint
 from hookline.protocol.routing import Route, Router
 from hookline.protocol.topology import (
-    TOPOLOGY_BYTES_MAX,
     ClusterEntry,
     Topology,
     parse_topology,
@@ -25,18 +24,18 @@ from hookline.protocol.topology import (
 )
 from hookline.protocol.topology_change import added_previous, check_change, completed, decider_of, is_completed
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import Incoming, reply_of
-from hookline.proxy.giver import proposing
-from hookline.proxy.sender import Answer
+from hookline.proxy.api.passing import reply_of
+from hookline.proxy.pusher import proposing
+from hookline.proxy.sender import NodeAnswer
 
 
-async def get_topology(api: ProxyApi, request: Incoming) -> Reply:
+async def get_topology(api: ProxyApi, request: Request) -> Reply:
     """``GET /topology``."""
     request.query()
     return Reply(200, api.known.document)
 
 
-async def put_topology(api: ProxyApi, request: Incoming) -> Reply:
+async def put_topology(api: ProxyApi, request: Request) -> Reply:
     """``PUT /topology``: the decider of the present one takes it first, so that there is one of each epoch; then all.
 
     A cluster that is down learns it later. Applying the same again is fine.
@@ -51,7 +50,7 @@ async def put_topology(api: ProxyApi, request: Incoming) -> Reply:
         refusal = await _decide(api, given, deadline_ms, notes, is_forced=is_forced)
         if refusal is not None:
             return refusal
-    applied = http.TopologyApplied(api.known.epoch, await _give_to_all(api, deadline_ms), notes)
+    applied = http.TopologyApplied(api.known.epoch, await _push_to_all(api, deadline_ms), notes)
     return answer(200, applied)
 
 
@@ -86,28 +85,28 @@ async def _decide(
 
 async def _ask_for(
     api: ProxyApi, decider: ClusterEntry, new: Topology, deadline_ms: float, *, is_forced: bool
-) -> Answer | HooklineError:
+) -> NodeAnswer | HooklineError:
     return await api.ask(decider, proposing(new, is_forced=is_forced), deadline_ms)
 
 
-async def _give_to_all(api: ProxyApi, deadline_ms: float) -> dict[str, str]:
-    """What came of giving it to each cluster, by name: "ok", or why it does not have it."""
+async def _push_to_all(api: ProxyApi, deadline_ms: float) -> dict[str, str]:
+    """What came of pushing it to each cluster, by name: "ok", or why it does not have it."""
 
-    async def give(entry: ClusterEntry) -> str:
+    async def push(entry: ClusterEntry) -> str:
         try:
             async with asyncio.timeout(max(0.0, (deadline_ms - api.clock.boot_ms()) / 1_000)):
                 if api.health.unmet(entry):
                     await api.forwarder.meet(entry)
-                return await api.forwarder.giver.give_cluster(entry)
+                return await api.forwarder.pusher.push_cluster(entry)
         except TimeoutError:
             return "it did not answer in time"
 
     async with asyncio.TaskGroup() as tasks:
-        asked = {entry.name: tasks.create_task(give(entry)) for entry in api.clusters()}
+        asked = {entry.name: tasks.create_task(push(entry)) for entry in api.clusters()}
     return {name: task.result() for name, task in asked.items()}
 
 
-async def get_route(api: ProxyApi, request: Incoming) -> Reply:
+async def get_route(api: ProxyApi, request: Request) -> Reply:
     """``GET /topology/route?id=`` or ``?key=``."""
     query = request.query("id", "key")
     if len(query) != 1:
@@ -165,11 +164,11 @@ def _moved(previous: Route | None) -> list[str]:
     return [f"a change is under way: it was at home at {previous.cluster.name}, which is asked too"]
 
 
-async def _read(request: Incoming) -> Topology:
+async def _read(request: Request) -> Topology:
     media = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media != "application/toml":
-        return parse_topology(await request.body(TOPOLOGY_BYTES_MAX))
+        return parse_topology(await request.body())
     try:
-        return parse_topology_file((await request.whole_body(TOPOLOGY_BYTES_MAX)).decode())
+        return parse_topology_file((await request.whole_body()).decode())
     except UnicodeDecodeError as error:
         raise InvalidTopology("the file is not UTF-8") from error

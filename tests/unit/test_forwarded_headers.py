@@ -3,15 +3,17 @@ from typing import Any
 import pytest
 
 from hookline.errors import InvalidRequest
-from hookline.http_api.exchange import Request
-from hookline.http_api.hops import target_of
+from hookline.http_api.callers import CLIENT
+from hookline.http_api.forwarded_headers import target_of
+from hookline.http_api.messages import Request
+from hookline.protocol.calls import CALLS
 
 
 def request(path: bytes, query: bytes = b"") -> Request:
     async def receive() -> Any:
         raise AssertionError("nothing is read")
 
-    return Request({"raw_path": path, "query_string": query, "headers": []}, receive)
+    return Request({"raw_path": path, "query_string": query}, receive, CALLS["getJob"], CLIENT, [])
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.proxy.tries import Budget, GiveUp, Pause, Tries, Try
+from hookline.proxy.retry_plan import Budget, GiveUp, Pause, RetryPlan, Send
 
-OUTCOMES = ("not_accepted", "unclear")
+OUTCOMES = ("not_accepted", "ambiguous")
 
 
 @given(
@@ -20,28 +20,28 @@ def test_tries_keep_their_promises(
     nodes: int, is_repeatable: bool, deadline_ms: int, left: int, rounds_max: int, script: list[tuple[str, float]]
 ) -> None:
     urls = [f"http://n{number}" for number in range(nodes)]
-    tries = Tries(urls, is_repeatable, deadline_ms, 4_000, Budget(left), rounds_max)
+    plan = RetryPlan(urls, is_repeatable, deadline_ms, 4_000, Budget(left), rounds_max)
     now_ms = 0.0
     made: list[str] = []
     answers = iter(script)
     for _ in range(200):
-        step = tries.next(now_ms)
+        step = plan.next(now_ms)
         if isinstance(step, GiveUp):
             break
         if isinstance(step, Pause):
             assert step.ms > 0
             now_ms += step.ms
             continue
-        assert isinstance(step, Try)
+        assert isinstance(step, Send)
         assert step.url in urls
         assert 0 < step.timeout_ms <= deadline_ms - now_ms
-        assert is_repeatable or "unclear" not in made, "sent again, though it may have been accepted"
+        assert is_repeatable or "ambiguous" not in made, "sent again, though it may have been accepted"
         outcome, part = next(answers, ("not_accepted", 0.0))
         now_ms += part * step.timeout_ms
-        (tries.unclear if outcome == "unclear" else tries.not_accepted)()
+        (plan.ambiguous if outcome == "ambiguous" else plan.not_accepted)()
         made.append(outcome)
     else:
         raise AssertionError("it never ends")
     assert now_ms <= deadline_ms
     assert len(made) <= left
-    assert step.may_be_accepted == ("unclear" in made)
+    assert step.may_be_accepted == ("ambiguous" in made)

@@ -1,4 +1,4 @@
-"""Gives this proxy's topology to clusters that have an older one, and takes theirs when it is newer.
+"""Pushes this proxy's topology to clusters that have an older one, and takes theirs when it is newer.
 
 A cluster that joins, or was away, takes it only together with the settings of destinations: they are brought here, from
 a cluster that has the topology already.
@@ -12,26 +12,24 @@ from urllib.parse import urlencode
 import msgspec
 
 from hookline.clock import Clock
-from hookline.http_api.exchange import HeaderPair
-from hookline.http_api.hops import CLUSTER, DECIDED, EPOCH, TOPOLOGY, UNKNOWN
+from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH, TOPOLOGY, UNKNOWN
+from hookline.http_api.messages import HeaderPair
+from hookline.protocol.calls import CALLS
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.topology import ClusterEntry, Topology, Version, encode_topology
 from hookline.protocol.topology_change import decider_of
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.sender import UNREADABLE, Answer, Call, NotSent, Sender, Unclear
+from hookline.proxy.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 
-PATH = "/internal/topology"
-SETTINGS_PATH = "/internal/destinations"
 OK = "ok"
 TIMEOUT_S = 2.0
-_JSON_TYPE = (b"content-type", b"application/json")
 _SILENT = "it does not answer"
 _pages = msgspec.json.Decoder(DestinationsPage)
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _Pushed:
     """The newest topology that was sent to a node, when, and what came of it: OK, or why it does not have it."""
 
     version: Version
@@ -48,13 +46,13 @@ class _NoSource(Exception):
         self.is_behind = is_behind
 
 
-class TopologyGiver:
+class TopologyPusher:
     """One for all calls: those that meet the same node at once share one attempt.
 
     Args:
         sender: makes the calls.
-        known: what is given; learns what is newer.
-        clock: says when a node was given what.
+        known: what is pushed; learns what is newer.
+        clock: says when what was pushed to a node.
         health: whom to ask for the settings of destinations.
     """
 
@@ -63,13 +61,13 @@ class TopologyGiver:
         self._known = known
         self._clock = clock
         self._health = health
-        self._given: dict[str, _Given] = {}  # by url
-        self._giving: dict[str, asyncio.Lock] = {}
+        self._pushed: dict[str, _Pushed] = {}  # by url
+        self._pushing: dict[str, asyncio.Lock] = {}
 
-    async def give(self, url: str, *, since_ms: float | None = None) -> bool:
+    async def push(self, url: str, *, since_ms: float | None = None) -> bool:
         """Put our topology into the cluster of that node; learn its own if that is newer. True when it has ours.
 
-        Nothing is given that no cluster has.
+        Nothing is pushed that no cluster has.
 
         Args:
             url: any of its nodes.
@@ -77,30 +75,30 @@ class TopologyGiver:
         """
         if not self._known.is_in_force:
             return False
-        return (await self._give_once(url, since_ms)).outcome == OK
+        return (await self._push_once(url, since_ms)).outcome == OK
 
-    async def give_cluster(self, entry: ClusterEntry) -> str:
+    async def push_cluster(self, entry: ClusterEntry) -> str:
         """Put our topology into the cluster: OK, or why it does not have it."""
         if self._health.is_silent(entry):
             return self._health.why_silent(entry)
         outcome = _SILENT
         for url in self._health.order(entry):
-            given = await self._give_once(url, None)
-            outcome = given.outcome
-            if outcome == OK or given.is_final:
+            pushed = await self._push_once(url, None)
+            outcome = pushed.outcome
+            if outcome == OK or pushed.is_final:
                 return outcome
         return outcome
 
-    async def _give_once(self, url: str, since_ms: float | None) -> _Given:
-        async with self._giving.setdefault(url, asyncio.Lock()):
+    async def _push_once(self, url: str, since_ms: float | None) -> _Pushed:
+        async with self._pushing.setdefault(url, asyncio.Lock()):
             version = self._known.version
-            given = self._given.get(url)
-            if since_ms is None or given is None or given.version != version or given.at_ms < since_ms:
-                outcome, is_final = await self._give(url)
-                given = self._given[url] = _Given(version, self._clock.boot_ms(), outcome, is_final)
-            return given
+            pushed = self._pushed.get(url)
+            if since_ms is None or pushed is None or pushed.version != version or pushed.at_ms < since_ms:
+                outcome, is_final = await self._push(url)
+                pushed = self._pushed[url] = _Pushed(version, self._clock.boot_ms(), outcome, is_final)
+            return pushed
 
-    async def _give(self, url: str) -> tuple[str, bool]:
+    async def _push(self, url: str) -> tuple[str, bool]:
         entry = next((one for one in self._known.topology.all_clusters() if url in one.nodes), None)
         try:
             answer = await self._put(url, entry)
@@ -116,10 +114,10 @@ class TopologyGiver:
             return OK, True
         return _detail(answer), answer.status < 500
 
-    async def _put(self, url: str, entry: ClusterEntry | None) -> Answer:
-        return await self._sender.send(url, giving(self._known, entry), TIMEOUT_S)
+    async def _put(self, url: str, entry: ClusterEntry | None) -> NodeAnswer:
+        return await self._sender.send(url, pushing(self._known, entry), TIMEOUT_S)
 
-    def learn_from(self, answer: Answer) -> None:
+    def learn_from(self, answer: NodeAnswer) -> None:
         """Take the newer topology that comes with "misdirected"."""
         problem = answer.problem if answer.code == "misdirected" else {}
         document, decided_by = problem.get("topology"), problem.get("decided_by")
@@ -130,9 +128,9 @@ class TopologyGiver:
 
     def keep(self, urls: Set[str]) -> None:
         """Forget the nodes that are not among these."""
-        for url in self._giving.keys() - urls:
-            del self._giving[url]
-            self._given.pop(url, None)
+        for url in self._pushing.keys() - urls:
+            del self._pushing[url]
+            self._pushed.pop(url, None)
 
     # --- settings of destinations ---------------------------------------------------------------------------------
 
@@ -173,7 +171,9 @@ class TopologyGiver:
         while after is not None:
             query = f"?{urlencode({'after': after})}" if after else ""
             headers = (*_version_headers(self._known.version), (CLUSTER, source.name.encode()))
-            page = await self._sender.send(node, Call("GET", SETTINGS_PATH + query, headers), TIMEOUT_S)
+            page = await self._sender.send(
+                node, NodeCall.to(CALLS["readSettings"], b"", *headers, query=query), TIMEOUT_S
+            )
             if page.status != 200:
                 raise _NoSource(is_behind=page.code == "epoch_unknown")
             try:
@@ -187,7 +187,7 @@ class TopologyGiver:
 
     async def _bring(self, target: ClusterEntry, url: str, page: bytes) -> str | None:
         """Put a page; why it was not taken, or None."""
-        call = Call("PUT", SETTINGS_PATH, (_JSON_TYPE, (CLUSTER, target.name.encode())), page)
+        call = NodeCall.to(CALLS["takeSettings"], page, (CLUSTER, target.name.encode()))
         try:
             answer = await self._sender.send(url, call, TIMEOUT_S)
         except (NotSent, Unclear):
@@ -197,23 +197,21 @@ class TopologyGiver:
         return _detail(answer)
 
 
-def giving(known: KnownTopology, entry: ClusterEntry | None) -> Call:
-    """The call that gives a node the topology in force."""
+def pushing(known: KnownTopology, entry: ClusterEntry | None) -> NodeCall:
+    """The call that pushes to a node the topology in force."""
     mark = UNKNOWN if known.decided_by is None else b"%d" % known.decided_by
-    headers: tuple[HeaderPair, ...] = (_JSON_TYPE, (DECIDED, mark))
-    if entry is not None:
-        headers += ((CLUSTER, entry.name.encode()),)
-    return Call("PUT", PATH, headers, known.document)
+    call = NodeCall.to(CALLS["takeTopology"], known.document, (DECIDED, mark))
+    return call if entry is None else call.with_headers((CLUSTER, entry.name.encode()))
 
 
-def proposing(topology: Topology, *, is_forced: bool = False) -> Call:
+def proposing(topology: Topology, *, is_forced: bool = False) -> NodeCall:
     """The call that asks a cluster to decide for the topology."""
-    return Call("PUT", PATH + ("?force=true" if is_forced else ""), (_JSON_TYPE,), encode_topology(topology))
+    return NodeCall.to(CALLS["takeTopology"], encode_topology(topology), query="?force=true" if is_forced else "")
 
 
 def _version_headers(version: Version) -> tuple[HeaderPair, ...]:
     return (EPOCH, b"%d" % version.epoch), (TOPOLOGY, version.digest.encode())
 
 
-def _detail(answer: Answer) -> str:
+def _detail(answer: NodeAnswer) -> str:
     return str(answer.problem.get("detail", f"it answered {answer.status}"))

@@ -1,17 +1,21 @@
-"""One HTTP exchange as the handlers see it: a request whose body is read within limits, and a reply of bytes.
+"""What handlers get and give: a request whose body is read within limits, and a reply of bytes.
 
 Plain ASGI underneath: Starlette's Request and Response cost more than the rest of a create.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from hookline.errors import InvalidJson, InvalidRequest, PayloadTooLarge, UnsupportedMedia
+from hookline.protocol.calls import Call
 from hookline.protocol.limits import KIB, PAGE_DEFAULT, PAGE_MAX
+
+if TYPE_CHECKING:
+    from hookline.http_api.callers import ApiCaller
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -66,16 +70,26 @@ def answer(status: int, value: object, headers: Iterable[HeaderPair] = ()) -> Re
 
 
 class Request:
-    """What came in. Header names are lower-case bytes, path values are percent-decoded."""
+    """What came in. Header names are lower-case bytes, path values are percent-decoded.
 
-    __slots__ = ("_body", "headers", "path", "receive", "scope")
+    Attributes:
+        call: the row of the call that it makes.
+        caller: who makes it.
+        headers: those that the caller may send.
+    """
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    __slots__ = ("_body", "call", "caller", "headers", "path", "receive", "scope")
+
+    def __init__(
+        self, scope: Scope, receive: Receive, call: Call, caller: "ApiCaller", headers: list[HeaderPair]
+    ) -> None:
         self.scope = scope
         self.receive = receive
-        self._body: bytes | None = None
+        self.call = call
+        self.caller = caller
+        self.headers = headers
         self.path: dict[str, str] = scope.get("path_params", {})
-        self.headers: list[HeaderPair] = scope["headers"]
+        self._body: bytes | None = None
 
     def header(self, name: bytes) -> str | None:
         """The header's value as text. Raises InvalidRequest when it is there more than once."""
@@ -112,17 +126,24 @@ class Request:
             found[name] = value
         return found
 
-    async def body(self, limit: int) -> bytes:
-        """The whole JSON body, at most ``limit`` bytes; what is longer is refused before it is read.
+    async def body(self) -> bytes:
+        """The whole JSON body, at most what the call takes; what is longer is refused before it is read.
 
         Raises:
             PayloadTooLarge, UnsupportedMedia: by the headers, or as soon as too much has come.
         """
+        limit = self.call.body_bytes_max
         self._check_body_headers(limit)
         return await self.whole_body(limit)
 
-    async def whole_body(self, limit: int) -> bytes:
-        """The body whatever its type, at most ``limit`` bytes; can be asked for again. Raises PayloadTooLarge."""
+    async def whole_body(self, limit: int | None = None) -> bytes:
+        """The body whatever its type, at most ``limit`` bytes, or what the call takes; can be asked for again.
+
+        Empty for a call that takes none. Raises PayloadTooLarge.
+        """
+        if not self.call.body_bytes_max:
+            return b""
+        limit = self.call.body_bytes_max if limit is None else limit
         if self._body is None:
             self._body = await self._read(limit)
         return _within(self._body, limit)
@@ -156,7 +177,7 @@ class Request:
 
     async def no_body(self) -> None:
         """For calls that take none: an empty one or ``{}`` will do. Raises InvalidJson."""
-        if (await self.body(1024)).strip() not in (b"", b"{}"):
+        if (await self.body()).strip() not in (b"", b"{}"):
             raise InvalidJson("this call takes no body")
 
     def _is_from_browser(self) -> bool:
@@ -191,6 +212,14 @@ def only_value(name: bytes, values: Sequence[bytes]) -> str | None:
         text = name.decode("latin-1")
         raise InvalidRequest(f"the header {text} is there more than once", field=text)
     return values[0].decode("latin-1")
+
+
+def whole_number(text: str, name: bytes, digits_max: int) -> int:
+    """The value of a header that holds a whole number. Raises InvalidRequest."""
+    if not (text.isascii() and text.isdigit() and len(text) <= digits_max):
+        shown = name.decode("latin-1")
+        raise InvalidRequest(f"the header {shown} must be a number of at most {digits_max} digits", field=shown)
+    return int(text)
 
 
 def check_media_type(value: bytes) -> None:

@@ -1,9 +1,9 @@
-"""What goes on from one hop to the next, from a proxy to a node and from a follower to its leader."""
+"""What is passed on from one process to the next, and the headers by which proxies and nodes speak of it."""
 
 import re
 
 from hookline.errors import InvalidRequest
-from hookline.http_api.exchange import HeaderPair, Reply, Request, Send
+from hookline.http_api.messages import HeaderPair, Reply, Request, Send
 
 EPOCH = b"hookline-epoch"  # on every call of a proxy: the topology it decided by
 TOPOLOGY = b"hookline-topology"  # beside it: the digest of that document
@@ -14,7 +14,7 @@ UNKNOWN = b"unknown"
 TIMEOUT = b"hookline-timeout-ms"  # how long the caller still waits
 FALLBACK = b"hookline-fallback"  # "allow": a client's own id or key may go to another cluster than its home
 FORWARDED = b"hookline-forwarded"  # on what a follower passes on: it goes no further
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAC = b"hookline-internal"  # proves that the body comes from a node of the cluster
 
 # Of one connection only (RFC 9110, section 7.6.1), or written anew by whoever sends.
 HOP_HEADERS = frozenset(
@@ -38,7 +38,7 @@ HOP_HEADERS = frozenset(
 _AMBIGUOUS = re.compile(rb"[\\#]|/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 
-class HopReply(Reply):
+class ForwardedReply(Reply):
     """An answer of another process, with that process's own identity headers."""
 
     async def send(self, send: Send, identity: list[HeaderPair]) -> None:

@@ -21,7 +21,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Send:
     """Send the call to this node and wait that long."""
 
     url: str
@@ -42,12 +42,12 @@ class GiveUp:
     may_be_accepted: bool
 
 
-Step = Try | Pause | GiveUp
+Step = Send | Pause | GiveUp
 
 
 @dataclass(slots=True)
-class Tries:
-    """The tries of one call on one cluster. Ask ``next``, do it, tell what came of it; times of one clock.
+class RetryPlan:
+    """The tries of one call on one cluster. Ask ``next``, do it, say how it ended; times of one clock.
 
     Attributes:
         nodes: their urls, in the order to ask them.
@@ -56,7 +56,7 @@ class Tries:
         try_timeout_ms: so that a silent node does not eat all the time of a repeatable call.
         budget: shared by all clusters of a request.
         rounds_max: over all nodes, of a call that surely was not accepted.
-        was_unclear: a try got no answer.
+        is_ambiguous: a try may have been accepted.
     """
 
     nodes: Sequence[str]
@@ -65,33 +65,33 @@ class Tries:
     try_timeout_ms: float
     budget: Budget
     rounds_max: int = ROUNDS_MAX
-    was_unclear: bool = False
+    is_ambiguous: bool = False
     _position: int = 0
     _rounds: int = 0
 
     def next(self, now_ms: float) -> Step:
         """What to do now."""
         remaining_ms = self.deadline_ms - now_ms
-        if remaining_ms < _WORTH_MS or self.budget.left <= 0 or (self.was_unclear and not self.is_repeatable):
-            return GiveUp(self.was_unclear)
+        if remaining_ms < _WORTH_MS or self.budget.left <= 0 or (self.is_ambiguous and not self.is_repeatable):
+            return GiveUp(self.is_ambiguous)
         if self._position >= len(self.nodes):
             return self._next_round(remaining_ms)
         self.budget.left -= 1
         timeout_ms = min(remaining_ms, self.try_timeout_ms) if self.is_repeatable else remaining_ms
-        return Try(self.nodes[self._position], timeout_ms)
+        return Send(self.nodes[self._position], timeout_ms)
 
     def not_accepted(self) -> None:
         """That try surely was not accepted: go on with the next node."""
         self._position += 1
 
-    def unclear(self) -> None:
+    def ambiguous(self) -> None:
         """That try may have been accepted."""
-        self.was_unclear = True
+        self.is_ambiguous = True
         self._position += 1
 
     def _next_round(self, remaining_ms: float) -> Step:
         self._rounds += 1
-        if self._rounds >= self.rounds_max and not self.was_unclear:
+        if self._rounds >= self.rounds_max and not self.is_ambiguous:
             return GiveUp(may_be_accepted=False)
         self._position = 0
         pause_ms = min(PAUSE_MS << min(self._rounds - 1, 20), PAUSE_MAX_MS)

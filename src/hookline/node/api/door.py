@@ -1,0 +1,86 @@
+"""The way of every request to its handler, as the row of its call says: who answers, and what is checked before."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import apsw
+
+from hookline.errors import NotFound, Overloaded, StateDamaged
+from hookline.http_api.callers import check_epoch_is_said
+from hookline.http_api.endpoint import Handler
+from hookline.http_api.forwarded_headers import MAC
+from hookline.http_api.messages import Reply, Request
+from hookline.node.api.context import Api
+from hookline.node.api.deadline import within_deadline
+from hookline.node.api.forwarding import LeaderForwarder
+from hookline.protocol.calls import Call
+
+NodeHandler = Callable[[Api, Request], Awaitable[Reply]]
+
+
+class Door:
+    """One per app."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._leader = LeaderForwarder(api.services.role)
+
+    def to(self, handler: NodeHandler, call: Call) -> Handler:
+        """What answers that call."""
+        here = partial(self._here, handler)
+        if call.answered_by == "self":
+            return here
+        led = partial(within_deadline, partial(self._leader.answer, here))
+        return partial(self._for_cluster, here, led)
+
+    async def _for_cluster(self, here: Handler, led: Handler, request: Request) -> Reply:
+        """A call that one node answers for all: the leader, or any where the caller says that this will do."""
+        if self._api.services.is_overloaded():
+            raise Overloaded(retry_after_s=1)
+        if (
+            request.call.answered_by == "any"
+            and b"consistency=" in request.scope["query_string"]
+            and request.wants_local()
+        ):
+            return await self._local(here, request)
+        return await led(request)
+
+    async def _local(self, here: Handler, request: Request) -> Reply:
+        """From this node's own state, which may be behind; the answer says at which index it is."""
+        applied = self._api.services.replica.applied
+        reply = await here(request)
+        reply.headers = [*reply.headers, (b"hookline-applied", b"%d" % applied)]
+        return reply
+
+    async def _here(self, handler: NodeHandler, request: Request) -> Reply:
+        """By this node; a state that is found damaged ends it."""
+        self._check_caller(request)
+        if request.call.needs_mac:
+            await self._check_mac(request)
+        try:
+            return await handler(self._api, request)
+        except StateDamaged as error:
+            self._api.services.on_damage(error)
+            raise
+        except apsw.CorruptError as error:
+            damage = StateDamaged(f"the state cannot be read: {error}")
+            self._api.services.on_damage(damage)
+            raise damage from error
+
+    def _check_caller(self, request: Request) -> None:
+        """Callers mean this cluster, and their topology is ours: else raise what tells them so."""
+        self._api.ownership.check_cluster(request)
+        match request.call.checks_epoch:
+            case "required":
+                check_epoch_is_said(request.caller)
+                self._api.ownership.check_epoch(request)
+            case "if_given":
+                self._api.ownership.check_epoch(request)
+            case "no":
+                pass
+
+    async def _check_mac(self, request: Request) -> None:
+        """For anybody but a node of this cluster there is no such call. Raises NotFound."""
+        body = await request.whole_body()
+        if not self._api.services.vault.is_own(body, request.header(MAC) or ""):
+            raise NotFound

@@ -1,0 +1,212 @@
+"""One row a call: everything that is true of it, for nodes, proxies, the SDK and the API's description. Pure data.
+
+Who answers a call binds its handler by the row's name. Prose, examples and errors are in ``http_api/operations.py``.
+"""
+
+from typing import Literal
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from hookline.protocol.limits import ENTRY_BYTES_MAX, KIB, REQUEST_BYTES_MAX
+from hookline.protocol.topology import TOPOLOGY_BYTES_MAX
+
+Server = Literal["node", "proxy"]
+BOTH: tuple[Server, ...] = ("node", "proxy")
+Scope = Literal["open", "read", "write", "cancel", "admin", "internal"]
+Repeatable = Literal["always", "named", "dry_run", "never"]
+AnsweredBy = Literal["self", "leader", "any"]
+EpochCheck = Literal["no", "if_given", "required"]
+AtProxy = Literal["self", "topology", "any", "one", "home", "new_home", "all", "nothing"]
+
+_EMPTY = KIB  # of a call that takes no body, where clients send "{}" or white space all the same
+_SETTINGS = 64 * KIB
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, section 9.2.1
+
+
+class Call(Struct, frozen=True):
+    """One method on one path.
+
+    Attributes:
+        name: its ``operationId``, by which handlers are bound to it.
+        method: ``GET`` answers ``HEAD`` too.
+        path: with at most one parameter, in braces; ``{host}`` takes all that is left of the path.
+        scope: what a caller must be allowed: to read, to write, to take back what was accepted (``cancel``), or what
+            operators do (``admin``). ``open``: anybody may ask, as load balancers do. ``internal``: only proxies and
+            nodes may; see ``http_api/callers.py``.
+        at_proxy: how a proxy answers. By itself; by the topology it knows; by asking any cluster, the one that is
+            meant, the home of the id in the path, the home of something new, or all clusters.
+        servers: who has the call.
+        repeatable: may it be sent again when an earlier try may have been accepted? ``named``: if an id or key names
+            what is created, which SDK and proxies see to. ``dry_run``: only if it changes nothing.
+        gone_code: with this code a repeated call has done what it should, if an earlier try may have been accepted:
+            what it was to delete is not there.
+        answered_by: the leader; any node, if the caller says ``consistency=local``; or each node for itself, even one
+            that is overloaded or leads nobody.
+        checks_epoch: is the topology that the caller routed by compared with the cluster's? ``required``: the caller
+            must say which it was.
+        needs_mac: the caller proves by a MAC of the body that it is a node of this cluster.
+        body_bytes_max: 0: the body is not looked at.
+        carries_job: a node takes less than ``body_bytes_max``, by the payload that its operator allows.
+    """
+
+    name: str
+    method: str
+    path: str
+    scope: Scope
+    at_proxy: AtProxy = "nothing"
+    servers: tuple[Server, ...] = BOTH
+    repeatable: Repeatable = "always"
+    gone_code: str = ""
+    answered_by: AnsweredBy = "leader"
+    checks_epoch: EpochCheck = "if_given"
+    needs_mac: bool = False
+    body_bytes_max: int = 0
+    carries_job: bool = False
+
+    @property
+    def is_safe(self) -> bool:
+        """It changes nothing."""
+        return self.method in SAFE_METHODS
+
+    def may_repeat(self, *, is_named: bool = False, is_dry_run: bool = False) -> bool:
+        """May this one be sent again when an earlier try may have been accepted?"""
+        match self.repeatable:
+            case "named":
+                return is_named
+            case "dry_run":
+                return is_dry_run
+            case _:
+                return self.repeatable == "always"
+
+    def path_of(self, value: str) -> str:
+        """The path with its parameter filled in. Raises UnicodeEncodeError for what is no text."""
+        before, _, rest = self.path.partition("{")
+        return before + quote(value, safe="") + rest.partition("}")[2]
+
+
+def _read(name: str, path: str, at_proxy: AtProxy) -> Call:
+    """A call that reads the cluster's state."""
+    return Call(name, "GET", path, "read", at_proxy, answered_by="any")
+
+
+def _own(name: str, path: str, scope: Scope, at_proxy: AtProxy = "self") -> Call:
+    """A call about the process itself."""
+    return Call(name, "GET", path, scope, at_proxy, answered_by="self", checks_epoch="no")
+
+
+def _job(name: str, method: str, path: str, at_proxy: AtProxy, repeatable: Repeatable, scope: Scope = "write") -> Call:
+    """A call whose body is a job, or a part of one."""
+    limit = REQUEST_BYTES_MAX
+    return Call(name, method, path, scope, at_proxy, repeatable=repeatable, body_bytes_max=limit, carries_job=True)
+
+
+def _act(name: str, path: str, scope: Scope, repeatable: Repeatable) -> Call:
+    """A call without a body that does something with one job or schedule."""
+    return Call(name, "POST", path, scope, "home", repeatable=repeatable, body_bytes_max=_EMPTY)
+
+
+def _fleet(name: str, method: str, path: str, scope: Scope, at_proxy: AtProxy, body_bytes_max: int = 0) -> Call:
+    """A call that only proxies have."""
+    repeatable: Repeatable = "never" if method == "POST" else "always"
+    return Call(name, method, path, scope, at_proxy, ("proxy",), repeatable=repeatable, body_bytes_max=body_bytes_max)
+
+
+def _internal(
+    name: str,
+    method: str,
+    path: str,
+    *,
+    answered_by: AnsweredBy = "leader",
+    checks_epoch: EpochCheck = "no",
+    needs_mac: bool = False,
+    body_bytes_max: int = 0,
+) -> Call:
+    """A call that proxies and nodes make: docs/reference/internal-http.md."""
+    return Call(
+        name,
+        method,
+        f"/internal/{path}",
+        "internal",
+        servers=("node",),
+        answered_by=answered_by,
+        checks_epoch=checks_epoch,
+        needs_mac=needs_mac,
+        body_bytes_max=body_bytes_max,
+    )
+
+
+_ROWS = (
+    # Why a PATCH is not sent again, and a DELETE is: docs/decisions/0022-one-table-of-calls.md.
+    _job("createJob", "POST", "/jobs", "new_home", "named"),
+    Call("createBatch", "POST", "/jobs/batch", "write", "new_home", BOTH, "named", body_bytes_max=REQUEST_BYTES_MAX),
+    _read("listJobs", "/jobs", "all"),
+    _read("getJob", "/jobs/{id}", "home"),
+    _read("listAttempts", "/jobs/{id}/attempts", "home"),
+    _job("updateJob", "PATCH", "/jobs/{id}", "home", "never"),
+    _act("cancelJob", "/jobs/{id}/cancel", "cancel", "always"),
+    _job("retryJob", "POST", "/jobs/{id}/retry", "home", "never"),
+    _act("runJob", "/jobs/{id}/run", "write", "never"),
+    Call("deleteJob", "DELETE", "/jobs/{id}", "cancel", "home", gone_code="job_not_found", body_bytes_max=_EMPTY),
+    Call("deletePayload", "DELETE", "/jobs/{id}/payload", "cancel", "home", body_bytes_max=_EMPTY),
+    _job("retryJobs", "POST", "/jobs/retry", "all", "dry_run"),
+    _job("cancelJobs", "POST", "/jobs/cancel", "all", "always", "cancel"),
+    _job("createSchedule", "POST", "/schedules", "new_home", "named"),
+    _read("listSchedules", "/schedules", "all"),
+    _read("previewSchedule", "/schedules/preview", "any"),
+    _read("getSchedule", "/schedules/{id}", "home"),
+    _job("updateSchedule", "PATCH", "/schedules/{id}", "home", "never"),
+    Call("deleteSchedule", "DELETE", "/schedules/{id}", "cancel", "home", gone_code="schedule_not_found"),
+    _act("pauseSchedule", "/schedules/{id}/pause", "write", "always"),
+    _act("resumeSchedule", "/schedules/{id}/resume", "write", "always"),
+    _act("runSchedule", "/schedules/{id}/run", "write", "never"),
+    _read("listDestinations", "/destinations", "all"),
+    _read("getDestination", "/destinations/{host}", "all"),
+    Call("putDestination", "PUT", "/destinations/{host}", "admin", "all", body_bytes_max=_SETTINGS),
+    Call("deleteDestination", "DELETE", "/destinations/{host}", "admin", "all", gone_code="destination_not_found"),
+    _fleet("listClusters", "GET", "/clusters", "read", "all"),
+    _fleet("getOneCluster", "GET", "/clusters/{name}", "read", "one"),
+    _fleet("handOneOver", "POST", "/clusters/{name}/handover", "admin", "one", _EMPTY),
+    _fleet("getTopology", "GET", "/topology", "read", "topology"),
+    _fleet("putTopology", "PUT", "/topology", "admin", "topology", TOPOLOGY_BYTES_MAX),
+    _fleet("getRoute", "GET", "/topology/route", "read", "topology"),
+    _own("getCluster", "/cluster", "read", "one"),
+    Call("handover", "POST", "/cluster/handover", "admin", "one", repeatable="never", body_bytes_max=_EMPTY),
+    Call(
+        "trustClock",
+        "POST",
+        "/cluster/clock",
+        "admin",
+        servers=("node",),
+        answered_by="self",
+        checks_epoch="no",
+        body_bytes_max=_SETTINGS,
+    ),
+    _own("getHealth", "/health", "open"),
+    _own("getLivez", "/livez", "open"),
+    _own("getReadyz", "/readyz", "open"),
+    _own("getMetrics", "/metrics", "read"),
+    _own("getOpenapi", "/openapi.json", "open"),
+    _own("getDocs", "/docs", "open"),
+    _internal("readClock", "GET", "clock", answered_by="self"),
+    _internal("readPosition", "GET", "position", answered_by="self"),
+    _internal("describeSnapshot", "GET", "snapshot", answered_by="self"),
+    _internal("readSnapshot", "GET", "snapshot/{name}", answered_by="self"),
+    _internal("readTopology", "GET", "topology", answered_by="any"),
+    _internal("takeTopology", "PUT", "topology", body_bytes_max=TOPOLOGY_BYTES_MAX),
+    _internal("readSettings", "GET", "destinations", answered_by="any", checks_epoch="required"),
+    _internal("takeSettings", "PUT", "destinations", body_bytes_max=1024 * KIB),
+    _internal("confirmAbsence", "POST", "absence", checks_epoch="required", body_bytes_max=8 * KIB),
+    _internal(
+        "takeOutcomes", "POST", "outcomes", checks_epoch="if_given", needs_mac=True, body_bytes_max=2 * ENTRY_BYTES_MAX
+    ),
+)
+
+CALLS: dict[str, Call] = {call.name: call for call in _ROWS}
+"""By name, in the order in which they are described."""
+
+
+def calls_of(server: Server) -> tuple[Call, ...]:
+    """Those that a node or a proxy answers."""
+    return tuple(call for call in _ROWS if server in call.servers)
