@@ -144,15 +144,23 @@ def application(
     paths: dict[str, dict[str, Served]] = {}
     for one in served:
         paths.setdefault(one.call.path, {})[one.call.method] = one
-    routes = [
-        Route(path.replace("{host}", "{host:text}"), Endpoint(methods, admit, identity, refused))
-        # Words before parameters, so that /jobs/batch is not taken for a job.
-        for path, methods in sorted(paths.items(), key=lambda item: "{" in item[0])
-    ]
-    app = Starlette(routes=routes)
+    app = Starlette(
+        routes=[
+            Route(path.replace("{host}", "{host:text}"), Endpoint(paths[path], admit, identity, refused))
+            for path in _in_order(paths)
+        ]
+    )
     app.router.redirect_slashes = False
     app.router.default = Endpoint(None, admit, identity, refused)
     # Endpoints answer every error themselves; Starlette's own error handling would only cost time around them.
     app.middleware_stack = app.router
     app.state.identity = identity
     return app
+
+
+def _in_order(paths: Iterable[str]) -> list[str]:
+    """As they are tried: words before parameters, so that /jobs/batch is not taken for a job; else as they come."""
+    things: dict[str, list[str]] = {}
+    for path in paths:
+        things.setdefault(path.split("/")[1], []).append(path)
+    return [path for same in things.values() for path in sorted(same, key=lambda path: "{" in path)]
