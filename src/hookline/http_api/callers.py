@@ -1,9 +1,9 @@
 """Who calls, and whose word is taken: the one place that decides it, for nodes and for proxies.
 
 *Proven* means today: by nothing but the network. A node believes whoever can reach it and says what only proxies and
-nodes say, so nobody else may reach its port; see docs/how-to/run-three-nodes.md. What a proxy or node says that it is
-gets no right from it beside being heard: the routes it chose are checked, not trusted. Only calls whose row says
-``needs_mac`` ask for more. A proxy believes nobody. Keys will be checked here, and nowhere else.
+nodes say, so nobody else may reach its port; see docs/how-to/run-three-nodes.md. Whoever says so is heard, no more:
+nodes check the routes that proxies chose. Only calls whose row says ``needs_mac`` ask for a proof. A proxy believes
+nobody. Keys will be checked here, and nowhere else.
 """
 
 from collections.abc import Callable

@@ -66,7 +66,7 @@ class HeadRules:
         if size > self.bytes_max or len(headers) > self.headers_max:
             return self.too_large()
         if method == b"CONNECT":
-            return _invalid("this server is no proxy")
+            return _invalid("this server is not a proxy")
         if version not in ("1.0", "1.1"):
             return _invalid("this server speaks HTTP/1.1")
         if len(hosts) > 1 or (not hosts and version == "1.1"):

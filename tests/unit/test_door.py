@@ -1,0 +1,97 @@
+"""What is checked before a node's handler runs, and who answers, for every row of the table."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hookline.errors import HooklineError, InvalidRequest, Misdirected, NotFound, NotLeader, Overloaded, WrongCluster
+from hookline.http_api.callers import Headers, admit_ours
+from hookline.http_api.messages import Reply, Request
+from hookline.node.api.context import Api
+from hookline.node.api.door import Door
+from hookline.protocol.calls import CALLS, Call, calls_of
+from hookline.testing import virtual_time
+
+OURS = [(b"hookline-for-cluster", b"c0"), (b"hookline-epoch", b"7")]
+ROWS = pytest.mark.parametrize("call", calls_of("node"), ids=lambda call: call.name)
+
+
+class _Ownership:
+    def check_cluster(self, request: Request) -> None:
+        if request.caller.cluster not in (None, "c0"):
+            raise WrongCluster
+
+    def check_epoch(self, request: Request) -> None:
+        if request.caller.epoch not in (None, 7):
+            raise Misdirected
+
+
+def asked(
+    call: Call, headers: Headers = OURS, *, leads: bool = True, is_overloaded: bool = False, query: bytes = b""
+) -> str:
+    """The code of the refusal, or "answered"."""
+    role = SimpleNamespace(is_leading=lambda: leads, leader_url=lambda: None)
+    vault = SimpleNamespace(is_own=lambda body, mac: (body, mac) == (b"body", "right"))
+    services = SimpleNamespace(
+        role=role, vault=vault, is_overloaded=lambda: is_overloaded, replica=SimpleNamespace(applied=1)
+    )
+    api: Any = SimpleNamespace(services=services, ownership=_Ownership())
+
+    async def handler(_api: Api, _request: Request) -> Reply:
+        return Reply(200)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"body"}
+
+    async def main() -> str:
+        request = Request({"query_string": query}, receive, call, *admit_ours(headers))
+        try:
+            return "answered" if (await Door(api).to(handler, call)(request)).status == 200 else "?"
+        except HooklineError as error:
+            return error.code
+
+    return virtual_time.run(main())
+
+
+def with_mac(call: Call, mac: bytes = b"right") -> Headers:
+    return [*OURS, (b"hookline-internal", mac)] if call.needs_mac else OURS
+
+
+@ROWS
+def test_whom_the_call_is_meant_for_and_by_which_topology_is_checked_as_the_row_says(call: Call) -> None:
+    assert asked(call, with_mac(call)) == "answered"
+    assert asked(call, [(b"hookline-for-cluster", b"c1")]) == WrongCluster.code
+    is_checked = call.checks_epoch != "no"
+    assert (asked(call, [(b"hookline-epoch", b"6")]) == Misdirected.code) == is_checked
+    if call.checks_epoch == "required":
+        assert asked(call, []) == InvalidRequest.code
+    elif not call.needs_mac:
+        assert asked(call, []) == "answered"
+
+
+def test_without_the_right_mac_there_is_no_such_call() -> None:
+    for call in calls_of("node"):
+        if call.needs_mac:
+            assert asked(call, []) == asked(call, with_mac(call, b"wrong")) == NotFound.code
+
+
+@ROWS
+def test_a_node_with_too_much_to_do_still_answers_for_itself(call: Call) -> None:
+    expected = "answered" if call.answered_by == "self" else Overloaded.code
+    assert asked(call, is_overloaded=True) == expected
+
+
+@ROWS
+def test_who_answers_while_nobody_leads(call: Call) -> None:
+    led = "answered" if call.answered_by == "self" else NotLeader.code
+    assert asked(call, leads=False) == led
+    assert asked(call, [*OURS, (b"hookline-forwarded", b"1")], leads=False) == led
+    local = "answered" if call.answered_by != "leader" else NotLeader.code
+    assert asked(call, leads=False, query=b"consistency=local") == local
+
+
+def test_the_time_that_the_caller_waits_is_kept() -> None:
+    soon: Headers = [(b"hookline-timeout-ms", b"500")]
+    assert asked(CALLS["createJob"], soon, leads=False) == "deadline_exceeded"
+    assert asked(CALLS["getHealth"], soon, leads=False) == "answered"
