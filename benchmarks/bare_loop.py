@@ -1,4 +1,4 @@
-"""The yardstick: a bare loop that only POSTs with the HTTP client the executor uses.
+"""The yardstick: a bare loop that only POSTs with the HTTP client that attempts use.
 
 ``python benchmarks/bare_loop.py RECEIVER_PORT COUNT CONCURRENCY`` prints ``{"count", "seconds"}``.
 """
@@ -10,7 +10,7 @@ import time
 
 import uvloop
 
-from hookline.node.executor.transport import HttpTransport
+from hookline.node.attempts.transport import HttpTransport, Outgoing
 from hookline.protocol.urls import parse_url
 
 
@@ -18,10 +18,11 @@ async def main(port: int, count: int, concurrency: int) -> None:
     """POST ``count`` times, ``concurrency`` at once."""
     transport, target = HttpTransport(), parse_url(f"http://127.0.0.1:{port}/hook")
     headers, body = [("content-type", "application/json")], json.dumps({"order": 1234, "text": "x" * 100}).encode()
+    outgoing = Outgoing(target, target.host, "POST", headers, body, 30_000)
 
     async def worker(times: int) -> None:
         for _ in range(times):
-            await transport.send(target, target.host, "POST", headers, body, timeout_ms=30_000, fresh_connection=False)
+            await transport.send(outgoing)
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:

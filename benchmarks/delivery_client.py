@@ -1,7 +1,7 @@
 """The delivery client beside httpx2, the SDK's library: ``python benchmarks/delivery_client.py`` (about 3 minutes).
 
 Both send the same requests, in turn and in processes of their own, to a bare receiver in another process: CPU of the
-sending process a request, and requests a second. httpx2 is used as the executor would use it: the status first,
+sending process a request, and requests a second. httpx2 is used as attempts would use it: the status first,
 then what is wanted of the body, and all headers as text.
 """
 
@@ -27,7 +27,7 @@ import uvloop
 from node_process import HERE
 from receiver import Receiver
 
-from hookline.node.executor.transport import Answer, HttpTransport
+from hookline.node.attempts.transport import Answer, HttpTransport, Outgoing
 from hookline.protocol.urls import parse_url
 
 PORT = 19_200
@@ -72,7 +72,8 @@ async def measure(client: str, url: str, count: int, concurrency: int) -> None:
 
 def _own(url: str) -> Send:
     transport, target = HttpTransport(), parse_url(url)
-    return lambda: transport.send(target, "127.0.0.1", "POST", HEADERS, BODY, timeout_ms=30_000, fresh_connection=False)
+    outgoing = Outgoing(target, "127.0.0.1", "POST", HEADERS, BODY, 30_000)
+    return lambda: transport.send(outgoing)
 
 
 def _httpx2(url: str) -> Send:

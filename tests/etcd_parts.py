@@ -16,9 +16,9 @@ from hookline.node.etcd.blocking import BlockingTxn
 from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdAddress, EtcdClient
 from hookline.node.etcd.fence import Fence
-from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.transactions import LeaderRecord
+from hookline.node.etcd.wakeups import Wakeups
 from hookline.node.identity import Charter
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.replicated_log.etcd import EtcdLog
@@ -55,7 +55,7 @@ class EtcdNode:
     keys: Keys
     clock: Clock
     fence: Fence
-    hints: Hints
+    wakeups: Wakeups
     log: EtcdLog
     leadership: CountedLeadership
     gone: set[str]
@@ -93,10 +93,10 @@ class EtcdNode:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Its hints come, from now on."""
+        """Its wake-ups come, from now on."""
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(self.hints.run())
-            await until(lambda: self.hints.is_watching)
+            running = tasks.create_task(self.wakeups.run())
+            await until(lambda: self.wakeups.is_watching)
             yield
             running.cancel()
 
@@ -147,8 +147,8 @@ async def etcd_node(
     clock = clock or SystemClock()
     where = EtcdAddress(endpoints, **address)  # type: ignore[arg-type]
     client, fence, gone = EtcdClient(where), Fence(clock), set[str]()
-    hints = Hints(client, keys)
-    log = EtcdLog(client, keys, fence, clock, hints)
+    wakeups = Wakeups(client, keys)
+    log = EtcdLog(client, keys, fence, clock, wakeups)
     leadership = CountedLeadership(
         client,
         keys,
@@ -157,12 +157,12 @@ async def etcd_node(
         node=name,
         url=f"http://{name}",
         leader_is_gone=gone.__contains__,
-        hints=hints,
+        wakeups=wakeups,
     )
     try:
         if is_chartered:
             await charter(client, keys)
-        yield EtcdNode(name, where, client, keys, clock, fence, hints, log, leadership, gone)
+        yield EtcdNode(name, where, client, keys, clock, fence, wakeups, log, leadership, gone)
     finally:
         await client.close()
 

@@ -11,7 +11,7 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     │                                  RouteNotFound
     ├── MethodNotAllowed          405
     ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · JobRunning ·
-    │                                  JobNotFinished · PayloadRemoved · ScheduleExists · StaleTerm
+    │                                  JobNotFinished · PayloadRemoved · ScheduleExists
     │                                  EpochUnknown · EpochTaken · ChangeOpen · NotDecider · SettingsNeeded ·
     │                                  SecretKeyDiffers
     ├── PayloadTooLarge           413  (BatchTooLarge)
@@ -257,16 +257,6 @@ class ScheduleExists(Conflict):
     """A schedule with that id exists and differs; change it with PATCH."""
 
     code = "schedule_exists"
-
-
-class StaleTerm(Conflict):
-    """The call carries an older term; a newer leader has taken over.
-
-    Nothing raises it yet. It is the answer to a worker that hands in outcomes of claims under a leader that has been
-    replaced (the execution modes ``hybrid`` and ``workers``); the code is published already, so it stays.
-    """
-
-    code = "stale_term"
 
 
 class EpochUnknown(Conflict):

@@ -330,7 +330,7 @@ async def test_a_follower_is_told_when_a_read_is_not_answered(harmed: EtcdNode, 
     assert await harmed.log.read_from(1) == []
 
 
-# --- hints ----------------------------------------------------------------------------------------------------
+# --- wake-ups -------------------------------------------------------------------------------------------------
 
 
 async def test_a_follower_is_woken_by_an_append(node: EtcdNode, other: EtcdNode) -> None:
@@ -372,9 +372,9 @@ async def test_a_follower_that_is_told_nothing_still_looks(other: EtcdNode) -> N
 
 async def test_a_change_of_the_leader_record_wakes_who_waits_for_it(node: EtcdNode, other: EtcdNode) -> None:
     async with other.watching(), asyncio.timeout(5):
-        await other.hints.leader_changed(30)  # the stream's opening counts as a change
+        await other.wakeups.leader_changed(30)  # the stream's opening counts as a change
         await node.client.txn(rpc.TxnRequest(success=[_leader_put(node)]), 5)
-        await other.hints.leader_changed(30)
+        await other.wakeups.leader_changed(30)
 
 
 def _leader_put(node: EtcdNode) -> rpc.RequestOp:
@@ -383,13 +383,13 @@ def _leader_put(node: EtcdNode) -> rpc.RequestOp:
 
 async def test_a_watch_that_is_cut_is_opened_again(harmed: EtcdNode, proxy: FaultyProxy, other: EtcdNode) -> None:
     async with harmed.watching(), asyncio.timeout(30):
-        await harmed.hints.leader_changed(30)
+        await harmed.wakeups.leader_changed(30)
         proxy.reset_connections()
-        await harmed.hints.leader_changed(30)  # it may have missed something
-        await until(lambda: harmed.hints.is_watching)
-        await harmed.hints.leader_changed(30)
+        await harmed.wakeups.leader_changed(30)  # it may have missed something
+        await until(lambda: harmed.wakeups.is_watching)
+        await harmed.wakeups.leader_changed(30)
         await elect(other.client, other.keys, other.fence, 2)
-        await harmed.hints.leader_changed(30)
+        await harmed.wakeups.leader_changed(30)
 
 
 async def test_the_log_of_a_restored_state_begins_behind_it(node: EtcdNode) -> None:

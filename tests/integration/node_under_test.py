@@ -1,7 +1,7 @@
 """A real node in this process: SQLite on disk, local log, replica, uvicorn on a free port of 127.0.0.1.
 
 It runs in a thread with its own loop, so that tests are plain calls from outside, as a user's would be. Delivery is a
-stub: nothing is sent, so a job stays as the test left it; ``run`` plays the scheduler and the executor for one attempt.
+stub: nothing is sent, so a job stays as the test left it; ``run`` plays dispatch and the runner for one attempt.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from hookline.http_api.server import ConnectionLimits, make_server
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import DestinationStatus, Services
+from hookline.node.attempts.heard_proxies import HeardProxies
+from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
-from hookline.node.executor.heard_proxies import HeardProxies
-from hookline.node.executor.own_addresses import OwnAddresses
 from hookline.node.identity import Position
 from hookline.node.replica import Replica, ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
@@ -207,7 +207,7 @@ class NodeUnderTest:
             return read_all(connection)
 
     def propose(self, *commands: AnyCommand) -> list[Result]:
-        """Put commands into the log, as the scheduler and the executor do."""
+        """Put commands into the log, as the leader does."""
 
         async def proposed() -> list[Result]:
             return await self.replica.propose(commands)

@@ -12,7 +12,7 @@ NIGHTLY: dict[str, Any] = {"id": "nightly", "cron": "0 3 * * *", "timezone": "Eu
 
 
 def tick(node: NodeUnderTest) -> int:
-    """Play the scheduler for one tick; returns its instant."""
+    """Play the leader for one tick; returns its instant."""
     seq, revision, due_ms = node.rows("SELECT seq, revision, next_tick_ms FROM schedules")[0]
     node.propose(RecordTicks(seq, revision, due_ms, ((due_ms, due_ms, f"tick-{due_ms}"),), 0, due_ms + 86_400_000))
     return int(due_ms)
@@ -129,7 +129,7 @@ CHANGES: list[tuple[str, str, dict[str, Any] | None]] = [
 
 
 def pass_a_tick(node: NodeUnderTest, late_ms: int = 5) -> int:
-    """Let the next tick come due, unseen by a scheduler; returns its instant."""
+    """Let the next tick come due, unseen by a leader; returns its instant."""
     due_ms = int(node.rows("SELECT next_tick_ms FROM schedules")[0][0])
     node.clock.shift_ms += due_ms + late_ms - node.clock.wall_ms()
     return due_ms
@@ -148,23 +148,23 @@ def test_a_change_right_after_a_tick_makes_the_tick_first_by_the_old_rule(
     assert job["run_at"] == format_time(due_ms)
     assert job["id"] == tick_job_id("nightly", due_ms, 0)
     node.propose(RecordTicks(seq, revision, due_ms, ((due_ms, due_ms, job["id"]),), 0, due_ms + 86_400_000))
-    assert node.get("/schedules/nightly").json == changed, "the scheduler's own attempt comes too late"
+    assert node.get("/schedules/nightly").json == changed, "the leader's own attempt comes too late"
 
 
-def test_a_tick_that_the_scheduler_made_meanwhile_is_not_made_again_by_a_change(node: NodeUnderTest) -> None:
+def test_a_tick_that_the_leader_made_meanwhile_is_not_made_again_by_a_change(node: NodeUnderTest) -> None:
     from hookline.node.api import schedule_requests, schedules
 
     node.post("/schedules", NIGHTLY)
     due_ms = pass_a_tick(node)
     decide = schedule_requests.due_ticks
 
-    def decide_after_the_scheduler(row: Any, now_ms: int, shard: int) -> Any:
+    def decide_after_the_leader(row: Any, now_ms: int, shard: int) -> Any:
         due = decide(row, now_ms, shard)
         if not node.rows("SELECT made FROM schedules")[0][0]:
             node.services.replica.propose([due])
         return due
 
-    schedules.requests.due_ticks = decide_after_the_scheduler
+    schedules.requests.due_ticks = decide_after_the_leader
     try:
         changed = node.call("PATCH", "/schedules/nightly", {"cron": "0 4 * * *"}).json
     finally:

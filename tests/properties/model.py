@@ -92,7 +92,7 @@ class Model:
                 return self._cancel(command, now)
             case c.UpdateJob():
                 return self._update(command)
-            case c.RetryJobs():
+            case c.RedriveJobs():
                 return self._redrive(command)
             case c.PutSchedule():
                 return self._put_schedule(command, now)
@@ -263,7 +263,7 @@ class Model:
         self._becomes_pending(job, command.due_ms)
         return c.Changed(1)
 
-    def _redrive(self, command: c.RetryJobs) -> c.Result:
+    def _redrive(self, command: c.RedriveJobs) -> c.Result:
         count = 0
         for seq in command.seqs:
             job = self.jobs.get(seq)

@@ -14,24 +14,24 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hookline.node.scheduler import due as due_module
-from hookline.node.scheduler.due import DueQueue
-from hookline.node.scheduler.timers import Timers
-from hookline.node.waiting import Blocked
+from hookline.node.dispatch import due as due_module
+from hookline.node.dispatch.plan import Now, Plan
+from hookline.node.dispatch.timers import Timers
 from hookline.protocol.jobs import destination_of, lane_of
+from hookline.protocol.settings import DestinationSettings
 
 LANES = [lane_of(destination, priority, retry) for destination in (1, 2, 3) for priority in (0, 5) for retry in (0, 1)]
 lanes = st.sampled_from(LANES)
 Row = tuple[int, int]
 
 
-class DueQueueAgainstTable(RuleBasedStateMachine):
+class PlanAgainstTable(RuleBasedStateMachine):
     """The database is a sorted list for each lane; what was taken leaves it, as a claim does."""
 
     def __init__(self) -> None:
         super().__init__()
         self.table: dict[int, list[Row]] = {}
-        self.queue = DueQueue()
+        self.plan = Plan(10_000)
         self.now = 100
         self.seq = 0
         self.blocked: set[int] = set()
@@ -41,7 +41,7 @@ class DueQueueAgainstTable(RuleBasedStateMachine):
         for lane, due_ms in rows:
             self._store(lane, due_ms)
         for lane in self.table:
-            self.queue.open_lane(lane)
+            self.plan.open_lane(lane)
         self._refill()
 
     def _store(self, lane: int, due_ms: int) -> int:
@@ -50,17 +50,22 @@ class DueQueueAgainstTable(RuleBasedStateMachine):
         return self.seq
 
     def _refill(self) -> bool:
-        short = self.queue.short_lanes()
-        limit = self.queue.window()
-        for lane, after in short:
-            rows = [row for row in self.table.get(lane, []) if row > after][:limit]
-            self.queue.refill(lane, rows, complete=len(rows) < limit)
-        return bool(short)
+        shorts = self.plan.short()
+        for short in shorts:
+            rows = [row for row in self.table.get(short.lane, []) if row > short.after]
+            self.plan.refill(short, rows[: short.limit])
+        return bool(shorts)
+
+    def _now(self) -> Now:
+        return Now(self.now, self.now, 0)
+
+    def _pause(self, destination: int, *, paused: bool) -> None:
+        self.plan.configure(destination, DestinationSettings(paused=paused), self._now())
 
     @rule(lane=lanes, dues=st.lists(st.integers(0, 300), min_size=1, max_size=30))
     def add(self, lane: int, dues: list[int]) -> None:
         for due_ms in dues:
-            self.queue.add(lane, due_ms, self._store(lane, due_ms))
+            self.plan.committed([(lane, due_ms, self._store(lane, due_ms))])
 
     @rule(passed=st.integers(0, 80))
     def time_passes(self, passed: int) -> None:
@@ -69,34 +74,33 @@ class DueQueueAgainstTable(RuleBasedStateMachine):
     @rule(destination=st.sampled_from([1, 2, 3]))
     def block(self, destination: int) -> None:
         self.blocked.add(destination)
+        self._pause(destination, paused=True)
 
     @precondition(lambda self: self.blocked)
     @rule()
     def unblock(self) -> None:
         destination = min(self.blocked)
         self.blocked.remove(destination)
-        self.queue.unpark(destination, self.now)
+        self._pause(destination, paused=False)
 
     @rule(limit=st.integers(1, 25))
     def take(self, limit: int) -> None:
         taken = 0
         while taken < limit:
-            batch = self.queue.take(limit - taken, self.now, self._admit)
+            batch = self.plan.take(self._now(), limit - taken)
             for due in batch:
                 lane = self.table[due.lane]
                 assert (due.due_ms, due.seq) == lane[0], "not the lane's first, or given out twice"
                 assert due.due_ms <= self.now
                 assert destination_of(due.lane) not in self.blocked
                 lane.pop(0)
+                self.plan.ended(self._now(), due.lane, "good", 5)
             taken += len(batch)
             if not self._refill() and not batch:
                 break
         if taken < limit:
             left = [lane for lane, rows in self.table.items() if rows and rows[0][0] <= self.now]
             assert all(destination_of(lane) in self.blocked for lane in left), "a due job was forgotten"
-
-    def _admit(self, destination: int, _retry: bool, _beyond: bool) -> Blocked | None:
-        return Blocked("paused", "by the test") if destination in self.blocked else None
 
     @invariant()
     def an_alarm_is_set_for_what_is_to_come(self) -> None:
@@ -105,21 +109,21 @@ class DueQueueAgainstTable(RuleBasedStateMachine):
             for lane, rows in self.table.items()
             if rows and destination_of(lane) not in self.blocked and rows[0][0] > self.now
         ]
-        waiting = self.queue._turns
-        nearest = self.queue.next_due_ms()
-        if heads and not waiting:
+        nearest = self.plan.next_ms()
+        if heads and not self.plan.held().turns:
             assert nearest is not None
             assert nearest <= min(heads)
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        for lane in self.queue._lanes.values():
-            assert len(lane.rows) <= 3 * due_module.WINDOW_MAX  # a window shrinks when lanes are added, not its rows
-        assert len(self.queue._timers) <= 2 * 3 + 1_000
+        held = self.plan.held()
+        # A window shrinks when lanes are added, not its rows.
+        assert held.rows <= 3 * due_module.WINDOW_MAX * held.lanes
+        assert held.alarms <= 2 * 3 + 1_000
 
     def teardown(self) -> None:
         for destination in sorted(self.blocked):
-            self.queue.unpark(destination, self.now)
+            self._pause(destination, paused=False)
         self.blocked.clear()
         self.now = 10_000
         self.take(10**6)
@@ -131,7 +135,7 @@ def test_every_due_job_is_given_out_once_and_in_order(monkeypatch: pytest.Monkey
     monkeypatch.setattr(due_module, "WINDOW_MAX", 8)
     monkeypatch.setattr(due_module, "WINDOW_MIN", 2)
     monkeypatch.setattr(due_module, "ROWS_MAX", 40)
-    run_state_machine_as_test(DueQueueAgainstTable, settings=settings(max_examples=150, stateful_step_count=40))
+    run_state_machine_as_test(PlanAgainstTable, settings=settings(max_examples=150, stateful_step_count=40))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["set", "pop"]), st.integers(1, 5), st.integers(0, 50))))

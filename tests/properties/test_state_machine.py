@@ -121,7 +121,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
                 self.bound |= {seq: None for seq in command.seqs if self.state_of(seq) is State.CANCELLED}
             case c.UpdateJob(), c.Changed():
                 self.bound[command.seq] = command.due_ms
-            case c.RetryJobs(), c.Changed():
+            case c.RedriveJobs(), c.Changed():
                 for seq in command.seqs:
                     if self.state_of(seq) is State.PENDING:
                         self.bound.pop(seq, None)
@@ -299,7 +299,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
 
     @rule(chosen=st.lists(seqs, min_size=1, max_size=4), due=times, more=more)
     def redrive(self, chosen: list[int], due: int, more: bool) -> None:
-        self.submit(c.RetryJobs(tuple(chosen), self.now + due), more)
+        self.submit(c.RedriveJobs(tuple(chosen), self.now + due), more)
 
     @rule(
         name=st.sampled_from(["s1", "s2"]),

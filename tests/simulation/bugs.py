@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from hookline.node.attempts import delivery
 from hookline.node.clocks.guard import ClockGuard, Reading
-from hookline.node.executor import delivery
-from hookline.node.executor.executor import Executor
-from hookline.node.executor.fairness import Fairness
+from hookline.node.dispatch.due import DueQueue
+from hookline.node.dispatch.exchange import LocalExchange
+from hookline.node.dispatch.fairness import Fairness
+from hookline.node.dispatch.plan import Plan
+from hookline.node.dispatch.ticks import Ticks
 from hookline.node.replica import Replica
-from hookline.node.scheduler.due import DueQueue
-from hookline.node.scheduler.scheduler import Scheduler
 from hookline.node.state_machine import apply_jobs, apply_schedules
 from hookline.node.state_machine.tables import STATEMENTS, Tables
 from hookline.protocol import commands as c
@@ -95,24 +96,24 @@ def applying_looks_at_the_clock(patch: Patch) -> None:
 
 
 def a_tick_is_made_twice(patch: Patch) -> None:
-    decide = Scheduler._decide
+    decide = Ticks._decide
 
-    def decide_twice(self: Scheduler, schedule: Any, now_ms: int) -> c.RecordTicks:
+    def decide_twice(self: Ticks, schedule: Any, now_ms: int) -> c.RecordTicks:
         once = decide(self, schedule, now_ms)
         again = tuple((instant, run_at, f"{job}-again") for instant, run_at, job in once.ticks)
         return msgspec.structs.replace(once, ticks=once.ticks + again)
 
-    patch.setattr(Scheduler, "_decide", decide_twice)
+    patch.setattr(Ticks, "_decide", decide_twice)
 
 
 def missed_ticks_are_forgotten(patch: Patch) -> None:
-    decide = Scheduler._decide
+    decide = Ticks._decide
 
-    def decide_without(self: Scheduler, schedule: Any, now_ms: int) -> c.RecordTicks:
+    def decide_without(self: Ticks, schedule: Any, now_ms: int) -> c.RecordTicks:
         spec = msgspec.structs.replace(schedule.spec, catch_up="skip")
         return decide(self, schedule._replace(spec=spec), now_ms)
 
-    patch.setattr(Scheduler, "_decide", decide_without)
+    patch.setattr(Ticks, "_decide", decide_without)
 
 
 def overlapping_jobs_are_made_although_they_are_not_wanted(patch: Patch) -> None:
@@ -124,7 +125,7 @@ def cancelled_jobs_are_claimed(patch: Patch) -> None:
 
 
 def running_attempts_survive_a_cancel(patch: Patch) -> None:
-    patch.setattr(Executor, "_abort", lambda _self, _seqs: None)
+    patch.setattr(LocalExchange, "cancel", lambda _self, _seqs: None)
     patch.setitem(STATEMENTS, "retry_job", STATEMENTS["retry_job"].replace("state = 1", "state IN (1, 4)"))
 
 
@@ -137,8 +138,8 @@ def chosen_ids_take_any_body(patch: Patch) -> None:
 
 
 def jobs_are_sent_early(patch: Patch) -> None:
-    take = DueQueue.take
-    patch.setattr(DueQueue, "take", lambda self, limit, now_ms, admit: take(self, limit, now_ms + 1_500, admit))
+    take = Plan.take
+    patch.setattr(Plan, "take", lambda self, now, limit: take(self, now._replace(wall_ms=now.wall_ms + 1_500), limit))
 
 
 def updates_are_ignored(patch: Patch) -> None:
@@ -179,7 +180,7 @@ def claims_do_not_look_at_a_pause_before_them(patch: Patch) -> None:
 
 
 def refused_claims_keep_their_slot(patch: Patch) -> None:
-    patch.setattr(Executor, "_release", lambda self, running: self._running.pop(running))
+    patch.setattr(Plan, "refused", lambda _self, _now, _lane: None)
 
 
 def a_parked_destination_is_forgotten(patch: Patch) -> None:

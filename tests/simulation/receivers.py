@@ -1,11 +1,9 @@
 """The receivers of a simulated world: each destination has a character, and all get well at the end."""
 
 import random
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from hookline.node.executor.transport import Answer, SendFailed
-from hookline.protocol.urls import Target
+from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
 from hookline.testing.receiver import Reaction, answer, break_off, carry_out, hang, refuse
 from tests.simulation.faults import Faults
 from tests.simulation.history import Arrival, History
@@ -25,20 +23,10 @@ class Receivers:
         self.is_healed = False
         self.characters = {CALM: "good"} | {name: self._random.choice(CHARACTERS) for name in TROUBLED}
 
-    async def send(
-        self,
-        target: Target,
-        address: str,
-        method: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        *,
-        timeout_ms: int,
-        fresh_connection: bool,
-    ) -> Answer:
-        history, faults = self._history, self._faults
+    async def send(self, outgoing: Outgoing) -> Answer:
+        history, faults, target = self._history, self._faults, outgoing.target
         await faults.point("before_send")
-        named = dict(headers)
+        named = dict(outgoing.headers)
         reaction = self._reaction(target.url)
         plan = reaction.failure or f"{reaction.status} after {reaction.after_ms} ms"
         job, attempt = named["webhook-id"], int(named["hookline-attempt"])
@@ -50,14 +38,14 @@ class Receivers:
             attempt=attempt,
             term=int(named["hookline-term"]),
             url=target.url,
-            body=body,
+            body=outgoing.body,
             true_s=history.now_s(),
         )
         if reaction.failure != "connect":
             history.arrivals.append(arrival)
         await faults.point("after_send")
         try:
-            answered = await carry_out(reaction, timeout_ms)
+            answered = await carry_out(reaction, outgoing.timeout_ms)
         except SendFailed as failure:
             arrival.result = failure.kind
             raise

@@ -35,14 +35,14 @@ def test_a_claim_behind_a_pause_in_the_log_is_not_granted(tmp_path: Path) -> Non
     claim = c.ClaimJobs(((1, 1_000),), 1_000)
     (_, claimed), effects = apply(pause, claim)
     assert claimed == c.Claimed(())
-    assert [(due_ms, seq) for _, due_ms, seq in effects.due] == [(1_000, 1)]  # back to the scheduler, to wait there
+    assert [(due_ms, seq) for _, due_ms, seq in effects.due] == [(1_000, 1)]  # back to the plan, to wait there
     _, claimed = apply(c.PutDestination(destination, encode(DestinationSettings())), claim)[0]
     assert claimed == c.Claimed(((1, 1),))
     database.close()
 
 
 def test_jobs_that_waited_for_a_slot_go_on_after_the_wall_clock_jumped() -> None:
-    """Seed 30671: the executor asked while the clock was not trusted, got nothing, and nobody woke it again."""
+    """Seed 30671: the dispatcher asked while the clock was not trusted, got nothing, and nobody woke it again."""
 
     async def main() -> None:
         async with InProcessNode(lambda _: answer(after=2), slots=1) as node:

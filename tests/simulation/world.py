@@ -151,7 +151,7 @@ class World:
         leader = node.member.leader
         if leader is None:
             return
-        taken, running = leader.fairness.running, len(leader.executor._running)
+        taken, running = leader.plan.running, leader.dispatcher.claims
         if taken != running:
             self.violations.append(f"{taken} slots are taken by {running} attempts, at {self.history.note('check')}")
 

@@ -7,11 +7,11 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from hookline.node.executor import attempt_log
-from hookline.node.executor.attempt_log import LINES_MAX, PERIOD_MS, AttemptLog, LineBudget
-from hookline.node.executor.delivery import Report
-from hookline.node.executor.retry import Next
+from hookline.node.dispatch import attempt_log
+from hookline.node.dispatch.attempt_log import LINES_MAX, PERIOD_MS, AttemptLog, LineBudget
+from hookline.node.dispatch.retry import Next
 from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.protocol.claims import Report
 from hookline.protocol.jobs import Outcome, State
 from hookline.testing import InProcessNode, answer, refuse, run
 from tests.node_parts import ManualClock, job_spec

@@ -76,7 +76,7 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "readSettings": ("internal", "always"),
         "takeSettings": ("internal", "always"),
         "confirmAbsence": ("internal", "always"),
-        "takeOutcomes": ("internal", "always"),
+        "exchange": ("internal", "always"),
     }
 
 

@@ -17,8 +17,8 @@ def write(root: Path, name: str, source: str) -> Path:
     [
         ("protocol/jobs.py", "import time"),
         ("protocol/wire/frames.py", "import os.path"),
-        ("node/executor/retry.py", "from random import random"),
-        ("node/scheduler/due.py", "def due():\n    import asyncio\n"),
+        ("node/dispatch/retry.py", "from random import random"),
+        ("node/dispatch/due.py", "def due():\n    import asyncio\n"),
         ("node/state_machine/apply_jobs.py", "from datetime import datetime"),
         ("node/state_machine/apply/schedules.py", "import zoneinfo"),
     ],
@@ -34,8 +34,8 @@ def test_an_impure_import_is_found(tmp_path: Path, name: str, source: str) -> No
     [
         ("protocol/jobs.py", "import datetime\nfrom hookline.protocol import time"),
         ("protocol/cron.py", "import zoneinfo"),
-        ("node/scheduler/loop.py", "import asyncio"),
-        ("node/executor/delivery.py", "import socket"),
+        ("node/dispatch/dispatcher.py", "import asyncio"),
+        ("node/attempts/delivery.py", "import socket"),
     ],
 )
 def test_other_imports_and_other_modules_are_left_alone(tmp_path: Path, name: str, source: str) -> None:

@@ -31,7 +31,7 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
         c.UpdateJob(1, 2, 7, "http://h:80", 0, False, 2, b"s", ("x",), 500),
         "9b06010207ab687474703a2f2f683a383000c202c4017391a178cd01f4",
     ),
-    (c.RetryJobs((1,), 7), "9307910107"),
+    (c.RedriveJobs((1,), 7), "9307910107"),
     (
         c.PutSchedule("s", 0, b"c", b"j", "http://h:80", 0, False, 2, (), None, True, False, 500),
         "9e08a17300c40163c4016aab687474703a2f2f683a383000c20290c0c3c2cd01f4",
@@ -146,7 +146,7 @@ any_command = st.one_of(
     ),
     st.builds(c.CancelJobs, st.lists(ints, max_size=50).map(tuple)),
     st.builds(c.UpdateJob, ints, ints, ints, ascii_text, ints, st.booleans(), ints, blobs, label_lists, ints),
-    st.builds(c.RetryJobs, st.lists(ints, max_size=50).map(tuple), ints),
+    st.builds(c.RedriveJobs, st.lists(ints, max_size=50).map(tuple), ints),
     st.builds(
         *(c.PutSchedule, ascii_text, ints, blobs, blobs, ascii_text, ints, st.booleans(), ints, label_lists),
         *(st.none() | ints, st.booleans(), st.booleans(), ints),

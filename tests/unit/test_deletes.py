@@ -75,7 +75,7 @@ def test_it_is_never_sent_again(machine: StateMachine) -> None:
     finish(machine, 1)
     finish(machine, 2)
     delete_payload(machine, 1, "mine")
-    assert apply(machine, c.RetryJobs((1, 2), T0)) == [c.Changed(1)]
+    assert apply(machine, c.RedriveJobs((1, 2), T0)) == [c.Changed(1)]
     assert machine.tables.counters["pending"] == 1
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
-from hookline.node.executor.delivery import TELL_MS, Delivery, Report
-from hookline.node.executor.transport import Answer, FailureKind, SendFailed
-from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.node.attempts.delivery import TELL_MS, Delivery
+from hookline.node.attempts.transport import Answer, FailureKind, Outgoing, SendFailed
+from hookline.protocol.claims import Claim, Report
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey, generate_secret, parse_secret, verify
@@ -20,18 +20,8 @@ SECRETS = [generate_secret(bytes([number]) * 32) for number in (1, 2)]
 ADDRESS = "203.0.113.9"
 
 
-@dataclass
-class Sent:
-    target: Target
-    address: str
-    method: str
-    headers: list[tuple[str, str]]
-    body: bytes
-    timeout_ms: int
-    fresh_connection: bool
-
-    def named(self, name: str) -> list[str]:
-        return [value for header, value in self.headers if header.lower() == name]
+def named(sent: Outgoing, name: str) -> list[str]:
+    return [value for header, value in sent.headers if header.lower() == name]
 
 
 @dataclass
@@ -40,7 +30,7 @@ class World:
 
     clock: ManualClock = field(default_factory=ManualClock)
     calls: list[str] = field(default_factory=list)
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[Outgoing] = field(default_factory=list)
     answer: Answer | SendFailed = field(default_factory=lambda: Answer(200, [], b"ok"))
     answers: list[Answer | SendFailed] = field(default_factory=list)  # before it
     loses_lead: bool = False  # with the first request
@@ -61,7 +51,7 @@ class World:
         self.calls.append("vet")
         return ADDRESS
 
-    def keys(self, _spec: JobSpec) -> Sequence[SigningKey]:
+    def keys(self, _claim: Claim) -> Sequence[SigningKey]:
         self.calls.append("keys")
         if self.keys_fail is not None:
             raise self.keys_fail
@@ -71,19 +61,9 @@ class World:
         self.calls.append("may_send")
         return self.leads
 
-    async def send(
-        self,
-        target: Target,
-        address: str,
-        method: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        *,
-        timeout_ms: int,
-        fresh_connection: bool,
-    ) -> Answer:
+    async def send(self, outgoing: Outgoing) -> Answer:
         self.calls.append("send")
-        self.sent.append(Sent(target, address, method, list(headers), body, timeout_ms, fresh_connection))
+        self.sent.append(outgoing)
         self.clock.advance(self.takes_ms)
         self.leads = self.leads and not self.loses_lead
         answer = self.answers.pop(0) if self.answers else self.answer
@@ -97,9 +77,10 @@ class World:
     async def attempt(
         self, spec: JobSpec | None = None, *, number: int = 3, term: int = 7, claim_ends_ms: int = T0 + 35_000
     ) -> Report:
-        delivery = Delivery(self, self, self.clock, keys=self.keys, may_send=self.may_send)  # type: ignore[arg-type]
-        job = ClaimedJob("job-1", T0 - 1_500, 0, T0, spec or job_spec())
-        return await delivery.attempt(job, number, term, claim_ends_ms)
+        delivery = Delivery(self, self, self.clock, keys=self.keys)  # type: ignore[arg-type]
+        spec = spec or job_spec()
+        claim = Claim(7, number, term, T0 - 1_000, claim_ends_ms, "job-1", T0 - 1_500, spec)
+        return await delivery.attempt(claim, self.may_send)
 
 
 @pytest.mark.parametrize("late_ms", [0, 1])
@@ -108,7 +89,7 @@ async def test_nothing_is_sent_that_could_outlive_its_claim(late_ms: int) -> Non
     report = await world.attempt(job_spec(timeout_ms=10_000), claim_ends_ms=T0 + 10_000 + TELL_MS - late_ms)
     if late_ms:
         assert world.sent == []
-        assert (report.outcome, report.is_ours) == (Outcome.RETRYABLE_FAILURE, True)
+        assert (report.outcome, report.costs_no_attempt) == (Outcome.RETRYABLE_FAILURE, True)
         assert "claim" in (report.error or "")
     else:
         assert len(world.sent) == 1
@@ -161,7 +142,7 @@ async def test_a_node_that_no_longer_leads_sends_nothing() -> None:
 async def test_the_content_type_follows_from_the_body(body: bytes, is_json: bool, expected: list[str]) -> None:
     world = World()
     await world.attempt(job_spec(body=body, is_json=is_json))
-    assert world.sent[0].named("content-type") == expected
+    assert named(world.sent[0], "content-type") == expected
 
 
 async def test_the_users_own_headers_win() -> None:
@@ -169,15 +150,15 @@ async def test_the_users_own_headers_win() -> None:
     world = World()
     await world.attempt(job_spec(headers=own, traceparent="00-request-request-01"))
     (sent,) = world.sent
-    assert sent.named("content-type") == ["text/plain"]
-    assert sent.named("user-agent") == ["mine"]
-    assert sent.named("traceparent") == ["00-own-own-00"]
+    assert named(sent, "content-type") == ["text/plain"]
+    assert named(sent, "user-agent") == ["mine"]
+    assert named(sent, "traceparent") == ["00-own-own-00"]
 
 
 async def test_the_traceparent_of_the_request_is_sent_on() -> None:
     world = World()
     await world.attempt(job_spec(traceparent="00-request-request-01"))
-    assert world.sent[0].named("traceparent") == ["00-request-request-01"]
+    assert named(world.sent[0], "traceparent") == ["00-request-request-01"]
 
 
 async def test_an_at_most_once_job_gets_a_connection_of_its_own() -> None:
@@ -208,7 +189,7 @@ async def test_what_each_failure_comes_to(
     report = await World(answer=SendFailed(kind, "x" * 9_000)).attempt(job_spec(at_most_once=once))
     assert (report.outcome, report.verdict, report.sent, report.status) == (outcome, verdict, sent, None)
     assert report.error == "x" * ERROR_CHARS_MAX
-    assert report.is_ours == (kind == "ours")
+    assert report.costs_no_attempt == (kind == "ours")
     assert report.trouble == {"connect": "connection", "broken": "connection", "timeout": "timeout"}.get(kind)
     assert (report.started_ms, report.duration_ms) == (T0, 40)
 
@@ -242,7 +223,7 @@ async def test_it_is_not_sent_again_by_whom_or_when_it_must_not_be(why: str) -> 
 
 async def test_a_node_that_lacks_what_a_lookup_needs_blames_nobody() -> None:
     report = await World(vetting=ResolveFailed("no descriptors", reason="ours")).attempt()
-    assert (report.outcome, report.verdict, report.is_ours) == (Outcome.RETRYABLE_FAILURE, "none", True)
+    assert (report.outcome, report.verdict, report.costs_no_attempt) == (Outcome.RETRYABLE_FAILURE, "none", True)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +246,9 @@ async def test_a_secret_that_cannot_be_opened_sends_nothing_unsigned() -> None:
     report = await world.attempt()
     assert world.sent == []
     assert (report.outcome, report.verdict, report.sent) == (Outcome.RETRYABLE_FAILURE, "none", False)
-    assert (report.is_ours, report.is_held) == (True, True), "it costs no attempt, and is not tried all the time"
+    assert (report.costs_no_attempt, report.is_held) == (True, True), (
+        "it costs no attempt, and is not tried all the time"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from hookline.node.executor.fairness import FAST_MS, Fairness, Verdict
+from hookline.node.dispatch.fairness import FAST_MS, Fairness, Verdict
 from hookline.protocol.settings import DestinationSettings
 
 NOW = 1_800_000_000_000
@@ -259,7 +259,7 @@ class NoCountLeaks(RuleBasedStateMachine):
     @rule(destination=st.integers(1, 4), retry=st.booleans(), beyond=st.booleans())
     def admit(self, destination: int, retry: bool, beyond: bool) -> None:
         if self.fairness.free() == 0:
-            return  # the executor never asks for more than that
+            return  # the dispatcher never asks for more than that
         before = Counter(name for name, _ in self.admitted + self.running)[destination]
         if self.fairness.admit(self.boot, self.now, destination, retry, beyond) is None:
             assert beyond or before < self.fairness.share

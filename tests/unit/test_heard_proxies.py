@@ -2,8 +2,8 @@
 
 import pytest
 
-from hookline.node.executor.heard_proxies import PER_ADDRESS_MAX, PROXIES_MAX, REMEMBERED_MS, HeardProxies
-from hookline.node.executor.own_addresses import OwnAddresses
+from hookline.node.attempts.heard_proxies import PER_ADDRESS_MAX, PROXIES_MAX, REMEMBERED_MS, HeardProxies
+from hookline.node.attempts.own_addresses import OwnAddresses
 from tests.node_parts import ManualClock
 
 AWAY, VICTIM = "198.51.100.7", "203.0.113.9"  # for documentation; no machine has them

@@ -13,11 +13,13 @@ from structlog.testing import capture_logs
 
 from hookline.errors import DeadlineExceeded
 from hookline.node.config import NodeConfig
-from hookline.node.executor import attempt_log
+from hookline.node.dispatch import attempt_log
+from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.replica import inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.protocol.claims import ClaimReport
 from hookline.protocol.codec import Entry
 from hookline.protocol.commands import BeginTerm, ClaimJobs
 from hookline.protocol.jobs import State
@@ -50,16 +52,18 @@ class HandedOver(MemoryLeadership):
         return False
 
 
-class NobodyElse:
-    """A successor that takes what it is told."""
+class Elsewhere(NoExchange):
+    """Another leader: takes what it is told."""
 
-    def tell(self, outcomes: object) -> asyncio.Future[list[object]]:
-        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
-        future.set_result([])
-        return future
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[ClaimReport] = []
 
-    async def all_told(self) -> None:
-        """At once."""
+    def close(self) -> list[ClaimReport]:
+        return []
+
+    def report(self, report: ClaimReport) -> None:
+        self.told.append(report)
 
 
 def node(
@@ -67,7 +71,7 @@ def node(
     log: MemoryLog,
     *,
     has_successor: bool,
-    successor: NobodyElse | None = None,
+    elsewhere: Elsewhere | None = None,
     slots: int = 100,
     receiver: Receiver | None = None,
 ) -> Assembly:
@@ -80,10 +84,10 @@ def node(
             clock=clock,
             database=open_state(directory / "state.db", durable=False),
             log=log,
-            leadership=HandedOver() if successor else MemoryLeadership(),
+            leadership=HandedOver() if elsewhere else MemoryLeadership(),
             commit=inline_commit,
             transport=receiver or Receiver(clock),
-            successor=(successor or NobodyElse()) if has_successor else None,  # type: ignore[arg-type]
+            elsewhere=(elsewhere or Elsewhere()) if has_successor else None,
         )
     )
 
@@ -135,23 +139,11 @@ def test_an_outcome_that_the_log_never_takes_leaves_its_claim_open_and_the_end_i
     virtual_time.run(main())
 
 
-class ToWhoeverLeads(NobodyElse):
-    """Tells outcomes to this node, when it leads again."""
-
-    def __init__(self) -> None:
-        self.told: list[object] = []
-
-    def tell(self, outcomes: object) -> asyncio.Future[list[object]]:
-        assert isinstance(outcomes, list)
-        self.told += outcomes
-        return super().tell(outcomes)
-
-
 def test_a_call_that_takes_hours_outlives_the_lead_and_keeps_its_slot(tmp_path: Path) -> None:
     async def main() -> None:
-        successor = ToWhoeverLeads()
+        elsewhere = Elsewhere()
         receiver = Receiver(SimulatedClock(asyncio.get_running_loop().time))
-        parts = node(tmp_path, MemoryLog(), has_successor=True, successor=successor, slots=1, receiver=receiver)
+        parts = node(tmp_path, MemoryLog(), has_successor=True, elsewhere=elsewhere, slots=1, receiver=receiver)
         receiver.next(answer(after="2h"))
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(parts.member.run())
@@ -166,9 +158,10 @@ def test_a_call_that_takes_hours_outlives_the_lead_and_keeps_its_slot(tmp_path: 
             await parts.member.replica.propose([create("short", job_spec("http://127.0.0.1/"), due_ms=0)])
             await asyncio.sleep(3_600)
             assert len(receiver.requests) == 1, "the slot is taken"
-            assert successor.told == []
             await asyncio.sleep(3_600)
-            assert [outcome.status for outcome in successor.told] == [200]  # type: ignore[attr-defined]
+            states = parts.machine.database.reader.execute("SELECT state, attempts FROM jobs ORDER BY seq").fetchall()
+            assert states == 2 * [(State.SUCCEEDED, 1)]
+            assert elsewhere.told == []
             assert len(receiver.requests) == 2
             parts.member.stop()
             await running
@@ -178,9 +171,9 @@ def test_a_call_that_takes_hours_outlives_the_lead_and_keeps_its_slot(tmp_path: 
 
 def test_a_node_that_stops_waits_for_calls_of_earlier_terms_as_long_as_the_grace(tmp_path: Path) -> None:
     async def main() -> None:
-        successor = ToWhoeverLeads()
+        elsewhere = Elsewhere()
         receiver = Receiver(SimulatedClock(asyncio.get_running_loop().time))
-        parts = node(tmp_path, MemoryLog(), has_successor=True, successor=successor, receiver=receiver)
+        parts = node(tmp_path, MemoryLog(), has_successor=True, elsewhere=elsewhere, receiver=receiver)
         receiver.next(answer(after="2h"))
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(parts.member.run())
@@ -193,7 +186,7 @@ def test_a_node_that_stops_waits_for_calls_of_earlier_terms_as_long_as_the_grace
             parts.member.stop()
             async with asyncio.timeout(GRACE_MS / 1_000 + 1):
                 await running
-        assert ["broken off" in outcome.error for outcome in successor.told] == [True]  # type: ignore[attr-defined]
+        assert ["broken off" in (it.report.error or "") for it in elsewhere.told] == [True]
 
     virtual_time.run(main())
 

@@ -3,9 +3,9 @@
 import pytest
 
 from hookline.errors import ForbiddenDestination
-from hookline.node.executor.own_addresses import OwnAddresses, places_of
-from hookline.node.executor.resolver import Resolver
-from hookline.node.executor.vetting import Vetter
+from hookline.node.attempts.own_addresses import OwnAddresses, places_of
+from hookline.node.attempts.resolver import Resolver
+from hookline.node.attempts.vetting import Vetter
 from hookline.protocol.destination_rules import Rules
 from hookline.protocol.urls import parse_url
 from tests.node_parts import ManualClock

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hookline.node.executor.rate import GROUPS_MAX, RecentStarts
+from hookline.node.dispatch.rate import GROUPS_MAX, RecentStarts
 
 
 def fullest(starts: list[float], per_ms: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from hookline.clock import SystemClock
 from hookline.errors import ResolveFailed
-from hookline.node.executor.resolver import FAILURE_TTL_MS, Resolver, SystemLookup, system_lookup
+from hookline.node.attempts.resolver import FAILURE_TTL_MS, Resolver, SystemLookup, system_lookup
 
 SHORT_S = 0.02
 

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.node.executor.retry import (
+from hookline.node.attempts.answers import is_success, parse_retry_after
+from hookline.node.dispatch.retry import (
     Next,
     Trouble,
     decide,
     is_retried,
-    is_success,
     judge,
-    parse_retry_after,
     wait_ms,
 )
 from hookline.protocol.jobs import Outcome, RetryPolicy, State

@@ -17,8 +17,8 @@ import trustme
 from hookline.clock import SystemClock
 from hookline.errors import ResolveFailed
 from hookline.http_client.client import HttpClient
-from hookline.node.executor.resolver import Resolver, system_lookup
-from hookline.node.executor.transport import Answer, HttpTransport, SendFailed
+from hookline.node.attempts.resolver import Resolver, system_lookup
+from hookline.node.attempts.transport import Answer, HttpTransport, Outgoing, SendFailed
 from hookline.protocol.limits import RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import parse_url
 
@@ -91,11 +91,10 @@ async def send(
     timeout_ms: int = 5_000,
     fresh: bool = False,
     method: str = "POST",
+    may_send: Callable[[], bool] = lambda: True,
 ) -> Answer:
     target = parse_url(f"{scheme}://{host}:{receiver.port}/hook")
-    return await transport.send(
-        target, "127.0.0.1", method, headers or [], body, timeout_ms=timeout_ms, fresh_connection=fresh
-    )
+    return await transport.send(Outgoing(target, "127.0.0.1", method, headers or [], body, timeout_ms, fresh, may_send))
 
 
 async def test_a_request_arrives_as_it_was_given(transport: HttpTransport, receiver: Receiver) -> None:
@@ -376,7 +375,7 @@ async def test_what_came_of_a_body_that_does_not_end_well_is_kept(
 async def test_a_body_that_does_not_end_frees_its_slot_and_the_connection_is_left_alone_until_the_end_of_the_time(
     transport: HttpTransport, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hookline.node.executor.transport.BODY_S", 0.02)
+    monkeypatch.setattr("hookline.node.attempts.transport.BODY_S", 0.02)
     go_on, is_over = asyncio.Event(), asyncio.Event()
     rest = b""
 
@@ -437,16 +436,15 @@ async def test_no_body_means_no_body(transport: HttpTransport, receiver: Receive
     assert b"transfer-encoding" not in receiver.requests[0].lower()
 
 
-async def test_a_lead_that_is_lost_while_a_connection_is_made_sends_nothing(receiver: Receiver) -> None:
-    leads = [True, False, True]
-    transport = HttpTransport(may_send=lambda: leads.pop(0))
+async def test_a_lead_that_is_lost_while_a_connection_is_made_sends_nothing(
+    transport: HttpTransport, receiver: Receiver
+) -> None:
     await send(transport, receiver)
     with pytest.raises(SendFailed, match="leads") as caught:
-        await send(transport, receiver)
+        await send(transport, receiver, may_send=lambda: False)
     assert caught.value.kind == "ours"
     await send(transport, receiver)
     assert len(receiver.requests) == 2
-    await transport.close()
 
 
 async def test_a_request_is_with_the_system_before_anything_else_runs(receiver: Receiver) -> None:
@@ -493,7 +491,7 @@ async def test_the_url_and_the_headers_arrive_byte_for_byte(transport: HttpTrans
     path = "/a/../b/%2e%2e/./c//?$filter=name%20eq%20'x'&y[]=1&z=%zz;,:@!*()"
     target = parse_url(f"http://127.0.0.1:{receiver.port}{path}")
     headers = [("accessToken", "x  y"), ("X-API-KEY", "k\tl"), ("SOAPAction", '"urn:a"')]
-    await transport.send(target, "127.0.0.1", "POST", headers, b"{}", timeout_ms=5_000, fresh_connection=False)
+    await transport.send(Outgoing(target, "127.0.0.1", "POST", headers, b"{}", 5_000))
     assert receiver.requests == [
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{receiver.port}\r\naccessToken: x  y\r\nX-API-KEY: k\tl\r\n"
         'SOAPAction: "urn:a"\r\nContent-Length: 2\r\n\r\n{}'.encode()

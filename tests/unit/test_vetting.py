@@ -6,8 +6,8 @@ import pytest
 
 from hookline.clock import SystemClock
 from hookline.errors import ForbiddenDestination, ResolveFailed
-from hookline.node.executor.resolver import Resolver
-from hookline.node.executor.vetting import Vetter
+from hookline.node.attempts.resolver import Resolver
+from hookline.node.attempts.vetting import Vetter
 from hookline.protocol.destination_patterns import parse_patterns
 from hookline.protocol.destination_rules import OPEN, Rules
 from hookline.protocol.urls import parse_url

@@ -1,4 +1,4 @@
-"""What users may see of the running scheduler and executor: why a job waits, how a destination does."""
+"""What users may see of the running dispatch: why a job waits, how a destination does."""
 
 from hookline.node.api.services import DestinationStatus
 from hookline.node.clocks.guarded import GuardedClock
@@ -31,10 +31,10 @@ class DeliveryStatus:
         if leader is None:
             return "slots", "another node leads and will claim it", None
         number = self._number(destination)
-        blocked = None if number is None else leader.scheduler.parked(number)
+        blocked = None if number is None else leader.plan.blocked(number)
         if blocked is not None:
             return blocked.reason, blocked.detail, blocked.until_ms
-        if leader.fairness.free() > 0:
+        if leader.plan.free > 0:
             return "slots", "it is being claimed", None
         return "slots", f"all {self._slots} slots are in use", None
 
@@ -51,19 +51,21 @@ class DeliveryStatus:
         """The present state of a destination."""
         number = self._number(destination)
         leader = self._member.leader
-        load = leader.fairness.load(number) if leader and number is not None else None
+        load = leader.plan.load(number) if leader and number is not None else None
         if leader is None or number is None or load is None:
             return _IDLE
         breaker = load.breaker
         until_ms = int(breaker.until_ms) if breaker.state == "open" else None
-        return DestinationStatus(breaker.state, until_ms, load.running, leader.scheduler.waiting(number))
+        return DestinationStatus(
+            breaker.state, until_ms, load.running, leader.plan.waiting(number, self._clock.wall_ms())
+        )
 
     def lacking_keys(self) -> list[str]:
         """Ids of keys that jobs are held for; a follower holds none."""
         leader = self._member.leader
-        return leader.keys.lacking() if leader else []
+        return leader.secrets.lacking() if leader else []
 
     def slots(self) -> tuple[int, int]:
-        """(in use, limit)."""
+        """(in use, limit). A node that follows may still make attempts that it began as the leader."""
         leader = self._member.leader
-        return leader.fairness.running if leader else 0, self._slots
+        return leader.plan.running if leader else self._member.runner.running, self._slots

@@ -8,10 +8,15 @@ import asyncio
 import structlog
 
 from hookline.errors import Fenced, NodeFault, NotLeader
+from hookline.node.attempts.delivery import Delivery
+from hookline.node.attempts.keys import SigningKeys
+from hookline.node.attempts.runner import Runner
+from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.history import History, LonelyHistory
-from hookline.node.leader import Attempts, Leader, Surroundings
+from hookline.node.leader import Leader, LeaderParts
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
+from hookline.protocol.claims import Frame, Orders
 
 _log = structlog.get_logger()
 
@@ -21,39 +26,42 @@ class Member:
 
     Attributes:
         replica: the node's, through all its roles.
+        runner: likewise.
         leader: of the present term, None while another node leads.
         is_serving: set while this node leads and takes requests.
     """
 
-    def __init__(self, given: Surroundings) -> None:
-        self._given = given
+    def __init__(self, parts: LeaderParts) -> None:
+        self._parts = parts
         self._stop = asyncio.Event()
         self.is_serving = asyncio.Event()
         self.replica = Replica(
-            given.machine, given.log, given.clock, commit=given.commit, observe_commit=given.metrics.observe_commit
+            parts.machine, parts.log, parts.clock, commit=parts.commit, observe_commit=parts.metrics.observe_commit
         )
         self.replica.history = self._history()
         self.replica.listen(self._on_commit, this_term=False)
         self.leader: Leader | None = None
-        self._outliving: dict[Attempts, asyncio.Task[None]] = {}  # attempts of terms that were handed over
+        keys = SigningKeys(parts.vault, default_secret=parts.config.signing_secret)
+        delivery = Delivery(parts.vetter, parts.transport, parts.clock, keys=keys.of)
+        self.runner = Runner(delivery, parts.clock, parts.metrics, parts.elsewhere or NoExchange())
         self._failure: NodeFault | None = None
         self._failed = asyncio.Event()
 
     def _on_commit(self, effects: Effects) -> None:
         """The leader says which jobs ended with a lost node, also while it begins its term: followers see the same."""
         if effects.ended and self.leader is not None:
-            self.leader.executor.tell_ended(effects.ended)
+            self.leader.dispatcher.lost(effects.ended)
 
     def _history(self) -> History:
-        given = self._given
-        if given.history is not None:
-            return given.history(self.replica)
-        return LonelyHistory(given.machine, given.clock, cluster=given.config.cluster, shard=given.config.shard)
+        parts = self._parts
+        if parts.history is not None:
+            return parts.history(self.replica)
+        return LonelyHistory(parts.machine, parts.clock, cluster=parts.config.cluster, shard=parts.config.shard)
 
     @property
     def is_leading(self) -> bool:
         """This node takes requests: it leads, and has the proof that it still does."""
-        return self.is_serving.is_set() and self._given.leadership.is_valid()
+        return self.is_serving.is_set() and self._parts.leadership.is_valid()
 
     async def run(self) -> None:
         """Follow and lead until ``stop``.
@@ -65,12 +73,13 @@ class Member:
         """
         async with asyncio.TaskGroup() as tasks:
             failing = tasks.create_task(self._fail())
+            running = tasks.create_task(self.runner.run())
             while not self._stop.is_set():
                 term = await self._follow()
                 if term is not None:
-                    await self._lead(term, tasks)
-            await self._end_outliving()
-            await self._tell_successor()
+                    await self._lead(term)
+            await self._end_attempts()
+            running.cancel()
             failing.cancel()
 
     def fail(self, why: NodeFault) -> None:
@@ -84,21 +93,21 @@ class Member:
         assert self._failure is not None
         raise self._failure
 
-    async def _tell_successor(self) -> None:
-        """Not to end before the next leader knows what came of our claims: it would make these calls again."""
-        if self._given.successor is None:
-            return
+    async def _end_attempts(self) -> None:
+        """Wait until the next leader has our reports; otherwise it would repeat these calls. Both within the grace."""
+        grace_s = self._parts.config.shutdown_grace_ms / 1_000
+        await self.runner.end(grace_s)
         try:
-            async with asyncio.timeout(self._given.config.shutdown_grace_ms / 1_000):
-                await self._given.successor.all_told()
+            async with asyncio.timeout(grace_s):
+                await self.runner.drained()
         except TimeoutError:
-            _log.warning("outcomes_not_told_in_time")
+            _log.warning("reports_not_told_in_time")
 
     async def _follow(self) -> int | None:
         """Until this node is elected: its term; None when it is to stop."""
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(self.replica.follow())
-            electing = tasks.create_task(self._given.leadership.acquire())
+            electing = tasks.create_task(self._parts.leadership.acquire())
             stopping = tasks.create_task(self._stop.wait())
             await asyncio.wait({following, electing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             for task in (following, electing, stopping):
@@ -106,39 +115,26 @@ class Member:
         if electing.cancelled():
             return None
         if self._stop.is_set():
-            await self._given.leadership.release()
+            await self._parts.leadership.release()
             return None
         return electing.result()
 
-    async def _lead(self, term: int, tasks: asyncio.TaskGroup) -> None:
-        leader = self.leader = Leader(self._given, self.replica, self.is_serving, others=self._outliving_now)
+    async def _lead(self, term: int) -> None:
+        leader = self.leader = Leader(
+            self._parts, self.replica, term=term, runner=self.runner, is_serving=self.is_serving
+        )
         try:
-            await leader.run(term, tasks)
+            await leader.run()
         except* (Fenced, NotLeader):
             _log.warning("lead_lost", term=term)
         finally:
             self.leader = None
-            if leader.outliving is not None:
-                leader.outliving.on_freed(self._wake)
-                self._outliving[leader.outliving] = tasks.create_task(self._outlive(leader.outliving))
 
-    def _outliving_now(self) -> int:
-        return sum(attempts.running for attempts in self._outliving)
-
-    def _wake(self) -> None:
-        if self.leader is not None:
-            self.leader.executor.wake()
-
-    async def _outlive(self, attempts: Attempts) -> None:
-        """Calls may take hours: this node follows meanwhile, or leads again."""
-        await attempts.ended()
-        del self._outliving[attempts]
-
-    async def _end_outliving(self) -> None:
-        """Within the grace."""
-        for attempts, task in list(self._outliving.items()):
-            await attempts.end(self._given.config.shutdown_grace_ms / 1_000)
-            await task
+    async def swap(self, frame: Frame) -> Orders:
+        """Take the reports of another process, as the leader. Raises NotLeader, and what stops a proposal."""
+        if self.leader is None or not self.is_serving.is_set():
+            raise NotLeader
+        return await self.leader.dispatcher.swap(frame)
 
     def hand_over(self) -> bool:
         """Let another node lead, and follow; False when this node does not lead."""
@@ -150,7 +146,7 @@ class Member:
     def clock_changed(self) -> None:
         """The node's time was set."""
         if self.leader is not None:
-            self.leader.scheduler.clock_changed()
+            self.leader.clock_changed()
 
     def stop(self) -> None:
         """Make ``run`` return in good order."""

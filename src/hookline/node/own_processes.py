@@ -15,9 +15,9 @@ import msgspec
 from hookline.errors import InvalidTopology, ResolveFailed
 from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection
 from hookline.http_client.request import request_parts
-from hookline.node.executor.heard_proxies import HeardProxies
-from hookline.node.executor.own_addresses import OwnAddresses, Place, is_name, is_of_this_machine, places_of
-from hookline.node.executor.resolver import Resolver
+from hookline.node.attempts.heard_proxies import HeardProxies
+from hookline.node.attempts.own_addresses import OwnAddresses, Place, is_name, is_of_this_machine, places_of
+from hookline.node.attempts.resolver import Resolver
 from hookline.protocol.addresses import connected_to
 from hookline.protocol.commands import SetTopology
 from hookline.protocol.destination_rules import Rules

@@ -10,24 +10,26 @@ import structlog
 
 from hookline.clock import Clock
 from hookline.errors import Fenced, Halted, LogFault
+from hookline.http_client.caller import Caller
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.kernel import kernel_agrees
 from hookline.node.clocks.others import Others
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import ClusterHistory, position_of
 from hookline.node.config import NodeConfig
+from hookline.node.dispatch.exchange import HttpExchange
 from hookline.node.etcd import transactions
 from hookline.node.etcd.blocking import BlockingTxn
 from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdAddress, EtcdClient, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.fence import Fence
-from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.member_urls import MemberUrls
 from hookline.node.etcd.outage import Outage
 from hookline.node.etcd.own_name import OwnName
 from hookline.node.etcd.statuses import NodeStatus, Statuses, read_statuses
 from hookline.node.etcd.upkeep import STEP_S, EtcdUpkeep
+from hookline.node.etcd.wakeups import Wakeups
 from hookline.node.home import home_of
 from hookline.node.identity import Charter, Log, Position
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
@@ -37,7 +39,6 @@ from hookline.node.peer_client import PeerClient
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.scrub import Scrub
 from hookline.node.state_machine.machine import StateMachine
-from hookline.node.successor import Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault, remember_key, remembered_key
 from hookline.protocol.http import NodeView
 from hookline.version import __version__
@@ -66,8 +67,8 @@ class Quorum:
         self._client = EtcdClient(address)
         self._blocking = BlockingTxn(address)
         self.fence = Fence(clock)
-        self._hints = Hints(self._client, keys)
-        self.log = EtcdLog(self._client, keys, self.fence, clock, self._hints)
+        self._wakeups = Wakeups(self._client, keys)
+        self.log = EtcdLog(self._client, keys, self.fence, clock, self._wakeups)
         self._watch = LeaderWatch(self._other_leader)
         self._others = Others(self._other_urls, address, clock.boot_ms)
         self.clocks = ClockWatch(clock, ask=self._others.ask, kernel_agrees=kernel_agrees)
@@ -79,11 +80,12 @@ class Quorum:
             node=config.node,
             url=config.advertised_url,
             leader_is_gone=self._watch.is_gone,
-            hints=self._hints,
+            wakeups=self._wakeups,
             may_stand=lambda waited_ms: scrub.may_lead(waited_ms) and self.clocks.may_stand(waited_ms),
         )
         self._renewal = Renewal(self._blocking, keys, self.fence, clock)
-        self.successor = Teller(self.leader_url, self._own_propose, vault, clock)
+        self._caller = Caller()
+        self.exchange = HttpExchange(config.node, self.leader_url, vault, self._caller)
         self._name = OwnName(self._client, keys)
         self._has_name = asyncio.Event()
         self._home, self._run = home_of(config.data_dir, clock), clock.token(_RUN_BYTES).hex()
@@ -115,11 +117,11 @@ class Quorum:
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(self._watch.run()),
-                    tasks.create_task(self.successor.run()),
+                    tasks.create_task(self.exchange.run()),
                     tasks.create_task(self._tell()),
                     tasks.create_task(self._show_life()),
                     tasks.create_task(self._look()),
-                    tasks.create_task(self._hints.run()),
+                    tasks.create_task(self._wakeups.run()),
                     tasks.create_task(self._keep_up()),
                     tasks.create_task(self._etcd_members.run()),
                     tasks.create_task(self._doubt(member)),
@@ -130,7 +132,7 @@ class Quorum:
         finally:
             self._renewal.stop()
             self._blocking.close()
-            await self.successor.close()
+            await self._caller.close()
             await self._peers.close()
             await self._others.close()
             await self._client.close()
@@ -234,9 +236,6 @@ class Quorum:
     def _other_leader(self) -> tuple[str, str] | None:
         leader = self.leadership.leader
         return None if leader is None or self.leader_url() is None else (leader.url, leader.nonce)
-
-    def _own_propose(self) -> Propose | None:
-        return self._member.replica.propose if self._member is not None and self._member.is_leading else None
 
     def leader_name(self) -> str | None:
         leader = self.leadership.leader

@@ -175,10 +175,10 @@ class Replica:
         """
         (self._term_listeners if this_term else self._listeners).append(listener)
 
-    def propose(self, commands: Sequence[AnyCommand], *, is_patient: bool = False) -> asyncio.Future[list[Result]]:
+    def propose(self, commands: Sequence[AnyCommand], *, no_timeout: bool = False) -> asyncio.Future[list[Result]]:
         """Put the commands into the log together, in one entry; the future gives their results once durable.
 
-        ``is_patient``: the caller can wait as long as it takes; others are told DeadlineExceeded after
+        ``no_timeout``: the caller can wait as long as it takes; others are told DeadlineExceeded after
         ``PROPOSAL_MS_MAX``.
 
         Raises:
@@ -193,7 +193,7 @@ class Replica:
                 f"{len(commands)} commands have up to {size} bytes; one entry takes {_PROPOSAL_BYTES_MAX}"
             )
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Proposal(commands, size, future, math.inf if is_patient else self._clock.boot_ms()))
+        self._waiting.append(_Proposal(commands, size, future, math.inf if no_timeout else self._clock.boot_ms()))
         self._wake.set()
         self._proposed.set()
         return future

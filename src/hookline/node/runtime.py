@@ -17,6 +17,11 @@ from hookline.http_api.server import listen, make_server, settle_memory, url_of
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
+from hookline.node.attempts.heard_proxies import HeardProxies
+from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.resolver import Resolver, system_lookup
+from hookline.node.attempts.transport import HttpTransport
+from hookline.node.attempts.vetting import Vetter
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.kernel import kernel_agrees
 from hookline.node.clocks.watch import ClockWatch
@@ -25,13 +30,8 @@ from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.etcd.client import EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.outage import Outage
-from hookline.node.executor.heard_proxies import HeardProxies
-from hookline.node.executor.own_addresses import OwnAddresses
-from hookline.node.executor.resolver import Resolver, system_lookup
-from hookline.node.executor.transport import HttpTransport
-from hookline.node.executor.vetting import Vetter
 from hookline.node.identity import check_own
-from hookline.node.leader import Surroundings
+from hookline.node.leader import LeaderParts
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.loop_lag import LoopLag
 from hookline.node.member import Member
@@ -225,12 +225,12 @@ async def _run_node(
         quorum = Quorum(config, clock, vault, machine, scrub) if config.etcd else None
         local_log = None if quorum else LocalLog(database)
         (quorum.leadership if quorum else lock).continue_after(max(machine.term, local_log.term if local_log else 0))
-        transport = HttpTransport((quorum.leadership if quorum else lock).is_valid)
+        transport = HttpTransport()
         stack.push_async_callback(transport.close)
         own_addresses = OwnAddresses([(config.host, config.port)])
         proxies = HeardProxies(own_addresses, clock)
         member = Member(
-            Surroundings(
+            LeaderParts(
                 config=config,
                 clock=clock,
                 machine=machine,
@@ -241,7 +241,7 @@ async def _run_node(
                 vetter=Vetter(resolver, config.rules, own_addresses=own_addresses),
                 transport=transport,
                 metrics=metrics,
-                successor=quorum.successor if quorum else None,
+                elsewhere=quorum.exchange if quorum else None,
                 history=(lambda _replica: quorum.history) if quorum else None,
             )
         )
@@ -260,6 +260,7 @@ async def _run_node(
             metrics=metrics,
             role=role,
             clocks=clocks,
+            swap=member.swap,
             is_stopping=stop.is_set,
             is_overloaded=lag.is_high,
             snapshots=snapshots,

@@ -199,7 +199,7 @@ _ROWS = (
     _internal("takeSettings", "PUT", "destinations", body_bytes_max=1024 * KIB),
     _internal("confirmAbsence", "POST", "absence", checks_epoch="required", body_bytes_max=8 * KIB),
     _internal(
-        "takeOutcomes", "POST", "outcomes", checks_epoch="if_given", needs_mac=True, body_bytes_max=2 * ENTRY_BYTES_MAX
+        "exchange", "POST", "exchange", checks_epoch="if_given", needs_mac=True, body_bytes_max=2 * ENTRY_BYTES_MAX
     ),
 )
 

@@ -21,7 +21,7 @@ from hookline.protocol.commands import (
     PutSchedule,
     RecordOutcome,
     RecordTicks,
-    RetryJobs,
+    RedriveJobs,
     SetTopology,
     UpdateJob,
 )
@@ -92,7 +92,7 @@ def command_size(command: AnyCommand) -> int:
             return size + sum(map(_texts, command.response_headers))
         case ClaimJobs():
             return _FIXED + 2 * _PER_ITEM * len(command.claims)
-        case CancelJobs() | RetryJobs():
+        case CancelJobs() | RedriveJobs():
             return _FIXED + _PER_ITEM * len(command.seqs)
         case UpdateJob():
             return _FIXED + len(command.destination) + len(command.spec) + _texts(command.labels)

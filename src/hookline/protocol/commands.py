@@ -101,7 +101,7 @@ class UpdateJob(Command, frozen=True, array_like=True, tag=6):
     timeout_ms: int = ATTEMPT_MS_DEFAULT
 
 
-class RetryJobs(Command, frozen=True, array_like=True, tag=7):
+class RedriveJobs(Command, frozen=True, array_like=True, tag=7):
     """Make finished jobs pending again with a fresh budget ("redrive")."""
 
     seqs: tuple[int, ...]
@@ -250,7 +250,7 @@ AnyCommand = (
     | RecordOutcome
     | CancelJobs
     | UpdateJob
-    | RetryJobs
+    | RedriveJobs
     | PutSchedule
     | DeleteSchedule
     | RecordTicks

@@ -1,6 +1,6 @@
 """From a schedule whose tick has come to the command that makes its jobs. Pure.
 
-The scheduler asks when a tick comes; the API before it changes a schedule that still owes one.
+The leader asks when a tick comes; the API before it changes a schedule that still owes one.
 """
 
 from typing import NamedTuple

@@ -139,7 +139,7 @@ def in_one_order(spec: JobSpec) -> JobSpec:
     return msgspec.structs.replace(spec, headers=tuple(sorted(spec.headers)), labels=labels)
 
 
-# A lane is what the scheduler queues by: (destination, priority, is it a retry). One integer, so that the due
+# A lane is what due jobs are queued by: (destination, priority, is it a retry). One integer, so that the due
 # index sorts a destination's first tries of high priority first.
 _PRIORITY_SHIFT, _DESTINATION_SHIFT = 1, 9
 _PRIORITY_BIAS = 128

@@ -12,16 +12,17 @@ from hookline.clock import Clock
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
+from hookline.node.attempts.resolver import Resolver
+from hookline.node.attempts.transport import Transport
+from hookline.node.attempts.vetting import Vetter
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
 from hookline.node.delivery_status import DeliveryStatus
-from hookline.node.executor.resolver import Resolver
-from hookline.node.executor.transport import Transport
-from hookline.node.executor.vetting import Vetter
+from hookline.node.dispatch.exchange import Exchange
 from hookline.node.history import History
-from hookline.node.leader import Successor, Surroundings
+from hookline.node.leader import LeaderParts
 from hookline.node.leadership.interface import Leadership
 from hookline.node.member import Member
 from hookline.node.replica import Commit, Replica
@@ -48,7 +49,7 @@ class Parts:
     leadership: Leadership
     commit: Commit
     transport: Transport
-    successor: Successor | None = None
+    elsewhere: Exchange | None = None  # None: there is no other node
     role: Role | None = None  # None: the node is its whole cluster
     history: Callable[[Replica], History] | None = None  # likewise
     clocks: ClockWatch | None = None  # None: it is the only clock
@@ -75,7 +76,7 @@ def assemble(parts: Parts) -> Assembly:
     resolver = Resolver(_lookup, clock)
     vetter = Vetter(resolver, config.rules, own_addresses=frozenset())
     member = Member(
-        Surroundings(
+        LeaderParts(
             config=config,
             clock=clock,
             machine=machine,
@@ -86,7 +87,7 @@ def assemble(parts: Parts) -> Assembly:
             vetter=vetter,
             transport=parts.transport,
             metrics=metrics,
-            successor=parts.successor,
+            elsewhere=parts.elsewhere,
             history=parts.history,
         )
     )
@@ -103,6 +104,7 @@ def assemble(parts: Parts) -> Assembly:
         metrics=metrics,
         role=parts.role or SingleRole(config, member),
         clocks=clocks,
+        swap=member.swap,
     )
     return Assembly(member, create_app(services), machine, resolver, clock, clocks)
 

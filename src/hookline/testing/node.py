@@ -1,4 +1,4 @@
-"""A whole node in the process of a test: the real API, scheduler, executor and state on virtual time.
+"""A whole node in the process of a test: the real API, dispatcher, runner and state on virtual time.
 
 Only the network is replaced: what would leave ends in ``node.receiver``. See docs/how-to/test-your-webhooks.md.
 """

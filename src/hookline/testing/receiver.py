@@ -9,16 +9,15 @@ import hookline.testing.server_parts  # noqa: F401  # first, since it says what 
 # isort: split
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from hookline.clock import Clock
-from hookline.node.executor.transport import Answer, SendFailed
+from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
 from hookline.protocol.durations import parse_duration
-from hookline.protocol.urls import Target
 from hookline.testing.virtual_time import HORIZON, Deadlocked, allow
 
 _FOREVER_MS = 10**12
@@ -150,25 +149,15 @@ class Receiver:
             + more
         )
 
-    async def send(
-        self,
-        target: Target,
-        address: str,
-        method: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        *,
-        timeout_ms: int,
-        fresh_connection: bool,
-    ) -> Answer:
-        """Take a request; this is the ``Transport`` of the executor."""
-        named = {name.lower(): value for name, value in headers}
-        request = ReceivedRequest(self._clock.wall_ms(), method, target.url, named, body)
+    async def send(self, outgoing: Outgoing) -> Answer:
+        """Take a request; this is the ``Transport`` of the node's attempts."""
+        named = {name.lower(): value for name, value in outgoing.headers}
+        request = ReceivedRequest(self._clock.wall_ms(), outgoing.method, outgoing.target.url, named, outgoing.body)
         reaction = self._next.popleft() if self._next else self._react(request)
         if reaction.failure != "connect":
             self.requests.append(request)
             self._arrived.set()
-        return await carry_out(reaction, timeout_ms)
+        return await carry_out(reaction, outgoing.timeout_ms)
 
     async def close(self) -> None:
         """Nothing to close."""

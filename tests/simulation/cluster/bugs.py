@@ -1,7 +1,5 @@
 """Mistakes of a cluster, and some that it shares with a node alone; the checker must find each."""
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,14 +7,15 @@ import pytest
 
 from hookline.errors import Fenced
 from hookline.node.api.context import Api
+from hookline.node.attempts.runner import Runner
 from hookline.node.clocks.guard import ClockGuard, Reading
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import ClusterHistory
+from hookline.node.dispatch.exchange import HttpExchange
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdUnclear
 from hookline.node.etcd.fence import Fence
-from hookline.node.executor.delivery import Delivery
 from hookline.node.leadership.etcd import EtcdLeadership
 from hookline.node.replica import Replica
 from hookline.node.state_machine import apply_jobs
@@ -27,7 +26,6 @@ from hookline.protocol import commands as c
 from tests.simulation import bugs as single
 from tests.simulation.bugs import Bug
 from tests.simulation.cluster.etcd import SimulatedClient
-from tests.simulation.cluster.incarnation import InProcessTeller
 
 Patch = pytest.MonkeyPatch
 
@@ -88,12 +86,7 @@ def the_lead_is_valid_until_another_one_is_heard_of(patch: Patch) -> None:
 
 
 def nobody_asks_before_a_request_whether_the_lead_is_valid(patch: Patch) -> None:
-    init = Delivery.__init__
-
-    def trusting(self: Delivery, *arguments: Any, **options: Any) -> None:
-        init(self, *arguments, **options | {"may_send": lambda: True})
-
-    patch.setattr(Delivery, "__init__", trusting)
+    patch.setattr(Runner, "_may_send", lambda _self, _term: True)
 
 
 def the_lead_is_valid_from_the_answer_on(patch: Patch) -> None:
@@ -182,12 +175,7 @@ def with_a_leader_all_before_it_are_taken_to_be_dead(patch: Patch) -> None:
 
 
 def a_node_that_hands_over_keeps_its_outcomes_to_itself(patch: Patch) -> None:
-    def tell(_self: InProcessTeller, _outcomes: Sequence[c.AnyCommand]) -> asyncio.Future[list[c.Result]]:
-        done: asyncio.Future[list[c.Result]] = asyncio.get_running_loop().create_future()
-        done.set_result([])
-        return done
-
-    patch.setattr(InProcessTeller, "tell", tell)
+    patch.setattr(HttpExchange, "report", lambda _self, _report: None)
 
 
 # --- the state, and what clients are told ----------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """One life of a node: the real parts wired as in ``node.quorum``, over a simulated etcd, in a process of its own."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,25 +8,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hookline.errors import Fenced, Halted, HooklineError, LogFault
-from hookline.http_api.forwarded_headers import FORWARDED
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import ClusterHistory, position_of
 from hookline.node.database import Database
+from hookline.node.dispatch.exchange import HttpExchange
 from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdClient
 from hookline.node.etcd.fence import Fence
-from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.statuses import NodeStatus, Statuses
 from hookline.node.etcd.upkeep import EtcdUpkeep
+from hookline.node.etcd.wakeups import Wakeups
 from hookline.node.identity import Position
 from hookline.node.leadership.etcd import RENEWAL_STEP_S, RENEWAL_TRY_S, EtcdLeadership, Renewal
 from hookline.node.peer_client import PATH as POSITION
 from hookline.node.replica import Replica
 from hookline.node.replicated_log.etcd import EtcdLog
-from hookline.node.successor import MAC_HEADER, PATH, Propose, Teller
 from hookline.node.vault import KEY_BYTES, Vault
-from hookline.protocol.commands import AnyCommand
 from hookline.protocol.http import NodeView
 from hookline.testing.assembly import Assembly, Parts, assemble
 from hookline.testing.clock import SimulatedClock
@@ -66,8 +63,8 @@ class Incarnation:
         self.clock = GuardedClock(node.clock)
         self.clocks = ClockWatch(self.clock, ask=partial(world.clocks.seen_by, node))
         self.fence = _NoticedFence(node.clock)
-        self.hints = Hints(client, world.keys)
-        self.log = EtcdLog(client, world.keys, self.fence, node.clock, self.hints)
+        self.wakeups = Wakeups(client, world.keys)
+        self.log = EtcdLog(client, world.keys, self.fence, node.clock, self.wakeups)
         self.leadership = EtcdLeadership(
             client,
             world.keys,
@@ -76,7 +73,7 @@ class Incarnation:
             node=node.name,
             url=node.config.advertised_url,
             leader_is_gone=world.is_gone,
-            hints=self.hints,
+            wakeups=self.wakeups,
             may_stand=self.clocks.may_stand,
         )
         self._statuses = Statuses(client, world.keys, self._own_status, node=node.name)
@@ -84,8 +81,9 @@ class Incarnation:
             client, world.keys, self.fence, self.log, node.clock, node=node.name, quota_bytes=QUOTA_BYTES
         )
         self._renewal = Renewal(_nobody_asks, world.keys, self.fence, node.clock)
-        self.teller = InProcessTeller(node, self)
         self.carrier = Carrier(node.world.ask)
+        vault = Vault([bytes(KEY_BYTES)])  # as the assembly's
+        self.exchange = HttpExchange(node.name, self.leader_url, vault, self.carrier)
         self.assembly: Assembly = assemble(
             Parts(
                 config=node.config,
@@ -96,7 +94,7 @@ class Incarnation:
                 leadership=self.leadership,
                 commit=node.commit,
                 transport=node,
-                successor=self.teller,
+                elsewhere=self.exchange,
                 role=self,
                 history=self._history,
             )
@@ -140,8 +138,8 @@ class Incarnation:
             background = [
                 self.tasks.create_task(part)
                 for part in (
-                    self.hints.run(),
-                    self.teller.run(),
+                    self.wakeups.run(),
+                    self.exchange.run(),
                     self._statuses.run(),
                     self._look(),
                     self._renew(),
@@ -215,11 +213,6 @@ class Incarnation:
             self.history.votes(),
         )
 
-    def own_propose(self) -> Propose | None:
-        """As the quorum of a real node."""
-        member = self.assembly.member
-        return member.replica.propose if member.is_leading else None
-
     # --- what the API asks ---------------------------------------------------------------------------------------
 
     def is_leading(self) -> bool:
@@ -263,24 +256,3 @@ def scope_of(method: str, path: str, *headers: tuple[bytes, bytes]) -> dict[str,
 
 def _nobody_asks(_request: Any, _timeout_s: float) -> Any:
     raise AssertionError("the thread does not run here")
-
-
-class InProcessTeller(Teller):
-    """The real queue of outcomes; only the connection is replaced."""
-
-    def __init__(self, node: "SimulatedNode", now: Incarnation) -> None:
-        self._leader_url = now.leader_url
-        self._own = now.own_propose
-        self._vault = Vault([bytes(KEY_BYTES)])
-        self._clock = node.clock
-        self._queue = asyncio.Queue()
-        self._world = node.world
-
-    async def _send(self, url: str, outcomes: Sequence[AnyCommand]) -> bool:
-        body = msgspec.msgpack.encode(outcomes)
-        mac = (MAC_HEADER.encode(), self._vault.mac(body).encode())
-        try:
-            messages = await self._world.ask(url, scope_of("POST", PATH, mac, (FORWARDED, b"1")), body)
-        except HooklineError:
-            return False
-        return bool(messages[0]["status"] == 200)

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +19,15 @@ from hookline.errors import (
     leaves,
 )
 from hookline.node import snapshots
+from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
 from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
-from hookline.node.executor.transport import Answer, SendFailed
 from hookline.node.identity import check_own
 from hookline.node.quorum import Peers
 from hookline.node.runtime import _is_wanted
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import open_state
-from hookline.protocol.urls import Target
 from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
 from tests.simulation.cluster.faults import NodeFaults
@@ -281,28 +279,16 @@ class SimulatedNode:
 
         await self.faults.commit(noting)
 
-    async def send(
-        self,
-        target: Target,
-        address: str,
-        method: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        *,
-        timeout_ms: int,
-        fresh_connection: bool,
-    ) -> Answer:
+    async def send(self, outgoing: Outgoing) -> Answer:
         """Carry a request to the receivers."""
         process = PROCESS.get()
         assert process is not None
         await process.alive()
-        self.world.check_send(process, int(dict(headers)["hookline-term"]))
+        self.world.check_send(process, int(dict(outgoing.headers)["hookline-term"]))
         if self.is_cut_off:
-            await asyncio.sleep(self.random.choice((0.01, min(timeout_ms / 1_000, 3.0))))
+            await asyncio.sleep(self.random.choice((0.01, min(outgoing.timeout_ms / 1_000, 3.0))))
             raise SendFailed("connect", "no route to the receivers")
-        return await self.receivers.send(
-            target, address, method, headers, body, timeout_ms=timeout_ms, fresh_connection=fresh_connection
-        )
+        return await self.receivers.send(outgoing)
 
     async def close(self) -> None:
         """Nothing to close."""

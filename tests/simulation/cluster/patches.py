@@ -18,7 +18,10 @@ def patched(pick: random.Random, kind: str) -> Iterator[None]:
     kept = pick.choice((20, 100, 100_000)) if kind == "rough" else 100_000
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            LeaderForwarder, "_caller", property(lambda self: self._role.carrier, lambda self, _caller: None), raising=False
+            LeaderForwarder,
+            "_caller",
+            property(lambda self: self._role.carrier, lambda self, _caller: None),
+            raising=False,
         )
         patch.setattr(machine, "_CHECKPOINT_ENTRIES", pick.choice((5, 40, 150)))
         if kind != "mixed up":  # there it counts how soon a node hears of the others

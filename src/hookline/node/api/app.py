@@ -14,8 +14,8 @@ from hookline.node.api import (
     cluster,
     deletes,
     destinations,
+    exchange,
     jobs,
-    outcomes,
     schedules,
     settings_import,
     snapshots,
@@ -82,7 +82,7 @@ HANDLERS = bound(
         "readSettings": settings_import.get_settings,
         "takeSettings": settings_import.put_settings,
         "confirmAbsence": topology.tell_absence,
-        "takeOutcomes": outcomes.take_outcomes,
+        "exchange": exchange.swap,
     },
 )
 

@@ -15,7 +15,7 @@ from hookline.node.state_machine.matching import Match
 from hookline.node.state_machine.reads import JobRow
 from hookline.protocol import http
 from hookline.protocol.codec import split
-from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RetryJobs, UpdateJob
+from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, UpdateJob
 from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State
 from hookline.protocol.limits import BULK_JOBS_MAX, BULK_LIMIT_MAX
 
@@ -122,7 +122,7 @@ async def _retry(api: Api, found: list[Match], changes: http.JobChanges, due_ms:
                 async for count in _retry_changed(api, [match.seq for match in part], changes, due_ms):
                     yield count
             else:
-                (result,) = await api.propose(RetryJobs(tuple(match.seq for match in part), due_ms))
+                (result,) = await api.propose(RedriveJobs(tuple(match.seq for match in part), due_ms))
                 yield _count(result)
 
 
@@ -132,7 +132,7 @@ async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, du
         rows = await api.reads.jobs(seqs[start : start + _ROWS_AT_ONCE])
         rows = [row for row in rows if row.state in FINISHED and not row.is_payload_removed]
         for updates in split([_update(api, row, changes, due_ms) for row in rows]):
-            retry: AnyCommand = RetryJobs(tuple(update.seq for update in updates), due_ms)
+            retry: AnyCommand = RedriveJobs(tuple(update.seq for update in updates), due_ms)
             results = await api.propose(retry, *updates)
             yield _count(results[0])
 

@@ -12,7 +12,7 @@ from hookline.node.api.job_requests import update_command
 from hookline.node.api.views import attempt_view, page_reply, views_of
 from hookline.node.state_machine.reads import PAGE_BYTES_MAX, JobRow
 from hookline.protocol import http
-from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, Refused, RetryJobs
+from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, RedriveJobs, Refused
 from hookline.protocol.ids import check_key
 from hookline.protocol.jobs import FINISHED, State
 
@@ -108,7 +108,7 @@ async def retry_job(api: Api, request: Request) -> Reply:
     due_ms = job_fields.due_of(changes.run_at, changes.delay, now_ms)
     due_ms = now_ms if due_ms is None else due_ms
     spec = api.requests.changed(changes, row.spec)
-    commands: list[AnyCommand] = [RetryJobs((row.seq,), due_ms)]
+    commands: list[AnyCommand] = [RedriveJobs((row.seq,), due_ms)]
     if spec != row.spec:
         commands.append(update_command(row.seq, row.revision, due_ms, spec))
     with api.services.admission.reserve(1, len(spec.body)):

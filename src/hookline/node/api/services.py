@@ -1,10 +1,10 @@
 """What the API needs from the rest of the node. The API owns these shapes; ``runtime`` fills them in."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hookline.errors import StateDamaged
+from hookline.errors import NotLeader, StateDamaged
 from hookline.node.admission import Admission
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
@@ -14,6 +14,7 @@ from hookline.node.replica import Replica
 from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
+from hookline.protocol.claims import Frame, Orders
 from hookline.protocol.http import NodeView
 from hookline.telemetry import Metrics
 
@@ -29,7 +30,7 @@ class DestinationStatus:
 
 
 class Delivery(Protocol):
-    """The running scheduler and executor, as far as users may look into them."""
+    """The running dispatch, as far as users may look into it."""
 
     def why_waiting(self, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
         """(reason, detail, until_ms) for a pending job; reasons as in ``protocol.http.WaitingFor``."""
@@ -72,6 +73,11 @@ class Role(Protocol):
         """How full the log's storage is, 0 to 1."""
 
 
+async def nobody_leads(_frame: Frame) -> Orders:
+    """Of a node that has no dispatch."""
+    raise NotLeader
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Handed to ``create_app``."""
@@ -87,6 +93,7 @@ class Services:
     metrics: Metrics
     role: Role
     clocks: ClockWatch
+    swap: Callable[[Frame], Awaitable[Orders]] = nobody_leads  # takes what a runner reports to the leader
     is_stopping: Callable[[], bool] = lambda: False
     is_overloaded: Callable[[], bool] = lambda: False
     snapshots: Snapshots | None = None  # None: this node gives out no copies of its state

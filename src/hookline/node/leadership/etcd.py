@@ -18,9 +18,9 @@ from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS, RENEWAL_MS, Fence
-from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.transactions import LeaderRecord
+from hookline.node.etcd.wakeups import Wakeups
 
 RENEWAL_TRY_S = _TRY_S = 0.5
 RENEWAL_STEP_S = RENEWAL_MS / 3_000
@@ -38,7 +38,7 @@ class EtcdLeadership:
     Args:
         node, url: what the record says when this node leads.
         leader_is_gone: asked about the present leader's url: is it proven that its process is dead?
-        hints: say when the leader record changes, so that a hand-over takes milliseconds; without it a poll has to do.
+        wakeups: say when the leader record changes, so that a hand-over takes milliseconds; else a poll has to do.
             They are told of each beat that is seen.
         may_stand: asked before each campaign, with the ms for which nobody has led.
     """
@@ -53,7 +53,7 @@ class EtcdLeadership:
         node: str,
         url: str,
         leader_is_gone: Callable[[str], bool],
-        hints: Hints | None = None,
+        wakeups: Wakeups | None = None,
         may_stand: Callable[[float], bool] = lambda _waited_ms: True,
     ) -> None:
         self._client = client
@@ -64,7 +64,7 @@ class EtcdLeadership:
         self._url = url
         self._leader_is_gone = leader_is_gone
         self._may_stand = may_stand
-        self._hints = hints or Hints(client, keys)
+        self._wakeups = wakeups or Wakeups(client, keys)
         self._old_leader_is_dead = False
         self._was_handed_over = False
         self._dead_from_term = 0
@@ -107,7 +107,7 @@ class EtcdLeadership:
                     if (term := await self._campaign(leader_revision, beat_revision)) is not None:
                         return term
                     seen = None
-            await self._hints.leader_changed(_POLL_S)
+            await self._wakeups.leader_changed(_POLL_S)
 
     def _jittered(self) -> float:
         return ELECTION_TIMEOUT_MS * (1 + 0.2 * self._clock.random())
@@ -127,7 +127,7 @@ class EtcdLeadership:
         leader, beat = kvs.get(self._keys.leader), kvs.get(self._keys.beat)
         self.leader = transactions.decode_leader(leader.value) if leader else None
         seen = (leader.mod_revision if leader else 0, beat.mod_revision if beat else 0)
-        self._hints.beat_seen(seen[1])
+        self._wakeups.beat_seen(seen[1])
         return seen
 
     async def _campaign(self, leader_revision: int, beat_revision: int) -> int | None:

@@ -12,8 +12,8 @@ from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdTooLarge, EtcdUnclear
 from hookline.node.etcd.fence import Fence
-from hookline.node.etcd.hints import Hints
 from hookline.node.etcd.keys import Keys, prefix_end
+from hookline.node.etcd.wakeups import Wakeups
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
 from hookline.protocol.limits import ENTRIES_READ_MAX
 
@@ -30,18 +30,20 @@ class EtcdLog:
         keys: of the cluster.
         fence: what this node holds of the lead.
         clock: for the time that a successful append extends the lead by.
-        hints: wake who follows the log.
+        wakeups: wake who follows the log.
 
     Attributes:
         appended_bytes: what was written to etcd, the beat beside each entry included.
     """
 
-    def __init__(self, client: EtcdClient, keys: Keys, fence: Fence, clock: Clock, hints: Hints | None = None) -> None:
+    def __init__(
+        self, client: EtcdClient, keys: Keys, fence: Fence, clock: Clock, wakeups: Wakeups | None = None
+    ) -> None:
         self._client = client
         self._keys = keys
         self._fence = fence
         self._clock = clock
-        self._hints = hints or Hints(client, keys)
+        self._wakeups = wakeups or Wakeups(client, keys)
         self.appended_bytes = 0
         self._begins = False  # the log is empty, and begins behind this node's state
 
@@ -147,4 +149,4 @@ class EtcdLog:
         self._begins = True  # the transaction compares that the log is empty
 
     async def wait_for_change(self, timeout_s: float) -> None:
-        await self._hints.log_changed(timeout_s)
+        await self._wakeups.log_changed(timeout_s)

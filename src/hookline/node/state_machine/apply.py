@@ -24,8 +24,8 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_jobs.cancel_jobs(tables, effects, now, command)
         case c.UpdateJob():
             return apply_jobs.update_job(tables, effects, command)
-        case c.RetryJobs():
-            return apply_jobs.retry_jobs(tables, effects, command)
+        case c.RedriveJobs():
+            return apply_jobs.redrive_jobs(tables, effects, command)
         case c.PutSchedule():
             return apply_schedules.put_schedule(tables, effects, now, command)
         case c.DeleteSchedule():

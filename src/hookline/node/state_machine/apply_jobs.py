@@ -14,9 +14,9 @@ from hookline.protocol.commands import (
     Created,
     CreateJob,
     RecordOutcome,
+    RedriveJobs,
     Refused,
     Result,
-    RetryJobs,
     UpdateJob,
 )
 from hookline.protocol.jobs import Outcome, State, decode_spec, destination_of, label_texts, lane_of
@@ -191,7 +191,7 @@ def update_job(tables: Tables, effects: Effects, command: UpdateJob) -> Result:
     return Changed(1)
 
 
-def retry_jobs(tables: Tables, effects: Effects, command: RetryJobs) -> Result:
+def redrive_jobs(tables: Tables, effects: Effects, command: RedriveJobs) -> Result:
     """Make finished jobs pending again."""
     count = 0
     for seq in command.seqs:

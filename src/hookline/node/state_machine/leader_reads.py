@@ -1,4 +1,4 @@
-"""What the leader's scheduler and executor read from the committed state. Every query is bounded."""
+"""What a leader reads from the committed state to dispatch and for its duties. Every query is bounded."""
 
 from array import array
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ import apsw
 
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
+from hookline.protocol.claims import ClaimRef
 from hookline.protocol.due_ticks import DueSchedule
 from hookline.protocol.jobs import JobSpec, decode_spec
 from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
@@ -16,7 +17,7 @@ _STATEMENTS = sql.load("leader_reads.sql")
 
 
 class ClaimedJob(NamedTuple):
-    """What an attempt needs."""
+    """What an attempt, and the decision about what follows it, needs of the job."""
 
     id: str
     run_at_ms: int
@@ -66,6 +67,11 @@ class LeaderReads:
             check_row(seq, job_id, spec, fingerprint, total)
             found[seq] = ClaimedJob(job_id, run_at_ms, before, budget_from_ms, decode_spec(spec))
         return found
+
+    def open_claims(self, seqs: Iterable[int]) -> set[ClaimRef]:
+        """Of these jobs the claims that are open."""
+        numbers = array("q", seqs)
+        return {ClaimRef(*row) for row in self._rows("open_claims", apsw.carray(numbers))} if numbers else set()
 
     def named(self, seqs: Iterable[int]) -> dict[int, tuple[str, str]]:
         """(id, destination) of jobs, by their number."""

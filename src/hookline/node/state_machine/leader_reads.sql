@@ -1,4 +1,4 @@
--- What the leader's scheduler and executor read.
+-- What a leader reads.
 
 -- name: lanes
 WITH RECURSIVE found(lane) AS (
@@ -14,6 +14,9 @@ SELECT due_ms, seq FROM jobs WHERE state = 0 AND lane = ?1 AND (due_ms, seq) > (
 -- name: claimed
 SELECT j.seq, j.id, j.run_at_ms, j.attempts_before, j.budget_from_ms, s.spec, s.fingerprint, s.sum
 FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq IN carray(?)
+
+-- name: open_claims
+SELECT seq, attempts FROM jobs WHERE state = 1 AND seq IN carray(?)
 
 -- name: named
 SELECT j.seq, j.id, d.name FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 WHERE j.seq IN carray(?)

@@ -7,7 +7,7 @@ mixed answer it would be chance which one is taken.
 
 from collections.abc import Container
 
-from hookline.node.executor.resolver import Resolver
+from hookline.node.attempts.resolver import Resolver
 from hookline.protocol.destination_rules import Rules, check_address, check_target, leads_back
 from hookline.protocol.urls import Target
 

@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from hookline.clock import Clock
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
-from hookline.node.executor.fairness import Verdict
-from hookline.node.executor.retry import Trouble, is_success, parse_retry_after
-from hookline.node.executor.transport import NOT_LEADING, Answer, FailureKind, SendFailed, Transport
-from hookline.node.executor.vetting import Vetter
-from hookline.node.state_machine.leader_reads import ClaimedJob
-from hookline.protocol.jobs import JobSpec, Outcome
+from hookline.node.attempts.answers import is_success, parse_retry_after
+from hookline.node.attempts.transport import NOT_LEADING, Answer, FailureKind, Outgoing, SendFailed, Transport
+from hookline.node.attempts.vetting import Vetter
+from hookline.protocol.claims import Claim, Report, Trouble, Verdict
+from hookline.protocol.jobs import Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey
 from hookline.protocol.urls import Target, parse_url
@@ -20,25 +17,7 @@ from hookline.protocol.webhook import webhook_headers, with_defaults
 _HEADERS_KEPT_BYTES = 4_096
 TELL_MS = 1_000  # after the longest an attempt can take, to have its outcome recorded before its claim ends
 
-Keys = Callable[[JobSpec], Sequence[SigningKey]]
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What one attempt came to, before the job's retry policy is asked: that may make a failure permanent."""
-
-    outcome: Outcome
-    verdict: Verdict
-    started_ms: int
-    duration_ms: int
-    sent: bool = False  # the request left, or may have
-    status: int | None = None
-    error: str | None = None
-    trouble: Trouble | None = None  # why there is no answer, where the receiver or the way to it is to blame
-    retry_after_ms: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    is_ours: bool = False  # it did not leave for a reason of our own, which must not cost the job an attempt
-    is_held: bool = False  # and a person has to do something first
+Keys = Callable[[Claim], Sequence[SigningKey]]
 
 
 class Delivery:
@@ -47,24 +26,24 @@ class Delivery:
     Args:
         vetter: says which address may be called.
         transport: sends.
-        keys: the signing keys for a job, newest first; empty: it is not signed.
-        may_send: the last question before each request: is this node's leadership still valid?
+        keys: the signing keys for a claim, newest first; empty: it is not signed.
     """
 
-    def __init__(
-        self, vetter: Vetter, transport: Transport, clock: Clock, *, keys: Keys, may_send: Callable[[], bool]
-    ) -> None:
+    def __init__(self, vetter: Vetter, transport: Transport, clock: Clock, *, keys: Keys) -> None:
         self._vetter = vetter
         self._transport = transport
         self._clock = clock
         self._keys = keys
-        self._may_send = may_send
 
-    async def attempt(self, job: ClaimedJob, number: int, term: int, claim_ends_ms: int) -> Report:
+    async def attempt(self, claim: Claim, may_send: Callable[[], bool]) -> Report:
         """Make the call once. Never raises for what a job or a receiver can cause.
 
-        From ``claim_ends_ms`` of the wall clock on another leader may make the call again, so none is begun that could
-        still be under way then.
+        From ``claim.ends_ms`` of the wall clock on another process may make the call again, so none is begun that
+        could still be under way then.
+
+        Args:
+            claim: committed.
+            may_send: the last question before each request: does the claim's leader still lead?
         """
         started_ms, started_boot = self._clock.wall_ms(), self._clock.boot_ms()
 
@@ -75,7 +54,7 @@ class Delivery:
             *,
             trouble: Trouble | None = None,
             sent: bool = False,
-            is_ours: bool = False,
+            costs_no_attempt: bool = False,
             is_held: bool = False,
         ) -> Report:
             took = round(self._clock.boot_ms() - started_boot)
@@ -83,69 +62,85 @@ class Delivery:
                 *(outcome, verdict, started_ms, took, sent),
                 error=error[:ERROR_CHARS_MAX],
                 trouble=trouble,
-                is_ours=is_ours,
+                costs_no_attempt=costs_no_attempt,
                 is_held=is_held,
             )
 
-        spec = job.spec
+        spec = claim.spec
         try:
             target = parse_url(spec.url)
             address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
-            headers = self._headers(job, number, term, started_ms)
-            if (why := self._why_not(claim_ends_ms - spec.timeout_ms)) is not None:
-                return report(Outcome.RETRYABLE_FAILURE, "none", why, is_ours=True)
-            answer = await self._send(spec, target, address, headers, claim_ends_ms)
+            headers = self._headers(claim, started_ms)
+            if (why := self._why_not(may_send, claim.ends_ms - spec.timeout_ms)) is not None:
+                return report(Outcome.RETRYABLE_FAILURE, "none", why, costs_no_attempt=True)
+            answer = await self._send(claim, target, address, headers, may_send)
         except SendFailed as failure:
             outcome, verdict, sent = _failed(failure, spec.at_most_once)
             trouble = _TROUBLES.get(failure.kind)
-            return report(outcome, verdict, failure.detail, trouble=trouble, sent=sent, is_ours=failure.kind == "ours")
+            is_ours = failure.kind == "ours"
+            return report(outcome, verdict, failure.detail, trouble=trouble, sent=sent, costs_no_attempt=is_ours)
         except ResolveFailed as error:
             if error.reason == "ours":
-                return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, is_ours=True)
+                return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, costs_no_attempt=True)
             return report(Outcome.RETRYABLE_FAILURE, "bad", error.detail, trouble="connection")
         except ForbiddenDestination as error:
             return report(Outcome.PERMANENT_FAILURE, "none", error.detail)
         except SecretKeyMissing as error:
-            return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, is_ours=True, is_held=True)
+            return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, costs_no_attempt=True, is_held=True)
         except HooklineError as error:  # an unreadable secret or url: ours to mend, so the job is tried again
             return report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
         took = round(self._clock.boot_ms() - started_boot)
         return _answered(answer, started_ms, took)
 
     async def _send(
-        self, spec: JobSpec, target: Target, address: str, headers: Sequence[tuple[str, str]], claim_ends_ms: int
+        self,
+        claim: Claim,
+        target: Target,
+        address: str,
+        headers: Sequence[tuple[str, str]],
+        may_send: Callable[[], bool],
     ) -> Answer:
         """Send it; once more, within the same time, when the receiver had closed the connection that it was sent on."""
+        spec = claim.spec
         until_boot = self._clock.boot_ms() + spec.timeout_ms
-        left_ms, is_fresh = spec.timeout_ms, spec.at_most_once
+        outgoing = Outgoing(
+            target=target,
+            address=address,
+            method=spec.method,
+            headers=headers,
+            body=spec.body,
+            timeout_ms=spec.timeout_ms,
+            fresh_connection=spec.at_most_once,
+            may_send=may_send,
+        )
         while True:
             try:
-                return await self._transport.send(
-                    target, address, spec.method, headers, spec.body, timeout_ms=left_ms, fresh_connection=is_fresh
-                )
+                return await self._transport.send(outgoing)
             except SendFailed as failure:
                 left_ms = int(until_boot - self._clock.boot_ms())
-                if failure.kind != "stale" or left_ms < 1 or self._why_not(claim_ends_ms - left_ms) is not None:
+                if failure.kind != "stale" or left_ms < 1:
                     raise
-            is_fresh = True
+                if self._why_not(may_send, claim.ends_ms - left_ms) is not None:
+                    raise
+            outgoing = outgoing._replace(timeout_ms=left_ms, fresh_connection=True)
 
-    def _why_not(self, latest_ms: int) -> str | None:
+    def _why_not(self, may_send: Callable[[], bool], latest_ms: int) -> str | None:
         """The last question before a request leaves: may it?"""
-        if not self._may_send():
+        if not may_send():
             return NOT_LEADING
         if self._clock.wall_ms() + TELL_MS > latest_ms:
             return "the claim was committed too late for an attempt of this length; nothing was sent"
         return None
 
-    def _headers(self, job: ClaimedJob, number: int, term: int, now_ms: int) -> list[tuple[str, str]]:
-        spec = job.spec
+    def _headers(self, claim: Claim, now_ms: int) -> list[tuple[str, str]]:
+        spec = claim.spec
         headers = webhook_headers(
-            job.id,
+            claim.job_id,
             spec.body,
-            self._keys(spec),
-            attempt=number,
-            term=term,
-            scheduled_at_ms=job.run_at_ms,
+            self._keys(claim),
+            attempt=claim.attempt,
+            term=claim.term,
+            scheduled_at_ms=claim.run_at_ms,
             now_ms=now_ms,
         )
         if spec.traceparent is not None and not any(name.lower() == "traceparent" for name, _ in spec.headers):

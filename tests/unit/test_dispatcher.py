@@ -1,40 +1,44 @@
-"""The executor against the real replica and state: nothing is sent before its claim is durable, no slot is lost."""
+"""The dispatcher and a runner against the real replica and state: no slot is lost, nothing leaves before its claim."""
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from hookline.errors import Fenced
-from hookline.node.executor.delivery import Report
-from hookline.node.executor.executor import DueJob, Executor, Running
-from hookline.node.executor.fairness import Fairness
+from hookline.node.attempts.runner import Runner
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.dispatch.dispatcher import Dispatcher
+from hookline.node.dispatch.exchange import LocalExchange, NoExchange
+from hookline.node.dispatch.outcomes import Outcomes
+from hookline.node.dispatch.plan import Plan
+from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.replica import Commit, Replica, inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
-from hookline.node.scheduler.due import Due
-from hookline.node.state_machine.leader_reads import ClaimedJob, LeaderReads
+from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
-from hookline.node.waiting import Blocked
+from hookline.node.vault import Vault
 from hookline.protocol import commands as c
-from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State, destination_of
+from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders, Report
+from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
 from hookline.protocol.limits import RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.settings import DestinationSettings, encode
+from hookline.protocol.signatures import generate_secret
 from hookline.telemetry import Metrics
 from tests.node_parts import T0, GatedCommit, ManualClock, create, job_spec, settle
+
+VAULT = Vault([bytes(32)])
 
 
 @dataclass
 class HeldAttempt:
     """An attempt that the test ends."""
 
-    job: ClaimedJob
-    number: int
-    term: int
-    claim_ends_ms: int
+    claim: Claim
     done: asyncio.Future[Report | Exception]
 
 
@@ -47,8 +51,9 @@ class ScriptedDelivery:
         self.at_once: Report | None = None
         self.running = self.most_running = 0
 
-    async def attempt(self, job: ClaimedJob, number: int, term: int, claim_ends_ms: int) -> Report:
-        held = HeldAttempt(job, number, term, claim_ends_ms, asyncio.get_running_loop().create_future())
+    async def attempt(self, claim: Claim, may_send: Callable[[], bool]) -> Report:
+        assert may_send()
+        held = HeldAttempt(claim, asyncio.get_running_loop().create_future())
         self.started.append(held)
         self.running += 1
         self.most_running = max(self.running, self.most_running)
@@ -64,25 +69,19 @@ class ScriptedDelivery:
         return answer
 
 
-@dataclass
-class ScriptedSource:
-    """Gives out what the test puts in, in order; asks ``admit`` like the scheduler does."""
+class HeldPlan(Plan):
+    """What becomes pending waits until the test lets it in."""
 
-    clock: ManualClock
-    rows: list[Due] = field(default_factory=list)
-    unparked: list[int] = field(default_factory=list)
+    def __init__(self, slots: int) -> None:
+        super().__init__(slots)
+        self.rows: list[tuple[int, int, int]] = []
 
-    def take(self, limit: int, admit: Callable[[int, int, bool, bool], Blocked | None]) -> Sequence[DueJob]:
-        taken: list[Due] = []
-        while self.rows and len(taken) < limit:
-            lane = self.rows[0].lane
-            if admit(self.clock.wall_ms(), destination_of(lane), bool(lane & 1), True) is not None:
-                break
-            taken.append(self.rows.pop(0))
-        return taken
+    def committed(self, due: Iterable[tuple[int, int, int]]) -> None:
+        self.rows += due
 
-    def unpark(self, destination: int) -> None:
-        self.unparked.append(destination)
+    def let_in(self) -> None:
+        super().committed(self.rows)
+        self.rows = []
 
 
 @dataclass
@@ -90,24 +89,22 @@ class Stage:
     machine: StateMachine
     log: MemoryLog
     replica: Replica
-    executor: Executor
-    fairness: Fairness
+    dispatcher: Dispatcher
+    runner: Runner
+    plan: HeldPlan
     delivery: ScriptedDelivery
-    source: ScriptedSource
     clock: ManualClock
 
-    async def post(self, *commands: c.CreateJob) -> list[Due]:
-        """Accept jobs and make them due for the executor; it is not woken."""
-        due: list[Due] = []
-
-        def collect(effects: object) -> None:
-            due.extend(Due(*row) for row in effects.due)  # type: ignore[attr-defined]
-
-        self.replica.listen(collect)
+    async def post(self, *commands: c.CreateJob) -> list[tuple[int, int, int]]:
+        """Accept jobs; the dispatcher does not see them yet. Their (lane, due_ms, seq)."""
+        before = len(self.plan.rows)
         await self.replica.propose(commands)
-        self.replica._term_listeners.remove(collect)  # type: ignore[arg-type]
-        self.source.rows += due
-        return due
+        return self.plan.rows[before:]
+
+    def wake(self) -> None:
+        """The dispatcher sees what is pending."""
+        self.plan.let_in()
+        self.dispatcher.wake()
 
     def states(self) -> dict[str, str]:
         rows = self.machine.database.writer.execute("SELECT id, state FROM jobs ORDER BY seq").fetchall()
@@ -128,38 +125,45 @@ def on_host(number: int) -> JobSpec:
 
 
 @asynccontextmanager
-async def stage(path: Path, *, slots: int = 4, commit: Commit = inline_commit) -> AsyncIterator[Stage]:
+async def stage(
+    path: Path, *, slots: int = 4, commit: Commit = inline_commit, clock: ManualClock | None = None
+) -> AsyncIterator[Stage]:
     database = open_state(path / "state.db", durable=False)
-    clock = ManualClock()
+    clock = clock or ManualClock()
     machine, log = StateMachine(database), MemoryLog()
     replica = Replica(machine, log, clock, commit=commit)
-    delivery, source, fairness = ScriptedDelivery(), ScriptedSource(clock), Fairness(slots)
-    executor = Executor(
+    guarded, delivery, plan = GuardedClock(clock), ScriptedDelivery(), HeldPlan(slots)
+    runner = Runner(delivery, guarded, Metrics(), NoExchange())  # type: ignore[arg-type]
+    exchange = LocalExchange(1, lambda: True)
+    dispatcher = Dispatcher(
         replica,
         LeaderReads(database.reader),
-        delivery,  # type: ignore[arg-type]
-        fairness,
-        clock,
-        Metrics(),
-        node="n1",
+        guarded,
+        plan=plan,
+        secrets=SealedSecrets(VAULT),
+        exchange=exchange,
+        outcomes=Outcomes(guarded, Metrics(), node="n1"),
     )
     if isinstance(commit, GatedCommit):
         commit.open = True
     await replica.begin_term(1, "n1", old_leader_is_dead=True)
-    executor.start(source)
+    dispatcher.start()
+    runner.attach(exchange)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(replica.lead())
-            running = tasks.create_task(executor.run())
-            yield Stage(machine, log, replica, executor, fairness, delivery, source, clock)
+            attempting = tasks.create_task(runner.run())
+            dispatching = tasks.create_task(dispatcher.run())
+            yield Stage(machine, log, replica, dispatcher, runner, plan, delivery, clock)
             if isinstance(commit, GatedCommit):
                 commit.stay_open()
-            executor.stop()
+            dispatcher.stop()
             for held in delivery.started:
                 if not held.done.done():
                     held.done.set_result(GOOD)
             async with asyncio.timeout(2):
-                await running
+                await dispatching
+            attempting.cancel()
             replica.close()
     finally:
         database.close()
@@ -170,14 +174,14 @@ async def test_nothing_is_sent_before_its_claim_is_committed(tmp_path: Path) -> 
     async with stage(tmp_path, commit=gate) as on:
         await on.post(create("a"))
         gate.open = False
-        on.executor.wake()
+        on.wake()
         await gate.reached()
         await settle()
         assert on.delivery.started == []
         assert on.states() == {"a": "running"}  # the writer sees its own open transaction
         gate.let_through()
         await settle()
-        assert [held.job.id for held in on.delivery.started] == ["a"]
+        assert [held.claim.job_id for held in on.delivery.started] == ["a"]
 
 
 async def test_an_attempt_is_told_when_its_claim_ends_however_late_it_was_committed(tmp_path: Path) -> None:
@@ -185,28 +189,28 @@ async def test_an_attempt_is_told_when_its_claim_ends_however_late_it_was_commit
     async with stage(tmp_path, commit=gate) as on:
         await on.post(create("a"))
         gate.open = False
-        on.executor.wake()
+        on.wake()
         await gate.reached()
         on.clock.advance(20_000)
         gate.let_through()
         await settle()
         (held,) = on.delivery.started
         ends = on.machine.database.writer.execute("SELECT claim_deadline_ms FROM jobs").fetchall()
-        assert [(held.claim_ends_ms,)] == ends
-        assert held.claim_ends_ms < T0 + 40_000
+        assert [(held.claim.ends_ms,)] == ends
+        assert held.claim.ends_ms < T0 + 40_000
 
 
 async def test_an_outcome_is_recorded_with_its_claims_term_and_node(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.post(create("a"))
-        on.executor.wake()
+        on.wake()
         await settle()
         (held,) = on.delivery.started
-        assert (held.number, held.term) == (1, 1)
+        assert (held.claim.attempt, held.claim.term) == (1, 1)
         held.done.set_result(GOOD)
         await settle()
         assert on.states() == {"a": "succeeded"}
-        assert on.fairness.running == 0
+        assert on.plan.running == 0
         rows = on.machine.database.writer.execute("SELECT node, term, status FROM attempts").fetchall()
         assert rows == [("n1", 1, 200)]
 
@@ -224,7 +228,7 @@ async def test_open_claims_never_exceed_the_slots(tmp_path: Path) -> None:
 
         on.replica.listen(count)
         await on.post(*[create(f"j{number}", on_host(number % 5)) for number in range(20)])
-        on.executor.wake()
+        on.wake()
         for _ in range(40):
             await settle(3)
             for held in on.delivery.started:
@@ -236,13 +240,13 @@ async def test_open_claims_never_exceed_the_slots(tmp_path: Path) -> None:
         assert most_open == 3
         assert on.delivery.most_running == 3
         assert len(on.delivery.started) == 20
-        assert on.fairness.running == 0
+        assert on.plan.running == 0
 
 
 async def test_a_retry_goes_back_into_the_state_with_its_time(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.post(create("a", job_spec(retry=RetryPolicy(schedule_ms=(7_000,)))))
-        on.executor.wake()
+        on.wake()
         await settle()
         on.delivery.started[0].done.set_result(REFUSED)
         await settle()
@@ -260,7 +264,7 @@ async def test_the_retry_policy_of_the_destination_holds_from_the_next_attempt_o
         settings = DestinationSettings(retry=RetryPolicy(not_on=("404",)))
         await on.replica.propose([c.PutDestination(own.destination, encode(settings))])
         on.delivery.at_once = not_found
-        on.executor.wake()
+        on.wake()
         await settle()
         assert on.states() == {"own": "pending", "theirs": "dead"}
         query = "SELECT outcome, error FROM attempts ORDER BY seq"
@@ -271,29 +275,29 @@ async def test_the_retry_policy_of_the_destination_holds_from_the_next_attempt_o
 
 
 async def test_a_job_whose_key_is_missing_is_held_without_using_up_its_attempts(tmp_path: Path) -> None:
-    held = Report(Outcome.RETRYABLE_FAILURE, "none", T0, 0, error="key gone", is_ours=True, is_held=True)
+    held = Report(Outcome.RETRYABLE_FAILURE, "none", T0, 0, error="key gone", costs_no_attempt=True, is_held=True)
     async with stage(tmp_path) as on:
         on.delivery.at_once = held
         (due,) = await on.post(create("a", job_spec(retry=RetryPolicy(max_attempts=1))))
-        on.executor.wake()
+        on.wake()
         await settle()
         query = "SELECT state, due_ms, attempts - attempts_before FROM jobs"
         assert on.machine.database.writer.execute(query).fetchall() == [(State.PENDING, T0 + 15 * 60_000, 0)]
         assert len(on.delivery.started) == 1
-        assert on.attempts() == [(due.seq, 1, Outcome.RETRYABLE_FAILURE)]
+        assert on.attempts() == [(due[2], 1, Outcome.RETRYABLE_FAILURE)]
 
 
 async def test_a_cancel_aborts_the_running_attempt_and_frees_its_slot(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         (due,) = await on.post(create("a"))
-        on.executor.wake()
+        on.wake()
         await settle()
-        await on.replica.propose([c.CancelJobs((due.seq,))])
+        await on.replica.propose([c.CancelJobs((due[2],))])
         await settle()
         assert on.delivery.cancelled == 1
         assert on.states() == {"a": "cancelled"}
-        assert on.attempts() == [(due.seq, 1, Outcome.UNKNOWN)]
-        assert on.fairness.running == 0
+        assert on.attempts() == [(due[2], 1, Outcome.UNKNOWN)]
+        assert on.plan.running == 0
 
 
 async def test_a_cancel_between_claim_and_send_prevents_the_send(tmp_path: Path) -> None:
@@ -301,103 +305,81 @@ async def test_a_cancel_between_claim_and_send_prevents_the_send(tmp_path: Path)
     async with stage(tmp_path, commit=gate) as on:
         (due,) = await on.post(create("a"))
         gate.open = False
-        on.executor.wake()
+        on.wake()
         await gate.reached()  # the claim is being committed
-        cancel = on.replica.propose([c.CancelJobs((due.seq,))])
+        cancel = on.replica.propose([c.CancelJobs((due[2],))])
         gate.stay_open()
         await cancel
         await settle()
         assert on.states() == {"a": "cancelled"}
         assert on.delivery.started == [] or on.delivery.cancelled == 1
-        assert on.fairness.running == 0
-
-
-async def test_a_cancel_right_before_the_attempt_begins_keeps_no_slot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A task that is cancelled before its first step never runs."""
-    async with stage(tmp_path, slots=1) as on:
-        start = on.executor._start_attempts
-
-        def start_and_abort(attempts: asyncio.TaskGroup, claims: Sequence[Running], claimed: c.Result) -> None:
-            start(attempts, claims, claimed)
-            on.executor._abort({claim.due.seq for claim in claims})
-
-        monkeypatch.setattr(on.executor, "_start_attempts", start_and_abort)
-        await on.post(create("a"))
-        on.executor.wake()
-        await settle()
-        assert on.delivery.started == []
-        assert on.fairness.running == 0
-        monkeypatch.undo()
-        await on.post(create("b"))
-        on.executor.wake()
-        await settle()
-        assert [held.job.id for held in on.delivery.started] == ["b"]
+        assert on.plan.running == 0
 
 
 async def test_a_refused_claim_releases_its_slot_and_lets_the_destination_ask_again(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
-        (due,) = await on.post(create("a"))
-        await on.replica.propose([c.CancelJobs((due.seq,))])
-        on.executor.wake()
+        one_at_once = DestinationSettings(concurrency=1)
+        await on.replica.propose([c.PutDestination(job_spec().destination, encode(one_at_once))])
+        (first, _) = await on.post(create("a"), create("b"))
+        on.plan.let_in()
+        await on.replica.propose([c.CancelJobs((first[2],))])
+        on.dispatcher.wake()
         await settle()
-        assert on.delivery.started == []
-        assert on.fairness.running == 0
-        # Its next job may have been parked because this claim held the destination's only place.
-        assert destination_of(due.lane) in on.source.unparked
+        # It was parked because the claim that was refused held the destination's only place.
+        assert [held.claim.job_id for held in on.delivery.started] == ["b"]
+        assert on.plan.running == 1
 
 
 async def test_a_job_given_out_twice_in_one_batch_is_attempted_once(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         (due,) = await on.post(create("a"))
-        on.source.rows.append(Due(*due))
-        on.executor.wake()
+        on.plan.rows.append(due)
+        on.wake()
         await settle()
         assert len(on.delivery.started) == 1
-        assert on.fairness.running == 1
+        assert on.plan.running == 1
         on.delivery.started[0].done.set_result(GOOD)
         await settle()
-        assert on.fairness.running == 0
-        assert on.attempts() == [(due.seq, 1, Outcome.SUCCESS)]
+        assert on.plan.running == 0
+        assert on.attempts() == [(due[2], 1, Outcome.SUCCESS)]
 
 
 async def test_a_job_given_out_again_while_it_runs_disturbs_nothing(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         (due,) = await on.post(create("a"))
-        on.executor.wake()
+        on.wake()
         await settle()
-        on.source.rows.append(Due(*due))
-        on.executor.wake()
+        on.plan.rows.append(due)
+        on.wake()
         await settle()
         assert len(on.delivery.started) == 1
         on.delivery.started[0].done.set_result(GOOD)
         await settle()
-        assert on.fairness.running == 0
+        assert on.plan.running == 0
         assert on.states() == {"a": "succeeded"}
 
 
 async def test_a_job_cancelled_and_redriven_while_it_runs_is_attempted_again(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         (due,) = await on.post(create("a"))
-        on.executor.wake()
+        on.wake()
         await settle()
-        results = on.replica.propose([c.CancelJobs((due.seq,)), c.RetryJobs((due.seq,), T0)])
-        on.source.rows.append(Due(*due))
-        on.executor.wake()
+        results = on.replica.propose([c.CancelJobs((due[2],)), c.RedriveJobs((due[2],), T0)])
+        on.plan.rows.append(due)
+        on.wake()
         await results
         await settle()
-        assert [held.number for held in on.delivery.started] == [1, 2]
+        assert [held.claim.attempt for held in on.delivery.started] == [1, 2]
         on.delivery.started[1].done.set_result(GOOD)
         await settle()
         assert on.states() == {"a": "succeeded"}
-        assert on.fairness.running == 0
+        assert on.plan.running == 0
 
 
 async def test_an_exception_inside_an_attempt_costs_one_attempt_and_no_more(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.post(create("a"), create("b"))
-        on.executor.wake()
+        on.wake()
         await settle()
         first, second = on.delivery.started
         first.done.set_result(RuntimeError("a fault of ours"))
@@ -406,21 +388,20 @@ async def test_an_exception_inside_an_attempt_costs_one_attempt_and_no_more(tmp_
         assert on.states() == {"a": "pending", "b": "succeeded"}
         rows = on.machine.database.writer.execute("SELECT error FROM attempts WHERE seq = 1").fetchall()
         assert "a fault of ours" in rows[0][0]
-        assert on.fairness.running == 0
+        assert on.plan.running == 0
 
 
 async def test_what_this_node_lacks_costs_the_job_no_attempt(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
-        (due,) = await on.post(create("a", job_spec(retry=RetryPolicy(max_attempts=1))))
+        await on.post(create("a", job_spec(retry=RetryPolicy(max_attempts=1))))
         for failure in (OSError(errno.EMFILE, "Too many open files"), MemoryError(), REFUSED):
-            on.executor.wake()
+            on.wake()
             await settle()
             on.delivery.started[-1].done.set_result(failure)
             await settle()
             assert on.states() == {"a": "dead" if failure is REFUSED else "pending"}
             on.clock.advance(500)
-            on.source.rows.append(Due(due.lane | 1, on.clock.wall_ms(), due.seq))
-        assert [held.number for held in on.delivery.started] == [1, 2, 3]
+        assert [held.claim.attempt for held in on.delivery.started] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("number", [30, 100])
@@ -431,7 +412,7 @@ async def test_many_big_answers_at_once_do_not_overfill_an_entry(tmp_path: Path,
     )
     async with stage(tmp_path, slots=100) as on:
         await on.post(*[create(f"j{position}", on_host(position)) for position in range(number)])
-        on.executor.wake()
+        on.wake()
         await settle()
         assert len(on.delivery.started) == number
         for held in on.delivery.started:
@@ -444,9 +425,9 @@ async def test_many_big_answers_at_once_do_not_overfill_an_entry(tmp_path: Path,
 async def test_stop_waits_for_running_attempts_and_claims_nothing_more(tmp_path: Path) -> None:
     async with stage(tmp_path, slots=1) as on:
         await on.post(create("a"), create("b"))
-        on.executor.wake()
+        on.wake()
         await settle()
-        on.executor.stop()
+        on.dispatcher.stop()
         await settle()
         assert on.delivery.running == 1
         on.delivery.started[0].done.set_result(GOOD)
@@ -458,11 +439,12 @@ async def test_stop_waits_for_running_attempts_and_claims_nothing_more(tmp_path:
 async def test_what_is_broken_off_at_the_end_is_made_again_at_once_and_costs_no_attempt(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.post(create("a"), create("once", job_spec(at_most_once=True)))
-        on.executor.wake()
+        on.wake()
         await settle()
         on.clock.advance(12_000)
-        on.executor.stop()
-        on.executor.abandon()
+        on.dispatcher.stop()
+        on.dispatcher.forget_proposed()
+        on.runner.break_off()
         await settle()
         assert on.delivery.cancelled == 2
         assert on.states() == {"a": "pending", "once": "unknown"}
@@ -479,10 +461,11 @@ async def test_a_claim_that_is_not_committed_when_attempts_are_broken_off_is_lef
     async with stage(tmp_path, commit=gate) as on:
         await on.post(create("a"))
         gate.open = False
-        on.executor.wake()
+        on.wake()
         await gate.reached()
-        on.executor.stop()
-        on.executor.abandon()
+        on.dispatcher.stop()
+        on.dispatcher.forget_proposed()
+        on.runner.break_off()
         gate.let_through()
         await settle()
         assert on.delivery.started == []
@@ -492,19 +475,93 @@ async def test_a_claim_that_is_not_committed_when_attempts_are_broken_off_is_lef
 async def test_a_claim_ends_as_much_later_as_its_jobs_attempts_may_take(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.post(create("short", job_spec(timeout_ms=1_000)), create("long", job_spec(timeout_ms=3_600_000)))
-        on.executor.wake()
+        on.wake()
         await settle()
         ends = dict(on.machine.database.writer.execute("SELECT id, claim_deadline_ms FROM jobs").fetchall())
-        assert ends == {held.job.id: held.claim_ends_ms for held in on.delivery.started}
+        assert ends == {held.claim.job_id: held.claim.ends_ms for held in on.delivery.started}
         assert ends["long"] - ends["short"] == 3_599_000
 
 
-async def test_a_fault_of_the_log_stops_the_executor(tmp_path: Path) -> None:
+async def test_a_fault_of_the_log_stops_the_dispatcher(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - what fails is the end of the stage
         async with stage(tmp_path) as on:
             await on.post(create("a"))
             await on.log.take_over(2)
-            on.executor.wake()
+            on.wake()
             await settle()
     assert caught.group_contains(Fenced, match="does not own the log")
     assert on.delivery.started == []
+
+
+class RunningClock(ManualClock):
+    """Time passes with every look at the clock, as it does on a real machine."""
+
+    def wall_ms(self) -> int:
+        self.advance(1)
+        return super().wall_ms()
+
+
+async def test_a_job_that_comes_due_between_two_looks_at_the_clock_is_claimed(tmp_path: Path) -> None:
+    """The dispatcher never sleeps past a job that came due while it looked at the clock."""
+    for after_ms in range(1, 6):  # one of them falls between the look that decides and the look that sleeps
+        place = tmp_path / str(after_ms)
+        place.mkdir()
+        clock = RunningClock()
+        async with stage(place, clock=clock) as on:
+            await on.post(create("a", due_ms=clock.wall_ms() + after_ms))
+            on.wake()
+            async with asyncio.timeout(2):
+                while not on.delivery.started:  # noqa: ASYNC110 - the attempt begins in a task of its own
+                    await asyncio.sleep(0.001)
+
+
+async def test_the_secrets_of_a_destination_go_with_its_claims_as_they_are_now(tmp_path: Path) -> None:
+    old, new = (VAULT.seal(generate_secret(bytes([number]) * 32), nonce=bytes(12)) for number in (1, 2))
+    async with stage(tmp_path) as on:
+        for sealed in (old, new):
+            settings = DestinationSettings(sealed_secrets=(sealed,))
+            await on.replica.propose([c.PutDestination(job_spec().destination, encode(settings))])
+            await on.post(create(f"by {len(on.delivery.started)}"))
+            on.wake()
+            await settle()
+        assert [held.claim.sealed for held in on.delivery.started] == [(old,), (new,)]
+
+
+# --- what other processes report ---------------------------------------------------------------------------------
+
+
+async def test_a_report_of_an_earlier_term_is_recorded_with_the_node_that_made_the_attempt(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.post(create("a"), create("b", job_spec(retry=RetryPolicy(schedule_ms=(7_000,)))))
+        await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000)])  # as a leader before would have
+        frame = Frame(
+            "n9", (ClaimReport(1, 1, 0, GOOD), ClaimReport(2, 1, 0, REFUSED), ClaimReport(99, 1, 0, GOOD)), ()
+        )
+        assert await on.dispatcher.swap(frame) == Orders(())
+        assert on.states() == {"a": "succeeded", "b": "pending"}
+        rows = on.machine.database.writer.execute("SELECT seq, node, term, due_ms FROM attempts JOIN jobs USING (seq)")
+        assert rows.fetchall() == [(1, "n9", 0, T0), (2, "n9", 0, T0 + 7_000)]
+        await on.dispatcher.swap(frame)  # its answer got lost
+        assert len(on.attempts()) == 2
+
+
+async def test_a_runner_elsewhere_learns_which_of_its_claims_are_not_open_any_more(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.post(create("a"), create("b"))
+        await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000), c.CancelJobs((1,))])
+        held = (ClaimRef(1, 1), ClaimRef(2, 1), ClaimRef(3, 1))
+        assert await on.dispatcher.swap(Frame("n9", (), held)) == Orders((ClaimRef(1, 1), ClaimRef(3, 1)))
+
+
+async def test_after_its_close_reports_are_kept_for_whoever_leads_next(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.post(create("a"))
+        on.wake()
+        await settle()
+        on.dispatcher.close()
+        on.delivery.started[0].done.set_result(GOOD)
+        await settle()
+        assert on.states() == {"a": "running"}
+        following = LocalExchange(2, lambda: True)
+        on.runner.attach(following)
+        assert following.take_reports() == [ClaimReport(1, 1, 1, GOOD)]

@@ -5,17 +5,16 @@ Jobs wait in *lanes* (destination, priority, is it a retry). Of each lane only t
 destination's backlog cannot hide another's next job. Destinations whose next job is due take turns.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, nsmallest
 from typing import NamedTuple
 
-from hookline.node.scheduler.timers import Timers
-from hookline.node.waiting import Blocked
+from hookline.node.dispatch.blocked import Blocked
+from hookline.node.dispatch.timers import Timers
 from hookline.protocol.jobs import destination_of
 
 WINDOW_MAX, WINDOW_MIN, ROWS_MAX = 1_000, 20, 200_000
-_ASKED_MAX = 256  # destinations asked in one go that may not start
 
 
 class Due(NamedTuple):
@@ -26,8 +25,28 @@ class Due(NamedTuple):
     seq: int
 
 
-Admit = Callable[[int, bool, bool], Blocked | None]
-"""(destination id, is a retry, beyond its share) -> None when the job may start, and then it counts as started."""
+class Short(NamedTuple):
+    """A lane whose window is to be filled from the database: up to ``limit`` rows after ``after`` (due_ms, seq)."""
+
+    lane: int
+    after: tuple[int, int]
+    limit: int
+
+
+class Candidate(NamedTuple):
+    """The destination whose turn it is, and its lane with a due job."""
+
+    destination: int
+    lane: int
+
+
+class Held(NamedTuple):
+    """What is in memory. ``turns``: of destinations whose next job was due, as far as it was looked at."""
+
+    rows: int
+    lanes: int
+    alarms: int
+    turns: int
 
 
 @dataclass(slots=True)
@@ -73,23 +92,21 @@ class DueQueue:
         self._lane(lane_number).end = (-1, -1)
         self._short.add(lane_number)
 
-    def short_lanes(self) -> list[tuple[int, tuple[int, int]]]:
-        """(lane, end of its window) of each lane to refill from the database now; each is named once."""
-        found = [(number, lane.end) for number in self._short if (lane := self._lanes.get(number)) and lane.end]
+    def short(self) -> list[Short]:
+        """The lanes to refill from the database now; each is named once."""
+        limit = self.window()
+        found = [Short(it, lane.end, limit) for it in self._short if (lane := self._lanes.get(it)) and lane.end]
         self._short.clear()
         return found
 
-    def refill(self, lane_number: int, rows: Iterable[tuple[int, int]], *, complete: bool) -> None:
-        """Add the rows that follow the window's end; ``complete``: the database holds no more than these."""
-        lane = self._lane(lane_number)
-        last = lane.end
-        for row in rows:
-            lane.rows.append(row)
-            last = row
+    def refill(self, short: Short, rows: Sequence[tuple[int, int]]) -> None:
+        """Add the rows that were found; fewer than were asked for: the database holds no more."""
+        lane = self._lane(short.lane)
+        lane.rows += rows
         heapify(lane.rows)
-        lane.end = None if complete else last
+        lane.end = None if len(rows) < short.limit else rows[-1]
         if lane.rows:
-            self._arm(destination_of(lane_number), lane.rows[0][0])
+            self._arm(destination_of(short.lane), lane.rows[0][0])
 
     def _lane(self, number: int) -> Lane:
         lane = self._lanes.get(number)
@@ -107,42 +124,47 @@ class DueQueue:
     # --- taking ----------------------------------------------------------------------------------------------
 
     def next_due_ms(self) -> int | None:
-        """When ``take`` may next have something to give, except for what is due and waits for room already."""
+        """When there may next be something to take, except for what is due and waits for room already."""
         return self._timers.next_ms()
 
-    def take(self, limit: int, now_ms: int, admit: Admit) -> list[Due]:
-        """Up to ``limit`` due jobs that ``admit`` lets start; first each destination's share, then beyond it."""
-        self._start_turns(now_ms)
-        taken: list[Due] = []
-        for beyond in (False, True):
-            asked = 0
-            while self._turns and len(taken) < limit and asked < min(len(self._turns), _ASKED_MAX):
-                destination = next(iter(self._turns))
-                number = self._next_lane(destination, now_ms)
-                if number is None:
-                    self._end_turn(destination)
-                    continue
-                del self._turns[destination]
-                blocked = admit(destination, bool(number & 1), beyond)
-                if blocked is None:
-                    taken.append(self._pop(number))
-                    asked = 0
-                elif beyond and blocked.reason != "slots":
-                    self._park(destination, blocked)
-                    continue
-                else:
-                    asked += 1
-                self._turns[destination] = None
-        return taken
+    @property
+    def turns(self) -> int:
+        """How many destinations have a turn: a job of theirs is due, as far as it is known."""
+        return len(self._turns)
 
-    def _pop(self, number: int) -> Due:
-        lane = self._lanes[number]
+    def next_turn(self, now_ms: int) -> Candidate | None:
+        """Who is first; it stays so until it is popped, passed over or parked. None: nothing is due."""
+        while self._turns:
+            destination = next(iter(self._turns))
+            lane = self._next_lane(destination, now_ms)
+            if lane is not None:
+                return Candidate(destination, lane)
+            self._end_turn(destination)
+        return None
+
+    def pop(self, first: Candidate) -> Due:
+        """Take the lane's next job; the destination's next turn is after all others'."""
+        self.pass_over(first)
+        lane = self._lanes[first.lane]
         due_ms, seq = heappop(lane.rows)
         if lane.end is not None and len(lane.rows) < self.window() // 2:
-            self._short.add(number)
-        return Due(number, due_ms, seq)
+            self._short.add(first.lane)
+        return Due(first.lane, due_ms, seq)
 
-    def _start_turns(self, now_ms: int) -> None:
+    def pass_over(self, first: Candidate) -> None:
+        """It may not start now: the others first."""
+        del self._turns[first.destination]
+        self._turns[first.destination] = None
+
+    def park(self, first: Candidate, blocked: Blocked) -> None:
+        """It has no more turns before ``blocked.until_ms``, or until it is unparked."""
+        del self._turns[first.destination]
+        self._parked[first.destination] = blocked
+        if blocked.until_ms is not None:
+            self._timers.set(first.destination, blocked.until_ms)
+
+    def start_turns(self, now_ms: int) -> None:
+        """Destinations whose next job is due, or whose parking ends, take turns from now on."""
         for destination in self._timers.pop(now_ms):
             self._parked.pop(destination, None)
             if destination in self._lanes_of:
@@ -182,11 +204,6 @@ class DueQueue:
 
     # --- parking ---------------------------------------------------------------------------------------------
 
-    def _park(self, destination: int, blocked: Blocked) -> None:
-        self._parked[destination] = blocked
-        if blocked.until_ms is not None:
-            self._timers.set(destination, blocked.until_ms)
-
     def unpark(self, destination: int, now_ms: int) -> None:
         """What blocked the destination may be over: let it ask again."""
         if self._parked.pop(destination, None) is not None:
@@ -205,3 +222,8 @@ class DueQueue:
         """How many due jobs of the destination are in memory."""
         lanes = (self._lanes[number].rows for number in self._lanes_of.get(destination, ()))
         return sum(1 for rows in lanes for due_ms, _ in rows if due_ms <= now_ms)
+
+    def held(self) -> Held:
+        """How much is in memory."""
+        rows = sum(len(lane.rows) for lane in self._lanes.values())
+        return Held(rows, len(self._lanes), len(self._timers), len(self._turns))

@@ -15,7 +15,7 @@ from hookline.node.etcd.keys import Keys, prefix_end
 _PAUSE_S = 0.1  # before a broken stream is opened again
 
 
-class Hints:
+class Wakeups:
     """One task waits for each of the two; a change that comes while it is busy wakes it when it waits again."""
 
     def __init__(self, client: EtcdClient, keys: Keys) -> None:

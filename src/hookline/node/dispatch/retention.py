@@ -1,9 +1,8 @@
 """Forgets what is no longer needed: finished jobs and idempotency keys, in small steps between deliveries."""
 
-import asyncio
-
 from hookline.clock import Clock
 from hookline.node.config import NodeConfig
+from hookline.node.dispatch.duty import Duty
 from hookline.node.replica import Replica
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.protocol.commands import Changed, PurgeFinished, PurgeKeys
@@ -15,28 +14,28 @@ _IDLE_S = 60.0  # at most, when nothing is old enough
 _STEP_REST_S = 0.02  # between steps: deliveries and creates get in
 
 
-class Retention:
+class Retention(Duty):
     """Runs on the leader; what it forgets is decided by log commands like everything else.
 
     It looks before it proposes: an idle node writes nothing into its log.
     """
 
     def __init__(self, replica: Replica, reads: LeaderReads, clock: Clock, config: NodeConfig) -> None:
+        super().__init__()
         self._replica = replica
         self._reads = reads
         self._clock = clock
         self._config = config
-        self._stop = asyncio.Event()
 
     async def run(self) -> None:
         """Until ``stop``."""
-        while not self._stop.is_set():
+        while not self._is_over:
             idle_s = self.idle_s()
             if idle_s > 0:
-                await self._rest(idle_s)
+                await self.rest(idle_s)
                 continue
             forgotten = await self.step()
-            await self._rest(_STEP_REST_S if forgotten >= _STEP_JOBS else _REST_S)
+            await self.rest(_STEP_REST_S if forgotten >= _STEP_JOBS else _REST_S)
 
     def idle_s(self) -> float:
         """Seconds until there may be something to forget; 0 when there may be now."""
@@ -67,20 +66,9 @@ class Retention:
                 ),
                 PurgeKeys(now_ms, _STEP_JOBS),
             ],
-            is_patient=True,
+            no_timeout=True,
         )
         return max(result.count for result in results if isinstance(result, Changed))
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            pass
-
-    def stop(self) -> None:
-        """Make ``run`` return."""
-        self._stop.set()
 
 
 def _after(finished_ms: int | None, kept_ms: int) -> int | None:

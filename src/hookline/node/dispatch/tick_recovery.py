@@ -53,7 +53,7 @@ class TickRecovery:
                     moves.append(move)
                 await asyncio.sleep(0)
             if moves:
-                await self._replica.propose(moves, is_patient=True)
+                await self._replica.propose(moves, no_timeout=True)
                 moved += len(moves)
         _log.warning("ticks_brought_back", schedules=moved, entries_ahead_ms=self._replica.newest_ms - now_ms)
 

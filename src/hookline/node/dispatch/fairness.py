@@ -8,18 +8,15 @@ destination finds a slot. Time-outs halve what a destination may hold, fast answ
 
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Literal
 
-from hookline.node.executor.rate import RecentStarts
-from hookline.node.waiting import Blocked
+from hookline.node.dispatch.blocked import Blocked
+from hookline.node.dispatch.rate import RecentStarts
 from hookline.protocol.breaker import Breaker
+from hookline.protocol.claims import Verdict
 from hookline.protocol.settings import DestinationSettings
 
 FAST_MS = 1_000
 _LOADS_MAX = 10_000
-
-Verdict = Literal["good", "bad", "timeout", "none"]
-"""What an attempt says of its destination: it works, it fails, it did not answer in time, nothing."""
 
 
 @dataclass(slots=True)
@@ -38,7 +35,7 @@ class Load:
 class Fairness:
     """Counts what runs and decides what may start.
 
-    Times are milliseconds: ``now_ms`` of the scheduler's wall clock, ``boot_ms`` since boot. Each admitted attempt is
+    Times are milliseconds: ``now_ms`` of the trusted wall clock, ``boot_ms`` since boot. Each admitted attempt is
     told of once with ``began``, unless it is not made, and once with ``ended``.
 
     Args:

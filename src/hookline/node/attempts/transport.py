@@ -1,7 +1,7 @@
 """Sends one request to one vetted address: what the HTTP client tells, in the words of an attempt."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,6 +16,27 @@ NOT_LEADING: Final = "the node could not prove that it leads; nothing was sent"
 BODY_S: Final = 1.0  # from when the status is there; the slot is free then
 
 FailureKind = Literal["connect", "ours", "timeout", "broken", "stale", "unsendable"]
+
+
+class Outgoing(NamedTuple):
+    """One request.
+
+    Attributes:
+        target: what it asks for.
+        address: the vetted address to connect to.
+        timeout_ms: for all of it.
+        fresh_connection: not on one that was kept.
+        may_send: asked once more when there is a connection, right before the first byte: making one takes time.
+    """
+
+    target: Target
+    address: str
+    method: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    timeout_ms: int
+    fresh_connection: bool = False
+    may_send: Callable[[], bool] = lambda: True
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -42,56 +63,34 @@ class SendFailed(HooklineError):
 
 
 class Transport(Protocol):
-    """What the executor sends with; the simulation has a scripted one."""
+    """What attempts are sent with; the simulation has a scripted one."""
 
-    async def send(
-        self,
-        target: Target,
-        address: str,
-        method: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        *,
-        timeout_ms: int,
-        fresh_connection: bool,
-    ) -> Answer:
-        """Make one request to ``target`` at ``address``, once. Raises SendFailed."""
+    async def send(self, outgoing: Outgoing) -> Answer:
+        """Make the request, once. Raises SendFailed."""
 
     async def close(self) -> None:
         """Close all connections."""
 
 
 class HttpTransport:
-    """Real HTTP/1.1, to the vetted address only, with the name in ``Host`` and in the TLS handshake.
+    """Real HTTP/1.1, to the vetted address only, with the name in ``Host`` and in the TLS handshake."""
 
-    Args:
-        may_send: asked once more when there is a connection, right before the first byte: making one takes time.
-    """
-
-    def __init__(self, may_send: Callable[[], bool] = lambda: True) -> None:
-        self._may_send = may_send
+    def __init__(self) -> None:
         self._client = HttpClient(tls=tls_context())  # now, while there are descriptors to read the authorities with
 
-    async def send(
-        self,
-        target: Target,
-        address: str,
-        method: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        *,
-        timeout_ms: int,
-        fresh_connection: bool,
-    ) -> Answer:
+    async def send(self, outgoing: Outgoing) -> Answer:
+        target, may_send = outgoing.target, outgoing.may_send
         try:
-            request = request_parts(method, target.path, target.host_header, _encoded(headers), body)
+            request = request_parts(
+                outgoing.method, target.path, target.host_header, _encoded(outgoing.headers), outgoing.body
+            )
             answer = await self._client.exchange(
-                Endpoint(address, target.port, target.host, target.scheme == "https"),
+                Endpoint(outgoing.address, target.port, target.host, target.scheme == "https"),
                 request,
-                Limits(timeout_ms / 1_000, CONNECT_MS_MAX / 1_000, BODY_S, RESPONSE_BYTES_READ_MAX),
-                fresh=fresh_connection,
-                is_head=method == "HEAD",
-                why_not=lambda: None if self._may_send() else NOT_LEADING,
+                Limits(outgoing.timeout_ms / 1_000, CONNECT_MS_MAX / 1_000, BODY_S, RESPONSE_BYTES_READ_MAX),
+                fresh=outgoing.fresh_connection,
+                is_head=outgoing.method == "HEAD",
+                why_not=lambda: None if may_send() else NOT_LEADING,
             )
         except (Unsendable, UnicodeEncodeError):
             raise SendFailed("unsendable", "the url or a header has a character that HTTP cannot carry") from None

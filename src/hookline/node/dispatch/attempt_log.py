@@ -6,10 +6,10 @@ from typing import Any, Final
 import structlog
 
 from hookline.clock import Clock
-from hookline.node.executor.delivery import Report
-from hookline.node.executor.retry import Next
+from hookline.node.dispatch.retry import Next
 from hookline.node.state_machine.effects import Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.protocol.claims import Report
 from hookline.protocol.durations import format_time
 from hookline.protocol.jobs import Outcome, State
 from hookline.protocol.redaction import hidden_values, without_echoes

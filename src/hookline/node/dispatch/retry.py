@@ -1,22 +1,11 @@
-"""What an answer means and when to try again. Pure."""
+"""What follows an attempt: is it tried again, and when. Pure."""
 
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from hookline.protocol.claims import Trouble
 from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
-from hookline.protocol.limits import RETRY_AFTER_MS_MAX
-
-Trouble = Literal["connection", "timeout"]
-"""Why there is no answer: it could not be asked or broke off, or it took too long."""
-
 
 _NAMES: dict[int | Trouble, str] = {"connection": "a failed connection", "timeout": "a time-out"}
-
-
-def is_success(status: int) -> bool:
-    """Only 2xx is: a redirect is not followed, so it delivers nothing."""
-    return 200 <= status < 300
 
 
 def is_retried(policy: RetryPolicy, what: int | Trouble) -> bool:
@@ -28,22 +17,6 @@ def is_retried(policy: RetryPolicy, what: int | Trouble) -> bool:
         if word in policy.retried:
             return True
     return False
-
-
-def parse_retry_after(value: str | None, now_ms: int) -> int | None:
-    """``Retry-After`` (RFC 9110: seconds or an HTTP date) as milliseconds from now, capped; None if unreadable."""
-    if not value:
-        return None
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(int(value[:12]) * 1_000, RETRY_AFTER_MS_MAX)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, IndexError, OverflowError):
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return min(max(0, int(at.timestamp() * 1_000) - now_ms), RETRY_AFTER_MS_MAX)
 
 
 def wait_ms(policy: RetryPolicy, tries: int, chance: float) -> int:

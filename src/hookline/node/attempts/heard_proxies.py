@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from hookline.clock import Clock
-from hookline.node.executor.own_addresses import OwnAddresses, Place, is_of_this_machine, is_unspecified
+from hookline.node.attempts.own_addresses import OwnAddresses, Place, is_of_this_machine, is_unspecified
 from hookline.protocol.addresses import connected_to
 
 PROXIES_MAX: Final = 1_024

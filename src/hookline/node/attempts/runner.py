@@ -1,0 +1,149 @@
+"""The runner: turns claims into reports. It knows no log, no state and no leader but its exchange."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import structlog
+
+from hookline.clock import Clock
+from hookline.lack import is_lack
+from hookline.node.attempts.delivery import Delivery
+from hookline.node.dispatch.exchange import Exchange, Inbox
+from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report
+from hookline.protocol.durations import format_duration
+from hookline.protocol.jobs import Outcome
+from hookline.telemetry import Metrics
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """``has_begun``: a task that is cancelled before its first step would never run, and tell nothing."""
+
+    claim: Claim
+    task: asyncio.Task[None] | None = None
+    has_begun: bool = False
+    broken_off: Literal["cancelled", "stopped"] | None = None
+
+
+class Runner:
+    """Makes the attempts of one process, over all terms; whoever claims sees to it that they are not too many.
+
+    Args:
+        delivery: makes one attempt.
+        exchange: the first one; ``attach`` puts another in its place.
+    """
+
+    def __init__(self, delivery: Delivery, clock: Clock, metrics: Metrics, exchange: Exchange) -> None:
+        self._delivery = delivery
+        self._clock = clock
+        self._metrics = metrics
+        self._inbox = Inbox()
+        self._attempts: dict[ClaimRef, _Attempt] = {}
+        self._changed = asyncio.Event()  # attempts have begun, or one has ended
+        self._is_over = False
+        self._exchange = exchange
+        exchange.open(self._inbox, ())
+
+    @property
+    def running(self) -> int:
+        """Attempts under way."""
+        return len(self._attempts)
+
+    def attach(self, exchange: Exchange) -> None:
+        """Another leads now, or this node does: orders come from there, reports go there. Attempts go on."""
+        unrecorded = self._exchange.close()
+        self._exchange = exchange
+        exchange.open(self._inbox, tuple(self._attempts))
+        for report in unrecorded:
+            exchange.report(report)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._inbox.filled.wait()
+                claims, cancelled = self._inbox.take()
+                for claim in claims:
+                    attempt = self._attempts[claim.ref] = _Attempt(claim)
+                    attempt.broken_off = "stopped" if self._is_over else None
+                    attempt.task = tasks.create_task(self._make(attempt))
+                for ref in cancelled:
+                    if (found := self._attempts.get(ref)) is not None:
+                        _break_off(found, "cancelled")
+                self._changed.set()
+
+    async def end(self, grace_s: float) -> None:
+        """Wait for all attempts, but not longer; then break them off. Their reports are made when it returns."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._idle()
+        self.break_off()
+        await self._idle()
+
+    async def _idle(self) -> None:
+        while self._attempts or self._inbox.filled.is_set():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def break_off(self) -> None:
+        """End the attempts under way, and those that are about to begin; that is their outcome."""
+        self._is_over = True
+        if self._attempts:
+            _log.warning("attempts_broken_off", running=self.running)
+        for attempt in self._attempts.values():
+            _break_off(attempt, "stopped")
+
+    async def drained(self) -> None:
+        """Return when every report is recorded."""
+        await self._exchange.drained()
+
+    def _may_send(self, term: int) -> bool:
+        return self._exchange.may_send(term)
+
+    async def _make(self, attempt: _Attempt) -> None:
+        attempt.has_begun = True
+        claim = attempt.claim
+        started_ms = self._clock.wall_ms()
+        self._metrics.due_lag.observe(max(0, started_ms - claim.due_ms) / 1_000)
+        try:
+            if attempt.broken_off is not None:
+                raise asyncio.CancelledError
+            report = await self._delivery.attempt(claim, partial(self._may_send, claim.term))
+        except asyncio.CancelledError:
+            if attempt.broken_off is None:
+                raise
+            report = _broken_off(attempt, started_ms, max(0, self._clock.wall_ms() - started_ms))
+        except Exception as error:  # noqa: BLE001 - our own fault must cost this job an attempt, not the node its life
+            _log.exception("attempt_failed_inside", job=claim.job_id)
+            what = f"internal: {error!r}"[:500]
+            lacks = is_lack(error)  # then it cannot have been sent
+            report = Report(
+                Outcome.RETRYABLE_FAILURE, "none", started_ms, 0, not lacks, error=what, costs_no_attempt=lacks
+            )
+        del self._attempts[claim.ref]
+        self._changed.set()
+        self._exchange.report(ClaimReport(claim.seq, claim.attempt, claim.term, report))
+
+
+def _break_off(attempt: _Attempt, why: Literal["cancelled", "stopped"]) -> None:
+    attempt.broken_off = attempt.broken_off or why
+    if attempt.task is not None and attempt.has_begun:
+        attempt.task.cancel()
+
+
+def _broken_off(attempt: _Attempt, started_ms: int, took_ms: int) -> Report:
+    """What came of an attempt that this node ended; the request may have been handled."""
+    if attempt.broken_off == "cancelled":
+        error = "cancelled while the request was under way"
+        return Report(Outcome.UNKNOWN, "none", started_ms, took_ms, True, error=error)
+    error = (
+        f"broken off after {format_duration(took_ms)}: the node was stopped, and waits no longer than --shutdown-grace"
+    )
+    if attempt.claim.spec.at_most_once:
+        return Report(Outcome.UNKNOWN, "none", started_ms, took_ms, True, error=error)
+    return Report(Outcome.RETRYABLE_FAILURE, "none", started_ms, took_ms, True, error=error, costs_no_attempt=True)

@@ -1,0 +1,108 @@
+"""What follows a report: the outcome under the job's policy, the record of it, and the line in the log."""
+
+from collections.abc import Mapping, Sequence
+
+from hookline.clock import Clock
+from hookline.node.dispatch.attempt_log import AttemptLog
+from hookline.node.dispatch.retry import Next, decide, judge
+from hookline.node.state_machine.effects import Ended
+from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.protocol.claims import ClaimReport
+from hookline.protocol.commands import RecordOutcome
+from hookline.protocol.jobs import Outcome, RetryPolicy, State, in_force
+from hookline.telemetry import Metrics
+
+_FREE_RETRY_MS = 500  # after an attempt that could not be made, for a reason of our own
+_HELD_RETRY_MS = 15 * 60_000  # when a person has to do something first: it is noticed soon enough, and costs little
+
+
+class Outcomes:
+    """Judges reports.
+
+    Args:
+        node: the name recorded with attempts of this process.
+    """
+
+    def __init__(self, clock: Clock, metrics: Metrics, *, node: str) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._node = node
+        self._attempt_log = AttemptLog(clock)
+        self._counts = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
+
+    def decide(
+        self,
+        it: ClaimReport,
+        job: ClaimedJob,
+        policy: RetryPolicy | None,
+        *,
+        now_ms: int,
+        node: str | None = None,
+        is_told: bool = True,
+    ) -> RecordOutcome:
+        """The command that closes the claim.
+
+        Args:
+            it: the report.
+            job: as it was claimed.
+            policy: of the job's destination.
+            now_ms: the wall clock.
+            node: where the attempt was made; None: in this process.
+            is_told: a line in the log is wanted.
+        """
+        report = it.report
+        outcome, error, following = self._following(it, job, policy, now_ms)
+        if is_told:
+            self._attempt_log.ended(job, it.attempt, report, following, error)
+        self._counts[outcome].inc()
+        self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
+        return RecordOutcome(
+            seq=it.seq,
+            attempt=it.attempt,
+            outcome=outcome,
+            state=following.state,
+            retry_at_ms=following.retry_at_ms if following.state is State.PENDING else None,
+            status=report.status,
+            error=error,
+            started_ms=report.started_ms,
+            duration_ms=report.duration_ms,
+            response_headers=report.headers,
+            response_body=report.body,
+            node=self._node if node is None else node,
+            term=it.term,
+            is_free=report.costs_no_attempt,
+        )
+
+    def _following(
+        self, it: ClaimReport, job: ClaimedJob, policy: RetryPolicy | None, now_ms: int
+    ) -> tuple[Outcome, str | None, Next]:
+        """What it came to, in a number and in words, and what follows."""
+        report = it.report
+        if report.costs_no_attempt:
+            wait_ms = _HELD_RETRY_MS if report.is_held else _FREE_RETRY_MS
+            return report.outcome, report.error, Next(State.PENDING, now_ms + wait_ms)
+        own = in_force(job.spec.retry, policy)
+        outcome, why = judge(own, report.outcome, report.status, report.trouble)
+        following = decide(
+            job.spec,
+            outcome,
+            policy=own,
+            sent=report.sent,
+            tries=it.attempt - job.attempts_before,
+            budget_from_ms=job.budget_from_ms,
+            now_ms=now_ms,
+            retry_after_ms=report.retry_after_ms,
+            chance=self._clock.random(),
+        )
+        said = "; ".join(words for words in (report.error, why, following.note) if words)
+        return outcome, said or None, following
+
+    def lost(self, ended: Sequence[Ended], names: Mapping[int, tuple[str, str]]) -> None:
+        """Write into the log which jobs are over because their node was lost; names: (id, destination) by number."""
+        for one in ended:
+            if one.seq in names:
+                self._attempt_log.lost(*names[one.seq], one)
+
+    def tell_left_out(self) -> None:
+        """Say how many lines were left out."""
+        self._attempt_log.tell_left_out()

@@ -1,0 +1,149 @@
+"""What may start now: which jobs are due, whose turn it is, and what each destination allows. Pure.
+
+The whole decision in one object: the due queue knows who waits, fairness knows who may. Time comes in as a value.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from hookline.node.dispatch.blocked import Blocked
+from hookline.node.dispatch.due import Due, DueQueue, Held, Short
+from hookline.node.dispatch.fairness import Fairness, Load
+from hookline.protocol.claims import Verdict
+from hookline.protocol.jobs import destination_of
+from hookline.protocol.settings import DestinationSettings
+
+_ASKED_MAX = 256  # destinations asked in one go that may not start
+
+
+class Now(NamedTuple):
+    """The time. ``wall_ms``: the trusted time; ``boot_ms``: since boot; ``steps``: how often the first was set."""
+
+    wall_ms: int
+    boot_ms: float
+    steps: int
+
+
+class Plan:
+    """Of all pending jobs those that may be claimed, and what is claimed.
+
+    Args:
+        slots: attempts that may run at once, in all.
+        steps: of the clock, until now.
+    """
+
+    def __init__(self, slots: int, *, steps: int = 0) -> None:
+        self._queue = DueQueue()
+        self._fairness = Fairness(slots)
+        self._steps = steps
+
+    # --- what is pending -----------------------------------------------------------------------------------------
+
+    def open_lane(self, lane: int) -> None:
+        """The database holds pending jobs in this lane."""
+        self._queue.open_lane(lane)
+
+    def short(self) -> list[Short]:
+        """What to read from the database now, for ``refill``; each lane is named once."""
+        return self._queue.short()
+
+    def refill(self, short: Short, rows: Sequence[tuple[int, int]]) -> None:
+        """The rows (due_ms, seq) that were found there; fewer than were asked for: there are no more."""
+        self._queue.refill(short, rows)
+
+    def committed(self, due: Iterable[tuple[int, int, int]]) -> None:
+        """Jobs became pending: (lane, due_ms, seq)."""
+        for lane, due_ms, seq in due:
+            self._queue.add(lane, due_ms, seq)
+
+    def configure(self, destination: int, settings: DestinationSettings, now: Now) -> None:
+        """Settings are in force from now on."""
+        self._fairness.configure(destination, settings)
+        self._queue.unpark(destination, now.wall_ms)
+
+    # --- what starts and ends ------------------------------------------------------------------------------------
+
+    def notice(self, now: Now) -> bool:
+        """Was the clock set since it was looked at last? What waits for a time asks again: it was another clock's."""
+        if now.steps == self._steps:
+            return False
+        self._steps = now.steps
+        self._queue.unpark_all(now.wall_ms)
+        return True
+
+    def take(self, now: Now, limit: int) -> list[Due]:
+        """Up to ``limit`` due jobs that may start; each counts as running until it is ``refused`` or ``ended``.
+
+        First each destination's share, then beyond it.
+        """
+        self._queue.start_turns(now.wall_ms)
+        taken: list[Due] = []
+        for beyond in (False, True):
+            self._take(now, limit, taken, beyond=beyond)
+        return taken
+
+    def _take(self, now: Now, limit: int, taken: list[Due], *, beyond: bool) -> None:
+        queue, fairness = self._queue, self._fairness
+        asked = 0
+        while len(taken) < limit and asked < min(queue.turns, _ASKED_MAX):
+            first = queue.next_turn(now.wall_ms)
+            if first is None:
+                return
+            is_retry = bool(first.lane & 1)
+            blocked = fairness.admit(now.boot_ms, now.wall_ms, first.destination, is_retry, beyond)
+            if blocked is None:
+                taken.append(queue.pop(first))
+                asked = 0
+            elif beyond and blocked.reason != "slots":
+                queue.park(first, blocked)
+            else:
+                queue.pass_over(first)
+                asked += 1
+
+    def began(self, now: Now, lane: int) -> None:
+        """A job that was taken is attempted from now on."""
+        self._fairness.began(now.boot_ms, destination_of(lane))
+
+    def refused(self, now: Now, lane: int) -> None:
+        """It is not attempted after all. The destination may ask again: it may have waited for this very place."""
+        destination = destination_of(lane)
+        self._fairness.refused(now.wall_ms, destination, bool(lane & 1))
+        self._queue.unpark(destination, now.wall_ms)
+
+    def ended(self, now: Now, lane: int, verdict: Verdict, duration_ms: float) -> None:
+        """Its attempt is over. Likewise."""
+        destination = destination_of(lane)
+        self._fairness.ended(now.wall_ms, destination, bool(lane & 1), verdict, duration_ms)
+        self._queue.unpark(destination, now.wall_ms)
+
+    def next_ms(self) -> int | None:
+        """When ``take`` may next have something to give, except for what is due and waits for room already."""
+        return self._queue.next_due_ms()
+
+    # --- what users may see --------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Jobs that were taken and are not over."""
+        return self._fairness.running
+
+    @property
+    def free(self) -> int:
+        """Slots that nothing was taken for."""
+        return self._fairness.free()
+
+    def blocked(self, destination: int) -> Blocked | None:
+        """Why the destination's due jobs do not start, if that is known."""
+        return self._queue.parked(destination)
+
+    def waiting(self, destination: int, now_ms: int) -> int:
+        """How many due jobs of a destination wait, as far as they are in memory."""
+        return self._queue.waiting(destination, now_ms)
+
+    def load(self, destination: int) -> Load | None:
+        """What is known of a destination, None when it is idle with default settings."""
+        return self._fairness.load(destination)
+
+    def held(self) -> Held:
+        """How much of what is pending is in memory."""
+        return self._queue.held()

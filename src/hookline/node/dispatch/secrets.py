@@ -1,0 +1,40 @@
+"""Which sealed secrets go with a job's claim: its own, else those of its destination, else none."""
+
+from collections.abc import Iterable
+
+from hookline.node.vault import Vault, missing_keys
+from hookline.protocol.jobs import JobSpec
+from hookline.protocol.settings import DestinationSettings
+
+
+class SealedSecrets:
+    """Follows the destinations' settings. Nothing is opened here.
+
+    Args:
+        vault: to tell which keys this node lacks.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._of: dict[str, tuple[bytes, ...]] = {}
+        self._met: set[str] = set()
+
+    def put(self, destination: str, settings: DestinationSettings) -> None:
+        """These settings are in force."""
+        if settings.sealed_secrets:
+            self._of[destination] = settings.sealed_secrets
+        else:
+            self._of.pop(destination, None)
+
+    def of(self, spec: JobSpec) -> tuple[bytes, ...]:
+        """Newest first; empty: the default of whoever sends it signs."""
+        return self._of.get(spec.destination, ()) if spec.sealed_secret is None else (spec.sealed_secret,)
+
+    def held_for(self, sealed: Iterable[bytes]) -> None:
+        """A job was not sent, since a key for one of these is missing."""
+        self._met |= missing_keys(sealed, self._vault)
+
+    def lacking(self) -> list[str]:
+        """Ids of keys that this node misses: of all destinations, and of the jobs that were due in this term."""
+        sealed = (secret for secrets in self._of.values() for secret in secrets)
+        return sorted(self._met | missing_keys(sealed, self._vault))

@@ -1,0 +1,125 @@
+"""What passes between a leader and whoever makes attempts: claims and cancellations out, reports in. Pure data.
+
+All of it is MessagePack between processes, array-like: a field may be added at the end with a default.
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from hookline.protocol.jobs import JobSpec, Outcome
+
+Verdict = Literal["good", "bad", "timeout", "none"]
+"""What an attempt says of its destination: it works, it fails, it did not answer in time, nothing."""
+
+Trouble = Literal["connection", "timeout"]
+"""Why there is no answer: it could not be asked or broke off, or it took too long."""
+
+
+class ClaimRef(NamedTuple):
+    """Which claim: the job's number and the attempt's. No two claims of a cluster share it."""
+
+    seq: int
+    attempt: int
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """A committed claim with all that its attempt needs.
+
+    Attributes:
+        term: of the leader that claimed it; nothing is sent once that leader may be replaced.
+        due_ms: when the job was due.
+        ends_ms: from then on another process may make the call again (wall clock).
+        run_at_ms: when the client asked for the job to run.
+        sealed: the secrets that sign it, newest first; empty: the runner's default signs, if it has one.
+    """
+
+    seq: int
+    attempt: int
+    term: int
+    due_ms: int
+    ends_ms: int
+    job_id: str
+    run_at_ms: int
+    spec: JobSpec
+    sealed: tuple[bytes, ...] = ()
+
+    @property
+    def ref(self) -> ClaimRef:
+        """Its name."""
+        return ClaimRef(self.seq, self.attempt)
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """What one attempt came to, before the job's retry policy is asked: that may make a failure permanent.
+
+    Attributes:
+        sent: the request left, or may have.
+        trouble: why there is no answer, where the receiver or the way to it is to blame.
+        costs_no_attempt: it did not leave, or was broken off, for a reason of our own.
+        is_held: and a person has to do something first.
+    """
+
+    outcome: Outcome
+    verdict: Verdict
+    started_ms: int
+    duration_ms: int
+    sent: bool = False
+    status: int | None = None
+    error: str | None = None
+    trouble: Trouble | None = None
+    retry_after_ms: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    costs_no_attempt: bool = False
+    is_held: bool = False
+
+
+class ClaimReport(msgspec.Struct, frozen=True, array_like=True):
+    """A report and the claim that it is about; ``term`` is the claim's."""
+
+    seq: int
+    attempt: int
+    term: int
+    report: Report
+
+    @property
+    def ref(self) -> ClaimRef:
+        """The claim's name."""
+        return ClaimRef(self.seq, self.attempt)
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """From a runner to the leader: reports, and which claims it still works on. ``node``: where the attempts ran."""
+
+    node: str
+    reports: tuple[ClaimReport, ...]
+    held: tuple[ClaimRef, ...]
+
+
+class Orders(msgspec.Struct, frozen=True, array_like=True):
+    """The leader's answer: which of the claims that the runner works on it shall break off."""
+
+    cancelled: tuple[ClaimRef, ...]
+
+
+_BYTES_FIXED, _BYTES_PER_CHAR = 128, 4
+
+
+def frames(node: str, reports: list[ClaimReport], held: tuple[ClaimRef, ...], *, bytes_max: int) -> list[Frame]:
+    """The reports in their order, in frames of about ``bytes_max`` at most, and at least one frame."""
+    parts: list[list[ClaimReport]] = [[]]
+    size = 0
+    for it in reports:
+        more = _size(it.report)
+        if parts[-1] and size + more > bytes_max:
+            parts.append([])
+            size = 0
+        parts[-1].append(it)
+        size += more
+    return [Frame(node, tuple(part), held) for part in parts]
+
+
+def _size(report: Report) -> int:
+    texts = len(report.error or "") + sum(len(name) + len(value) for name, value in report.headers)
+    return _BYTES_FIXED + len(report.body) + _BYTES_PER_CHAR * texts
