@@ -156,6 +156,7 @@ async def etcd_node(
         clock,
         node=name,
         url=f"http://{name}",
+        owner=f"{name}/there/1",
         leader_is_gone=gone.__contains__,
         wakeups=wakeups,
     )

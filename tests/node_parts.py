@@ -14,6 +14,9 @@ from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_text
 from hookline.testing.clock import SimulatedClock
 
 T0 = 1_800_000_000_000  # a wall clock in ms
+OWNER = "n1/here/1"  # a process that claims
+NEXT_OWNER = "n1/here/2"  # the next one on its data directory
+OTHER_OWNER = "n2/there/1"
 
 
 class ManualClock(SimulatedClock):

@@ -51,8 +51,7 @@ async def test_silence_of_the_election_timeout_lets_another_node_lead(leader: Et
         assert not acquiring.done()
         clock_of(follower).advance(LONGEST_MS - ELECTION_TIMEOUT_MS + 1)
     assert acquiring.result() == 2
-    assert not follower.leadership.old_leader_is_dead()
-    assert not follower.leadership.was_handed_over()
+    assert follower.leadership.dead_owners() == (), "silence proves nothing"
     assert follower.leadership.is_valid()
     assert not await leader.beat()
 
@@ -112,15 +111,16 @@ async def test_of_many_that_campaign_at_once_one_wins(etcd: EtcdMembers, keys: K
 async def test_a_leader_that_is_proven_dead_is_followed_at_once(leader: EtcdNode, follower: EtcdNode) -> None:
     follower.gone.add(leader.url)
     assert await follower.leadership.acquire() == 2
-    assert follower.leadership.old_leader_is_dead()
+    assert follower.leadership.dead_owners() == (f"{leader.name}/there/1",)
 
 
-async def test_a_released_lead_is_taken_at_once_and_known_as_handed_over(leader: EtcdNode, follower: EtcdNode) -> None:
+async def test_a_released_lead_is_taken_at_once_and_its_leader_not_taken_to_be_dead(
+    leader: EtcdNode, follower: EtcdNode
+) -> None:
     await leader.leadership.release()
     assert not leader.leadership.is_valid()
     assert await follower.leadership.acquire() == 2
-    assert follower.leadership.was_handed_over()
-    assert not follower.leadership.old_leader_is_dead()
+    assert follower.leadership.dead_owners() == ()
 
 
 async def test_the_watch_tells_of_a_release(

@@ -23,7 +23,7 @@ from hookline.protocol.codec import Entry
 from hookline.protocol.limits import ENTRY_BYTES_MAX
 from hookline.testing.etcd import EtcdMembers
 from tests.etcd_parts import charter, elect
-from tests.node_parts import create, entry, job_spec, outcome
+from tests.node_parts import OTHER_OWNER, OWNER, create, entry, job_spec, outcome
 
 
 class Harness(Protocol):
@@ -158,7 +158,9 @@ async def test_entries_are_consecutive_from_one_and_come_back_equal(on: Harness)
     await on.log.take_over(1)
     spec = job_spec(body=bytes(range(256)) * 40, headers=(("x", "ü"),), labels=("a=1", "ünï"))
     first = entry(1, [create("a", spec, key="k", key_expires_ms=2**40, fingerprint=b"\0\xff", chosen=True)])
-    second = entry(2, [outcome(1, 1, body=b"\0" * 100), c.ClaimJobs(((1, 2**45),), 3), c.BeginTerm("n1", True)])
+    second = entry(
+        2, [outcome(1, 1, body=b"\0" * 100), c.ClaimJobs(((1, 2**45),), 3, OWNER), c.BeginTerm(OWNER, (OTHER_OWNER,))]
+    )
     third = entry(3, [])
     for written in (first, second, third):
         assert await on.log.append(written) == written.index

@@ -20,6 +20,7 @@ from hookline.protocol.jobs import Outcome, State
 from hookline.protocol.limits import ATTEMPTS_MAX, RESPONSE_BYTES_KEPT_MAX
 from tests.integration.node_under_test import Answer, NodeUnderTest
 from tests.integration.proxy_under_test import Clusters
+from tests.node_parts import OWNER
 
 MIB = 2**20
 BATCH_BYTES = 16 * MIB - 1_000  # what a batch may have, almost
@@ -245,7 +246,7 @@ def _many_attempts(node: NodeUnderTest, job_id: str, count: int = ATTEMPTS_MAX) 
     seq, due_ms = node.rows("SELECT seq, due_ms FROM jobs WHERE id = ?", job_id)[0]
     body = b"\xe9" * RESPONSE_BYTES_KEPT_MAX
     for number in range(1, count + 1):
-        claim = ClaimJobs(((seq, due_ms),), due_ms + 30_000)
+        claim = ClaimJobs(((seq, due_ms),), due_ms + 30_000, OWNER)
         failed = Outcome.RETRYABLE_FAILURE
         node.propose(
             claim,

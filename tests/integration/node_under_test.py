@@ -39,6 +39,7 @@ from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Res
 from hookline.protocol.http import NodeView
 from hookline.protocol.jobs import Outcome, State
 from hookline.telemetry import Metrics
+from tests.node_parts import OWNER
 
 _TABLES = ("jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules", "destinations")
 
@@ -217,7 +218,7 @@ class NodeUnderTest:
     def run(self, job_id: str, outcome: Outcome = Outcome.SUCCESS, *, state: State | None = None) -> None:
         """One attempt: claimed, and ended with this outcome; the job is then finished as ``state``."""
         seq, due_ms, attempts = self.rows("SELECT seq, due_ms, attempts FROM jobs WHERE id = ?", job_id)[0]
-        self.propose(ClaimJobs(((seq, due_ms),), due_ms + 30_000))
+        self.propose(ClaimJobs(((seq, due_ms),), due_ms + 30_000, OWNER))
         ended = state or (State.SUCCEEDED if outcome is Outcome.SUCCESS else State.DEAD)
         status = 200 if outcome is Outcome.SUCCESS else 500
         now_ms = self.clock.wall_ms()
@@ -230,7 +231,7 @@ class NodeUnderTest:
     def claim(self, job_id: str) -> None:
         """Make the job running."""
         seq, due_ms = self.rows("SELECT seq, due_ms FROM jobs WHERE id = ?", job_id)[0]
-        self.propose(ClaimJobs(((seq, due_ms),), due_ms + 30_000))
+        self.propose(ClaimJobs(((seq, due_ms),), due_ms + 30_000, OWNER))
 
     def rows(self, query: str, *values: object) -> list[Any]:
         """Read the database from outside."""
@@ -269,7 +270,7 @@ class NodeUnderTest:
         machine = StateMachine(database)
         commit = ThreadCommit()
         self.replica = replica = Replica(machine, LocalLog(database), clock, commit=commit)
-        await replica.begin_term(machine.term + 1, config.node, old_leader_is_dead=True)
+        await replica.begin_term(machine.term + 1, OWNER)
         self.services = services = Services(
             config=config,
             clock=clock,

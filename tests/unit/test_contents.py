@@ -14,7 +14,7 @@ from hookline.node.state_machine.reads import Reads
 from hookline.protocol import commands as c
 from hookline.protocol.jobs import encode_spec, without_payload
 from hookline.protocol.settings import DestinationSettings, encode
-from tests.node_parts import T0, apply, create, job_spec, outcome
+from tests.node_parts import OWNER, T0, apply, create, job_spec, outcome
 
 DESTINATION = "https://a.example:443"
 SCHEDULE = c.PutSchedule("s", 0, b"spec", b"job", DESTINATION, 0, False, 2, (), T0, False)
@@ -28,7 +28,7 @@ def state(tmp_path: Path) -> Path:
     machine = StateMachine(database)
     jobs = [create(f"j{n}", job_spec(labels=("x",), body=b"100.00")) for n in range(8)]
     apply(machine, *jobs, create("keyed", key="k", key_expires_ms=T0 + 9, fingerprint=b"f"), SCHEDULE)
-    apply(machine, c.ClaimJobs(((1, T0), (2, T0), (3, T0)), T0 + 9))
+    apply(machine, c.ClaimJobs(((1, T0), (2, T0), (3, T0)), T0 + 9, OWNER))
     apply(machine, outcome(1, 1), outcome(2, 1, state=0, kind=1, retry_at_ms=T0 + 5), c.CancelJobs((4,)))
     apply(machine, c.PutDestination(DESTINATION, encode(DestinationSettings(paused=True))))
     apply(machine, c.PurgeFinished(T0 + 1, 0, 1), c.RunSchedule("s", "tick", T0))
@@ -81,8 +81,8 @@ def test_what_was_written_is_sound(state: Path) -> None:
         "UPDATE destinations SET name = name || 'x' WHERE id = 1",
         "UPDATE counters SET value = value + 1 WHERE name = 'pending'",
         "INSERT INTO jobs SELECT 99, 'forged', state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts, "
-        "attempts_before, budget_from_ms, lost, claim_term, claim_deadline_ms, claimed_ms, at_most_once, size, "
-        "timeout_ms, revision, kept_until_ms, schedule FROM jobs WHERE seq = 3",
+        "attempts_before, budget_from_ms, lost, claim_term, claim_deadline_ms, claimed_ms, claim_owner, at_most_once, "
+        "size, timeout_ms, revision, kept_until_ms, schedule FROM jobs WHERE seq = 3",
         "INSERT INTO specs SELECT 99, spec, fingerprint, sum FROM specs WHERE seq = 3",
         "INSERT INTO destinations (name) VALUES ('http://x:1')",
         "UPDATE specs SET spec = (SELECT spec FROM specs WHERE seq = 10), sum = (SELECT sum FROM specs WHERE seq = 10) "

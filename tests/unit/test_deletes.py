@@ -12,7 +12,7 @@ from hookline.node.state_machine.tables import STATEMENTS
 from hookline.protocol import commands as c
 from hookline.protocol.jobs import PAYLOAD_REMOVED, encode_spec, without_payload
 from hookline.protocol.settings import ScheduleSpec, encode
-from tests.node_parts import T0, apply, create, job_spec, outcome
+from tests.node_parts import OWNER, T0, apply, create, job_spec, outcome
 
 DESTINATION = "https://a.example:443"
 PRIVATE = b"alice@example.org"
@@ -29,7 +29,7 @@ def machine(tmp_path: Path) -> Iterator[StateMachine]:
 
 
 def finish(machine: StateMachine, seq: int, *, body: bytes = b"") -> None:
-    apply(machine, c.ClaimJobs(((seq, T0),), T0 + 9))
+    apply(machine, c.ClaimJobs(((seq, T0),), T0 + 9, OWNER))
     apply(machine, outcome(seq, 1, body=body))
 
 
@@ -81,7 +81,7 @@ def test_it_is_never_sent_again(machine: StateMachine) -> None:
 
 def test_an_attempt_that_a_cancel_broke_off_brings_nothing_back(machine: StateMachine) -> None:
     apply(machine, create("mine"), create("other"))
-    apply(machine, c.ClaimJobs(((1, T0), (2, T0)), T0 + 9), c.CancelJobs((1, 2)))
+    apply(machine, c.ClaimJobs(((1, T0), (2, T0)), T0 + 9, OWNER), c.CancelJobs((1, 2)))
     delete_payload(machine, 1, "mine")
     assert apply(machine, c.DeleteJob(2), outcome(1, 1, body=PRIVATE), outcome(2, 1, body=PRIVATE)) == [
         c.Changed(1),
@@ -96,13 +96,13 @@ def test_many_answers_take_several_commands_and_no_attempt_comes_between(machine
     apply(machine, create("mine"))
     for number in range(1, 121):
         failed = outcome(1, number, state=0, kind=1, retry_at_ms=T0, body=PRIVATE)
-        apply(machine, c.ClaimJobs(((1, T0),), T0 + 9), failed)
+        apply(machine, c.ClaimJobs(((1, T0),), T0 + 9, OWNER), failed)
     blank = encode_spec(without_payload(job_spec()))
     command = c.DeleteJob(1) if is_whole else c.DeletePayload(1, 1, blank)
     if not is_whole:
         apply(machine, c.CancelJobs((1,)))
     assert apply(machine, command) == [c.Changed(0)]
-    assert apply(machine, c.ClaimJobs(((1, T0),), T0 + 9)) == [c.Claimed(())]
+    assert apply(machine, c.ClaimJobs(((1, T0),), T0 + 9, OWNER)) == [c.Claimed(())]
     assert apply(machine, command, command) == [c.Changed(0), c.Changed(1)]
     left = machine.database.writer.execute("SELECT count(*), count(response_body) FROM attempts").fetchall()
     assert left == [(0 if is_whole else 120, 0)]

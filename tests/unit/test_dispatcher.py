@@ -29,7 +29,7 @@ from hookline.protocol.limits import RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.settings import DestinationSettings, encode
 from hookline.protocol.signatures import generate_secret
 from hookline.telemetry import Metrics
-from tests.node_parts import T0, GatedCommit, ManualClock, create, job_spec, settle
+from tests.node_parts import OWNER, T0, GatedCommit, ManualClock, create, job_spec, settle
 
 VAULT = Vault([bytes(32)])
 
@@ -139,6 +139,7 @@ async def stage(
         replica,
         LeaderReads(database.reader),
         guarded,
+        owner=OWNER,
         plan=plan,
         secrets=SealedSecrets(VAULT),
         exchange=exchange,
@@ -146,7 +147,7 @@ async def stage(
     )
     if isinstance(commit, GatedCommit):
         commit.open = True
-    await replica.begin_term(1, "n1", old_leader_is_dead=True)
+    await replica.begin_term(1, OWNER)
     dispatcher.start()
     runner.attach(exchange)
     try:
@@ -533,7 +534,7 @@ async def test_the_secrets_of_a_destination_go_with_its_claims_as_they_are_now(t
 async def test_a_report_of_an_earlier_term_is_recorded_with_the_node_that_made_the_attempt(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.post(create("a"), create("b", job_spec(retry=RetryPolicy(schedule_ms=(7_000,)))))
-        await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000)])  # as a leader before would have
+        await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000, OWNER)])  # as a leader before would have
         frame = Frame(
             "n9", (ClaimReport(1, 1, 0, GOOD), ClaimReport(2, 1, 0, REFUSED), ClaimReport(99, 1, 0, GOOD)), ()
         )
@@ -548,7 +549,7 @@ async def test_a_report_of_an_earlier_term_is_recorded_with_the_node_that_made_t
 async def test_a_runner_elsewhere_learns_which_of_its_claims_are_not_open_any_more(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.post(create("a"), create("b"))
-        await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000), c.CancelJobs((1,))])
+        await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000, OWNER), c.CancelJobs((1,))])
         held = (ClaimRef(1, 1), ClaimRef(2, 1), ClaimRef(3, 1))
         assert await on.dispatcher.swap(Frame("n9", (), held)) == Orders((ClaimRef(1, 1), ClaimRef(3, 1)))
 

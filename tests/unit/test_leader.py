@@ -26,7 +26,7 @@ from hookline.protocol.jobs import State
 from hookline.protocol.limits import LOST_CLAIMS_MAX
 from hookline.testing import Receiver, SimulatedClock, answer, virtual_time
 from hookline.testing.assembly import Assembly, Parts, assemble
-from tests.node_parts import T0, apply, create, job_spec
+from tests.node_parts import NEXT_OWNER, OWNER, T0, apply, create, job_spec
 
 GRACE_MS = 3_000
 
@@ -40,16 +40,6 @@ class SilentLog(MemoryLog):
         if entry.index >= self.silent_from:
             await asyncio.Event().wait()
         return await super().append(entry)
-
-
-class HandedOver(MemoryLeadership):
-    """The leader before, if any, still makes its attempts."""
-
-    def was_handed_over(self) -> bool:
-        return True
-
-    def old_leader_is_dead(self) -> bool:
-        return False
 
 
 class Elsewhere(NoExchange):
@@ -84,7 +74,7 @@ def node(
             clock=clock,
             database=open_state(directory / "state.db", durable=False),
             log=log,
-            leadership=HandedOver() if elsewhere else MemoryLeadership(),
+            leadership=MemoryLeadership(),
             commit=inline_commit,
             transport=receiver or Receiver(clock),
             elsewhere=(elsewhere or Elsewhere()) if has_successor else None,
@@ -206,8 +196,8 @@ def test_a_job_that_ends_with_a_lost_node_is_a_line_in_the_log_of_who_leads_next
         term=0,
     )
     for _ in range(LOST_CLAIMS_MAX - 1):
-        apply(machine, ClaimJobs(((1, T0),), T0 + 1), BeginTerm("n1", old_leader_is_dead=True), term=0)
-    apply(machine, ClaimJobs(((1, T0), (2, T0), (3, T0)), T0 + 1), term=0)
+        apply(machine, ClaimJobs(((1, T0),), T0 + 1, OWNER), BeginTerm(NEXT_OWNER), term=0)
+    apply(machine, ClaimJobs(((1, T0), (2, T0), (3, T0)), T0 + 1, OWNER), term=0)
     database.close()
 
     async def main() -> list[Any]:

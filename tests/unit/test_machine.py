@@ -17,7 +17,7 @@ from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
 from hookline.protocol.jobs import encode_spec
 from hookline.protocol.settings import DestinationSettings, encode
-from tests.node_parts import T0, apply, create, entry, job_spec
+from tests.node_parts import OWNER, T0, apply, create, entry, job_spec
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_settings_are_imported_until_the_topology_is_there(machine: StateMachine
     pages = c.ImportDestinations(5, ((SHOP, paused),), False), c.ImportDestinations(5, (), True)
     assert apply(machine, *pages) == [c.Changed(1), c.Changed(0)]
     assert machine.tables.settings_epoch == StateMachine(machine.database).tables.settings_epoch == 5
-    assert apply(machine, c.ClaimJobs(((1, T0),), T0 + 1)) == [c.Claimed(())], "it binds every later claim"
+    assert apply(machine, c.ClaimJobs(((1, T0),), T0 + 1, OWNER)) == [c.Claimed(())], "it binds every later claim"
     apply(machine, c.SetTopology(5, b"b"), c.PutDestination(SHOP, encode(DestinationSettings())))
     assert apply(machine, pages[0]) == [c.Refused("misdirected")], "late: what was set since is newer"
     assert machine.tables.paused == set()
@@ -264,16 +264,16 @@ def test_a_topology_whose_entry_is_rolled_back_is_not_remembered(
     assert machine.tables.topology is None
 
 
-@pytest.mark.parametrize("end", [c.BeginTerm("n2", old_leader_is_dead=True), c.ExpireClaims()], ids=["term", "expiry"])
+@pytest.mark.parametrize("end", [c.BeginTerm("n2/b", (OWNER,)), c.ExpireClaims()], ids=["term", "expiry"])
 def test_an_attempt_whose_node_was_lost_shows_when_it_was_claimed(machine: StateMachine, end: c.AnyCommand) -> None:
     apply(machine, create("a"))
-    apply(machine, c.ClaimJobs(((1, T0),), T0 + 5_000), time_ms=T0 + 10)
+    apply(machine, c.ClaimJobs(((1, T0),), T0 + 5_000, OWNER), time_ms=T0 + 10)
     apply(machine, end, term=2, time_ms=T0 + 3_600_000)
     reads = Reads(machine.database.reader)
     job = reads.job("a")
     assert job is not None
     assert job.last_attempt is not None
     assert (job.last_attempt.started_ms, job.last_attempt.duration_ms) == (T0 + 10, None)
-    apply(machine, c.ClaimJobs(((1, job.due_ms),), T0 + 4_000_000), term=2, time_ms=T0 + 3_700_000)
+    apply(machine, c.ClaimJobs(((1, job.due_ms),), T0 + 4_000_000, OWNER), term=2, time_ms=T0 + 3_700_000)
     apply(machine, end, term=3, time_ms=T0 + 7_200_000)
     assert rows(machine, "SELECT started_ms FROM attempts") == [(T0 + 10,), (T0 + 3_700_000,)]

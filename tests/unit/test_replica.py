@@ -25,7 +25,7 @@ from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry, encode_entry
 from hookline.protocol.limits import ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
-from tests.node_parts import T0, GatedCommit, ManualClock, create, fill, job_spec, settle
+from tests.node_parts import OWNER, T0, GatedCommit, ManualClock, create, fill, job_spec, settle
 
 
 @asynccontextmanager
@@ -39,7 +39,7 @@ async def replica_on(
         replica = Replica(StateMachine(database), log or memory, ManualClock(), commit=commit)
         if isinstance(commit, GatedCommit):
             commit.open = True
-        await replica.begin_term(1, "n1", old_leader_is_dead=True)
+        await replica.begin_term(1, OWNER)
         if isinstance(commit, GatedCommit):
             commit.open = False
         async with asyncio.TaskGroup() as tasks:
@@ -216,7 +216,7 @@ async def test_a_cancelled_lead_leaves_open_what_was_appended_and_refuses_the_re
     database = open_state(tmp_path / "state.db", durable=False)
     gate = GatedCommit(open=True)
     replica = Replica(StateMachine(database), MemoryLog(), ManualClock(), commit=gate)
-    await replica.begin_term(1, "n1", old_leader_is_dead=True)
+    await replica.begin_term(1, OWNER)
     gate.open = False
     async with asyncio.TaskGroup() as tasks:
         leading = tasks.create_task(replica.lead())
@@ -264,11 +264,11 @@ async def test_a_new_leader_applies_what_the_log_holds_before_it_begins_its_term
     await fill(log, 250, term=4)  # more than one read gives
     database = open_state(tmp_path / "state.db", durable=False)
     replica = Replica(StateMachine(database), log, ManualClock(), commit=inline_commit)
-    await replica.begin_term(5, "n2", old_leader_is_dead=False)
+    await replica.begin_term(5, OWNER)
     assert (replica.applied, replica.term) == (251, 5)
     assert replica.counters["pending"] == 250
     (begin,) = await log.read_from(251)
-    assert begin.commands[-1] == c.BeginTerm("n2", False)
+    assert begin.commands[-1] == c.BeginTerm(OWNER)
     database.close()
 
 
@@ -278,7 +278,7 @@ async def test_a_node_that_was_leader_before_cannot_begin_an_older_term(tmp_path
     database = open_state(tmp_path / "state.db", durable=False)
     replica = Replica(StateMachine(database), log, ManualClock(), commit=inline_commit)
     with pytest.raises(Fenced):
-        await replica.begin_term(4, "n1", old_leader_is_dead=False)
+        await replica.begin_term(4, OWNER)
     assert await log.last_index() == 0
     database.close()
 
@@ -287,7 +287,7 @@ async def test_on_a_real_disk_and_thread_acknowledged_jobs_are_there_after_reope
     database = open_state(tmp_path / "state.db")
     commit = ThreadCommit()
     replica = Replica(StateMachine(database), LocalLog(database), ManualClock(), commit=commit)
-    await replica.begin_term(1, "n1", old_leader_is_dead=True)
+    await replica.begin_term(1, OWNER)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(replica.lead())
         await asyncio.gather(*[replica.propose([create(f"j{number}")]) for number in range(200)])

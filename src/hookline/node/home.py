@@ -1,9 +1,11 @@
-"""A name for a data directory, so that a node knows what it wrote itself, in an earlier run, from what a twin wrote."""
+"""A name for a data directory: a node tells what an earlier process of its own wrote from what a twin wrote."""
 
+import hashlib
 import os
 from pathlib import Path
 
 from hookline.clock import Clock
+from hookline.protocol.owners import Owner
 
 FILE = "home.id"
 _BYTES = 16
@@ -21,3 +23,8 @@ def home_of(data_dir: Path, clock: Clock) -> str:
         kept = clock.token(_BYTES).hex()
         file.write_text(f"{kept}\n")
     return f"{kept}-{os.stat(file).st_ino:x}"
+
+
+def owner_of(node: str, home: str, start: str) -> str:
+    """How the claims of a process name it: shorter than ``home``, since each open claim carries it."""
+    return str(Owner(node, hashlib.blake2b(home.encode(), digest_size=6).hexdigest(), start))

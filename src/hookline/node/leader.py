@@ -38,11 +38,13 @@ class LeaderParts:
     """What a node in all its roles is put together from.
 
     Attributes:
+        owner: this process, as its claims name it.
         elsewhere: the runner's way to whoever leads while this node does not; None: there is no other node.
         history: None: the node is its whole cluster.
     """
 
     config: NodeConfig
+    owner: str
     clock: GuardedClock
     machine: StateMachine
     log: ReplicatedLog
@@ -82,6 +84,7 @@ class Leader:
             replica,
             reads,
             clock,
+            owner=parts.owner,
             plan=self.plan,
             secrets=self.secrets,
             exchange=self._exchange,
@@ -103,13 +106,7 @@ class Leader:
         """
         leadership = self._parts.leadership
         try:
-            await self.replica.begin_term(
-                self._term,
-                self._parts.config.node,
-                old_leader_is_dead=leadership.old_leader_is_dead(),
-                handed_over=leadership.was_handed_over(),
-                dead_from_term=leadership.dead_from_term(),
-            )
+            await self.replica.begin_term(self._term, self._parts.owner, leadership.dead_owners())
         except (Halted, StateDamaged, Compacted):
             await leadership.release()  # another may lead at once
             raise

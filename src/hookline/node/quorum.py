@@ -30,7 +30,7 @@ from hookline.node.etcd.own_name import OwnName
 from hookline.node.etcd.statuses import NodeStatus, Statuses, read_statuses
 from hookline.node.etcd.upkeep import STEP_S, EtcdUpkeep
 from hookline.node.etcd.wakeups import Wakeups
-from hookline.node.home import home_of
+from hookline.node.home import home_of, owner_of
 from hookline.node.identity import Charter, Log, Position
 from hookline.node.leadership.etcd import EtcdLeadership, Renewal
 from hookline.node.leadership.watch import LeaderWatch
@@ -63,6 +63,8 @@ class Quorum:
         self._machine = machine
         address = address_of(config)
         self._clock = clock
+        self._home, self._run = home_of(config.data_dir, clock), clock.token(_RUN_BYTES).hex()
+        self.owner = owner_of(config.node, self._home, self._run)
         keys = Keys(config.cluster)
         self._client = EtcdClient(address)
         self._blocking = BlockingTxn(address)
@@ -79,6 +81,7 @@ class Quorum:
             clock,
             node=config.node,
             url=config.advertised_url,
+            owner=self.owner,
             leader_is_gone=self._watch.is_gone,
             wakeups=self._wakeups,
             may_stand=lambda waited_ms: scrub.may_lead(waited_ms) and self.clocks.may_stand(waited_ms),
@@ -88,7 +91,6 @@ class Quorum:
         self.exchange = HttpExchange(config.node, self.leader_url, vault, self._caller)
         self._name = OwnName(self._client, keys)
         self._has_name = asyncio.Event()
-        self._home, self._run = home_of(config.data_dir, clock), clock.token(_RUN_BYTES).hex()
         self._statuses = Statuses(self._client, keys, self._own_status, node=config.node)
         self._charters = Charters(self._client, keys)
         self._peers = PeerClient()

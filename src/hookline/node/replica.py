@@ -217,10 +217,13 @@ class Replica:
                 _tell(error)
             await self._log.wait_for_change(_POLL_S)
 
-    async def begin_term(
-        self, term: int, node: str, *, old_leader_is_dead: bool, handed_over: bool = False, dead_from_term: int = 0
-    ) -> None:
-        """Take the log over for ``term`` and resolve what an earlier leader left open. Before ``lead``.
+    async def begin_term(self, term: int, owner: str, dead: Sequence[str] = ()) -> None:
+        """Take the log over for ``term``, and resolve the claims that dead owners left open. Before ``lead``.
+
+        Args:
+            term: larger than any before.
+            owner: this process, as claims name it.
+            dead: other processes that are proven to be dead.
 
         Raises:
             Halted, StateDiffers, Compacted: this state must not lead; as ``follow``.
@@ -234,7 +237,7 @@ class Replica:
         if verdict.kind == "begin":
             self._log.begin_after(self._machine.applied)
             first.append(self.history.beginning())
-        await self._append([*first, BeginTerm(node, old_leader_is_dead, handed_over, dead_from_term)])
+        await self._append([*first, BeginTerm(owner, tuple(dead))])
         self._closed = None
 
     async def _judged(self, term: int) -> Verdict:

@@ -30,6 +30,7 @@ from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.etcd.client import EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.outage import Outage
+from hookline.node.home import home_of, owner_of
 from hookline.node.identity import check_own
 from hookline.node.leader import LeaderParts
 from hookline.node.leadership.local import LocalLeadership
@@ -55,6 +56,7 @@ _READY_POLL_S = 0.005
 _REINSTALL_PAUSE_S = 2.0
 _ETCD_PAUSE_S = 0.5
 _BEHIND_MS = 1_000
+_START_BYTES = 8
 
 _log = structlog.get_logger()
 
@@ -232,6 +234,7 @@ async def _run_node(
         member = Member(
             LeaderParts(
                 config=config,
+                owner=quorum.owner if quorum else _own_name(config, clock),
                 clock=clock,
                 machine=machine,
                 log=quorum.log if quorum else local_log or LocalLog(database),
@@ -286,6 +289,11 @@ async def _run_node(
             await _until_allowed(quorum, services, listener, stop)
         if not stop.is_set():
             await _run(member, services, lag, scrub, own_processes, listener, telling=telling, stop=stop)
+
+
+def _own_name(config: NodeConfig, clock: Clock) -> str:
+    """Of this process, in the claims of a node that is its whole cluster."""
+    return owner_of(config.node, home_of(config.data_dir, clock), clock.token(_START_BYTES).hex())
 
 
 def _check_state(config: NodeConfig, machine: StateMachine, vault: Vault) -> None:

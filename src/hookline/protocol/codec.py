@@ -27,7 +27,7 @@ from hookline.protocol.commands import (
 )
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
-VERSION = 3
+VERSION = 4
 C = TypeVar("C", bound=AnyCommand)
 
 
@@ -91,7 +91,7 @@ def command_size(command: AnyCommand) -> int:
             size = _FIXED + len(command.response_body) + _PER_CHAR * (len(command.error or "") + len(command.node))
             return size + sum(map(_texts, command.response_headers))
         case ClaimJobs():
-            return _FIXED + 2 * _PER_ITEM * len(command.claims)
+            return _SHORT_TEXTS + 2 * _PER_ITEM * len(command.claims)
         case CancelJobs() | RedriveJobs():
             return _FIXED + _PER_ITEM * len(command.seqs)
         case UpdateJob():

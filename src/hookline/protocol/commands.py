@@ -16,18 +16,14 @@ class Command(msgspec.Struct, frozen=True, array_like=True):
 
 
 class BeginTerm(Command, frozen=True, array_like=True, tag=1):
-    """A new leader begins; claims of earlier terms without an outcome are resolved.
+    """A new leader begins; open claims are lost whose owner is proven dead.
 
-    ``old_leader_is_dead``: at-least-once claims are due again at once, not only at their deadline.
-    ``handed_over``: the old leader still runs its attempts and tells their outcomes; its claims stay open until then,
-    or until ``ExpireClaims``.
-    ``dead_from_term``: the death is proven for leaders from this term on; earlier ones may still be at work.
+    Those are the owners in ``dead``, and earlier processes on the data directory of ``owner``, the new leader's. All
+    other claims stay open until their report comes, or until ``ExpireClaims``.
     """
 
-    node: str
-    old_leader_is_dead: bool
-    handed_over: bool = False
-    dead_from_term: int = 0
+    owner: str
+    dead: tuple[str, ...] = ()
 
 
 class CreateJob(Command, frozen=True, array_like=True, tag=2):
@@ -51,11 +47,13 @@ class CreateJob(Command, frozen=True, array_like=True, tag=2):
 class ClaimJobs(Command, frozen=True, array_like=True, tag=3):
     """Attempts are about to be made at these jobs; ``due_ms`` guards against a job that moved meanwhile.
 
-    None begins after ``begun_by_ms``, so a claim ends as much later as its job's attempts may take.
+    None begins after ``begun_by_ms``, so a claim ends as much later as its job's attempts may take. ``owner``: the
+    process that makes them, see ``protocol.owners``.
     """
 
     claims: tuple[tuple[int, int], ...]  # (seq, due_ms)
     begun_by_ms: int
+    owner: str
 
 
 class RecordOutcome(Command, frozen=True, array_like=True, tag=4):

@@ -32,6 +32,7 @@ from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import KEY_BYTES, Vault
+from hookline.protocol.owners import Owner
 from hookline.telemetry import Metrics
 
 ANY_ADDRESS = "192.0.2.1"
@@ -49,6 +50,7 @@ class Parts:
     leadership: Leadership
     commit: Commit
     transport: Transport
+    owner: str | None = None  # None: the next process of this node, on the directory that the last one had
     elsewhere: Exchange | None = None  # None: there is no other node
     role: Role | None = None  # None: the node is its whole cluster
     history: Callable[[Replica], History] | None = None  # likewise
@@ -78,6 +80,7 @@ def assemble(parts: Parts) -> Assembly:
     member = Member(
         LeaderParts(
             config=config,
+            owner=parts.owner or str(Owner(config.node, "here", clock.token(4).hex())),
             clock=clock,
             machine=machine,
             log=parts.log,

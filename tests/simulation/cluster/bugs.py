@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from hookline.errors import Fenced
@@ -138,40 +137,42 @@ def a_leader_that_is_off_goes_on(patch: Patch) -> None:
 # --- taking over -----------------------------------------------------------------------------------------------------
 
 
-def _begin_term_as(patch: Patch, **changes: Any) -> None:
+def a_claim_is_sent_again_though_its_owner_lives(patch: Patch) -> None:
+    patch.setattr(apply_jobs, "_is_dead", lambda _owner, _begin: True)
+
+
+def claims_of_owners_that_live_are_taken_to_be_lost(patch: Patch) -> None:
     begin_term = apply_jobs.begin_term
 
     def begin(tables: Tables, effects: Effects, time_ms: int, command: c.BeginTerm) -> c.Result:
-        return begin_term(tables, effects, time_ms, msgspec.structs.replace(command, **changes))
+        result = begin_term(tables, effects, time_ms, command)
+        for claim in tables.rows("open_claims"):
+            ends = tables._writer.execute("SELECT claim_deadline_ms FROM jobs WHERE seq = ?", claim[:1]).fetchall()
+            apply_jobs._lose(tables, effects, max(time_ms, ends[0][0]), claim)  # due again at their deadline
+        return result
 
     patch.setattr(apply_jobs, "begin_term", begin)
 
 
-def the_claims_of_a_deposed_leader_are_made_again_at_once(patch: Patch) -> None:
-    _begin_term_as(patch, old_leader_is_dead=True, dead_from_term=0)
-
-
-def claims_that_were_handed_over_are_made_again_at_once(patch: Patch) -> None:
-    begin_term = apply_jobs.begin_term
-
-    def begin(tables: Tables, effects: Effects, time_ms: int, command: c.BeginTerm) -> c.Result:
-        if command.handed_over:
-            command = msgspec.structs.replace(command, handed_over=False, old_leader_is_dead=True, dead_from_term=0)
-        return begin_term(tables, effects, time_ms, command)
-
-    patch.setattr(apply_jobs, "begin_term", begin)
-
-
-def claims_that_were_handed_over_are_taken_to_be_lost(patch: Patch) -> None:
-    _begin_term_as(patch, handed_over=False)
+def a_process_that_leads_again_forgets_what_it_still_sends(patch: Patch) -> None:
+    is_dead = apply_jobs._is_dead
+    patch.setattr(apply_jobs, "_is_dead", lambda owner, begin: owner == begin.owner or is_dead(owner, begin))
 
 
 def a_silent_leader_is_taken_to_be_dead(patch: Patch) -> None:
-    patch.setattr(EtcdLeadership, "old_leader_is_dead", lambda self: not self._was_handed_over)
+    campaign = EtcdLeadership._campaign
+
+    async def campaign_after(self: EtcdLeadership, *revisions: int) -> int | None:
+        if self.leader is not None and self.leader.url:
+            self._dead_owners = (self.leader.owner,)
+        return await campaign(self, *revisions)
+
+    patch.setattr(EtcdLeadership, "_campaign", campaign_after)
 
 
 def with_a_leader_all_before_it_are_taken_to_be_dead(patch: Patch) -> None:
-    patch.setattr(EtcdLeadership, "dead_from_term", lambda _self: 0)
+    is_dead = apply_jobs._is_dead
+    patch.setattr(apply_jobs, "_is_dead", lambda owner, begin: bool(begin.dead) or is_dead(owner, begin))
 
 
 def a_node_that_hands_over_keeps_its_outcomes_to_itself(patch: Patch) -> None:
@@ -222,9 +223,9 @@ BUGS: tuple[Bug, ...] = (
     nobody_asks_before_a_request_whether_the_lead_is_valid,
     the_lead_is_valid_from_the_answer_on,
     a_candidate_compares_nothing,
-    the_claims_of_a_deposed_leader_are_made_again_at_once,
-    claims_that_were_handed_over_are_made_again_at_once,
-    claims_that_were_handed_over_are_taken_to_be_lost,
+    a_claim_is_sent_again_though_its_owner_lives,
+    claims_of_owners_that_live_are_taken_to_be_lost,
+    a_process_that_leads_again_forgets_what_it_still_sends,
     a_silent_leader_is_taken_to_be_dead,
     with_a_leader_all_before_it_are_taken_to_be_dead,
     a_node_that_hands_over_keeps_its_outcomes_to_itself,
@@ -245,7 +246,6 @@ SHOWN_BY: dict[Bug, int] = {
     the_log_is_truncated_before_the_state_is_durable: 31,
     the_lead_is_valid_until_another_one_is_heard_of: 210,
     nobody_asks_before_a_request_whether_the_lead_is_valid: 14,
-    the_claims_of_a_deposed_leader_are_made_again_at_once: 17,
     a_silent_leader_is_taken_to_be_dead: 14,
     the_lead_is_valid_from_the_answer_on: 113,
     with_a_leader_all_before_it_are_taken_to_be_dead: 87,

@@ -44,6 +44,7 @@ def violations(world: ClusterWorld, directory: Path) -> list[str]:
     wrong += [f"slots: {text}" for text in _open_claims(history, found, world.slots)]
     wrong += [f"duplicates: {text}" for text in _duplicates(world, found)]
     wrong += [f"a lost claim: {text}" for text in _given_up(world, found)]
+    wrong += [f"an owner: {text}" for text in _owned(world, found)]
     wrong += [f"without trouble: {text}" for text in _calm(world, found)]
     for node in world.nodes:
         wrong += [f"the state of {node.name}: {text}" for text in _state(found, node.state_file)]
@@ -78,9 +79,8 @@ def _named(call: Call) -> list[str]:
 
 
 def _duplicates(world: ClusterWorld, found: Replay) -> Iterator[str]:
-    """A request more needs a claim whose leader was lost before it told the outcome."""
+    """A request more needs a claim that was given up: whose owner was lost before it told the outcome."""
     history = world.history
-    begins = _begins(history)
     bulk_retries = [call for call in history.calls if call.kind == "bulk_retry" and call.may_have_worked]
     for job, arrivals in single._by_job(history).items():
         retries = history.about(job, "retry") + bulk_retries
@@ -94,8 +94,8 @@ def _duplicates(world: ClusterWorld, found: Replay) -> Iterator[str]:
             recorded = found.outcomes.get((job, first.attempt))
             if recorded is not None and recorded[1].retry_at_ms is None:
                 yield f"{job} was finished by attempt {first.attempt}, and arrived again as attempt {second.attempt}"
-            if recorded is None and not any(before.at < at < after.at for at, _, _ in begins):
-                yield f"{job} arrived again as attempt {second.attempt}, and no leader was lost before"
+            if recorded is None and (job, first.attempt) not in found.given_up:
+                yield f"{job} arrived again as attempt {second.attempt}, and no owner was lost before"
 
 
 def _begins(history: History) -> list[tuple[int, int, c.BeginTerm]]:
@@ -130,20 +130,21 @@ def _cancelled(history: History, job: str) -> bool:
 
 
 def _given_up(world: ClusterWorld, found: Replay) -> Iterator[str]:
-    """An attempt whose outcome nobody told is made again after its deadline, or when the process that made it is dead.
+    """A claim is given up after its deadline, or when its owner is dead; until then that may still send it, or tell."""
+    for key, (at, time_ms) in found.given_up.items():
+        grant = found.grants[key]
+        early_ms = grant.ends_ms - time_ms
+        owner = grant.owner.rpartition("/")[2]
+        if early_ms > 0 and world.deaths.get(owner, at) >= at:
+            yield f"{key[0]} attempt {key[1]} was given up {early_ms} ms before its deadline, and {owner} still lived"
 
-    Until then that process may still send it, or tell.
-    """
-    history = world.history
-    is_unsure = any(call.kind == "bulk_retry" and call.may_have_worked for call in history.calls)
-    for (job, attempt), grant in found.grants.items():
-        again = found.grants.get((job, attempt + 1))
-        if again is None or (job, attempt) in found.outcomes or is_unsure or history.about(job, *_CHANGES):
-            continue
-        early_ms = grant.ends_ms - again.due_ms
-        author = world.etcd.authors[grant.term]
-        if early_ms > 0 and world.deaths.get(author, again.at) >= again.at:
-            yield f"{job} attempt {attempt} was given up {early_ms} ms before its deadline, and {author} still lived"
+
+def _owned(world: ClusterWorld, found: Replay) -> Iterator[str]:
+    """Nobody sends what another process has claimed."""
+    for key, process in world.senders.items():
+        grant = found.grants.get(key)
+        if grant is not None and grant.owner.rpartition("/")[2] != process:
+            yield f"{key[0]} attempt {key[1]} is claimed by {grant.owner}, and was sent by {process}"
 
 
 def _calm(world: ClusterWorld, found: Replay) -> Iterator[str]:
@@ -152,9 +153,9 @@ def _calm(world: ClusterWorld, found: Replay) -> Iterator[str]:
     if world.kind == "calm" and len(begins) != 1:
         yield f"{len(begins)} terms"
     if world.kind in ("calm", "hand-over"):
-        for at, term, begin in begins[1:]:
-            if not begin.handed_over:
-                yield f"term {term} was not handed over (at {at})"
+        for at, count in found.lost:
+            if count:
+                yield f"{count} claims were given up, though no process was lost (at {at})"
         lost = [key for key in found.grants if key not in found.outcomes and not _cancelled(world.history, key[0])]
         by_attempt = {(arrival.job, arrival.attempt) for arrival in world.history.arrivals}
         for job, attempt in lost:

@@ -26,6 +26,7 @@ from hookline.node.replica import Replica
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.vault import KEY_BYTES, Vault
 from hookline.protocol.http import NodeView
+from hookline.protocol.owners import Owner
 from hookline.testing.assembly import Assembly, Parts, assemble
 from hookline.testing.clock import SimulatedClock
 from tests.simulation.cluster.carrier import Carrier
@@ -60,6 +61,7 @@ class Incarnation:
         self._client: EtcdClient = client
         self.process = process
         self._node = node
+        self.owner = str(Owner(node.name, node.name, process.name))
         self.clock = GuardedClock(node.clock)
         self.clocks = ClockWatch(self.clock, ask=partial(world.clocks.seen_by, node))
         self.fence = _NoticedFence(node.clock)
@@ -72,6 +74,7 @@ class Incarnation:
             node.clock,
             node=node.name,
             url=node.config.advertised_url,
+            owner=self.owner,
             leader_is_gone=world.is_gone,
             wakeups=self.wakeups,
             may_stand=self.clocks.may_stand,
@@ -94,6 +97,7 @@ class Incarnation:
                 leadership=self.leadership,
                 commit=node.commit,
                 transport=node,
+                owner=self.owner,
                 elsewhere=self.exchange,
                 role=self,
                 history=self._history,

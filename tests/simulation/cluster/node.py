@@ -284,7 +284,9 @@ class SimulatedNode:
         process = PROCESS.get()
         assert process is not None
         await process.alive()
-        self.world.check_send(process, int(dict(outgoing.headers)["hookline-term"]))
+        headers = dict(outgoing.headers)
+        self.world.check_send(process, int(headers["hookline-term"]))
+        self.world.senders[headers["webhook-id"], int(headers["hookline-attempt"])] = process.name
         if self.is_cut_off:
             await asyncio.sleep(self.random.choice((0.01, min(outgoing.timeout_ms / 1_000, 3.0))))
             raise SendFailed("connect", "no route to the receivers")

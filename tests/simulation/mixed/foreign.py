@@ -25,7 +25,7 @@ def make_foreign_state(path: Path, pick: random.Random) -> str:
         if index == 1:
             command = c.BeginLog("f" * 32, 1, cluster, shard)
         elif index == 2:
-            command = c.BeginTerm("n1", old_leader_is_dead=False)
+            command = c.BeginTerm("n1/elsewhere/1")
         nonce = pick.randbytes(8)
         machine.apply(Entry(VERSION, 1, index, START_MS + index, nonce, machine.digest, (command,)))
     database.commit()

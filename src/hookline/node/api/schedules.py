@@ -176,8 +176,8 @@ async def _put(
 ) -> bool:
     """Store it, if it is still as it was read; the ticks that are due by the old rule are made first.
 
-    The leader's ticks may have made them meanwhile: then ``due`` is refused, and nothing is made twice. A backlog that
-    needs more than one decision is made up for one decision at a time, and the schedule read again.
+    The leader may have made them meanwhile: then ``due`` is refused, and nothing is made twice. A backlog that needs
+    more than one decision is made up for one decision at a time, and the schedule read again.
     """
     if due is not None and due.next_tick_ms is not None and due.next_tick_ms <= now_ms:
         await api.propose(due)

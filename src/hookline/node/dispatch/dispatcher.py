@@ -59,6 +59,7 @@ class Dispatcher:
     """Keeps the runner busy within the plan.
 
     Args:
+        owner: the runner's process, as claims name it.
         exchange: the way to the runner.
         outcomes: judges reports.
         clock_was_set: called when it notices that the time was set.
@@ -70,6 +71,7 @@ class Dispatcher:
         reads: LeaderReads,
         clock: GuardedClock,
         *,
+        owner: str,
         plan: Plan,
         secrets: SealedSecrets,
         exchange: LocalExchange,
@@ -79,6 +81,7 @@ class Dispatcher:
         self._replica = replica
         self._reads = reads
         self._clock = clock
+        self._owner = owner
         self._plan = plan
         self._secrets = secrets
         self._exchange = exchange
@@ -195,7 +198,8 @@ class Dispatcher:
         claims = tuple(_Proposed(due) for due in self._take(now))
         self._proposed |= dict.fromkeys(claims)
         if claims:
-            commands.append(ClaimJobs(tuple((it.due.seq, it.due.due_ms) for it in claims), begun_by_ms))
+            jobs = tuple((it.due.seq, it.due.due_ms) for it in claims)
+            commands.append(ClaimJobs(jobs, begun_by_ms, self._owner))
         parts = split(commands)  # answers can be big: they need not fit into one entry
         for number, part in enumerate(parts, 1):
             recorded = tuple(ClaimRef(it.seq, it.attempt) for it in part if isinstance(it, RecordOutcome))

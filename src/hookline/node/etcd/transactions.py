@@ -11,12 +11,16 @@ from hookline.node.etcd.keys import Keys, prefix_end
 
 
 class LeaderRecord(msgspec.Struct, frozen=True):
-    """Who leads. ``url`` empty: nobody, the last leader handed over. ``nonce`` tells this write from any other."""
+    """Who leads. ``url`` empty: nobody, the last leader handed over. ``nonce`` tells this write from any other.
+
+    ``owner``: the leader's process, as its claims name it.
+    """
 
     node: str
     url: str
     term: int
     nonce: str
+    owner: str = ""
 
 
 def encode_leader(record: LeaderRecord) -> bytes:

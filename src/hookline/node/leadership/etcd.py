@@ -36,7 +36,7 @@ class EtcdLeadership:
     """This node's view of who leads, and its own attempts to.
 
     Args:
-        node, url: what the record says when this node leads.
+        node, url, owner: what the record says when this node leads; ``owner`` names its process in claims.
         leader_is_gone: asked about the present leader's url: is it proven that its process is dead?
         wakeups: say when the leader record changes, so that a hand-over takes milliseconds; else a poll has to do.
             They are told of each beat that is seen.
@@ -52,6 +52,7 @@ class EtcdLeadership:
         *,
         node: str,
         url: str,
+        owner: str,
         leader_is_gone: Callable[[str], bool],
         wakeups: Wakeups | None = None,
         may_stand: Callable[[float], bool] = lambda _waited_ms: True,
@@ -62,12 +63,11 @@ class EtcdLeadership:
         self._clock = clock
         self._node = node
         self._url = url
+        self._owner = owner
         self._leader_is_gone = leader_is_gone
         self._may_stand = may_stand
         self._wakeups = wakeups or Wakeups(client, keys)
-        self._old_leader_is_dead = False
-        self._was_handed_over = False
-        self._dead_from_term = 0
+        self._dead_owners: tuple[str, ...] = ()
         self._stand_back_until_ms = 0.0
         self._term_floor = 0
         self.is_standing = False  # somebody waits in ``acquire``, and looks
@@ -101,9 +101,7 @@ class EtcdLeadership:
                 is_gone = not is_free and self.leader is not None and self._leader_is_gone(self.leader.url)
                 waited_ms = self._clock.boot_ms() - changed_ms
                 if (is_free or is_gone or waited_ms >= timeout_ms) and self._may_stand(waited_ms):
-                    self._was_handed_over = is_free and self.leader is not None
-                    self._old_leader_is_dead = is_gone
-                    self._dead_from_term = self.leader.term if self.leader else 0
+                    self._dead_owners = (self.leader.owner,) if is_gone and self.leader is not None else ()
                     if (term := await self._campaign(leader_revision, beat_revision)) is not None:
                         return term
                     seen = None
@@ -132,7 +130,7 @@ class EtcdLeadership:
 
     async def _campaign(self, leader_revision: int, beat_revision: int) -> int | None:
         term = max(self.leader.term if self.leader else 0, self._term_floor) + 1
-        record = LeaderRecord(self._node, self._url, term, self._clock.token(8).hex())
+        record = LeaderRecord(self._node, self._url, term, self._clock.token(8).hex(), self._owner)
         request = transactions.campaign(self._keys, record, leader_revision, beat_revision)
         first_asked_ms = self._clock.boot_ms()
         while True:
@@ -162,14 +160,8 @@ class EtcdLeadership:
         while self._fence.revision is not None:  # noqa: ASYNC110 - the renewal's thread learns it
             await asyncio.sleep(_LOST_POLL_S)
 
-    def old_leader_is_dead(self) -> bool:
-        return self._old_leader_is_dead
-
-    def dead_from_term(self) -> int:
-        return self._dead_from_term
-
-    def was_handed_over(self) -> bool:
-        return self._was_handed_over
+    def dead_owners(self) -> tuple[str, ...]:
+        return self._dead_owners
 
     async def release(self) -> None:
         """Give the lead up, once; when the answer is lost the others wait for the election timeout."""

@@ -18,14 +18,8 @@ class Leadership(Protocol):
     async def lost(self) -> None:
         """Return when it is known that this node leads no more."""
 
-    def old_leader_is_dead(self) -> bool:
-        """Is it proven that no earlier leader is still sending?"""
-
-    def dead_from_term(self) -> int:
-        """With ``old_leader_is_dead``: the first term whose leader is proven to be dead."""
-
-    def was_handed_over(self) -> bool:
-        """Did the earlier leader hand over, and does it still work on its open claims?"""
+    def dead_owners(self) -> tuple[str, ...]:
+        """Processes that are proven to be dead, beside earlier ones of this node: they send nothing any more."""
 
     async def release(self) -> None:
         """Give the lead up."""

@@ -9,7 +9,7 @@ from hookline.errors import DataDirectoryInUse
 
 
 class LocalLeadership:
-    """The lock is the kernel's, so it is gone when the process is; that is also the proof that an old leader died.
+    """The lock is the kernel's, so it is gone when the process is; that is also the proof that an earlier one died.
 
     Args:
         data_dir: the node's directory; a file ``lock`` in it is locked.
@@ -47,14 +47,8 @@ class LocalLeadership:
         """Never: nobody else can take the directory."""
         await asyncio.Event().wait()
 
-    def old_leader_is_dead(self) -> bool:
-        return self._file is not None
-
-    def dead_from_term(self) -> int:
-        return 0
-
-    def was_handed_over(self) -> bool:
-        return False
+    def dead_owners(self) -> tuple[str, ...]:
+        return ()
 
     async def release(self) -> None:
         self.unlock()

@@ -22,14 +22,8 @@ class MemoryLeadership:
         """Never by itself: what takes the lead away in a test shows in ``is_valid``."""
         await asyncio.Event().wait()
 
-    def old_leader_is_dead(self) -> bool:
-        return True
-
-    def dead_from_term(self) -> int:
-        return 0
-
-    def was_handed_over(self) -> bool:
-        return False
+    def dead_owners(self) -> tuple[str, ...]:
+        return ()
 
     async def release(self) -> None:
         self.valid = False

@@ -21,6 +21,7 @@ from hookline.protocol.commands import (
 )
 from hookline.protocol.jobs import Outcome, State, decode_spec, destination_of, label_texts, lane_of
 from hookline.protocol.limits import LOST_CLAIMS_MAX
+from hookline.protocol.owners import is_replaced
 
 _MISMATCH = Refused("idempotency_mismatch")
 
@@ -102,7 +103,7 @@ def claim_jobs(tables: Tables, effects: Effects, time_ms: int, term: int, comman
             if pending is not None and destination_of(pending[0]) in tables.paused:
                 effects.due.append((pending[0], due_ms, seq))
                 continue
-        row = tables.row("claim_job", seq, due_ms, term, command.begun_by_ms, time_ms)
+        row = tables.row("claim_job", seq, due_ms, term, command.begun_by_ms, time_ms, command.owner)
         if row is not None:
             granted.append((seq, row[0]))
             tables.moved(State.PENDING, State.RUNNING, 0)
@@ -207,24 +208,26 @@ def redrive_jobs(tables: Tables, effects: Effects, command: RedriveJobs) -> Resu
 
 
 def begin_term(tables: Tables, effects: Effects, time_ms: int, command: BeginTerm) -> Result:
-    """Resolve the claims that an earlier leader left open, unless it still works on them."""
-    claims = [] if command.handed_over else tables.rows("open_claims")
-    for claim in claims:
-        *_, term, deadline_ms = claim
-        is_dead = command.old_leader_is_dead and term >= command.dead_from_term
-        _lose(tables, effects, time_ms, claim, time_ms if is_dead else max(time_ms, deadline_ms))
-    return Changed(len(claims))
+    """Take the claims to be lost whose owner is proven dead; any other owner may still be sending, and will report."""
+    lost = [claim for claim in tables.rows("open_claims") if _is_dead(claim[-1], command)]
+    for claim in lost:
+        _lose(tables, effects, time_ms, claim)
+    return Changed(len(lost))
+
+
+def _is_dead(owner: str, begin: BeginTerm) -> bool:
+    return owner in begin.dead or is_replaced(owner, begin.owner)
 
 
 def expire_claims(tables: Tables, effects: Effects, time_ms: int, term: int) -> Result:
-    """Resolve the claims of earlier terms whose deadline has passed: their leader will tell no more."""
+    """Take the claims of earlier terms to be lost whose deadline has passed: their owner sends no more."""
     claims = tables.rows("expired_claims", term, time_ms)
     for claim in claims:
-        _lose(tables, effects, time_ms, claim, time_ms)
+        _lose(tables, effects, time_ms, claim)
     return Changed(len(claims))
 
 
-def _lose(tables: Tables, effects: Effects, time_ms: int, claim: Row, due_ms: int) -> None:
+def _lose(tables: Tables, effects: Effects, time_ms: int, claim: Row) -> None:
     seq, attempt, lane, at_most_once, lost_before, size, claimed_ms, term, _ = claim
     lost = lost_before + 1
     if at_most_once:
@@ -234,12 +237,12 @@ def _lose(tables: Tables, effects: Effects, time_ms: int, claim: Row, due_ms: in
     else:
         state, error = State.PENDING, "the node was lost during this attempt"
     finished_ms = None if state is State.PENDING else time_ms
-    tables.run("lose_claim", seq, state, due_ms, finished_ms, lost)
+    tables.run("lose_claim", seq, state, time_ms, finished_ms, lost)
     tables.count(
         ATTEMPTS, "insert_attempt", seq, attempt, Outcome.UNKNOWN, None, error, claimed_ms, None, "", term, None, None
     )
     tables.moved(State.RUNNING, state, size)
     if state is State.PENDING:
-        effects.due.append((lane, due_ms, seq))
+        effects.due.append((lane, time_ms, seq))
     else:
         effects.ended.append(Ended(seq, attempt, state, error))

@@ -35,6 +35,7 @@ CREATE TABLE jobs (
     claim_term INTEGER,
     claim_deadline_ms INTEGER,
     claimed_ms INTEGER,                 -- when its newest attempt was claimed
+    claim_owner TEXT,                   -- the process that makes the attempt: see protocol/owners.py
     at_most_once INTEGER NOT NULL,
     size INTEGER NOT NULL,              -- bytes of the payload; -1: it was deleted
     timeout_ms INTEGER NOT NULL,        -- of one attempt

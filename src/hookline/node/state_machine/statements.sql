@@ -50,16 +50,17 @@ SELECT lane FROM jobs WHERE seq = ? AND state = 0 AND due_ms = ?
 
 -- name: claim_job
 UPDATE jobs SET state = 1, attempts = attempts + 1, claim_term = ?3, claim_deadline_ms = ?4 + timeout_ms,
-                claimed_ms = ?5
+                claimed_ms = ?5, claim_owner = ?6
 WHERE seq = ?1 AND state = 0 AND due_ms = ?2 RETURNING attempts
 
 -- name: finish_job
-UPDATE jobs SET state = ?3, finished_ms = ?4, lost = 0, claim_term = NULL, claim_deadline_ms = NULL
+UPDATE jobs SET state = ?3, finished_ms = ?4, lost = 0, claim_term = NULL, claim_deadline_ms = NULL,
+                claim_owner = NULL
 WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING size
 
 -- name: retry_job
 UPDATE jobs SET state = 0, due_ms = ?3, lane = lane | 1, lost = 0, claim_term = NULL, claim_deadline_ms = NULL,
-                attempts_before = attempts_before + ?4
+                claim_owner = NULL, attempts_before = attempts_before + ?4
 WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING lane
 
 -- name: insert_attempt
@@ -90,19 +91,20 @@ UPDATE specs SET spec = ?2, sum = ?3 WHERE seq = ?1
 
 -- name: redrive_job
 UPDATE jobs SET state = 0, due_ms = ?2, lane = lane & ~1, finished_ms = NULL, lost = 0, claim_term = NULL,
-                claim_deadline_ms = NULL, attempts_before = attempts, budget_from_ms = ?2
+                claim_deadline_ms = NULL, claim_owner = NULL, attempts_before = attempts, budget_from_ms = ?2
 WHERE seq = ?1 AND state > 1 AND size >= 0 RETURNING lane, size
 
 -- name: open_claims
-SELECT seq, attempts, lane, at_most_once, lost, size, claimed_ms, claim_term, claim_deadline_ms FROM jobs
+SELECT seq, attempts, lane, at_most_once, lost, size, claimed_ms, claim_term, claim_owner FROM jobs
 WHERE state = 1 ORDER BY seq
 
 -- name: expired_claims
-SELECT seq, attempts, lane, at_most_once, lost, size, claimed_ms, claim_term, claim_deadline_ms FROM jobs
+SELECT seq, attempts, lane, at_most_once, lost, size, claimed_ms, claim_term, claim_owner FROM jobs
 WHERE state = 1 AND claim_term < ?1 AND claim_deadline_ms <= ?2 ORDER BY seq
 
 -- name: lose_claim
-UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term = NULL, claim_deadline_ms = NULL
+UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term = NULL, claim_deadline_ms = NULL,
+                claim_owner = NULL
 WHERE seq = ?1
 
 -- name: schedule_by_id
@@ -163,7 +165,7 @@ DELETE FROM idempotency_keys WHERE expires_ms = (SELECT kept_until_ms FROM jobs 
 RETURNING key, seq, fingerprint, expires_ms
 
 -- name: mark_without_payload
-UPDATE jobs SET size = ?2, claim_term = NULL, claim_deadline_ms = NULL WHERE seq = ?1
+UPDATE jobs SET size = ?2, claim_term = NULL, claim_deadline_ms = NULL, claim_owner = NULL WHERE seq = ?1
 
 -- name: blank_attempts
 UPDATE attempts SET response_headers = NULL, response_body = NULL WHERE seq = ?1 AND number IN (
