@@ -8,7 +8,7 @@ import pytest
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.attempts.delivery import TELL_MS, Delivery
 from hookline.node.attempts.transport import Answer, FailureKind, Outgoing, SendFailed
-from hookline.protocol.claims import Claim, Report
+from hookline.protocol.claims import Claim, ClaimRef, Report
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey, generate_secret, parse_secret, verify
@@ -79,7 +79,7 @@ class World:
     ) -> Report:
         delivery = Delivery(self, self, self.clock, keys=self.keys)  # type: ignore[arg-type]
         spec = spec or job_spec()
-        claim = Claim(7, number, term, T0 - 1_000, claim_ends_ms, "job-1", T0 - 1_500, spec)
+        claim = Claim(ClaimRef(7, number), term, T0 - 1_000, claim_ends_ms, "job-1", T0 - 1_500, spec)
         return await delivery.attempt(claim, self.may_send)
 
 

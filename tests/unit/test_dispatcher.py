@@ -207,7 +207,7 @@ async def test_an_outcome_is_recorded_with_its_claims_term_and_node(tmp_path: Pa
         on.wake()
         await settle()
         (held,) = on.delivery.started
-        assert (held.claim.attempt, held.claim.term) == (1, 1)
+        assert (held.claim.ref.attempt, held.claim.term) == (1, 1)
         held.done.set_result(GOOD)
         await settle()
         assert on.states() == {"a": "succeeded"}
@@ -370,7 +370,7 @@ async def test_a_job_cancelled_and_redriven_while_it_runs_is_attempted_again(tmp
         on.wake()
         await results
         await settle()
-        assert [held.claim.attempt for held in on.delivery.started] == [1, 2]
+        assert [held.claim.ref.attempt for held in on.delivery.started] == [1, 2]
         on.delivery.started[1].done.set_result(GOOD)
         await settle()
         assert on.states() == {"a": "succeeded"}
@@ -402,7 +402,7 @@ async def test_what_this_node_lacks_costs_the_job_no_attempt(tmp_path: Path) -> 
             await settle()
             assert on.states() == {"a": "dead" if failure is REFUSED else "pending"}
             on.clock.advance(500)
-        assert [held.claim.attempt for held in on.delivery.started] == [1, 2, 3]
+        assert [held.claim.ref.attempt for held in on.delivery.started] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("number", [30, 100])
@@ -536,7 +536,13 @@ async def test_a_report_of_an_earlier_term_is_recorded_with_the_node_that_made_t
         await on.post(create("a"), create("b", job_spec(retry=RetryPolicy(schedule_ms=(7_000,)))))
         await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000, OWNER)])  # as a leader before would have
         frame = Frame(
-            "n9", (ClaimReport(1, 1, 0, GOOD), ClaimReport(2, 1, 0, REFUSED), ClaimReport(99, 1, 0, GOOD)), ()
+            "n9",
+            (
+                ClaimReport(ClaimRef(1, 1), 0, GOOD),
+                ClaimReport(ClaimRef(2, 1), 0, REFUSED),
+                ClaimReport(ClaimRef(99, 1), 0, GOOD),
+            ),
+            (),
         )
         assert await on.dispatcher.swap(frame) == Orders(())
         assert on.states() == {"a": "succeeded", "b": "pending"}
@@ -565,4 +571,4 @@ async def test_after_its_close_reports_are_kept_for_whoever_leads_next(tmp_path:
         assert on.states() == {"a": "running"}
         following = LocalExchange(2, lambda: True)
         on.runner.attach(following)
-        assert following.take_reports() == [ClaimReport(1, 1, 1, GOOD)]
+        assert following.take_reports() == [ClaimReport(ClaimRef(1, 1), 1, GOOD)]

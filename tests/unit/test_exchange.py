@@ -28,11 +28,11 @@ REFUSED, UNREADABLE = Answer(503, [], b"", is_whole=True), Answer(200, [], b"\xc
 
 
 def report(seq: int, *, body: bytes = b"") -> ClaimReport:
-    return ClaimReport(seq, 1, 7, msgspec.structs.replace(GOOD, body=body))
+    return ClaimReport(ClaimRef(seq, 1), 7, msgspec.structs.replace(GOOD, body=body))
 
 
 def claim(seq: int) -> Claim:
-    return Claim(seq, 1, 7, T0, T0 + 35_000, f"j{seq}", T0, job_spec())
+    return Claim(ClaimRef(seq, 1), 7, T0, T0 + 35_000, f"j{seq}", T0, job_spec())
 
 
 @dataclass

@@ -6,7 +6,7 @@ from hookline.errors import SecretKeyMissing
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.vault import Vault, sealing_key_id
-from hookline.protocol.claims import Claim
+from hookline.protocol.claims import Claim, ClaimRef
 from hookline.protocol.settings import DestinationSettings
 from hookline.protocol.signatures import generate_secret, parse_secret
 from tests.node_parts import T0, job_spec
@@ -32,7 +32,7 @@ class Node:
 
     def signatures(self, own: bytes | None = None, destination: str = DESTINATION) -> list[str]:
         spec = job_spec(destination=destination, sealed_secret=own)
-        claim = Claim(1, 1, 1, T0, T0 + 35_000, "job", T0, spec, self.secrets.of(spec))
+        claim = Claim(ClaimRef(1, 1), 1, T0, T0 + 35_000, "job", T0, spec, self.secrets.of(spec))
         return [key.sign(b"content") for key in self._keys.of(claim)]
 
 

@@ -16,7 +16,7 @@ GOOD = Report(Outcome.SUCCESS, "good", T0, 5, sent=True, status=200)
 
 
 def claim(seq: int, *, term: int = 1, at_most_once: bool = False) -> Claim:
-    return Claim(seq, 1, term, T0, T0 + 35_000, f"j{seq}", T0, job_spec(at_most_once=at_most_once))
+    return Claim(ClaimRef(seq, 1), term, T0, T0 + 35_000, f"j{seq}", T0, job_spec(at_most_once=at_most_once))
 
 
 @dataclass
@@ -30,12 +30,12 @@ class Stage:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def attempt(self, it: Claim, may_send: Callable[[], bool]) -> Report:
-        self.may_send[it.seq] = may_send
+        self.may_send[it.ref.seq] = may_send
         await self.go_on.wait()
         return GOOD
 
     def reports(self, exchange: LocalExchange | None = None) -> dict[int, Report]:
-        return {it.seq: it.report for it in (exchange or self.exchange).take_reports()}
+        return {it.ref.seq: it.report for it in (exchange or self.exchange).take_reports()}
 
 
 @asynccontextmanager

@@ -34,8 +34,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
         sealed: the secrets that sign it, newest first; empty: the runner's default signs, if it has one.
     """
 
-    seq: int
-    attempt: int
+    ref: ClaimRef
     term: int
     due_ms: int
     ends_ms: int
@@ -43,11 +42,6 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     run_at_ms: int
     spec: JobSpec
     sealed: tuple[bytes, ...] = ()
-
-    @property
-    def ref(self) -> ClaimRef:
-        """Its name."""
-        return ClaimRef(self.seq, self.attempt)
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
@@ -78,15 +72,9 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
 class ClaimReport(msgspec.Struct, frozen=True, array_like=True):
     """A report and the claim that it is about; ``term`` is the claim's."""
 
-    seq: int
-    attempt: int
+    ref: ClaimRef
     term: int
     report: Report
-
-    @property
-    def ref(self) -> ClaimRef:
-        """The claim's name."""
-        return ClaimRef(self.seq, self.attempt)
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):

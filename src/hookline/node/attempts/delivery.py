@@ -138,7 +138,7 @@ class Delivery:
             claim.job_id,
             spec.body,
             self._keys(claim),
-            attempt=claim.attempt,
+            attempt=claim.ref.attempt,
             term=claim.term,
             scheduled_at_ms=claim.run_at_ms,
             now_ms=now_ms,

@@ -127,7 +127,7 @@ class Runner:
             )
         del self._attempts[claim.ref]
         self._changed.set()
-        self._exchange.report(ClaimReport(claim.seq, claim.attempt, claim.term, report))
+        self._exchange.report(ClaimReport(claim.ref, claim.term, report))
 
 
 def _break_off(attempt: _Attempt, why: Literal["cancelled", "stopped"]) -> None:

@@ -263,16 +263,16 @@ class Dispatcher:
                 continue
             self._plan.began(now, due.lane)
             job = jobs[due.seq]
-            self._open[ClaimRef(due.seq, attempt)] = _Open(due.lane, job)
-            claims.append(self._claim(due, attempt, job, entry.begun_by_ms))
+            ref = ClaimRef(due.seq, attempt)
+            self._open[ref] = _Open(due.lane, job)
+            claims.append(self._claim(ref, due, job, entry.begun_by_ms))
         if claims:
             self._exchange.give(claims)
 
-    def _claim(self, due: Due, attempt: int, job: ClaimedJob, begun_by_ms: int) -> Claim:
+    def _claim(self, ref: ClaimRef, due: Due, job: ClaimedJob, begun_by_ms: int) -> Claim:
         spec = job.spec
         return Claim(
-            seq=due.seq,
-            attempt=attempt,
+            ref=ref,
             term=self._replica.term,
             due_ms=due.due_ms,
             ends_ms=begun_by_ms + spec.timeout_ms,
@@ -312,9 +312,9 @@ class Dispatcher:
         """What came of claims of earlier terms. Those of jobs that are gone are forgotten."""
         found = []
         reports = list(reports)
-        jobs = self._reads.claimed({it.seq for it in reports})
+        jobs = self._reads.claimed({it.ref.seq for it in reports})
         for it in reports:
-            job = jobs.get(it.seq)
+            job = jobs.get(it.ref.seq)
             if job is None:
                 self._exchange.recorded([it.ref])
                 continue

@@ -53,12 +53,12 @@ class Outcomes:
         report = it.report
         outcome, error, following = self._following(it, job, policy, now_ms)
         if is_told:
-            self._attempt_log.ended(job, it.attempt, report, following, error)
+            self._attempt_log.ended(job, it.ref.attempt, report, following, error)
         self._counts[outcome].inc()
         self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
         return RecordOutcome(
-            seq=it.seq,
-            attempt=it.attempt,
+            seq=it.ref.seq,
+            attempt=it.ref.attempt,
             outcome=outcome,
             state=following.state,
             retry_at_ms=following.retry_at_ms if following.state is State.PENDING else None,
@@ -88,7 +88,7 @@ class Outcomes:
             outcome,
             policy=own,
             sent=report.sent,
-            tries=it.attempt - job.attempts_before,
+            tries=it.ref.attempt - job.attempts_before,
             budget_from_ms=job.budget_from_ms,
             now_ms=now_ms,
             retry_after_ms=report.retry_after_ms,
