@@ -243,7 +243,7 @@ SHOWN_BY: dict[Bug, int] = {
     a_jump_is_believed_when_it_stays: 100,
     a_leader_that_is_off_goes_on: 43,
     an_append_is_not_fenced: 14,
-    the_log_is_truncated_before_the_state_is_durable: 31,
+    the_log_is_truncated_before_the_state_is_durable: 139,
     the_lead_is_valid_until_another_one_is_heard_of: 210,
     nobody_asks_before_a_request_whether_the_lead_is_valid: 14,
     a_silent_leader_is_taken_to_be_dead: 14,

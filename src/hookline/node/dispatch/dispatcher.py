@@ -312,7 +312,8 @@ class Dispatcher:
         """What came of claims of earlier terms. Those of jobs that are gone are forgotten."""
         found = []
         reports = list(reports)
-        jobs = self._reads.claimed({it.ref.seq for it in reports})
+        seqs = {it.ref.seq for it in reports}
+        jobs, is_open = self._reads.claimed(seqs), self._reads.open_claims(seqs)
         for it in reports:
             job = jobs.get(it.ref.seq)
             if job is None:
@@ -320,7 +321,8 @@ class Dispatcher:
                 continue
             settings = self._reads.destination(job.spec.destination)
             policy = None if settings is None else settings[1].retry
-            found.append(self._outcomes.decide(it, job, policy, now_ms=now.wall_ms, node=node))
+            is_told = it.ref in is_open
+            found.append(self._outcomes.decide(it, job, policy, now_ms=now.wall_ms, node=node, is_told=is_told))
         return found
 
     async def swap(self, frame: Frame) -> Orders:

@@ -1,0 +1,101 @@
+"""``POST /internal/exchange``: who may report to a leader, and what comes of it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hookline.node.config import NodeConfig
+from hookline.node.dispatch.exchange import MAC_HEADER, PATH
+from hookline.node.leadership.memory import MemoryLeadership
+from hookline.node.replica import inline_commit
+from hookline.node.replicated_log.memory import MemoryLog
+from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.vault import KEY_BYTES, Vault
+from hookline.protocol.claims import ClaimRef, ClaimReport, Frame, Orders, Report
+from hookline.protocol.commands import CancelJobs, ClaimJobs
+from hookline.protocol.jobs import Outcome, State
+from hookline.testing import Receiver, SimulatedClock, virtual_time
+from hookline.testing.assembly import Assembly, Parts, assemble
+from tests.node_parts import OTHER_OWNER, T0, apply, create
+
+ONE, TWO = ClaimRef(1, 1), ClaimRef(2, 1)
+FRAME = Frame("n2", (ClaimReport(ONE, 0, Report(Outcome.SUCCESS, "good", T0, 5, sent=True, status=200)),), (TWO,))
+OWN = Vault([bytes(KEY_BYTES)])  # as the assembly's
+
+
+async def post(node: Assembly, body: bytes, vault: Vault = OWN) -> tuple[int, bytes]:
+    headers = [(MAC_HEADER, vault.mac(body).encode())]
+    scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "query_string": b""}
+    messages: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    await node.app(scope | {"headers": headers}, receive, send)
+    return messages[0]["status"], b"".join(message.get("body", b"") for message in messages[1:])
+
+
+def leading(directory: Path) -> Assembly:
+    """A node with two jobs that another process, which may be alive, has claimed; one was cancelled since."""
+    database = open_state(directory / "state.db", durable=False)
+    machine = StateMachine(database)
+    apply(machine, create("a"), create("b"), ClaimJobs(((1, T0), (2, T0)), T0 + 5_000, OTHER_OWNER), term=0)
+    apply(machine, CancelJobs((2,)), term=0)
+    clock = SimulatedClock(asyncio.get_running_loop().time, start_ms=T0)
+    config = NodeConfig(data_dir=directory, allow_private_destinations=True)
+    return assemble(
+        Parts(
+            config=config,
+            clock=clock,
+            database=database,
+            log=MemoryLog(),
+            leadership=MemoryLeadership(),
+            commit=inline_commit,
+            transport=Receiver(clock),
+        )
+    )
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Any:
+    """What the leader answers to (body, vault), and the states of the jobs after that."""
+
+    def ask(*asked: tuple[bytes, Vault]) -> tuple[list[tuple[int, bytes]], list[State]]:
+        async def main() -> tuple[list[tuple[int, bytes]], list[State]]:
+            node = leading(tmp_path)
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(node.member.run())
+                await node.member.is_serving.wait()
+                replies = [await post(node, *one) for one in asked]
+                rows = node.machine.database.writer.execute("SELECT state FROM jobs ORDER BY seq").fetchall()
+                node.member.stop()
+                await running
+            return replies, [State(state) for (state,) in rows]
+
+        return virtual_time.run(main())
+
+    return ask
+
+
+def test_a_report_is_recorded_and_the_answer_names_what_was_cancelled(answers: Any) -> None:
+    body = msgspec.msgpack.encode(FRAME)
+    replies, states = answers((body, OWN), (body, OWN))
+    assert replies == 2 * [(200, msgspec.msgpack.encode(Orders((TWO,))))], "a repeat changes nothing"
+    assert states == [State.SUCCEEDED, State.CANCELLED]
+
+
+def test_claims_of_a_process_that_may_be_alive_outlive_a_leader(answers: Any) -> None:
+    assert answers()[1] == [State.RUNNING, State.CANCELLED]
+
+
+def test_from_anybody_else_there_is_no_such_call_and_what_cannot_be_read_is_refused(answers: Any) -> None:
+    replies, states = answers((msgspec.msgpack.encode(FRAME), Vault([b"x" * 32])), (b"\xc1", OWN))
+    assert [status for status, _ in replies] == [404, 400]
+    assert b"reports cannot be read" in replies[1][1]
+    assert states == [State.RUNNING, State.CANCELLED]
