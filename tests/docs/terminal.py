@@ -93,7 +93,7 @@ class Terminal:
         self._tty.close()
         os.close(self._person)
 
-    def run(self, command: str, seconds: float = 60) -> tuple[int, str]:
+    def run(self, command: str, seconds: float = 120) -> tuple[int, str]:
         """(exit code, what is shown) of a command that ends. If it asks, the answer is yes."""
         name = os.ttyname(self._tty.fileno())
         termios.tcflush(self._tty, termios.TCIOFLUSH)
@@ -107,7 +107,7 @@ class Terminal:
                 return int(self._answers.readline()), _CONTROLS.sub("", shown.decode(errors="replace"))
         raise AssertionError(f"{command} goes on after {seconds} s: {shown.decode(errors='replace')}")
 
-    def serve(self, command: str, ready: str, seconds: float = 90) -> Served:
+    def serve(self, command: str, ready: str, seconds: float = 180) -> Served:
         """Start a command that goes on, in a terminal of its own; waits until it shows ``ready``."""
         step = self._written(command)
         log = step.with_suffix(".log")
