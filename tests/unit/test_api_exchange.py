@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from hookline.http_api.forwarded_headers import MAC
 from hookline.node.config import NodeConfig
-from hookline.node.dispatch.exchange import MAC_HEADER, PATH
+from hookline.node.dispatch.exchange import PATH
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.replica import inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
@@ -27,7 +28,7 @@ OWN = Vault([bytes(KEY_BYTES)])  # as the assembly's
 
 
 async def post(node: Assembly, body: bytes, vault: Vault = OWN) -> tuple[int, bytes]:
-    headers = [(MAC_HEADER, vault.mac(body).encode())]
+    headers = [(MAC, vault.mac(body).encode())]
     scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "query_string": b""}
     messages: list[dict[str, Any]] = []
 
