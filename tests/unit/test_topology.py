@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from hookline.errors import InvalidTopology
+from hookline.protocol.limits import TOPOLOGY_BYTES_MAX
 from hookline.protocol.topology import (
     CLUSTERS_MAX,
     DIGEST_CHARS,
     SHARD_MAX,
-    TOPOLOGY_BYTES_MAX,
     WEIGHT_MAX,
     Placement,
     Topology,

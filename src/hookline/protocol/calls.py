@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from hookline.protocol.limits import ENTRY_BYTES_MAX, KIB, REQUEST_BYTES_MAX
-from hookline.protocol.topology import TOPOLOGY_BYTES_MAX
+from hookline.protocol.limits import ENTRY_BYTES_MAX, KIB, REQUEST_BYTES_MAX, TOPOLOGY_BYTES_MAX
 
 Server = Literal["node", "proxy"]
 BOTH: tuple[Server, ...] = ("node", "proxy")

@@ -24,6 +24,7 @@ BATCH_JOBS_MAX = 1_000
 BULK_LIMIT_MAX = 10_000  # jobs of one retry or cancel by filter
 BULK_JOBS_MAX = 500  # jobs changed by one log command of a retry or cancel by filter
 PAGE_DEFAULT, PAGE_MAX = 50, 1_000
+TOPOLOGY_BYTES_MAX = 256 * KIB
 REQUEST_BYTES_MAX = 16 * KIB * KIB
 REQUEST_SECONDS_MAX = 10  # to send the whole head of a request
 PREVIEW_TICKS_MAX = 1_000

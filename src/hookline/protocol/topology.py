@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hookline.errors import InvalidTopology
+from hookline.protocol.limits import TOPOLOGY_BYTES_MAX
 from hookline.visible import without_password
 
 Strategy = Literal["modulo", "ring"]
@@ -23,7 +24,6 @@ CLUSTERS_MAX = 1_000
 NODES_MAX = 16  # of one cluster
 WEIGHT_MAX = 1_000  # also of all clusters together: each weight costs points of the ring, and all wait for its making
 SHARD_MAX = 999_999_999  # as many digits as the hint of an id may have
-TOPOLOGY_BYTES_MAX = 256 * 1024
 DIGEST_CHARS = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _NODE = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
