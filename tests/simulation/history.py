@@ -52,6 +52,7 @@ class Arrival:
     url: str
     body: bytes
     true_s: float  # since the run began, whatever wall clocks say
+    process: str = ""  # which one sent it, where there are several
     result: str | None = None  # what the node was told, if it was told
     retry_after_s: int = 0
     answered_ms: int = 0

@@ -1,6 +1,7 @@
 """The receivers of a simulated world: each destination has a character, and all get well at the end."""
 
 import random
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
@@ -21,6 +22,7 @@ class Receivers:
         self._history = history
         self._faults = faults
         self.is_healed = False
+        self.sender: Callable[[], str] = lambda: ""  # the process that sends; a single node's is not told apart
         self.characters = {CALM: "good"} | {name: self._random.choice(CHARACTERS) for name in TROUBLED}
 
     async def send(self, outgoing: Outgoing) -> Answer:
@@ -40,6 +42,7 @@ class Receivers:
             url=target.url,
             body=outgoing.body,
             true_s=history.now_s(),
+            process=self.sender(),
         )
         if reaction.failure != "connect":
             history.arrivals.append(arrival)

@@ -240,6 +240,9 @@ BUGS: tuple[Bug, ...] = (
 )
 
 SHOWN_BY: dict[Bug, int] = {
+    a_claim_is_sent_again_though_its_owner_lives: 1,
+    claims_of_owners_that_live_are_taken_to_be_lost: 1,
+    a_process_that_leads_again_forgets_what_it_still_sends: 3,
     a_jump_is_believed_when_it_stays: 100,
     a_leader_that_is_off_goes_on: 43,
     an_append_is_not_fenced: 14,

@@ -141,10 +141,10 @@ def _given_up(world: ClusterWorld, found: Replay) -> Iterator[str]:
 
 def _owned(world: ClusterWorld, found: Replay) -> Iterator[str]:
     """Nobody sends what another process has claimed."""
-    for key, process in world.senders.items():
-        grant = found.grants.get(key)
-        if grant is not None and grant.owner.rpartition("/")[2] != process:
-            yield f"{key[0]} attempt {key[1]} is claimed by {grant.owner}, and was sent by {process}"
+    for it in world.history.arrivals:
+        grant = found.grants.get((it.job, it.attempt))
+        if grant is not None and grant.owner.rpartition("/")[2] != it.process:
+            yield f"{it.job} attempt {it.attempt} is claimed by {grant.owner}, and was sent by {it.process}"
 
 
 def _calm(world: ClusterWorld, found: Replay) -> Iterator[str]:

@@ -42,6 +42,11 @@ _ANSWER_S = 15.0  # how long a caller waits for an answer
 _DYING_S = 0.001
 
 
+def _sender() -> str:
+    process = PROCESS.get()
+    return process.name if process is not None else ""
+
+
 class SimulatedNode:
     """A place where processes run one after the other; the ``Transport`` of all of them.
 
@@ -72,6 +77,7 @@ class SimulatedNode:
         self.faults = NodeFaults(self.clock, f"{number} {seed}", self._crashed)
         self.faults.paused = self._paused
         self.receivers = Receivers(world.history, self.faults, seed)
+        self.receivers.sender = _sender
         self.receivers._random = random.Random(f"receivers {number} {seed}")
         self.is_cut_off = False
         self.now: Incarnation | None = None
@@ -284,9 +290,7 @@ class SimulatedNode:
         process = PROCESS.get()
         assert process is not None
         await process.alive()
-        headers = dict(outgoing.headers)
-        self.world.check_send(process, int(headers["hookline-term"]))
-        self.world.senders[headers["webhook-id"], int(headers["hookline-attempt"])] = process.name
+        self.world.check_send(process, int(dict(outgoing.headers)["hookline-term"]))
         if self.is_cut_off:
             await asyncio.sleep(self.random.choice((0.01, min(outgoing.timeout_ms / 1_000, 3.0))))
             raise SendFailed("connect", "no route to the receivers")

@@ -85,7 +85,6 @@ class ClusterWorld:
         self.is_healed = False
         self.jumped_ms = 0  # by how much wall clocks were set, in all
         self.deaths: dict[str, int] = {}  # of processes, by name: when they ended
-        self.senders: dict[tuple[str, int], str] = {}  # which process made an attempt (job, number)
         self.start_ms = self.hour_ms + self.random.randint(15_000, 58_000)  # a minute is soon full
         self.kind = self._choose_kind()
         if self.kind != "rough":
