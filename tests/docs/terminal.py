@@ -16,6 +16,14 @@ from typing import Self
 from tests.end_to_end.processes import UNMEASURED, until
 
 _OWN = ("HOOKLINE_", "PYTEST", "PYTHON")  # settings of the tests that readers do not have
+# Only what this reader started dies, whatever else runs on the machine.
+_PKILL = """pkill() {
+    local pid
+    for pid in $(pgrep -f -- "${!#}"); do
+        ! grep -qzxF "READER=$READER" /proc/$pid/environ 2>/dev/null || kill "$1" $pid
+    done
+}
+"""
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -68,7 +76,7 @@ class Terminal:
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=directory,
-            env=others | {"PATH": path} | environment,
+            env=others | {"PATH": path, "READER": str(directory)} | environment,
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what it says of jobs that were killed
             text=True,
@@ -76,6 +84,7 @@ class Terminal:
         )
         os.close(writing)
         self._answer_to = writing
+        self._tell(_PKILL)
         self._tell("set -m\n")  # each command in the background has a process group, and takes Ctrl-C
 
     def __enter__(self) -> Self:

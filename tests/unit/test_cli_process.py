@@ -34,12 +34,17 @@ def test_an_address_that_others_reach_is_warned_of(
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_the_first_command_is_one_that_works_here(tmp_path: Path, private: bool) -> None:
+def test_the_first_command_is_one_that_works_here(
+    tmp_path: Path, private: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOOKLINE_URL", raising=False)
     config = NodeConfig(data_dir=tmp_path, allow_private_destinations=private)
     lines = first_commands(config, "http://127.0.0.1:7999")
     assert lines[0].startswith("hookline listen") is private
     assert lines[-1].endswith("--url http://127.0.0.1:7999")
     assert "--url" not in first_commands(config, "http://127.0.0.1:7070")[-1]
+    monkeypatch.setenv("HOOKLINE_URL", "http://127.0.0.1:7999")
+    assert "--url" not in first_commands(config, "http://127.0.0.1:7999")[-1]
 
 
 def test_the_first_words_say_where_things_are_and_what_to_do_next(

@@ -1,5 +1,6 @@
 """What somebody who starts Hookline by hand sees first: where things are, and what to do next."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,8 @@ def say_ready(config: "NodeConfig", url: str, places: Sequence[Place] = ()) -> N
 
 def first_commands(config: "NodeConfig", url: str) -> list[str]:
     """What to type next."""
-    elsewhere = "" if url == DEFAULT_URL else f" --url {url}"
+    asked = os.environ.get("HOOKLINE_URL") or DEFAULT_URL  # by commands that are not told where
+    elsewhere = "" if url == asked else f" --url {url}"
     if config.allow_private_destinations:
         return [
             "hookline listen --port 9000, and in another terminal",
