@@ -336,3 +336,17 @@ def test_a_call_that_comes_before_any_topology_is_in_force_has_it_settled() -> N
     forwarder.settle = settle
     assert run(both(forwarder)).status == 201
     assert [call.method for _, call in sender.sent] == ["POST", "PUT", "POST"]
+
+
+def test_after_an_unclear_try_a_topology_that_is_settled_meanwhile_moves_nothing() -> None:
+    said: Iterator[NodeAnswer | type[Exception]] = iter([Unclear, problem(409, "epoch_unknown"), *[OK] * 5])
+    forwarder, sender, known = parts(lambda url, call: next(said))
+    known.is_in_force = False
+
+    async def settle() -> None:
+        known.learn(Topology(epoch=2, clusters=(C1, C0)), 0)
+
+    forwarder.settle = settle
+    with pytest.raises(DeadlineExceeded):
+        run(both(forwarder))
+    assert not any("//b" in url for url in sender.urls)

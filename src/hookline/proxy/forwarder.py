@@ -298,9 +298,7 @@ class Forwarder:
     def _misdirected(self, asking: _ClusterCall, answer: NodeAnswer) -> NodeAnswer:
         self.pusher.learn_from(answer)
         if asking.plan.is_ambiguous and not asking.call.is_safe:
-            # An earlier try may have been in time. No other cluster may be asked now, nor this one by a newer topology:
-            # its former home by that one, if it has one, would have to be asked first. Whoever repeats it does that.
-            raise _gave_up(asking.cluster, GiveUp(may_be_accepted=True))
+            raise _may_be_in_time(asking)
         if self._known.version != asking.version:
             raise StaleRoute
         return answer
@@ -315,6 +313,8 @@ class Forwarder:
                 if not self._known.is_in_force:
                     await self.settle()
                     if self._known.version != asking.version:
+                        if asking.plan.is_ambiguous and not asking.call.is_safe:
+                            raise _may_be_in_time(asking)
                         raise StaleRoute
                 asking.was_pushed = await self.pusher.push(url, since_ms=sent_ms)
         except TimeoutError:
@@ -327,6 +327,15 @@ class Forwarder:
         for name in self.breakers.keys() - names:
             del self.breakers[name]
         self.pusher.keep({url for entry in clusters for url in entry.nodes})
+
+
+def _may_be_in_time(asking: _ClusterCall) -> HooklineError:
+    """The topology changed after a try that may have been in time.
+
+    No other cluster may be asked now, nor this one by a newer topology: its former home by that one, if it has one,
+    would have to be asked first. Whoever repeats it does that.
+    """
+    return _gave_up(asking.cluster, GiveUp(may_be_accepted=True))
 
 
 async def _nothing() -> None:
