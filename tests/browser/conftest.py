@@ -1,4 +1,4 @@
-"""One real browser for all tests: Debian's chromium, without a window."""
+"""A real browser: Debian's chromium, without a window."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,8 +12,9 @@ __all__ = ["shared_node", "start_node", "three"]
 _WAIT_MS = 20_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For one file: while it is there, its event loop is the thread's, and no other test could run one of its own."""
     program = shutil.which("chromium")
     if program is None:
         pytest.fail("these tests need chromium: tools/system-packages chromium")
