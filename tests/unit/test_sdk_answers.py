@@ -48,6 +48,8 @@ def test_each_answer_has_the_fields_that_travel(kind: type[msgspec.Struct]) -> N
     needed = {field.encode_name: field.required for field in msgspec.structs.fields(told)}
     assert all(field.required == needed[field.encode_name] for field in msgspec.structs.fields(kind))
     assert "msgspec.Unset" not in str(get_type_hints(kind))
+    may_be_null = {name for name, hint in get_type_hints(told).items() if type(None) in get_args(hint)}
+    assert may_be_null <= {name for name, hint in get_type_hints(kind).items() if type(None) in get_args(hint)}
 
 
 def test_every_method_gives_a_type_of_the_sdk() -> None:

@@ -40,25 +40,28 @@ class WaitingFor(Answer, frozen=True):
 
 
 class LastAttempt(Answer, frozen=True):
-    """The newest attempt, in short."""
+    """The newest attempt, in short; ``duration_ms`` as in ``Attempt``."""
 
     number: int
     outcome: OutcomeLabel
     status: int | None
     error: str | None
     started_at: datetime
-    duration_ms: int
+    duration_ms: int | None
 
 
 class Attempt(Answer, frozen=True):
-    """One attempt in full; the body is text, with what is not UTF-8 replaced, cut at 16 KiB."""
+    """One attempt in full; the body is text, with what is not UTF-8 replaced, cut at 16 KiB.
+
+    Of an attempt whose node was lost ``started_at`` is when it was claimed, and ``duration_ms`` None.
+    """
 
     number: int
     outcome: OutcomeLabel
     status: int | None
     error: str | None
     started_at: datetime
-    duration_ms: int
+    duration_ms: int | None
     node: str
     term: int
     response_headers: dict[str, str]
