@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # The machine may be busy, so a slow example is no failure; pytest-timeout bounds the whole test.
@@ -21,6 +22,13 @@ def _uncovered(request: pytest.FixtureRequest) -> Iterator[None]:
     sys.settrace(None)
     yield
     sys.settrace(tracer)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A test that sets up logging, as a process does, must not hide the lines that a later one looks for."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
