@@ -1,5 +1,6 @@
 """Three clusters behind two proxies, one of them reached over a network that does harm, and what became of each job."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -83,6 +84,13 @@ class HarmedFleet:
         """Its state at that proxy."""
         _, health = self.call("GET", "/health", proxy=proxy)
         return str(next(one["breaker"] for one in health["clusters"] if one["name"] == cluster))
+
+    def unanswered(self, cluster: str, proxy: int = 0) -> int:
+        """How many tries of that proxy got no answer there, so far."""
+        _, text = self.fleet.proxies[proxy].raw_call("GET", "/metrics", None, {})
+        name = rb'hookline_proxy_ambiguous_failures_total{cluster="%b"} ([0-9.]+)' % cluster.encode()
+        found = re.search(name, text)
+        return 0 if found is None else int(float(found[1]))
 
     def recover(self) -> None:
         """End all harm, and wait until both proxies reach all clusters again."""

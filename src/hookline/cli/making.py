@@ -45,10 +45,7 @@ def create(
         job: What the job is.
         service: Where Hookline is.
     """
-    if delay is not None and at is not None:
-        raise usage_error("Give --delay or --at, not both.")
-    when = inputs.given(delay=None if delay is None else inputs.duration_or_seconds(delay), run_at=at)
-    fields = job.fields() | when | inputs.given(id=id, idempotency_key=key)
+    fields = job.fields() | _when(delay, at) | inputs.given(id=id, idempotency_key=key)
     with service.calls() as calls:
         made = calls.send(requests.create_job(url, fields, calls.clock))
         if wait:
@@ -102,8 +99,7 @@ def update(
         job: What else to change.
         service: Where Hookline is.
     """
-    when = inputs.given(delay=None if delay is None else inputs.duration_or_seconds(delay), run_at=at, url=to)
-    changes = _changes(job, no_secret=no_secret) | when
+    changes = _changes(job, no_secret=no_secret) | _when(delay, at) | inputs.given(url=to)
     if not changes:
         raise usage_error("Nothing to change was given.")
     with service.calls() as calls:
@@ -117,6 +113,13 @@ def _waited_for(calls: "Calls", made: http.Job, timeout_s: float) -> http.Job:
     except KeyboardInterrupt:
         stderr().print(f"Job {made.id} goes on without you: hookline jobs watch {made.id}", soft_wrap=True)
         raise
+
+
+def _when(delay: str | None, at: str | None) -> dict[str, Any]:
+    """The fields for it; a text that may be a number of seconds is read as one."""
+    if delay is not None and at is not None:
+        raise usage_error("Give --delay or --at, not both.")
+    return inputs.given(delay=None if delay is None else inputs.duration_or_seconds(delay), run_at=at)
 
 
 def _changes(job: JobOptions, *, no_secret: bool) -> Any:

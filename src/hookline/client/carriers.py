@@ -58,6 +58,11 @@ class AsyncCarrier(Protocol):
         """Close the connections that are the SDK's own."""
 
 
+def too_long() -> ForeignAnswer:
+    """More came than any answer of Hookline's has."""
+    return ForeignAnswer("The answer is longer than 64 MiB. Is that address Hookline?")
+
+
 def all_of(parts: Iterable[bytes], left_s: Callable[[], float]) -> bytes:
     """The parts of an answer's body together. Raises ForeignAnswer, TimeoutError."""
     body = bytearray()
@@ -76,7 +81,7 @@ async def all_of_async(parts: AsyncIterable[bytes], left_s: Callable[[], float])
 
 def _add(body: bytearray, part: bytes, left_s: Callable[[], float]) -> None:
     if len(body) + len(part) > ANSWER_BYTES_MAX:
-        raise ForeignAnswer("The answer is longer than 64 MiB. Is that address Hookline?")
+        raise too_long()
     if left_s() <= 0:
         raise TimeoutError("the answer did not end in time")
     body += part

@@ -8,7 +8,7 @@ import httpx2
 
 from hookline.client.carriers import Answer, Call, all_of, all_of_async
 from hookline.client.deadline import until
-from hookline.client.library_errors import told_as_ours
+from hookline.client.httpcore_errors import told_as_ours
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from hookline.client.connections import Connecting
 from hookline.client.failed_calls import not_sent, unclear
 from hookline.client.lookup import addresses
 from hookline.client.place import Place
-from hookline.errors import ForeignAnswer, HooklineError, InvalidRequest
+from hookline.errors import HooklineError, InvalidRequest
 from hookline.http_client.answer import AnswerReader, BadAnswer
 from hookline.http_client.request import Unsendable, request_parts
 
@@ -85,7 +85,7 @@ class _Connection:
         found = reader.answer()
         if not found.is_whole:
             if len(found.body) >= carriers.ANSWER_BYTES_MAX:
-                raise ForeignAnswer("The answer is longer than 64 MiB. Is that address Hookline?")
+                raise carriers.too_long()
             raise unclear("the connection ended before all of the answer had come", call.url)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in found.headers}
         return Answer(found.status, headers, found.body)

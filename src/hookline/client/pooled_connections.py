@@ -12,7 +12,7 @@ import httpcore2
 from hookline.client.carriers import Answer, Call, all_of, all_of_async
 from hookline.client.connections import Connecting, proxy_place, tls_context
 from hookline.client.deadline import SOCKET_OPTIONS, AsyncBoundedBackend, BoundedBackend, until
-from hookline.client.library_errors import told_as_ours
+from hookline.client.httpcore_errors import told_as_ours
 from hookline.client.place import Place
 
 CONNECTIONS_MAX = 100

@@ -297,10 +297,8 @@ class Forwarder:
 
     def _misdirected(self, asking: _ClusterCall, answer: NodeAnswer) -> NodeAnswer:
         self.pusher.learn_from(answer)
-        if asking.plan.is_ambiguous and not asking.call.is_safe:
-            raise _may_be_in_time(asking)
-        if self._known.version != asking.version:
-            raise StaleRoute
+        if _may_be_in_time(asking) or self._known.version != asking.version:
+            raise _not_here(asking)
         return answer
 
     async def _push_in_time(self, asking: _ClusterCall, url: str, sent_ms: float) -> bool:
@@ -313,9 +311,7 @@ class Forwarder:
                 if not self._known.is_in_force:
                     await self.settle()
                     if self._known.version != asking.version:
-                        if asking.plan.is_ambiguous and not asking.call.is_safe:
-                            raise _may_be_in_time(asking)
-                        raise StaleRoute
+                        raise _not_here(asking)
                 asking.was_pushed = await self.pusher.push(url, since_ms=sent_ms)
         except TimeoutError:
             return False
@@ -329,13 +325,18 @@ class Forwarder:
         self.pusher.keep({url for entry in clusters for url in entry.nodes})
 
 
-def _may_be_in_time(asking: _ClusterCall) -> HooklineError:
-    """The topology changed after a try that may have been in time.
+def _may_be_in_time(asking: _ClusterCall) -> bool:
+    """May an earlier try have changed something?"""
+    return asking.plan.is_ambiguous and not asking.call.is_safe
 
-    No other cluster may be asked now, nor this one by a newer topology: its former home by that one, if it has one,
+
+def _not_here(asking: _ClusterCall) -> Exception:
+    """Why the call does not go on where it is: it is to be routed again, unless an earlier try may have been in time.
+
+    Then no other cluster may be asked, nor this one by a newer topology: its former home by that one, if it has one,
     would have to be asked first. Whoever repeats it does that.
     """
-    return _gave_up(asking.cluster, GiveUp(may_be_accepted=True))
+    return _gave_up(asking.cluster, GiveUp(may_be_accepted=True)) if _may_be_in_time(asking) else StaleRoute()
 
 
 async def _nothing() -> None:

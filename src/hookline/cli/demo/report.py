@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from rich import box
 from rich.table import Table
 
 from hookline.cli.demo.plan import KINDS, RECURRING, SCHEDULE_ID, Kind
-from hookline.cli.grids import table
 from hookline.cli.receiver import Received
 from hookline.client.answers import Job
 
@@ -47,9 +47,11 @@ def count(jobs: Iterable[Job], received: Iterable[Received], kinds: Mapping[str,
 
 def summary(tallies: Mapping[Kind, Tally]) -> Table:
     """The table, with a line for all."""
-    columns = ("KIND", "JOBS", "DELIVERED", "ATTEMPTS", "DEAD", "CANCELLED", "LAG P50", "P99", "SIGNED")
-    grid = table(columns, keep=columns, right=columns[1:])
-    grid.padding = 0  # nine columns are many for 80 characters
+    # Nine columns are many for 80 characters, so nothing lies between them but what their widths leave.
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=0, header_style="bold")
+    grid.add_column("KIND", no_wrap=True, min_width=3)
+    for name in ("JOBS", "DELIVERED", "ATTEMPTS", "DEAD", "CANCELLED", "LAG P50", "P99", "SIGNED"):
+        grid.add_column(name, no_wrap=True, justify="right", min_width=3)
     everything = Tally()
     for kind, tally in tallies.items():
         grid.add_row(kind.name, *_cells(tally))

@@ -8,7 +8,7 @@ Nothing ticks: it sleeps until the earliest due time and is woken by what happen
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hookline.node.clocks.guarded import GuardedClock
@@ -308,10 +308,9 @@ class Dispatcher:
             self._plan.ended(now, claim.lane, report.verdict, report.duration_ms)
         return found + self._late(late, now) if late else found
 
-    def _late(self, reports: Iterable[ClaimReport], now: Now, node: str | None = None) -> list[RecordOutcome]:
+    def _late(self, reports: Sequence[ClaimReport], now: Now, node: str | None = None) -> list[RecordOutcome]:
         """What came of claims of earlier terms. Those of jobs that are gone are forgotten."""
         found = []
-        reports = list(reports)
         seqs = {it.ref.seq for it in reports}
         jobs, is_open = self._reads.claimed(seqs), self._reads.open_claims(seqs)
         for it in reports:
