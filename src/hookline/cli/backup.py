@@ -43,7 +43,7 @@ def backup(
         url: The node.
         json: Print exactly one JSON document on stdout.
     """
-    from hookline.node.restoring import description_of
+    from hookline.node.backups import description_of
     from hookline.telemetry import configure_logs
 
     description = description_of(out)
@@ -87,14 +87,14 @@ def restore(*, source: Annotated[NamedPath, Parameter(name="--from")], data_dir:
         data_dir: The data directory of the new node; it must not hold state yet.
         json: Print exactly one JSON document on stdout.
     """
-    from hookline.node import restoring, snapshots
+    from hookline.node import backups, restoring, snapshots
     from hookline.node.leadership.local import LocalLeadership
     from hookline.telemetry import configure_logs
 
     configure_logs(as_json=False, level="error")
-    info = restoring.read_description(source)
+    info = backups.read_description(source)
     restoring.refuse_state(data_dir)
-    restoring.check_backup(source, info)
+    backups.check_backup(source, info)
     lock = LocalLeadership(data_dir)
     with readable("The restore", data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 import sys
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from cyclopts import App
 
@@ -16,9 +15,6 @@ from hookline.client import requests
 from hookline.clock import SystemClock
 from hookline.protocol import http
 from hookline.protocol.limits import PAGE_MAX
-
-if TYPE_CHECKING:
-    pass
 
 app = App(name="jobs", help="Make, look at and change jobs.")
 # As in ``app``: imported when they are used, with what they need.
