@@ -182,10 +182,10 @@ def test_a_file_that_may_not_be_read_is_named(
 ) -> None:
     real = Path.open
 
-    def opened(file: Path, *arguments: Any) -> Any:
+    def opened(file: Path, *arguments: Any, **named: Any) -> Any:
         if file.name == which:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
-        return real(file, *arguments)
+        return real(file, *arguments, **named)
 
     monkeypatch.setattr(Path, "open", opened)
     problem = restored(one, tmp_path / "new", capsys)
