@@ -32,7 +32,7 @@ def test_the_readme(tmp_path: Path) -> None:
         assert not [path for path in scratch.iterdir() if path.is_dir()], "the demo leaves nothing"
         page.served("hookline up").signal()
         page.follow()
-        assert "n3" in page.run("hookline cluster show")
+        until(lambda: "n3" in page.run("hookline cluster show"), "the leader has heard of all three")
         page.served("hookline up").signal()
 
 

@@ -67,6 +67,7 @@ def test_hostile_receivers_are_bounded_and_the_healthy_do_not_wait_for_them(tmp_
             assert _job(node, stuck)["state"] == "running", "the healthy had to wait for the hostile"
             assert node.call("POST", f"/jobs/{stuck}/cancel")[0] == 200
             until(lambda: _slots_used(node) == 0, "all slots are free again", 60)
+            until(lambda: not _open_jobs(node), "the outcomes can be read", 60)  # the counts are ahead by a commit
             after = _rss_mib(node.pid)
             outcomes = {name: [_job(node, job_id) for job_id in found] for name, found in ids.items()}
 
@@ -133,6 +134,12 @@ def _slots_used(node: NodeProcess) -> int:
     _, health = node.call("GET", "/health")
     used: int = health["usage"]["slots"]["used"] + health["usage"]["pending_jobs"]["used"]
     return used
+
+
+def _open_jobs(node: NodeProcess) -> list[object]:
+    pages = [node.call("GET", f"/jobs?state={state}&limit=1") for state in ("pending", "running")]
+    assert [status for status, _ in pages] == [200, 200]
+    return [job for _, page in pages for job in page["data"]]
 
 
 def _rss_mib(pid: int) -> float:
