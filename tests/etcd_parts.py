@@ -20,7 +20,8 @@ from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.transactions import LeaderRecord
 from hookline.node.etcd.wakeups import Wakeups
 from hookline.node.identity import Charter
-from hookline.node.leadership.etcd import EtcdLeadership, Renewal
+from hookline.node.leadership.etcd import EtcdLeadership
+from hookline.node.leadership.renewal import Renewal, renewing_thread
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.testing.etcd import EtcdMembers
 from tests.node_parts import entry
@@ -83,12 +84,11 @@ class EtcdNode:
     async def renewing(self) -> AsyncIterator[Renewal]:
         """Its thread beats."""
         ask = BlockingTxn(self.address)
-        renewal = Renewal(ask, self.keys, self.fence, self.clock)
-        renewal.start()
+        renewal = Renewal(self.keys, self.fence, self.clock)
         try:
-            yield renewal
+            with renewing_thread(ask, renewal):
+                yield renewal
         finally:
-            await asyncio.to_thread(renewal.stop)
             ask.close()
 
     @asynccontextmanager

@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,26 @@ import uvloop
 
 from hookline.clock import SystemClock
 from hookline.http_api.server import ConnectionLimits, make_server
-from hookline.node.admission import Admission
+from hookline.http_client.caller import Caller
 from hookline.node.api.app import create_app
 from hookline.node.api.services import DestinationStatus, Services
-from hookline.node.attempts.heard_proxies import HeardProxies
+from hookline.node.assembly import Parts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.resolver import Resolver
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
-from hookline.node.identity import Position
+from hookline.node.leadership.memory import MemoryLeadership
+from hookline.node.membership.single import SingleMembership
 from hookline.node.replica import Replica, ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.machine import StateMachine, open_state
-from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
 from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Result
-from hookline.protocol.http import NodeView
 from hookline.protocol.jobs import Outcome, State
-from hookline.telemetry import Metrics
+from hookline.testing import Receiver
+from hookline.testing.assembly import lookup
 from tests.node_parts import OWNER
 
 _TABLES = ("jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules", "destinations")
@@ -81,39 +82,6 @@ class StubDelivery:
 
     def lacking_keys(self) -> list[str]:
         return self.lacks
-
-
-class AloneRole:
-    """A node without others, which always leads."""
-
-    def __init__(self, config: NodeConfig, replica: Replica) -> None:
-        self._config = config
-        self._replica = replica
-
-    def is_leading(self) -> bool:
-        return True
-
-    def leader_url(self) -> str | None:
-        return None
-
-    def leader_name(self) -> str | None:
-        return self._config.node
-
-    def nodes(self) -> list[NodeView]:
-        applied = self._replica.applied
-        return [NodeView(self._config.node, self._config.url, "leader", applied, applied, "test")]
-
-    def hand_over(self) -> bool:
-        return False
-
-    def position(self) -> Position:
-        return Position(node="n1")
-
-    def halted(self) -> str | None:
-        return None
-
-    def pressure(self) -> float:
-        return 0.0
 
 
 @dataclass(frozen=True)
@@ -266,30 +234,36 @@ class NodeUnderTest:
         config = self.config
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         database = open_state(config.data_dir / "state.db")
-        clock = GuardedClock(self.clock)
-        machine = StateMachine(database)
-        commit = ThreadCommit()
-        self.replica = replica = Replica(machine, LocalLog(database), clock, commit=commit)
-        await replica.begin_term(machine.term + 1, OWNER)
-        self.services = services = Services(
-            config=config,
-            clock=clock,
-            replica=replica,
-            reads=Reads(database.reader),
-            vault=Vault([b"k" * 32]),
-            admission=Admission(config, lambda: replica.counters),
-            delivery=self.delivery,
-            is_ready=lambda: self.delivery.ready,
-            metrics=Metrics(),
-            role=AloneRole(config, replica),
-            clocks=ClockWatch(clock),
-            snapshots=Snapshots(database, config.data_dir / "snapshots", clock),
-            is_stopping=lambda: self.is_stopping,
-            on_proxy=HeardProxies(self.own_addresses, clock).heard,
+        clock, machine, log = GuardedClock(self.clock), StateMachine(database), LocalLog(database)
+        commit, leadership = ThreadCommit(), MemoryLeadership()
+        snapshots = Snapshots(database, config.data_dir / "snapshots", clock)
+        membership = SingleMembership(
+            config, clock, machine, log=log, leadership=leadership, owner=OWNER, clocks=ClockWatch(clock)
         )
+        node = build(
+            Parts(
+                config=config,
+                clock=clock,
+                machine=machine,
+                membership=membership,
+                commit=commit,
+                vault=Vault([b"k" * 32]),
+                resolver=Resolver(lookup, clock),
+                transport=Receiver(self.clock),
+                caller=Caller(),
+                own_addresses=self.own_addresses,
+                snapshots=snapshots,
+                is_stopping=lambda: self.is_stopping,
+            )
+        )
+        self.services = replace(node.services, delivery=self.delivery, is_ready=lambda: self.delivery.ready)
+        self.replica = replica = node.member.replica
+        await leadership.acquire()
+        await replica.begin_term(machine.term + 1, OWNER)
+        node.member.is_serving.set()  # as a leader does, but nothing is dispatched
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]
-        self._server = server = make_server(create_app(services), listener, self._limits, grace_s=1)
+        self._server = server = make_server(create_app(self.services), listener, self._limits, grace_s=1)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(replica.lead())
             serving = tasks.create_task(server.serve(sockets=[listener]))
@@ -302,8 +276,7 @@ class NodeUnderTest:
             replica.close()
             await running
         commit.close()
-        assert services.snapshots
-        services.snapshots.close()
+        snapshots.close()
         database.close()
 
     @contextmanager

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from hookline.node.assembly import Node
 from hookline.node.config import NodeConfig
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.state_machine.machine import open_state
-from hookline.testing.assembly import Assembly, Parts, assemble
+from hookline.testing.assembly import Parts, assemble
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import SimulatedClock
 from hookline.testing.virtual_time import run
@@ -41,7 +42,7 @@ class World:
         self.config = NodeConfig(
             data_dir=directory, allow_private_destinations=True, slots=self.slots, shutdown_grace_ms=5_000
         )
-        self.node: Assembly | None = None
+        self.node: Node | None = None
         self.client = InProcessClient(self._app, self.clock, retries=0)
         self.violations: list[str] = []
         self._is_over = False
@@ -113,7 +114,7 @@ class World:
         if self.faults.crashed.is_set() and self.random.random() < 0.3:
             self._lose_power()
 
-    async def _lead(self, node: Assembly) -> None:
+    async def _lead(self, node: Node) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 leading = tasks.create_task(node.member.run())
@@ -146,7 +147,7 @@ class World:
         self.history.serving[-1].until_ms = self.time.wall_ms()
         return True
 
-    def _check_slots(self, node: Assembly) -> None:
+    def _check_slots(self, node: Node) -> None:
         """Every slot that is taken belongs to a claim or an attempt."""
         leader = node.member.leader
         if leader is None:

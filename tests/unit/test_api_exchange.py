@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from hookline.http_api.forwarded_headers import MAC
+from hookline.node.assembly import Node
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.exchange import PATH
 from hookline.node.leadership.memory import MemoryLeadership
@@ -19,7 +20,7 @@ from hookline.protocol.claims import ClaimRef, ClaimReport, Frame, Orders, Repor
 from hookline.protocol.commands import CancelJobs, ClaimJobs
 from hookline.protocol.jobs import Outcome, State
 from hookline.testing import Receiver, SimulatedClock, virtual_time
-from hookline.testing.assembly import Assembly, Parts, assemble
+from hookline.testing.assembly import Parts, assemble
 from tests.node_parts import OTHER_OWNER, T0, apply, create
 
 ONE, TWO = ClaimRef(1, 1), ClaimRef(2, 1)
@@ -27,7 +28,7 @@ FRAME = Frame("n2", (ClaimReport(ONE, 0, Report(Outcome.SUCCESS, "good", T0, 5, 
 OWN = Vault([bytes(KEY_BYTES)])  # as the assembly's
 
 
-async def post(node: Assembly, body: bytes, vault: Vault = OWN) -> tuple[int, bytes]:
+async def post(node: Node, body: bytes, vault: Vault = OWN) -> tuple[int, bytes]:
     headers = [(MAC, vault.mac(body).encode())]
     scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "query_string": b""}
     messages: list[dict[str, Any]] = []
@@ -42,7 +43,7 @@ async def post(node: Assembly, body: bytes, vault: Vault = OWN) -> tuple[int, by
     return messages[0]["status"], b"".join(message.get("body", b"") for message in messages[1:])
 
 
-def leading(directory: Path) -> Assembly:
+def leading(directory: Path) -> Node:
     """A node with two jobs that another process, which may be alive, has claimed; one was cancelled since."""
     database = open_state(directory / "state.db", durable=False)
     machine = StateMachine(database)

@@ -12,6 +12,7 @@ from msgspec import structs
 from structlog.testing import capture_logs
 
 from hookline.errors import DeadlineExceeded
+from hookline.node.assembly import Node
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch import attempt_log
 from hookline.node.dispatch.exchange import NoExchange
@@ -25,7 +26,7 @@ from hookline.protocol.commands import BeginTerm, ClaimJobs
 from hookline.protocol.jobs import State
 from hookline.protocol.limits import LOST_CLAIMS_MAX
 from hookline.testing import Receiver, SimulatedClock, answer, virtual_time
-from hookline.testing.assembly import Assembly, Parts, assemble
+from hookline.testing.assembly import Parts, assemble
 from tests.node_parts import NEXT_OWNER, OWNER, T0, apply, create, job_spec
 
 GRACE_MS = 3_000
@@ -64,7 +65,7 @@ def node(
     elsewhere: Elsewhere | None = None,
     slots: int = 100,
     receiver: Receiver | None = None,
-) -> Assembly:
+) -> Node:
     clock = SimulatedClock(asyncio.get_running_loop().time)
     return assemble(
         Parts(
@@ -88,7 +89,7 @@ def has_successor(request: pytest.FixtureRequest) -> bool:
 
 
 @asynccontextmanager
-async def leading(directory: Path, log: MemoryLog, *, has_successor: bool) -> AsyncIterator[Assembly]:
+async def leading(directory: Path, log: MemoryLog, *, has_successor: bool) -> AsyncIterator[Node]:
     """A node that leads; it is told to stop at the end, and has to be gone in time."""
     parts = node(directory, log, has_successor=has_successor)
     async with asyncio.TaskGroup() as tasks:

@@ -2,14 +2,14 @@
 
 from hookline.node.etcd.fence import RENEWAL_MS, Fence
 from hookline.node.etcd.keys import Keys
-from hookline.node.leadership.etcd import STUCK_MS, Renewal
+from hookline.node.leadership.renewal import STUCK_MS, Renewal
 from tests.node_parts import ManualClock
 
 
 def renewal_of(clock: ManualClock) -> Renewal:
     fence = Fence(clock)
     fence.hold(7, 1, clock.boot_ms())
-    return Renewal(lambda _request, _timeout_s: None, Keys("c0"), fence, clock)  # type: ignore[arg-type, return-value]
+    return Renewal(Keys("c0"), fence, clock)
 
 
 def test_a_loop_that_is_busy_but_goes_on_keeps_the_lead() -> None:

@@ -4,7 +4,6 @@ Everything it touches is handed in, so that the simulation runs this very code o
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -40,7 +39,6 @@ class LeaderParts:
     Attributes:
         owner: this process, as its claims name it.
         elsewhere: the runner's way to whoever leads while this node does not; None: there is no other node.
-        history: None: the node is its whole cluster.
     """
 
     config: NodeConfig
@@ -54,8 +52,8 @@ class LeaderParts:
     vetter: Vetter
     transport: Transport
     metrics: Metrics
+    history: History
     elsewhere: Exchange | None = None
-    history: Callable[[Replica], History] | None = None
 
 
 class Leader:

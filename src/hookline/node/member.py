@@ -12,7 +12,6 @@ from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.runner import Runner
 from hookline.node.dispatch.exchange import NoExchange
-from hookline.node.history import History, LonelyHistory
 from hookline.node.leader import Leader, LeaderParts
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
@@ -36,9 +35,13 @@ class Member:
         self._stop = asyncio.Event()
         self.is_serving = asyncio.Event()
         self.replica = Replica(
-            parts.machine, parts.log, parts.clock, commit=parts.commit, observe_commit=parts.metrics.observe_commit
+            parts.machine,
+            parts.log,
+            parts.clock,
+            commit=parts.commit,
+            history=parts.history,
+            observe_commit=parts.metrics.observe_commit,
         )
-        self.replica.history = self._history()
         self.replica.listen(self._on_commit, this_term=False)
         self.leader: Leader | None = None
         keys = SigningKeys(parts.vault, default_secret=parts.config.signing_secret)
@@ -51,12 +54,6 @@ class Member:
         """The leader says which jobs ended with a lost node, also while it begins its term: followers see the same."""
         if effects.ended and self.leader is not None:
             self.leader.dispatcher.lost(effects.ended)
-
-    def _history(self) -> History:
-        parts = self._parts
-        if parts.history is not None:
-            return parts.history(self.replica)
-        return LonelyHistory(parts.machine, parts.clock, cluster=parts.config.cluster, shard=parts.config.shard)
 
     @property
     def is_leading(self) -> bool:

@@ -14,43 +14,37 @@ import structlog
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, ForeignState, Halted, HooklineError, StateDamaged, leaves
 from hookline.http_api.server import listen, make_server, settle_memory, url_of
-from hookline.node.admission import Admission
-from hookline.node.api.app import create_app
-from hookline.node.api.services import Role, Services
-from hookline.node.attempts.heard_proxies import HeardProxies
+from hookline.http_client.caller import Caller
+from hookline.node.assembly import Membership, Node, Parts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.transport import HttpTransport
-from hookline.node.attempts.vetting import Vetter
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.kernel import kernel_agrees
+from hookline.node.clocks.others import Others, caller_for
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
-from hookline.node.delivery_status import DeliveryStatus
-from hookline.node.etcd.client import EtcdDenied, EtcdRefused, EtcdUnclear
+from hookline.node.etcd.blocking import BlockingTxn
+from hookline.node.etcd.client import EtcdClient, EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.outage import Outage
 from hookline.node.home import home_of, owner_of
 from hookline.node.identity import check_own
-from hookline.node.leader import LeaderParts
 from hookline.node.leadership.local import LocalLeadership
-from hookline.node.loop_lag import LoopLag
-from hookline.node.member import Member
-from hookline.node.own_processes import OwnProcesses, may_matter
-from hookline.node.quorum import Peers, Quorum, agree_on_secret_key, find_peers
+from hookline.node.leadership.renewal import renewing_thread
+from hookline.node.leadership.watch import LeaderWatch
+from hookline.node.membership.etcd import EtcdMembership, EtcdParts
+from hookline.node.membership.joining import address_of, agree_on_secret_key, find_peers
+from hookline.node.membership.single import SingleMembership
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.restoring import refuse_half_restored
 from hookline.node.scrub import Scrub
 from hookline.node.sealed_state import check_before_making, check_keys, sealing_keys
-from hookline.node.single_role import SingleRole
 from hookline.node.snapshot_fetch import fetch_snapshot
-from hookline.node.snapshots import STATE_FILE, SnapshotInfo, Snapshots, finish_install, install, kept_aside
-from hookline.node.state_machine.leader_reads import LeaderReads
+from hookline.node.snapshots import STATE_FILE, Snapshots, finish_install, install
 from hookline.node.state_machine.machine import StateMachine, open_state
-from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import DEFAULT_FILE, Vault
-from hookline.telemetry import Metrics
 
 _READY_POLL_S = 0.005
 _REINSTALL_PAUSE_S = 2.0
@@ -175,7 +169,7 @@ async def _install_from_peer(config: NodeConfig, stop: asyncio.Event, *, keeps: 
                 config.data_dir / "incoming",
                 at_least=peers.at_least,
                 is_undoubted=True,
-                is_wanted=partial(_is_wanted, peers),
+                is_wanted=peers.wants,
             )
         except HooklineError as error:
             _log.warning("snapshot_not_installed", error=error.detail)
@@ -184,15 +178,6 @@ async def _install_from_peer(config: NodeConfig, stop: asyncio.Event, *, keeps: 
         kept = install(config.data_dir, path, keeps=keeps)
         _log.info("state_installed", index=info.index, term=info.term, kept_aside=kept and str(kept))
         return
-
-
-def _is_wanted(peers: Peers, info: SnapshotInfo) -> bool:
-    """It is of the cluster whose log etcd holds, and of the time of that log."""
-    charter = peers.charter
-    if charter is None or info.cluster_id != charter.cluster_id:
-        return False
-    is_its_beginning = (info.index, info.digest) == (charter.begins_after, charter.digest)
-    return info.generation == charter.generation or is_its_beginning
 
 
 async def _run_node(
@@ -220,80 +205,75 @@ async def _run_node(
         stack.callback(snapshots.close)
         lookup = system_lookup()
         stack.callback(lookup.close)
-        resolver = await stack.enter_async_context(Resolver(lookup, clock))
         commit = ThreadCommit()
         stack.callback(commit.close)
-        metrics = Metrics()
-        quorum = Quorum(config, clock, vault, machine, scrub) if config.etcd else None
-        local_log = None if quorum else LocalLog(database)
-        (quorum.leadership if quorum else lock).continue_after(max(machine.term, local_log.term if local_log else 0))
         transport = HttpTransport()
         stack.push_async_callback(transport.close)
-        own_addresses = OwnAddresses([(config.host, config.port)])
-        proxies = HeardProxies(own_addresses, clock)
-        member = Member(
-            LeaderParts(
+        caller = Caller()
+        stack.push_async_callback(caller.close)
+        if config.etcd:
+            parts = _etcd_parts(config, clock, caller, scrub, stack)
+            membership: Membership = EtcdMembership(config, clock, machine, vault, parts)
+        else:
+            membership = _single(config, clock, machine, lock)
+        node = build(
+            Parts(
                 config=config,
-                owner=quorum.owner if quorum else _own_name(config, clock),
                 clock=clock,
                 machine=machine,
-                log=quorum.log if quorum else local_log or LocalLog(database),
-                leadership=quorum.leadership if quorum else lock,
+                membership=membership,
                 commit=commit,
                 vault=vault,
-                vetter=Vetter(resolver, config.rules, own_addresses=own_addresses),
+                resolver=await stack.enter_async_context(Resolver(lookup, clock)),
                 transport=transport,
-                metrics=metrics,
-                elsewhere=quorum.exchange if quorum else None,
-                history=(lambda _replica: quorum.history) if quorum else None,
+                caller=caller,
+                own_addresses=OwnAddresses([(config.host, config.port)]),
+                snapshots=snapshots,
+                is_stopping=stop.is_set,
             )
         )
-        role = quorum or SingleRole(config, member)
-        clocks = quorum.clocks if quorum else ClockWatch(clock, kernel_agrees=kernel_agrees)
-        lag = LoopLag(clock)
-        services = Services(
-            config=config,
-            clock=clock,
-            replica=member.replica,
-            reads=Reads(database.reader),
-            vault=vault,
-            admission=Admission(config, lambda: member.replica.counters, role.pressure),
-            delivery=DeliveryStatus(member, LeaderReads(database.reader), clock, slots=config.slots),
-            is_ready=lambda: _why_not_ready(role),
-            metrics=metrics,
-            role=role,
-            clocks=clocks,
-            swap=member.swap,
-            is_stopping=stop.is_set,
-            is_overloaded=lag.is_high,
-            snapshots=snapshots,
-            on_damage=member.fail,
-            on_proxy=proxies.heard,
-            kept_aside=lambda: [file.name for file in kept_aside(config.data_dir)],
-        )
-        own_processes = OwnProcesses(
-            own_addresses,
-            proxies,
-            resolver,
-            known=lambda: (
-                config.advertised_url,
-                *(quorum.etcd_urls() if quorum else ()),
-                *(node.url for node in role.nodes()),
-            ),
-            topology=lambda: member.replica.topology,
-            cluster=config.cluster,
-            is_of_interest=partial(may_matter, config.rules),
-        )
-        if quorum is not None:
-            await stack.enter_async_context(quorum.running(member))
-            await _until_allowed(quorum, services, listener, stop)
+        await stack.enter_async_context(membership.running())
+        await _until_allowed(node, listener, stop)
         if not stop.is_set():
-            await _run(member, services, lag, scrub, own_processes, listener, telling=telling, stop=stop)
+            await _run(node, scrub, listener, telling=telling, stop=stop)
 
 
-def _own_name(config: NodeConfig, clock: Clock) -> str:
-    """Of this process, in the claims of a node that is its whole cluster."""
-    return owner_of(config.node, home_of(config.data_dir, clock), clock.token(_START_BYTES).hex())
+def _etcd_parts(
+    config: NodeConfig, clock: GuardedClock, caller: Caller, scrub: Scrub, stack: AsyncExitStack
+) -> EtcdParts:
+    """Connected with etcd and the other nodes for as long as ``stack`` is."""
+    address = address_of(config)
+    client = EtcdClient(address)
+    stack.push_async_callback(client.close)
+    blocking = BlockingTxn(address)
+    stack.callback(blocking.close)
+    members = caller_for(address)
+    stack.push_async_callback(members.close)
+    return EtcdParts(
+        client=client,
+        caller=caller,
+        renewing=partial(renewing_thread, blocking),
+        watch=LeaderWatch,
+        ask_clocks=lambda nodes: Others(nodes, caller, address.endpoints, members, clock.boot_ms).ask,
+        kernel_agrees=kernel_agrees,
+        home=home_of(config.data_dir, clock),
+        start=clock.token(_START_BYTES).hex(),
+        may_lead=scrub.may_lead,
+    )
+
+
+def _single(config: NodeConfig, clock: GuardedClock, machine: StateMachine, lock: LocalLeadership) -> SingleMembership:
+    log = LocalLog(machine.database)
+    lock.continue_after(max(machine.term, log.term))
+    return SingleMembership(
+        config,
+        clock,
+        machine,
+        log=log,
+        leadership=lock,
+        owner=owner_of(config.node, home_of(config.data_dir, clock), clock.token(_START_BYTES).hex()),
+        clocks=ClockWatch(clock, kernel_agrees=kernel_agrees),
+    )
 
 
 def _check_state(config: NodeConfig, machine: StateMachine, vault: Vault) -> None:
@@ -311,15 +291,7 @@ def _tell_if_behind(machine: StateMachine, clock: Clock) -> None:
         _log.warning("clock_behind_newest_entry", by_ms=behind_ms, advice=advice)
 
 
-def _why_not_ready(role: Role) -> str | None:
-    if (halted := role.halted()) is not None:
-        return f"this node waits for a person: {halted}"
-    if role.is_leading() or role.leader_url() is not None:
-        return None
-    return "no node leads; the node is starting or an election is under way"
-
-
-async def _until_allowed(quorum: Quorum, services: Services, listener: socket.socket, stop: asyncio.Event) -> None:
+async def _until_allowed(node: Node, listener: socket.socket, stop: asyncio.Event) -> None:
     """Until the state may go on with the log, or ``stop``. A node that waits for a person serves, and says why."""
     async with asyncio.TaskGroup() as tasks:
         halted = asyncio.Event()
@@ -328,9 +300,9 @@ async def _until_allowed(quorum: Quorum, services: Services, listener: socket.so
             _log.error("node_halted", why=why)
             halted.set()
 
-        allowed = tasks.create_task(quorum.until_allowed(told))
+        allowed = tasks.create_task(node.membership.until_allowed(told))
         stopping = tasks.create_task(stop.wait())
-        telling = tasks.create_task(_serve_when(halted, services, listener))
+        telling = tasks.create_task(_serve_when(halted, node, listener))
         await asyncio.wait({allowed, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in (allowed, stopping, telling):
             task.cancel()
@@ -341,40 +313,31 @@ def _hosts(config: NodeConfig) -> tuple[str, ...]:
     return (*config.allow_hosts, urlsplit(config.advertised_url).netloc)
 
 
-async def _serve_when(halted: asyncio.Event, services: Services, listener: socket.socket) -> None:
+async def _serve_when(halted: asyncio.Event, node: Node, listener: socket.socket) -> None:
     await halted.wait()
     # On a socket of its own: uvicorn closes what it was given, and the node goes on to serve on the first one.
     own = listener.dup()
-    server = make_server(create_app(services), own, allow_hosts=_hosts(services.config))
+    server = make_server(node.app, own, allow_hosts=_hosts(node.config))
     try:
         await server.serve(sockets=[own])
     finally:
         own.close()
 
 
-async def _run(
-    member: Member,
-    services: Services,
-    lag: LoopLag,
-    scrub: Scrub,
-    own_processes: OwnProcesses,
-    listener: socket.socket,
-    *,
-    telling: Telling,
-    stop: asyncio.Event,
-) -> None:
-    server = make_server(create_app(services), listener, allow_hosts=_hosts(services.config))
+async def _run(node: Node, scrub: Scrub, listener: socket.socket, *, telling: Telling, stop: asyncio.Event) -> None:
+    config, member, services = node.config, node.member, node.services
+    server = make_server(node.app, listener, allow_hosts=_hosts(config))
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(services.clocks.run(member))
+        watching = tasks.create_task(node.clocks.run(member))
         running = tasks.create_task(member.run())
         scrubbing = tasks.create_task(scrub.run())
-        learning = tasks.create_task(own_processes.run())
-        await _first(running, _until_ready(services))
+        learning = tasks.create_task(node.own_processes.run())
+        await _first(running, _until_ready(node))
         serving = tasks.create_task(server.serve(sockets=[listener]))
-        measuring = tasks.create_task(lag.run())
+        measuring = tasks.create_task(node.lag.run())
         settle_memory()
         url = url_of(listener)
-        _log.info("node_ready", url=url, cluster=services.config.cluster, node=services.config.node)
+        _log.info("node_ready", url=url, cluster=config.cluster, node=config.node)
         telling.ready(url)
         await _first(running, stop.wait())
         in_slots, _ = services.delivery.slots()
@@ -390,8 +353,8 @@ async def _run(
         watching.cancel()
 
 
-async def _until_ready(services: Services) -> None:
-    while services.is_ready() is not None:  # noqa: ASYNC110 - it depends on other processes, which set no event here
+async def _until_ready(node: Node) -> None:
+    while node.services.is_ready() is not None:  # noqa: ASYNC110 - it depends on other processes, which set no event here
         await asyncio.sleep(_READY_POLL_S)
 
 

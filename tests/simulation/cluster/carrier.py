@@ -1,5 +1,6 @@
-"""The network between nodes, as the caller that the real forwarder calls with: requests go to other nodes at once."""
+"""The network between nodes, as the caller that a node asks the others with: requests go to other nodes at once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -14,13 +15,20 @@ Ask = Callable[[str, Message, bytes], Awaitable[list[Message]]]
 
 
 class Carrier:
-    """Stands in for ``Caller``, as far as ``node.api.forwarding`` uses it."""
+    """Stands in for ``Caller``, as far as nodes use it to ask each other."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
 
     async def call(
-        self, method: str, url: str, path: str, *, headers: Sequence[Header], body: bytes, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        path: str,
+        *,
+        headers: Sequence[Header] = (),
+        body: bytes = b"",
+        timeout_s: float,
     ) -> Answer:
         """Ask the node there."""
         raw_path, _, query = path.partition("?")
@@ -33,10 +41,11 @@ class Carrier:
             "headers": [(name.lower(), value) for name, value in headers],
         }
         try:
-            start, *rest = await self._ask(url, scope, body)
+            async with asyncio.timeout(timeout_s):
+                start, *rest = await self._ask(url, scope, body)
         except ConnectionFailed as error:
             raise NoConnection("refused") from error
-        except HooklineError as error:
+        except (HooklineError, TimeoutError) as error:
             raise NoAnswer("no answer") from error
         whole = b"".join(message.get("body", b"") for message in rest)
         return Answer(start["status"], list(start["headers"]), whole, is_whole=True)

@@ -213,6 +213,9 @@ class SimulatedClient:
         size = self._etcd.file_bytes
         return rpc.StatusResponse(header=rpc.ResponseHeader(member_id=1), dbSize=size, dbSizeInUse=size // 2, leader=1)
 
+    async def members(self, _timeout_s: float) -> list[rpc.Member]:
+        return [rpc.Member(clientURLs=["http://etcd:2379"])]
+
     async def defragment(self, _endpoint: int, timeout_s: float) -> None:
         await self._ask(lambda: setattr(self._etcd, "file_bytes", 0), timeout_s, 0.3)
 

@@ -24,8 +24,7 @@ from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
 from hookline.node.identity import check_own
-from hookline.node.quorum import Peers
-from hookline.node.runtime import _is_wanted
+from hookline.node.membership.joining import Peers
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import open_state
 from hookline.testing.client import App
@@ -256,7 +255,7 @@ class SimulatedNode:
         connection.execute("VACUUM INTO ?", (str(fresh),))
         connection.close()
         info = snapshots._describe(fresh, 0)
-        if info.index < peers.at_least or not _is_wanted(peers, info):
+        if info.index < peers.at_least or not peers.wants(info):
             return False
         try:
             snapshots.verify(fresh, info)

@@ -1,4 +1,4 @@
-"""What is changed in the real parts for a simulated cluster: how often they do things, and whom they send to."""
+"""What is changed in the real parts for a simulated cluster: how often they do things."""
 
 import random
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from hookline.node.api.forwarding import LeaderForwarder
 from hookline.node.etcd import statuses, upkeep, upkeep_plan
+from hookline.node.membership import etcd as membership
 from hookline.node.state_machine import machine
 
 
@@ -17,15 +17,10 @@ def patched(pick: random.Random, kind: str) -> Iterator[None]:
     # A node that hands over does not follow until its last attempts have ended; that alone must not take the log away.
     kept = pick.choice((20, 100, 100_000)) if kind == "rough" else 100_000
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            LeaderForwarder,
-            "_caller",
-            property(lambda self: self._role.carrier, lambda self, _caller: None),
-            raising=False,
-        )
         patch.setattr(machine, "_CHECKPOINT_ENTRIES", pick.choice((5, 40, 150)))
         if kind != "mixed up":  # there it counts how soon a node hears of the others
             patch.setattr(statuses, "_EVERY_S", 3.0)
+        patch.setattr(membership, "STEP_S", 1.0)
         patch.setattr(upkeep, "_SETTLED_MS", 4_000)
         patch.setattr(upkeep_plan, "_ENTRIES_WORTH_IT", 3)
         patch.setattr(upkeep_plan, "LOG_ENTRIES_MAX", kept)

@@ -15,7 +15,7 @@ from hookline.node.etcd import transactions
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.statuses import decode_status
 from hookline.node.identity import Charter
-from hookline.node.quorum import Peers
+from hookline.node.membership.joining import Peers
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.clients import Clients
@@ -391,7 +391,7 @@ class ClusterWorld:
         return False
 
     def _peers(self, node: SimulatedNode) -> Peers:
-        """As ``quorum.find_peers``, by what etcd holds."""
+        """As ``joining.find_peers``, by what etcd holds."""
         keys, store = self.keys, self.etcd.store
         kvs = store.range(rpc.RangeRequest(key=keys.charter)).kvs
         charter = msgspec.json.decode(kvs[0].value, type=Charter) if kvs else None

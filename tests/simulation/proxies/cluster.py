@@ -15,6 +15,7 @@ import msgspec
 from hookline.errors import DeadlineExceeded, HooklineError, NotLeader
 from hookline.http_api.forwarded_headers import FORWARDED, TIMEOUT
 from hookline.http_api.messages import PROBLEM_JSON
+from hookline.node.assembly import Node
 from hookline.node.config import NodeConfig
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.state_machine.machine import open_state
@@ -22,7 +23,7 @@ from hookline.protocol.calls import SAFE_METHODS
 from hookline.protocol.commands import SetTopology
 from hookline.protocol.topology import ClusterEntry, digest_of
 from hookline.proxy.sender import NodeAnswer, NodeCall, Unclear
-from hookline.testing.assembly import Assembly, Parts, assemble
+from hookline.testing.assembly import Parts, assemble
 from hookline.testing.clock import START_MS, SimulatedClock
 from hookline.testing.receiver import Receiver
 from tests.simulation.faults import Faults, FaultyLog
@@ -68,7 +69,7 @@ class SimulatedCluster:
         self.receiver = Receiver(self.clock)
         self.room = self.random.choice((_ROOM, _ROOM, 6, 15))
         self.lead = self.random.randrange(nodes)
-        self.node: Assembly | None = None
+        self.node: Node | None = None
         self.is_held_down = False
         self.followers_down: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -141,7 +142,7 @@ class SimulatedCluster:
                 task.cancel()
         database.close()
 
-    async def _lead(self, node: Assembly) -> None:
+    async def _lead(self, node: Node) -> None:
         try:
             await node.member.run()
         except Exception:

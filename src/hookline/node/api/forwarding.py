@@ -20,11 +20,11 @@ _LOOK_S = 0.1
 
 
 class LeaderForwarder:
-    """Holds the connections to the other nodes."""
+    """Knows who leads, and asks there."""
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, caller: Caller) -> None:
         self._role = role
-        self._caller = Caller()
+        self._caller = caller
 
     async def answer(self, here: Handler, request: Request) -> Reply:
         """The answer of whoever leads, ``here`` if it is this node; while nobody does, a moment is waited.

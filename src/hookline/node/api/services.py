@@ -1,10 +1,11 @@
-"""What the API needs from the rest of the node. The API owns these shapes; ``runtime`` fills them in."""
+"""What the API needs from the rest of the node. The API owns these shapes; ``assembly`` fills them in."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from hookline.errors import NotLeader, StateDamaged
+from hookline.http_client.caller import Caller
 from hookline.node.admission import Admission
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
@@ -92,6 +93,7 @@ class Services:
     is_ready: Callable[[], str | None]  # None when ready, else why not
     metrics: Metrics
     role: Role
+    caller: Caller  # to the other nodes
     clocks: ClockWatch
     swap: Callable[[Frame], Awaitable[Orders]] = nobody_leads  # takes what a runner reports to the leader
     is_stopping: Callable[[], bool] = lambda: False

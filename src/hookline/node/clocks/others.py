@@ -29,25 +29,32 @@ class Others:
 
     Args:
         nodes: the urls of the other nodes by name.
-        etcd: whose members' ``Date`` headers serve as clocks.
+        caller: to them.
+        members: urls of etcd's members, whose ``Date`` headers serve as clocks.
+        members_caller: to those.
         boot_ms: this machine's boot clock.
     """
 
     def __init__(
-        self, nodes: Callable[[], Awaitable[Mapping[str, str]]], etcd: EtcdAddress, boot_ms: Callable[[], float]
+        self,
+        nodes: Callable[[], Awaitable[Mapping[str, str]]],
+        caller: Caller,
+        members: Sequence[str],
+        members_caller: Caller,
+        boot_ms: Callable[[], float],
     ) -> None:
         self._nodes = nodes
-        self._etcd = etcd
+        self._caller = caller
+        self._members = members
+        self._members_caller = members_caller
         self._boot_ms = boot_ms
-        self._caller = Caller()
-        self._etcd_caller = _for_etcd(etcd)
 
     async def ask(self) -> Sequence[KnownClock]:
         """Those that answered in time."""
         urls = await self._nodes()
         found = await _all(self._node(name, url) for name, url in urls.items())
         if len(found) < _ENOUGH:
-            found += await _all(self._member(url) for url in self._etcd.endpoints)
+            found += await _all(self._member(url) for url in self._members)
         return found
 
     async def _node(self, name: str, url: str) -> KnownClock | None:
@@ -62,7 +69,7 @@ class Others:
     async def _member(self, url: str) -> KnownClock | None:
         asked_ms = self._boot_ms()
         try:
-            answer = await self._etcd_caller.call("GET", url, "/version", timeout_s=_SLOWEST_MS / 1_000)
+            answer = await self._members_caller.call("GET", url, "/version", timeout_s=_SLOWEST_MS / 1_000)
             date = parsedate_to_datetime((answer.header(b"date") or b"").decode("latin-1"))
         except (NoConnection, NoAnswer, ValueError):
             return None
@@ -76,11 +83,6 @@ class Others:
             return None
         return KnownClock(name, wall_ms - (asked_ms + heard_ms) / 2, took_ms / 2 + slack_ms, is_node)
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._caller.close()
-        await self._etcd_caller.close()
-
 
 async def _all(asking: Iterable[Coroutine[None, None, KnownClock | None]]) -> list[KnownClock]:
     async with asyncio.TaskGroup() as tasks:
@@ -88,7 +90,8 @@ async def _all(asking: Iterable[Coroutine[None, None, KnownClock | None]]) -> li
     return [found for task in asked if (found := task.result()) is not None]
 
 
-def _for_etcd(etcd: EtcdAddress) -> Caller:
+def caller_for(etcd: EtcdAddress) -> Caller:
+    """To the members of etcd, over HTTP."""
     context = tls_context(etcd.ca_file) if etcd.is_secure else None
     if context is not None and etcd.cert_file is not None:
         context.load_cert_chain(etcd.cert_file, etcd.key_file)

@@ -6,25 +6,20 @@ a hint that is wrong costs an election, never safety, since the old leader's app
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
 import structlog
 
 from hookline.clock import Clock
-from hookline.errors import HooklineError
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
-from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS, RENEWAL_MS, Fence
+from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS, Fence
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.transactions import LeaderRecord
 from hookline.node.etcd.wakeups import Wakeups
 
-RENEWAL_TRY_S = _TRY_S = 0.5
-RENEWAL_STEP_S = RENEWAL_MS / 3_000
-STUCK_MS = 3_000  # an event loop that has not gone on for so long
+_TRY_S = 0.5
 _POLL_S = 0.1
 _STAND_BACK_MS = 500  # enough for another to see it; longer, and hand-overs in a row leave nobody who stands
 _LOST_POLL_S = 0.1
@@ -175,77 +170,3 @@ class EtcdLeadership:
             await self._client.txn(transactions.release(self._keys, record, revision), _TRY_S)
         except (EtcdUnclear, EtcdRefused) as error:
             _log.warning("release_unclear", error=error.detail)
-
-
-class Renewal:
-    """Beats while appends do not, in a thread with a connection of its own: a busy event loop must not cost the lead.
-
-    One that stands still must: nobody is served and nothing sent meanwhile. It shows by ``alive`` that it does not.
-
-    Args:
-        ask: sends one transaction and waits for the answer; raises HooklineError when it is unclear.
-    """
-
-    def __init__(
-        self, ask: Callable[[rpc.TxnRequest, float], rpc.TxnResponse], keys: Keys, fence: Fence, clock: Clock
-    ) -> None:
-        self._ask = ask
-        self._keys = keys
-        self._fence = fence
-        self._clock = clock
-        self._beats = 0
-        self._alive_ms: float | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
-
-    def start(self) -> None:
-        """Begin to renew whenever this node leads."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(RENEWAL_STEP_S):
-            due = self.due()
-            if due is None:
-                continue
-            try:
-                response = self._ask(due.request, RENEWAL_TRY_S)
-            except HooklineError:
-                continue
-            self.heard(due, response)
-
-    def due(self) -> "Beat | None":
-        """What to send now; None while this node does not lead, or has shown it a moment ago."""
-        revision, now_ms = self._fence.revision, self._clock.boot_ms()
-        if revision is None or now_ms - self._fence.confirmed_ms < RENEWAL_MS:
-            return None
-        if self._alive_ms is not None and now_ms - self._alive_ms > STUCK_MS:
-            return None
-        self._beats += 1
-        request = transactions.renew(self._keys, revision, self._fence.term, self._beats, self._fence.newest)
-        return Beat(request, revision, now_ms)
-
-    def alive(self) -> None:
-        """The event loop goes on. To be told several times within ``STUCK_MS``, from the first time on."""
-        self._alive_ms = self._clock.boot_ms()
-
-    def heard(self, beat: "Beat", response: rpc.TxnResponse) -> None:
-        """The answer to a beat came."""
-        if self._fence.revision != beat.revision:
-            return
-        if response.succeeded:
-            self._fence.confirmed(beat.asked_ms)
-        else:
-            self._fence.lose()
-
-
-class Beat(NamedTuple):
-    """One renewal under way."""
-
-    request: rpc.TxnRequest
-    revision: int
-    asked_ms: float

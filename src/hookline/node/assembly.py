@@ -1,0 +1,225 @@
+"""Puts a node together: the one place where its parts are wired.
+
+What touches the world (etcd, the other nodes, receivers, files, threads, clocks) is handed in, so the product, the
+tests and the simulation run the same node.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from starlette.applications import Starlette
+
+from hookline.http_client.caller import Caller
+from hookline.node.admission import Admission
+from hookline.node.api.app import create_app
+from hookline.node.api.services import Role, Services
+from hookline.node.attempts.heard_proxies import HeardProxies
+from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.resolver import Resolver
+from hookline.node.attempts.transport import Transport
+from hookline.node.attempts.vetting import Vetter
+from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.clocks.watch import ClockWatch
+from hookline.node.config import NodeConfig
+from hookline.node.delivery_status import DeliveryStatus
+from hookline.node.dispatch.exchange import Exchange
+from hookline.node.history import History
+from hookline.node.leader import LeaderParts
+from hookline.node.leadership.interface import Leadership
+from hookline.node.loop_lag import LoopLag
+from hookline.node.member import Member
+from hookline.node.own_processes import OwnProcesses, may_matter
+from hookline.node.replica import Commit
+from hookline.node.replicated_log.interface import ReplicatedLog
+from hookline.node.snapshots import Snapshots, kept_aside
+from hookline.node.state_machine.leader_reads import LeaderReads
+from hookline.node.state_machine.machine import StateMachine
+from hookline.node.state_machine.reads import Reads
+from hookline.node.vault import Vault
+from hookline.telemetry import Metrics
+
+
+class Membership(Role, Protocol):
+    """This node among the nodes of its cluster, and what they share; see ``membership``."""
+
+    @property
+    def owner(self) -> str:
+        """This process, as its claims name it."""
+
+    @property
+    def log(self) -> ReplicatedLog:
+        """Where entries go."""
+
+    @property
+    def leadership(self) -> Leadership:
+        """Who leads."""
+
+    @property
+    def elsewhere(self) -> Exchange | None:
+        """The runner's way to whoever leads while this node does not; None: there is no other node."""
+
+    @property
+    def history(self) -> History:
+        """Judges whether the state may go on with the log."""
+
+    @property
+    def clocks(self) -> ClockWatch:
+        """Keeps an eye on the machine's clock."""
+
+    def serve(self, member: Member) -> None:
+        """This node is ``member``. Called once, before all else."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Keep in touch with the others, from the entry to the exit."""
+
+    async def until_allowed(self, halted: Callable[[str], None]) -> None:
+        """Return when the state may go on with the log; ``halted`` is told why a person has to decide.
+
+        Raises:
+            NodeNameInUse: another process runs under this node's name.
+            StateDiffers, Compacted: another node's state has to be installed.
+        """
+
+    def known_urls(self) -> tuple[str, ...]:
+        """Where the processes listen that are surely this cluster's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a node is put together from. Whoever opens a part closes it.
+
+    Attributes:
+        machine: the state.
+        membership: this node among the others, with the log and the leadership.
+        commit: how a transaction is made durable.
+        resolver: for hosts that are names.
+        transport: carries the attempts.
+        caller: carries what is meant for the leader.
+        own_addresses: where this process listens.
+        snapshots: None: the node gives out no copies of its state.
+        is_stopping: the process was told to end.
+    """
+
+    config: NodeConfig
+    clock: GuardedClock
+    machine: StateMachine
+    membership: Membership
+    commit: Commit
+    vault: Vault
+    resolver: Resolver
+    transport: Transport
+    caller: Caller
+    own_addresses: OwnAddresses
+    snapshots: Snapshots | None = None
+    is_stopping: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that is ready to run, inside ``membership.running()``.
+
+    Attributes:
+        member: runs the node: ``await member.run()``.
+        clocks: to run beside it, as ``lag`` and ``own_processes`` if they are of use.
+        app: the API, to be served.
+        services: what the API works with.
+        resolver: to be entered, if host names are used.
+    """
+
+    config: NodeConfig
+    clock: GuardedClock
+    machine: StateMachine
+    membership: Membership
+    member: Member
+    clocks: ClockWatch
+    resolver: Resolver
+    lag: LoopLag
+    own_processes: OwnProcesses
+    services: Services
+    app: Starlette
+
+
+def build(parts: Parts) -> Node:
+    """Wire the parts. Nothing runs yet."""
+    config, clock, machine, membership = parts.config, parts.clock, parts.machine, parts.membership
+    metrics, lag = Metrics(), LoopLag(clock)
+    member = _member(parts, metrics)
+    membership.serve(member)
+    membership.clocks.serve(member)
+    proxies = HeardProxies(parts.own_addresses, clock)
+    reader = machine.database.reader
+    services = Services(
+        config=config,
+        clock=clock,
+        replica=member.replica,
+        reads=Reads(reader),
+        vault=parts.vault,
+        admission=Admission(config, lambda: member.replica.counters, membership.pressure),
+        delivery=DeliveryStatus(member, LeaderReads(reader), clock, slots=config.slots),
+        is_ready=partial(_why_not_ready, membership),
+        metrics=metrics,
+        role=membership,
+        caller=parts.caller,
+        clocks=membership.clocks,
+        swap=member.swap,
+        is_stopping=parts.is_stopping,
+        is_overloaded=lag.is_high,
+        snapshots=parts.snapshots,
+        on_damage=member.fail,
+        on_proxy=proxies.heard,
+        kept_aside=lambda: [file.name for file in kept_aside(config.data_dir)],
+    )
+    own_processes = OwnProcesses(
+        parts.own_addresses,
+        proxies,
+        parts.resolver,
+        known=membership.known_urls,
+        topology=lambda: member.replica.topology,
+        cluster=config.cluster,
+        is_of_interest=partial(may_matter, config.rules),
+    )
+    return Node(
+        config=config,
+        clock=clock,
+        machine=machine,
+        membership=membership,
+        member=member,
+        clocks=membership.clocks,
+        resolver=parts.resolver,
+        lag=lag,
+        own_processes=own_processes,
+        services=services,
+        app=create_app(services),
+    )
+
+
+def _member(parts: Parts, metrics: Metrics) -> Member:
+    membership = parts.membership
+    return Member(
+        LeaderParts(
+            config=parts.config,
+            owner=membership.owner,
+            clock=parts.clock,
+            machine=parts.machine,
+            log=membership.log,
+            leadership=membership.leadership,
+            history=membership.history,
+            elsewhere=membership.elsewhere,
+            commit=parts.commit,
+            vault=parts.vault,
+            vetter=Vetter(parts.resolver, parts.config.rules, own_addresses=parts.own_addresses),
+            transport=parts.transport,
+            metrics=metrics,
+        )
+    )
+
+
+def _why_not_ready(role: Role) -> str | None:
+    if (halted := role.halted()) is not None:
+        return f"this node waits for a person: {halted}"
+    if role.is_leading() or role.leader_url() is not None:
+        return None
+    return "no node leads; the node is starting or an election is under way"
