@@ -6,13 +6,9 @@ from typing import Any
 import msgspec
 
 from hookline.protocol.topology import Topology
-from hookline.proxy.api.app import create_app
-from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.assembly import Parts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import Forwarder
-from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.metrics import ProxyMetrics
 from hookline.testing import virtual_time
 from tests.proxy_parts import LoopClock, Script, ScriptedSender
 
@@ -22,12 +18,10 @@ class ScriptedProxy:
 
     def __init__(self, script: Script, topology: Topology) -> None:
         self.sender = ScriptedSender(script)
-        config, metrics = ProxyConfig(seeds=("http://c0:1",)), ProxyMetrics()
-        self.known, self.health, clock = KnownTopology(topology), Health(), LoopClock()
-        known, health = self.known, self.health
-        forwarder = Forwarder(self.sender, health, known, clock, metrics, config)
+        config = ProxyConfig(seeds=("http://c0:1",))
+        proxy = build(Parts(config, LoopClock(), self.sender, KnownTopology(topology)))
+        self.known, self.health, self._app = proxy.known, proxy.health, proxy.app
         self.now_s = 0.0  # when the last call was answered; each begins at 0
-        self._app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """The status and the JSON that is answered."""

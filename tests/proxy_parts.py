@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from hookline.http_api.messages import PROBLEM_JSON
+from hookline.peers.sender import NodeAnswer, NodeCall, Unclear
 from hookline.protocol.topology import ClusterEntry, Topology
-from hookline.proxy.sender import NodeAnswer, NodeCall, Unclear
 
 C0 = ClusterEntry(name="c0", shard=0, nodes=("http://a:1", "http://a:2"))
 C1 = ClusterEntry(name="c1", shard=1, nodes=("http://b:1",))

@@ -26,7 +26,7 @@ RULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("client/replies.py", IMPURE),
     ("client/requests.py", IMPURE),
     ("http_api/callers.py", IMPURE),
-    ("proxy/sender.py", IMPURE),
+    ("peers/sender.py", IMPURE),
     ("proxy/health.py", IMPURE),
     ("proxy/retry_plan.py", IMPURE),
     ("proxy/splitting.py", IMPURE),

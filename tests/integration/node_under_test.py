@@ -20,7 +20,6 @@ import uvloop
 
 from hookline.clock import SystemClock
 from hookline.http_api.server import ConnectionLimits, make_server
-from hookline.http_client.caller import Caller
 from hookline.node.api.app import create_app
 from hookline.node.api.services import DestinationStatus, Services
 from hookline.node.assembly import Parts, build
@@ -36,6 +35,7 @@ from hookline.node.replicated_log.local import LocalLog
 from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.vault import Vault
+from hookline.peers.http_sender import HttpSender
 from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Result
 from hookline.protocol.jobs import Outcome, State
 from hookline.testing import Receiver
@@ -250,7 +250,7 @@ class NodeUnderTest:
                 vault=Vault([b"k" * 32]),
                 resolver=Resolver(lookup, clock),
                 transport=Receiver(self.clock),
-                caller=Caller(),
+                sender=HttpSender(),
                 own_addresses=self.own_addresses,
                 snapshots=snapshots,
                 is_stopping=lambda: self.is_stopping,

@@ -1,17 +1,16 @@
 """The ways between a leader and a runner: nothing that is reported gets lost, whoever leads next."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import msgspec
 
 from hookline.http_api.forwarded_headers import MAC
-from hookline.http_client.answer import Answer, Header
-from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.dispatch.exchange import PATH, Exchange, HttpExchange, Inbox, LocalExchange, NoExchange
 from hookline.node.vault import Vault
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders, Report, frames
 from hookline.protocol.jobs import Outcome
 from tests.node_parts import T0, job_spec, settle
@@ -20,11 +19,11 @@ VAULT = Vault([bytes(32)])
 GOOD = Report(Outcome.SUCCESS, "good", T0, 5, sent=True, status=200)
 
 
-def orders(*cancelled: ClaimRef) -> Answer:
-    return Answer(200, [], msgspec.msgpack.encode(Orders(cancelled)), is_whole=True)
+def orders(*cancelled: ClaimRef) -> NodeAnswer:
+    return NodeAnswer(200, msgspec.msgpack.encode(Orders(cancelled)))
 
 
-REFUSED, UNREADABLE = Answer(503, [], b"", is_whole=True), Answer(200, [], b"\xc1", is_whole=True)
+REFUSED, UNREADABLE = NodeAnswer(503), NodeAnswer(200, b"\xc1")
 
 
 def report(seq: int, *, body: bytes = b"") -> ClaimReport:
@@ -40,15 +39,13 @@ class Scene:
     """A runner that handed over, and the network to whoever leads now; when nothing else is said, it takes all."""
 
     url: str | None = "http://n2"
-    answers: list[Answer | Exception] = field(default_factory=list)
+    answers: list[NodeAnswer | Exception] = field(default_factory=list)
     asked: list[tuple[str, str, str, Frame]] = field(default_factory=list)
     inbox: Inbox = field(default_factory=Inbox)
 
-    async def call(
-        self, method: str, url: str, path: str, *, headers: Sequence[Header], body: bytes, timeout_s: float
-    ) -> Answer:
-        assert VAULT.is_own(body, dict(headers)[MAC].decode())
-        self.asked.append((method, url, path, msgspec.msgpack.decode(body, type=Frame)))
+    async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
+        assert VAULT.is_own(call.body, dict(call.headers)[MAC].decode())
+        self.asked.append((call.method, url, call.target, msgspec.msgpack.decode(call.body, type=Frame)))
         answer = self.answers.pop(0) if self.answers else orders()
         if isinstance(answer, Exception):
             raise answer
@@ -65,7 +62,7 @@ class Scene:
 
 
 async def test_a_report_is_told_until_the_next_leader_has_recorded_it() -> None:
-    scene = Scene(url=None, answers=[REFUSED, NoConnection("refused"), NoAnswer("late"), UNREADABLE])
+    scene = Scene(url=None, answers=[REFUSED, NotSent("refused"), Unclear("late"), UNREADABLE])
     async with scene.running() as exchange:
         exchange.report(report(1))
         waiting = asyncio.gather(exchange.drained())

@@ -10,13 +10,13 @@ import pytest
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded
 from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH, TIMEOUT, TOPOLOGY
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.topology import Topology, digest_of, encode_topology, version_of
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing import virtual_time
 from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, problem
 

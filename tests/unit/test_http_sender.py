@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from hookline.proxy.http_sender import HttpSender
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
+from hookline.peers.http_sender import HttpSender
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 
 CREATE = NodeCall("POST", "/jobs?a=%2F", ((b"idempotency-key", b"k"),), b'{"url":"x"}')
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -182,7 +182,7 @@ async def test_an_unknown_name_is_not_sent(sender: HttpSender) -> None:
 
 async def test_a_silent_address_is_not_sent() -> None:
     """No handshake within the connect time-out, as from a machine that is off: here, a backlog that is full."""
-    async with HttpSender(connect_timeout_s=0.2) as sender:
+    async with HttpSender(connect_s=0.2) as sender:
         with contextlib.ExitStack() as stack:
             listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
             for _ in range(3):

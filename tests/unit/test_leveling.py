@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from hookline.peers.sender import NotSent, Unclear
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.protocol.topology_change import completed, placement_of
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.sender import NotSent, Unclear
 from tests.proxy_parts import C0, C1, problem
 from tests.unit.test_prober import A1, A2, B1, DOCUMENT, Fleet, Node
 

@@ -13,6 +13,7 @@ import pytest
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, InvalidTopology
 from hookline.http_api.forwarded_headers import DECIDED
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol import http
 from hookline.protocol.topology import (
     ClusterEntry,
@@ -22,13 +23,10 @@ from hookline.protocol.topology import (
     parse_topology,
     version_of,
 )
+from hookline.proxy.assembly import Parts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.prober import Prober
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing import virtual_time
 from hookline.testing.clock import SimulatedClock
 from tests.proxy_parts import C0, C1, LoopClock, ScriptedSender, topology
@@ -67,11 +65,13 @@ class Fleet:
         for entry in self.known.topology.all_clusters():
             for url in entry.nodes:
                 self.nodes[url] = Node("leader" if url == entry.nodes[0] else "follower", has=self.known.topology)
-        self.health = Health()
         self.sender = ScriptedSender(self.script)
-        parts = (self.sender, self.health, self.known)
-        self.forwarder = Forwarder(*parts, self.clock, ProxyMetrics(), self.config)
-        self.prober = Prober(*parts, self.forwarder, self.clock, self.config)
+        self.start(Health())
+
+    def start(self, health: Health) -> None:
+        """A proxy that knows so much of the nodes."""
+        proxy = build(Parts(self.config, self.clock, self.sender, self.known, health))
+        self.health, self.forwarder, self.prober = proxy.health, proxy.forwarder, proxy.prober
 
     def script(self, url: str, call: NodeCall) -> NodeAnswer | type[Exception] | float:
         node = self.nodes[url]
@@ -351,10 +351,7 @@ def test_one_node_with_an_epoch_far_ahead_does_not_lock_the_fleet() -> None:
 def newcomer(**said: Any) -> Fleet:
     """A fleet that an operator named c0 of; c1 came with a document."""
     fleet = Fleet()
-    fleet.health = Health([C0])
-    parts = (fleet.sender, fleet.health, fleet.known)
-    fleet.forwarder = Forwarder(*parts, fleet.clock, ProxyMetrics(), fleet.config)
-    fleet.prober = Prober(*parts, fleet.forwarder, fleet.clock, fleet.config)
+    fleet.start(Health([C0]))
     for name, value in said.items():
         setattr(fleet.nodes[B1], name, value)
     return fleet

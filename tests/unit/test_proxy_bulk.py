@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.http import BulkResponse
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from tests.proxy_app import ScriptedProxy
 from tests.proxy_parts import Script, problem, topology
 

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Placement, Topology
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from tests.proxy_app import ScriptedProxy
 from tests.proxy_parts import Script, entries, problem, topology
 

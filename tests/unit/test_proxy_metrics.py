@@ -7,14 +7,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.topology import Placement, Topology
+from hookline.proxy.assembly import Parts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import Forwarder
-from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing import virtual_time
 from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, problem
 
@@ -26,11 +24,10 @@ class Watched:
     """A proxy's metrics with what they are read from."""
 
     def __init__(self, script: Script = lambda url, call: NodeAnswer(201), **fields: Placement) -> None:
-        self.metrics, self.health = ProxyMetrics(), Health()
         self.known = KnownTopology(Topology(epoch=3, clusters=(C0, C1), **fields))
         config = ProxyConfig(topology=Path("t.toml"))
-        sender = ScriptedSender(script)
-        self.forwarder = Forwarder(sender, self.health, self.known, LoopClock(), self.metrics, config)
+        proxy = build(Parts(config, LoopClock(), ScriptedSender(script), self.known))
+        self.metrics, self.health, self.forwarder = proxy.metrics, proxy.health, proxy.forwarder
 
     def figures(self) -> Figures:
         """``name{label,…}`` to value."""

@@ -10,17 +10,15 @@ from hookline.clock import SystemClock
 from hookline.errors import InvalidRequest
 from hookline.http_api.callers import admit_clients
 from hookline.http_api.messages import HeaderPair, Request
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import parse_topology
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import passed_on
+from hookline.proxy.assembly import Parts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import Forwarder
-from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import NodeAnswer, NodeCall
 
 
 class _NoSender:
@@ -65,9 +63,8 @@ def test_a_header_that_is_there_twice_is_refused() -> None:
 def test_a_full_proxy_refuses_at_once_but_tells_its_health() -> None:
     document = b'{"epoch":1,"cluster":[{"name":"c0","shard":0,"nodes":["http://127.0.0.1:1"]}]}'
     config = ProxyConfig(seeds=("http://127.0.0.1:1",), requests_max=1)
-    known, health, metrics, clock = KnownTopology(parse_topology(document)), Health(), ProxyMetrics(), SystemClock()
-    forwarder = Forwarder(_NoSender(), health, known, clock, metrics, config)
-    api = ProxyApi(forwarder, known, health, config, clock, metrics, in_flight=1)
+    api = build(Parts(config, SystemClock(), _NoSender(), KnownTopology(parse_topology(document)))).api
+    api.in_flight = 1
     status, body = asyncio.run(_ask(api, "/jobs"))
     assert (status, msgspec.json.decode(body)["code"]) == (503, "overloaded")
     assert api.in_flight == 1

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.topology import encode_topology
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.pusher import TopologyPusher
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing import virtual_time
 from tests.proxy_parts import LoopClock, Script, ScriptedSender, problem, topology
 

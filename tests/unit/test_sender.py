@@ -3,7 +3,7 @@
 import pytest
 
 from hookline.http_api.messages import PROBLEM_JSON
-from hookline.proxy.sender import NodeAnswer, NodeCall
+from hookline.peers.sender import NodeAnswer, NodeCall
 from tests.proxy_parts import problem
 
 

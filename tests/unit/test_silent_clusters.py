@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from hookline.http_api.messages import PROBLEM_JSON
-from hookline.proxy.sender import NodeAnswer, NodeCall
+from hookline.peers.sender import NodeAnswer, NodeCall
 from tests.proxy_app import ScriptedProxy
 from tests.proxy_parts import topology
 

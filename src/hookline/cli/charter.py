@@ -187,14 +187,11 @@ def _candidate(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> 
 
 async def _asked(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> "Candidate":
     """The node's state as the node itself tells it: what it told last may be older. Raises InvalidConfig."""
-    from hookline.http_client.caller import Caller
     from hookline.node.positions import ask_position
+    from hookline.peers.http_sender import HttpSender
 
-    caller = Caller()
-    try:
-        position = await ask_position(caller, status.url)
-    finally:
-        await caller.close()
+    async with HttpSender() as sender:
+        position = await ask_position(sender, status.url)
     if position is None or position.node != status.name:
         raise InvalidConfig(
             f"node {status.name} does not answer at {status.url}, so nobody knows what state it has. Start it; or run "

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from starlette.applications import Starlette
 
-from hookline.http_client.caller import Caller
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
@@ -39,6 +38,7 @@ from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
+from hookline.peers.sender import Sender
 from hookline.telemetry import Metrics
 
 
@@ -97,7 +97,7 @@ class Parts:
         commit: how a transaction is made durable.
         resolver: for hosts that are names.
         transport: carries the attempts.
-        caller: carries what is meant for the leader.
+        sender: carries to other nodes what is meant for the leader.
         own_addresses: where this process listens.
         snapshots: None: the node gives out no copies of its state.
         is_stopping: the process was told to end.
@@ -111,7 +111,7 @@ class Parts:
     vault: Vault
     resolver: Resolver
     transport: Transport
-    caller: Caller
+    sender: Sender
     own_addresses: OwnAddresses
     snapshots: Snapshots | None = None
     is_stopping: Callable[[], bool] = lambda: False
@@ -162,7 +162,7 @@ def build(parts: Parts) -> Node:
         is_ready=partial(_why_not_ready, membership),
         metrics=metrics,
         role=membership,
-        caller=parts.caller,
+        sender=parts.sender,
         clocks=membership.clocks,
         swap=member.swap,
         is_stopping=parts.is_stopping,

@@ -1,4 +1,4 @@
-"""The composition root of a node: reads as a start list and, reversed, as a stop list."""
+"""Runs a node: opens its files, sockets and connections, and reads as a start list and, reversed, as a stop list."""
 
 import asyncio
 import socket
@@ -14,7 +14,6 @@ import structlog
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, ForeignState, Halted, HooklineError, StateDamaged, leaves
 from hookline.http_api.server import listen, make_server, settle_memory, url_of
-from hookline.http_client.caller import Caller
 from hookline.node.assembly import Membership, Node, Parts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver, system_lookup
@@ -45,6 +44,8 @@ from hookline.node.snapshot_fetch import fetch_snapshot
 from hookline.node.snapshots import STATE_FILE, Snapshots, finish_install, install
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.vault import DEFAULT_FILE, Vault
+from hookline.peers.http_sender import HttpSender
+from hookline.peers.sender import Sender
 
 _READY_POLL_S = 0.005
 _REINSTALL_PAUSE_S = 2.0
@@ -209,10 +210,9 @@ async def _run_node(
         stack.callback(commit.close)
         transport = HttpTransport()
         stack.push_async_callback(transport.close)
-        caller = Caller()
-        stack.push_async_callback(caller.close)
+        sender = await stack.enter_async_context(HttpSender())
         if config.etcd:
-            parts = _etcd_parts(config, clock, caller, scrub, stack)
+            parts = _etcd_parts(config, clock, sender, scrub, stack)
             membership: Membership = EtcdMembership(config, clock, machine, vault, parts)
         else:
             membership = _single(config, clock, machine, lock)
@@ -226,7 +226,7 @@ async def _run_node(
                 vault=vault,
                 resolver=await stack.enter_async_context(Resolver(lookup, clock)),
                 transport=transport,
-                caller=caller,
+                sender=sender,
                 own_addresses=OwnAddresses([(config.host, config.port)]),
                 snapshots=snapshots,
                 is_stopping=stop.is_set,
@@ -239,7 +239,7 @@ async def _run_node(
 
 
 def _etcd_parts(
-    config: NodeConfig, clock: GuardedClock, caller: Caller, scrub: Scrub, stack: AsyncExitStack
+    config: NodeConfig, clock: GuardedClock, sender: Sender, scrub: Scrub, stack: AsyncExitStack
 ) -> EtcdParts:
     """Connected with etcd and the other nodes for as long as ``stack`` is."""
     address = address_of(config)
@@ -251,10 +251,10 @@ def _etcd_parts(
     stack.push_async_callback(members.close)
     return EtcdParts(
         client=client,
-        caller=caller,
+        sender=sender,
         renewing=partial(renewing_thread, blocking),
         watch=LeaderWatch,
-        ask_clocks=lambda nodes: Others(nodes, caller, address.endpoints, members, clock.boot_ms).ask,
+        ask_clocks=lambda nodes: Others(nodes, sender, address.endpoints, members, clock.boot_ms).ask,
         kernel_agrees=kernel_agrees,
         home=home_of(config.data_dir, clock),
         start=clock.token(_START_BYTES).hex(),

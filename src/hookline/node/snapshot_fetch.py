@@ -5,17 +5,15 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
 
 import msgspec
 import structlog
 
 from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable, StateDamaged
-from hookline.http_client.answer import Answer
-from hookline.http_client.caller import Caller
-from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.snapshots import SnapshotInfo, require_space, space_for, verify
 from hookline.node.state_machine.machine import SCHEMA_VERSION
+from hookline.peers.http_sender import HttpSender
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.visible import without_password
 
@@ -62,10 +60,11 @@ async def fetch_snapshot(
         SnapshotUnavailable: no node gave one; says each node's reason.
     """
     reasons = []
+    query = f"?at_least={at_least}&max_age={max_age_s}&undoubted={int(is_undoubted)}"
     for url in urls:
         try:
-            async with _Source(url.rstrip("/"), directory, is_wanted, progress) as source:
-                return await source.fetch(f"?at_least={at_least}&max_age={max_age_s}&undoubted={int(is_undoubted)}")
+            async with HttpSender() as sender:
+                return await _Source(sender, url.rstrip("/"), directory, is_wanted, progress).fetch(query)
         except NotEnoughSpace:
             raise
         except HooklineError as error:
@@ -79,6 +78,7 @@ class _Source:
 
     def __init__(
         self,
+        sender: Sender,
         url: str,
         directory: Path,
         is_wanted: Callable[[SnapshotInfo], bool],
@@ -89,13 +89,7 @@ class _Source:
         self._directory = directory
         self._is_wanted = is_wanted
         self._progress = progress
-        self._caller = Caller()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self._caller.close()
+        self._sender = sender
 
     async def fetch(self, query: str) -> tuple[Path, SnapshotInfo]:
         for _ in range(_TRIES_IN_VAIN):
@@ -116,9 +110,9 @@ class _Source:
 
     async def _ask(self, query: str) -> SnapshotInfo:
         try:
-            answer = await self._caller.call("GET", self._url, PATH + query, timeout_s=_MAKING_S)
-        except (NoConnection, NoAnswer) as error:
-            raise SnapshotUnavailable(error.detail) from error
+            answer = await self._sender.send(self._url, NodeCall("GET", PATH + query), _MAKING_S)
+        except (NotSent, Unclear) as error:
+            raise SnapshotUnavailable(self._reason(error)) from error
         if answer.status == 404:
             raise SnapshotUnavailable("it gives no copy of its state; ask a node, not a proxy")
         if answer.status != 200:
@@ -137,8 +131,8 @@ class _Source:
         while (have := _size(partial)) < info.size:
             try:
                 answer = await self._part(info, have)
-            except (NoConnection, NoAnswer) as error:
-                reason = error.detail
+            except (NotSent, Unclear) as error:
+                reason = self._reason(error)
             else:
                 if answer.status == 404:
                     return False
@@ -164,18 +158,16 @@ class _Source:
             await asyncio.sleep(_WAIT_S * 2**in_vain)
         return True
 
-    async def _part(self, info: SnapshotInfo, have: int) -> Answer:
+    async def _part(self, info: SnapshotInfo, have: int) -> NodeAnswer:
         """The bytes from there on, as many as came."""
         wanted = b"bytes=%d-%d" % (have, min(have + _PART_BYTES, info.size) - 1)
-        return await self._caller.call(
-            "GET",
-            self._url,
-            f"{PATH}/{info.name}",
-            headers=[(b"range", wanted)],
-            timeout_s=_PART_S,
-            fresh=True,  # a connection that has died since would cost the whole time
-            may_be_cut=True,
-        )
+        # On a fresh connection: one that has died since would cost the whole time.
+        part = NodeCall("GET", f"{PATH}/{info.name}", ((b"range", wanted),), fresh=True, may_be_cut=True)
+        return await self._sender.send(self._url, part, _PART_S)
+
+    def _reason(self, error: NotSent | Unclear) -> str:
+        """Without the url, which whoever tells it puts before."""
+        return error.detail.removeprefix(f"{without_password(self._url)}: ")
 
     async def _checked(self, info: SnapshotInfo, partial: Path) -> Path:
         try:

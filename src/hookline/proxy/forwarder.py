@@ -12,6 +12,7 @@ from functools import partial
 from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.forwarded_headers import CLUSTER, EPOCH, TIMEOUT, TOPOLOGY
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, Version
@@ -23,7 +24,6 @@ from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.pusher import TopologyPusher
 from hookline.proxy.rerouting import StaleRoute, rerouted
 from hookline.proxy.retry_plan import ROUNDS_MAX, Budget, GiveUp, Pause, RetryPlan, Send
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 
 BREAKER_WAIT_MS = 5_000
 BREAKER_FAILURES = 5

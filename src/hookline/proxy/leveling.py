@@ -12,6 +12,7 @@ import structlog
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.forwarded_headers import CLUSTER, DECIDED
+from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.protocol.topology_change import check_change, completed, decider_of, is_jump, outranks
@@ -20,7 +21,6 @@ from hookline.proxy.health import Health, NodeHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.pusher import TIMEOUT_S, proposing
 from hookline.proxy.rerouting import StaleRoute
-from hookline.proxy.sender import NodeCall, NotSent, Sender, Unclear
 
 _log = structlog.get_logger()
 

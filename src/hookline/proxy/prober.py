@@ -10,6 +10,7 @@ from msgspec import UNSET
 from hookline.clock import Clock
 from hookline.errors import InvalidTopology
 from hookline.http_api.forwarded_headers import PROXY
+from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.proxy.config import ProxyConfig
@@ -17,7 +18,6 @@ from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.leveling import Leveler
-from hookline.proxy.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 
 _JITTER = 0.3  # of the interval
 

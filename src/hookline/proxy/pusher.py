@@ -14,13 +14,13 @@ import msgspec
 from hookline.clock import Clock
 from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH, TOPOLOGY, UNKNOWN
 from hookline.http_api.messages import HeaderPair
+from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.topology import ClusterEntry, Topology, Version, encode_topology
 from hookline.protocol.topology_change import decider_of
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 
 OK = "ok"
 TIMEOUT_S = 2.0

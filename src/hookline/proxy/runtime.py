@@ -1,4 +1,4 @@
-"""The composition root of a proxy: reads as a start list and, reversed, as a stop list."""
+"""Runs a proxy: opens its socket and its connections, and reads as a start list and, reversed, as a stop list."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,22 +9,20 @@ import structlog
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
 from hookline.http_api.server import ApiServer, listen, make_server, settle_memory, url_of
+from hookline.peers.http_sender import HttpSender
+from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
-from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.assembly import Parts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
-from hookline.proxy.http_sender import HttpSender
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.prober import Prober
-from hookline.proxy.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.visible import without_password
 
 _SEED_CALLS = (CALLS["getTopology"], CALLS["readTopology"])  # of a proxy, of a node
 _SEED_TIMEOUT_S = 2.0
+_CONNECT_S = 1.0
 _SEED_PAUSE_S = 0.5
 _LEAVE_MS_MAX = 3_000  # HAProxy as in deploy/ sends nothing more after 1.5 s
 _QUIET_MS = 500
@@ -50,28 +48,32 @@ async def run_proxy(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(config.host, config.port))
-        sender = await stack.enter_async_context(HttpSender())
+        sender = await stack.enter_async_context(HttpSender(connect_s=_CONNECT_S))
         topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
         if topology is None:
             return
-        health = Health(topology.all_clusters() if config.topology else ())
-        known, metrics = KnownTopology(topology, is_proposal=True), ProxyMetrics()
-        forwarder = Forwarder(sender, health, known, clock, metrics, config)
-        listens = url_of(listener).removeprefix("http://")
-        prober = Prober(sender, health, known, forwarder, clock, config, listens)
-        api = ProxyApi(forwarder, known, health, config, clock, metrics)
+        proxy = build(
+            Parts(
+                config=config,
+                clock=clock,
+                sender=sender,
+                known=KnownTopology(topology, is_proposal=True),
+                health=Health(topology.all_clusters() if config.topology else ()),
+                listens=url_of(listener).removeprefix("http://"),
+            )
+        )
         grace_s = -(-config.shutdown_grace_ms // 1_000)
-        server = make_server(create_app(api), listener, grace_s=grace_s, allow_hosts=config.allow_hosts)
-        await prober.probe_all()  # so that the first requests know who leads
+        server = make_server(proxy.app, listener, grace_s=grace_s, allow_hosts=config.allow_hosts)
+        await proxy.prober.probe_all()  # so that the first requests know who leads
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
-            probing = tasks.create_task(prober.run())
+            probing = tasks.create_task(proxy.prober.run())
             url = url_of(listener)
             settle_memory()
-            _log.info("proxy_ready", url=url, epoch=known.epoch)
+            _log.info("proxy_ready", url=url, epoch=proxy.known.epoch)
             ready(url)
             await _stopped_or_ended(serving, stop)
-            await _leave(api, server)
+            await _leave(proxy.api, server)
             server.should_exit = True
             await serving
             probing.cancel()

@@ -6,7 +6,6 @@ import hookline.testing.server_parts  # noqa: F401  # first, since it says what 
 from dataclasses import dataclass
 
 from hookline.clock import Clock
-from hookline.http_client.caller import Caller
 from hookline.node import assembly
 from hookline.node.assembly import Node
 from hookline.node.attempts.own_addresses import OwnAddresses
@@ -23,6 +22,7 @@ from hookline.node.replica import Commit
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.vault import KEY_BYTES, Vault
+from hookline.peers.http_sender import HttpSender
 from hookline.protocol.owners import Owner
 
 ANY_ADDRESS = "192.0.2.1"
@@ -66,7 +66,7 @@ def assemble(parts: Parts) -> Node:
             vault=fixed_vault(),
             resolver=Resolver(lookup, clock),
             transport=parts.transport,
-            caller=Caller(),
+            sender=HttpSender(),
             own_addresses=OwnAddresses([]),
         )
     )

@@ -18,9 +18,9 @@ from hookline.node.membership.etcd import EtcdMembership, EtcdParts, OtherLeader
 from hookline.node.replica import Replica
 from hookline.node.state_machine.machine import StateMachine
 from hookline.testing.assembly import fixed_vault, lookup
-from tests.simulation.cluster.carrier import Carrier
 from tests.simulation.cluster.etcd import SimulatedClient
 from tests.simulation.cluster.loop import Process
+from tests.simulation.cluster.sender import NodeSender
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.node import SimulatedNode
@@ -41,11 +41,11 @@ class Incarnation:
     def __init__(self, node: "SimulatedNode", process: Process, database: Database) -> None:
         world = node.world
         client: Any = SimulatedClient(world.etcd, node.name, node.faults.point)
-        caller: Any = Carrier(world.ask)
+        sender = NodeSender(world.ask)
         clock, machine, vault = GuardedClock(node.clock), StateMachine(database), fixed_vault()
         parts = EtcdParts(
             client=client,
-            caller=caller,
+            sender=sender,
             renewing=partial(self._renewing, client),
             watch=partial(_Watch, world),
             ask_clocks=lambda _nodes: partial(world.clocks.seen_by, node),
@@ -67,7 +67,7 @@ class Incarnation:
                 vault=vault,
                 resolver=Resolver(lookup, clock),
                 transport=node,
-                caller=caller,
+                sender=sender,
                 own_addresses=OwnAddresses([]),
             )
         )

@@ -112,11 +112,11 @@ BUGS: tuple[Bug, ...] = (
 
 SHOWN_BY: dict[Bug, int] = {
     whose_a_state_is_is_not_compared: 12,
-    nobody_asks_what_the_others_have: 23,
+    nobody_asks_what_the_others_have: 14,
     an_empty_node_begins_a_log: 5,
-    the_digests_of_entries_are_not_compared: 1,
-    the_leader_is_right_by_definition: 1,
-    the_old_state_is_deleted_when_another_is_installed: 1,
+    the_digests_of_entries_are_not_compared: 28,
+    the_leader_is_right_by_definition: 28,
+    the_old_state_is_deleted_when_another_is_installed: 3,
     the_rows_are_not_checked_at_the_start: 18,
     the_operator_may_choose_an_older_state: 10,
 }

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from hookline.http_api.messages import HeaderPair
-from hookline.proxy.sender import NodeAnswer
+from hookline.peers.sender import NodeAnswer
 from hookline.testing.client import App
 
 
@@ -38,6 +38,11 @@ async def exchange(app: App, scope: dict[str, Any], body: bytes) -> NodeAnswer:
         messages.append(message)
 
     await app(scope, receive, send)
+    return answer_of(messages)
+
+
+def answer_of(messages: list[dict[str, Any]]) -> NodeAnswer:
+    """What an application sent."""
     start, *rest = messages
     headers = tuple(pair for pair in start["headers"] if pair[0] not in (b"content-type", b"content-length"))
     content_type = next((value for name, value in start["headers"] if name == b"content-type"), b"")

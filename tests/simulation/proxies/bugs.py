@@ -12,6 +12,7 @@ from hookline.http_api.messages import PROBLEM_JSON
 from hookline.node.api import topology as node_topology
 from hookline.node.api.ownership import Ownership
 from hookline.node.state_machine import apply_upkeep
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.topology import Topology
 from hookline.proxy import forwarder, known_topology, leveling, merging, pusher
 from hookline.proxy.api import batches, creating, finding, lists
@@ -23,7 +24,6 @@ from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.merging import Positions
 from hookline.proxy.rerouting import StaleRoute
 from hookline.proxy.retry_plan import RetryPlan
-from hookline.proxy.sender import NodeAnswer, NodeCall
 from tests.simulation.bugs import Bug
 
 Patch = pytest.MonkeyPatch

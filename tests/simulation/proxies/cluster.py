@@ -19,10 +19,10 @@ from hookline.node.assembly import Node
 from hookline.node.config import NodeConfig
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.state_machine.machine import open_state
+from hookline.peers.sender import NodeAnswer, NodeCall, Unclear
 from hookline.protocol.calls import SAFE_METHODS
 from hookline.protocol.commands import SetTopology
 from hookline.protocol.topology import ClusterEntry, digest_of
-from hookline.proxy.sender import NodeAnswer, NodeCall, Unclear
 from hookline.testing.assembly import Parts, assemble
 from hookline.testing.clock import START_MS, SimulatedClock
 from hookline.testing.receiver import Receiver

@@ -4,7 +4,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Literal
 
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 
 if TYPE_CHECKING:
     from tests.simulation.proxies.cluster import SimulatedCluster

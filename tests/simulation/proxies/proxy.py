@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hookline.errors import ConnectionFailed, DeadlineExceeded
+from hookline.peers.sender import NodeAnswer
 from hookline.protocol.topology import Topology
-from hookline.proxy.api.app import create_app
-from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.assembly import Parts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.prober import Prober
-from hookline.proxy.sender import NodeAnswer
 from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
 from tests.simulation.proxies.asgi import exchange
@@ -67,18 +63,16 @@ class SimulatedProxy:
 
     async def _live(self) -> None:
         self._killed = asyncio.Event()
-        health, metrics = Health(self.file.all_clusters()), ProxyMetrics()
         known = self.known = KnownTopology(self.file, is_proposal=True)
         sender = SimulatedSender(self.world.network, self.name)
-        forwarder = Forwarder(sender, health, known, self.clock, metrics, self.config)
-        prober = Prober(sender, health, known, forwarder, self.clock, self.config)
+        proxy = build(Parts(self.config, self.clock, sender, known, Health(self.file.all_clusters())))
         self.world.history.note(f"{self.name} starts with epoch {known.epoch}")
         async with asyncio.TaskGroup() as tasks:
 
             async def serve() -> None:
-                await prober.probe_all()
-                self._app = create_app(ProxyApi(forwarder, known, health, self.config, self.clock, metrics))
-                await prober.run()
+                await proxy.prober.probe_all()
+                self._app = proxy.app
+                await proxy.prober.run()
 
             self._tasks = tasks
             serving = tasks.create_task(serve())

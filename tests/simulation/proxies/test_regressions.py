@@ -9,15 +9,11 @@ import msgspec
 
 from hookline.http_api.forwarded_headers import EPOCH
 from hookline.http_api.messages import PROBLEM_JSON
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode_topology
-from hookline.proxy.api.app import create_app
-from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.assembly import Parts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import Forwarder
-from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
-from hookline.proxy.metrics import ProxyMetrics
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.testing.clock import SimulatedClock
 from hookline.testing.virtual_time import run
 from tests.simulation.proxies.asgi import exchange, scope_of
@@ -59,10 +55,7 @@ def ask_an_old_proxy(
 ) -> NodeAnswer:
     async def main() -> NodeAnswer:
         clock = SimulatedClock(asyncio.get_running_loop().time)
-        health, known, metrics = Health(), KnownTopology(topology), ProxyMetrics()
-        config = ProxyConfig(topology=Path("topology.toml"))
-        forwarder = Forwarder(sender, health, known, clock, metrics, config)
-        app = create_app(ProxyApi(forwarder, known, health, config, clock, metrics))
+        app = build(Parts(ProxyConfig(topology=Path("topology.toml")), clock, sender, KnownTopology(topology))).app
         return await exchange(app, scope_of(method, target, (JSON_TYPE,)), body)
 
     return run(main())

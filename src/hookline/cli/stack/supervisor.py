@@ -15,10 +15,11 @@ from hookline.cli.output import stderr, waiting
 from hookline.cli.stack.children import Child
 from hookline.clock import Clock
 from hookline.errors import HooklineError
-from hookline.http_client.caller import Caller
-from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.vault import DEFAULT_FILE, Vault
+from hookline.peers.http_sender import HttpSender
+from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
+from hookline.protocol.calls import CALLS
 from hookline.protocol.http import Health
 
 _INTERRUPTED = 130
@@ -107,20 +108,17 @@ def told(text: str) -> None:
 
 async def running_at(urls: Sequence[str]) -> int:
     """How many attempts run at these nodes; those that do not say so at once are left out."""
-    caller = Caller()
-    try:
+    async with HttpSender() as sender:
         async with asyncio.TaskGroup() as tasks:
-            asking = [tasks.create_task(_running(caller, url)) for url in urls]
+            asking = [tasks.create_task(_running(sender, url)) for url in urls]
         return sum(task.result() for task in asking)
-    finally:
-        await caller.close()
 
 
-async def _running(caller: Caller, url: str) -> int:
+async def _running(sender: Sender, url: str) -> int:
     try:
-        answer = await caller.call("GET", url, "/health", timeout_s=_ASK_S)
+        answer = await sender.send(url, NodeCall.to(CALLS["getHealth"]), _ASK_S)
         slots = msgspec.json.decode(answer.body, type=Health).usage.get("slots")
-    except (NoConnection, NoAnswer, TimeoutError, msgspec.MsgspecError):
+    except (NotSent, Unclear, TimeoutError, msgspec.MsgspecError):
         return 0
     return slots.used if slots else 0
 

@@ -23,7 +23,7 @@ class Door:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._leader = LeaderForwarder(api.services.role, api.services.caller)
+        self._leader = LeaderForwarder(api.services.role, api.services.sender)
 
     def to(self, handler: NodeHandler, call: Call) -> Handler:
         """What answers that call."""

@@ -7,10 +7,8 @@ from hookline.errors import DeadlineExceeded, HooklineError, NotLeader
 from hookline.http_api.endpoint import Handler
 from hookline.http_api.forwarded_headers import FORWARDED, HOP_HEADERS, ForwardedReply, target_of
 from hookline.http_api.messages import Reply, Request
-from hookline.http_client.answer import Answer
-from hookline.http_client.caller import Caller
-from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.api.services import Role
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.limits import REQUEST_BYTES_MAX
 
 _TIMEOUT_S = 30
@@ -22,9 +20,9 @@ _LOOK_S = 0.1
 class LeaderForwarder:
     """Knows who leads, and asks there."""
 
-    def __init__(self, role: Role, caller: Caller) -> None:
+    def __init__(self, role: Role, sender: Sender) -> None:
         self._role = role
-        self._caller = caller
+        self._sender = sender
 
     async def answer(self, here: Handler, request: Request) -> Reply:
         """The answer of whoever leads, ``here`` if it is this node; while nobody does, a moment is waited.
@@ -54,32 +52,21 @@ class LeaderForwarder:
         if url is None:
             raise NotLeader(retry_after_s=1)
         body = await request.whole_body(REQUEST_BYTES_MAX)
-        scope = request.scope
-        headers = [pair for pair in request.headers if pair[0] not in HOP_HEADERS]
-        call = self._caller.call(
-            scope["method"],
-            url,
-            target_of(request),
-            headers=[*headers, (FORWARDED, b"1")],
-            body=body,
-            timeout_s=_TIMEOUT_S,
-        )
+        headers = (pair for pair in request.headers if pair[0] not in HOP_HEADERS)
+        call = NodeCall(request.scope["method"], target_of(request), (*headers, (FORWARDED, b"1")), body, fresh=False)
         try:
             answer = await self._while_it_leads(url, call)
-        except (NoConnection, NoAnswer, TimeoutError) as error:
+        except (NotSent, Unclear, TimeoutError) as error:
             raise _failure(error, is_safe=request.call.is_safe) from error
         if answer.status == 503 and b'"code":"no_leader"' in answer.body:
             raise NotLeader(retry_after_s=1)
-        own = [
-            pair for pair in answer.headers if pair[0] not in HOP_HEADERS and pair[0] not in (b"content-type", b"date")
-        ]
-        content_type = answer.header(b"content-type") or b"application/octet-stream"
-        return ForwardedReply(answer.status, answer.body, content_type, own)
+        own = [pair for pair in answer.headers if pair[0] not in HOP_HEADERS]
+        return ForwardedReply(answer.status, answer.body, answer.content_type or b"application/octet-stream", own)
 
-    async def _while_it_leads(self, url: str, call: Coroutine[None, None, Answer]) -> Answer:
+    async def _while_it_leads(self, url: str, call: NodeCall) -> NodeAnswer:
         """The answer of the node at ``url``. Raises TimeoutError when another node leads before it has answered."""
         async with asyncio.TaskGroup() as tasks:
-            answering = tasks.create_task(_outcome(call))
+            answering = tasks.create_task(_outcome(self._sender.send(url, call, _TIMEOUT_S)))
             while not answering.done():
                 await asyncio.wait({answering}, timeout=_LOOK_S)
                 if not answering.done() and (self._role.is_leading() or self._role.leader_url() not in (url, None)):
@@ -93,15 +80,15 @@ class LeaderForwarder:
         return answer
 
 
-async def _outcome(call: Coroutine[None, None, Answer]) -> Answer | NoConnection | NoAnswer:
+async def _outcome(call: Coroutine[None, None, NodeAnswer]) -> NodeAnswer | NotSent | Unclear:
     """Errors are returned, so that they do not come out of the task group in a group."""
     try:
         return await call
-    except (NoConnection, NoAnswer) as error:
+    except (NotSent, Unclear) as error:
         return error
 
 
 def _failure(error: Exception, *, is_safe: bool) -> NotLeader | DeadlineExceeded:
-    if isinstance(error, NoConnection) or is_safe:
+    if isinstance(error, NotSent) or is_safe:
         return NotLeader("the leader cannot be reached; the request was not accepted", retry_after_s=1)
     return DeadlineExceeded("the leader did not answer; repeat the request with the same id or key")

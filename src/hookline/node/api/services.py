@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hookline.errors import NotLeader, StateDamaged
-from hookline.http_client.caller import Caller
 from hookline.node.admission import Admission
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
@@ -15,6 +14,7 @@ from hookline.node.replica import Replica
 from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.reads import Reads
 from hookline.node.vault import Vault
+from hookline.peers.sender import Sender
 from hookline.protocol.claims import Frame, Orders
 from hookline.protocol.http import NodeView
 from hookline.telemetry import Metrics
@@ -93,7 +93,7 @@ class Services:
     is_ready: Callable[[], str | None]  # None when ready, else why not
     metrics: Metrics
     role: Role
-    caller: Caller  # to the other nodes
+    sender: Sender  # to the other nodes
     clocks: ClockWatch
     swap: Callable[[Frame], Awaitable[Orders]] = nobody_leads  # takes what a runner reports to the leader
     is_stopping: Callable[[], bool] = lambda: False

@@ -10,9 +10,10 @@ from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection, tls_context
 from hookline.node.clocks.majority import KnownClock
 from hookline.node.etcd.client import EtcdAddress
+from hookline.peers.sender import UNREADABLE, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 
-PATH = CALLS["readClock"].path
+_CALL = NodeCall.to(CALLS["readClock"])
 _SLOWEST_MS = 500  # what took longer says too little
 _ENOUGH = 2
 _DATE_SLACK_MS = 500  # a Date header has whole seconds
@@ -29,7 +30,7 @@ class Others:
 
     Args:
         nodes: the urls of the other nodes by name.
-        caller: to them.
+        sender: to them.
         members: urls of etcd's members, whose ``Date`` headers serve as clocks.
         members_caller: to those.
         boot_ms: this machine's boot clock.
@@ -38,13 +39,13 @@ class Others:
     def __init__(
         self,
         nodes: Callable[[], Awaitable[Mapping[str, str]]],
-        caller: Caller,
+        sender: Sender,
         members: Sequence[str],
         members_caller: Caller,
         boot_ms: Callable[[], float],
     ) -> None:
         self._nodes = nodes
-        self._caller = caller
+        self._sender = sender
         self._members = members
         self._members_caller = members_caller
         self._boot_ms = boot_ms
@@ -60,9 +61,9 @@ class Others:
     async def _node(self, name: str, url: str) -> KnownClock | None:
         asked_ms = self._boot_ms()
         try:
-            answer = await self._caller.call("GET", url, PATH, timeout_s=_SLOWEST_MS / 1_000)
+            answer = await self._sender.send(url, _CALL, _SLOWEST_MS / 1_000)
             wall_ms = msgspec.json.decode(answer.body, type=ClockReading).wall_ms
-        except (NoConnection, NoAnswer, msgspec.MsgspecError):
+        except (NotSent, Unclear, *UNREADABLE):
             return None
         return self._known(name, asked_ms, wall_ms, 0, is_node=True)
 

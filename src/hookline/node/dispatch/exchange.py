@@ -13,9 +13,8 @@ import msgspec
 import structlog
 
 from hookline.http_api.forwarded_headers import FORWARDED, MAC
-from hookline.http_client.answer import Answer, Header
-from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.vault import Vault
+from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders, frames
 from hookline.protocol.limits import ENTRY_BYTES_GATHER
 
@@ -173,15 +172,6 @@ class LocalExchange:
         self._changed.set()
 
 
-class Caller(Protocol):
-    """Calls other processes; ``http_client.caller.Caller``."""
-
-    async def call(
-        self, method: str, url: str, path: str, *, headers: Sequence[Header], body: bytes, timeout_s: float
-    ) -> Answer:
-        """Make one request. Raises NoConnection, NoAnswer."""
-
-
 class HttpExchange:
     """To whoever leads, over ``POST /internal/exchange``: MessagePack, many reports in one request.
 
@@ -193,11 +183,11 @@ class HttpExchange:
         vault: its key shows the leader that the message is from its own cluster.
     """
 
-    def __init__(self, node: str, leader_url: Callable[[], str | None], vault: Vault, caller: Caller) -> None:
+    def __init__(self, node: str, leader_url: Callable[[], str | None], vault: Vault, sender: Sender) -> None:
         self._node = node
         self._leader_url = leader_url
         self._vault = vault
-        self._caller = caller
+        self._sender = sender
         self._inbox = Inbox()
         self._held: dict[ClaimRef, None] = {}
         self._untold: dict[ClaimRef, ClaimReport] = {}
@@ -265,11 +255,11 @@ class HttpExchange:
 
     async def _ask(self, url: str, frame: Frame) -> Orders | None:
         body = _encode(frame)
-        headers = [(MAC, self._vault.mac(body).encode()), (FORWARDED, b"1")]  # it leads, or says so at once
+        headers = ((MAC, self._vault.mac(body).encode()), (FORWARDED, b"1"))  # it leads, or says so at once
         try:
-            answer = await self._caller.call("POST", url, PATH, headers=headers, body=body, timeout_s=_TIMEOUT_S)
+            answer = await self._sender.send(url, NodeCall("POST", PATH, headers, body), _TIMEOUT_S)
             return _decoder.decode(answer.body) if answer.status == 200 else None
-        except (NoConnection, NoAnswer) as error:
+        except (NotSent, Unclear) as error:
             _log.info("reports_not_told", url=url, error=error.detail)
         except msgspec.MsgspecError as error:
             _log.warning("orders_unreadable", url=url, error=str(error))

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Protocol
 
 from hookline.errors import Fenced, Halted, LogFault
-from hookline.http_client.caller import Caller
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import Ask, ClockWatch
 from hookline.node.cluster_history import ClusterHistory, position_of
@@ -32,6 +31,7 @@ from hookline.node.positions import ask_position
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.vault import Vault
+from hookline.peers.sender import Sender
 from hookline.protocol.http import NodeView
 from hookline.version import __version__
 
@@ -62,7 +62,7 @@ class EtcdParts:
 
     Attributes:
         client: this node's connections to etcd.
-        caller: to the other nodes.
+        sender: to the other nodes.
         renewing: has a leader beat, from its entry to its exit.
         watch: watches the process of the leader.
         ask_clocks: reads the clocks of the others, which are at these urls.
@@ -72,7 +72,7 @@ class EtcdParts:
     """
 
     client: EtcdClient
-    caller: Caller
+    sender: Sender
     renewing: Callable[[Renewal], AbstractContextManager[None]]
     watch: Callable[[OtherLeader], Watch]
     ask_clocks: Callable[[NodeUrls], Ask]
@@ -114,7 +114,7 @@ class EtcdMembership:
         )
         self.leadership.continue_after(machine.term)
         self._renewal = Renewal(keys, self.fence, clock)
-        self.elsewhere = HttpExchange(config.node, self.leader_url, vault, parts.caller)
+        self.elsewhere = HttpExchange(config.node, self.leader_url, vault, parts.sender)
         self._name = OwnName(client, keys)
         self._has_name = asyncio.Event()
         self._statuses = Statuses(client, keys, self._own_status, node=config.node)
@@ -126,7 +126,7 @@ class EtcdMembership:
             clock,
             digest_at=self._digest_at,
             leader=self._leader_and_term,
-            ask=partial(ask_position, parts.caller),
+            ask=partial(ask_position, parts.sender),
         )
         self._upkeep = EtcdUpkeep(
             client, keys, self.fence, self.log, clock, node=config.node, quota_bytes=config.etcd_quota_bytes

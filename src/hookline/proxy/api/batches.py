@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from hookline.errors import BatchTooLarge, ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidJson
 from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.messages import Reply, Request, answer
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.limits import BATCH_JOBS_MAX, KIB
 from hookline.protocol.routing import Router
@@ -25,7 +26,6 @@ from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import Name, create_named, mint
 from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
 from hookline.proxy.rerouting import StaleRoute, rerouted
-from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _MOVING_AT_ONCE = 16
 _ITEM_BYTES_MAX = 2 * KIB * KIB  # more than a node takes for one job, however it is set

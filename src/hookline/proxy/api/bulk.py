@@ -9,12 +9,12 @@ from msgspec import Raw, Struct
 from hookline.errors import DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.http_api import strict_json
 from hookline.http_api.messages import Reply, Request, answer
+from hookline.peers.sender import NodeAnswer
 from hookline.protocol import http
 from hookline.protocol.limits import BULK_LIMIT_MAX
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable
 from hookline.proxy.api.passing import call_of, reply_of
-from hookline.proxy.sender import NodeAnswer
 
 _SAMPLE = 10
 

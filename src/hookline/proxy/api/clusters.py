@@ -8,12 +8,12 @@ from hookline.errors import ClusterNotFound, HooklineError, InvalidRequest
 from hookline.http_api.messages import Reply, Request, answer
 from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
+from hookline.peers.sender import NodeAnswer
 from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable, with_incomplete
 from hookline.proxy.api.passing import call_of, reply_of
-from hookline.proxy.sender import NodeAnswer
 
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 

@@ -9,6 +9,7 @@ from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.http_api.forwarded_headers import TIMEOUT
 from hookline.http_api.messages import Request
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
@@ -17,7 +18,6 @@ from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.rerouting import rerouted
-from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _TIMEOUT_DIGITS_MAX = 9
 

@@ -12,6 +12,7 @@ import msgspec
 from hookline.errors import ClusterUnavailable, DeadlineExceeded
 from hookline.http_api.forwarded_headers import FALLBACK
 from hookline.http_api.messages import Reply, Request
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.ids import check_id, check_key, mint_id
 from hookline.protocol.internal_http import Absence, AbsenceRequest
@@ -20,7 +21,6 @@ from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
 from hookline.proxy.rerouting import StaleRoute, rerouted
-from hookline.proxy.sender import NodeAnswer, NodeCall
 from hookline.proxy.splitting import given_id, with_id, without_deduplicated
 
 Kind = Literal["job", "schedule"]

@@ -2,11 +2,11 @@
 
 from hookline.errors import ClusterUnavailable, HooklineError
 from hookline.http_api.messages import Reply, Request, answer
+from hookline.peers.sender import NodeAnswer
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import DESTINATIONS, none_reachable, read_view, with_incomplete
 from hookline.proxy.api.passing import call_of, or_gone, reply_of
 from hookline.proxy.merging import join_destinations
-from hookline.proxy.sender import NodeAnswer
 
 _NOT_FOUND = 404
 

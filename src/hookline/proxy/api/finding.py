@@ -10,13 +10,13 @@ from functools import partial
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.messages import Reply, Request
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.ids import check_id
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import call_of, or_gone, reply_of
 from hookline.proxy.rerouting import StaleRoute, rerouted
-from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _Failure = ClusterUnavailable | DeadlineExceeded
 _NOT_THERE = frozenset({"job_not_found", "schedule_not_found"})

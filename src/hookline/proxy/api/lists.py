@@ -12,13 +12,13 @@ from msgspec import Raw, Struct
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, Internal, InvalidCursor
 from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.messages import Reply, Request, answer, page_limit
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol import http
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import merging
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import passed_on, reply_of
 from hookline.proxy.merging import ClusterPage, Item, Positions
-from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _CURSOR_CHARS_MAX = 32_000
 _CONSISTENCY = "consistency"

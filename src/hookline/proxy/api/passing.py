@@ -3,8 +3,8 @@
 from hookline.errors import InvalidRequest
 from hookline.http_api.forwarded_headers import FALLBACK, HOP_HEADERS, TIMEOUT, ForwardedReply, target_of
 from hookline.http_api.messages import HeaderPair, Reply, Request
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import Call
-from hookline.proxy.sender import NodeAnswer, NodeCall
 
 _NOT_PASSED_ON = HOP_HEADERS | {TIMEOUT}  # what is left of it is said with each try
 

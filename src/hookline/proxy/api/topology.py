@@ -13,6 +13,7 @@ from hookline.errors import (
 )
 from hookline.http_api.forwarded_headers import is_asked_to_force
 from hookline.http_api.messages import Reply, Request, answer
+from hookline.peers.sender import NodeAnswer
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, check_key, shard_hint
 from hookline.protocol.routing import Route, Router
@@ -26,7 +27,6 @@ from hookline.protocol.topology_change import added_previous, check_change, comp
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import reply_of
 from hookline.proxy.pusher import proposing
-from hookline.proxy.sender import NodeAnswer
 
 
 async def get_topology(api: ProxyApi, request: Request) -> Reply:

@@ -11,12 +11,11 @@ from types import TracebackType
 from typing import Self
 
 from hookline.http_client.answer import Answer
-from hookline.http_client.caller import IDLE_S, Caller
+from hookline.http_client.caller import CONNECT_S, IDLE_S, Caller
 from hookline.http_client.client import NoAnswer, NoConnection
-from hookline.proxy.sender import NodeAnswer, NodeCall, NotSent, Unclear
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.visible import without_password
 
-CONNECT_TIMEOUT_S = 1.0
 _LARGE_BYTES = 1024 * 1024
 _NOT_PASSED_BACK = frozenset(
     {b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"date", b"server", b"content-type"}
@@ -24,10 +23,15 @@ _NOT_PASSED_BACK = frozenset(
 
 
 class HttpSender:
-    """The connections to all nodes. Use as an async context manager."""
+    """The connections of one process to all nodes. Use as an async context manager, or close it.
 
-    def __init__(self, connect_timeout_s: float = CONNECT_TIMEOUT_S, idle_s: float = IDLE_S) -> None:
-        self._caller = Caller(connect_s=connect_timeout_s, idle_s=idle_s)
+    Args:
+        connect_s: to make a connection.
+        idle_s: how long one is kept.
+    """
+
+    def __init__(self, *, connect_s: float = CONNECT_S, idle_s: float = IDLE_S) -> None:
+        self._caller = Caller(connect_s=connect_s, idle_s=idle_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -35,16 +39,27 @@ class HttpSender:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all connections."""
         await self._caller.close()
 
     async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         """The answer of the node at ``url``. Raises NotSent or Unclear."""
-        fresh = call.is_again or not call.is_repeatable
+        fresh = call.fresh if call.fresh is not None else call.is_again or not call.is_repeatable
         if len(call.body) > _LARGE_BYTES:  # making it took a while, and so will sending it: let others in between
             await asyncio.sleep(0)
         try:
             answer = await self._caller.call(
-                call.method, url, call.target, headers=call.headers, body=call.body, timeout_s=timeout_s, fresh=fresh
+                call.method,
+                url,
+                call.target,
+                headers=call.headers,
+                body=call.body,
+                timeout_s=timeout_s,
+                fresh=fresh,
+                may_be_cut=call.may_be_cut,
             )
         except NoConnection as error:
             raise NotSent(f"{without_password(url)}: {error.detail}") from error
@@ -55,4 +70,5 @@ class HttpSender:
 
 def _answer(answer: Answer) -> NodeAnswer:
     headers = tuple(pair for pair in answer.headers if pair[0] not in _NOT_PASSED_BACK)
-    return NodeAnswer(answer.status, answer.body, answer.header(b"content-type") or b"", headers)
+    content_type = answer.header(b"content-type") or b""
+    return NodeAnswer(answer.status, answer.body, content_type, headers, is_whole=answer.is_whole)

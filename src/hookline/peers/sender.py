@@ -1,4 +1,8 @@
-"""What the proxy sends to a node and what comes back. The shapes are here; ``http_sender`` carries them out."""
+"""What one of our processes sends to a node, and what comes back. ``http_sender`` carries it over HTTP.
+
+The one distinction that all of Hookline rests on is made here: ``NotSent``, the node surely did not take the call, and
+``Unclear``, it may have.
+"""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,15 +20,17 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class NodeCall:
-    """One request for a cluster.
+    """One request for a node.
 
     Attributes:
         method: as it came.
         target: path with query, still percent-encoded.
-        headers: those of the client that are passed on; names in lower case.
+        headers: as they are sent; names in lower case.
         body: passed on as it is.
         is_repeatable: sending it twice has the effect of sending it once.
         is_again: it was sent before and got no answer.
+        fresh: over a connection of its own; None: if it may not be repeated, or was sent before.
+        may_be_cut: an answer that broke off is of use, too.
     """
 
     method: str
@@ -33,10 +39,12 @@ class NodeCall:
     body: bytes = b""
     is_repeatable: bool = True
     is_again: bool = False
+    fresh: bool | None = None
+    may_be_cut: bool = False
 
     @classmethod
     def to(cls, call: Call, body: bytes = b"", *headers: HeaderPair, query: str = "") -> Self:
-        """A call of the proxy's own, whose path has no parameter."""
+        """A call of our own, whose path has no parameter."""
         typed = ((b"content-type", b"application/json"), *headers) if body else headers
         return cls(call.method, call.path + query, typed, body, call.may_repeat())
 
@@ -59,7 +67,8 @@ class NodeAnswer:
         status: the HTTP status.
         body: the whole body.
         content_type: its type.
-        headers: all others that are passed on, ``hookline-cluster`` and ``hookline-node`` among them; lower case.
+        headers: all others but those of the connection; names in lower case.
+        is_whole: all of the body is there.
         is_after_ambiguous: an earlier try of the same call on this cluster may have been accepted.
     """
 
@@ -68,6 +77,7 @@ class NodeAnswer:
     content_type: bytes = b"application/json"
     headers: tuple[HeaderPair, ...] = field(default=())
     is_after_ambiguous: bool = False
+    is_whole: bool = True
 
     @cached_property
     def problem(self) -> dict[str, Any]:
@@ -90,7 +100,7 @@ class NodeAnswer:
 
 
 class NotSent(HooklineError):
-    """Nothing of the call reached the node: the connection was refused."""
+    """Nothing of the call reached the node."""
 
     code = "not_sent"
 

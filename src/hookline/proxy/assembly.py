@@ -1,0 +1,64 @@
+"""Puts a proxy together: the one place where its parts are wired."""
+
+from dataclasses import dataclass, field
+
+from starlette.applications import Starlette
+
+from hookline.clock import Clock
+from hookline.peers.sender import Sender
+from hookline.proxy.api.app import create_app
+from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.proxy.metrics import ProxyMetrics
+from hookline.proxy.prober import Prober
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a proxy is put together from.
+
+    Attributes:
+        sender: carries calls to the nodes.
+        known: the topology that it begins with.
+        health: what is known of the nodes already.
+        listens: HOST:PORT of this proxy, told to the nodes; empty: it is not told.
+    """
+
+    config: ProxyConfig
+    clock: Clock
+    sender: Sender
+    known: KnownTopology
+    health: Health = field(default_factory=Health)
+    listens: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that is ready to run.
+
+    Attributes:
+        prober: to be run.
+        app: the API, to be served.
+        api: what the API works with.
+    """
+
+    known: KnownTopology
+    health: Health
+    metrics: ProxyMetrics
+    forwarder: Forwarder
+    prober: Prober
+    api: ProxyApi
+    app: Starlette
+
+
+def build(parts: Parts) -> Proxy:
+    """Wire the parts. Nothing runs yet."""
+    config, clock, sender, known, health = parts.config, parts.clock, parts.sender, parts.known, parts.health
+    metrics = ProxyMetrics()
+    forwarder = Forwarder(sender, health, known, clock, metrics, config)
+    prober = Prober(sender, health, known, forwarder, clock, config, parts.listens)
+    api = ProxyApi(forwarder, known, health, config, clock, metrics)
+    return Proxy(known, health, metrics, forwarder, prober, api, create_app(api))
