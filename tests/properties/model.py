@@ -312,7 +312,7 @@ class Model:
         dead = [seq for finished_ms, seq in free if self._is_old(seq, finished_ms, command, dead=True)]
         old = (others + dead)[: command.limit]
         excess = min(len(finished) - command.keep, command.limit)
-        doomed = set(old) | {seq for _, seq in free[: max(0, excess)]}
+        doomed = set(old) | {seq for _, seq in free[:excess] if excess > len(old)}  # what is old makes room as well
         for seq in doomed:
             del self.jobs[seq]
         self.attempts = {key: value for key, value in self.attempts.items() if key[0] not in doomed}
