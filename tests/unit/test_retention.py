@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hookline.errors import JobNotFound
-from hookline.node.state_machine import sql
+from hookline.node.state_machine import leader_reads, tables
 from hookline.node.state_machine.machine import open_state
 from hookline.testing import InProcessNode, answer, run
 
@@ -58,9 +58,9 @@ def test_how_old_jobs_are_found_needs_no_scan(tmp_path: Path) -> None:
     plans = [
         database.writer.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
         for text, values in (
-            (sql.load("statements.sql")["finished_before"], (1, 5, 5, 5)),
-            (sql.load("statements.sql")["finished_oldest"], (5, 5)),
-            (sql.load("leader_reads.sql")["oldest_finished"], (1,)),
+            (tables.STATEMENTS["finished_before"], (1, 5, 5, 5)),
+            (tables.STATEMENTS["finished_oldest"], (5, 5)),
+            (leader_reads.STATEMENTS["oldest_finished"], (1,)),
         )
     ]
     assert all("SCAN jobs" not in str(plan) and "jobs_finished" in str(plan) for plan in plans), plans

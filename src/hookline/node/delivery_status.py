@@ -44,7 +44,7 @@ class DeliveryStatus:
         if number is None and (found := self._reads.destination(destination)) is not None:
             if len(self._numbers) >= _NUMBERS_KEPT:
                 self._numbers.clear()
-            number = self._numbers[destination] = found[0]
+            number = self._numbers[destination] = found.number
         return number
 
     def destination_status(self, destination: str) -> DestinationStatus:

@@ -20,6 +20,7 @@ from hookline.node.replica import Replica
 from hookline.node.state_machine import apply_jobs
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
+from hookline.node.state_machine.rows import OpenClaim
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol import commands as c
 from tests.simulation import bugs as single
@@ -146,8 +147,8 @@ def claims_of_owners_that_live_are_taken_to_be_lost(patch: Patch) -> None:
 
     def begin(tables: Tables, effects: Effects, time_ms: int, command: c.BeginTerm) -> c.Result:
         result = begin_term(tables, effects, time_ms, command)
-        for claim in tables.rows("open_claims"):
-            ends = tables._writer.execute("SELECT claim_deadline_ms FROM jobs WHERE seq = ?", claim[:1]).fetchall()
+        for claim in tables.all(OpenClaim, "open_claims"):
+            ends = tables._writer.execute("SELECT claim_deadline_ms FROM jobs WHERE seq = ?", (claim.seq,)).fetchall()
             apply_jobs._lose(tables, effects, max(time_ms, ends[0][0]), claim)  # due again at their deadline
         return result
 

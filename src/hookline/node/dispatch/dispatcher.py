@@ -19,7 +19,7 @@ from hookline.node.dispatch.plan import Now, Plan
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects, Ended
-from hookline.node.state_machine.leader_reads import ClaimedJob, LeaderReads
+from hookline.node.state_machine.leader_reads import ClaimedJob, Configured, LeaderReads
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Claimed, ClaimJobs, RecordOutcome, Result
@@ -96,9 +96,8 @@ class Dispatcher:
 
     def start(self) -> None:
         """Read what is pending, and the destinations' settings, from the state; then follow what is committed."""
-        for number, name, settings in self._reads.destinations():
-            self._plan.configure(number, settings, self._now())
-            self._secrets.put(name, settings)
+        for known in self._reads.destinations():
+            self._configure(known)
         for lane in self._reads.lanes():
             self._plan.open_lane(lane)
         self._refill()
@@ -117,9 +116,12 @@ class Dispatcher:
         for name in effects.destinations:
             found = self._reads.destination(name)
             if found is not None:
-                self._plan.configure(*found, self._now())
-                self._secrets.put(name, found[1])
+                self._configure(found)
                 self._look_again()
+
+    def _configure(self, known: Configured) -> None:
+        self._plan.configure(known.number, known.settings, self._now())
+        self._secrets.put(known.name, known.settings)
 
     def _abort(self, seqs: set[int]) -> None:
         """Jobs were cancelled while an attempt was under way."""
@@ -318,8 +320,8 @@ class Dispatcher:
             if job is None:
                 self._exchange.recorded([it.ref])
                 continue
-            settings = self._reads.destination(job.spec.destination)
-            policy = None if settings is None else settings[1].retry
+            known = self._reads.destination(job.spec.destination)
+            policy = None if known is None else known.settings.retry
             is_told = it.ref in is_open
             found.append(self._outcomes.decide(it, job, policy, now_ms=now.wall_ms, node=node, is_told=is_told))
         return found

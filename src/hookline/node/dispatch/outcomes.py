@@ -6,7 +6,7 @@ from hookline.clock import Clock
 from hookline.node.dispatch.attempt_log import AttemptLog
 from hookline.node.dispatch.retry import Next, decide, judge
 from hookline.node.state_machine.effects import Ended
-from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.node.state_machine.leader_reads import ClaimedJob, NamedJob
 from hookline.protocol.claims import ClaimReport
 from hookline.protocol.commands import RecordOutcome
 from hookline.protocol.jobs import Outcome, RetryPolicy, State, in_force
@@ -97,11 +97,11 @@ class Outcomes:
         said = "; ".join(words for words in (report.error, why, following.note) if words)
         return outcome, said or None, following
 
-    def lost(self, ended: Sequence[Ended], names: Mapping[int, tuple[str, str]]) -> None:
-        """Write into the log which jobs are over because their node was lost; names: (id, destination) by number."""
+    def lost(self, ended: Sequence[Ended], jobs: Mapping[int, NamedJob]) -> None:
+        """Write into the log which jobs are over because their node was lost; ``jobs`` by number."""
         for one in ended:
-            if one.seq in names:
-                self._attempt_log.lost(*names[one.seq], one)
+            if (job := jobs.get(one.seq)) is not None:
+                self._attempt_log.lost(job.id, job.destination, one)
 
     def tell_left_out(self) -> None:
         """Say how many lines were left out."""

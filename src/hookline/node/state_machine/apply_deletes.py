@@ -2,6 +2,7 @@
 
 from hookline.node.state_machine.apply_jobs import cancel_jobs
 from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.rows import JobBefore, PurgedJob, PurgedSpec
 from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, row_sum
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import CancelJobs, Changed, DeleteJob, DeletePayload, Refused, Result
@@ -15,11 +16,10 @@ def delete_job(tables: Tables, effects: Effects, time_ms: int, command: DeleteJo
 
     One that has been answered often takes several commands, until the count is 1; it is cancelled with the first.
     """
-    before = tables.row("job_before_update", command.seq)
+    before = tables.row(JobBefore, "job_before_update", command.seq)
     if before is None:
         return Refused("job_not_found")
-    state, _, _, size, *_ = before
-    if state == State.RUNNING:
+    if before.state == State.RUNNING:
         return Refused("job_running")
     if not _blank_answers(tables, command.seq):
         cancel_jobs(tables, effects, time_ms, CancelJobs((command.seq,)))
@@ -27,7 +27,7 @@ def delete_job(tables: Tables, effects: Effects, time_ms: int, command: DeleteJo
     with tables.overwriting():
         for row in tables.rows("delete_keys_of", command.seq):
             tables.summed(KEYS, -row_sum(*row))
-        forget(tables, command.seq, size)
+        forget(tables, command.seq, before.size)
     return Changed(1)
 
 
@@ -37,23 +37,22 @@ def delete_payload(tables: Tables, command: DeletePayload) -> Result:
     Answers may be so many that it takes several commands: until the count is 1, all is as before but for them.
     An attempt that a cancel broke off may still tell its outcome: it has nowhere to go from now on.
     """
-    before = tables.row("job_before_update", command.seq)
+    before = tables.row(JobBefore, "job_before_update", command.seq)
     if before is None:
         return Refused("job_not_found")
-    state, revision, _, size, job_id, old_spec, fingerprint = before
-    if state not in FINISHED:
+    if before.state not in FINISHED:
         return Refused("job_not_finished")
-    if size == PAYLOAD_REMOVED:
+    if before.size == PAYLOAD_REMOVED:
         return Changed(1)
-    if revision != command.revision:
+    if before.revision != command.revision:
         return Refused("conflict")
     if not _blank_answers(tables, command.seq):
         return Changed(0)
-    total = row_sum(command.seq, job_id, command.spec, fingerprint)
+    total = row_sum(command.seq, before.id, command.spec, before.fingerprint)
     with tables.overwriting():
         tables.run("mark_without_payload", command.seq, PAYLOAD_REMOVED)
         tables.run("update_spec", command.seq, command.spec, total)
-    tables.summed(JOBS, total - row_sum(command.seq, job_id, old_spec, fingerprint))
+    tables.summed(JOBS, total - row_sum(command.seq, before.id, before.spec, before.fingerprint))
     return Changed(1)
 
 
@@ -65,13 +64,13 @@ def _blank_answers(tables: Tables, seq: int) -> bool:
 
 def forget(tables: Tables, seq: int, size: int = 0) -> None:
     """Take all rows of a job out; ``size`` is that of its payload, which only counts for a pending one."""
-    spec = tables.row("purge_spec", seq)
-    row = tables.row("purge_job", seq)
+    spec = tables.row(PurgedSpec, "purge_spec", seq)
+    job = tables.row(PurgedJob, "purge_job", seq)
     if spec is not None:
-        for label in label_texts(decode_spec(spec[0]).labels):
+        for label in label_texts(decode_spec(spec.spec).labels):
             tables.count(LABELS, "delete_label", label, seq, sign=-1)
     tables.count(ATTEMPTS, "purge_attempts", seq, sign=-1)
-    if row is not None:
-        tables.moved(State(row[0]), None, size)
+    if job is not None:
+        tables.moved(State(job.state), None, size)
         if spec is not None:
-            tables.summed(JOBS, -row_sum(seq, row[1], *spec))
+            tables.summed(JOBS, -row_sum(seq, job.id, spec.spec, spec.fingerprint))

@@ -1,8 +1,11 @@
 """Applying what keeps the state in shape: identity, destination settings, the topology, retention."""
 
+from msgspec.structs import astuple
+
 from hookline.errors import EpochTaken, ForeignState, Misdirected
 from hookline.node.state_machine.apply_deletes import forget
 from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.rows import StoredKey
 from hookline.node.state_machine.sums import DESTINATIONS, KEYS, row_sum
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import (
@@ -70,13 +73,13 @@ def set_topology(tables: Tables, command: SetTopology) -> Result:
 def purge_finished(tables: Tables, time_ms: int, command: PurgeFinished) -> Result:
     """Forget the oldest finished jobs, a bounded number at a time: dead ones only with the room that others leave."""
     dead_before_ms = command.before_ms if command.dead_before_ms is None else command.dead_before_ms
-    seqs = {row[0] for row in tables.rows("finished_before", 0, command.before_ms, time_ms, command.limit)}
+    seqs = {seq for (seq,) in tables.rows("finished_before", 0, command.before_ms, time_ms, command.limit)}
     left = command.limit - len(seqs)
-    seqs |= {row[0] for row in tables.rows("finished_before", 1, dead_before_ms, time_ms, left)}
+    seqs |= {seq for (seq,) in tables.rows("finished_before", 1, dead_before_ms, time_ms, left)}
     finished = sum(tables.counters[state.label] for state in FINISHED)
     excess = min(finished - command.keep, command.limit)
     if excess > len(seqs):
-        seqs |= {row[0] for row in tables.rows("finished_oldest", time_ms, excess)}
+        seqs |= {seq for (seq,) in tables.rows("finished_oldest", time_ms, excess)}
     for seq in sorted(seqs):
         forget(tables, seq)
     return Changed(len(seqs))
@@ -84,10 +87,10 @@ def purge_finished(tables: Tables, time_ms: int, command: PurgeFinished) -> Resu
 
 def purge_keys(tables: Tables, command: PurgeKeys) -> Result:
     """Forget idempotency keys whose window is over."""
-    keys = tables.rows("expired_keys", command.before_ms, command.limit)
-    for row in keys:
-        tables.run("purge_key", row[0])
-        tables.summed(KEYS, -row_sum(*row))
+    keys = tables.all(StoredKey, "expired_keys", command.before_ms, command.limit)
+    for known in keys:
+        tables.run("purge_key", known.key)
+        tables.summed(KEYS, -row_sum(*astuple(known)))
     return Changed(len(keys))
 
 

@@ -13,7 +13,18 @@ from hookline.protocol.due_ticks import DueSchedule
 from hookline.protocol.jobs import JobSpec, decode_spec
 from hookline.protocol.settings import DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
-_STATEMENTS = sql.load("leader_reads.sql")
+
+class ClaimedRow(sql.Row, frozen=True):
+    """A job that was claimed, as it is stored."""
+
+    seq: int
+    id: str
+    run_at_ms: int
+    attempts_before: int
+    budget_from_ms: int
+    spec: bytes
+    fingerprint: bytes
+    sum: int
 
 
 class ClaimedJob(NamedTuple):
@@ -35,6 +46,43 @@ class ActiveSchedule(NamedTuple):
     next_tick_ms: int | None
 
 
+class NamedJob(sql.Row, frozen=True):
+    """A job, and whom it calls."""
+
+    seq: int
+    id: str
+    destination: str
+
+
+class ConfiguredRow(sql.Row, frozen=True):
+    """A destination as it is stored."""
+
+    id: int
+    name: str
+    settings: bytes | None
+
+
+class Configured(NamedTuple):
+    """A destination with what is set for it."""
+
+    number: int
+    name: str
+    settings: DestinationSettings
+
+
+STATEMENTS = sql.load(
+    "leader_reads.sql",
+    {
+        "ClaimedRow": sql.columns(ClaimedRow, "j", **sql.SPEC),
+        "ClaimRef": sql.columns(ClaimRef, attempt="attempts"),
+        "NamedJob": sql.columns(NamedJob, "j", destination="d.name"),
+        "DueSchedule": sql.columns(DueSchedule),
+        "ActiveSchedule": sql.columns(ActiveSchedule),
+        "ConfiguredRow": sql.columns(ConfiguredRow),
+    },
+)
+
+
 class LeaderReads:
     """Reads on the node's reading connection."""
 
@@ -42,7 +90,7 @@ class LeaderReads:
         self._cursor = reader.cursor()
 
     def _rows(self, name: str, *values: object) -> list[tuple[Any, ...]]:
-        return self._cursor.execute(_STATEMENTS[name], values).fetchall()
+        return self._cursor.execute(STATEMENTS[name], values).fetchall()
 
     def _number(self, name: str, *values: object) -> int | None:
         ((number,),) = self._rows(name, *values)
@@ -61,11 +109,13 @@ class LeaderReads:
         numbers = array("q", seqs)
         if not numbers:  # an empty array has no address that SQLite would take
             return {}
-        rows = self._rows("claimed", apsw.carray(numbers))
         found = {}
-        for seq, job_id, run_at_ms, before, budget_from_ms, spec, fingerprint, total in rows:
-            check_row(seq, job_id, spec, fingerprint, total)
-            found[seq] = ClaimedJob(job_id, run_at_ms, before, budget_from_ms, decode_spec(spec))
+        for row in self._rows("claimed", apsw.carray(numbers)):
+            job = ClaimedRow(*row)
+            check_row(job.seq, job.id, job.spec, job.fingerprint, job.sum)
+            found[job.seq] = ClaimedJob(
+                job.id, job.run_at_ms, job.attempts_before, job.budget_from_ms, decode_spec(job.spec)
+            )
         return found
 
     def open_claims(self, seqs: Iterable[int]) -> set[ClaimRef]:
@@ -73,22 +123,23 @@ class LeaderReads:
         numbers = array("q", seqs)
         return {ClaimRef(*row) for row in self._rows("open_claims", apsw.carray(numbers))} if numbers else set()
 
-    def named(self, seqs: Iterable[int]) -> dict[int, tuple[str, str]]:
-        """(id, destination) of jobs, by their number."""
+    def named(self, seqs: Iterable[int]) -> dict[int, NamedJob]:
+        """Jobs by their number."""
         numbers = array("q", seqs)
         if not numbers:
             return {}
-        return {seq: (job_id, name) for seq, job_id, name in self._rows("named", apsw.carray(numbers))}
+        jobs = [NamedJob(*row) for row in self._rows("named", apsw.carray(numbers))]
+        return {job.seq: job for job in jobs}
 
     def due_schedules(self, now_ms: int, limit: int) -> list[DueSchedule]:
         """Schedules whose next tick is not after ``now_ms``, earliest first."""
-        rows = self._rows("due_schedules", now_ms, limit)
-        return [DueSchedule(seq, id_, rev, decode_schedule(spec), tick) for seq, id_, rev, spec, tick in rows]
+        rows = [DueSchedule(*row) for row in self._rows("due_schedules", now_ms, limit)]
+        return [row._replace(spec=decode_schedule(row.spec)) for row in rows]  # type: ignore[arg-type] # still bytes
 
     def active_schedules(self, after: int, limit: int) -> list[ActiveSchedule]:
         """Schedules that are not paused, by number, those after ``after``."""
-        rows = self._rows("active_schedules", after, limit)
-        return [ActiveSchedule(seq, revision, decode_schedule(spec), tick) for seq, revision, spec, tick in rows]
+        rows = [ActiveSchedule(*row) for row in self._rows("active_schedules", after, limit)]
+        return [row._replace(spec=decode_schedule(row.spec)) for row in rows]  # type: ignore[arg-type] # still bytes
 
     def next_tick_ms(self) -> int | None:
         """The earliest tick of all schedules."""
@@ -102,16 +153,21 @@ class LeaderReads:
         """When the idempotency key expires that expires first."""
         return self._number("oldest_key")
 
-    def destinations(self) -> list[tuple[int, str, DestinationSettings]]:
-        """(id, name, settings) of the destinations that have settings."""
-        return [(number, name, decode_destination(settings)) for number, name, settings in self._rows("destinations")]
+    def destinations(self) -> list[Configured]:
+        """The destinations that have settings."""
+        return [_configured(row) for row in self._rows("destinations")]
 
-    def destination(self, name: str) -> tuple[int, DestinationSettings] | None:
-        """(id, settings) of one destination."""
+    def destination(self, name: str) -> Configured | None:
+        """One destination."""
         rows = self._rows("destination", name)
-        return (rows[0][0], decode_destination(rows[0][1])) if rows else None
+        return _configured(rows[0]) if rows else None
 
     def first_claim_to_end_ms(self, term: int) -> int | None:
         """The earliest deadline of the claims that terms before ``term`` left open."""
         ((deadline_ms,),) = self._rows("first_claim_to_end", term)
         return deadline_ms if isinstance(deadline_ms, int) else None
+
+
+def _configured(row: tuple[Any, ...]) -> Configured:
+    stored = ConfiguredRow(*row)
+    return Configured(stored.id, stored.name, decode_destination(stored.settings))

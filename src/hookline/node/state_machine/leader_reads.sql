@@ -1,4 +1,4 @@
--- What a leader reads.
+-- What a leader reads, by name; {Name} are the columns of a type in leader_reads.py.
 
 -- name: lanes
 WITH RECURSIVE found(lane) AS (
@@ -12,21 +12,19 @@ SELECT lane FROM found WHERE lane IS NOT NULL
 SELECT due_ms, seq FROM jobs WHERE state = 0 AND lane = ?1 AND (due_ms, seq) > (?2, ?3) ORDER BY due_ms, seq LIMIT ?4
 
 -- name: claimed
-SELECT j.seq, j.id, j.run_at_ms, j.attempts_before, j.budget_from_ms, s.spec, s.fingerprint, s.sum
-FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq IN carray(?)
+SELECT {ClaimedRow} FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq IN carray(?)
 
 -- name: open_claims
-SELECT seq, attempts FROM jobs WHERE state = 1 AND seq IN carray(?)
+SELECT {ClaimRef} FROM jobs WHERE state = 1 AND seq IN carray(?)
 
 -- name: named
-SELECT j.seq, j.id, d.name FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 WHERE j.seq IN carray(?)
+SELECT {NamedJob} FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 WHERE j.seq IN carray(?)
 
 -- name: due_schedules
-SELECT seq, id, revision, spec, next_tick_ms FROM schedules
-WHERE paused = 0 AND next_tick_ms IS NOT NULL AND next_tick_ms <= ?1 ORDER BY next_tick_ms LIMIT ?2
+SELECT {DueSchedule} FROM schedules WHERE paused = 0 AND next_tick_ms IS NOT NULL AND next_tick_ms <= ?1 ORDER BY next_tick_ms LIMIT ?2
 
 -- name: active_schedules
-SELECT seq, revision, spec, next_tick_ms FROM schedules WHERE paused = 0 AND seq > ?1 ORDER BY seq LIMIT ?2
+SELECT {ActiveSchedule} FROM schedules WHERE paused = 0 AND seq > ?1 ORDER BY seq LIMIT ?2
 
 -- name: next_tick
 SELECT min(next_tick_ms) FROM schedules WHERE paused = 0 AND next_tick_ms IS NOT NULL
@@ -38,10 +36,10 @@ SELECT min(finished_ms) FROM jobs WHERE (state = 3) = ? AND finished_ms IS NOT N
 SELECT min(expires_ms) FROM idempotency_keys
 
 -- name: destinations
-SELECT id, name, settings FROM destinations WHERE settings IS NOT NULL
+SELECT {ConfiguredRow} FROM destinations WHERE settings IS NOT NULL
 
 -- name: destination
-SELECT id, settings FROM destinations WHERE name = ?
+SELECT {ConfiguredRow} FROM destinations WHERE name = ?
 
 -- name: first_claim_to_end
 SELECT min(claim_deadline_ms) FROM jobs WHERE state = 1 AND claim_term < ?

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from hookline.node.state_machine.sql import Row
 from hookline.protocol.jobs import State, lane_parts
 
 # Entries are stamped by the wall clock, so seq and created_ms may disagree by a step of the clock, not by more.
@@ -26,7 +27,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-class Match(msgspec.Struct, frozen=True, array_like=True):
+class Match(Row, frozen=True):
     """A job that a filter looks at, without its spec."""
 
     seq: int

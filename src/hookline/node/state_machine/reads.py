@@ -8,6 +8,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
+from typing import Any
 
 import apsw
 import msgspec
@@ -20,8 +21,6 @@ from hookline.protocol.jobs import PAYLOAD_REMOVED, JobSpec, State, decode_spec
 from hookline.protocol.limits import ATTEMPTS_MAX
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
-STATEMENTS = sql.load("reads.sql")
-
 WINDOW_ROWS = 2_000
 _ANSWERS_BETWEEN_YIELDS = 200
 SCAN_ROWS_MAX = 50_000
@@ -30,14 +29,14 @@ LABEL_VALUES_MAX = 100
 ATTEMPTS_SHOWN_BYTES_MAX = 2 * 1024 * 1024
 _SEQ_MAX = 2**63 - 1
 _ROWS_BETWEEN_YIELDS = 100
-_SPEC = 11  # where the spec is in the row of a job
 _LABELS_BETWEEN_YIELDS = 10
 _ATTEMPTS_BETWEEN_YIELDS = 100
 _SCHEDULES_BETWEEN_YIELDS = 10  # each with a payload, which is shown
+Values = tuple[Any, ...]
 _AFTER_EQUALS = ">"  # the character that follows "=": with it ends the range of "name=…"
 
 
-class LastAttemptRow(msgspec.Struct, frozen=True, array_like=True):
+class LastAttemptRow(sql.Row, frozen=True):
     """The newest attempt of a job, in short."""
 
     number: int
@@ -48,7 +47,7 @@ class LastAttemptRow(msgspec.Struct, frozen=True, array_like=True):
     duration_ms: int | None
 
 
-class AttemptRow(msgspec.Struct, frozen=True, array_like=True):
+class AttemptRow(sql.Row, frozen=True):
     """One attempt."""
 
     number: int
@@ -61,6 +60,25 @@ class AttemptRow(msgspec.Struct, frozen=True, array_like=True):
     term: int
     response_headers: tuple[tuple[str, str], ...]
     response_body: bytes
+
+
+class StoredJob(sql.Row, frozen=True):
+    """A job as it is stored; after its columns come those of its last attempt."""
+
+    seq: int
+    id: str
+    state: int
+    due_ms: int
+    run_at_ms: int
+    created_ms: int
+    finished_ms: int | None
+    attempts: int
+    size: int
+    revision: int
+    schedule: str | None
+    spec: bytes
+    fingerprint: bytes
+    sum: int
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -87,7 +105,7 @@ class JobRow(msgspec.Struct, frozen=True):
 
 
 class ScheduleRow(msgspec.Struct, frozen=True):
-    """A schedule with its job."""
+    """A schedule with its job; read from columns of the same names."""
 
     seq: int
     id: str
@@ -103,6 +121,14 @@ class ScheduleRow(msgspec.Struct, frozen=True):
     skipped: int
 
 
+class StoredDestination(sql.Row, frozen=True):
+    """A destination as it is stored."""
+
+    id: int
+    name: str
+    settings: bytes | None
+
+
 class DestinationRow(msgspec.Struct, frozen=True):
     """A destination that a job or a setting named."""
 
@@ -112,11 +138,33 @@ class DestinationRow(msgspec.Struct, frozen=True):
     is_deleted: bool = False
 
 
+class Accepted(sql.Row, frozen=True):
+    """When a job or a schedule was accepted."""
+
+    seq: int
+    created_ms: int
+
+
 class Found(msgspec.Struct, frozen=True):
     """Matches, newest first; the next ones have a seq below ``next_before`` (None: there are no more)."""
 
     matches: list[Match]
     next_before: int | None
+
+
+STATEMENTS = sql.load(
+    "reads.sql",
+    {
+        "StoredJob": sql.columns(StoredJob, "j", schedule="c.id", **sql.SPEC),
+        "LastAttemptRow": sql.columns(LastAttemptRow, "a"),
+        "AttemptRow": sql.columns(AttemptRow),
+        "Match": sql.columns(Match, "j"),
+        "ScheduleRow": sql.columns(ScheduleRow, "c", last_job="j.id"),
+        "StoredDestination": sql.columns(StoredDestination, "d"),
+        "Accepted": sql.columns(Accepted),
+    },
+)
+_JOB_COLUMNS = len(StoredJob.__struct_fields__)
 
 
 class Reads:
@@ -127,8 +175,9 @@ class Reads:
 
     def job(self, job_id: str) -> JobRow | None:
         """A job by id. Raises StateDamaged when its spec is not as it was written."""
-        rows = self._all("job_by_id", job_id)
-        return _job(rows[0]) if rows else None
+        for row in self._all("job_by_id", job_id):
+            return _job_row(*_parted(row))
+        return None
 
     def seq_of(self, job_id: str) -> int | None:
         """The number of a job."""
@@ -149,10 +198,11 @@ class Reads:
         size = 0
         for position, seq in enumerate(seqs, 1):
             for row in self._all("job_by_seq", seq):
-                size += len(row[_SPEC])
+                job, last = _parted(row)
+                size += len(job.spec)
                 if found and bytes_max is not None and size > bytes_max:
                     return found
-                found.append(_job(row))
+                found.append(_job_row(job, last))
             if position % _ROWS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
         return found
@@ -295,23 +345,28 @@ class Reads:
             rows = self._all("schedule_number", wanted.schedule)
             if not rows:
                 return None
-            schedule, created_ms = rows[0]
-            oldest_ms = max(oldest_ms, created_ms)
+            found_schedule = Accepted(*rows[0])
+            schedule = found_schedule.seq
+            oldest_ms = max(oldest_ms, found_schedule.created_ms)
         return Fitting(wanted, destination, schedule, oldest_ms)
 
     def _first_after(self, created_ms: int) -> int:
         """The number of a job accepted at that time or later whose predecessor was not; found by halving."""
         low, high = 0, _SEQ_MAX
-        for seq, _ in self._all("newest_until", _SEQ_MAX):
-            high = seq + 1
+        if (newest := self._newest_until(_SEQ_MAX)) is not None:
+            high = newest.seq + 1
         while low + 1 < high:
             middle = (low + high) // 2
-            newest = self._all("newest_until", middle)
-            if newest and newest[0][0] > low and newest[0][1] >= created_ms:
-                high = newest[0][0]
+            newest = self._newest_until(middle)
+            if newest is not None and newest.seq > low and newest.created_ms >= created_ms:
+                high = newest.seq
             else:
                 low = middle
         return high
+
+    def _newest_until(self, seq: int) -> Accepted | None:
+        rows = self._all("newest_until", seq)
+        return Accepted(*rows[0]) if rows else None
 
     def _label_texts(self, text: str) -> list[str]:
         """The index entries that a label of a filter stands for."""
@@ -335,68 +390,50 @@ class Reads:
             yield first
             first = self._all("next_label", first, name + _AFTER_EQUALS)[0][0]
 
-    def _all(self, name: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
+    def _all(self, name: str, *values: object) -> list[Values]:
         return self._reader.execute(STATEMENTS[name], values).fetchall()
 
 
-def _job(row: tuple) -> JobRow:  # type: ignore[type-arg]
-    seq, job_id, state, due_ms, run_at_ms, created_ms, finished_ms, attempts, size, revision, schedule, *rest = row
-    spec, fingerprint, total, *last = rest
-    check_row(seq, job_id, spec, fingerprint, total)
+def _parted(row: Values) -> tuple[StoredJob, LastAttemptRow | None]:
+    last = row[_JOB_COLUMNS:]
+    return StoredJob(*row[:_JOB_COLUMNS]), None if last[0] is None else LastAttemptRow(*last)
+
+
+def _job_row(job: StoredJob, last: LastAttemptRow | None) -> JobRow:
+    check_row(job.seq, job.id, job.spec, job.fingerprint, job.sum)
     return JobRow(
-        seq=seq,
-        id=job_id,
-        state=State(state),
-        due_ms=due_ms,
-        run_at_ms=run_at_ms,
-        created_ms=created_ms,
-        finished_ms=finished_ms,
-        attempts=attempts,
-        size=size,
-        revision=revision,
-        schedule=schedule,
-        spec=decode_spec(spec),
-        last_attempt=None if last[0] is None else LastAttemptRow(*last),
+        seq=job.seq,
+        id=job.id,
+        state=State(job.state),
+        due_ms=job.due_ms,
+        run_at_ms=job.run_at_ms,
+        created_ms=job.created_ms,
+        finished_ms=job.finished_ms,
+        attempts=job.attempts,
+        size=job.size,
+        revision=job.revision,
+        schedule=job.schedule,
+        spec=decode_spec(job.spec),
+        last_attempt=last,
     )
 
 
-def _attempt(row: tuple) -> AttemptRow:  # type: ignore[type-arg]
-    number, outcome, status, error, started_ms, duration_ms, node, term, headers, body = row
-    pairs = msgspec.msgpack.decode(headers, type=tuple[tuple[str, str], ...]) if headers else ()
-    return AttemptRow(number, outcome, status, error, started_ms, duration_ms, node, term, pairs, body or b"")
+def _attempt(row: Values) -> AttemptRow:
+    stored = dict(zip(AttemptRow.__struct_fields__, row, strict=True))
+    headers = stored["response_headers"]
+    stored["response_headers"] = msgspec.msgpack.decode(headers, type=tuple[tuple[str, str], ...]) if headers else ()
+    stored["response_body"] = stored["response_body"] or b""
+    return AttemptRow(**stored)
 
 
-def _schedule(row: tuple) -> ScheduleRow:  # type: ignore[type-arg]
-    (
-        seq,
-        schedule_id,
-        revision,
-        spec,
-        job_spec,
-        next_tick_ms,
-        paused,
-        created_ms,
-        last_tick_ms,
-        last_job,
-        made,
-        skipped,
-    ) = row
-    return ScheduleRow(
-        seq=seq,
-        id=schedule_id,
-        revision=revision,
-        spec=decode_schedule(spec),
-        job_spec=decode_spec(job_spec),
-        next_tick_ms=next_tick_ms,
-        paused=bool(paused),
-        created_ms=created_ms,
-        last_tick_ms=last_tick_ms,
-        last_job=last_job,
-        made=made,
-        skipped=skipped,
-    )
+def _schedule(row: Values) -> ScheduleRow:
+    stored = dict(zip(ScheduleRow.__struct_fields__, row, strict=True))
+    stored["spec"] = decode_schedule(stored["spec"])
+    stored["job_spec"] = decode_spec(stored["job_spec"])
+    stored["paused"] = bool(stored["paused"])
+    return ScheduleRow(**stored)
 
 
-def _destination(row: tuple) -> DestinationRow:  # type: ignore[type-arg]
-    number, name, settings = row
-    return DestinationRow(number, name, decode_destination(settings), settings == DELETED)
+def _destination(row: Values) -> DestinationRow:
+    stored = StoredDestination(*row)
+    return DestinationRow(stored.id, stored.name, decode_destination(stored.settings), stored.settings == DELETED)

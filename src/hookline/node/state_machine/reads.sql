@@ -1,16 +1,12 @@
--- What the API reads, by name. Committed state only, through the query_only connection.
+-- What the API reads, by name; {Name} are the columns of a type in reads.py. Committed state only, through the query_only connection.
 
 -- name: job_by_id
-SELECT j.seq, j.id, j.state, j.due_ms, j.run_at_ms, j.created_ms, j.finished_ms, j.attempts, j.size, j.revision,
-       c.id, s.spec, s.fingerprint, s.sum, a.number, a.outcome, a.status, a.error, a.started_ms, a.duration_ms
-FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
+SELECT {StoredJob}, {LastAttemptRow} FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
 LEFT JOIN attempts a ON a.seq = j.seq AND a.number = (SELECT max(number) FROM attempts WHERE seq = j.seq)
 WHERE j.id = ?
 
 -- name: job_by_seq
-SELECT j.seq, j.id, j.state, j.due_ms, j.run_at_ms, j.created_ms, j.finished_ms, j.attempts, j.size, j.revision,
-       c.id, s.spec, s.fingerprint, s.sum, a.number, a.outcome, a.status, a.error, a.started_ms, a.duration_ms
-FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
+SELECT {StoredJob}, {LastAttemptRow} FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
 LEFT JOIN attempts a ON a.seq = j.seq AND a.number = (SELECT max(number) FROM attempts WHERE seq = j.seq)
 WHERE j.seq = ?
 
@@ -21,48 +17,40 @@ SELECT seq FROM jobs WHERE id = ?
 SELECT j.id FROM idempotency_keys k JOIN jobs j ON j.seq = k.seq WHERE k.key = ?1 AND k.expires_ms > ?2
 
 -- name: attempts
-SELECT number, outcome, status, error, started_ms, duration_ms, node, term, response_headers, response_body
-FROM attempts WHERE seq = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3
+SELECT {AttemptRow} FROM attempts WHERE seq = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3
 
 -- name: window
-SELECT seq, id, state, lane, created_ms, size, schedule
-FROM jobs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2
+SELECT {Match} FROM jobs j WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2
 
 -- name: window_of_state
-SELECT seq, id, state, lane, created_ms, size, schedule
-FROM jobs WHERE state = ?3 AND state <> 2 AND seq < ?1 ORDER BY seq DESC LIMIT ?2
+SELECT {Match} FROM jobs j WHERE state = ?3 AND state <> 2 AND seq < ?1 ORDER BY seq DESC LIMIT ?2
 
 -- name: window_of_label
-SELECT j.seq, j.id, j.state, j.lane, j.created_ms, j.size, j.schedule
-FROM labels l JOIN jobs j ON j.seq = l.seq WHERE l.label = ?3 AND l.seq < ?1 ORDER BY l.seq DESC LIMIT ?2
+SELECT {Match} FROM labels l JOIN jobs j ON j.seq = l.seq WHERE l.label = ?3 AND l.seq < ?1 ORDER BY l.seq DESC LIMIT ?2
 
 -- name: last_answer
 SELECT status, error FROM attempts WHERE seq = ?1 ORDER BY number DESC LIMIT 1
 
 -- name: newest_until
-SELECT seq, created_ms FROM jobs WHERE seq <= ? ORDER BY seq DESC LIMIT 1
+SELECT {Accepted} FROM jobs WHERE seq <= ? ORDER BY seq DESC LIMIT 1
 
 -- name: next_label
 SELECT min(label) FROM labels WHERE label > ?1 AND label < ?2
 
 -- name: schedule_number
-SELECT seq, created_ms FROM schedules WHERE id = ?
+SELECT {Accepted} FROM schedules WHERE id = ?
 
 -- name: schedule_by_id
-SELECT c.seq, c.id, c.revision, c.spec, c.job_spec, c.next_tick_ms, c.paused, c.created_ms, c.last_tick_ms, j.id, c.made,
-       c.skipped
-FROM schedules c LEFT JOIN jobs j ON j.seq = c.last_job WHERE c.id = ?
+SELECT {ScheduleRow} FROM schedules c LEFT JOIN jobs j ON j.seq = c.last_job WHERE c.id = ?
 
 -- name: schedules_after
-SELECT c.seq, c.id, c.revision, c.spec, c.job_spec, c.next_tick_ms, c.paused, c.created_ms, c.last_tick_ms, j.id, c.made,
-       c.skipped
-FROM schedules c LEFT JOIN jobs j ON j.seq = c.last_job WHERE c.id > ?1 ORDER BY c.id LIMIT ?2
+SELECT {ScheduleRow} FROM schedules c LEFT JOIN jobs j ON j.seq = c.last_job WHERE c.id > ?1 ORDER BY c.id LIMIT ?2
 
 -- name: destination
-SELECT id, name, settings FROM destinations WHERE name = ?
+SELECT {StoredDestination} FROM destinations d WHERE name = ?
 
 -- name: destinations_after
-SELECT d.id, d.name, d.settings FROM destinations d
+SELECT {StoredDestination} FROM destinations d
 WHERE d.name > ?1 AND (d.settings IS NULL OR length(d.settings) > 0
     OR EXISTS (SELECT 1 FROM jobs WHERE state = 0 AND lane >= d.id << 9 AND lane < (d.id + 1) << 9)
     OR EXISTS (SELECT 1 FROM jobs WHERE state = 1 AND state <> 2 AND lane >= d.id << 9 AND lane < (d.id + 1) << 9))

@@ -1,4 +1,4 @@
--- Every statement that apply runs, by name. Reads for the API are in reads.sql.
+-- Every statement that apply runs, by name; {Name} are the columns of a type in rows.py. Reads for the API are in reads.sql.
 
 -- name: put_meta
 INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2
@@ -19,14 +19,14 @@ SELECT id, name, settings FROM destinations WHERE id = ?
 UPDATE destinations SET settings = ?2 WHERE id = ?1
 
 -- name: key
-SELECT k.seq, k.fingerprint, k.expires_ms, j.id FROM idempotency_keys k LEFT JOIN jobs j ON j.seq = k.seq WHERE k.key = ?
+SELECT {KeyRow} FROM idempotency_keys k LEFT JOIN jobs j ON j.seq = k.seq WHERE k.key = ?
 
 -- name: put_key
 INSERT INTO idempotency_keys (key, seq, fingerprint, expires_ms) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT (key) DO UPDATE SET seq = ?2, fingerprint = ?3, expires_ms = ?4
 
 -- name: job_by_id
-SELECT j.seq, s.fingerprint FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.id = ?
+SELECT {KnownJob} FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.id = ?
 
 -- name: insert_job
 INSERT INTO jobs (seq, id, state, lane, due_ms, run_at_ms, created_ms, budget_from_ms, at_most_once, size,
@@ -72,7 +72,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 SELECT 1 FROM jobs WHERE seq = ? AND state = 4 AND attempts = ? AND claim_term IS NOT NULL
 
 -- name: cancel_job
-UPDATE jobs SET state = 4, finished_ms = ?2 WHERE seq = ?1 AND state IN (0, 1) RETURNING size, claim_term IS NOT NULL
+UPDATE jobs SET state = 4, finished_ms = ?2 WHERE seq = ?1 AND state IN (0, 1) RETURNING {CancelledJob}
 
 -- name: state_of
 SELECT state FROM jobs WHERE seq = ?
@@ -84,7 +84,7 @@ UPDATE jobs SET lane = ?3, due_ms = ?4, at_most_once = ?5, size = ?6, timeout_ms
 WHERE seq = ?1 AND state = 0 AND revision = ?2
 
 -- name: job_before_update
-SELECT j.state, j.revision, j.lane, j.size, j.id, s.spec, s.fingerprint FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq = ?
+SELECT {JobBefore} FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq = ?
 
 -- name: update_spec
 UPDATE specs SET spec = ?2, sum = ?3 WHERE seq = ?1
@@ -92,15 +92,13 @@ UPDATE specs SET spec = ?2, sum = ?3 WHERE seq = ?1
 -- name: redrive_job
 UPDATE jobs SET state = 0, due_ms = ?2, lane = lane & ~1, finished_ms = NULL, lost = 0, claim_term = NULL,
                 claim_deadline_ms = NULL, claim_owner = NULL, attempts_before = attempts, budget_from_ms = ?2
-WHERE seq = ?1 AND state > 1 AND size >= 0 RETURNING lane, size
+WHERE seq = ?1 AND state > 1 AND size >= 0 RETURNING {RedrivenJob}
 
 -- name: open_claims
-SELECT seq, attempts, lane, at_most_once, lost, size, claimed_ms, claim_term, claim_owner FROM jobs
-WHERE state = 1 ORDER BY seq
+SELECT {OpenClaim} FROM jobs WHERE state = 1 ORDER BY seq
 
 -- name: expired_claims
-SELECT seq, attempts, lane, at_most_once, lost, size, claimed_ms, claim_term, claim_owner FROM jobs
-WHERE state = 1 AND claim_term < ?1 AND claim_deadline_ms <= ?2 ORDER BY seq
+SELECT {OpenClaim} FROM jobs WHERE state = 1 AND claim_term < ?1 AND claim_deadline_ms <= ?2 ORDER BY seq
 
 -- name: lose_claim
 UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term = NULL, claim_deadline_ms = NULL,
@@ -108,7 +106,7 @@ UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term
 WHERE seq = ?1
 
 -- name: schedule_by_id
-SELECT seq, revision, spec, job_spec FROM schedules WHERE id = ?
+SELECT {KnownSchedule} FROM schedules WHERE id = ?
 
 -- name: schedule_row
 SELECT * FROM schedules WHERE seq = ?
@@ -129,9 +127,7 @@ WHERE seq = ?1
 DELETE FROM schedules WHERE id = ? RETURNING *
 
 -- name: schedule_for_ticks
-SELECT id, revision, next_tick_ms, paused, skip_overlap, job_spec, job_destination, job_priority, job_at_most_once,
-       job_size, job_timeout_ms, job_labels, last_job
-FROM schedules WHERE seq = ?
+SELECT {TickingSchedule} FROM schedules WHERE seq = ?
 
 -- name: move_schedule
 UPDATE schedules SET next_tick_ms = ?2, last_tick_ms = coalesce(?3, last_tick_ms), last_job = ?4, made = made + ?5,
@@ -152,17 +148,17 @@ SELECT seq FROM (
 ) ORDER BY finished_ms, seq LIMIT ?2
 
 -- name: purge_job
-DELETE FROM jobs WHERE seq = ? RETURNING state, id
+DELETE FROM jobs WHERE seq = ? RETURNING {PurgedJob}
 
 -- name: purge_spec
-DELETE FROM specs WHERE seq = ? RETURNING spec, fingerprint
+DELETE FROM specs WHERE seq = ? RETURNING {PurgedSpec}
 
 -- name: purge_attempts
 DELETE FROM attempts WHERE seq = ?
 
 -- name: delete_keys_of
 DELETE FROM idempotency_keys WHERE expires_ms = (SELECT kept_until_ms FROM jobs WHERE seq = ?1) AND seq = ?1
-RETURNING key, seq, fingerprint, expires_ms
+RETURNING {StoredKey}
 
 -- name: mark_without_payload
 UPDATE jobs SET size = ?2, claim_term = NULL, claim_deadline_ms = NULL, claim_owner = NULL WHERE seq = ?1
@@ -173,7 +169,7 @@ UPDATE attempts SET response_headers = NULL, response_body = NULL WHERE seq = ?1
     WHERE seq = ?1 AND (response_headers IS NOT NULL OR response_body IS NOT NULL) ORDER BY number LIMIT ?2)
 
 -- name: expired_keys
-SELECT key, seq, fingerprint, expires_ms FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_ms, key LIMIT ?
+SELECT {StoredKey} FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_ms, key LIMIT ?
 
 -- name: purge_key
 DELETE FROM idempotency_keys WHERE key = ?

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
 
-from hookline.node.state_machine import sql, sums
+from hookline.node.state_machine import rows, sql, sums
 from hookline.protocol.commands import BeginLog, SetTopology
 from hookline.protocol.jobs import State
 from hookline.protocol.settings import decode_destination
@@ -17,9 +17,10 @@ _TOPOLOGY = "topology"
 _SUMS = "sums"
 _IDENTITY = "identity"
 _SETTINGS_EPOCH = "settings_epoch"
-STATEMENTS = sql.load("statements.sql")
+STATEMENTS = sql.load("statements.sql", rows.COLUMNS)
 
-Row = tuple[Any, ...]
+Values = tuple[Any, ...]
+R = TypeVar("R", bound=sql.Row)
 
 
 class Tables:
@@ -35,7 +36,7 @@ class Tables:
     def __init__(self, writer: apsw.Connection) -> None:
         self._writer = writer
         self._cursor = writer.cursor()
-        self.found: list[list[Row]] = []
+        self.found: list[list[Values]] = []
         self.reload()
 
     def reload(self) -> None:
@@ -56,22 +57,30 @@ class Tables:
         self.identity = read_identity(self._writer)
 
     def _meta(self, name: str) -> Any:
-        rows: list[Row] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
+        rows: list[Values] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
         return rows[0][0] if rows else None
 
     def run(self, name: str, *values: object) -> None:
         """Execute a statement that answers nothing."""
         self._cursor.execute(STATEMENTS[name], values)
 
-    def row(self, name: str, *values: object) -> Row | None:
-        """Execute a statement to its end and return its first row, if any."""
-        rows: list[Row] = self._cursor.execute(STATEMENTS[name], values).fetchall()
-        self.found.append(rows)
-        return rows[0] if rows else None
+    def value(self, name: str, *values: object) -> Any:
+        """Execute a statement that answers one column, which is never null; its value, None: there is no row."""
+        found = self.rows(name, *values)
+        return found[0][0] if found else None
 
-    def rows(self, name: str, *values: object) -> list[Row]:
+    def row(self, kind: type[R], name: str, *values: object) -> R | None:
+        """Execute a statement to its end and return its first row, if any."""
+        found = self.rows(name, *values)
+        return kind(*found[0]) if found else None
+
+    def all(self, kind: type[R], name: str, *values: object) -> list[R]:
         """Execute a statement and return all its rows."""
-        rows: list[Row] = self._cursor.execute(STATEMENTS[name], values).fetchall()
+        return [kind(*row) for row in self.rows(name, *values)]
+
+    def rows(self, name: str, *values: object) -> list[Values]:
+        """The same as they are, for their sums: the values of each in the order of the columns."""
+        rows: list[Values] = self._cursor.execute(STATEMENTS[name], values).fetchall()
         self.found.append(rows)
         return rows
 
@@ -105,7 +114,7 @@ class Tables:
     def take_seq(self) -> int:
         """The next job's number. One more than the largest ever, kept in ``meta`` so that a purge never reuses one."""
         if self._next_seq is None:
-            found: list[Row] = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
+            found: list[Values] = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
             self._next_seq = self._next_seq_written = int(found[0][0]) if found else 1
         seq = self._next_seq
         self._next_seq += 1
@@ -115,9 +124,7 @@ class Tables:
         """The number of a destination, which is made when it is new."""
         number = self._destination_ids.get(name)
         if number is None:
-            row = self.row("insert_destination", name)
-            assert row is not None
-            number = self._destination_ids[name] = row[0]
+            number = self._destination_ids[name] = int(self.value("insert_destination", name))
             self.summed(sums.DESTINATIONS, sums.row_sum(number, name, None))
         return number
 
@@ -166,11 +173,11 @@ class Tables:
 
 def read_identity(connection: apsw.Connection) -> BeginLog | None:
     """Whose state it is; None when it is empty."""
-    kept: list[Row] = connection.execute("SELECT value FROM meta WHERE name = ?", (_IDENTITY,)).fetchall()
+    kept: list[Values] = connection.execute("SELECT value FROM meta WHERE name = ?", (_IDENTITY,)).fetchall()
     return msgspec.msgpack.decode(kept[0][0], type=BeginLog) if kept else None
 
 
 def read_sums(connection: apsw.Connection) -> dict[str, int]:
     """The sums of the tables, as the state has kept them."""
-    kept: list[Row] = connection.execute("SELECT value FROM meta WHERE name = ?", (_SUMS,)).fetchall()
+    kept: list[Values] = connection.execute("SELECT value FROM meta WHERE name = ?", (_SUMS,)).fetchall()
     return msgspec.msgpack.decode(kept[0][0], type=dict[str, int]) if kept else {}

@@ -1,0 +1,125 @@
+"""The rows that apply reads, by name. The fields of a type are the columns of every statement that answers it."""
+
+from hookline.node.state_machine.sql import SPEC, Row, columns
+
+
+class KeyRow(Row, frozen=True):
+    """An idempotency key, and the id of its job; ``job_id`` None: the job is gone."""
+
+    seq: int
+    fingerprint: bytes
+    expires_ms: int
+    job_id: str | None
+
+
+class StoredKey(Row, frozen=True):
+    """An idempotency key as it is stored: the values that its sum is over."""
+
+    key: str
+    seq: int
+    fingerprint: bytes
+    expires_ms: int
+
+
+class KnownJob(Row, frozen=True):
+    """What tells a repeat from another job under the same id."""
+
+    seq: int
+    fingerprint: bytes
+
+
+class JobBefore(Row, frozen=True):
+    """A job that is about to be changed, with its spec."""
+
+    state: int
+    revision: int
+    lane: int
+    size: int
+    id: str
+    spec: bytes
+    fingerprint: bytes
+
+
+class CancelledJob(Row, frozen=True):
+    """A job that was just cancelled."""
+
+    size: int
+    was_running: int
+
+
+class RedrivenJob(Row, frozen=True):
+    """A job that was just made pending again."""
+
+    lane: int
+    size: int
+
+
+class OpenClaim(Row, frozen=True):
+    """A claim without an outcome, and what decides about its job if it is lost. ``attempts``: its own number."""
+
+    seq: int
+    attempts: int
+    lane: int
+    at_most_once: int
+    lost: int
+    size: int
+    claimed_ms: int
+    claim_term: int
+    claim_owner: str
+
+
+class PurgedJob(Row, frozen=True):
+    """A job whose row was just taken out."""
+
+    state: int
+    id: str
+
+
+class PurgedSpec(Row, frozen=True):
+    """What it was to send."""
+
+    spec: bytes
+    fingerprint: bytes
+
+
+class KnownSchedule(Row, frozen=True):
+    """What tells a repeat from another schedule under the same id."""
+
+    seq: int
+    revision: int
+    spec: bytes
+    job_spec: bytes
+
+
+class TickingSchedule(Row, frozen=True):
+    """A schedule that is about to make a job."""
+
+    seq: int
+    revision: int
+    next_tick_ms: int | None
+    paused: int
+    skip_overlap: int
+    last_job: int | None
+    job_spec: bytes
+    job_destination: str
+    job_priority: int
+    job_at_most_once: int
+    job_size: int
+    job_timeout_ms: int
+    job_labels: bytes
+
+
+COLUMNS = {
+    "KeyRow": columns(KeyRow, "k", job_id="j.id"),
+    "StoredKey": columns(StoredKey),
+    "KnownJob": columns(KnownJob, "s"),
+    "JobBefore": columns(JobBefore, "j", **SPEC),
+    "CancelledJob": columns(CancelledJob, was_running="claim_term IS NOT NULL"),
+    "RedrivenJob": columns(RedrivenJob),
+    "OpenClaim": columns(OpenClaim),
+    "PurgedJob": columns(PurgedJob),
+    "PurgedSpec": columns(PurgedSpec),
+    "KnownSchedule": columns(KnownSchedule),
+    "TickingSchedule": columns(TickingSchedule),
+}
+"""What stands for each type in the statements."""
