@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
-from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_texts
+from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, RetryPolicy, Work, work_of
 from hookline.testing.clock import SimulatedClock
 
 T0 = 1_800_000_000_000  # a wall clock in ms
@@ -73,24 +74,24 @@ def create(
     key_expires_ms: int = 0,
     fingerprint: bytes = b"",
     chosen: bool = False,
+    tenant: str = DEFAULT_TENANT,
 ) -> c.CreateJob:
     """The command that accepts a job."""
     spec = spec or job_spec()
     return c.CreateJob(
         id=job_id,
         due_ms=due_ms,
-        destination=spec.destination,
-        priority=spec.priority,
-        at_most_once=spec.at_most_once,
-        size=len(spec.body),
-        timeout_ms=spec.timeout_ms,
-        spec=encode_spec(spec),
+        work=work_of(spec, tenant),
         fingerprint=fingerprint,
         key=key,
         key_expires_ms=key_expires_ms,
-        labels=tuple(label_texts(spec.labels)),
         id_is_chosen=chosen,
     )
+
+
+def work(tenant: str = DEFAULT_TENANT, **spec: Any) -> Work:
+    """The work of a plain job."""
+    return work_of(job_spec(**spec), tenant)
 
 
 def outcome(

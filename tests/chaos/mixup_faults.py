@@ -5,6 +5,7 @@ from pathlib import Path
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol.codec import VERSION, Entry
 from hookline.protocol.commands import AnyCommand, BeginLog, CreateJob
+from hookline.protocol.jobs import DEFAULT_TENANT, Work
 from tests.chaos import directories
 from tests.chaos.cluster import ClusterNode
 from tests.chaos.faults import Fault, wait_until_level
@@ -150,8 +151,9 @@ def _view(node: ClusterNode) -> list[dict[str, int]]:
 def _write_foreign(state: Path) -> None:
     database = open_state(state, durable=False)
     machine = StateMachine(database)
+    work = Work(DEFAULT_TENANT, "http://127.0.0.1:9", 0, False, 0, 30_000, (), b"\x90")
     commands: list[AnyCommand] = [BeginLog("f" * 32, 1, "c0", 0)]
-    commands += [CreateJob(f"foreign-{n}", 1, "http://127.0.0.1:9", 0, False, 0, b"\x90") for n in range(_FOREIGN_JOBS)]
+    commands += [CreateJob(f"foreign-{n}", 1, work) for n in range(_FOREIGN_JOBS)]
     machine.apply(Entry(VERSION, 1, 1, 1, b"nonce", b"", tuple(commands)))
     machine.commit()
     database.close()

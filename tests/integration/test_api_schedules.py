@@ -50,7 +50,7 @@ def test_a_secret_is_never_shown(node: NodeUnderTest) -> None:
     secret = "whsec_" + "a" * 32
     answer = node.post("/schedules", NIGHTLY | {"job": {"url": URL, "secret": secret}})
     assert secret.encode() not in answer.body
-    assert secret.encode() not in b"".join(blob for (blob,) in node.rows("SELECT job_spec FROM schedules"))
+    assert secret.encode() not in b"".join(blob for (blob,) in node.rows("SELECT work FROM schedules"))
     assert secret.encode() not in b"".join(blob for (blob,) in node.rows("SELECT entry FROM log_entries"))
 
 

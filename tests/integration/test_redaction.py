@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hookline.protocol.jobs import JobSpec, decode_spec
+from hookline.protocol.jobs import JobSpec, decode_spec, decode_work
 from tests.integration.node_under_test import NodeUnderTest
 
 SECRET = "Bearer s3cr3t-t0ken"
@@ -25,8 +25,8 @@ SHOWN = {"Authorization": "***", "x_API-key": "***", "X-Tenant": "***", "X-Plain
 HIDDEN = (b"s3cr3t", b"k-123456", b"t-98765")
 
 
-def stored(node: NodeUnderTest, column: str = "spec", table: str = "specs") -> JobSpec:
-    return decode_spec(node.rows(f"SELECT {column} FROM {table}")[0][0])
+def stored(node: NodeUnderTest) -> JobSpec:
+    return decode_spec(node.rows("SELECT spec FROM specs")[0][0])
 
 
 def test_no_read_shows_them(node: NodeUnderTest) -> None:
@@ -74,7 +74,7 @@ def test_a_schedule_that_is_sent_back_keeps_them(node: NodeUnderTest) -> None:
     node.post("/schedules", SCHEDULE)
     job = node.get("/schedules/s").json["job"]
     assert node.call("PATCH", "/schedules/s", {"job": job | {"priority": 3}}).status == 200
-    kept = stored(node, "job_spec", "schedules")
+    kept = decode_spec(decode_work(node.rows("SELECT work FROM schedules")[0][0]).spec)
     assert (dict(kept.headers), kept.priority, kept.redact) == (HEADERS, 3, ("x-tenant",))
 
 

@@ -185,18 +185,18 @@ class Model:
         job = Job(
             seq=self.jobs_ever,
             id=command.id,
-            destination=self._destination(command.destination),
-            priority=command.priority,
+            destination=self._destination(command.work.destination),
+            priority=command.work.priority,
             due_ms=command.due_ms,
             run_at_ms=command.due_ms,
             created_ms=now,
             budget_from_ms=command.due_ms,
-            at_most_once=command.at_most_once,
-            size=command.size,
-            timeout_ms=command.timeout_ms,
-            spec=command.spec,
+            at_most_once=command.work.at_most_once,
+            size=command.work.size,
+            timeout_ms=command.work.timeout_ms,
+            spec=command.work.spec,
             fingerprint=command.fingerprint,
-            labels=command.labels,
+            labels=command.work.labels,
             kept_until_ms=command.key_expires_ms,
             schedule=schedule,
         )
@@ -258,11 +258,12 @@ class Model:
         if job.revision != command.revision:
             return c.Refused("conflict")
         job.revision += 1
-        job.destination, job.priority = self._destination(command.destination), command.priority
+        work = command.work
+        job.destination, job.priority = self._destination(work.destination), work.priority
         if command.due_ms != job.due_ms:
             job.run_at_ms = job.budget_from_ms = command.due_ms
-        job.at_most_once, job.size, job.spec = command.at_most_once, command.size, command.spec
-        job.labels, job.timeout_ms = command.labels, command.timeout_ms
+        job.at_most_once, job.size, job.spec = work.at_most_once, work.size, work.spec
+        job.labels, job.timeout_ms = work.labels, work.timeout_ms
         self._becomes_pending(job, command.due_ms)
         return c.Changed(1)
 
@@ -357,7 +358,7 @@ class Model:
             self.schedules[command.id] = Schedule(self.schedules_ever, command, now, command.next_tick_ms)
             return c.Created(self.schedules_ever, command.id, deduplicated=False)
         if command.revision == 0:
-            if (known.put.spec, known.put.job_spec) != (command.spec, command.job_spec):
+            if (known.put.spec, known.put.work) != (command.spec, command.work):
                 return c.Refused("schedule_exists")
             return c.Created(known.seq, command.id, deduplicated=True)
         if command.revision != known.revision:
@@ -402,18 +403,7 @@ class Model:
         return c.Created(job.seq, job.id, deduplicated=False)
 
     def _make(self, schedule: Schedule, job_id: str, due_ms: int, now: int) -> Job:
-        put = schedule.put
-        command = c.CreateJob(
-            id=job_id,
-            due_ms=due_ms,
-            destination=put.job_destination,
-            priority=put.job_priority,
-            at_most_once=put.job_at_most_once,
-            size=put.job_size,
-            timeout_ms=put.job_timeout_ms,
-            spec=put.job_spec,
-            labels=put.job_labels,
-        )
+        command = c.CreateJob(job_id, due_ms, schedule.put.work)
         job = self._insert(command, now, schedule.seq)
         schedule.last_job = job.seq
         schedule.made += 1

@@ -19,7 +19,16 @@ from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
-from hookline.protocol.jobs import PAYLOAD_REMOVED, State, decode_spec, encode_spec, label_texts, without_payload
+from hookline.protocol.jobs import (
+    DEFAULT_TENANT,
+    PAYLOAD_REMOVED,
+    State,
+    decode_spec,
+    encode_spec,
+    encode_work,
+    without_payload,
+    work_of,
+)
 from hookline.protocol.settings import DELETED, DestinationSettings, encode
 from tests.node_parts import T0, create, entry, job_spec, outcome
 from tests.properties.model import FINISHED, OPEN, Model
@@ -179,12 +188,12 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         destinations = self.rows("SELECT name, id, settings FROM destinations")
         assert {name: tuple(rest) for name, *rest in destinations} == self.model.destinations
         assert self.rows(
-            "SELECT id, seq, revision, next_tick_ms, paused, last_tick_ms, last_job, made, skipped, spec, job_spec"
+            "SELECT id, seq, revision, next_tick_ms, paused, last_tick_ms, last_job, made, skipped, spec, work"
             " FROM schedules ORDER BY seq"
         ) == [
             (
                 *(name, known.seq, known.revision, known.next_tick_ms, known.put.paused, known.last_tick_ms),
-                *(known.last_job, known.made, known.skipped, known.put.spec, known.put.job_spec),
+                *(known.last_job, known.made, known.skipped, known.put.spec, encode_work(known.put.work)),
             )
             for name, known in sorted(self.model.schedules.items(), key=lambda item: item[1].seq)
         ]
@@ -292,13 +301,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             seq=seq,
             revision=revision,
             due_ms=self.now + due,
-            destination=spec.destination,
-            priority=spec.priority,
-            at_most_once=spec.at_most_once,
-            size=len(spec.body),
-            timeout_ms=spec.timeout_ms,
-            spec=encode_spec(spec),
-            labels=tuple(label_texts(spec.labels)),
+            work=work_of(spec, DEFAULT_TENANT),
         )
         self.submit(command, more)
 
@@ -329,13 +332,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             id=name,
             revision=revision,
             spec=cron,
-            job_spec=encode_spec(spec),
-            job_destination=spec.destination,
-            job_priority=spec.priority,
-            job_at_most_once=spec.at_most_once,
-            job_size=len(spec.body),
-            job_timeout_ms=spec.timeout_ms,
-            job_labels=tuple(label_texts(spec.labels)),
+            work=work_of(spec, DEFAULT_TENANT),
             next_tick_ms=next_tick_ms,
             skip_overlap=skip,
             paused=paused,

@@ -9,6 +9,7 @@ from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
+from hookline.protocol.jobs import DEFAULT_TENANT, Work
 from hookline.protocol.settings import DestinationSettings, encode
 from hookline.protocol.ticks import tick_job_id
 from hookline.testing import InProcessNode, answer, run
@@ -30,7 +31,7 @@ def test_a_claim_behind_a_pause_in_the_log_is_not_granted(tmp_path: Path) -> Non
         machine.commit()
         return answer
 
-    apply(c.CreateJob("job", 1_000, destination, 0, False, 0, b""))
+    apply(c.CreateJob("job", 1_000, Work(DEFAULT_TENANT, destination, 0, False, 0, 30_000, (), b"")))
     pause = c.PutDestination(destination, encode(DestinationSettings(paused=True)))
     claim = c.ClaimJobs(((1, 1_000),), 1_000, "n1/here/1")
     (_, claimed), effects = apply(pause, claim)

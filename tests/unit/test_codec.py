@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from hookline.errors import EntryDamaged, EntryTooLarge, UnknownCommand
 from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry, command_size, decode_entry, encode_entry, split
+from hookline.protocol.jobs import DEFAULT_TENANT, Work
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
 # What this release writes. Never change a line: entries of earlier releases are read again. A new field has a default
 # and is added at the end; a new command gets a new line.
+WORK = Work("t", "http://h:80", -5, True, 2, 500, ("x=1",), b"s")
+WORK_BYTES = "98a174ab687474703a2f2f683a3830fbc302cd01f491a3783d31c40173"
 GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.BeginTerm("n1/a/1", ("n2/b/2",)), "9301a66e312f612f3191a66e322f622f32"),
     (
-        c.CreateJob("a", 7, "http://h:80", -5, True, 2, b"s", b"f", "k", 9, ("x=1",), True, 500),
-        "9e02a16107ab687474703a2f2f683a3830fbc302c40173c40166a16b0991a3783d31c3cd01f4",
+        c.CreateJob("a", 7, WORK, b"f", "k", 9, True),
+        "9802a16107" + WORK_BYTES + "c40166a16b09c3",
     ),
     (c.ClaimJobs(((1, 7), (2, 8)), 9, "n1"), "94039292010792020809a26e31"),
     (
@@ -28,13 +31,13 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     ),
     (c.CancelJobs((1, 300)), "92059201cd012c"),
     (
-        c.UpdateJob(1, 2, 7, "http://h:80", 0, False, 2, b"s", ("x",), 500),
-        "9b06010207ab687474703a2f2f683a383000c202c4017391a178cd01f4",
+        c.UpdateJob(1, 2, 7, WORK),
+        "9506010207" + WORK_BYTES,
     ),
     (c.RedriveJobs((1,), 7), "9307910107"),
     (
-        c.PutSchedule("s", 0, b"c", b"j", "http://h:80", 0, False, 2, (), None, True, False, 500),
-        "9e08a17300c40163c4016aab687474703a2f2f683a383000c20290c0c3c2cd01f4",
+        c.PutSchedule("s", 0, b"c", WORK, None, True, False),
+        "9808a17300c40163" + WORK_BYTES + "c0c3c2",
     ),
     (c.DeleteSchedule("s"), "9209a173"),
     (c.RecordTicks(1, 2, 7, ((7, 8, "t"),), 0, 67), "970a010207 91930708a174 0043".replace(" ", "")),
@@ -57,7 +60,7 @@ def entry_of(*commands: c.AnyCommand) -> Entry:
 
 @pytest.mark.parametrize(("command", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
 def test_the_bytes_of_each_command_stay_as_they_are(command: c.AnyCommand, golden: str) -> None:
-    body = bytes.fromhex("9704010203c408" + "00" * 8 + "c40164" + "91" + golden)
+    body = bytes.fromhex("9705010203c408" + "00" * 8 + "c40164" + "91" + golden)
     stored = zlib.crc32(body).to_bytes(4, "big") + body
     assert encode_entry(entry_of(command)) == stored
     assert decode_entry(stored) == entry_of(command)
@@ -69,9 +72,9 @@ def test_every_command_has_golden_bytes() -> None:
 
 
 def test_a_command_of_an_earlier_release_gets_the_defaults() -> None:
-    body = bytes.fromhex("9704010203c400c400 91 9802a16107a16400c202c40173".replace(" ", ""))
+    body = bytes.fromhex("9705010203c400c400 91 9402a16107 98a0a16400c202cd01f490c40173".replace(" ", ""))
     stored = zlib.crc32(body).to_bytes(4, "big") + body
-    assert decode_entry(stored).commands == (c.CreateJob("a", 7, "d", 0, False, 2, b"s"),)
+    assert decode_entry(stored).commands == (c.CreateJob("a", 7, Work("", "d", 0, False, 2, 500, (), b"s")),)
 
 
 def test_a_flipped_bit_anywhere_is_noticed() -> None:
@@ -124,6 +127,7 @@ ascii_text = st.text(st.characters(max_codepoint=126), max_size=128)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 blobs = st.binary(max_size=300)
 label_lists = st.lists(texts, max_size=8).map(tuple)
+works = st.builds(Work, ascii_text, ascii_text, ints, st.booleans(), ints, ints, label_lists, blobs)
 any_command = st.one_of(
     st.builds(c.BeginTerm, ascii_text, st.lists(ascii_text, max_size=4).map(tuple)),
     st.builds(c.ExpireClaims),
@@ -136,8 +140,7 @@ any_command = st.one_of(
         st.booleans(),
     ),
     st.builds(
-        *(c.CreateJob, ascii_text, ints, ascii_text, ints, st.booleans(), ints, blobs, st.binary(max_size=32)),
-        *(st.none() | ascii_text, ints, label_lists, st.booleans(), ints),
+        *(c.CreateJob, ascii_text, ints, works, st.binary(max_size=32), st.none() | ascii_text, ints, st.booleans()),
     ),
     st.builds(c.ClaimJobs, st.lists(st.tuples(ints, ints), max_size=50).map(tuple), ints, ascii_text),
     st.builds(
@@ -145,12 +148,9 @@ any_command = st.one_of(
         *(st.lists(st.tuples(texts, texts), max_size=20).map(tuple), blobs, texts, ints, st.booleans()),
     ),
     st.builds(c.CancelJobs, st.lists(ints, max_size=50).map(tuple)),
-    st.builds(c.UpdateJob, ints, ints, ints, ascii_text, ints, st.booleans(), ints, blobs, label_lists, ints),
+    st.builds(c.UpdateJob, ints, ints, ints, works),
     st.builds(c.RedriveJobs, st.lists(ints, max_size=50).map(tuple), ints),
-    st.builds(
-        *(c.PutSchedule, ascii_text, ints, blobs, blobs, ascii_text, ints, st.booleans(), ints, label_lists),
-        *(st.none() | ints, st.booleans(), st.booleans(), ints),
-    ),
+    st.builds(c.PutSchedule, ascii_text, ints, blobs, works, st.none() | ints, st.booleans(), st.booleans()),
     st.builds(c.DeleteSchedule, ascii_text),
     st.builds(
         *(c.RecordTicks, ints, ints, ints, st.lists(st.tuples(ints, ints, ascii_text), max_size=20).map(tuple)),
@@ -176,9 +176,8 @@ def test_entries_come_back_equal(commands: list[c.AnyCommand]) -> None:
 
 
 def test_the_usual_create_is_not_overestimated_much() -> None:
-    command = c.CreateJob(
-        "0192f0c1-0000-7000-8000-000000000000-0", 2**41, "https://a.example:443", 0, False, 500, bytes(700)
-    )
+    work = Work(DEFAULT_TENANT, "https://a.example:443", 0, False, 500, 30_000, (), bytes(700))
+    command = c.CreateJob("0192f0c1-0000-7000-8000-000000000000-0", 2**41, work)
     assert command_size(command) <= 1.3 * len(msgspec.msgpack.encode(command))
 
 

@@ -12,12 +12,12 @@ from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.reads import Reads
 from hookline.protocol import commands as c
-from hookline.protocol.jobs import encode_spec, without_payload
+from hookline.protocol.jobs import DEFAULT_TENANT, encode_spec, without_payload, work_of
 from hookline.protocol.settings import DestinationSettings, encode
-from tests.node_parts import OWNER, T0, apply, create, job_spec, outcome
+from tests.node_parts import OWNER, T0, apply, create, job_spec, outcome, work
 
 DESTINATION = "https://a.example:443"
-SCHEDULE = c.PutSchedule("s", 0, b"spec", b"job", DESTINATION, 0, False, 2, (), T0, False)
+SCHEDULE = c.PutSchedule("s", 0, b"spec", work(), T0, False)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def state(tmp_path: Path) -> Path:
     apply(machine, c.PutDestination(DESTINATION, encode(DestinationSettings(paused=True))))
     apply(machine, c.PurgeFinished(T0 + 1, 0, 1), c.RunSchedule("s", "tick", T0))
     spec = job_spec(labels=("y",), body=b"new")
-    apply(machine, c.UpdateJob(5, 1, T0, DESTINATION, 0, False, 3, encode_spec(spec), ("y",)), create("z", spec))
+    apply(machine, c.UpdateJob(5, 1, T0, work_of(spec, DEFAULT_TENANT)), create("z", spec))
     gone = create("gone", job_spec(labels=("x",)), key="gone", key_expires_ms=T0 + 8)
     apply(machine, gone, create("blank", job_spec(body=b"private", labels=("y",))), c.CancelJobs((13,)))
     apply(machine, c.DeleteJob(12), c.DeletePayload(13, 1, encode_spec(without_payload(job_spec(labels=("y",))))))

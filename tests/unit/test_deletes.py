@@ -12,7 +12,7 @@ from hookline.node.state_machine.tables import STATEMENTS
 from hookline.protocol import commands as c
 from hookline.protocol.jobs import PAYLOAD_REMOVED, encode_spec, without_payload
 from hookline.protocol.settings import ScheduleSpec, encode
-from tests.node_parts import OWNER, T0, apply, create, job_spec, outcome
+from tests.node_parts import OWNER, T0, apply, create, job_spec, outcome, work
 
 DESTINATION = "https://a.example:443"
 PRIVATE = b"alice@example.org"
@@ -131,7 +131,7 @@ def test_the_key_is_found_without_a_scan(machine: StateMachine) -> None:
 
 def test_a_deleted_last_job_lets_the_next_tick_of_its_schedule_go(machine: StateMachine) -> None:
     spec = encode(ScheduleSpec("* * * * *", "UTC", "all", 1, True, 0, None, None))
-    put = c.PutSchedule("s", 0, spec, encode_spec(job_spec()), DESTINATION, 0, False, 2, (), T0, skip_overlap=True)
+    put = c.PutSchedule("s", 0, spec, work(), T0, skip_overlap=True)
     tick = [c.RecordTicks(1, 1, T0 + n, ((T0 + n, T0, f"s-{n}"),), 0, T0 + n + 1) for n in range(3)]
     apply(machine, put, tick[0])
     assert apply(machine, tick[1]) == [c.Changed(0)], "the one before is pending, so this one is skipped"

@@ -66,10 +66,11 @@ def test_what_the_node_allows_and_denies_is_looked_at_when_a_job_is_made(tokens:
 def test_the_command_says_what_the_spec_says(requests: JobRequests) -> None:
     new = requests.create(body(payload={"a": 1}, priority=5, labels={"t": "a"}, guarantee="at_most_once"), NOW_MS)
     command, spec = new.command, new.spec
-    assert decode_spec(command.spec) == spec
-    assert (command.destination, command.priority, command.at_most_once) == ("https://example.com:443", 5, True)
-    assert (command.size, spec.body, spec.is_json) == (8, b'{"a": 1}', True)
-    assert command.labels == ("t=a",)
+    work = command.work
+    assert decode_spec(work.spec) == spec
+    assert (work.destination, work.priority, work.at_most_once) == ("https://example.com:443", 5, True)
+    assert (work.size, spec.body, spec.is_json) == (8, b'{"a": 1}', True)
+    assert work.labels == ("t=a",)
     assert command.due_ms == NOW_MS
     assert shard_hint(command.id) == 7
 
@@ -135,7 +136,7 @@ def test_a_payload_of_a_mebibyte_is_taken_as_it_is(requests: JobRequests) -> Non
 @pytest.mark.parametrize(("asked", "ms"), [(None, 30_000), ("1h", 3_600_000), (0.1, 100)])
 def test_a_timeout_may_be_as_long_as_the_operator_allows(requests: JobRequests, asked: Any, ms: int) -> None:
     new = requests.create(body() if asked is None else body(timeout=asked), NOW_MS)
-    assert (new.spec.timeout_ms, new.command.timeout_ms) == (ms, ms)
+    assert (new.spec.timeout_ms, new.command.work.timeout_ms) == (ms, ms)
     with pytest.raises(errors.InvalidTime, match="from 100 ms to 1h, which --attempt-max sets"):
         requests.create(body(timeout="1h1s"), NOW_MS)
 

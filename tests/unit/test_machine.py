@@ -6,6 +6,7 @@ from typing import Any
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from hookline.errors import LogFault, UnknownCommand
 from hookline.node.state_machine import apply_jobs
@@ -15,9 +16,8 @@ from hookline.node.state_machine.reads import Reads
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry
-from hookline.protocol.jobs import encode_spec
 from hookline.protocol.settings import DestinationSettings, encode
-from tests.node_parts import OWNER, T0, apply, create, entry, job_spec
+from tests.node_parts import OWNER, T0, apply, create, entry, job_spec, work
 
 
 @pytest.fixture
@@ -128,11 +128,9 @@ def test_a_number_beyond_64_bits_is_refused_not_fatal(machine: StateMachine) -> 
 
 
 def test_a_spec_that_cannot_be_read_does_not_stop_an_update_for_others(machine: StateMachine) -> None:
-    command = create("a")
-    broken = c.CreateJob(command.id, T0, command.destination, 0, False, 2, b"\xc1")
+    broken = c.CreateJob("a", T0, replace(work(), spec=b"\xc1"))
     apply(machine, broken, create("b"))
-    spec = job_spec(body=b"new")
-    update = c.UpdateJob(1, 1, T0, spec.destination, 0, False, 3, encode_spec(spec), ())
+    update = c.UpdateJob(1, 1, T0, work(body=b"new"))
     assert apply(machine, update, c.CancelJobs((2,))) == [c.Refused("internal"), c.Changed(1)]
 
 
@@ -181,10 +179,7 @@ def test_the_digest_tells_other_histories_apart(tmp_path: Path) -> None:
 
 
 def schedule(name: str = "s", *, revision: int = 0, next_tick_ms: int = T0) -> c.PutSchedule:
-    spec = job_spec()
-    return c.PutSchedule(
-        name, revision, b"cron", encode_spec(spec), spec.destination, 0, False, 2, (), next_tick_ms, False
-    )
+    return c.PutSchedule(name, revision, b"cron", work(), next_tick_ms, False)
 
 
 def test_a_tick_whose_job_exists_is_passed_over_and_the_schedule_goes_on(machine: StateMachine) -> None:

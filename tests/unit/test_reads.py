@@ -16,7 +16,7 @@ from hookline.node.state_machine.matching import JobFilter
 from hookline.node.state_machine.reads import STATEMENTS, Reads
 from hookline.protocol.codec import VERSION, Entry
 from hookline.protocol.commands import CancelJobs, CreateJob, PutSchedule
-from hookline.protocol.jobs import JobSpec, RetryPolicy, State, encode_spec, label_texts
+from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, RetryPolicy, State, Work, work_of
 from hookline.protocol.settings import ScheduleSpec, encode
 
 CALENDAR = ScheduleSpec("* * * * *", "UTC", "all", 1, False, 0, None, None)
@@ -65,17 +65,11 @@ def state_of(made: list[Made], path: Path) -> StateMachine:
             priority=number % 7 - 3,
             labels=labels,
         )
-        texts = tuple(label_texts(labels))
-        commands.append(
-            CreateJob(
-                f"job-{number}", 1_000, destination, spec.priority, False, number, encode_spec(spec), labels=texts
-            )
-        )
+        commands.append(CreateJob(f"job-{number}", 1_000, work_of(spec, DEFAULT_TENANT)))
     cancelled = tuple(number for number, one in enumerate(made, 1) if one.gone)
     machine.apply(Entry(VERSION, 1, 1, 1_000, b"n", b"", (*commands, CancelJobs(cancelled))))
-    put = [
-        PutSchedule(name, 0, encode(CALENDAR), b"", HOSTS[0], 0, False, 0, (), None, False) for name in ("s", "t", "u")
-    ]
+    work = Work(DEFAULT_TENANT, HOSTS[0], 0, False, 0, 1_000, (), b"")
+    put = [PutSchedule(name, 0, encode(CALENDAR), work, None, False) for name in ("s", "t", "u")]
     machine.apply(Entry(VERSION, 1, 2, 1_000, b"n", machine.digest, tuple(put)))
     for number, one in enumerate(made, 1):
         writer = machine.database.writer

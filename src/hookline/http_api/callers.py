@@ -22,6 +22,7 @@ from hookline.http_api.forwarded_headers import (
     TOPOLOGY,
 )
 from hookline.http_api.messages import HeaderPair, only_value, whole_number
+from hookline.protocol.jobs import DEFAULT_TENANT
 
 _OURS = b"hookline-"
 _CLIENTS = frozenset({FALLBACK, TIMEOUT})  # of ours, what anybody may say
@@ -39,6 +40,7 @@ class ApiCaller(NamedTuple):
         digest: of that topology's document; None: the caller did not say.
         cluster: whom the caller believes to call; None: it did not say.
         is_forwarded: a follower passed it on; it goes no further.
+        tenant: for whom it acts: whose jobs, keys, schedules and destinations it sees.
     """
 
     kind: Literal["client", "proxy", "node"] = "client"
@@ -46,6 +48,7 @@ class ApiCaller(NamedTuple):
     digest: str | None = None
     cluster: str | None = None
     is_forwarded: bool = False
+    tenant: str = DEFAULT_TENANT
 
 
 CLIENT = ApiCaller()

@@ -9,15 +9,13 @@ import apsw
 
 from hookline.errors import SecretKeyMissing
 from hookline.node.vault import DEFAULT_FILE, ENV_NAME, FILE_OPTION, Vault, sealing_key_id
-from hookline.protocol.jobs import decode_spec
+from hookline.protocol.jobs import decode_spec, decode_work
 from hookline.protocol.settings import decode_destination
 
 ALLOW_OPTION: Final = "--allow-missing-secret-key"
 _JOBS_MAX: Final = 200_000  # the oldest unfinished ones: half a second; what is beyond is held when it is due
-_SPECS: Final = (
-    "SELECT s.spec FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.state IN (0, 1) ORDER BY j.seq LIMIT ?",
-    "SELECT job_spec FROM schedules LIMIT ?",
-)
+_JOBS: Final = "SELECT s.spec FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.state IN (0, 1) ORDER BY j.seq LIMIT ?"
+_SCHEDULES: Final = "SELECT work FROM schedules LIMIT ?"
 _SETTINGS: Final = "SELECT settings FROM destinations WHERE settings IS NOT NULL"
 
 
@@ -27,10 +25,11 @@ def sealing_keys(connection: apsw.Connection) -> Counter[str]:
 
 
 def _sealed(connection: apsw.Connection) -> Iterator[bytes]:
-    for query in _SPECS:
-        for (spec,) in connection.execute(query, (_JOBS_MAX,)):
-            if (sealed := decode_spec(spec).sealed_secret) is not None:
-                yield sealed
+    specs = [spec for (spec,) in connection.execute(_JOBS, (_JOBS_MAX,))]
+    specs += [decode_work(work).spec for (work,) in connection.execute(_SCHEDULES, (_JOBS_MAX,))]
+    for spec in specs:
+        if (sealed := decode_spec(spec).sealed_secret) is not None:
+            yield sealed
     for (settings,) in connection.execute(_SETTINGS):
         yield from decode_destination(settings).sealed_secrets
 

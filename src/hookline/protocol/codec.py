@@ -25,9 +25,10 @@ from hookline.protocol.commands import (
     SetTopology,
     UpdateJob,
 )
+from hookline.protocol.jobs import Work
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 
-VERSION = 4
+VERSION = 5
 C = TypeVar("C", bound=AnyCommand)
 
 
@@ -75,7 +76,7 @@ def decode_entry(data: bytes) -> Entry:
     return entry
 
 
-_FIXED = 128  # tag, prefixes and numbers
+_FIXED = 128  # tag, prefixes and numbers, those of a job's work too
 _SHORT_TEXTS = 1_024  # ids and names of the commands that are rare
 _PER_CHAR = 4  # of UTF-8 at most; ids, keys and destinations are ASCII
 _PER_ITEM = 10  # the prefix of a text, or an integer
@@ -85,8 +86,8 @@ def command_size(command: AnyCommand) -> int:
     """At least as many bytes as the command takes in an entry, and not many more where there are many of them."""
     match command:
         case CreateJob():
-            ascii_texts = len(command.id) + len(command.destination) + len(command.key or "")
-            return _FIXED + ascii_texts + len(command.spec) + len(command.fingerprint) + _texts(command.labels)
+            ascii_texts = len(command.id) + len(command.key or "")
+            return _FIXED + ascii_texts + len(command.fingerprint) + _work(command.work)
         case RecordOutcome():
             size = _FIXED + len(command.response_body) + _PER_CHAR * (len(command.error or "") + len(command.node))
             return size + sum(map(_texts, command.response_headers))
@@ -95,10 +96,9 @@ def command_size(command: AnyCommand) -> int:
         case CancelJobs() | RedriveJobs():
             return _FIXED + _PER_ITEM * len(command.seqs)
         case UpdateJob():
-            return _FIXED + len(command.destination) + len(command.spec) + _texts(command.labels)
+            return _FIXED + _work(command.work)
         case PutSchedule():
-            size = _SHORT_TEXTS + len(command.spec) + len(command.job_spec)
-            return size + _texts(command.job_labels)
+            return _SHORT_TEXTS + len(command.spec) + _work(command.work)
         case RecordTicks():
             return _FIXED + sum(3 * _PER_ITEM + len(job_id) for _, _, job_id in command.ticks)
         case PutDestination(settings=blob) | SetTopology(document=blob) | DeletePayload(spec=blob):
@@ -107,6 +107,10 @@ def command_size(command: AnyCommand) -> int:
             return _FIXED + sum(_PER_ITEM * 3 + len(name) + len(blob) for name, blob in command.settings)
         case _:
             return _SHORT_TEXTS
+
+
+def _work(work: Work) -> int:
+    return len(work.tenant) + len(work.destination) + len(work.spec) + _texts(work.labels)
 
 
 def _texts(texts: tuple[str, ...]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from hookline.protocol.limits import ATTEMPT_MS_DEFAULT
+from hookline.protocol.jobs import Work
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True):
@@ -31,17 +31,11 @@ class CreateJob(Command, frozen=True, array_like=True, tag=2):
 
     id: str
     due_ms: int
-    destination: str
-    priority: int
-    at_most_once: bool
-    size: int
-    spec: bytes
+    work: Work
     fingerprint: bytes = b""
     key: str | None = None
     key_expires_ms: int = 0
-    labels: tuple[str, ...] = ()
     id_is_chosen: bool = False
-    timeout_ms: int = ATTEMPT_MS_DEFAULT
 
 
 class ClaimJobs(Command, frozen=True, array_like=True, tag=3):
@@ -85,18 +79,12 @@ class CancelJobs(Command, frozen=True, array_like=True, tag=5):
 
 
 class UpdateJob(Command, frozen=True, array_like=True, tag=6):
-    """Replace the spec and due time of a pending job, if it is still at ``revision``."""
+    """Replace the work and due time of a pending job, if it is still at ``revision``."""
 
     seq: int
     revision: int
     due_ms: int
-    destination: str
-    priority: int
-    at_most_once: bool
-    size: int
-    spec: bytes
-    labels: tuple[str, ...]
-    timeout_ms: int = ATTEMPT_MS_DEFAULT
+    work: Work
 
 
 class RedriveJobs(Command, frozen=True, array_like=True, tag=7):
@@ -111,21 +99,18 @@ KEEP_TICK = -1
 
 
 class PutSchedule(Command, frozen=True, array_like=True, tag=8):
-    """Create (``revision`` 0) or replace (at ``revision``) a schedule; next_tick_ms None: it has no more ticks."""
+    """Create (``revision`` 0) or replace (at ``revision``) a schedule; next_tick_ms None: it has no more ticks.
+
+    ``work``: of each job that it makes.
+    """
 
     id: str
     revision: int
     spec: bytes
-    job_spec: bytes
-    job_destination: str
-    job_priority: int
-    job_at_most_once: bool
-    job_size: int
-    job_labels: tuple[str, ...]
+    work: Work
     next_tick_ms: int | None
     skip_overlap: bool
     paused: bool = False
-    job_timeout_ms: int = ATTEMPT_MS_DEFAULT
 
 
 class DeleteSchedule(Command, frozen=True, array_like=True, tag=9):

@@ -120,6 +120,57 @@ def decode_spec(blob: bytes) -> JobSpec:
     return _decoder.decode(blob)
 
 
+DEFAULT_TENANT = ""
+"""Whose all is, as long as nobody says otherwise."""
+
+
+class Work(msgspec.Struct, frozen=True, array_like=True):
+    """What is to be done and for whom: the part of a job that all commands about it share.
+
+    Attributes:
+        tenant: whose job it is.
+        size: bytes of the payload, or ``PAYLOAD_REMOVED``.
+        labels: as they are indexed, see ``label_texts``.
+        spec: a ``JobSpec``, encoded. What apply has to know of it stands beside it, so that it decodes nothing.
+    """
+
+    tenant: str
+    destination: str
+    priority: int
+    at_most_once: bool
+    size: int
+    timeout_ms: int
+    labels: tuple[str, ...]
+    spec: bytes
+
+
+def work_of(spec: JobSpec, tenant: str) -> Work:
+    """The work that a spec describes."""
+    return Work(
+        tenant=tenant,
+        destination=spec.destination,
+        priority=spec.priority,
+        at_most_once=spec.at_most_once,
+        size=len(spec.body),
+        timeout_ms=spec.timeout_ms,
+        labels=tuple(label_texts(spec.labels)) if spec.labels else (),
+        spec=encode_spec(spec),
+    )
+
+
+_work_decoder = msgspec.msgpack.Decoder(Work)
+
+
+def encode_work(work: Work) -> bytes:
+    """The stored form, for what makes jobs again and again."""
+    return _encoder.encode(work)
+
+
+def decode_work(blob: bytes) -> Work:
+    """The inverse of ``encode_work``."""
+    return _work_decoder.decode(blob)
+
+
 def without_payload(spec: JobSpec) -> JobSpec:
     """What stays when the payload is deleted: which call it was, with the names of its headers and no values."""
     headers = tuple((name, "") for name, _ in spec.headers)

@@ -50,9 +50,9 @@ async def _create(api: Api, request: Request) -> Reply:
             limit=api.config.batch_jobs_max,
         )
     traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
-    read = _at_home(api, request, await _read(api, items, traceparent))
+    read = _at_home(api, request, await _read(api, items, request.caller.tenant, traceparent))
     commands = [item.command for item in read if isinstance(item, _New)]
-    with api.services.admission.reserve(len(commands), sum(command.size for command in commands)):
+    with api.services.admission.reserve(len(commands), sum(command.work.size for command in commands)):
         results = iter(await api.propose_all(commands))
     answers = [_result(api, item, next(results)) if isinstance(item, _New) else item for item in read]
     api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
@@ -78,7 +78,9 @@ def _small_items(body: bytes) -> list[bytes | Raw]:
     return [*batch.jobs]
 
 
-async def _read(api: Api, items: list[bytes | Raw], traceparent: str | None) -> list[_New | http.BatchResult]:
+async def _read(
+    api: Api, items: list[bytes | Raw], tenant: str, traceparent: str | None
+) -> list[_New | http.BatchResult]:
     """Read all items; the list is empty then, so that not both are held."""
     now_ms = api.now_ms()
     read: list[_New | http.BatchResult] = []
@@ -90,7 +92,7 @@ async def _read(api: Api, items: list[bytes | Raw], traceparent: str | None) -> 
         try:
             if size > largest:
                 raise PayloadTooLarge(f"a job of a batch may have at most {largest} bytes", limit=largest)
-            new = api.requests.create(item, now_ms, traceparent=traceparent)
+            new = api.requests.create(item, now_ms, tenant=tenant, traceparent=traceparent)
             read.append(_New(new.command, batch_job(new.spec, new.command)))
         except HooklineError as error:
             read.append(_error(error))  # not the error itself: its traceback holds the item

@@ -10,13 +10,12 @@ from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api
 from hookline.node.api.job_fields import job_filter, state_of
-from hookline.node.api.job_requests import update_command
 from hookline.node.state_machine.matching import Match
 from hookline.node.state_machine.reads import JobRow
 from hookline.protocol import http
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, UpdateJob
-from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State
+from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State, work_of
 from hookline.protocol.limits import BULK_JOBS_MAX, BULK_LIMIT_MAX
 
 _SAMPLE = 10
@@ -38,7 +37,7 @@ async def retry_jobs(api: Api, request: Request) -> Reply:
     found, more = await _find(api, bulk, states)
     if bulk.dry_run:
         return _answer(bulk, found, 0, more)
-    changed, is_cut = await count_changed(_retry(api, found, changes, due_ms))
+    changed, is_cut = await count_changed(_retry(api, request.caller.tenant, found, changes, due_ms))
     return _answer(bulk, found, changed, more or is_cut)
 
 
@@ -113,32 +112,36 @@ async def _cancel(api: Api, found: list[Match]) -> AsyncIterator[int]:
         yield _count(result)
 
 
-async def _retry(api: Api, found: list[Match], changes: http.JobChanges, due_ms: int) -> AsyncIterator[int]:
+async def _retry(
+    api: Api, tenant: str, found: list[Match], changes: http.JobChanges, due_ms: int
+) -> AsyncIterator[int]:
     has_overrides = changes != http.JobChanges(run_at=changes.run_at, delay=changes.delay)
     for start in range(0, len(found), BULK_JOBS_MAX):
         part = found[start : start + BULK_JOBS_MAX]
         with api.services.admission.reserve(len(part), sum(match.size for match in part)):
             if has_overrides:
-                async for count in _retry_changed(api, [match.seq for match in part], changes, due_ms):
+                async for count in _retry_changed(api, tenant, [match.seq for match in part], changes, due_ms):
                     yield count
             else:
                 (result,) = await api.propose(RedriveJobs(tuple(match.seq for match in part), due_ms))
                 yield _count(result)
 
 
-async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, due_ms: int) -> AsyncIterator[int]:
+async def _retry_changed(
+    api: Api, tenant: str, seqs: list[int], changes: http.JobChanges, due_ms: int
+) -> AsyncIterator[int]:
     """Retry with overrides: each job gets its new spec in the entry that makes it pending again."""
     for start in range(0, len(seqs), _ROWS_AT_ONCE):
         rows = await api.reads.jobs(seqs[start : start + _ROWS_AT_ONCE])
         rows = [row for row in rows if row.state in FINISHED and not row.is_payload_removed]
-        for updates in split([_update(api, row, changes, due_ms) for row in rows]):
+        for updates in split([_update(api, tenant, row, changes, due_ms) for row in rows]):
             retry: AnyCommand = RedriveJobs(tuple(update.seq for update in updates), due_ms)
             results = await api.propose(retry, *updates)
             yield _count(results[0])
 
 
-def _update(api: Api, row: JobRow, changes: http.JobChanges, due_ms: int) -> UpdateJob:
-    return update_command(row.seq, row.revision, due_ms, api.requests.changed(changes, row.spec))
+def _update(api: Api, tenant: str, row: JobRow, changes: http.JobChanges, due_ms: int) -> UpdateJob:
+    return UpdateJob(row.seq, row.revision, due_ms, work_of(api.requests.changed(changes, row.spec), tenant))
 
 
 def _count(result: object) -> int:

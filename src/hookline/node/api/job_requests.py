@@ -15,11 +15,11 @@ from hookline.http_api import strict_json
 from hookline.node.api import job_fields as fields
 from hookline.node.config import NodeConfig
 from hookline.node.vault import NONCE_BYTES, Vault
-from hookline.protocol.commands import CreateJob, UpdateJob
+from hookline.protocol.commands import CreateJob
 from hookline.protocol.destination_rules import check_target
 from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
 from hookline.protocol.ids import check_id, mint_id
-from hookline.protocol.jobs import JobSpec, RetryPolicy, encode_spec, label_texts
+from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, RetryPolicy, work_of
 from hookline.protocol.retries import retry_of
 from hookline.protocol.signatures import parse_secret
 from hookline.protocol.urls import parse_url
@@ -73,7 +73,13 @@ class JobRequests:
         self._random_used = 0
 
     def create(
-        self, body: bytes | Raw, now_ms: int, *, key: str | None = None, traceparent: str | None = None
+        self,
+        body: bytes | Raw,
+        now_ms: int,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        key: str | None = None,
+        traceparent: str | None = None,
     ) -> NewJob:
         """Read a request to create a job; the body is known to be UTF-8. Raises InvalidRequest, PayloadTooLarge."""
         strict_json.check_envelope(_request_parts, body)
@@ -89,16 +95,10 @@ class JobRequests:
         command = CreateJob(
             id=job_id,
             due_ms=now_ms if due_ms is None else due_ms,
-            destination=spec.destination,
-            priority=spec.priority,
-            at_most_once=spec.at_most_once,
-            size=len(spec.body),
-            timeout_ms=spec.timeout_ms,
-            spec=encode_spec(spec),
+            work=work_of(spec, tenant),
             fingerprint=fingerprint(request) if chosen or key is not None else _NO_FINGERPRINT,
             key=key,
             key_expires_ms=now_ms + self._config.key_window_ms if key is not None else 0,
-            labels=tuple(label_texts(spec.labels)) if spec.labels else (),
             id_is_chosen=chosen,
         )
         return NewJob(spec, command)
@@ -230,19 +230,3 @@ def fingerprint(request: JobRequest) -> bytes:
 def _in_one_order(retry: RetryRequest) -> RetryRequest:
     on, not_on = (words and sorted({str(word) for word in words}) for words in (retry.on, retry.not_on))
     return msgspec.structs.replace(retry, on=on, not_on=not_on)
-
-
-def update_command(seq: int, revision: int, due_ms: int, spec: JobSpec) -> UpdateJob:
-    """The command that gives a pending job another spec or due time."""
-    return UpdateJob(
-        seq=seq,
-        revision=revision,
-        due_ms=due_ms,
-        destination=spec.destination,
-        priority=spec.priority,
-        at_most_once=spec.at_most_once,
-        size=len(spec.body),
-        timeout_ms=spec.timeout_ms,
-        spec=encode_spec(spec),
-        labels=tuple(label_texts(spec.labels)),
-    )

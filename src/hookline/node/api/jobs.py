@@ -8,13 +8,12 @@ from hookline.http_api.cursors import decode_number, encode_cursor
 from hookline.http_api.messages import Reply, Request, answer, page_limit
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, id_of, refusal
-from hookline.node.api.job_requests import update_command
 from hookline.node.api.views import attempt_view, page_reply, views_of
 from hookline.node.state_machine.reads import PAGE_BYTES_MAX, JobRow
 from hookline.protocol import http
-from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, RedriveJobs, Refused
+from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, RedriveJobs, Refused, UpdateJob
 from hookline.protocol.ids import check_key
-from hookline.protocol.jobs import FINISHED, State
+from hookline.protocol.jobs import FINISHED, State, work_of
 
 _REVISION_TRIES = 5
 
@@ -38,10 +37,10 @@ async def create_job(api: Api, request: Request) -> Reply:
         check_key(key)
     now_ms = clock.wall_ms()
     traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
-    new = api.requests.create(body, now_ms, key=key, traceparent=traceparent)
+    new = api.requests.create(body, now_ms, tenant=request.caller.tenant, key=key, traceparent=traceparent)
     command = new.command
     api.ownership.check_home(request, command.id if command.id_is_chosen else None, key)
-    with api.services.admission.reserve(1, command.size):
+    with api.services.admission.reserve(1, command.work.size):
         results = await api.propose(command)
     (result,) = results
     if isinstance(result, Refused):
@@ -110,7 +109,7 @@ async def retry_job(api: Api, request: Request) -> Reply:
     spec = api.requests.changed(changes, row.spec)
     commands: list[AnyCommand] = [RedriveJobs((row.seq,), due_ms)]
     if spec != row.spec:
-        commands.append(update_command(row.seq, row.revision, due_ms, spec))
+        commands.append(UpdateJob(row.seq, row.revision, due_ms, work_of(spec, request.caller.tenant)))
     with api.services.admission.reserve(1, len(spec.body)):
         results = await api.propose(*commands)
     # Another retry may have come first; if the changes reached the job nevertheless, all that was asked for holds.
@@ -123,16 +122,17 @@ async def retry_job(api: Api, request: Request) -> Reply:
 async def run_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/run``: a pending job is due now."""
     await request.no_body()
-    return await _change(api, id_of(request), http.JobChanges(delay=0), only_sooner=True)
+    return await _change(api, request, http.JobChanges(delay=0), only_sooner=True)
 
 
 async def update_job(api: Api, request: Request) -> Reply:
     """``PATCH /jobs/{id}``."""
     changes = await _changes(api, request, empty=False)
-    return await _change(api, id_of(request), changes)
+    return await _change(api, request, changes)
 
 
-async def _change(api: Api, job_id: str, changes: http.JobChanges, *, only_sooner: bool = False) -> Reply:
+async def _change(api: Api, request: Request, changes: http.JobChanges, *, only_sooner: bool = False) -> Reply:
+    tenant, job_id = request.caller.tenant, id_of(request)
     for _ in range(_REVISION_TRIES):
         row = found_job(api, job_id)
         if row.state is not State.PENDING:
@@ -144,7 +144,7 @@ async def _change(api: Api, job_id: str, changes: http.JobChanges, *, only_soone
         if spec == row.spec and due_ms == row.due_ms:
             return answer(200, api.views.job(row))
         with api.services.admission.reserve(0, max(0, len(spec.body) - row.size)):
-            (result,) = await api.propose(update_command(row.seq, row.revision, due_ms, spec))
+            (result,) = await api.propose(UpdateJob(row.seq, row.revision, due_ms, work_of(spec, tenant)))
         if not isinstance(result, Refused):
             return answer(200, api.views.job(found_job(api, job_id)))
         if result.code != Conflict.code:

@@ -16,7 +16,7 @@ from hookline.protocol.cron import Cron, parse_cron
 from hookline.protocol.due_ticks import DueSchedule, record_due
 from hookline.protocol.durations import parse_duration, parse_time
 from hookline.protocol.ids import check_id
-from hookline.protocol.jobs import JobSpec, encode_spec, label_texts
+from hookline.protocol.jobs import JobSpec, Work
 from hookline.protocol.limits import DELAY_MS_MAX
 from hookline.protocol.settings import ScheduleSpec, encode
 from hookline.protocol.ticks import first_tick
@@ -135,20 +135,14 @@ def same_calendar(one: ScheduleSpec, other: ScheduleSpec) -> bool:
 
 
 def put_command(
-    schedule_id: str, revision: int, spec: ScheduleSpec, job: JobSpec, next_tick_ms: int | None, *, paused: bool
+    schedule_id: str, revision: int, spec: ScheduleSpec, work: Work, next_tick_ms: int | None, *, paused: bool
 ) -> PutSchedule:
     """The command that stores a schedule; ``KEEP_TICK`` leaves its next tick as it is."""
     return PutSchedule(
         id=schedule_id,
         revision=revision,
         spec=encode(spec),
-        job_spec=encode_spec(job),
-        job_destination=job.destination,
-        job_priority=job.priority,
-        job_at_most_once=job.at_most_once,
-        job_size=len(job.body),
-        job_timeout_ms=job.timeout_ms,
-        job_labels=tuple(label_texts(job.labels)),
+        work=work,
         next_tick_ms=next_tick_ms,
         skip_overlap=spec.skip_overlap,
         paused=paused,

@@ -18,7 +18,7 @@ from hookline.protocol import http
 from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, RecordTicks, Refused, RunSchedule
 from hookline.protocol.cron import format_tick, parse_cron
 from hookline.protocol.durations import parse_time
-from hookline.protocol.jobs import JobSpec, in_one_order
+from hookline.protocol.jobs import Work, in_one_order, work_of
 from hookline.protocol.limits import PREVIEW_TICKS_MAX
 from hookline.protocol.settings import ScheduleSpec
 
@@ -32,6 +32,7 @@ async def create_schedule(api: Api, request: Request) -> Reply:
     """``POST /schedules``."""
     body = await request.body()
     strict_json.check_utf8(body)
+    tenant = request.caller.tenant
     new = requests.read_schedule(body, api.requests)
     now_ms = api.now_ms()
     schedule_id = new.id if new.id is not None else api.requests.mint_id(now_ms)
@@ -48,7 +49,7 @@ async def create_schedule(api: Api, request: Request) -> Reply:
     next_tick_ms = requests.next_tick(new.spec, now_ms)
     if next_tick_ms is None and known is None:
         raise InvalidTime("the schedule would never tick: end_at is before its first tick", field="end_at")
-    command = requests.put_command(schedule_id, 0, new.spec, job, next_tick_ms, paused=new.paused)
+    command = requests.put_command(schedule_id, 0, new.spec, work_of(job, tenant), next_tick_ms, paused=new.paused)
     api.ownership.check_home(request, new.id)
     (result,) = await api.propose(command)
     if isinstance(result, Refused):
@@ -82,6 +83,7 @@ async def update_schedule(api: Api, request: Request) -> Reply:
     """``PATCH /schedules/{id}``."""
     body = await request.body()
     strict_json.check_utf8(body)
+    tenant = request.caller.tenant
     update = requests.read_changes(body, api.requests)
     for _ in range(_REVISION_TRIES):
         row = _found(api, id_of(request))
@@ -93,7 +95,7 @@ async def update_schedule(api: Api, request: Request) -> Reply:
         now_ms = api.now_ms()
         due = None if kept else requests.due_ticks(row, now_ms, api.config.shard)
         next_tick_ms = KEEP_TICK if kept else requests.next_tick(spec, now_ms)
-        if await _put(api, row, spec, job, next_tick_ms, paused=row.paused, due=due, now_ms=now_ms):
+        if await _put(api, row, spec, work_of(job, tenant), next_tick_ms, paused=row.paused, due=due, now_ms=now_ms):
             return answer(200, schedule_view(_found(api, row.id)))
     raise Conflict("the schedule is being changed by others; try again")
 
@@ -151,6 +153,7 @@ async def preview(api: Api, request: Request) -> Reply:
 
 async def _set_paused(api: Api, request: Request, *, paused: bool) -> Reply:
     await request.no_body()
+    tenant = request.caller.tenant
     for _ in range(_REVISION_TRIES):
         row = _found(api, id_of(request))
         if row.paused == paused:
@@ -158,7 +161,9 @@ async def _set_paused(api: Api, request: Request, *, paused: bool) -> Reply:
         now_ms = api.now_ms()
         due = requests.due_ticks(row, now_ms, api.config.shard)
         next_tick_ms = KEEP_TICK if paused else requests.next_tick(row.spec, now_ms)
-        if await _put(api, row, row.spec, row.job_spec, next_tick_ms, paused=paused, due=due, now_ms=now_ms):
+        if await _put(
+            api, row, row.spec, work_of(row.job_spec, tenant), next_tick_ms, paused=paused, due=due, now_ms=now_ms
+        ):
             return answer(200, schedule_view(_found(api, row.id)))
     raise Conflict("the schedule is being changed by others; try again")
 
@@ -167,7 +172,7 @@ async def _put(
     api: Api,
     row: ScheduleRow,
     spec: ScheduleSpec,
-    job: JobSpec,
+    work: Work,
     next_tick_ms: int | None,
     *,
     paused: bool,
@@ -182,7 +187,7 @@ async def _put(
     if due is not None and due.next_tick_ms is not None and due.next_tick_ms <= now_ms:
         await api.propose(due)
         return False
-    command = requests.put_command(row.id, row.revision, spec, job, next_tick_ms, paused=paused)
+    command = requests.put_command(row.id, row.revision, spec, work, next_tick_ms, paused=paused)
     # In one entry if they fit into one: nothing comes between the old rule's last tick and the new rule.
     *_, result = await api.propose_all([command] if due is None else [due, command])
     if isinstance(result, Refused) and result.code != Conflict.code:

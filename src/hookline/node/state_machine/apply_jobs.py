@@ -67,8 +67,8 @@ def insert_job(
     tables: Tables, effects: Effects, time_ms: int, command: CreateJob, *, schedule: int | None = None
 ) -> int:
     """Insert a job that is known to be new; returns its number."""
-    seq = tables.take_seq()
-    lane = lane_of(tables.destination_id(command.destination), command.priority, retry=False)
+    seq, work = tables.take_seq(), command.work
+    lane = lane_of(tables.destination_id(work.destination), work.priority, retry=False)
     tables.run(
         "insert_job",
         seq,
@@ -76,18 +76,18 @@ def insert_job(
         lane,
         command.due_ms,
         time_ms,
-        command.at_most_once,
-        command.size,
-        command.timeout_ms,
+        work.at_most_once,
+        work.size,
+        work.timeout_ms,
         command.key_expires_ms,
         schedule,
     )
-    total = row_sum(seq, command.id, command.spec, command.fingerprint)
-    tables.run("insert_spec", seq, command.spec, command.fingerprint, total)
+    total = row_sum(seq, command.id, work.spec, command.fingerprint)
+    tables.run("insert_spec", seq, work.spec, command.fingerprint, total)
     tables.summed(JOBS, total)
-    for label in command.labels:
+    for label in work.labels:
         tables.count(LABELS, "insert_label", label, seq)
-    tables.moved(None, State.PENDING, command.size)
+    tables.moved(None, State.PENDING, work.size)
     effects.due.append((lane, command.due_ms, seq))
     return seq
 
@@ -168,27 +168,20 @@ def update_job(tables: Tables, effects: Effects, command: UpdateJob) -> Result:
         return Refused("job_not_pending")
     if before.revision != command.revision:
         return Refused("conflict")
-    lane = lane_of(tables.destination_id(command.destination), command.priority, retry=bool(before.lane & 1))
-    tables.run(
-        "update_job",
-        command.seq,
-        before.revision,
-        lane,
-        command.due_ms,
-        command.at_most_once,
-        command.size,
-        command.timeout_ms,
-    )
-    if before.spec != command.spec:
+    work = command.work
+    lane = lane_of(tables.destination_id(work.destination), work.priority, retry=bool(before.lane & 1))
+    figures = (work.at_most_once, work.size, work.timeout_ms)
+    tables.run("update_job", command.seq, before.revision, lane, command.due_ms, *figures)
+    if before.spec != work.spec:
         for label in label_texts(decode_spec(before.spec).labels):
             tables.count(LABELS, "delete_label", label, command.seq, sign=-1)
-        for label in command.labels:
+        for label in work.labels:
             tables.count(LABELS, "insert_label", label, command.seq)
-        total = row_sum(command.seq, before.id, command.spec, before.fingerprint)
-        tables.run("update_spec", command.seq, command.spec, total)
+        total = row_sum(command.seq, before.id, work.spec, before.fingerprint)
+        tables.run("update_spec", command.seq, work.spec, total)
         tables.summed(JOBS, total - row_sum(command.seq, before.id, before.spec, before.fingerprint))
         tables.moved(State.PENDING, None, before.size)
-        tables.moved(None, State.PENDING, command.size)
+        tables.moved(None, State.PENDING, work.size)
     effects.due.append((lane, command.due_ms, command.seq))
     return Changed(1)
 

@@ -1,7 +1,5 @@
 """Applying the commands that change schedules and make their jobs."""
 
-import msgspec
-
 from hookline.node.state_machine.apply_jobs import insert_job
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.rows import KnownJob, KnownSchedule, TickingSchedule
@@ -19,7 +17,7 @@ from hookline.protocol.commands import (
     Result,
     RunSchedule,
 )
-from hookline.protocol.jobs import State
+from hookline.protocol.jobs import State, decode_work, encode_work
 
 _OPEN = (State.PENDING, State.RUNNING)
 
@@ -28,20 +26,8 @@ def put_schedule(tables: Tables, effects: Effects, time_ms: int, command: PutSch
     """Create a schedule, or replace one that is still at the revision the caller read."""
     effects.schedules_changed = True
     known = tables.row(KnownSchedule, "schedule_by_id", command.id)
-    labels = msgspec.msgpack.encode(command.job_labels)
-    values = (
-        command.spec,
-        command.job_spec,
-        command.job_destination,
-        command.job_priority,
-        command.job_at_most_once,
-        command.job_size,
-        command.job_timeout_ms,
-        labels,
-        command.next_tick_ms,
-        command.skip_overlap,
-        command.paused,
-    )
+    work = encode_work(command.work)
+    values = (command.spec, work, command.next_tick_ms, command.skip_overlap, command.paused)
     if known is None:
         if command.revision != 0:
             return Refused("schedule_not_found")
@@ -49,7 +35,7 @@ def put_schedule(tables: Tables, effects: Effects, time_ms: int, command: PutSch
         tables.summed_row(SCHEDULES, "schedule_row", seq, 1)
         return Created(seq, command.id, deduplicated=False)
     if command.revision == 0:
-        same = (known.spec, known.job_spec) == (command.spec, command.job_spec)
+        same = (known.spec, known.work) == (command.spec, work)
         return Created(known.seq, command.id, deduplicated=True) if same else Refused("schedule_exists")
     if command.revision != known.revision:
         return Refused("conflict")
@@ -115,15 +101,5 @@ def _is_open(tables: Tables, job: int | None) -> bool:
 def _make_job(
     tables: Tables, effects: Effects, time_ms: int, schedule: TickingSchedule, job_id: str, due_ms: int
 ) -> int:
-    command = CreateJob(
-        id=job_id,
-        due_ms=due_ms,
-        destination=schedule.job_destination,
-        priority=schedule.job_priority,
-        at_most_once=bool(schedule.job_at_most_once),
-        size=schedule.job_size,
-        spec=schedule.job_spec,
-        timeout_ms=schedule.job_timeout_ms,
-        labels=msgspec.msgpack.decode(schedule.job_labels, type=tuple[str, ...]),
-    )
+    command = CreateJob(job_id, due_ms, decode_work(schedule.work))
     return insert_job(tables, effects, time_ms, command, schedule=schedule.seq)

@@ -17,7 +17,7 @@ from hookline.errors import InvalidRequest
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
 from hookline.node.state_machine.matching import CLOCK_STEP_MS, Fitting, JobFilter, Match
-from hookline.protocol.jobs import PAYLOAD_REMOVED, JobSpec, State, decode_spec
+from hookline.protocol.jobs import PAYLOAD_REMOVED, JobSpec, State, decode_spec, decode_work
 from hookline.protocol.limits import ATTEMPTS_MAX
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
@@ -159,7 +159,7 @@ STATEMENTS = sql.load(
         "LastAttemptRow": sql.columns(LastAttemptRow, "a"),
         "AttemptRow": sql.columns(AttemptRow),
         "Match": sql.columns(Match, "j"),
-        "ScheduleRow": sql.columns(ScheduleRow, "c", last_job="j.id"),
+        "ScheduleRow": sql.columns(ScheduleRow, "c", job_spec="c.work", last_job="j.id"),
         "StoredDestination": sql.columns(StoredDestination, "d"),
         "Accepted": sql.columns(Accepted),
     },
@@ -429,7 +429,7 @@ def _attempt(row: Values) -> AttemptRow:
 def _schedule(row: Values) -> ScheduleRow:
     stored = dict(zip(ScheduleRow.__struct_fields__, row, strict=True))
     stored["spec"] = decode_schedule(stored["spec"])
-    stored["job_spec"] = decode_spec(stored["job_spec"])
+    stored["job_spec"] = decode_spec(decode_work(stored["job_spec"]).spec)
     stored["paused"] = bool(stored["paused"])
     return ScheduleRow(**stored)
 

@@ -88,7 +88,7 @@ class KnownSchedule(Row, frozen=True):
     seq: int
     revision: int
     spec: bytes
-    job_spec: bytes
+    work: bytes
 
 
 class TickingSchedule(Row, frozen=True):
@@ -100,13 +100,7 @@ class TickingSchedule(Row, frozen=True):
     paused: int
     skip_overlap: int
     last_job: int | None
-    job_spec: bytes
-    job_destination: str
-    job_priority: int
-    job_at_most_once: int
-    job_size: int
-    job_timeout_ms: int
-    job_labels: bytes
+    work: bytes
 
 
 COLUMNS = {

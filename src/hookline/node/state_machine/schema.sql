@@ -88,13 +88,7 @@ CREATE TABLE schedules (
     id TEXT NOT NULL UNIQUE,
     revision INTEGER NOT NULL,
     spec BLOB NOT NULL,                 -- MessagePack of ScheduleSpec
-    job_spec BLOB NOT NULL,             -- MessagePack of JobSpec, copied into each job
-    job_destination TEXT NOT NULL,
-    job_priority INTEGER NOT NULL,
-    job_at_most_once INTEGER NOT NULL,
-    job_size INTEGER NOT NULL,
-    job_timeout_ms INTEGER NOT NULL,
-    job_labels BLOB NOT NULL,           -- MessagePack of the label texts
+    work BLOB NOT NULL,                 -- MessagePack of Work: what each of its jobs does
     next_tick_ms INTEGER,
     skip_overlap INTEGER NOT NULL,
     paused INTEGER NOT NULL,

@@ -112,15 +112,12 @@ SELECT {KnownSchedule} FROM schedules WHERE id = ?
 SELECT * FROM schedules WHERE seq = ?
 
 -- name: insert_schedule
-INSERT INTO schedules (id, revision, spec, job_spec, job_destination, job_priority, job_at_most_once, job_size,
-                       job_timeout_ms, job_labels, next_tick_ms, skip_overlap, paused, created_ms)
-VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq
+INSERT INTO schedules (id, revision, spec, work, next_tick_ms, skip_overlap, paused, created_ms)
+VALUES (?, 1, ?, ?, ?, ?, ?, ?) RETURNING seq
 
 -- name: update_schedule
-UPDATE schedules SET revision = revision + 1, spec = ?2, job_spec = ?3, job_destination = ?4, job_priority = ?5,
-                     job_at_most_once = ?6, job_size = ?7, job_timeout_ms = ?8, job_labels = ?9,
-                     next_tick_ms = CASE WHEN ?10 = -1 THEN next_tick_ms ELSE ?10 END, skip_overlap = ?11,
-                     paused = ?12
+UPDATE schedules SET revision = revision + 1, spec = ?2, work = ?3,
+                     next_tick_ms = CASE WHEN ?4 = -1 THEN next_tick_ms ELSE ?4 END, skip_overlap = ?5, paused = ?6
 WHERE seq = ?1
 
 -- name: delete_schedule
