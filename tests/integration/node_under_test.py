@@ -71,10 +71,10 @@ class StubDelivery:
     ready: str | None = None
     lacks: list[str] = field(default_factory=list)
 
-    def why_waiting(self, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
+    def why_waiting(self, tenant: str, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
         return self.waiting
 
-    def destination_status(self, destination: str) -> DestinationStatus:
+    def destination_status(self, tenant: str, destination: str) -> DestinationStatus:
         return self.status
 
     def slots(self) -> tuple[int, int]:

@@ -71,7 +71,7 @@ def test_secrets_are_counted_never_shown(node: NodeUnderTest) -> None:
 def test_a_job_whose_key_is_missing_says_so_and_health_is_degraded(node: NodeUnderTest) -> None:
     foreign = Vault([b"other" + bytes(27)]).seal(SECRET, nonce=bytes(12))
     settings = DestinationSettings(sealed_secrets=(foreign,))
-    node.propose(PutDestination("https://example.com:443", encode(settings)))
+    node.propose(PutDestination("", "https://example.com:443", encode(settings)))
     job = node.get(f"/jobs/{node.create()['id']}").json
     assert job["waiting_for"]["reason"] == "key"
     assert sealing_key_id(foreign) in job["waiting_for"]["detail"]

@@ -31,7 +31,7 @@ def new_node(start_node: StartNode) -> Iterator[NodeUnderTest]:
 
 
 def page(epoch: int, *data: tuple[str, bytes], follows: str | None = None) -> Any:
-    return msgspec.to_builtins(DestinationsPage(epoch, list(data), follows))
+    return msgspec.to_builtins(DestinationsPage(epoch, [("", *one) for one in data], follows))
 
 
 def bring(node: NodeUnderTest, body: Any) -> Answer:
@@ -139,11 +139,11 @@ def test_settings_are_given_in_pages_with_secrets_still_sealed(
         node.call("PUT", f"/destinations/{name}.example", {"secrets": [SECRET], "concurrency": 3})
     node.create(url="https://d.example/")  # a destination without settings
     first = fetch(node)
-    assert [name for name, _ in first.data] == ["https://a.example:443", "https://b.example:443"]
-    assert first.next == "https://b.example:443"
-    rest = fetch(node, "https%3A%2F%2Fb.example%3A443")
-    assert ([name for name, _ in rest.data], rest.next) == (["https://c.example:443"], None)
-    assert SECRET.encode() not in first.data[0][1]
+    assert [name for _, name, _ in first.data] == ["https://a.example:443", "https://b.example:443"]
+    assert first.next is not None
+    rest = fetch(node, first.next)
+    assert ([name for _, name, _ in rest.data], rest.next) == (["https://c.example:443"], None)
+    assert SECRET.encode() not in first.data[0][2]
 
 
 def test_a_page_fits_an_entry_of_the_log(node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_no_setting_is_acknowledged_under_an_older_topology_and_missing_in_what_
     put(node, document(2, "c1", previous=before()))
     answer = node.call("GET", "/internal/destinations", headers={"hookline-epoch": "2"})
     thread.join(10)
-    read = {name for name, _ in msgspec.json.decode(answer.body, type=DestinationsPage).data}
+    read = {name for _, name, _ in msgspec.json.decode(answer.body, type=DestinationsPage).data}
     assert read == {f"https://{name}.example:443" for name, status in said.items() if status == 200}
 
 

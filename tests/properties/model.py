@@ -10,12 +10,14 @@ from hookline.protocol.limits import LOST_CLAIMS_MAX
 from hookline.protocol.settings import decode_destination
 
 FINISHED = (State.SUCCEEDED, State.DEAD, State.CANCELLED, State.UNKNOWN)
+Name = tuple[str, str]  # the tenant, and what it chose
 OPEN = (State.PENDING, State.RUNNING)
 
 
 @dataclass
 class Job:
     seq: int
+    tenant: str
     id: str
     destination: int
     priority: int
@@ -62,10 +64,10 @@ class Schedule:
 @dataclass
 class Model:
     jobs: dict[int, Job] = field(default_factory=dict)
-    keys: dict[str, tuple[int, bytes, int]] = field(default_factory=dict)
+    keys: dict[Name, tuple[int, bytes, int]] = field(default_factory=dict)
     attempts: dict[tuple[int, int], tuple[Outcome, int]] = field(default_factory=dict)  # and when they started
-    schedules: dict[str, Schedule] = field(default_factory=dict)
-    destinations: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
+    schedules: dict[Name, Schedule] = field(default_factory=dict)
+    destinations: dict[Name, tuple[int, bytes | None]] = field(default_factory=dict)
     jobs_ever: int = 0
     schedules_ever: int = 0
     topology: c.SetTopology | None = None
@@ -100,29 +102,34 @@ class Model:
             case c.PutSchedule():
                 return self._put_schedule(command, now)
             case c.DeleteSchedule():
-                gone = self.schedules.pop(command.id, None)
+                gone = self.schedules.pop((command.tenant, command.id), None)
                 return c.Changed(1) if gone else c.Refused("schedule_not_found")
             case c.RecordTicks():
                 return self._ticks(command, now)
             case c.RunSchedule():
                 return self._run_schedule(command, now)
             case c.PutDestination():
-                number = self._destination(command.name)
-                self.destinations[command.name] = (number, command.settings)
+                name = (command.tenant, command.name)
+                self.destinations[name] = (self._destination(name), command.settings)
                 return c.Changed(1)
             case c.ImportDestinations():
                 if self.topology is not None and self.topology.epoch >= command.epoch:
                     return c.Refused("misdirected")
-                for name, settings in command.settings:
+                for tenant, destination, settings in command.settings:
+                    name = (tenant, destination)
                     self.destinations[name] = (self._destination(name), settings)
                 self.settings_epoch = command.epoch if command.is_last else self.settings_epoch
                 return c.Changed(len(command.settings))
             case c.PurgeFinished():
                 return self._purge(command, now)
             case c.PurgeKeys():
-                old = sorted((key[2], name) for name, key in self.keys.items() if key[2] < command.before_ms)
-                for _, name in old[: command.limit]:
-                    del self.keys[name]
+                old = sorted(
+                    (known[2], key, tenant)
+                    for (tenant, key), known in self.keys.items()
+                    if known[2] < command.before_ms
+                )
+                for _, key, tenant in old[: command.limit]:
+                    del self.keys[tenant, key]
                 return c.Changed(len(old[: command.limit]))
             case c.DeleteJob():
                 return self._delete(command.seq)
@@ -133,8 +140,8 @@ class Model:
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 
-    def job_named(self, job_id: str) -> Job | None:
-        return next((job for job in self.jobs.values() if job.id == job_id), None)
+    def job_named(self, tenant: str, job_id: str) -> Job | None:
+        return next((job for job in self.jobs.values() if (job.tenant, job.id) == (tenant, job_id)), None)
 
     def _set_topology(self, command: c.SetTopology) -> c.Result:
         if self.topology is None or command.epoch > self.topology.epoch:
@@ -148,7 +155,7 @@ class Model:
             return c.Refused("misdirected")
         return c.Changed(0) if self.topology.document == command.document else c.Refused("epoch_taken")
 
-    def _destination(self, name: str) -> int:
+    def _destination(self, name: Name) -> int:
         self.destinations.setdefault(name, (len(self.destinations) + 1, None))
         return self.destinations[name][0]
 
@@ -161,12 +168,13 @@ class Model:
         self.due.append((job.lane, due_ms, job.seq))
 
     def _create(self, command: c.CreateJob, now: int) -> c.Result:
-        known = self.keys.get(command.key) if command.key is not None else None
+        tenant = command.work.tenant
+        known = self.keys.get((tenant, command.key)) if command.key is not None else None
         if known is not None and known[2] > now and known[0] in self.jobs:
             if known[1] != command.fingerprint:
                 return c.Refused("idempotency_mismatch")
             return c.Created(known[0], self.jobs[known[0]].id, deduplicated=True)
-        job = self.job_named(command.id)
+        job = self.job_named(tenant, command.id)
         if job is not None:
             if not command.id_is_chosen:
                 return c.Refused("internal")  # a minted id that exists: cannot happen, and must not do harm
@@ -176,7 +184,7 @@ class Model:
         if job is None:
             job = self._insert(command, now, None)
         if command.key is not None:
-            self.keys[command.key] = (job.seq, command.fingerprint, command.key_expires_ms)
+            self.keys[tenant, command.key] = (job.seq, command.fingerprint, command.key_expires_ms)
             job.kept_until_ms = max(job.kept_until_ms, command.key_expires_ms)
         return c.Created(job.seq, job.id, deduplicated=is_known)
 
@@ -184,8 +192,9 @@ class Model:
         self.jobs_ever += 1
         job = Job(
             seq=self.jobs_ever,
+            tenant=command.work.tenant,
             id=command.id,
-            destination=self._destination(command.work.destination),
+            destination=self._destination((command.work.tenant, command.work.destination)),
             priority=command.work.priority,
             due_ms=command.due_ms,
             run_at_ms=command.due_ms,
@@ -251,7 +260,7 @@ class Model:
 
     def _update(self, command: c.UpdateJob) -> c.Result:
         job = self.jobs.get(command.seq)
-        if job is None:
+        if job is None or job.tenant != command.work.tenant:
             return c.Refused("job_not_found")
         if job.state is not State.PENDING:
             return c.Refused("job_not_pending")
@@ -259,7 +268,7 @@ class Model:
             return c.Refused("conflict")
         job.revision += 1
         work = command.work
-        job.destination, job.priority = self._destination(work.destination), work.priority
+        job.destination, job.priority = self._destination((work.tenant, work.destination)), work.priority
         if command.due_ms != job.due_ms:
             job.run_at_ms = job.budget_from_ms = command.due_ms
         job.at_most_once, job.size, job.spec = work.at_most_once, work.size, work.spec
@@ -350,12 +359,13 @@ class Model:
     # --- schedules --------------------------------------------------------------------------------------------------
 
     def _put_schedule(self, command: c.PutSchedule, now: int) -> c.Result:
-        known = self.schedules.get(command.id)
+        name = (command.work.tenant, command.id)
+        known = self.schedules.get(name)
         if known is None:
             if command.revision != 0:
                 return c.Refused("schedule_not_found")
             self.schedules_ever += 1
-            self.schedules[command.id] = Schedule(self.schedules_ever, command, now, command.next_tick_ms)
+            self.schedules[name] = Schedule(self.schedules_ever, command, now, command.next_tick_ms)
             return c.Created(self.schedules_ever, command.id, deduplicated=False)
         if command.revision == 0:
             if (known.put.spec, known.put.work) != (command.spec, command.work):
@@ -383,7 +393,7 @@ class Model:
         for instant_ms, run_at_ms, job_id in command.ticks:
             schedule.last_tick_ms = instant_ms
             last = self.jobs.get(schedule.last_job or 0)
-            if self.job_named(job_id) is not None:
+            if self.job_named(schedule.put.work.tenant, job_id) is not None:
                 continue  # this tick made its job before
             if schedule.put.skip_overlap and last is not None and last.state in OPEN:
                 schedule.skipped += 1
@@ -394,10 +404,10 @@ class Model:
         return c.Changed(made)
 
     def _run_schedule(self, command: c.RunSchedule, now: int) -> c.Result:
-        schedule = self.schedules.get(command.id)
+        schedule = self.schedules.get((command.tenant, command.id))
         if schedule is None:
             return c.Refused("schedule_not_found")
-        if self.job_named(command.job_id) is not None:
+        if self.job_named(command.tenant, command.job_id) is not None:
             return c.Refused("internal")
         job = self._make(schedule, command.job_id, command.due_ms, now)
         return c.Created(job.seq, job.id, deduplicated=False)

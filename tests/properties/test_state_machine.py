@@ -17,10 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hookline.node.database import Database
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.state_machine.tables import new_counters, read_counters
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
 from hookline.protocol.jobs import (
-    DEFAULT_TENANT,
     PAYLOAD_REMOVED,
     State,
     decode_spec,
@@ -31,12 +31,13 @@ from hookline.protocol.jobs import (
 )
 from hookline.protocol.settings import DELETED, DestinationSettings, encode
 from tests.node_parts import T0, create, entry, job_spec, outcome
-from tests.properties.model import FINISHED, OPEN, Model
+from tests.properties.model import FINISHED, OPEN, Model, Name
 
 SECOND = 1_000
 seqs = st.integers(1, 8)
 owners = st.sampled_from(["n1/a/1", "n1/a/2", "n1/b/3", "n2/a/1"])
 hosts = st.sampled_from(["https://a.example:443", "https://b.example:443", "http://c.example:80"])
+tenants = st.sampled_from(["", "", "acme"])
 ids = st.sampled_from(["a", "b", "c"])
 keys = st.sampled_from([None, None, "k1", "k2"])
 bodies = st.sampled_from([b"{}", b'{"n": 1}', b"[1, 2, 3, 4]"])
@@ -77,7 +78,9 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         self.term = 1
         self.minted = 0
         # Promises, kept apart from the model.
-        self.acknowledged_keys: dict[str, tuple[bytes, int, str, int]] = {}  # key -> fingerprint, expiry, job id, seq
+        self.acknowledged_keys: dict[
+            tuple[str, str], tuple[bytes, int, str, int]
+        ] = {}  # key -> fingerprint, expiry, job id, seq
         self.bound: dict[int, int | None] = {}  # seq -> the due time an update acknowledged; None: cancelled
         self.claimed_once: set[int] = set()  # at-most-once jobs whose claim a lost leader left open
         self.deleted: set[int] = set()
@@ -111,11 +114,12 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     def check_promises(self, command: c.AnyCommand, result: c.Result) -> None:  # noqa: C901, PLR0912 - one match
         match command, result:
             case c.CreateJob(key=str() as key), c.Created():
-                known = self.acknowledged_keys.get(key)
+                name = (command.work.tenant, key)
+                known = self.acknowledged_keys.get(name)
                 if known is not None and known[1] > self.now:
                     assert (command.fingerprint, result.id) == (known[0], known[2]), "5: one key, two jobs"
                 else:
-                    self.acknowledged_keys[key] = (
+                    self.acknowledged_keys[name] = (
                         *(command.fingerprint, command.key_expires_ms),
                         *(result.id, result.seq),
                     )
@@ -144,8 +148,8 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
                 assert not self.rows("SELECT 1 FROM attempts WHERE seq = ?", seq)
             case c.RecordTicks(), c.Changed():
                 for _, _, job_id in command.ticks:
-                    rows = self.rows("SELECT count(*) FROM jobs WHERE id = ?", job_id)
-                    assert rows[0][0] <= 1, "4: a tick made two jobs"
+                    rows = self.rows("SELECT count(*) FROM jobs WHERE id = ? GROUP BY tenant", job_id)
+                    assert all(count == 1 for (count,) in rows), "4: a tick made two jobs"
 
     def state_of(self, seq: int) -> State | None:
         rows = self.rows("SELECT state FROM jobs WHERE seq = ?", seq)
@@ -161,12 +165,22 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         assert self.machine.tables.settings_epoch == self.model.settings_epoch
         jobs = self.model.jobs.values()
         assert self.rows(
-            "SELECT seq, id, state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts, attempts_before,"
-            " budget_from_ms, lost, claim_term, claim_deadline_ms, claim_owner, at_most_once, size, revision,"
-            " kept_until_ms, schedule FROM jobs ORDER BY seq"
+            "SELECT seq, tenant, id, state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts,"
+            " attempts_before, budget_from_ms, lost, claim_term, claim_deadline_ms, claim_owner, at_most_once, size,"
+            " revision, kept_until_ms, schedule FROM jobs ORDER BY seq"
         ) == [
             (
-                *(job.seq, job.id, job.state, job.lane, job.due_ms, job.run_at_ms, job.created_ms, job.finished_ms),
+                *(
+                    job.seq,
+                    job.tenant,
+                    job.id,
+                    job.state,
+                    job.lane,
+                    job.due_ms,
+                    job.run_at_ms,
+                    job.created_ms,
+                    job.finished_ms,
+                ),
                 *(job.attempts, job.attempts_before, job.budget_from_ms, job.lost, *(job.claim or (None, None, None))),
                 *(job.at_most_once, job.size, job.revision, job.kept_until_ms, job.schedule),
             )
@@ -178,21 +192,21 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         assert self.rows("SELECT lane, due_ms, seq FROM jobs INDEXED BY jobs_due WHERE state = 0") == sorted(
             (job.lane, job.due_ms, job.seq) for job in jobs if job.state is State.PENDING
         )
-        assert self.rows("SELECT label, seq FROM labels") == sorted(
-            {(label, job.seq) for job in jobs for label in job.labels}
+        assert self.rows("SELECT tenant, label, seq FROM labels") == sorted(
+            {(job.tenant, label, job.seq) for job in jobs for label in job.labels}
         )
         attempts = self.rows("SELECT seq, number, outcome, started_ms FROM attempts")
         assert {(seq, number): tuple(rest) for seq, number, *rest in attempts} == self.model.attempts
-        known = self.rows("SELECT key, seq, fingerprint, expires_ms FROM idempotency_keys")
-        assert {key: tuple(rest) for key, *rest in known} == self.model.keys
-        destinations = self.rows("SELECT name, id, settings FROM destinations")
-        assert {name: tuple(rest) for name, *rest in destinations} == self.model.destinations
+        known = self.rows("SELECT tenant, key, seq, fingerprint, expires_ms FROM idempotency_keys")
+        assert {(tenant, key): tuple(rest) for tenant, key, *rest in known} == self.model.keys
+        destinations = self.rows("SELECT tenant, name, id, settings FROM destinations")
+        assert {(tenant, name): tuple(rest) for tenant, name, *rest in destinations} == self.model.destinations
         assert self.rows(
-            "SELECT id, seq, revision, next_tick_ms, paused, last_tick_ms, last_job, made, skipped, spec, work"
+            "SELECT tenant, id, seq, revision, next_tick_ms, paused, last_tick_ms, last_job, made, skipped, spec, work"
             " FROM schedules ORDER BY seq"
         ) == [
             (
-                *(name, known.seq, known.revision, known.next_tick_ms, known.put.paused, known.last_tick_ms),
+                *(*name, known.seq, known.revision, known.next_tick_ms, known.put.paused, known.last_tick_ms),
                 *(known.last_job, known.made, known.skipped, known.put.spec, encode_work(known.put.work)),
             )
             for name, known in sorted(self.model.schedules.items(), key=lambda item: item[1].seq)
@@ -206,14 +220,16 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def counters_equal_a_recount(self) -> None:
-        recount = {state.label: 0 for state in State}
-        recount |= {State(state).label: n for state, n in self.rows("SELECT state, count(*) FROM jobs GROUP BY 1")}
-        ((size,),) = self.rows("SELECT coalesce(sum(size), 0) FROM jobs WHERE state IN (0, 1)")
-        assert self.machine.tables.counters == recount | {"pending_bytes": size}
-        stored = dict(self.rows("SELECT name, value FROM counters"))
-        assert {name: value for name, value in self.machine.tables.counters.items() if value} == {
-            name: value for name, value in stored.items() if value
-        }
+        recount = {tenant: new_counters() for tenant in ("", "acme")}
+        groups = self.rows("SELECT tenant, state, count(*), sum(size) FROM jobs GROUP BY 1, 2")
+        for tenant, state, number, size in groups:
+            recount[tenant][State(state).label] = number
+            recount[tenant]["pending_bytes"] += size if state in OPEN else 0
+        assert {tenant: self.machine.tables.counters_of(tenant) for tenant in recount} == recount
+        total = {name: sum(own[name] for own in recount.values()) for name in new_counters()}
+        assert self.machine.tables.counters == total
+        stored = read_counters(self.database.writer)
+        assert all(stored.get(tenant, new_counters()) == own for tenant, own in recount.items())
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -229,20 +245,41 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         self.flush()
         self.now += passed * SECOND
 
-    @rule(spec=specs, due=times, key=keys, window=st.sampled_from([0, 10, 100]), body=st.sampled_from([b"f", b"g"]))
-    def create_minted(self, spec: Any, due: int, key: str | None, window: int, body: bytes) -> None:
+    @rule(
+        spec=specs,
+        due=times,
+        key=keys,
+        window=st.sampled_from([0, 10, 100]),
+        body=st.sampled_from([b"f", b"g"]),
+        tenant=tenants,
+    )
+    def create_minted(self, spec: Any, due: int, key: str | None, window: int, body: bytes, tenant: str) -> None:
         self.minted += 1
         expires_ms = self.now + window * SECOND if key else 0
         command = create(
-            f"m{self.minted}", spec, due_ms=self.now + due, key=key, key_expires_ms=expires_ms, fingerprint=body
+            *(f"m{self.minted}", spec),
+            due_ms=self.now + due,
+            key=key,
+            key_expires_ms=expires_ms,
+            fingerprint=body,
+            tenant=tenant,
         )
         self.submit(command, more=False)
 
-    @rule(job_id=ids, spec=specs, due=times, key=keys, body=st.sampled_from([b"f", b"g"]), more=more)
-    def create_chosen(self, job_id: str, spec: Any, due: int, key: str | None, body: bytes, more: bool) -> None:
+    @rule(job_id=ids, spec=specs, due=times, key=keys, body=st.sampled_from([b"f", b"g"]), tenant=tenants, more=more)
+    def create_chosen(
+        self, job_id: str, spec: Any, due: int, key: str | None, body: bytes, tenant: str, more: bool
+    ) -> None:
         expires_ms = self.now + 20 * SECOND if key else 0
         command = create(
-            job_id, spec, due_ms=self.now + due, key=key, key_expires_ms=expires_ms, fingerprint=body, chosen=True
+            job_id,
+            spec,
+            due_ms=self.now + due,
+            key=key,
+            key_expires_ms=expires_ms,
+            fingerprint=body,
+            chosen=True,
+            tenant=tenant,
         )
         self.submit(command, more)
 
@@ -297,12 +334,8 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         if spec is None and job is not None:
             spec = decode_spec(job.spec)
         spec = spec or job_spec()
-        command = c.UpdateJob(
-            seq=seq,
-            revision=revision,
-            due_ms=self.now + due,
-            work=work_of(spec, DEFAULT_TENANT),
-        )
+        tenant = job.tenant if job is not None else ""
+        command = c.UpdateJob(seq, revision, self.now + due, work_of(spec, tenant))
         self.submit(command, more)
 
     @rule(chosen=st.lists(seqs, min_size=1, max_size=4), due=times, more=more)
@@ -310,7 +343,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         self.submit(c.RedriveJobs(tuple(chosen), self.now + due), more)
 
     @rule(
-        name=st.sampled_from(["s1", "s2"]),
+        name=st.tuples(tenants, st.sampled_from(["s1", "s2"])),
         age=st.sampled_from([None, None, 0, 0, 1]),
         spec=specs,
         cron=st.sampled_from([b"* * * * *", b"0 * * * *"]),
@@ -319,7 +352,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         more=more,
     )
     def put_schedule(
-        self, name: str, age: int | None, spec: Any, cron: bytes, tick: int | str | None, flags: Any, more: bool
+        self, name: Name, age: int | None, spec: Any, cron: bytes, tick: int | str | None, flags: Any, more: Any
     ) -> None:
         """``age`` None: create; else how old the revision is that the caller read."""
         skip, paused = flags
@@ -329,19 +362,19 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         known = self.model.schedules.get(name)
         revision = 0 if age is None else (known.revision if known else 1) - age
         command = c.PutSchedule(
-            id=name,
+            id=name[1],
             revision=revision,
             spec=cron,
-            work=work_of(spec, DEFAULT_TENANT),
+            work=work_of(spec, name[0]),
             next_tick_ms=next_tick_ms,
             skip_overlap=skip,
             paused=paused,
         )
         self.submit(command, more)
 
-    @rule(name=st.sampled_from(["s1", "s2", "none"]), more=more)
-    def delete_schedule(self, name: str, more: bool) -> None:
-        self.submit(c.DeleteSchedule(name), more)
+    @rule(name=st.sampled_from(["s1", "s2", "none"]), tenant=tenants, more=more)
+    def delete_schedule(self, name: str, tenant: str, more: bool) -> None:
+        self.submit(c.DeleteSchedule(tenant, name), more)
 
     @rule(
         name=st.sampled_from(["s1", "s2"]),
@@ -349,12 +382,13 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         staleness=st.sampled_from(["", "", "", "revision", "tick", "number"]),
         repeated=st.booleans(),
         following=st.none() | times,
+        tenant=tenants,
         more=more,
     )
     def record_ticks(
-        self, name: str, count: int, staleness: str, repeated: bool, following: int | None, more: bool
+        self, tenant: str, name: str, count: int, staleness: str, repeated: bool, following: int | None, more: bool
     ) -> None:
-        known = self.model.schedules.get(name)
+        known = self.model.schedules.get((tenant, name))
         expected = (known.next_tick_ms if known else None) or self.now
         first = expected // SECOND - repeated
         command = c.RecordTicks(
@@ -370,20 +404,21 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         if repeated:
             self.submit(command, more=False)
 
-    @rule(name=st.sampled_from(["s1", "s2", "none"]), due=times, job_id=st.none() | ids, more=more)
-    def run_schedule(self, name: str, due: int, job_id: str | None, more: bool) -> None:
+    @rule(name=st.sampled_from(["s1", "s2", "none"]), due=times, job_id=st.none() | ids, tenant=tenants, more=more)
+    def run_schedule(self, name: str, due: int, job_id: str | None, tenant: str, more: bool) -> None:
         self.minted += 1
-        self.submit(c.RunSchedule(name, job_id or f"m{self.minted}", self.now + due), more)
+        self.submit(c.RunSchedule(tenant, name, job_id or f"m{self.minted}", self.now + due), more)
 
     @rule(
         name=hosts,
         blob=st.sampled_from(
             [encode(DestinationSettings(concurrency=5)), encode(DestinationSettings(paused=True)), DELETED]
         ),
+        tenant=tenants,
         more=more,
     )
-    def put_destination(self, name: str, blob: bytes, more: bool) -> None:
-        self.submit(c.PutDestination(name, blob), more)
+    def put_destination(self, name: str, blob: bytes, tenant: str, more: bool) -> None:
+        self.submit(c.PutDestination(tenant, name, blob), more)
 
     @rule(
         age=st.integers(0, 40),
@@ -430,11 +465,12 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             [encode(DestinationSettings(concurrency=5)), encode(DestinationSettings(paused=True)), DELETED]
         ),
         is_last=st.booleans(),
+        tenant=tenants,
         more=more,
     )
-    def import_destinations(self, step: int, name: str, blob: bytes, is_last: bool, more: bool) -> None:
+    def import_destinations(self, step: int, name: str, blob: bytes, is_last: bool, tenant: str, more: bool) -> None:
         epoch = self.model.topology.epoch if self.model.topology else 2
-        self.submit(c.ImportDestinations(epoch + step, ((name, blob),), is_last), more)
+        self.submit(c.ImportDestinations(epoch + step, ((tenant, name, blob),), is_last), more)
 
     @rule(owner=owners, dead=st.lists(owners, max_size=2, unique=True), claim_by=st.none() | owners)
     def begin_term(self, owner: str, dead: list[str], claim_by: str | None) -> None:

@@ -248,7 +248,7 @@ def _state(found: Replay, state_file: Path) -> Iterator[str]:
         if rows != found.tables[name]:
             different = [pair for pair in zip(rows, found.tables[name], strict=False) if pair[0] != pair[1]][:2]
             yield f"table {name} differs from a replay of the log: {different}"
-    counters = dict(tables["counters"])
+    counters = {name: value for _, name, value in tables["counters"]}
     for state in State:
         count = sum(row["state"] == state for row in found.jobs.values())
         if counters.get(state.label, 0) != count:

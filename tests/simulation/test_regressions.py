@@ -32,12 +32,12 @@ def test_a_claim_behind_a_pause_in_the_log_is_not_granted(tmp_path: Path) -> Non
         return answer
 
     apply(c.CreateJob("job", 1_000, Work(DEFAULT_TENANT, destination, 0, False, 0, 30_000, (), b"")))
-    pause = c.PutDestination(destination, encode(DestinationSettings(paused=True)))
+    pause = c.PutDestination("", destination, encode(DestinationSettings(paused=True)))
     claim = c.ClaimJobs(((1, 1_000),), 1_000, "n1/here/1")
     (_, claimed), effects = apply(pause, claim)
     assert claimed == c.Claimed(())
     assert [(due_ms, seq) for _, due_ms, seq in effects.due] == [(1_000, 1)]  # back to the plan, to wait there
-    _, claimed = apply(c.PutDestination(destination, encode(DestinationSettings())), claim)[0]
+    _, claimed = apply(c.PutDestination("", destination, encode(DestinationSettings())), claim)[0]
     assert claimed == c.Claimed(((1, 1),))
     database.close()
 

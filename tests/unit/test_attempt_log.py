@@ -34,7 +34,7 @@ def failed(**changes: Any) -> Report:
 
 
 def claimed(**spec: Any) -> ClaimedJob:
-    return ClaimedJob("j1", 0, 0, 0, job_spec(url=URL, **spec))
+    return ClaimedJob("j1", 0, 0, 0, 0, job_spec(url=URL, **spec))
 
 
 def test_each_failed_and_each_dead_delivery_is_a_line_with_what_is_needed() -> None:

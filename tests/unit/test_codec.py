@@ -39,15 +39,15 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
         c.PutSchedule("s", 0, b"c", WORK, None, True, False),
         "9808a17300c40163" + WORK_BYTES + "c0c3c2",
     ),
-    (c.DeleteSchedule("s"), "9209a173"),
+    (c.DeleteSchedule("t", "s"), "9309a174a173"),
     (c.RecordTicks(1, 2, 7, ((7, 8, "t"),), 0, 67), "970a010207 91930708a174 0043".replace(" ", "")),
-    (c.RunSchedule("s", "j", 7), "940ba173a16a07"),
-    (c.PutDestination("http://h:80", b"p"), "930cab687474703a2f2f683a3830c40170"),
+    (c.RunSchedule("t", "s", "j", 7), "950ba174a173a16a07"),
+    (c.PutDestination("t", "http://h:80", b"p"), "940ca174ab687474703a2f2f683a3830c40170"),
     (c.PurgeFinished(7, 8, 9), "950d070809c0"),
     (c.PurgeKeys(7, 9), "930e0709"),
     (c.ExpireClaims(), "910f"),
     (c.SetTopology(7, b"{}", 3), "941107c4027b7d03"),
-    (c.ImportDestinations(7, (("d", b"s"),), True), "94140791 92a164c40173 c3".replace(" ", "")),
+    (c.ImportDestinations(7, (("t", "d", b"s"),), True), "94140791 93a174a164c40173 c3".replace(" ", "")),
     (c.BeginLog("f" * 32, 1, "c0", 0), "9512d920" + "66" * 32 + "01a2633000"),
     (c.DeleteJob(300), "9215cd012c"),
     (c.DeletePayload(1, 2, b"s"), "94160102c40173"),
@@ -115,11 +115,11 @@ def test_what_this_release_does_not_know_asks_for_an_upgrade(value: Any) -> None
 
 
 def test_an_entry_may_have_the_limit_and_not_a_byte_more() -> None:
-    room = ENTRY_BYTES_MAX - len(encode_entry(entry_of(c.PutDestination("d", bytes(100_000))))) + 100_000
-    fits = c.PutDestination("d", bytes(room))
+    room = ENTRY_BYTES_MAX - len(encode_entry(entry_of(c.PutDestination("", "d", bytes(100_000))))) + 100_000
+    fits = c.PutDestination("", "d", bytes(room))
     assert len(encode_entry(entry_of(fits))) == ENTRY_BYTES_MAX
     with pytest.raises(EntryTooLarge):
-        encode_entry(entry_of(c.PutDestination("d", bytes(room + 1))))
+        encode_entry(entry_of(c.PutDestination("", "d", bytes(room + 1))))
 
 
 ints = st.integers(-(2**63), 2**63 - 1)
@@ -136,7 +136,7 @@ any_command = st.one_of(
     st.builds(
         c.ImportDestinations,
         st.integers(0, 2**53),
-        st.lists(st.tuples(ascii_text, blobs), max_size=20).map(tuple),
+        st.lists(st.tuples(ascii_text, ascii_text, blobs), max_size=20).map(tuple),
         st.booleans(),
     ),
     st.builds(
@@ -151,13 +151,13 @@ any_command = st.one_of(
     st.builds(c.UpdateJob, ints, ints, ints, works),
     st.builds(c.RedriveJobs, st.lists(ints, max_size=50).map(tuple), ints),
     st.builds(c.PutSchedule, ascii_text, ints, blobs, works, st.none() | ints, st.booleans(), st.booleans()),
-    st.builds(c.DeleteSchedule, ascii_text),
+    st.builds(c.DeleteSchedule, ascii_text, ascii_text),
     st.builds(
         *(c.RecordTicks, ints, ints, ints, st.lists(st.tuples(ints, ints, ascii_text), max_size=20).map(tuple)),
         *(ints, st.none() | ints),
     ),
-    st.builds(c.RunSchedule, ascii_text, ascii_text, ints),
-    st.builds(c.PutDestination, ascii_text, blobs),
+    st.builds(c.RunSchedule, ascii_text, ascii_text, ascii_text, ints),
+    st.builds(c.PutDestination, ascii_text, ascii_text, blobs),
     st.builds(c.PurgeFinished, ints, ints, ints, st.none() | ints),
     st.builds(c.PurgeKeys, ints, ints),
     st.builds(c.DeleteJob, ints),
@@ -185,7 +185,7 @@ def test_the_usual_create_is_not_overestimated_much() -> None:
 def test_parts_keep_the_order_and_each_fits_what_an_entry_gathers(shape: list[tuple[int, int]]) -> None:
     commands: list[c.AnyCommand] = []
     for size, repeats in shape:
-        commands += [c.PutDestination("d", bytes(size)), *[c.PurgeKeys(1, 1)] * repeats]
+        commands += [c.PutDestination("", "d", bytes(size)), *[c.PurgeKeys(1, 1)] * repeats]
     parts = split(commands)
     assert [command for part in parts for command in part] == commands
     assert all(parts)
@@ -200,5 +200,5 @@ def test_parts_have_a_limited_number_of_commands() -> None:
 
 
 def test_one_large_command_is_a_part_of_its_own() -> None:
-    large, small = c.PutDestination("d", bytes(ENTRY_BYTES_GATHER)), c.PurgeKeys(1, 1)
+    large, small = c.PutDestination("", "d", bytes(ENTRY_BYTES_GATHER)), c.PurgeKeys(1, 1)
     assert split([small, large, small]) == [[small], [large], [small]]

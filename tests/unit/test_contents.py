@@ -30,8 +30,8 @@ def state(tmp_path: Path) -> Path:
     apply(machine, *jobs, create("keyed", key="k", key_expires_ms=T0 + 9, fingerprint=b"f"), SCHEDULE)
     apply(machine, c.ClaimJobs(((1, T0), (2, T0), (3, T0)), T0 + 9, OWNER))
     apply(machine, outcome(1, 1), outcome(2, 1, state=0, kind=1, retry_at_ms=T0 + 5), c.CancelJobs((4,)))
-    apply(machine, c.PutDestination(DESTINATION, encode(DestinationSettings(paused=True))))
-    apply(machine, c.PurgeFinished(T0 + 1, 0, 1), c.RunSchedule("s", "tick", T0))
+    apply(machine, c.PutDestination("", DESTINATION, encode(DestinationSettings(paused=True))))
+    apply(machine, c.PurgeFinished(T0 + 1, 0, 1), c.RunSchedule("", "s", "tick", T0))
     spec = job_spec(labels=("y",), body=b"new")
     apply(machine, c.UpdateJob(5, 1, T0, work_of(spec, DEFAULT_TENANT)), create("z", spec))
     gone = create("gone", job_spec(labels=("x",)), key="gone", key_expires_ms=T0 + 8)
@@ -66,6 +66,11 @@ def test_what_was_written_is_sound(state: Path) -> None:
         "DELETE FROM destinations",
         "DELETE FROM counters WHERE name = 'running'",
         "UPDATE jobs SET id = 'other' WHERE seq = 3",
+        "UPDATE jobs SET tenant = 'other' WHERE seq = 3",
+        "UPDATE idempotency_keys SET tenant = 'other'",
+        "UPDATE schedules SET tenant = 'other'",
+        "UPDATE destinations SET tenant = 'other' WHERE id = 1",
+        "UPDATE counters SET tenant = 'other'",
         "UPDATE jobs SET state = 2 WHERE seq = 3",
         "UPDATE jobs SET size = size + 1 WHERE seq = 3",
         "UPDATE specs SET spec = spec || x'00' WHERE seq = 3",
@@ -80,11 +85,11 @@ def test_what_was_written_is_sound(state: Path) -> None:
         "UPDATE destinations SET settings = NULL",
         "UPDATE destinations SET name = name || 'x' WHERE id = 1",
         "UPDATE counters SET value = value + 1 WHERE name = 'pending'",
-        "INSERT INTO jobs SELECT 99, 'forged', state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts, "
-        "attempts_before, budget_from_ms, lost, claim_term, claim_deadline_ms, claimed_ms, claim_owner, at_most_once, "
-        "size, timeout_ms, revision, kept_until_ms, schedule FROM jobs WHERE seq = 3",
+        "INSERT INTO jobs SELECT 99, 'forged', tenant, state, lane, due_ms, run_at_ms, created_ms, finished_ms, "
+        "attempts, attempts_before, budget_from_ms, lost, claim_term, claim_deadline_ms, claimed_ms, claim_owner, "
+        "at_most_once, size, timeout_ms, revision, kept_until_ms, schedule FROM jobs WHERE seq = 3",
         "INSERT INTO specs SELECT 99, spec, fingerprint, sum FROM specs WHERE seq = 3",
-        "INSERT INTO destinations (name) VALUES ('http://x:1')",
+        "INSERT INTO destinations (tenant, name) VALUES ('', 'http://x:1')",
         "UPDATE specs SET spec = (SELECT spec FROM specs WHERE seq = 10), sum = (SELECT sum FROM specs WHERE seq = 10) "
         "WHERE seq = 3",
         "UPDATE meta SET value = x'80' WHERE name = 'sums'",
@@ -107,7 +112,7 @@ def test_a_changed_payload_is_neither_claimed_nor_shown(state: Path) -> None:
     with pytest.raises(StateDamaged, match="j2"):
         LeaderReads(database.reader).claimed([3])
     with pytest.raises(StateDamaged, match="j2"):
-        Reads(database.reader).job("j2")
+        Reads(database.reader).job("", "j2")
     database.close()
 
 

@@ -34,7 +34,7 @@ def finish(machine: StateMachine, seq: int, *, body: bytes = b"") -> None:
 
 
 def delete_payload(machine: StateMachine, seq: int, job_id: str) -> c.Result:
-    row = Reads(machine.database.reader).job(job_id)
+    row = Reads(machine.database.reader).job("", job_id)
     assert row is not None
     return apply(machine, c.DeletePayload(seq, row.revision, encode_spec(without_payload(row.spec))))[0]
 
@@ -63,7 +63,7 @@ def test_the_record_of_a_job_without_payload_stays(machine: StateMachine) -> Non
     apply(machine, create("mine", job_spec(headers=(("x-user", "alice"),), labels=("x",))))
     finish(machine, 1, body=b"hello alice")
     delete_payload(machine, 1, "mine")
-    row = Reads(machine.database.reader).job("mine")
+    row = Reads(machine.database.reader).job("", "mine")
     assert row is not None
     assert (row.size, row.spec.body, row.spec.headers) == (PAYLOAD_REMOVED, b"", (("x-user", ""),))
     assert (row.spec.url, row.spec.labels) == ("https://a.example/hook", ("x",))
@@ -137,10 +137,10 @@ def test_a_deleted_last_job_lets_the_next_tick_of_its_schedule_go(machine: State
     assert apply(machine, tick[1]) == [c.Changed(0)], "the one before is pending, so this one is skipped"
     assert apply(machine, c.DeleteJob(1), tick[2]) == [c.Changed(1), c.Changed(1)]
     reads = Reads(machine.database.reader)
-    schedule = reads.schedule("s")
+    schedule = reads.schedule("", "s")
     assert schedule is not None
     assert (schedule.last_job, schedule.made, schedule.skipped) == ("s-2", 2, 1)
     apply(machine, c.DeleteJob(2))
-    schedule = reads.schedule("s")
+    schedule = reads.schedule("", "s")
     assert schedule is not None
     assert schedule.last_job is None

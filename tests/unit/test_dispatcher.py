@@ -263,7 +263,7 @@ async def test_the_retry_policy_of_the_destination_holds_from_the_next_attempt_o
         own = job_spec(retry=RetryPolicy(on=("4xx",)))
         await on.post(create("theirs", job_spec()), create("own", own))
         settings = DestinationSettings(retry=RetryPolicy(not_on=("404",)))
-        await on.replica.propose([c.PutDestination(own.destination, encode(settings))])
+        await on.replica.propose([c.PutDestination("", own.destination, encode(settings))])
         on.delivery.at_once = not_found
         on.wake()
         await settle()
@@ -320,7 +320,7 @@ async def test_a_cancel_between_claim_and_send_prevents_the_send(tmp_path: Path)
 async def test_a_refused_claim_releases_its_slot_and_lets_the_destination_ask_again(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         one_at_once = DestinationSettings(concurrency=1)
-        await on.replica.propose([c.PutDestination(job_spec().destination, encode(one_at_once))])
+        await on.replica.propose([c.PutDestination("", job_spec().destination, encode(one_at_once))])
         (first, _) = await on.post(create("a"), create("b"))
         on.plan.let_in()
         await on.replica.propose([c.CancelJobs((first[2],))])
@@ -521,7 +521,7 @@ async def test_the_secrets_of_a_destination_go_with_its_claims_as_they_are_now(t
     async with stage(tmp_path) as on:
         for sealed in (old, new):
             settings = DestinationSettings(sealed_secrets=(sealed,))
-            await on.replica.propose([c.PutDestination(job_spec().destination, encode(settings))])
+            await on.replica.propose([c.PutDestination("", job_spec().destination, encode(settings))])
             await on.post(create(f"by {len(on.delivery.started)}"))
             on.wake()
             await settle()

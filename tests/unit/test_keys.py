@@ -12,6 +12,7 @@ from hookline.protocol.signatures import generate_secret, parse_secret
 from tests.node_parts import T0, job_spec
 
 DESTINATION = "https://a.example:443"
+NUMBERS = {DESTINATION: 1, "https://b.example:443": 2}
 OWN, OLD, NEW, NODE = (generate_secret(bytes([number]) * 32) for number in range(4))
 vault = Vault([bytes(32)])
 
@@ -28,11 +29,13 @@ class Node:
         self._keys = SigningKeys(vault, default_secret=default)
 
     def put(self, *secrets: str) -> None:
-        self.secrets.put(DESTINATION, DestinationSettings(sealed_secrets=tuple(sealed(secret) for secret in secrets)))
+        self.secrets.put(
+            NUMBERS[DESTINATION], DestinationSettings(sealed_secrets=tuple(sealed(secret) for secret in secrets))
+        )
 
     def signatures(self, own: bytes | None = None, destination: str = DESTINATION) -> list[str]:
         spec = job_spec(destination=destination, sealed_secret=own)
-        claim = Claim(ClaimRef(1, 1), 1, T0, T0 + 35_000, "job", T0, spec, self.secrets.of(spec))
+        claim = Claim(ClaimRef(1, 1), 1, T0, T0 + 35_000, "job", T0, spec, self.secrets.of(spec, NUMBERS[destination]))
         return [key.sign(b"content") for key in self._keys.of(claim)]
 
 
@@ -84,7 +87,7 @@ def test_a_secret_sealed_with_a_key_that_is_gone_is_an_error_of_that_job_only() 
 def test_the_keys_that_destinations_need_are_known_before_a_job_is_due() -> None:
     node = Node()
     assert node.secrets.lacking() == []
-    node.secrets.put(DESTINATION, DestinationSettings(sealed_secrets=(sealed(OLD), FOREIGN)))
+    node.secrets.put(NUMBERS[DESTINATION], DestinationSettings(sealed_secrets=(sealed(OLD), FOREIGN)))
     assert node.secrets.lacking() == [sealing_key_id(FOREIGN)]
     node.put(OLD)
     assert node.secrets.lacking() == []

@@ -186,7 +186,7 @@ def test_a_tick_whose_job_exists_is_passed_over_and_the_schedule_goes_on(machine
     """The same name deleted and made again, with a clock that went back between: still one job per tick."""
     apply(machine, schedule())
     apply(machine, c.RecordTicks(1, 1, T0, ((T0, T0, "s-tick"),), 0, T0 + 60_000))
-    apply(machine, c.DeleteSchedule("s"))
+    apply(machine, c.DeleteSchedule("", "s"))
     apply(machine, schedule())
     ticks = c.RecordTicks(2, 1, T0, ((T0, T0, "s-tick"), (T0 + 60_000, T0 + 60_000, "s-tick2")), 0, T0 + 120_000)
     assert apply(machine, ticks) == [c.Changed(1)]
@@ -196,7 +196,7 @@ def test_a_tick_whose_job_exists_is_passed_over_and_the_schedule_goes_on(machine
 
 def test_the_number_of_a_deleted_schedule_is_not_used_again(machine: StateMachine) -> None:
     apply(machine, schedule())
-    apply(machine, c.DeleteSchedule("s"), schedule("other"))
+    apply(machine, c.DeleteSchedule("", "s"), schedule("other"))
     late = c.RecordTicks(1, 1, T0, ((T0, T0, "s-tick"),), 0, None)
     assert apply(machine, late) == [c.Refused("schedule_not_found")]
 
@@ -237,11 +237,11 @@ def test_of_two_topologies_with_one_epoch_the_one_that_the_smaller_shard_decided
 def test_settings_are_imported_until_the_topology_is_there(machine: StateMachine) -> None:
     paused = encode(DestinationSettings(paused=True))
     apply(machine, c.SetTopology(3, b"a"), create("a"))
-    pages = c.ImportDestinations(5, ((SHOP, paused),), False), c.ImportDestinations(5, (), True)
+    pages = c.ImportDestinations(5, (("", SHOP, paused),), False), c.ImportDestinations(5, (), True)
     assert apply(machine, *pages) == [c.Changed(1), c.Changed(0)]
     assert machine.tables.settings_epoch == StateMachine(machine.database).tables.settings_epoch == 5
     assert apply(machine, c.ClaimJobs(((1, T0),), T0 + 1, OWNER)) == [c.Claimed(())], "it binds every later claim"
-    apply(machine, c.SetTopology(5, b"b"), c.PutDestination(SHOP, encode(DestinationSettings())))
+    apply(machine, c.SetTopology(5, b"b"), c.PutDestination("", SHOP, encode(DestinationSettings())))
     assert apply(machine, pages[0]) == [c.Refused("misdirected")], "late: what was set since is newer"
     assert machine.tables.paused == set()
 
@@ -265,7 +265,7 @@ def test_an_attempt_whose_node_was_lost_shows_when_it_was_claimed(machine: State
     apply(machine, c.ClaimJobs(((1, T0),), T0 + 5_000, OWNER), time_ms=T0 + 10)
     apply(machine, end, term=2, time_ms=T0 + 3_600_000)
     reads = Reads(machine.database.reader)
-    job = reads.job("a")
+    job = reads.job("", "a")
     assert job is not None
     assert job.last_attempt is not None
     assert (job.last_attempt.started_ms, job.last_attempt.duration_ms) == (T0 + 10, None)

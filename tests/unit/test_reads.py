@@ -32,6 +32,7 @@ class Made(NamedTuple):
     statuses: tuple[int | None, ...] = ()  # of its attempts
     schedule: int | None = None
     error: str = ""  # of each of its attempts
+    tenant: str = DEFAULT_TENANT
 
     def created_ms(self, number: int) -> int:
         return 1_000 + number + self.jitter_ms
@@ -51,7 +52,8 @@ def test_no_query_scans_a_table(name: str) -> None:
 def state_of(made: list[Made], path: Path) -> StateMachine:
     machine = StateMachine(open_state(path))
     commands = []
-    for number, (destination, labels, *_) in enumerate(made, 1):
+    for number, one in enumerate(made, 1):
+        destination, labels = one.destination, one.labels
         spec = JobSpec(
             url=destination + "/",
             destination=destination,
@@ -65,7 +67,7 @@ def state_of(made: list[Made], path: Path) -> StateMachine:
             priority=number % 7 - 3,
             labels=labels,
         )
-        commands.append(CreateJob(f"job-{number}", 1_000, work_of(spec, DEFAULT_TENANT)))
+        commands.append(CreateJob(f"job-{number}", 1_000, work_of(spec, one.tenant)))
     cancelled = tuple(number for number, one in enumerate(made, 1) if one.gone)
     machine.apply(Entry(VERSION, 1, 1, 1_000, b"n", b"", (*commands, CancelJobs(cancelled))))
     work = Work(DEFAULT_TENANT, HOSTS[0], 0, False, 0, 1_000, (), b"")
@@ -94,6 +96,7 @@ jobs = st.lists(
         st.lists(st.sampled_from([None, 200, 404, 500, 503]), max_size=2).map(tuple),
         st.sampled_from([None, 1, 2]),
         st.sampled_from(["", "Connection refused", "the read timed out"]),
+        st.sampled_from([DEFAULT_TENANT, DEFAULT_TENANT, "acme"]),
     ),
     max_size=25,
 )
@@ -112,7 +115,7 @@ filters = st.builds(
 
 def matches(number: int, made: Made, wanted: JobFilter) -> bool:
     """The same by brute force."""
-    destination, labels, gone, _, statuses, schedule, error = made
+    destination, labels, gone, _, statuses, schedule, error, _ = made
     created_ms = made.created_ms(number)
     if wanted.state is not None and wanted.state is not (State.CANCELLED if gone else State.PENDING):
         return False
@@ -136,9 +139,22 @@ def matches(number: int, made: Made, wanted: JobFilter) -> bool:
     return name in labels and (not value or labels[name] == value)
 
 
-@given(made=jobs, wanted=filters, limit=st.integers(1, 6), window=st.integers(1, 5), budget=st.integers(1, 8))
+@given(
+    made=jobs,
+    tenant=st.sampled_from([DEFAULT_TENANT, DEFAULT_TENANT, "acme"]),
+    wanted=filters,
+    limit=st.integers(1, 6),
+    window=st.integers(1, 5),
+    budget=st.integers(1, 8),
+)
 def test_pages_together_are_exactly_what_matches(
-    tmp_path_factory: pytest.TempPathFactory, made: list[Made], wanted: JobFilter, limit: int, window: int, budget: int
+    tmp_path_factory: pytest.TempPathFactory,
+    made: list[Made],
+    tenant: str,
+    wanted: JobFilter,
+    limit: int,
+    window: int,
+    budget: int,
 ) -> None:
     machine = state_of(made, tmp_path_factory.mktemp("state") / "state.db")
     with pytest.MonkeyPatch.context() as patch:
@@ -146,16 +162,22 @@ def test_pages_together_are_exactly_what_matches(
         patch.setattr(reads_module, "SCAN_ROWS_MAX", budget)
         patch.setattr(reads_module, "CLOCK_STEP_MS", STEP_MS)
         patch.setattr(matching_module, "CLOCK_STEP_MS", STEP_MS)
-        seen = asyncio.run(all_pages(Reads(machine.database.reader), wanted, limit))
+        seen = asyncio.run(all_pages(Reads(machine.database.reader), tenant, wanted, limit))
     machine.database.close()
-    assert seen == [number for number in range(len(made), 0, -1) if matches(number, made[number - 1], wanted)]
+
+    def is_seen(number: int, one: Made) -> bool:
+        if one.tenant != tenant or (wanted.schedule is not None and tenant != DEFAULT_TENANT):
+            return False  # only the default tenant has schedules
+        return matches(number, one, wanted)
+
+    assert seen == [number for number in range(len(made), 0, -1) if is_seen(number, made[number - 1])]
 
 
-async def all_pages(reads: Reads, wanted: JobFilter, limit: int) -> list[int]:
+async def all_pages(reads: Reads, tenant: str, wanted: JobFilter, limit: int) -> list[int]:
     seen: list[int] = []
     before = None
     while True:
-        found = await reads.find(wanted, before, limit)
+        found = await reads.find(tenant, wanted, before, limit)
         assert len(found.matches) <= limit
         seen += [match.seq for match in found.matches]
         if found.next_before is None:
@@ -170,7 +192,7 @@ def test_values_of_a_label_are_merged_without_losing_the_rest_of_a_full_list(
     values = ["1", "2", "1", "1", "1", "2"]
     machine = state_of([Made(HOSTS[0], {"t": value}) for value in values], tmp_path / "state.db")
     monkeypatch.setattr(reads_module, "WINDOW_ROWS", 3)  # one row of each value, and of the plain label, at a time
-    assert asyncio.run(all_pages(Reads(machine.database.reader), JobFilter(label="t"), 10)) == [6, 5, 4, 3, 2, 1]
+    assert asyncio.run(all_pages(Reads(machine.database.reader), "", JobFilter(label="t"), 10)) == [6, 5, 4, 3, 2, 1]
     machine.database.close()
 
 
@@ -181,8 +203,8 @@ def test_old_jobs_are_found_without_going_through_the_newer_ones(tmp_path: Path)
     hour_ms = 3_600_000
     for number in range(2, 3_001):
         writer.execute(
-            "INSERT INTO jobs (seq, id, state, lane, due_ms, run_at_ms, created_ms, budget_from_ms, at_most_once,"
-            " size, timeout_ms) VALUES (?1, ?1, 2, 0, 0, 0, ?2, 0, 0, 1, 1)",
+            "INSERT INTO jobs (seq, id, tenant, state, lane, due_ms, run_at_ms, created_ms, budget_from_ms,"
+            " at_most_once, size, timeout_ms) VALUES (?1, ?1, '', 2, 0, 0, 0, ?2, 0, 0, 1, 1)",
             (number, number * hour_ms),
         )
     reads = Reads(machine.database.reader)
@@ -195,7 +217,7 @@ def test_old_jobs_are_found_without_going_through_the_newer_ones(tmp_path: Path)
         return rows
 
     reads._all = counted  # type: ignore[method-assign]
-    found = asyncio.run(reads.find(JobFilter(created_before_ms=10 * hour_ms), None, 5))
+    found = asyncio.run(reads.find(DEFAULT_TENANT, JobFilter(created_before_ms=10 * hour_ms), None, 5))
     assert [match.seq for match in found.matches] == [9, 8, 7, 6, 5]
     assert sum(windows) < 60
     machine.database.close()

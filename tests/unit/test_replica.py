@@ -79,7 +79,7 @@ async def test_each_waiter_gets_the_results_of_its_own_commands(tmp_path: Path) 
         await gate.reached()
         one = replica.propose([create("a"), create("b")])
         none = replica.propose([])
-        two = replica.propose([c.CancelJobs((999,)), create("c"), c.DeleteSchedule("s")])
+        two = replica.propose([c.CancelJobs((999,)), create("c"), c.DeleteSchedule("", "s")])
         gate.stay_open()
         await blocker
         assert [result.id for result in await one] == ["a", "b"]

@@ -33,7 +33,7 @@ def make_state(directory: Path, *commands: c.AnyCommand) -> Counter[str]:
 
 
 def of_destination() -> c.PutDestination:
-    return c.PutDestination("https://a.example:443", encode(DestinationSettings(sealed_secrets=(SEALED, SEALED))))
+    return c.PutDestination("", "https://a.example:443", encode(DestinationSettings(sealed_secrets=(SEALED, SEALED))))
 
 
 def test_jobs_and_destinations_need_keys_finished_jobs_do_not(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ class DeliveryStatus:
         self._slots = slots
         self._reads = reads
         self._clock = clock
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
 
-    def why_waiting(self, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
+    def why_waiting(self, tenant: str, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
         """(reason, detail, until_ms) for a pending job."""
         if due_ms > self._clock.wall_ms():
             if due_ms <= self._clock.latest_ms() and (why := self._clock.why_not()) is not None:
@@ -30,7 +30,7 @@ class DeliveryStatus:
         leader = self._member.leader
         if leader is None:
             return "slots", "another node leads and will claim it", None
-        number = self._number(destination)
+        number = self._number(tenant, destination)
         blocked = None if number is None else leader.plan.blocked(number)
         if blocked is not None:
             return blocked.reason, blocked.detail, blocked.until_ms
@@ -38,18 +38,18 @@ class DeliveryStatus:
             return "slots", "it is being claimed", None
         return "slots", f"all {self._slots} slots are in use", None
 
-    def _number(self, destination: str) -> int | None:
+    def _number(self, tenant: str, destination: str) -> int | None:
         """Of a destination; it never has another one. Each create asks, so the database is asked once only."""
-        number = self._numbers.get(destination)
-        if number is None and (found := self._reads.destination(destination)) is not None:
+        number = self._numbers.get((tenant, destination))
+        if number is None and (number := self._reads.destination_number(tenant, destination)) is not None:
             if len(self._numbers) >= _NUMBERS_KEPT:
                 self._numbers.clear()
-            number = self._numbers[destination] = found.number
+            self._numbers[tenant, destination] = number
         return number
 
-    def destination_status(self, destination: str) -> DestinationStatus:
+    def destination_status(self, tenant: str, destination: str) -> DestinationStatus:
         """The present state of a destination."""
-        number = self._number(destination)
+        number = self._number(tenant, destination)
         leader = self._member.leader
         load = leader.plan.load(number) if leader and number is not None else None
         if leader is None or number is None or load is None:

@@ -14,7 +14,7 @@ from hookline.node.state_machine.contents import check_contents, check_row
 from hookline.protocol.jobs import JobSpec, State, decode_spec
 
 _OPEN_JOBS = """
-SELECT j.seq, j.id, j.state, j.due_ms, s.spec, s.fingerprint, s.sum, k.key
+SELECT j.seq, j.tenant, j.id, j.state, j.due_ms, s.spec, s.fingerprint, s.sum, k.key
 FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN idempotency_keys k ON k.seq = j.seq
 WHERE j.state IN (0, 1) GROUP BY j.seq ORDER BY j.seq
 """
@@ -43,7 +43,7 @@ def summary(path: Path) -> Summary:
     """Read through a state. Raises StateDamaged when it cannot be read at all."""
     position = read_position(path)
     with _opened(path) as connection:
-        counters: dict[str, int] = dict(connection.execute("SELECT name, value FROM counters"))
+        counters: dict[str, int] = dict(connection.execute("SELECT name, sum(value) FROM counters GROUP BY name"))
         try:
             check_contents(connection)
         except StateDamaged as error:
@@ -54,10 +54,10 @@ def summary(path: Path) -> Summary:
 def open_jobs(path: Path) -> Iterator[KeptJob]:
     """The jobs that were pending or running, oldest first."""
     with _opened(path) as connection:
-        for seq, job_id, state, due_ms, spec, fingerprint, total, key in connection.execute(_OPEN_JOBS):
+        for seq, tenant, job_id, state, due_ms, spec, fingerprint, total, key in connection.execute(_OPEN_JOBS):
             is_sound = True
             try:
-                check_row(seq, job_id, spec, fingerprint, total)
+                check_row(seq, tenant, job_id, spec, fingerprint, total)
             except StateDamaged:
                 is_sound = False
             yield KeptJob(job_id, State(state), due_ms, decode_spec(spec), key, is_sound)

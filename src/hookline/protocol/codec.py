@@ -104,7 +104,7 @@ def command_size(command: AnyCommand) -> int:
         case PutDestination(settings=blob) | SetTopology(document=blob) | DeletePayload(spec=blob):
             return _SHORT_TEXTS + len(blob)
         case ImportDestinations():
-            return _FIXED + sum(_PER_ITEM * 3 + len(name) + len(blob) for name, blob in command.settings)
+            return _FIXED + sum(4 * _PER_ITEM + sum(map(len, one)) for one in command.settings)
         case _:
             return _SHORT_TEXTS
 

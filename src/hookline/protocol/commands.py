@@ -116,6 +116,7 @@ class PutSchedule(Command, frozen=True, array_like=True, tag=8):
 class DeleteSchedule(Command, frozen=True, array_like=True, tag=9):
     """Remove a schedule; jobs it made stay."""
 
+    tenant: str
     id: str
 
 
@@ -137,6 +138,7 @@ class RecordTicks(Command, frozen=True, array_like=True, tag=10):
 class RunSchedule(Command, frozen=True, array_like=True, tag=11):
     """Make one job of a schedule now, beside its ticks."""
 
+    tenant: str
     id: str
     job_id: str
     due_ms: int
@@ -145,6 +147,7 @@ class RunSchedule(Command, frozen=True, array_like=True, tag=11):
 class PutDestination(Command, frozen=True, array_like=True, tag=12):
     """Replace the settings of a destination."""
 
+    tenant: str
     name: str
     settings: bytes
 
@@ -187,11 +190,12 @@ class SetTopology(Command, frozen=True, array_like=True, tag=17):
 class ImportDestinations(Command, frozen=True, array_like=True, tag=20):
     """Take settings of destinations from the fleet this cluster is new in, until it has that topology.
 
-    ``settings``: (name, as in ``PutDestination``). ``is_last``: with these it has all that belong to ``epoch``.
+    ``settings``: (tenant, name, settings), as in ``PutDestination``. ``is_last``: with these it has all that belong to
+    ``epoch``.
     """
 
     epoch: int
-    settings: tuple[tuple[str, bytes], ...]
+    settings: tuple[tuple[str, str, bytes], ...]
     is_last: bool
 
 

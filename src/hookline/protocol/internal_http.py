@@ -23,10 +23,10 @@ class Absence(Struct, frozen=True, omit_defaults=True):
 class DestinationsPage(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Settings of destinations on their way to a cluster that is new in the topology of ``epoch``.
 
-    ``data``: (name, settings as they are stored, with secrets still sealed), by name. ``next``: the name after which
-    the next page begins; None: there is no more.
+    ``data``: (tenant, name, settings as they are stored, with secrets still sealed). ``next``: where the next page
+    begins, of the cluster that gave this one; None: there is no more.
     """
 
     epoch: int
-    data: list[tuple[str, bytes]]
+    data: list[tuple[str, str, bytes]]
     next: str | None = None

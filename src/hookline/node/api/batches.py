@@ -124,7 +124,7 @@ def _result(api: Api, item: _New, result: Result) -> http.BatchResult:
         return _error(refusal(result) if isinstance(result, Refused) else Internal())
     if not result.deduplicated:
         return http.BatchResult(201, item.view)
-    row = api.reads.job(result.id)
+    row = api.reads.job(item.command.work.tenant, result.id)
     return _error(Internal()) if row is None else http.BatchResult(200, known_batch_job(row))
 
 

@@ -34,10 +34,10 @@ async def retry_jobs(api: Api, request: Request) -> Reply:
     now_ms = api.now_ms()
     due_ms = job_fields.due_of(changes.run_at, changes.delay, now_ms)
     due_ms = now_ms if due_ms is None else due_ms
-    found, more = await _find(api, bulk, states)
+    found, more = await _find(api, request.caller.tenant, bulk, states)
     if bulk.dry_run:
         return _answer(bulk, found, 0, more)
-    changed, is_cut = await count_changed(_retry(api, request.caller.tenant, found, changes, due_ms))
+    changed, is_cut = await count_changed(_retry(api, found, changes, due_ms))
     return _answer(bulk, found, changed, more or is_cut)
 
 
@@ -49,7 +49,7 @@ async def cancel_jobs(api: Api, request: Request) -> Reply:
         raise InvalidRequest("only pending and running jobs can be cancelled", field="filter.state")
     if bulk.overrides is not None:
         raise InvalidRequest("overrides go with retry, not with cancel", field="overrides")
-    found, more = await _find(api, bulk, states)
+    found, more = await _find(api, request.caller.tenant, bulk, states)
     if bulk.dry_run:
         return _answer(bulk, found, 0, more)
     changed, is_cut = await count_changed(_cancel(api, found))
@@ -87,7 +87,7 @@ async def _bulk(api: Api, request: Request) -> http.BulkRequest:
     return bulk
 
 
-async def _find(api: Api, bulk: http.BulkRequest, states: Sequence[State]) -> tuple[list[Match], bool]:
+async def _find(api: Api, tenant: str, bulk: http.BulkRequest, states: Sequence[State]) -> tuple[list[Match], bool]:
     """Up to ``limit`` matches, and whether there are more. Looks at all jobs if it must, letting others run between."""
     wanted = job_filter(bulk.filter)
     found: list[Match] = []
@@ -97,7 +97,7 @@ async def _find(api: Api, bulk: http.BulkRequest, states: Sequence[State]) -> tu
             if len(found) > bulk.limit:
                 return found[: bulk.limit], True
             left = bulk.limit + 1 - len(found)
-            page = await api.reads.find(msgspec.structs.replace(wanted, state=state), before, left)
+            page = await api.reads.find(tenant, msgspec.structs.replace(wanted, state=state), before, left)
             found += [match for match in page.matches if match.size != PAYLOAD_REMOVED]  # never sent again
             before = page.next_before
             if before is None:
@@ -112,36 +112,32 @@ async def _cancel(api: Api, found: list[Match]) -> AsyncIterator[int]:
         yield _count(result)
 
 
-async def _retry(
-    api: Api, tenant: str, found: list[Match], changes: http.JobChanges, due_ms: int
-) -> AsyncIterator[int]:
+async def _retry(api: Api, found: list[Match], changes: http.JobChanges, due_ms: int) -> AsyncIterator[int]:
     has_overrides = changes != http.JobChanges(run_at=changes.run_at, delay=changes.delay)
     for start in range(0, len(found), BULK_JOBS_MAX):
         part = found[start : start + BULK_JOBS_MAX]
         with api.services.admission.reserve(len(part), sum(match.size for match in part)):
             if has_overrides:
-                async for count in _retry_changed(api, tenant, [match.seq for match in part], changes, due_ms):
+                async for count in _retry_changed(api, [match.seq for match in part], changes, due_ms):
                     yield count
             else:
                 (result,) = await api.propose(RedriveJobs(tuple(match.seq for match in part), due_ms))
                 yield _count(result)
 
 
-async def _retry_changed(
-    api: Api, tenant: str, seqs: list[int], changes: http.JobChanges, due_ms: int
-) -> AsyncIterator[int]:
+async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, due_ms: int) -> AsyncIterator[int]:
     """Retry with overrides: each job gets its new spec in the entry that makes it pending again."""
     for start in range(0, len(seqs), _ROWS_AT_ONCE):
         rows = await api.reads.jobs(seqs[start : start + _ROWS_AT_ONCE])
         rows = [row for row in rows if row.state in FINISHED and not row.is_payload_removed]
-        for updates in split([_update(api, tenant, row, changes, due_ms) for row in rows]):
+        for updates in split([_update(api, row, changes, due_ms) for row in rows]):
             retry: AnyCommand = RedriveJobs(tuple(update.seq for update in updates), due_ms)
             results = await api.propose(retry, *updates)
             yield _count(results[0])
 
 
-def _update(api: Api, tenant: str, row: JobRow, changes: http.JobChanges, due_ms: int) -> UpdateJob:
-    return UpdateJob(row.seq, row.revision, due_ms, work_of(api.requests.changed(changes, row.spec), tenant))
+def _update(api: Api, row: JobRow, changes: http.JobChanges, due_ms: int) -> UpdateJob:
+    return UpdateJob(row.seq, row.revision, due_ms, work_of(api.requests.changed(changes, row.spec), row.tenant))
 
 
 def _count(result: object) -> int:

@@ -16,8 +16,7 @@ _TRIES = ATTEMPTS_MAX  # each takes something away, or finds that another call c
 async def delete_job(api: Api, request: Request) -> Reply:
     """``DELETE /jobs/{id}``: a job that is not running, with all that is known of it."""
     await request.no_body()
-    job_id = id_of(request)
-    row = found_job(api, job_id)
+    row = found_job(api, request.caller.tenant, id_of(request))
     if row.state is State.RUNNING:
         raise JobRunning
     await _until_done(api, lambda: DeleteJob(row.seq))
@@ -27,17 +26,17 @@ async def delete_job(api: Api, request: Request) -> Reply:
 async def delete_payload(api: Api, request: Request) -> Reply:
     """``DELETE /jobs/{id}/payload``: of a finished job. Deleting it twice is fine."""
     await request.no_body()
-    job_id = id_of(request)
+    tenant, job_id = request.caller.tenant, id_of(request)
 
     def command() -> DeletePayload:
-        row = found_job(api, job_id)
+        row = found_job(api, tenant, job_id)
         if row.state not in FINISHED:
             raise JobNotFinished(f"the job is {row.state.label}; cancel it first, or delete it as a whole")
         return DeletePayload(row.seq, row.revision, encode_spec(without_payload(row.spec)))
 
-    if not found_job(api, job_id).is_payload_removed:
+    if not found_job(api, tenant, job_id).is_payload_removed:
         await _until_done(api, command)
-    return answer(200, api.views.job(found_job(api, job_id)))
+    return answer(200, api.views.job(found_job(api, tenant, job_id)))
 
 
 async def _until_done(api: Api, command: Callable[[], DeleteJob | DeletePayload]) -> None:

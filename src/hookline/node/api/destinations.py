@@ -32,7 +32,7 @@ async def list_destinations(api: Api, request: Request) -> Reply:
     limit = page_limit(query)
     cursor = query.get("cursor")
     after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
-    rows = api.reads.destinations(after, limit + 1)
+    rows = api.reads.destinations(request.caller.tenant, after, limit + 1)
     next_cursor = encode_cursor(rows[limit - 1].name, _SCOPE) if len(rows) > limit else None
     page = http.DestinationPage([api.views.destination(row) for row in rows[:limit]], next_cursor)
     return page_reply(request, page, _SCOPE, [row.name for row in rows[:limit]])
@@ -41,12 +41,14 @@ async def list_destinations(api: Api, request: Request) -> Reply:
 async def get_destination(api: Api, request: Request) -> Reply:
     """``GET /destinations/{host}``."""
     request.query()
-    return answer(200, api.views.destination(_found(api, destination_name(request.path["host"]))))
+    return answer(
+        200, api.views.destination(_found(api, request.caller.tenant, destination_name(request.path["host"])))
+    )
 
 
 async def put_destination(api: Api, request: Request) -> Reply:
     """``PUT /destinations/{host}``: fields that are not given stay as they are."""
-    name = destination_name(request.path["host"])
+    tenant, name = request.caller.tenant, destination_name(request.path["host"])
     body = await request.body()
     strict_json.check_utf8(body)
     wanted = strict_json.decode(_requests, body)
@@ -56,23 +58,23 @@ async def put_destination(api: Api, request: Request) -> Reply:
     if isinstance(wanted.retry, http.RetryRequest):
         strict_json.unique_fields(fields["retry"])
     async with api.destinations:
-        row = api.reads.destination(name)
+        row = api.reads.destination(tenant, name)
         settings = _changed(api, wanted, DestinationSettings() if row is None else row.settings)
         # Again, right before it is proposed: a cluster that is new in a newer topology has read the settings by then.
         api.ownership.check_epoch(request)
-        await api.propose(PutDestination(name, encode(settings)))
-    return answer(200, api.views.destination(_found(api, name)))
+        await api.propose(PutDestination(tenant, name, encode(settings)))
+    return answer(200, api.views.destination(_found(api, tenant, name)))
 
 
 async def delete_destination(api: Api, request: Request) -> Reply:
     """``DELETE /destinations/{host}``: its settings go. That is a setting too: see ``protocol.settings.DELETED``."""
     request.query()
-    name = destination_name(request.path["host"])
+    tenant, name = request.caller.tenant, destination_name(request.path["host"])
     async with api.destinations:
-        if api.reads.destination(name) is None:
+        if api.reads.destination(tenant, name) is None:
             raise DestinationNotFound
         api.ownership.check_epoch(request)
-        await api.propose(PutDestination(name, DELETED))
+        await api.propose(PutDestination(tenant, name, DELETED))
     return Reply(204)
 
 
@@ -117,8 +119,8 @@ def _secrets(api: Api, secrets: list[str] | None) -> tuple[bytes, ...]:
     return tuple(api.requests.seal(secret, "secrets") for secret in dict.fromkeys(secrets))
 
 
-def _found(api: Api, name: str) -> DestinationRow:
-    row = api.reads.shown_destination(name)
+def _found(api: Api, tenant: str, name: str) -> DestinationRow:
+    row = api.reads.shown_destination(tenant, name)
     if row is None:
         raise DestinationNotFound
     return row

@@ -18,9 +18,9 @@ from hookline.protocol.jobs import FINISHED, State, work_of
 _REVISION_TRIES = 5
 
 
-def found_job(api: Api, job_id: str) -> JobRow:
+def found_job(api: Api, tenant: str, job_id: str) -> JobRow:
     """The job. Raises JobNotFound."""
-    row = api.reads.job(job_id)
+    row = api.reads.job(tenant, job_id)
     if row is None:
         raise JobNotFound
     return row
@@ -28,7 +28,7 @@ def found_job(api: Api, job_id: str) -> JobRow:
 
 async def create_job(api: Api, request: Request) -> Reply:
     """``POST /jobs``."""
-    clock = api.services.clock
+    clock, tenant = api.services.clock, request.caller.tenant
     started_ms = clock.boot_ms()
     body = await request.body()
     strict_json.check_utf8(body)
@@ -37,7 +37,7 @@ async def create_job(api: Api, request: Request) -> Reply:
         check_key(key)
     now_ms = clock.wall_ms()
     traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
-    new = api.requests.create(body, now_ms, tenant=request.caller.tenant, key=key, traceparent=traceparent)
+    new = api.requests.create(body, now_ms, tenant=tenant, key=key, traceparent=traceparent)
     command = new.command
     api.ownership.check_home(request, command.id if command.id_is_chosen else None, key)
     with api.services.admission.reserve(1, command.work.size):
@@ -47,7 +47,7 @@ async def create_job(api: Api, request: Request) -> Reply:
         raise refusal(result)
     assert isinstance(result, Created)
     if result.deduplicated:
-        reply = answer(200, api.views.job(found_job(api, result.id), deduplicated=True), _location(result.id))
+        reply = answer(200, api.views.job(found_job(api, tenant, result.id), deduplicated=True), _location(result.id))
     else:
         reply = answer(201, api.views.new_job(new.spec, command, results.time_ms), _location(command.id))
     api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
@@ -57,7 +57,7 @@ async def create_job(api: Api, request: Request) -> Reply:
 async def get_job(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}``."""
     request.query()
-    return answer(200, api.views.job(found_job(api, id_of(request))))
+    return answer(200, api.views.job(found_job(api, request.caller.tenant, id_of(request))))
 
 
 async def list_jobs(api: Api, request: Request) -> Reply:
@@ -69,7 +69,7 @@ async def list_jobs(api: Api, request: Request) -> Reply:
     before = None if cursor is None else decode_number(cursor, scope)
     wanted = job_fields.job_filter(http.Filter(**{name: query.get(name) for name in http.FILTERS}))  # type: ignore[arg-type]
     async with api.pages:
-        found = await api.reads.find(wanted, before, limit)
+        found = await api.reads.find(request.caller.tenant, wanted, before, limit)
         rows = await api.reads.jobs([match.seq for match in found.matches], PAGE_BYTES_MAX)
         is_cut = rows and rows[-1].seq != found.matches[-1].seq
         next_before = rows[-1].seq if is_cut else found.next_before
@@ -81,7 +81,7 @@ async def list_jobs(api: Api, request: Request) -> Reply:
 async def list_attempts(api: Api, request: Request) -> Reply:
     """``GET /jobs/{id}/attempts``."""
     request.query()
-    job = found_job(api, id_of(request))
+    job = found_job(api, request.caller.tenant, id_of(request))
     async with api.pages:
         rows = await api.reads.attempts(job.seq)
         return answer(200, http.AttemptList(await views_of(rows, partial(attempt_view, spec=job.spec))))
@@ -90,10 +90,10 @@ async def list_attempts(api: Api, request: Request) -> Reply:
 async def cancel_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/cancel``. Cancelling twice is fine."""
     await request.no_body()
-    row = found_job(api, id_of(request))
+    row = found_job(api, request.caller.tenant, id_of(request))
     if row.state not in FINISHED:
         await api.propose(CancelJobs((row.seq,)))
-        row = found_job(api, row.id)
+        row = found_job(api, row.tenant, row.id)
     if row.state is not State.CANCELLED:
         raise JobFinished(f"the job is {row.state.label} already")
     return answer(200, api.views.job(row))
@@ -102,21 +102,21 @@ async def cancel_job(api: Api, request: Request) -> Reply:
 async def retry_job(api: Api, request: Request) -> Reply:
     """``POST /jobs/{id}/retry``: a finished job again, with a fresh budget and whatever the body overrides."""
     changes = await _changes(api, request)
-    row = _retryable(api, id_of(request))
+    row = _retryable(api, request.caller.tenant, id_of(request))
     now_ms = api.now_ms()
     due_ms = job_fields.due_of(changes.run_at, changes.delay, now_ms)
     due_ms = now_ms if due_ms is None else due_ms
     spec = api.requests.changed(changes, row.spec)
     commands: list[AnyCommand] = [RedriveJobs((row.seq,), due_ms)]
     if spec != row.spec:
-        commands.append(UpdateJob(row.seq, row.revision, due_ms, work_of(spec, request.caller.tenant)))
+        commands.append(UpdateJob(row.seq, row.revision, due_ms, work_of(spec, row.tenant)))
     with api.services.admission.reserve(1, len(spec.body)):
         results = await api.propose(*commands)
     # Another retry may have come first; if the changes reached the job nevertheless, all that was asked for holds.
     if Changed(1) not in results:
-        _retryable(api, row.id)
+        _retryable(api, row.tenant, row.id)
         raise JobNotRetryable
-    return answer(200, api.views.job(found_job(api, row.id)))
+    return answer(200, api.views.job(found_job(api, row.tenant, row.id)))
 
 
 async def run_job(api: Api, request: Request) -> Reply:
@@ -134,7 +134,7 @@ async def update_job(api: Api, request: Request) -> Reply:
 async def _change(api: Api, request: Request, changes: http.JobChanges, *, only_sooner: bool = False) -> Reply:
     tenant, job_id = request.caller.tenant, id_of(request)
     for _ in range(_REVISION_TRIES):
-        row = found_job(api, job_id)
+        row = found_job(api, tenant, job_id)
         if row.state is not State.PENDING:
             raise JobNotPending(f"the job is {row.state.label}")
         due_ms = job_fields.due_of(changes.run_at, changes.delay, api.now_ms())
@@ -146,7 +146,7 @@ async def _change(api: Api, request: Request, changes: http.JobChanges, *, only_
         with api.services.admission.reserve(0, max(0, len(spec.body) - row.size)):
             (result,) = await api.propose(UpdateJob(row.seq, row.revision, due_ms, work_of(spec, tenant)))
         if not isinstance(result, Refused):
-            return answer(200, api.views.job(found_job(api, job_id)))
+            return answer(200, api.views.job(found_job(api, tenant, job_id)))
         if result.code != Conflict.code:
             raise refusal(result)
     raise Conflict("the job is being changed by others; try again")
@@ -158,8 +158,8 @@ async def _changes(api: Api, request: Request, *, empty: bool = True) -> http.Jo
     return http.JobChanges() if empty and not body.strip() else api.requests.changes(body)
 
 
-def _retryable(api: Api, job_id: str) -> JobRow:
-    row = found_job(api, job_id)
+def _retryable(api: Api, tenant: str, job_id: str) -> JobRow:
+    row = found_job(api, tenant, job_id)
     if row.state not in FINISHED:
         raise JobNotRetryable(f"the job is {row.state.label}")
     if row.is_payload_removed:

@@ -37,7 +37,7 @@ async def create_schedule(api: Api, request: Request) -> Reply:
     now_ms = api.now_ms()
     schedule_id = new.id if new.id is not None else api.requests.mint_id(now_ms)
     job = new.job
-    known = api.reads.schedule(schedule_id)
+    known = api.reads.schedule(tenant, schedule_id)
     job = unmasked(job, None if known is None else known.job_spec)
     if known is not None and new.secret is not None:
         # A secret is sealed differently each time; sealed as before, the same request is recognised as the same.
@@ -55,7 +55,7 @@ async def create_schedule(api: Api, request: Request) -> Reply:
     if isinstance(result, Refused):
         raise refusal(result)
     assert isinstance(result, Created)
-    view = schedule_view(_found(api, schedule_id), deduplicated=result.deduplicated)
+    view = schedule_view(_found(api, tenant, schedule_id), deduplicated=result.deduplicated)
     location = [(b"location", b"/schedules/" + schedule_id.encode())]
     return answer(200 if result.deduplicated else 201, view, location)
 
@@ -67,7 +67,7 @@ async def list_schedules(api: Api, request: Request) -> Reply:
     cursor = query.get("cursor")
     after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
     async with api.pages:
-        rows, has_more = await api.reads.schedules(after, limit)
+        rows, has_more = await api.reads.schedules(request.caller.tenant, after, limit)
         next_cursor = encode_cursor(rows[-1].id, _SCOPE) if has_more else None
         page = http.SchedulePage(await views_of(rows, schedule_view), next_cursor)
         return page_reply(request, page, _SCOPE, [row.id for row in rows])
@@ -76,7 +76,7 @@ async def list_schedules(api: Api, request: Request) -> Reply:
 async def get_schedule(api: Api, request: Request) -> Reply:
     """``GET /schedules/{id}``."""
     request.query()
-    return answer(200, schedule_view(_found(api, id_of(request))))
+    return answer(200, schedule_view(_found(api, request.caller.tenant, id_of(request))))
 
 
 async def update_schedule(api: Api, request: Request) -> Reply:
@@ -86,7 +86,7 @@ async def update_schedule(api: Api, request: Request) -> Reply:
     tenant = request.caller.tenant
     update = requests.read_changes(body, api.requests)
     for _ in range(_REVISION_TRIES):
-        row = _found(api, id_of(request))
+        row = _found(api, tenant, id_of(request))
         spec = requests.changed_spec(update.changes, row.spec)
         job = row.job_spec if update.job is None else unmasked(update.job, row.job_spec)
         if (spec, job) == (row.spec, row.job_spec):
@@ -96,13 +96,13 @@ async def update_schedule(api: Api, request: Request) -> Reply:
         due = None if kept else requests.due_ticks(row, now_ms, api.config.shard)
         next_tick_ms = KEEP_TICK if kept else requests.next_tick(spec, now_ms)
         if await _put(api, row, spec, work_of(job, tenant), next_tick_ms, paused=row.paused, due=due, now_ms=now_ms):
-            return answer(200, schedule_view(_found(api, row.id)))
+            return answer(200, schedule_view(_found(api, tenant, row.id)))
     raise Conflict("the schedule is being changed by others; try again")
 
 
 async def delete_schedule(api: Api, request: Request) -> Reply:
     """``DELETE /schedules/{id}``; jobs it made stay."""
-    (result,) = await api.propose(DeleteSchedule(id_of(request)))
+    (result,) = await api.propose(DeleteSchedule(request.caller.tenant, id_of(request)))
     if isinstance(result, Refused):
         raise refusal(result)
     return Reply(204)
@@ -121,14 +121,15 @@ async def resume_schedule(api: Api, request: Request) -> Reply:
 async def run_schedule(api: Api, request: Request) -> Reply:
     """``POST /schedules/{id}/run``: one job now, beside the ticks."""
     await request.no_body()
-    row = _found(api, id_of(request))
+    tenant = request.caller.tenant
+    row = _found(api, tenant, id_of(request))
     now_ms = api.now_ms()
     with api.services.admission.reserve(1, len(row.job_spec.body)):
-        (result,) = await api.propose(RunSchedule(row.id, api.requests.mint_id(now_ms), now_ms))
+        (result,) = await api.propose(RunSchedule(tenant, row.id, api.requests.mint_id(now_ms), now_ms))
     if isinstance(result, Refused):
         raise refusal(result)
     assert isinstance(result, Created)
-    job = api.reads.job(result.id)
+    job = api.reads.job(tenant, result.id)
     if job is None:
         raise Internal
     return answer(201, api.views.job(job), [(b"location", b"/jobs/" + result.id.encode())])
@@ -155,7 +156,7 @@ async def _set_paused(api: Api, request: Request, *, paused: bool) -> Reply:
     await request.no_body()
     tenant = request.caller.tenant
     for _ in range(_REVISION_TRIES):
-        row = _found(api, id_of(request))
+        row = _found(api, tenant, id_of(request))
         if row.paused == paused:
             return answer(200, schedule_view(row))
         now_ms = api.now_ms()
@@ -164,7 +165,7 @@ async def _set_paused(api: Api, request: Request, *, paused: bool) -> Reply:
         if await _put(
             api, row, row.spec, work_of(row.job_spec, tenant), next_tick_ms, paused=paused, due=due, now_ms=now_ms
         ):
-            return answer(200, schedule_view(_found(api, row.id)))
+            return answer(200, schedule_view(_found(api, tenant, row.id)))
     raise Conflict("the schedule is being changed by others; try again")
 
 
@@ -195,8 +196,8 @@ async def _put(
     return not isinstance(result, Refused)
 
 
-def _found(api: Api, schedule_id: str) -> ScheduleRow:
-    row = api.reads.schedule(schedule_id)
+def _found(api: Api, tenant: str, schedule_id: str) -> ScheduleRow:
+    row = api.reads.schedule(tenant, schedule_id)
     if row is None:
         raise ScheduleNotFound
     return row

@@ -33,10 +33,10 @@ class DestinationStatus:
 class Delivery(Protocol):
     """The running dispatch, as far as users may look into it."""
 
-    def why_waiting(self, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
+    def why_waiting(self, tenant: str, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
         """(reason, detail, until_ms) for a pending job; reasons as in ``protocol.http.WaitingFor``."""
 
-    def destination_status(self, destination: str) -> DestinationStatus:
+    def destination_status(self, tenant: str, destination: str) -> DestinationStatus:
         """The present state of a destination; all zeros for one that is idle."""
 
     def slots(self) -> tuple[int, int]:

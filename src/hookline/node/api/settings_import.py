@@ -15,32 +15,36 @@ from hookline.node.vault import ENV_NAME, FILE_OPTION
 from hookline.protocol.commands import ImportDestinations, Refused
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.limits import KIB
-from hookline.protocol.settings import decode_destination
+from hookline.protocol.settings import DELETED, decode_destination
 from hookline.protocol.urls import destination_name
 
 PAGE_ROWS = 200
 PAGE_BYTES = 64 * KIB  # an entry of the log takes a page, and other commands with it
+_DIGITS_MAX = 18  # of the number of a destination
 _pages = msgspec.json.Decoder(DestinationsPage)
 
 
 async def get_settings(api: Api, request: Request) -> Reply:
-    """``GET /internal/destinations?after=``: a page of them, by name; under the epoch of the call."""
-    after = request.query("after").get("after", "")
+    """``GET /internal/destinations?after=``: a page of them, of all tenants; under the epoch of the call."""
+    after = request.query("after").get("after", "0")
+    if not (after.isascii() and after.isdigit() and len(after) <= _DIGITS_MAX):
+        raise InvalidRequest("after must be the next of an earlier page", field="after")
     kept = api.services.replica.topology
     if kept is None:
         raise EpochUnknown("this cluster has no topology yet", epoch=0)
     await barrier(api, kept)  # settings that were let pass under an older topology are in the state then
     api.ownership.check_epoch(request)
-    rows = api.reads.destinations_set(after, PAGE_ROWS)
-    data: list[tuple[str, bytes]] = []
+    rows = api.reads.destinations_set(int(after), PAGE_ROWS)
+    data: list[tuple[str, str, bytes]] = []
     size = 0
-    for name, settings in rows:
-        size += len(name) + len(settings)
+    for row in rows:
+        settings = row.settings or DELETED
+        size += len(row.tenant) + len(row.name) + len(settings)
         if data and size > PAGE_BYTES:
             break
-        data.append((name, settings))
+        data.append((row.tenant, row.name, settings))
     has_more = len(data) < len(rows) or len(rows) == PAGE_ROWS
-    return answer(200, DestinationsPage(kept.epoch, data, data[-1][0] if has_more else None))
+    return answer(200, DestinationsPage(kept.epoch, data, str(rows[len(data) - 1].id) if has_more else None))
 
 
 async def put_settings(api: Api, request: Request) -> Reply:
@@ -48,7 +52,7 @@ async def put_settings(api: Api, request: Request) -> Reply:
     body = await request.body()
     strict_json.check_utf8(body)
     page = strict_json.decode(_pages, body)
-    for name, settings in page.data:
+    for _tenant, name, settings in page.data:
         destination_name(name)
         _check_secrets(api, name, settings)
     command = ImportDestinations(page.epoch, tuple(page.data), page.next is None)

@@ -123,7 +123,7 @@ async def tell_absence(api: Api, request: Request) -> Reply:
         raise EpochUnknown("this cluster has no topology yet", epoch=0)
     await barrier(api, kept)
     api.ownership.check_epoch(request)
-    found = _find(api, asked)
+    found = _find(api, request.caller.tenant, asked)
     return answer(200, Absence(found is None, found))
 
 
@@ -144,11 +144,11 @@ def _checked(asked: AbsenceRequest) -> AbsenceRequest:
     return asked
 
 
-def _find(api: Api, asked: AbsenceRequest) -> str | None:
+def _find(api: Api, tenant: str, asked: AbsenceRequest) -> str | None:
     """The id of what is there; a key goes before the id, as when a job is created."""
     if asked.kind == "schedule":
-        return asked.id if asked.id is not None and api.reads.schedule(asked.id) is not None else None
-    found = None if asked.key is None else api.reads.job_of_key(asked.key, api.now_ms())
-    if found is None and asked.id is not None and api.reads.seq_of(asked.id) is not None:
+        return asked.id if asked.id is not None and api.reads.schedule(tenant, asked.id) is not None else None
+    found = None if asked.key is None else api.reads.job_of_key(tenant, asked.key, api.now_ms())
+    if found is None and asked.id is not None and api.reads.seq_of(tenant, asked.id) is not None:
         return asked.id
     return found

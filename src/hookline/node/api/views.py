@@ -38,12 +38,12 @@ class Views:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._signs_all = services.config.signing_secret is not None
-        self._settings_known: dict[str, DestinationSettings] = {}
+        self._settings_known: dict[tuple[str, str], DestinationSettings] = {}
         services.replica.listen(self._forget_destinations, this_term=False)
 
     def new_job(self, spec: JobSpec, command: CreateJob, created_ms: int) -> http.Job:
         """A job that was created just now, as ``job`` shows it: no read is needed to know how it looks."""
-        run_at = format_time(command.due_ms)
+        run_at, tenant = format_time(command.due_ms), command.work.tenant
         return http.Job(
             id=command.id,
             url=spec.url,
@@ -54,7 +54,7 @@ class Views:
             finished_at=None,
             attempts_made=0,
             next_attempt_at=run_at,
-            waiting_for=self._waiting_for(spec, command.due_ms, 0),
+            waiting_for=self._waiting_for(tenant, spec, command.due_ms, 0),
             last_attempt=None,
             labels=labels_view(spec),
             guarantee=guarantee_view(spec),
@@ -63,8 +63,8 @@ class Views:
             headers=masked(spec.headers, spec.redact),
             redact=list(spec.redact),
             timeout=_timeout(spec.timeout_ms),
-            retry=retry_view(in_force(spec.retry, self._settings(spec.destination).retry)),
-            signed=self.is_signed(spec),
+            retry=retry_view(in_force(spec.retry, self._settings(tenant, spec.destination).retry)),
+            signed=self.is_signed(tenant, spec),
             schedule=None,
             payload=Raw(spec.body) if spec.is_json else UNSET,
             body_base64=_base64(spec),
@@ -84,7 +84,7 @@ class Views:
             finished_at=_time(row.finished_ms),
             attempts_made=row.attempts,
             next_attempt_at=format_time(row.due_ms) if is_pending else None,
-            waiting_for=self._waiting_for(spec, row.due_ms, row.attempts) if is_pending else None,
+            waiting_for=self._waiting_for(row.tenant, spec, row.due_ms, row.attempts) if is_pending else None,
             last_attempt=_last_attempt(row.last_attempt),
             labels=labels_view(spec),
             guarantee=guarantee_view(spec),
@@ -93,8 +93,8 @@ class Views:
             headers=masked(spec.headers, spec.redact),
             redact=list(spec.redact),
             timeout=_timeout(spec.timeout_ms),
-            retry=retry_view(in_force(spec.retry, self._settings(spec.destination).retry)),
-            signed=self.is_signed(spec),
+            retry=retry_view(in_force(spec.retry, self._settings(row.tenant, spec.destination).retry)),
+            signed=self.is_signed(row.tenant, spec),
             schedule=row.schedule,
             payload=Raw(spec.body) if payload and spec.is_json else UNSET,
             body_base64=_base64(spec) if payload else UNSET,
@@ -105,7 +105,7 @@ class Views:
     def destination(self, row: DestinationRow) -> http.Destination:
         """A destination: its settings, and what is going on there."""
         settings = row.settings
-        status = self._services.delivery.destination_status(row.name)
+        status = self._services.delivery.destination_status(row.tenant, row.name)
         rate = None
         if settings.rate_limit is not None:
             rate = http.Rate(settings.rate_limit, format_duration(settings.rate_per_ms))
@@ -121,36 +121,36 @@ class Views:
             retry=None if settings.retry is None else given_retry(settings.retry),
         )
 
-    def is_signed(self, spec: JobSpec) -> bool:
+    def is_signed(self, tenant: str, spec: JobSpec) -> bool:
         """Whether its requests will carry a signature."""
         if self._signs_all or spec.sealed_secret is not None:
             return True
-        return bool(self._settings(spec.destination).sealed_secrets)
+        return bool(self._settings(tenant, spec.destination).sealed_secrets)
 
-    def _missing_keys(self, spec: JobSpec) -> set[str]:
+    def _missing_keys(self, tenant: str, spec: JobSpec) -> set[str]:
         own = spec.sealed_secret
-        sealed = self._settings(spec.destination).sealed_secrets if own is None else (own,)
+        sealed = self._settings(tenant, spec.destination).sealed_secrets if own is None else (own,)
         return missing_keys(sealed, self._services.vault) if sealed else set()
 
-    def _settings(self, destination: str) -> DestinationSettings:
-        known = self._settings_known.get(destination)
+    def _settings(self, tenant: str, destination: str) -> DestinationSettings:
+        known = self._settings_known.get((tenant, destination))
         if known is None:
-            row = self._services.reads.destination(destination)
+            row = self._services.reads.destination(tenant, destination)
             known = DestinationSettings() if row is None else row.settings
             if len(self._settings_known) >= _SETTINGS_CACHED_MAX:
                 self._settings_known.clear()
-            self._settings_known[destination] = known
+            self._settings_known[tenant, destination] = known
         return known
 
     def _forget_destinations(self, effects: Effects) -> None:
-        for name in effects.destinations:
-            self._settings_known.pop(name, None)
+        for changed in effects.destinations:
+            self._settings_known.pop((changed.tenant, changed.name), None)
 
-    def _waiting_for(self, spec: JobSpec, due_ms: int, attempts: int) -> http.WaitingFor:
-        if missing := self._missing_keys(spec):
+    def _waiting_for(self, tenant: str, spec: JobSpec, due_ms: int, attempts: int) -> http.WaitingFor:
+        if missing := self._missing_keys(tenant, spec):
             keys = ", ".join(sorted(missing))
             return http.WaitingFor("key", f"its secret is sealed with key {keys}, which this node does not have")
-        reason, detail, until_ms = self._services.delivery.why_waiting(spec.destination, due_ms, attempts)
+        reason, detail, until_ms = self._services.delivery.why_waiting(tenant, spec.destination, due_ms, attempts)
         return http.WaitingFor(reason, detail, _time(until_ms))  # type: ignore[arg-type]
 
 

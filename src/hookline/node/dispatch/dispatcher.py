@@ -113,15 +113,15 @@ class Dispatcher:
             self.wake()
         if effects.aborted:
             self._abort(set(effects.aborted))
-        for name in effects.destinations:
-            found = self._reads.destination(name)
+        for changed in effects.destinations:
+            found = self._reads.destination(changed.number)
             if found is not None:
                 self._configure(found)
                 self._look_again()
 
     def _configure(self, known: Configured) -> None:
         self._plan.configure(known.number, known.settings, self._now())
-        self._secrets.put(known.name, known.settings)
+        self._secrets.put(known.number, known.settings)
 
     def _abort(self, seqs: set[int]) -> None:
         """Jobs were cancelled while an attempt was under way."""
@@ -281,7 +281,7 @@ class Dispatcher:
             job_id=job.id,
             run_at_ms=job.run_at_ms,
             spec=spec,
-            sealed=self._secrets.of(spec),
+            sealed=self._secrets.of(spec, destination_of(due.lane)),
         )
 
     # --- reports -------------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ class Dispatcher:
                 continue
             report = it.report
             if report.is_held:
-                self._secrets.held_for(self._secrets.of(claim.job.spec))
+                self._secrets.held_for(self._secrets.of(claim.job.spec, destination_of(claim.lane)))
             load = self._plan.load(destination_of(claim.lane))
             policy = None if load is None else load.settings.retry
             found.append(
@@ -320,7 +320,7 @@ class Dispatcher:
             if job is None:
                 self._exchange.recorded([it.ref])
                 continue
-            known = self._reads.destination(job.spec.destination)
+            known = self._reads.destination(destination_of(job.lane))
             policy = None if known is None else known.settings.retry
             is_told = it.ref in is_open
             found.append(self._outcomes.decide(it, job, policy, now_ms=now.wall_ms, node=node, is_told=is_told))

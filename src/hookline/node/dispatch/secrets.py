@@ -16,19 +16,19 @@ class SealedSecrets:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._of: dict[str, tuple[bytes, ...]] = {}
+        self._of: dict[int, tuple[bytes, ...]] = {}
         self._met: set[str] = set()
 
-    def put(self, destination: str, settings: DestinationSettings) -> None:
+    def put(self, destination: int, settings: DestinationSettings) -> None:
         """These settings are in force."""
         if settings.sealed_secrets:
             self._of[destination] = settings.sealed_secrets
         else:
             self._of.pop(destination, None)
 
-    def of(self, spec: JobSpec) -> tuple[bytes, ...]:
-        """Newest first; empty: the default of whoever sends it signs."""
-        return self._of.get(spec.destination, ()) if spec.sealed_secret is None else (spec.sealed_secret,)
+    def of(self, spec: JobSpec, destination: int) -> tuple[bytes, ...]:
+        """Newest first; empty: the default of whoever sends it signs. ``destination``: the number of the job's."""
+        return self._of.get(destination, ()) if spec.sealed_secret is None else (spec.sealed_secret,)
 
     def held_for(self, sealed: Iterable[bytes]) -> None:
         """A job was not sent, since a key for one of these is missing."""

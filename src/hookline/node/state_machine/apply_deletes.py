@@ -1,9 +1,9 @@
 """Applying what takes data away: a job when somebody asks for it or when it is old, and the payload of a job."""
 
-from hookline.node.state_machine.apply_jobs import cancel_jobs
+from hookline.node.state_machine.apply_jobs import cancel_jobs, replace_spec
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.rows import JobBefore, PurgedJob, PurgedSpec
-from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, row_sum
+from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, job_sum, row_sum
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import CancelJobs, Changed, DeleteJob, DeletePayload, Refused, Result
 from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State, decode_spec, label_texts
@@ -48,11 +48,9 @@ def delete_payload(tables: Tables, command: DeletePayload) -> Result:
         return Refused("conflict")
     if not _blank_answers(tables, command.seq):
         return Changed(0)
-    total = row_sum(command.seq, before.id, command.spec, before.fingerprint)
     with tables.overwriting():
         tables.run("mark_without_payload", command.seq, PAYLOAD_REMOVED)
-        tables.run("update_spec", command.seq, command.spec, total)
-    tables.summed(JOBS, total - row_sum(command.seq, before.id, before.spec, before.fingerprint))
+        replace_spec(tables, command.seq, before, command.spec)
     return Changed(1)
 
 
@@ -64,13 +62,13 @@ def _blank_answers(tables: Tables, seq: int) -> bool:
 
 def forget(tables: Tables, seq: int, size: int = 0) -> None:
     """Take all rows of a job out; ``size`` is that of its payload, which only counts for a pending one."""
-    spec = tables.row(PurgedSpec, "purge_spec", seq)
     job = tables.row(PurgedJob, "purge_job", seq)
+    spec = tables.row(PurgedSpec, "purge_spec", seq)
+    tables.count(ATTEMPTS, "purge_attempts", seq, sign=-1)
+    if job is None:
+        return
+    tables.moved(job.tenant, State(job.state), None, size)
     if spec is not None:
         for label in label_texts(decode_spec(spec.spec).labels):
-            tables.count(LABELS, "delete_label", label, seq, sign=-1)
-    tables.count(ATTEMPTS, "purge_attempts", seq, sign=-1)
-    if job is not None:
-        tables.moved(State(job.state), None, size)
-        if spec is not None:
-            tables.summed(JOBS, -row_sum(seq, job.id, spec.spec, spec.fingerprint))
+            tables.count(LABELS, "delete_label", job.tenant, label, seq, sign=-1)
+        tables.summed(JOBS, -job_sum(seq, job.tenant, job.id, spec.spec, spec.fingerprint))

@@ -3,8 +3,18 @@
 import msgspec
 
 from hookline.node.state_machine.effects import Effects, Ended
-from hookline.node.state_machine.rows import CancelledJob, JobBefore, KeyRow, KnownJob, OpenClaim, RedrivenJob
-from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, row_sum
+from hookline.node.state_machine.rows import (
+    CancelledJob,
+    FinishedJob,
+    GrantedClaim,
+    JobBefore,
+    KeyRow,
+    KnownJob,
+    OpenClaim,
+    RedrivenJob,
+    RetriedJob,
+)
+from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, job_sum, row_sum
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import (
     BeginTerm,
@@ -30,12 +40,12 @@ _MISMATCH = Refused("idempotency_mismatch")
 def create_job(tables: Tables, effects: Effects, time_ms: int, command: CreateJob) -> Result:
     """Insert the job, unless its key or chosen id is known already."""
     if command.key is not None:
-        named = tables.row(KeyRow, "key", command.key)
+        named = tables.row(KeyRow, "key", command.key, command.work.tenant)
         if named is not None and named.expires_ms > time_ms and named.job_id is not None:
             same = named.fingerprint == command.fingerprint
             return Created(named.seq, named.job_id, deduplicated=True) if same else _MISMATCH
     if command.id_is_chosen:
-        known = tables.row(KnownJob, "job_by_id", command.id)
+        known = tables.row(KnownJob, "job_by_id", command.id, command.work.tenant)
         if known is not None:
             return _known_id(tables, command, known)
     seq = insert_job(tables, effects, time_ms, command)
@@ -56,11 +66,13 @@ def _known_id(tables: Tables, command: CreateJob, known: KnownJob) -> Result:
 
 def _put_key(tables: Tables, key: str, seq: int, command: CreateJob) -> None:
     """Name the job by the key; one that the key named before is not in its window any more."""
-    before = tables.row(KeyRow, "key", key)
+    tenant = command.work.tenant
+    before = tables.row(KeyRow, "key", key, tenant)
     if before is not None:
-        tables.summed(KEYS, -row_sum(key, before.seq, before.fingerprint, before.expires_ms))
-    tables.run("put_key", key, seq, command.fingerprint, command.key_expires_ms)
-    tables.summed(KEYS, row_sum(key, seq, command.fingerprint, command.key_expires_ms))
+        tables.summed(KEYS, -row_sum(key, tenant, before.seq, before.fingerprint, before.expires_ms))
+    values = (key, tenant, seq, command.fingerprint, command.key_expires_ms)
+    tables.run("put_key", *values)
+    tables.summed(KEYS, row_sum(*values))
 
 
 def insert_job(
@@ -68,11 +80,12 @@ def insert_job(
 ) -> int:
     """Insert a job that is known to be new; returns its number."""
     seq, work = tables.take_seq(), command.work
-    lane = lane_of(tables.destination_id(work.destination), work.priority, retry=False)
+    lane = lane_of(tables.destination_id(work.tenant, work.destination), work.priority, retry=False)
     tables.run(
         "insert_job",
         seq,
         command.id,
+        work.tenant,
         lane,
         command.due_ms,
         time_ms,
@@ -82,12 +95,12 @@ def insert_job(
         command.key_expires_ms,
         schedule,
     )
-    total = row_sum(seq, command.id, work.spec, command.fingerprint)
+    total = job_sum(seq, work.tenant, command.id, work.spec, command.fingerprint)
     tables.run("insert_spec", seq, work.spec, command.fingerprint, total)
     tables.summed(JOBS, total)
     for label in work.labels:
-        tables.count(LABELS, "insert_label", label, seq)
-    tables.moved(None, State.PENDING, work.size)
+        tables.count(LABELS, "insert_label", work.tenant, label, seq)
+    tables.moved(work.tenant, None, State.PENDING, work.size)
     effects.due.append((lane, command.due_ms, seq))
     return seq
 
@@ -104,27 +117,27 @@ def claim_jobs(tables: Tables, effects: Effects, time_ms: int, term: int, comman
             if lane is not None and destination_of(lane) in tables.paused:
                 effects.due.append((lane, due_ms, seq))
                 continue
-        attempt = tables.value("claim_job", seq, due_ms, term, command.begun_by_ms, time_ms, command.owner)
-        if attempt is not None:
-            granted.append((seq, attempt))
-            tables.moved(State.PENDING, State.RUNNING, 0)
+        claim = tables.row(GrantedClaim, "claim_job", seq, due_ms, term, command.begun_by_ms, time_ms, command.owner)
+        if claim is not None:
+            granted.append((seq, claim.attempts))
+            tables.moved(claim.tenant, State.PENDING, State.RUNNING, 0)
     return Claimed(tuple(granted))
 
 
 def record_outcome(tables: Tables, effects: Effects, time_ms: int, command: RecordOutcome) -> Result:
     """Close a claim: the job is finished, or pending again. An outcome nobody waits for changes nothing."""
     if command.retry_at_ms is None:
-        size = tables.value("finish_job", command.seq, command.attempt, command.state, time_ms)
-        is_waited_for = size is not None
-        if is_waited_for:
-            tables.moved(State.RUNNING, State(command.state), size)
+        done = tables.row(FinishedJob, "finish_job", command.seq, command.attempt, command.state, time_ms)
+        is_awaited = done is not None
+        if done is not None:
+            tables.moved(done.tenant, State.RUNNING, State(command.state), done.size)
     else:
-        lane = tables.value("retry_job", command.seq, command.attempt, command.retry_at_ms, command.is_free)
-        is_waited_for = lane is not None
-        if is_waited_for:
-            tables.moved(State.RUNNING, State.PENDING, 0)
-            effects.due.append((lane, command.retry_at_ms, command.seq))
-    if not is_waited_for and tables.value("cancelled_in_flight", command.seq, command.attempt) is None:
+        job = tables.row(RetriedJob, "retry_job", command.seq, command.attempt, command.retry_at_ms, command.is_free)
+        is_awaited = job is not None
+        if job is not None:
+            tables.moved(job.tenant, State.RUNNING, State.PENDING, 0)
+            effects.due.append((job.lane, command.retry_at_ms, command.seq))
+    if not is_awaited and tables.value("cancelled_in_flight", command.seq, command.attempt) is None:
         return Changed(0)
     headers = msgspec.msgpack.encode(command.response_headers) if command.response_headers else None
     tables.count(
@@ -153,7 +166,7 @@ def cancel_jobs(tables: Tables, effects: Effects, time_ms: int, command: CancelJ
         if job is None:
             continue
         count += 1
-        tables.moved(State.RUNNING if job.was_running else State.PENDING, State.CANCELLED, job.size)
+        tables.moved(job.tenant, State.RUNNING if job.was_running else State.PENDING, State.CANCELLED, job.size)
         if job.was_running:
             effects.aborted.append(seq)
     return Changed(count)
@@ -162,28 +175,33 @@ def cancel_jobs(tables: Tables, effects: Effects, time_ms: int, command: CancelJ
 def update_job(tables: Tables, effects: Effects, command: UpdateJob) -> Result:
     """Replace what a pending job will do."""
     before = tables.row(JobBefore, "job_before_update", command.seq)
-    if before is None:
+    work = command.work
+    if before is None or before.tenant != work.tenant:
         return Refused("job_not_found")
     if before.state != State.PENDING:
         return Refused("job_not_pending")
     if before.revision != command.revision:
         return Refused("conflict")
-    work = command.work
-    lane = lane_of(tables.destination_id(work.destination), work.priority, retry=bool(before.lane & 1))
+    lane = lane_of(tables.destination_id(work.tenant, work.destination), work.priority, retry=bool(before.lane & 1))
     figures = (work.at_most_once, work.size, work.timeout_ms)
     tables.run("update_job", command.seq, before.revision, lane, command.due_ms, *figures)
     if before.spec != work.spec:
         for label in label_texts(decode_spec(before.spec).labels):
-            tables.count(LABELS, "delete_label", label, command.seq, sign=-1)
+            tables.count(LABELS, "delete_label", work.tenant, label, command.seq, sign=-1)
         for label in work.labels:
-            tables.count(LABELS, "insert_label", label, command.seq)
-        total = row_sum(command.seq, before.id, work.spec, before.fingerprint)
-        tables.run("update_spec", command.seq, work.spec, total)
-        tables.summed(JOBS, total - row_sum(command.seq, before.id, before.spec, before.fingerprint))
-        tables.moved(State.PENDING, None, before.size)
-        tables.moved(None, State.PENDING, work.size)
+            tables.count(LABELS, "insert_label", work.tenant, label, command.seq)
+        replace_spec(tables, command.seq, before, work.spec)
+        tables.moved(work.tenant, State.PENDING, None, before.size)
+        tables.moved(work.tenant, None, State.PENDING, work.size)
     effects.due.append((lane, command.due_ms, command.seq))
     return Changed(1)
+
+
+def replace_spec(tables: Tables, seq: int, before: JobBefore, spec: bytes) -> None:
+    """The job does, or is known to have done, what ``spec`` says."""
+    total = job_sum(seq, before.tenant, before.id, spec, before.fingerprint)
+    tables.run("update_spec", seq, spec, total)
+    tables.summed(JOBS, total - job_sum(seq, before.tenant, before.id, before.spec, before.fingerprint))
 
 
 def redrive_jobs(tables: Tables, effects: Effects, command: RedriveJobs) -> Result:
@@ -194,7 +212,7 @@ def redrive_jobs(tables: Tables, effects: Effects, command: RedriveJobs) -> Resu
         job = tables.row(RedrivenJob, "redrive_job", seq, command.due_ms)
         if job is None or state is None:
             continue
-        tables.moved(State(state), State.PENDING, job.size)
+        tables.moved(job.tenant, State(state), State.PENDING, job.size)
         effects.due.append((job.lane, command.due_ms, seq))
         count += 1
     return Changed(count)
@@ -232,7 +250,7 @@ def _lose(tables: Tables, effects: Effects, time_ms: int, claim: OpenClaim) -> N
     tables.run("lose_claim", claim.seq, state, time_ms, finished_ms, lost)
     attempt = (claim.seq, claim.attempts, Outcome.UNKNOWN, None, error, claim.claimed_ms, None, "", claim.claim_term)
     tables.count(ATTEMPTS, "insert_attempt", *attempt, None, None)
-    tables.moved(State.RUNNING, state, claim.size)
+    tables.moved(claim.tenant, State.RUNNING, state, claim.size)
     if state is State.PENDING:
         effects.due.append((claim.lane, time_ms, claim.seq))
     else:

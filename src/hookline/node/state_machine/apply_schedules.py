@@ -25,13 +25,13 @@ _OPEN = (State.PENDING, State.RUNNING)
 def put_schedule(tables: Tables, effects: Effects, time_ms: int, command: PutSchedule) -> Result:
     """Create a schedule, or replace one that is still at the revision the caller read."""
     effects.schedules_changed = True
-    known = tables.row(KnownSchedule, "schedule_by_id", command.id)
-    work = encode_work(command.work)
+    tenant, work = command.work.tenant, encode_work(command.work)
+    known = tables.row(KnownSchedule, "schedule_by_id", tenant, command.id)
     values = (command.spec, work, command.next_tick_ms, command.skip_overlap, command.paused)
     if known is None:
         if command.revision != 0:
             return Refused("schedule_not_found")
-        seq: int = tables.value("insert_schedule", command.id, *values, time_ms)
+        seq: int = tables.value("insert_schedule", tenant, command.id, *values, time_ms)
         tables.summed_row(SCHEDULES, "schedule_row", seq, 1)
         return Created(seq, command.id, deduplicated=False)
     if command.revision == 0:
@@ -48,7 +48,7 @@ def put_schedule(tables: Tables, effects: Effects, time_ms: int, command: PutSch
 def delete_schedule(tables: Tables, effects: Effects, command: DeleteSchedule) -> Result:
     """Remove a schedule."""
     effects.schedules_changed = True
-    for row in tables.rows("delete_schedule", command.id):
+    for row in tables.rows("delete_schedule", command.tenant, command.id):
         tables.summed(SCHEDULES, -row_sum(*row))
         return Changed(1)
     return Refused("schedule_not_found")
@@ -63,14 +63,15 @@ def record_ticks(tables: Tables, effects: Effects, time_ms: int, command: Record
     next_tick_ms = NO_TICK if schedule.next_tick_ms is None else schedule.next_tick_ms
     if schedule.revision != command.revision or next_tick_ms != command.expected_ms or schedule.paused:
         return Refused("conflict")
+    work = decode_work(schedule.work)
     made, skipped, last_job = 0, command.skipped, schedule.last_job
     for _instant_ms, run_at_ms, job_id in command.ticks:
-        if tables.row(KnownJob, "job_by_id", job_id) is not None:
+        if tables.row(KnownJob, "job_by_id", job_id, work.tenant) is not None:
             continue  # the tick was made before the wall clock went back, or someone chose its id: it has its job
         if schedule.skip_overlap and _is_open(tables, last_job):
             skipped += 1
             continue
-        last_job = _make_job(tables, effects, time_ms, schedule, job_id, run_at_ms)
+        last_job = insert_job(tables, effects, time_ms, CreateJob(job_id, run_at_ms, work), schedule=schedule.seq)
         made += 1
     last_tick_ms = command.ticks[-1][0] if command.ticks else None
     _move(tables, schedule.seq, command.next_tick_ms, last_tick_ms, last_job, made, skipped)
@@ -85,21 +86,15 @@ def _move(tables: Tables, schedule: int, *values: object) -> None:
 
 def run_schedule(tables: Tables, effects: Effects, time_ms: int, command: RunSchedule) -> Result:
     """Make one job now; the ticks go on as they were."""
-    known = tables.row(KnownSchedule, "schedule_by_id", command.id)
+    known = tables.row(KnownSchedule, "schedule_by_id", command.tenant, command.id)
     schedule = None if known is None else tables.row(TickingSchedule, "schedule_for_ticks", known.seq)
     if schedule is None:
         return Refused("schedule_not_found")
-    job = _make_job(tables, effects, time_ms, schedule, command.job_id, command.due_ms)
+    new = CreateJob(command.job_id, command.due_ms, decode_work(schedule.work))
+    job = insert_job(tables, effects, time_ms, new, schedule=schedule.seq)
     _move(tables, schedule.seq, schedule.next_tick_ms, None, job, 1, 0)
     return Created(job, command.job_id, deduplicated=False)
 
 
 def _is_open(tables: Tables, job: int | None) -> bool:
     return job is not None and tables.value("state_of", job) in _OPEN
-
-
-def _make_job(
-    tables: Tables, effects: Effects, time_ms: int, schedule: TickingSchedule, job_id: str, due_ms: int
-) -> int:
-    command = CreateJob(job_id, due_ms, decode_work(schedule.work))
-    return insert_job(tables, effects, time_ms, command, schedule=schedule.seq)

@@ -4,7 +4,7 @@ from msgspec.structs import astuple
 
 from hookline.errors import EpochTaken, ForeignState, Misdirected
 from hookline.node.state_machine.apply_deletes import forget
-from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.effects import ChangedDestination, Effects
 from hookline.node.state_machine.rows import StoredKey
 from hookline.node.state_machine.sums import DESTINATIONS, KEYS, row_sum
 from hookline.node.state_machine.tables import Tables
@@ -26,7 +26,7 @@ from hookline.protocol.topology_change import outranks
 
 def put_destination(tables: Tables, effects: Effects, command: PutDestination) -> Result:
     """Replace the settings of a destination."""
-    _put_settings(tables, effects, command.name, command.settings)
+    _put_settings(tables, effects, command.tenant, command.name, command.settings)
     return Changed(1)
 
 
@@ -37,15 +37,15 @@ def import_destinations(tables: Tables, effects: Effects, command: ImportDestina
     """
     if tables.topology is not None and tables.topology.epoch >= command.epoch:
         return Refused(Misdirected.code)
-    for name, settings in command.settings:
-        _put_settings(tables, effects, name, settings)
+    for tenant, name, settings in command.settings:
+        _put_settings(tables, effects, tenant, name, settings)
     if command.is_last:
         tables.keep_settings_epoch(command.epoch)
     return Changed(len(command.settings))
 
 
-def _put_settings(tables: Tables, effects: Effects, name: str, settings: bytes) -> None:
-    number = tables.destination_id(name)
+def _put_settings(tables: Tables, effects: Effects, tenant: str, name: str, settings: bytes) -> None:
+    number = tables.destination_id(tenant, name)
     tables.summed_row(DESTINATIONS, "destination_row", number, -1)
     tables.run("put_destination", number, settings)
     tables.summed_row(DESTINATIONS, "destination_row", number, 1)
@@ -53,7 +53,7 @@ def _put_settings(tables: Tables, effects: Effects, name: str, settings: bytes) 
         tables.paused.add(number)
     else:
         tables.paused.discard(number)
-    effects.destinations.append(name)
+    effects.destinations.append(ChangedDestination(number, tenant, name))
 
 
 def set_topology(tables: Tables, command: SetTopology) -> Result:
@@ -89,7 +89,7 @@ def purge_keys(tables: Tables, command: PurgeKeys) -> Result:
     """Forget idempotency keys whose window is over."""
     keys = tables.all(StoredKey, "expired_keys", command.before_ms, command.limit)
     for known in keys:
-        tables.run("purge_key", known.key)
+        tables.run("purge_key", known.key, known.tenant)
         tables.summed(KEYS, -row_sum(*astuple(known)))
     return Changed(len(keys))
 

@@ -11,17 +11,17 @@ import apsw
 
 from hookline.errors import StateDamaged
 from hookline.node.state_machine import sums
-from hookline.node.state_machine.tables import PENDING_BYTES, read_sums
+from hookline.node.state_machine.tables import PENDING_BYTES, new_counters, read_counters, read_sums
 from hookline.protocol.jobs import State
 
 SLICE_ROWS = 1_000
 
-_JOBS = """SELECT j.seq, j.id, s.spec, s.fingerprint, s.sum FROM jobs j LEFT JOIN specs s ON s.seq = j.seq"""
-_BY_STATE = "SELECT state, count(*), sum(size) FROM jobs GROUP BY state"
+_JOBS = "SELECT j.seq, j.tenant, j.id, s.spec, s.fingerprint, s.sum FROM jobs j LEFT JOIN specs s ON s.seq = j.seq"
+_BY_STATE = "SELECT tenant, state, count(*), sum(size) FROM jobs GROUP BY tenant, state"
 _ROWS = {
-    sums.KEYS: "SELECT key, seq, fingerprint, expires_ms FROM idempotency_keys",
+    sums.KEYS: "SELECT key, tenant, seq, fingerprint, expires_ms FROM idempotency_keys",
     sums.SCHEDULES: "SELECT * FROM schedules",
-    sums.DESTINATIONS: "SELECT id, name, settings FROM destinations",
+    sums.DESTINATIONS: "SELECT id, tenant, name, settings FROM destinations",
 }
 _COUNTS = {sums.ATTEMPTS: "SELECT count(*) FROM attempts", sums.LABELS: "SELECT count(*) FROM labels"}
 
@@ -45,9 +45,9 @@ def check_contents(connection: apsw.Connection, pause: Callable[[], None] = lamb
         connection.execute("ROLLBACK")
 
 
-def check_row(seq: int, job_id: str, spec: bytes, fingerprint: bytes, total: int) -> None:
+def check_row(seq: int, tenant: str, job_id: str, spec: bytes, fingerprint: bytes, total: int) -> None:
     """Raise StateDamaged unless the spec of a job is the one that was written."""
-    if sums.row_sum(seq, job_id, spec, fingerprint) != total:
+    if sums.job_sum(seq, tenant, job_id, spec, fingerprint) != total:
         raise StateDamaged(f"what job {job_id} is to send was changed on the disk: its checksum does not match")
 
 
@@ -57,10 +57,10 @@ def _check(connection: apsw.Connection, pause: Callable[[], None]) -> None:
     jobs = 0
     for row in _sliced(connection, _JOBS, pause):
         jobs += 1
-        seq, job_id, spec, fingerprint, total = row
+        seq, tenant, job_id, spec, fingerprint, total = row
         if spec is None:
             raise StateDamaged(f"job {job_id} has lost what it is to send")
-        check_row(seq, job_id, spec, fingerprint, total)
+        check_row(seq, tenant, job_id, spec, fingerprint, total)
         found[sums.JOBS] += total
     if _number(connection, "SELECT count(*) FROM specs") != jobs:
         raise StateDamaged("the table specs holds what no job is to send")
@@ -80,12 +80,13 @@ def _check(connection: apsw.Connection, pause: Callable[[], None]) -> None:
 
 
 def _check_counters(connection: apsw.Connection) -> None:
-    counted = {state.label: 0 for state in State} | {PENDING_BYTES: 0}
-    for state, count, size in connection.execute(_BY_STATE):
-        counted[State(state).label] = count
+    kept = read_counters(connection)
+    counted = {tenant: new_counters() for tenant in kept}
+    for tenant, state, count, size in connection.execute(_BY_STATE):
+        own = counted.setdefault(tenant, new_counters())
+        own[State(state).label] = count
         if state in (State.PENDING, State.RUNNING):
-            counted[PENDING_BYTES] += size
-    kept = dict.fromkeys(counted, 0) | dict(connection.execute("SELECT name, value FROM counters"))
+            own[PENDING_BYTES] += size
     if counted != kept:
         raise StateDamaged(f"the table jobs holds {counted}, and {kept} were written: states or sizes were changed")
 

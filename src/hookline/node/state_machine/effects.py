@@ -15,12 +15,20 @@ class Ended(NamedTuple):
     error: str
 
 
+class ChangedDestination(NamedTuple):
+    """A destination whose settings changed; ``number`` is the one in its lanes."""
+
+    number: int
+    tenant: str
+    name: str
+
+
 @dataclass(slots=True)
 class Effects:
     """Filled while an entry is applied, handed out after it is committed."""
 
     due: list[tuple[int, int, int]] = field(default_factory=list)  # (lane, due_ms, seq) that became pending
     aborted: list[int] = field(default_factory=list)  # seqs cancelled while an attempt was under way
-    destinations: list[str] = field(default_factory=list)  # names whose settings changed
+    destinations: list[ChangedDestination] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     schedules_changed: bool = False

@@ -18,7 +18,9 @@ class ClaimedRow(sql.Row, frozen=True):
     """A job that was claimed, as it is stored."""
 
     seq: int
+    tenant: str
     id: str
+    lane: int
     run_at_ms: int
     attempts_before: int
     budget_from_ms: int
@@ -34,6 +36,7 @@ class ClaimedJob(NamedTuple):
     run_at_ms: int
     attempts_before: int
     budget_from_ms: int
+    lane: int
     spec: JobSpec
 
 
@@ -58,7 +61,6 @@ class ConfiguredRow(sql.Row, frozen=True):
     """A destination as it is stored."""
 
     id: int
-    name: str
     settings: bytes | None
 
 
@@ -66,7 +68,6 @@ class Configured(NamedTuple):
     """A destination with what is set for it."""
 
     number: int
-    name: str
     settings: DestinationSettings
 
 
@@ -112,10 +113,9 @@ class LeaderReads:
         found = {}
         for row in self._rows("claimed", apsw.carray(numbers)):
             job = ClaimedRow(*row)
-            check_row(job.seq, job.id, job.spec, job.fingerprint, job.sum)
-            found[job.seq] = ClaimedJob(
-                job.id, job.run_at_ms, job.attempts_before, job.budget_from_ms, decode_spec(job.spec)
-            )
+            check_row(job.seq, job.tenant, job.id, job.spec, job.fingerprint, job.sum)
+            spec = decode_spec(job.spec)
+            found[job.seq] = ClaimedJob(job.id, job.run_at_ms, job.attempts_before, job.budget_from_ms, job.lane, spec)
         return found
 
     def open_claims(self, seqs: Iterable[int]) -> set[ClaimRef]:
@@ -157,10 +157,15 @@ class LeaderReads:
         """The destinations that have settings."""
         return [_configured(row) for row in self._rows("destinations")]
 
-    def destination(self, name: str) -> Configured | None:
+    def destination(self, number: int) -> Configured | None:
         """One destination."""
-        rows = self._rows("destination", name)
+        rows = self._rows("destination", number)
         return _configured(rows[0]) if rows else None
+
+    def destination_number(self, tenant: str, name: str) -> int | None:
+        """The number that the lanes of a tenant's destination have; None: nobody named it yet."""
+        rows = self._rows("destination_number", tenant, name)
+        return rows[0][0] if rows else None
 
     def first_claim_to_end_ms(self, term: int) -> int | None:
         """The earliest deadline of the claims that terms before ``term`` left open."""
@@ -170,4 +175,4 @@ class LeaderReads:
 
 def _configured(row: tuple[Any, ...]) -> Configured:
     stored = ConfiguredRow(*row)
-    return Configured(stored.id, stored.name, decode_destination(stored.settings))
+    return Configured(stored.id, decode_destination(stored.settings))

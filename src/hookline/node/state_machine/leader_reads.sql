@@ -39,7 +39,10 @@ SELECT min(expires_ms) FROM idempotency_keys
 SELECT {ConfiguredRow} FROM destinations WHERE settings IS NOT NULL
 
 -- name: destination
-SELECT {ConfiguredRow} FROM destinations WHERE name = ?
+SELECT {ConfiguredRow} FROM destinations WHERE id = ?
+
+-- name: destination_number
+SELECT id FROM destinations WHERE tenant = ? AND name = ?
 
 -- name: first_claim_to_end
 SELECT min(claim_deadline_ms) FROM jobs WHERE state = 1 AND claim_term < ?

@@ -32,6 +32,7 @@ class Match(Row, frozen=True):
 
     seq: int
     id: str
+    tenant: str
     state: int
     lane: int
     created_ms: int
@@ -42,6 +43,7 @@ class Match(Row, frozen=True):
 class Fitting(msgspec.Struct, frozen=True):
     """A filter with the numbers that its names stand for. ``oldest_ms``: none that fits was accepted before."""
 
+    tenant: str
     wanted: JobFilter
     destination: int | None
     schedule: int | None
@@ -49,6 +51,8 @@ class Fitting(msgspec.Struct, frozen=True):
 
     def __call__(self, row: Match) -> bool:
         wanted = self.wanted
+        if row.tenant != self.tenant:
+            return False
         if wanted.state is not None and row.state != wanted.state:
             return False
         if wanted.created_after_ms is not None and row.created_ms <= wanted.created_after_ms:

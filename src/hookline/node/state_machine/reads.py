@@ -17,7 +17,7 @@ from hookline.errors import InvalidRequest
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
 from hookline.node.state_machine.matching import CLOCK_STEP_MS, Fitting, JobFilter, Match
-from hookline.protocol.jobs import PAYLOAD_REMOVED, JobSpec, State, decode_spec, decode_work
+from hookline.protocol.jobs import DEFAULT_TENANT, PAYLOAD_REMOVED, JobSpec, State, decode_spec, decode_work
 from hookline.protocol.limits import ATTEMPTS_MAX
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
@@ -67,6 +67,7 @@ class StoredJob(sql.Row, frozen=True):
 
     seq: int
     id: str
+    tenant: str
     state: int
     due_ms: int
     run_at_ms: int
@@ -86,6 +87,7 @@ class JobRow(msgspec.Struct, frozen=True):
 
     seq: int
     id: str
+    tenant: str
     state: State
     due_ms: int
     run_at_ms: int
@@ -108,6 +110,7 @@ class ScheduleRow(msgspec.Struct, frozen=True):
     """A schedule with its job; read from columns of the same names."""
 
     seq: int
+    tenant: str
     id: str
     revision: int
     spec: ScheduleSpec
@@ -125,6 +128,7 @@ class StoredDestination(sql.Row, frozen=True):
     """A destination as it is stored."""
 
     id: int
+    tenant: str
     name: str
     settings: bytes | None
 
@@ -133,6 +137,7 @@ class DestinationRow(msgspec.Struct, frozen=True):
     """A destination that a job or a setting named."""
 
     number: int
+    tenant: str
     name: str
     settings: DestinationSettings
     is_deleted: bool = False
@@ -168,25 +173,29 @@ _JOB_COLUMNS = len(StoredJob.__struct_fields__)
 
 
 class Reads:
-    """Queries on a ``query_only`` connection, on the event loop."""
+    """Queries on a ``query_only`` connection, on the event loop.
+
+    Names are a tenant's own: whatever is asked for by a name or a filter is found among that tenant's only. A job's
+    number comes from such an answer.
+    """
 
     def __init__(self, reader: apsw.Connection) -> None:
         self._reader = reader
 
-    def job(self, job_id: str) -> JobRow | None:
+    def job(self, tenant: str, job_id: str) -> JobRow | None:
         """A job by id. Raises StateDamaged when its spec is not as it was written."""
-        for row in self._all("job_by_id", job_id):
+        for row in self._all("job_by_id", job_id, tenant):
             return _job_row(*_parted(row))
         return None
 
-    def seq_of(self, job_id: str) -> int | None:
+    def seq_of(self, tenant: str, job_id: str) -> int | None:
         """The number of a job."""
-        rows = self._all("seq_of", job_id)
+        rows = self._all("seq_of", job_id, tenant)
         return rows[0][0] if rows else None
 
-    def job_of_key(self, key: str, now_ms: int) -> str | None:
+    def job_of_key(self, tenant: str, key: str, now_ms: int) -> str | None:
         """The id of the job that an idempotency key stands for, while its window lasts."""
-        rows = self._all("job_of_key", key, now_ms)
+        rows = self._all("job_of_key", key, tenant, now_ms)
         return rows[0][0] if rows else None
 
     async def jobs(self, seqs: list[int], bytes_max: int | None = None) -> list[JobRow]:
@@ -223,7 +232,7 @@ class Reads:
             await asyncio.sleep(0)
         return found[::-1]
 
-    async def find(self, wanted: JobFilter, before: int | None, limit: int) -> Found:
+    async def find(self, tenant: str, wanted: JobFilter, before: int | None, limit: int) -> Found:
         """Up to ``limit`` matches below ``before``, from about ``SCAN_ROWS_MAX`` rows.
 
         Raises InvalidRequest when a label's name alone stands for too many values.
@@ -231,17 +240,17 @@ class Reads:
         position = _SEQ_MAX if before is None else before
         if wanted.created_before_ms is not None:
             position = min(position, self._first_after(wanted.created_before_ms + CLOCK_STEP_MS))
-        fits = self._fitting(wanted)
-        labels = None if wanted.label is None else self._label_texts(wanted.label)
+        fits = self._fitting(tenant, wanted)
+        labels = None if wanted.label is None else self._label_texts(tenant, wanted.label)
         if fits is None or labels == []:
             return Found([], None)
         matches: list[Match] = []
         scanned = 0
         while scanned < SCAN_ROWS_MAX:
             if labels is not None:
-                window, ended = await self._window_of_labels(labels, position)
+                window, ended = await self._window_of_labels(tenant, labels, position)
             else:
-                window, ended = self._window(wanted.state, position)
+                window, ended = self._window(tenant, wanted.state, position)
             async for row in self._that_fit(window, fits):
                 if len(matches) == limit:
                     return Found(matches, matches[-1].seq)
@@ -253,12 +262,12 @@ class Reads:
             await asyncio.sleep(0)
         return Found(matches, position)
 
-    def schedule(self, schedule_id: str) -> ScheduleRow | None:
+    def schedule(self, tenant: str, schedule_id: str) -> ScheduleRow | None:
         """A schedule by id."""
-        rows = self._all("schedule_by_id", schedule_id)
+        rows = self._all("schedule_by_id", tenant, schedule_id)
         return _schedule(rows[0]) if rows else None
 
-    async def schedules(self, after: str, limit: int) -> tuple[list[ScheduleRow], bool]:
+    async def schedules(self, tenant: str, after: str, limit: int) -> tuple[list[ScheduleRow], bool]:
         """Up to ``limit`` schedules whose id comes after ``after``, by id, and whether there are more.
 
         Fewer, when their jobs' bodies are more than ``PAGE_BYTES_MAX``.
@@ -266,7 +275,7 @@ class Reads:
         found: list[ScheduleRow] = []
         size = 0
         while True:
-            rows = [_schedule(row) for row in self._all("schedules_after", after, _SCHEDULES_BETWEEN_YIELDS)]
+            rows = [_schedule(row) for row in self._all("schedules_after", after, _SCHEDULES_BETWEEN_YIELDS, tenant)]
             for row in rows:
                 size += len(row.job_spec.body)
                 if len(found) == limit or (found and size > PAGE_BYTES_MAX):
@@ -277,39 +286,44 @@ class Reads:
             after = rows[-1].id
             await asyncio.sleep(0)
 
-    def destination(self, name: str) -> DestinationRow | None:
+    def destination(self, tenant: str, name: str) -> DestinationRow | None:
         """A destination by its name, ``scheme://host:port``."""
-        rows = self._all("destination", name)
+        rows = self._all("destination", tenant, name)
         return _destination(rows[0]) if rows else None
 
-    def shown_destination(self, name: str) -> DestinationRow | None:
+    def shown_destination(self, tenant: str, name: str) -> DestinationRow | None:
         """The same; None too for one that was deleted, while no unfinished job names it."""
-        row = self.destination(name)
+        row = self.destination(tenant, name)
         if row is not None and row.is_deleted and not self._all("is_busy", row.number)[0][0]:
             return None
         return row
 
-    def destinations(self, after: str, limit: int) -> list[DestinationRow]:
+    def destinations(self, tenant: str, after: str, limit: int) -> list[DestinationRow]:
         """Up to ``limit`` destinations whose name comes after ``after``, of those that are shown."""
-        return [_destination(row) for row in self._all("destinations_after", after, limit)]
+        return [_destination(row) for row in self._all("destinations_after", after, limit, tenant)]
 
-    def destinations_set(self, after: str, limit: int) -> list[tuple[str, bytes]]:
-        """(name, stored settings) of up to ``limit`` destinations that have settings and come after ``after``."""
-        return self._all("destinations_set", after, limit)
+    def destinations_set(self, after: int, limit: int) -> list[StoredDestination]:
+        """Up to ``limit`` destinations of all tenants that have settings, by number, those after ``after``."""
+        return [StoredDestination(*row) for row in self._all("destinations_set", after, limit)]
 
-    def _window(self, state: State | None, before: int) -> tuple[list[Match], bool]:
-        """The next rows below ``before``, never empty unless it is the end; and whether it is."""
-        if state is None or state is State.SUCCEEDED:
+    def _window(self, tenant: str, state: State | None, before: int) -> tuple[list[Match], bool]:
+        """The next rows below ``before``, never empty unless it is the end; and whether it is.
+
+        Where the default tenant's have no index of their own, they are all tenants' rows.
+        """
+        if state is not None and state is not State.SUCCEEDED:
+            rows = self._all("window_of_state", before, WINDOW_ROWS, tenant, state)
+        elif tenant == DEFAULT_TENANT:
             rows = self._all("window", before, WINDOW_ROWS)
         else:
-            rows = self._all("window_of_state", before, WINDOW_ROWS, state)
+            rows = self._all("window_of_tenant", before, WINDOW_ROWS, tenant)
         return [Match(*row) for row in rows], len(rows) < WINDOW_ROWS
 
-    async def _window_of_labels(self, labels: list[str], before: int) -> tuple[list[Match], bool]:
+    async def _window_of_labels(self, tenant: str, labels: list[str], before: int) -> tuple[list[Match], bool]:
         share = max(1, WINDOW_ROWS // len(labels))
         lists = []
         for number, label in enumerate(labels, 1):
-            lists.append([Match(*row) for row in self._all("window_of_label", before, share, label)])
+            lists.append([Match(*row) for row in self._all("window_of_label", before, share, tenant, label)])
             if number % _LABELS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
         # Below the end of a full list its next rows are not known yet, so the merged window stops there.
@@ -333,22 +347,22 @@ class Reads:
                     continue
             yield row
 
-    def _fitting(self, wanted: JobFilter) -> Fitting | None:
+    def _fitting(self, tenant: str, wanted: JobFilter) -> Fitting | None:
         """How a row is looked at; None: none fits, as there is no such destination or schedule."""
         destination = schedule = None
         oldest_ms = wanted.created_after_ms or 0
         if wanted.destination is not None:
-            if (found := self.destination(wanted.destination)) is None:
+            if (found := self.destination(tenant, wanted.destination)) is None:
                 return None
             destination = found.number
         if wanted.schedule is not None:
-            rows = self._all("schedule_number", wanted.schedule)
+            rows = self._all("schedule_number", tenant, wanted.schedule)
             if not rows:
                 return None
             found_schedule = Accepted(*rows[0])
             schedule = found_schedule.seq
             oldest_ms = max(oldest_ms, found_schedule.created_ms)
-        return Fitting(wanted, destination, schedule, oldest_ms)
+        return Fitting(tenant, wanted, destination, schedule, oldest_ms)
 
     def _first_after(self, created_ms: int) -> int:
         """The number of a job accepted at that time or later whose predecessor was not; found by halving."""
@@ -368,14 +382,14 @@ class Reads:
         rows = self._all("newest_until", seq)
         return Accepted(*rows[0]) if rows else None
 
-    def _label_texts(self, text: str) -> list[str]:
+    def _label_texts(self, tenant: str, text: str) -> list[str]:
         """The index entries that a label of a filter stands for."""
         if "=" in text:
             return [text]
         found = [text]
         if ":" in text:
             found.append(text.replace(":", "=", 1))
-        values = list(islice(self._label_values(text), LABEL_VALUES_MAX + 1))
+        values = list(islice(self._label_values(tenant, text), LABEL_VALUES_MAX + 1))
         if len(values) > LABEL_VALUES_MAX:
             raise InvalidRequest(
                 f"the label {text[:80]!r} has more than {LABEL_VALUES_MAX} values; ask for one, as name=value",
@@ -383,12 +397,12 @@ class Reads:
             )
         return found + values
 
-    def _label_values(self, name: str) -> Iterator[str]:
+    def _label_values(self, tenant: str, name: str) -> Iterator[str]:
         """The distinct ``name=value`` in the index: one seek each, however many jobs carry them."""
-        first = self._all("next_label", name + "<\U0010ffff", name + _AFTER_EQUALS)[0][0]
+        first = self._all("next_label", name + "<\U0010ffff", name + _AFTER_EQUALS, tenant)[0][0]
         while first is not None:
             yield first
-            first = self._all("next_label", first, name + _AFTER_EQUALS)[0][0]
+            first = self._all("next_label", first, name + _AFTER_EQUALS, tenant)[0][0]
 
     def _all(self, name: str, *values: object) -> list[Values]:
         return self._reader.execute(STATEMENTS[name], values).fetchall()
@@ -400,10 +414,11 @@ def _parted(row: Values) -> tuple[StoredJob, LastAttemptRow | None]:
 
 
 def _job_row(job: StoredJob, last: LastAttemptRow | None) -> JobRow:
-    check_row(job.seq, job.id, job.spec, job.fingerprint, job.sum)
+    check_row(job.seq, job.tenant, job.id, job.spec, job.fingerprint, job.sum)
     return JobRow(
         seq=job.seq,
         id=job.id,
+        tenant=job.tenant,
         state=State(job.state),
         due_ms=job.due_ms,
         run_at_ms=job.run_at_ms,
@@ -436,4 +451,5 @@ def _schedule(row: Values) -> ScheduleRow:
 
 def _destination(row: Values) -> DestinationRow:
     stored = StoredDestination(*row)
-    return DestinationRow(stored.id, stored.name, decode_destination(stored.settings), stored.settings == DELETED)
+    settings = decode_destination(stored.settings)
+    return DestinationRow(stored.id, stored.tenant, stored.name, settings, stored.settings == DELETED)

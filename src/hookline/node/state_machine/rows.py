@@ -16,6 +16,7 @@ class StoredKey(Row, frozen=True):
     """An idempotency key as it is stored: the values that its sum is over."""
 
     key: str
+    tenant: str
     seq: int
     fingerprint: bytes
     expires_ms: int
@@ -36,20 +37,44 @@ class JobBefore(Row, frozen=True):
     lane: int
     size: int
     id: str
+    tenant: str
     spec: bytes
     fingerprint: bytes
+
+
+class GrantedClaim(Row, frozen=True):
+    """A job that was just claimed; ``attempts``: the number of this one."""
+
+    tenant: str
+    attempts: int
+
+
+class FinishedJob(Row, frozen=True):
+    """A job whose last attempt just ended."""
+
+    tenant: str
+    size: int
+
+
+class RetriedJob(Row, frozen=True):
+    """A job that just became pending again."""
+
+    tenant: str
+    lane: int
 
 
 class CancelledJob(Row, frozen=True):
     """A job that was just cancelled."""
 
+    tenant: str
     size: int
     was_running: int
 
 
 class RedrivenJob(Row, frozen=True):
-    """A job that was just made pending again."""
+    """A finished job that was just made pending again."""
 
+    tenant: str
     lane: int
     size: int
 
@@ -58,6 +83,7 @@ class OpenClaim(Row, frozen=True):
     """A claim without an outcome, and what decides about its job if it is lost. ``attempts``: its own number."""
 
     seq: int
+    tenant: str
     attempts: int
     lane: int
     at_most_once: int
@@ -72,6 +98,7 @@ class PurgedJob(Row, frozen=True):
     """A job whose row was just taken out."""
 
     state: int
+    tenant: str
     id: str
 
 
@@ -108,6 +135,9 @@ COLUMNS = {
     "StoredKey": columns(StoredKey),
     "KnownJob": columns(KnownJob, "s"),
     "JobBefore": columns(JobBefore, "j", **SPEC),
+    "GrantedClaim": columns(GrantedClaim),
+    "FinishedJob": columns(FinishedJob),
+    "RetriedJob": columns(RetriedJob),
     "CancelledJob": columns(CancelledJob, was_running="claim_term IS NOT NULL"),
     "RedrivenJob": columns(RedrivenJob),
     "OpenClaim": columns(OpenClaim),

@@ -1,27 +1,33 @@
 -- The state of a node. Only the state machine writes here, and only while it applies a log entry.
 -- Times are integer milliseconds since 1970 UTC.
+-- A name that a tenant chose is unique among that tenant's only. The default tenant is the empty text.
 
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value NOT NULL
 ) WITHOUT ROWID;
 
--- Jobs by state and bytes of pending payload, kept so that limits and metrics cost nothing.
+-- Each tenant's jobs by state and bytes of pending payload, kept so that limits and metrics cost nothing.
 CREATE TABLE counters (
-    name TEXT PRIMARY KEY,
-    value INTEGER NOT NULL
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
 ) WITHOUT ROWID;
 
 CREATE TABLE destinations (
     id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,          -- scheme://host:port
-    settings BLOB                       -- MessagePack of DestinationSettings; NULL: the defaults
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,                 -- scheme://host:port
+    settings BLOB,                      -- MessagePack of DestinationSettings; NULL: the defaults
+    UNIQUE (tenant, name)
 );
 
 -- The small, often changed part of a job. What is large and fixed is in specs, so an update rewrites few bytes.
 CREATE TABLE jobs (
     seq INTEGER PRIMARY KEY,            -- order of acceptance
-    id TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
     state INTEGER NOT NULL,
     lane INTEGER NOT NULL,              -- destination, priority, is a retry: see protocol/jobs.py
     due_ms INTEGER NOT NULL,            -- of the next attempt, while pending; of the last one after that
@@ -41,23 +47,26 @@ CREATE TABLE jobs (
     timeout_ms INTEGER NOT NULL,        -- of one attempt
     revision INTEGER NOT NULL DEFAULT 1,
     kept_until_ms INTEGER NOT NULL DEFAULT 0,   -- an idempotency key still points here
-    schedule INTEGER                    -- the schedule that made it
+    schedule INTEGER,                   -- the schedule that made it
+    UNIQUE (id, tenant)
 );
 CREATE INDEX jobs_due ON jobs (lane, due_ms) WHERE state = 0;
-CREATE INDEX jobs_by_state ON jobs (state) WHERE state <> 2;
+CREATE INDEX jobs_by_state ON jobs (state, tenant) WHERE state <> 2;
+CREATE INDEX jobs_of_tenant ON jobs (tenant) WHERE tenant <> ''; -- the default tenant has the order of acceptance
 CREATE INDEX jobs_finished ON jobs (state = 3, finished_ms) WHERE finished_ms IS NOT NULL; -- dead ones stay longer
 
 CREATE TABLE specs (
     seq INTEGER PRIMARY KEY,
     spec BLOB NOT NULL,                 -- MessagePack of JobSpec
     fingerprint BLOB NOT NULL,          -- of the request that made it; empty when its id was minted
-    sum INTEGER NOT NULL                -- row_sum of seq, the job's id, spec and fingerprint: checked when it is read
+    sum INTEGER NOT NULL                -- sums.job_sum: checked when it is read
 );
 
 CREATE TABLE labels (
+    tenant TEXT NOT NULL,
     label TEXT NOT NULL,
     seq INTEGER NOT NULL,
-    PRIMARY KEY (label, seq)
+    PRIMARY KEY (tenant, label, seq)
 ) WITHOUT ROWID;
 
 CREATE TABLE attempts (
@@ -76,16 +85,19 @@ CREATE TABLE attempts (
 ) WITHOUT ROWID;
 
 CREATE TABLE idempotency_keys (
-    key TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    tenant TEXT NOT NULL,
     seq INTEGER NOT NULL,
     fingerprint BLOB NOT NULL,
-    expires_ms INTEGER NOT NULL
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (key, tenant)
 ) WITHOUT ROWID;
 CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_ms);
 
 CREATE TABLE schedules (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never one of a deleted schedule: its jobs and claims still name it
-    id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
     revision INTEGER NOT NULL,
     spec BLOB NOT NULL,                 -- MessagePack of ScheduleSpec
     work BLOB NOT NULL,                 -- MessagePack of Work: what each of its jobs does
@@ -96,6 +108,7 @@ CREATE TABLE schedules (
     last_tick_ms INTEGER,
     last_job INTEGER,
     made INTEGER NOT NULL DEFAULT 0,
-    skipped INTEGER NOT NULL DEFAULT 0
+    skipped INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (tenant, id)
 );
 CREATE INDEX schedules_next ON schedules (next_tick_ms) WHERE next_tick_ms IS NOT NULL AND paused = 0;

@@ -7,40 +7,40 @@ INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET 
 DELETE FROM meta WHERE name = ?
 
 -- name: put_counter
-INSERT INTO counters (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2
+INSERT INTO counters (tenant, name, value) VALUES (?1, ?2, ?3) ON CONFLICT (tenant, name) DO UPDATE SET value = ?3
 
 -- name: insert_destination
-INSERT INTO destinations (name) VALUES (?) RETURNING id
+INSERT INTO destinations (tenant, name) VALUES (?, ?) RETURNING id
 
 -- name: destination_row
-SELECT id, name, settings FROM destinations WHERE id = ?
+SELECT id, tenant, name, settings FROM destinations WHERE id = ?
 
 -- name: put_destination
 UPDATE destinations SET settings = ?2 WHERE id = ?1
 
 -- name: key
-SELECT {KeyRow} FROM idempotency_keys k LEFT JOIN jobs j ON j.seq = k.seq WHERE k.key = ?
+SELECT {KeyRow} FROM idempotency_keys k LEFT JOIN jobs j ON j.seq = k.seq WHERE k.key = ? AND k.tenant = ?
 
 -- name: put_key
-INSERT INTO idempotency_keys (key, seq, fingerprint, expires_ms) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (key) DO UPDATE SET seq = ?2, fingerprint = ?3, expires_ms = ?4
+INSERT INTO idempotency_keys (key, tenant, seq, fingerprint, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (key, tenant) DO UPDATE SET seq = ?3, fingerprint = ?4, expires_ms = ?5
 
 -- name: job_by_id
-SELECT {KnownJob} FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.id = ?
+SELECT {KnownJob} FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.id = ? AND j.tenant = ?
 
 -- name: insert_job
-INSERT INTO jobs (seq, id, state, lane, due_ms, run_at_ms, created_ms, budget_from_ms, at_most_once, size,
+INSERT INTO jobs (seq, id, tenant, state, lane, due_ms, run_at_ms, created_ms, budget_from_ms, at_most_once, size,
                   timeout_ms, kept_until_ms, schedule)
-VALUES (?1, ?2, 0, ?3, ?4, ?4, ?5, ?4, ?6, ?7, ?8, ?9, ?10)
+VALUES (?1, ?2, ?3, 0, ?4, ?5, ?5, ?6, ?5, ?7, ?8, ?9, ?10, ?11)
 
 -- name: insert_spec
 INSERT INTO specs (seq, spec, fingerprint, sum) VALUES (?, ?, ?, ?)
 
 -- name: insert_label
-INSERT OR IGNORE INTO labels (label, seq) VALUES (?, ?)
+INSERT OR IGNORE INTO labels (tenant, label, seq) VALUES (?, ?, ?)
 
 -- name: delete_label
-DELETE FROM labels WHERE label = ? AND seq = ?
+DELETE FROM labels WHERE tenant = ? AND label = ? AND seq = ?
 
 -- name: keep_job
 UPDATE jobs SET kept_until_ms = max(kept_until_ms, ?2) WHERE seq = ?1
@@ -51,17 +51,17 @@ SELECT lane FROM jobs WHERE seq = ? AND state = 0 AND due_ms = ?
 -- name: claim_job
 UPDATE jobs SET state = 1, attempts = attempts + 1, claim_term = ?3, claim_deadline_ms = ?4 + timeout_ms,
                 claimed_ms = ?5, claim_owner = ?6
-WHERE seq = ?1 AND state = 0 AND due_ms = ?2 RETURNING attempts
+WHERE seq = ?1 AND state = 0 AND due_ms = ?2 RETURNING {GrantedClaim}
 
 -- name: finish_job
 UPDATE jobs SET state = ?3, finished_ms = ?4, lost = 0, claim_term = NULL, claim_deadline_ms = NULL,
                 claim_owner = NULL
-WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING size
+WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING {FinishedJob}
 
 -- name: retry_job
 UPDATE jobs SET state = 0, due_ms = ?3, lane = lane | 1, lost = 0, claim_term = NULL, claim_deadline_ms = NULL,
                 claim_owner = NULL, attempts_before = attempts_before + ?4
-WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING lane
+WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING {RetriedJob}
 
 -- name: insert_attempt
 INSERT OR IGNORE INTO attempts
@@ -106,14 +106,14 @@ UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term
 WHERE seq = ?1
 
 -- name: schedule_by_id
-SELECT {KnownSchedule} FROM schedules WHERE id = ?
+SELECT {KnownSchedule} FROM schedules WHERE tenant = ? AND id = ?
 
 -- name: schedule_row
 SELECT * FROM schedules WHERE seq = ?
 
 -- name: insert_schedule
-INSERT INTO schedules (id, revision, spec, work, next_tick_ms, skip_overlap, paused, created_ms)
-VALUES (?, 1, ?, ?, ?, ?, ?, ?) RETURNING seq
+INSERT INTO schedules (tenant, id, revision, spec, work, next_tick_ms, skip_overlap, paused, created_ms)
+VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING seq
 
 -- name: update_schedule
 UPDATE schedules SET revision = revision + 1, spec = ?2, work = ?3,
@@ -121,7 +121,7 @@ UPDATE schedules SET revision = revision + 1, spec = ?2, work = ?3,
 WHERE seq = ?1
 
 -- name: delete_schedule
-DELETE FROM schedules WHERE id = ? RETURNING *
+DELETE FROM schedules WHERE tenant = ? AND id = ? RETURNING *
 
 -- name: schedule_for_ticks
 SELECT {TickingSchedule} FROM schedules WHERE seq = ?
@@ -166,7 +166,7 @@ UPDATE attempts SET response_headers = NULL, response_body = NULL WHERE seq = ?1
     WHERE seq = ?1 AND (response_headers IS NOT NULL OR response_body IS NOT NULL) ORDER BY number LIMIT ?2)
 
 -- name: expired_keys
-SELECT {StoredKey} FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_ms, key LIMIT ?
+SELECT {StoredKey} FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_ms, key, tenant LIMIT ?
 
 -- name: purge_key
-DELETE FROM idempotency_keys WHERE key = ?
+DELETE FROM idempotency_keys WHERE key = ? AND tenant = ?

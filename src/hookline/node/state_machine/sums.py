@@ -22,6 +22,11 @@ def row_sum(*values: object) -> int:
     return xxh64_intdigest(_encode(values)) >> 1
 
 
+def job_sum(seq: int, tenant: str, job_id: str, spec: bytes, fingerprint: bytes) -> int:
+    """The checksum of a job: of what it is to send, and as whose."""
+    return row_sum(seq, tenant, job_id, spec, fingerprint)
+
+
 def wrapped(totals: dict[str, int]) -> dict[str, int]:
     """The sums as they are kept: unsigned 64-bit numbers, whatever was added and taken away."""
     return {table: total % _MODULUS for table, total in totals.items()}

@@ -31,6 +31,7 @@ class Tables:
     Attributes:
         found: what the entry's statements have read and returned so far; part of the digest.
         sums: of each table, see ``sums``.
+        counters: of all tenants together; see ``counters_of``.
     """
 
     def __init__(self, writer: apsw.Connection) -> None:
@@ -41,12 +42,14 @@ class Tables:
 
     def reload(self) -> None:
         """Read the caches from the database."""
-        self._destination_ids: dict[str, int] = dict(self._writer.execute("SELECT name, id FROM destinations"))
+        known = self._writer.execute("SELECT tenant, name, id FROM destinations")
+        self._destination_ids: dict[tuple[str, str], int] = {(tenant, name): number for tenant, name, number in known}
         settings = self._writer.execute("SELECT id, settings FROM destinations WHERE settings IS NOT NULL")
         self.paused: set[int] = {number for number, blob in settings if decode_destination(blob).paused}
-        self.counters: dict[str, int] = {state.label: 0 for state in State} | {PENDING_BYTES: 0}
-        self.counters |= dict(self._writer.execute("SELECT name, value FROM counters"))
-        self._counters_written = dict(self.counters)
+        self._counters = read_counters(self._writer)
+        self._counters_written = {tenant: dict(own) for tenant, own in self._counters.items()}
+        self._counted: set[str] = set()  # tenants whose counters changed since they were written
+        self.counters = {name: sum(own[name] for own in self._counters.values()) for name in new_counters()}
         self._next_seq: int | None = None
         self._next_seq_written: int | None = None
         self.sums = dict.fromkeys(sums.TABLES, 0) | read_sums(self._writer)
@@ -120,12 +123,12 @@ class Tables:
         self._next_seq += 1
         return seq
 
-    def destination_id(self, name: str) -> int:
-        """The number of a destination, which is made when it is new."""
-        number = self._destination_ids.get(name)
+    def destination_id(self, tenant: str, name: str) -> int:
+        """The number of a tenant's destination, which is made when it is new."""
+        number = self._destination_ids.get((tenant, name))
         if number is None:
-            number = self._destination_ids[name] = int(self.value("insert_destination", name))
-            self.summed(sums.DESTINATIONS, sums.row_sum(number, name, None))
+            number = self._destination_ids[tenant, name] = int(self.value("insert_destination", tenant, name))
+            self.summed(sums.DESTINATIONS, sums.row_sum(number, tenant, name, None))
         return number
 
     def keep_topology(self, command: SetTopology) -> None:
@@ -143,25 +146,34 @@ class Tables:
         self.run("put_meta", _SETTINGS_EPOCH, epoch)
         self.settings_epoch = epoch
 
-    def moved(self, before: State | None, after: State | None, size: int) -> None:
+    def counters_of(self, tenant: str) -> dict[str, int]:
+        """One tenant's jobs by state, and bytes of pending payload."""
+        own = self._counters.get(tenant)
+        if own is None:
+            own = self._counters[tenant] = new_counters()
+        return own
+
+    def moved(self, tenant: str, before: State | None, after: State | None, size: int) -> None:
         """Keep the counters when one job changes state (None: it did not exist, or no longer does)."""
-        counters = self.counters
-        if before is not None:
-            counters[before.label] -= 1
-        if after is not None:
-            counters[after.label] += 1
+        self._counted.add(tenant)
         was_open = before is State.PENDING or before is State.RUNNING
         is_open = after is State.PENDING or after is State.RUNNING
-        if was_open != is_open:
-            counters[PENDING_BYTES] += size if is_open else -size
+        for counters in (self.counters, self.counters_of(tenant)):
+            if before is not None:
+                counters[before.label] -= 1
+            if after is not None:
+                counters[after.label] += 1
+            if was_open != is_open:
+                counters[PENDING_BYTES] += size if is_open else -size
 
     def flush(self) -> None:
-        """Write what changed in the counters, the sums and the next job number; what did not is not written again."""
-        written = self._counters_written
-        for name, value in self.counters.items():
-            if written.get(name) != value:
-                self.run("put_counter", name, value)
-                written[name] = value
+        """Write what changed in the counters, the sums and the next job number; what did not is not written again.
+
+        What is written of the counters is ``found`` as well: the digest has the sums and totals anyway.
+        """
+        if self._counted:
+            self.found.append([counter for tenant in sorted(self._counted) for counter in self._flush_counters(tenant)])
+            self._counted.clear()
         if self._next_seq != self._next_seq_written:
             self.run("put_meta", "next_seq", self._next_seq)
             self._next_seq_written = self._next_seq
@@ -169,6 +181,29 @@ class Tables:
         if self.sums != self._sums_written:
             self.run("put_meta", _SUMS, msgspec.msgpack.encode(self.sums))
             self._sums_written = dict(self.sums)
+
+    def _flush_counters(self, tenant: str) -> list[Values]:
+        written = self._counters_written.setdefault(tenant, {})
+        changed = [
+            (tenant, name, value) for name, value in self.counters_of(tenant).items() if written.get(name) != value
+        ]
+        for counter in changed:
+            self.run("put_counter", *counter)
+            written[counter[1]] = counter[2]
+        return changed
+
+
+def new_counters() -> dict[str, int]:
+    """The counters of a tenant without a job."""
+    return {state.label: 0 for state in State} | {PENDING_BYTES: 0}
+
+
+def read_counters(connection: apsw.Connection) -> dict[str, dict[str, int]]:
+    """The counters as the state has kept them, by tenant."""
+    found: dict[str, dict[str, int]] = {}
+    for tenant, name, value in connection.execute("SELECT tenant, name, value FROM counters"):
+        found.setdefault(tenant, new_counters())[name] = value
+    return found
 
 
 def read_identity(connection: apsw.Connection) -> BeginLog | None:
