@@ -1,8 +1,11 @@
-"""Checks that the modules that decide stay pure: they import no clock, no randomness and no I/O.
+"""Checks that the modules that decide stay pure (no clock, no randomness, no I/O), and that one alone writes state.
 
 Import-linter would need every module by name and fails on one that is not there; these are globs, so a new
 module in such a place is held to the rule from its first line. Only direct imports count: what a pure module
 imports from Hookline is held to its own rule, by this check or by the layers.
+
+Only the replica applies entries: nothing else in a node calls a method ``apply``. The state machine itself is handed
+around, to be opened, read and closed, so no import tells.
 
 Usage: python tools/check_purity.py [SOURCE_ROOT]    exit code 1 and one line for each finding.
 """
@@ -49,6 +52,15 @@ RULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("node/state_machine/apply*/**/*.py", IMPURE_IN_APPLY),
 )
 
+APPLIES = "node/replica.py"
+
+
+def calls_of_apply(source: str) -> Iterator[int]:
+    """The line of each call of a method named apply."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "apply":
+            yield node.lineno
+
 
 def imported_modules(source: str) -> Iterator[tuple[int, str]]:
     """The line and the full name of each module that the source imports, also inside functions."""
@@ -60,16 +72,19 @@ def imported_modules(source: str) -> Iterator[tuple[int, str]]:
 
 
 def findings(package: Path) -> list[str]:
-    """One line for each import that breaks a rule, for the package in this folder, sorted."""
-    found = set()
+    """One line for each import or call that breaks a rule, for the package in this folder, sorted."""
+    found = {
+        f"{path}:{line}: only {APPLIES} applies entries; propose a command to it"
+        for path in package.glob("node/**/*.py")
+        if path != package / APPLIES
+        for line in calls_of_apply(path.read_text(encoding="utf-8"))
+    }
     for pattern, impure in RULES:
         for path in package.glob(pattern):
             for line, module in imported_modules(path.read_text(encoding="utf-8")):
                 if module.partition(".")[0] in impure:
-                    found.add((str(path), line, module))
-    return [
-        f"{path}:{line}: a pure module imports {module}; take it as an argument" for path, line, module in sorted(found)
-    ]
+                    found.add(f"{path}:{line}: a pure module imports {module}; take it as an argument")
+    return sorted(found)
 
 
 def main(arguments: list[str]) -> int:

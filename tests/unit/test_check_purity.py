@@ -43,6 +43,17 @@ def test_other_imports_and_other_modules_are_left_alone(tmp_path: Path, name: st
     assert check_purity.findings(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["node/member.py", "node/api/jobs.py"])
+def test_only_the_replica_applies_entries(tmp_path: Path, name: str) -> None:
+    source = "def catch_up(machine, entry):\n    machine.apply(entry)\n"
+    write(tmp_path, "node/replica.py", source)
+    assert check_purity.findings(tmp_path) == []
+    path = write(tmp_path, name, source)
+    assert check_purity.findings(tmp_path) == [
+        f"{path}:2: only node/replica.py applies entries; propose a command to it"
+    ]
+
+
 def test_the_package_is_pure_where_it_must_be() -> None:
     assert check_purity.main([]) == 0
 
