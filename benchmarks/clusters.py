@@ -22,7 +22,7 @@ _CREATED_PER_S = 1_200  # at least; so long are the jobs put off
 
 def cpu_seconds(pids: list[int]) -> float:
     """User and system time of some processes so far."""
-    return sum(Process(pid, 0).cpu_seconds() for pid in pids)
+    return sum((Process(pid, 0).cpu_seconds() for pid in pids), 0.0)
 
 
 def busy_share(before: list[int], after: list[int]) -> float:

@@ -22,6 +22,7 @@ class Connection(asyncio.Protocol):
         self.sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.next()
 
@@ -55,7 +56,8 @@ class Load:
     """What is left to create."""
 
     def __init__(self, receiver_port: int, count: int, batch: int, connections: int, rate: float, delay: int) -> None:
-        job = {"url": f"http://127.0.0.1:{receiver_port}/hook", "payload": {"order": 1234, "text": "x" * 100}}
+        url, payload = f"http://127.0.0.1:{receiver_port}/hook", {"order": 1234, "text": "x" * 100}
+        job: dict[str, object] = {"url": url, "payload": payload}
         if delay:
             job["delay"] = delay
         body = json.dumps({"jobs": [job] * batch} if batch > 1 else job).encode()

@@ -25,6 +25,7 @@ class Receiver(asyncio.Protocol):
     lags_ms: list[float] = []  # noqa: RUF012 - shared by all connections on purpose
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.buffer = b""
         self.loop = asyncio.get_running_loop()

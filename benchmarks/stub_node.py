@@ -26,6 +26,7 @@ class Connection(asyncio.Protocol):
     """One answer to each request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.buffer = b""
 

@@ -89,10 +89,11 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def scripted_server() -> Iterator[ScriptedServer]:
-    handler = type("Handler", (_Handler,), {})
-    server = _Server(("127.0.0.1", 0), handler)
-    scripted = ScriptedServer(f"http://127.0.0.1:{server.server_address[1]}")
-    handler.scripted = scripted
+    class Handler(_Handler):
+        pass
+
+    server = _Server(("127.0.0.1", 0), Handler)
+    scripted = Handler.scripted = ScriptedServer(f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

@@ -78,6 +78,14 @@ class ClusterNode(NodeProcess):
         except AWAY:
             return None
 
+    def is_ok(self) -> bool:
+        """Does it say that all is well?"""
+        return (self.health() or {}).get("status") == "ok"
+
+    def is_halted(self) -> bool:
+        """Does it wait for a person?"""
+        return (self.health() or {}).get("role") == "halted"
+
     def applied(self) -> int:
         """Newest entry in its state, by its own word, its file may be a moment behind; -1 when it does not answer."""
         try:
@@ -178,7 +186,7 @@ class Cluster:
         self.leader()
         for node in self.nodes:
             if node.is_running:
-                until(lambda node=node: (node.health() or {}).get("status") == "ok", f"{node.name} serves")
+                until(node.is_ok, f"{node.name} serves")
 
     def heal(self) -> None:
         """Undo every fault of a process or proxy: resume, start again, pass everything on."""

@@ -1,6 +1,7 @@
 """Mix-ups of directories and of etcd, under load, and what the operator does then: docs/how-to/etcd-was-lost.md."""
 
 from pathlib import Path
+from typing import Any
 
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol.codec import VERSION, Entry
@@ -123,7 +124,7 @@ def _stopped_follower(run: Run) -> ClusterNode:
 
 def _until_halted(run: Run, node: ClusterNode) -> None:
     node.spawn()
-    until(lambda: (node.health() or {}).get("role") == "halted", f"{node.name} waits for a person")
+    until(node.is_halted, f"{node.name} waits for a person")
     run.acted.append(f"{node.name} halted")
 
 
@@ -131,10 +132,10 @@ def _recover(run: Run, ready: "tuple[ClusterNode, ...] | list[ClusterNode]") -> 
     """All nodes halt; the newest state is chosen."""
     nodes = run.cluster.nodes
     for node in nodes:
-        until(lambda node=node: (node.health() or {}).get("role") == "halted", f"{node.name} waits for a person")
+        until(node.is_halted, f"{node.name} waits for a person")
 
     def newest() -> ClusterNode:
-        return max(nodes, key=lambda node: next(it["applied"] for it in _view(node) if it["name"] == node.name))
+        return max(nodes, key=lambda node: next(int(it["applied"]) for it in _view(node) if it["name"] == node.name))
 
     run.cluster.run("recover", "--from", newest().name)
     for node in ready:
@@ -143,8 +144,8 @@ def _recover(run: Run, ready: "tuple[ClusterNode, ...] | list[ClusterNode]") -> 
     run.wait_for_requests(30)
 
 
-def _view(node: ClusterNode) -> list[dict[str, int]]:
-    view: list[dict[str, int]] = node.call("GET", "/cluster")[1]["nodes"]
+def _view(node: ClusterNode) -> list[dict[str, Any]]:
+    view: list[dict[str, Any]] = node.call("GET", "/cluster")[1]["nodes"]
     return view
 
 

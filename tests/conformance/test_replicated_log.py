@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -326,8 +326,10 @@ async def test_the_local_log_keeps_only_the_newest_entries(tmp_path: Path) -> No
 async def test_a_damaged_entry_is_noticed(local: LocalHarness) -> None:
     await local.log.take_over(1)
     await fill(local, 2)
-    (stored,) = local.database.writer.execute("SELECT entry FROM log_entries WHERE idx = 2").fetchall()
-    damaged = bytearray(stored[0])
+    stored: list[tuple[Any, ...]] = local.database.writer.execute(
+        "SELECT entry FROM log_entries WHERE idx = 2"
+    ).fetchall()
+    damaged = bytearray(stored[0][0])
     damaged[20] ^= 1
     local.database.writer.execute("UPDATE log_entries SET entry = ? WHERE idx = 2", (bytes(damaged),))
     assert len(await local.log.read_from(1, limit=1)) == 1

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ class Surroundings:
 
 @pytest.fixture(scope="module")
 def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
-    answers = [answer_ok]
+    answers: list[Answer] = [answer_ok]
     directory = tmp_path_factory.mktemp("node") / "data"
     with (
         journal_receiver(lambda handler, body: answers[-1](handler, body)) as (port, journal),  # noqa: PLW0108 - later
@@ -54,7 +55,7 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundi
 def opens(surroundings: Surroundings, tmp_path: Path) -> Opens:
     """Opens a guide for a reader whose node runs: ``with opens("limits", words) as page``."""
 
-    def opened(page: str, words: dict[str, str] | None = None, **environment: str) -> Reader:
+    def opened(page: str, words: dict[str, str] | None = None, **environment: Any) -> Reader:
         here = Here(words, {7070: surroundings.node}, surroundings.words())
         return Reader(f"docs/how-to/{page}.md", tmp_path / "reader", here, **environment)
 

@@ -11,7 +11,7 @@ import termios
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.end_to_end.processes import UNMEASURED, until
 
@@ -109,7 +109,8 @@ class Terminal:
         os.write(self._person, b"y\n")
         self._tell(f"source {self._written(command)} >{name} 2>&1 <{name}; echo $? >&{self._answer_to}\n")
         shown = b""
-        while ready := select.select([self._person, self._answers], [], [], seconds)[0]:
+        listened: list[Any] = [self._person, self._answers]
+        while ready := select.select(listened, [], [], seconds)[0]:
             if self._person in ready:
                 shown += os.read(self._person, 65_536)
             else:  # it has ended, and all that it showed was read

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_three_nodes_on_three_machines_one_lost_and_etcd_lost(tmp_path: Path) ->
         machines.start_nodes(1, 2, 3)
         page.follow()
         for number in (1, 2, 3):
-            until(lambda one=number: machines.is_ready(one), "it is ready")
+            until(partial(machines.is_ready, number), "it is ready")
         page.client.create_job("https://shop.example.com/hook", id="waits", delay="1h")
         _clock_wrong(tmp_path, machines)
         _replace_a_node(tmp_path, machines)
@@ -127,7 +128,7 @@ def _etcd_was_lost(tmp_path: Path, machines: Machines, client: Client) -> None:
         machines.start_etcd()
         machines.start_nodes(1, 2, 3)
         for number in (1, 2, 3):
-            until(lambda one=number: machines.is_halted(one), "it says that it waits for a person")
+            until(partial(machines.is_halted, number), "it says that it waits for a person")
         page.follow("Jobs that are in a state that was kept aside")
         until(lambda: machines.is_ready(1), "it goes on")
         client.delete_job("waits")

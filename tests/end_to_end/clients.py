@@ -5,6 +5,7 @@ import random
 import threading
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.end_to_end.processes import NodeProcess
 
@@ -84,7 +85,7 @@ class LoadingClient(threading.Thread):
         if status == 200:
             self.ledger.cancelled.add(job_id)
 
-    def _job(self) -> dict[str, str | float]:
+    def _job(self) -> dict[str, Any]:
         return {
             "id": str(uuid.UUID(int=self._random.getrandbits(128))),
             "url": self._url,

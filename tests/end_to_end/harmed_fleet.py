@@ -14,7 +14,8 @@ from tests.end_to_end.processes import Journal, journal_receiver, until
 from tests.faulty_http import FaultyHttpProxy
 
 ENDLESS = 1_000_000
-SHORT = {"hookline-timeout-ms": "1200"}  # long enough to say something about a cluster that is silent so long
+# Long enough to say something about a cluster that is silent so long.
+SHORT: dict[str, Any] = {"hookline-timeout-ms": "1200"}
 MINTED_MAX = 60  # a third of them go to each cluster
 
 Reply = tuple[int, Any]  # (status, parsed body)

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -110,7 +110,7 @@ def redirect_to(location: str) -> Behave:
 
 
 @contextmanager
-def hostile_receivers(behaviours: dict[str, Behave]) -> Iterator[dict[str, int]]:
+def hostile_receivers(behaviours: Mapping[str, Behave]) -> Iterator[dict[str, int]]:
     """Their ports by name."""
     ports: dict[str, int] = {}
     started, stop = threading.Event(), threading.Event()

@@ -146,6 +146,10 @@ class Journal:
         """How many requests carried this id."""
         return sum(1 for found, *_ in self.requests if found == webhook_id)
 
+    def has_more_than(self, count: int) -> bool:
+        """Have so many requests come, and another?"""
+        return len(self.requests) > count
+
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]
 

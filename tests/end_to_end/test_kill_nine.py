@@ -3,6 +3,7 @@
 import random
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,7 @@ def test_every_acknowledged_job_is_accounted_for(tmp_path: Path) -> None:
             client.start()
         kills = 0
         while kills < KILLS:
-            seen = len(journal.requests)
-            until(lambda seen=seen: len(journal.requests) > seen + 5, "the node delivers again")
+            until(partial(journal.has_more_than, len(journal.requests) + 5), "the node delivers again")
             time.sleep(chance.uniform(0, 0.25))  # any moment of the work, not the same one each time
             node.kill()
             kills += 1

@@ -5,6 +5,7 @@ killed and the image copied while it is mounted: the copy has what was fsynced, 
 pulled. Then the node starts on the copy.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_acknowledged_jobs_survive_a_power_cut(tmp_path: Path) -> None:
                 seen = len(journal.requests)
                 client = LoadingClient(node, f"http://127.0.0.1:{port}/", seed=cut)
                 client.start()
-                until(lambda seen=seen: len(journal.requests) > seen + 200, "the node delivers")
+                until(partial(journal.has_more_than, seen + 200), "the node delivers")
                 known = client.ledger.at_least_once | client.ledger.at_most_once  # acknowledged before the cut
                 node.kill()  # or the copy would mix moments
                 client.stop()

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -195,7 +196,7 @@ def test_equal_requests_at_once_through_both_proxies_make_one_job(
         place.network.requests_to_cut = place.network.answers_to_lose = 8
     replies = _all_at_once(
         threads,
-        [lambda proxy=number % 2: place.create(mark, {}, proxy, **{"idempotency-key": key}) for number in range(EQUAL)],
+        [partial(place.create, mark, {}, number % 2, **{"idempotency-key": key}) for number in range(EQUAL)],
     )
     statuses = Counter(status for status, _ in replies)
     assert statuses.keys() <= {200, 201}

@@ -1,6 +1,7 @@
 """Three nodes on an etcd with a tiny quota: large payloads fill it; once they are delivered, it empties by itself."""
 
 import base64
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ def test_new_jobs_are_taken_again_though_nothing_else_happens(tmp_path: Path) ->
                 assert (answer["code"], answer["limit_name"]) == ("queue_full", "log_storage")
             return status
 
+        def takes_another(goal: int) -> bool:
+            return create() == 201 and len(taken) >= goal
+
         while create() != 429:
             pass
         filling = len(taken)
@@ -36,4 +40,4 @@ def test_new_jobs_are_taken_again_though_nothing_else_happens(tmp_path: Path) ->
         for _ in range(2):  # fill it again with as many, whatever is refused in between
             goal = len(taken) + filling
             until(lambda: all(journal.count(name) for name in taken), "the jobs are delivered")
-            until(lambda goal=goal: create() == 201 and len(taken) >= goal, "as many new jobs are taken again", 60)
+            until(partial(takes_another, goal), "as many new jobs are taken again", 60)

@@ -53,11 +53,11 @@ def measured_steps() -> Iterator[Steps]:
         finally:
             steps.longest_ms = max(steps.longest_ms, (time.thread_time() - started) * 1_000)
 
-    asyncio.events.Handle._run = measured  # type: ignore[method-assign]
+    asyncio.events.Handle._run = measured  # type: ignore[assignment,method-assign]  # no loop tells how long its steps are
     try:
         yield steps
     finally:
-        asyncio.events.Handle._run = run  # type: ignore[method-assign]
+        asyncio.events.Handle._run = run  # type: ignore[method-assign]  # as it was
 
 
 @dataclass(frozen=True)
@@ -258,11 +258,11 @@ def _many_attempts(node: NodeUnderTest, job_id: str, count: int = ATTEMPTS_MAX) 
 def attacked(directory: Path) -> Iterator[dict[str, Service]]:
     """A filled node, and a proxy before it; their loops are such as ``measured_steps`` measures."""
     trace = threading.gettrace()
-    threading.settrace(None)  # type: ignore[arg-type] - coverage makes the loops' threads several times slower
+    threading.settrace(None)  # coverage makes the loops' threads several times slower
     with closing(Clusters(directory, 1, asyncio.run)) as clusters:
         (node,) = clusters.nodes.values()
         proxy = clusters.start_proxy(try_timeout_ms=20_000, request_timeout_ms=30_000)
-        threading.settrace(trace)  # type: ignore[arg-type]
+        threading.settrace(trace)
         fill(node)
         _many_attempts(node, "many")
         _many_attempts(node, "doomed", 200)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hookline.http_api.server import ConnectionLimits
+from hookline.http_api.connection import ConnectionLimits
 from tests.integration.conftest import StartNode
 from tests.integration.node_under_test import NodeUnderTest, node_config, read_all
 

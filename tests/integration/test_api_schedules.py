@@ -85,8 +85,10 @@ def test_patch(node: NodeUnderTest) -> None:
     assert node.call("PATCH", "/schedules/nightly", {"end_at": None}).json["next_tick_at"] is not None
 
 
-def test_a_change_of_the_job_does_not_undo_a_tick_in_between(node: NodeUnderTest) -> None:
-    from hookline.node.api import schedule_requests, schedules
+def test_a_change_of_the_job_does_not_undo_a_tick_in_between(
+    node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hookline.node.api import schedule_requests
 
     node.post("/schedules", NIGHTLY)
     put = schedule_requests.put_command
@@ -99,11 +101,8 @@ def test_a_change_of_the_job_does_not_undo_a_tick_in_between(node: NodeUnderTest
         return put(*args, **kwargs)
 
     due_ms = node.rows("SELECT next_tick_ms FROM schedules")[0][0]
-    schedules.requests.put_command = put_after_a_tick
-    try:
-        changed = node.call("PATCH", "/schedules/nightly", {"jitter": "1m"}).json
-    finally:
-        schedules.requests.put_command = put
+    monkeypatch.setattr(schedule_requests, "put_command", put_after_a_tick)
+    changed = node.call("PATCH", "/schedules/nightly", {"jitter": "1m"}).json
     assert changed["jobs_made"] == 1
     assert parse_time(changed["next_tick_at"]) == due_ms + 86_400_000
 
@@ -151,8 +150,10 @@ def test_a_change_right_after_a_tick_makes_the_tick_first_by_the_old_rule(
     assert node.get("/schedules/nightly").json == changed, "the leader's own attempt comes too late"
 
 
-def test_a_tick_that_the_leader_made_meanwhile_is_not_made_again_by_a_change(node: NodeUnderTest) -> None:
-    from hookline.node.api import schedule_requests, schedules
+def test_a_tick_that_the_leader_made_meanwhile_is_not_made_again_by_a_change(
+    node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hookline.node.api import schedule_requests
 
     node.post("/schedules", NIGHTLY)
     due_ms = pass_a_tick(node)
@@ -160,15 +161,12 @@ def test_a_tick_that_the_leader_made_meanwhile_is_not_made_again_by_a_change(nod
 
     def decide_after_the_leader(row: Any, now_ms: int, shard: int) -> Any:
         due = decide(row, now_ms, shard)
-        if not node.rows("SELECT made FROM schedules")[0][0]:
+        if due is not None and not node.rows("SELECT made FROM schedules")[0][0]:
             node.services.replica.propose([due])
         return due
 
-    schedules.requests.due_ticks = decide_after_the_leader
-    try:
-        changed = node.call("PATCH", "/schedules/nightly", {"cron": "0 4 * * *"}).json
-    finally:
-        schedules.requests.due_ticks = decide
+    monkeypatch.setattr(schedule_requests, "due_ticks", decide_after_the_leader)
+    changed = node.call("PATCH", "/schedules/nightly", {"cron": "0 4 * * *"}).json
     assert changed["jobs_made"] == 1
     assert parse_time(changed["next_tick_at"]) > due_ms
 

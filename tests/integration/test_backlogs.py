@@ -2,6 +2,7 @@
 
 import pytest
 
+from hookline.client.fields import JobItem
 from hookline.node.dispatch import due
 from hookline.testing import InProcessNode, run
 
@@ -18,7 +19,7 @@ def test_jobs_beyond_the_window_of_a_lane_come_without_a_restart(batches: int, m
         async with InProcessNode() as node:
             await node.client.put_destination(HOST, paused=True)
             for _ in range(batches):
-                jobs = [{"url": f"https://{HOST}/hook"}] * in_a_batch
+                jobs = [JobItem(url=f"https://{HOST}/hook")] * in_a_batch
                 assert all(it.job is not None for it in await node.client.create_jobs(jobs))
             await node.client.put_destination(HOST, paused=False)
             await node.advance("1s")

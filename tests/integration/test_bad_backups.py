@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from hookline.cli import app
-from hookline.node import restoring, snapshots
+from hookline.node import snapshots
 from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.machine import SCHEMA_VERSION, StateMachine, open_state
 from tests.node_parts import ManualClock, apply, create
@@ -109,7 +109,7 @@ WRONG = {
         lambda file, _: _description(file).unlink(), "backup_damaged", "{file}.json is missing: hookline backup wrote"
     ),
     "a directory for it": Wrong(
-        lambda file, _: (_description(file).unlink(), _description(file).mkdir()),
+        lambda file, other: _as_directory(_description(file), other),
         "backup_damaged",
         "{file}.json is missing",
     ),
@@ -210,7 +210,7 @@ def test_a_full_disk_is_the_one_of_the_new_node(
     one: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "new"
-    monkeypatch.setattr(snapshots.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
     problem = restored(one, data, capsys)
     assert (problem["code"], problem["detail"].split(" has ")[0]) == ("not_enough_space", f"the disk of {data}")
     monkeypatch.undo()
@@ -218,7 +218,7 @@ def test_a_full_disk_is_the_one_of_the_new_node(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(restoring.shutil, "copyfile", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
     problem = restored(one, data, capsys)
     assert problem["code"] == "disk_fault"
     assert f"the disk of {data} is full" in problem["detail"]
@@ -234,7 +234,7 @@ def test_a_disk_that_changes_what_is_written_is_blamed_and_not_the_backup(
         real(source, copy)
         _flip(-1)(copy, copy)
 
-    monkeypatch.setattr(restoring.shutil, "copyfile", changed)
+    monkeypatch.setattr(shutil, "copyfile", changed)
     problem = restored(one, tmp_path / "new", capsys)
     assert problem["code"] == "disk_fault"
     assert problem["detail"].startswith(f"{one} is sound, and its copy in {tmp_path / 'new'} is not")

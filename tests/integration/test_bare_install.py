@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SIZE_MAX = 20_000_000
-UV = Path(sys.executable).with_name("uv")
+UV = str(Path(sys.executable).with_name("uv"))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with the wheel and what it asks for."""
     venv = tmp_path_factory.mktemp("bare") / "venv"
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(venv)], check=True)
     subprocess.run([UV, "pip", "install", "--quiet", "--python", venv / "bin" / "python", wheel], check=True)
     return venv
 
@@ -127,8 +127,8 @@ def test_with_cli_alone_the_commands_for_a_service_work_and_the_others_say_what_
     bare: Path, wheel: Path, tmp_path: Path
 ) -> None:
     venv = tmp_path / "venv"
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
-    install = [UV, "pip", "install", "--quiet", "--python", venv / "bin" / "python", f"{wheel}[cli]"]
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(venv)], check=True)
+    install = [UV, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), f"{wheel}[cli]"]
     subprocess.run(install, check=True)
 
     def hookline(*tokens: str) -> tuple[int, str]:

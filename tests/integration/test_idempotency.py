@@ -109,7 +109,7 @@ def test_what_has_no_order(
 ) -> None:
     assert node.call("POST", "/jobs", body | one, headers).status == 201
     assert node.call("POST", "/jobs", body | other, headers).status == 200
-    schedule = {"id": "s", "cron": "0 3 * * *", "job": {"url": JOB["url"]}}
+    schedule: dict[str, Any] = {"id": "s", "cron": "0 3 * * *", "job": {"url": JOB["url"]}}
     assert node.post("/schedules", schedule | {"job": schedule["job"] | one}).status == 201
     assert node.post("/schedules", schedule | {"job": schedule["job"] | other}).status == 200
 

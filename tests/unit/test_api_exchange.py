@@ -75,7 +75,9 @@ def answers(tmp_path: Path) -> Any:
                 running = tasks.create_task(node.member.run())
                 await node.member.is_serving.wait()
                 replies = [await post(node, *one) for one in asked]
-                rows = node.machine.database.writer.execute("SELECT state FROM jobs ORDER BY seq").fetchall()
+                rows: list[tuple[Any, ...]] = node.machine.database.writer.execute(
+                    "SELECT state FROM jobs ORDER BY seq"
+                ).fetchall()
                 node.member.stop()
                 await running
             return replies, [State(state) for (state,) in rows]

@@ -1,6 +1,11 @@
 """The circuit breaker against its rules, one by one."""
 
-from hookline.protocol.breaker import CALLS_MIN, WINDOW_MS, Breaker
+from hookline.protocol.breaker import CALLS_MIN, WINDOW_MS, Breaker, BreakerState
+
+
+def state(breaker: Breaker) -> BreakerState:
+    """It changes at each call, which a type checker does not see."""
+    return breaker.state
 
 
 def opened(now_ms: float = 0) -> Breaker:
@@ -27,9 +32,9 @@ def test_it_opens_when_half_of_enough_calls_fail() -> None:
     for number in range(CALLS_MIN - 2):
         (breaker.failed if number % 2 else breaker.succeeded)(number)
     breaker.succeeded(50)
-    assert breaker.state == "closed"
+    assert state(breaker) == "closed"
     breaker.failed(51)
-    assert breaker.state == "open"
+    assert state(breaker) == "open"
 
 
 def test_old_calls_do_not_count() -> None:
@@ -45,14 +50,14 @@ def test_one_probe_is_let_through_after_the_wait_and_closes_it() -> None:
     breaker = opened()
     assert breaker.blocked_until(999) == 1_000
     breaker.started(999)  # one that was admitted before it opened
-    assert breaker.state == "open"
+    assert state(breaker) == "open"
     assert breaker.blocked_until(1_000) is None
     breaker.started(1_000)
     assert breaker.blocked_until(1_001) is not None
     breaker.succeeded(1_002)
     assert (breaker.state, breaker.blocked_until(1_003)) == ("closed", None)
     breaker.failed(1_004)
-    assert breaker.state == "closed", "failures from before it closed do not count"
+    assert state(breaker) == "closed", "failures from before it closed do not count"
 
 
 def test_waits_double_while_probes_fail_up_to_a_limit_and_start_again_after_success() -> None:

@@ -89,8 +89,8 @@ async def test_without_a_secret_nothing_is_claimed(received: list[Received]) -> 
 
 
 def shown(printer: Printer, **changes: Any) -> None:
-    usual = {"id": "j1", "attempt": 1, "is_replay": False, "method": "POST", "target": "/h", "headers": ()}
-    usual |= {"verified": True, "why_not": None, "lag_ms": 4, "arrived_ms": 0, "body": b"{}"}
+    usual: dict[str, Any] = {"id": "j1", "attempt": 1, "is_replay": False, "method": "POST", "target": "/h"}
+    usual |= {"headers": (), "verified": True, "why_not": None, "lag_ms": 4, "arrived_ms": 0, "body": b"{}"}
     printer.show(Received(**(usual | changes)), plain(200))
 
 

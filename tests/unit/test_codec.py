@@ -201,4 +201,5 @@ def test_parts_have_a_limited_number_of_commands() -> None:
 
 def test_one_large_command_is_a_part_of_its_own() -> None:
     large, small = c.PutDestination("", "d", bytes(ENTRY_BYTES_GATHER)), c.PurgeKeys(1, 1)
-    assert split([small, large, small]) == [[small], [large], [small]]
+    commands: list[c.AnyCommand] = [small, large, small]
+    assert split(commands) == [[small], [large], [small]]

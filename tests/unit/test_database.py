@@ -1,6 +1,7 @@
 """The database file: durable commits, checkpoints, and a damaged or newer file is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -24,8 +25,8 @@ def put(database: Database, key: int, size: int = 10) -> None:
 
 
 def count(connection: apsw.Connection) -> int:
-    ((number,),) = connection.execute("SELECT count(*) FROM t").fetchall()
-    return int(number)
+    rows: list[tuple[Any, ...]] = connection.execute("SELECT count(*) FROM t").fetchall()
+    return int(rows[0][0])
 
 
 @pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 1)])

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,14 +107,16 @@ class Stage:
         self.plan.let_in()
         self.dispatcher.wake()
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the state holds."""
+        return self.machine.database.writer.execute(query).fetchall()
+
     def states(self) -> dict[str, str]:
-        rows = self.machine.database.writer.execute("SELECT id, state FROM jobs ORDER BY seq").fetchall()
-        return {job_id: State(state).label for job_id, state in rows}
+        return {job_id: State(state).label for job_id, state in self.rows("SELECT id, state FROM jobs ORDER BY seq")}
 
     def attempts(self) -> list[tuple[int, int, int]]:
         """(seq, number, outcome) of all recorded attempts."""
-        query = "SELECT seq, number, outcome FROM attempts ORDER BY seq, number"
-        return self.machine.database.writer.execute(query).fetchall()
+        return self.rows("SELECT seq, number, outcome FROM attempts ORDER BY seq, number")
 
 
 GOOD = Report(Outcome.SUCCESS, "good", T0, 5, sent=True, status=200)
@@ -220,11 +223,10 @@ async def test_open_claims_never_exceed_the_slots(tmp_path: Path) -> None:
     most_open = 0
 
     async with stage(tmp_path, slots=3) as on:
-        writer = on.machine.database.writer
 
         def count(_: object) -> None:
             nonlocal most_open
-            ((number,),) = writer.execute("SELECT count(*) FROM jobs WHERE state = 1").fetchall()
+            ((number,),) = on.rows("SELECT count(*) FROM jobs WHERE state = 1")
             most_open = max(most_open, number)
 
         on.replica.listen(count)
@@ -387,7 +389,7 @@ async def test_an_exception_inside_an_attempt_costs_one_attempt_and_no_more(tmp_
         second.done.set_result(GOOD)
         await settle()
         assert on.states() == {"a": "pending", "b": "succeeded"}
-        rows = on.machine.database.writer.execute("SELECT error FROM attempts WHERE seq = 1").fetchall()
+        rows = on.rows("SELECT error FROM attempts WHERE seq = 1")
         assert "a fault of ours" in rows[0][0]
         assert on.plan.running == 0
 
@@ -451,7 +453,7 @@ async def test_what_is_broken_off_at_the_end_is_made_again_at_once_and_costs_no_
         assert on.states() == {"a": "pending", "once": "unknown"}
         free = on.machine.database.writer.execute("SELECT attempts, attempts_before, due_ms FROM jobs WHERE id = 'a'")
         assert free.fetchall() == [(1, 1, T0 + 12_500)]
-        errors = on.machine.database.writer.execute("SELECT error FROM attempts").fetchall()
+        errors = on.rows("SELECT error FROM attempts")
         assert all("broken off after 12s: the node was stopped" in error for (error,) in errors)
 
 
@@ -478,7 +480,7 @@ async def test_a_claim_ends_as_much_later_as_its_jobs_attempts_may_take(tmp_path
         await on.post(create("short", job_spec(timeout_ms=1_000)), create("long", job_spec(timeout_ms=3_600_000)))
         on.wake()
         await settle()
-        ends = dict(on.machine.database.writer.execute("SELECT id, claim_deadline_ms FROM jobs").fetchall())
+        ends = dict(on.rows("SELECT id, claim_deadline_ms FROM jobs"))
         assert ends == {held.claim.job_id: held.claim.ends_ms for held in on.delivery.started}
         assert ends["long"] - ends["short"] == 3_599_000
 

@@ -1,6 +1,7 @@
 """What a caller is told of a fault of ours: whether the request may have been accepted, and that surely it was not."""
 
 import asyncio
+from collections.abc import MutableMapping
 from typing import Any
 
 import apsw
@@ -38,9 +39,9 @@ async def answered(raises: Exception, *, proposed: bool, in_a_task: bool = False
             await propose()
         raise raises
 
-    sent: list[dict[str, Any]] = []
+    sent: list[MutableMapping[str, Any]] = []
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
     async def receive() -> dict[str, Any]:

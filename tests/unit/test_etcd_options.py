@@ -27,7 +27,12 @@ def test_the_members_are_told_apart() -> None:
 
 def test_everything_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[NodeConfig] = []
-    monkeypatch.setattr("hookline.cli.serve.run_until_stopped", lambda config, _options: started.append(config) or 0)
+
+    def started_with(config: NodeConfig, _options: object) -> int:
+        started.append(config)
+        return 0
+
+    monkeypatch.setattr("hookline.cli.serve.run_until_stopped", started_with)
     monkeypatch.setenv("HOOKLINE_ETCD_PASSWORD", "pw")
     monkeypatch.setenv("HOOKLINE_SECRET_KEY", "a2V5")
     for name in ("ca", "cert", "key"):

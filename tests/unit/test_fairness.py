@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from hookline.node.dispatch.fairness import FAST_MS, Fairness, Verdict
+from hookline.node.dispatch.fairness import FAST_MS, Fairness
+from hookline.protocol.claims import Verdict
 from hookline.protocol.settings import DestinationSettings
 
 NOW = 1_800_000_000_000

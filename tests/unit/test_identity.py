@@ -17,11 +17,8 @@ ANCHOR = Anchor(3, NONCE, BEFORE)
 
 
 def position(applied: int, **more: Any) -> Position:
-    digest = f"d{applied}"
-    return Position(
-        **{"node": "n1", "cluster_id": ID, "cluster": "c0", "generation": 1, "applied": applied, "digest": digest}
-        | more
-    )
+    usual: dict[str, Any] = {"node": "n1", "cluster_id": ID, "cluster": "c0", "generation": 1}
+    return Position(**usual | {"applied": applied, "digest": f"d{applied}"} | more)
 
 
 def own(applied: int, *, is_restored: bool = False, **more: Any) -> Own:

@@ -82,8 +82,7 @@ def test_the_same_one_may_bring_who_decided() -> None:
 @pytest.mark.parametrize("epoch", [4, 5, 9])
 def test_whatever_a_cluster_has_takes_the_place_of_a_proposal(epoch: int) -> None:
     known = KnownTopology(topology(2, epoch=5), is_proposal=True)
-    assert not known.is_in_force
-    assert known.why_not
+    assert (known.is_in_force, bool(known.why_not)) == (False, True)
     assert known.learn(topology(3, epoch=epoch), 0)
     assert (known.is_in_force, known.topology, known.why_not) == (True, topology(3, epoch=epoch), None)
     assert known.proposal == (topology(2, epoch=5) if epoch == 4 else None), "it may come next, or never"

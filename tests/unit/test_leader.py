@@ -124,8 +124,8 @@ def test_an_outcome_that_the_log_never_takes_leaves_its_claim_open_and_the_end_i
         async with leading(tmp_path, log, has_successor=has_successor) as parts:
             log.silent_from = parts.member.replica.applied + 3  # after the job and its claim
             await parts.member.replica.propose([create("a", job_spec("http://127.0.0.1/"), due_ms=0)])
-        ((state,),) = parts.machine.database.writer.execute("SELECT state FROM jobs").fetchall()
-        assert State(state) is State.RUNNING
+        states: list[tuple[Any, ...]] = parts.machine.database.writer.execute("SELECT state FROM jobs").fetchall()
+        assert states == [(State.RUNNING,)]
 
     virtual_time.run(main())
 

@@ -215,7 +215,8 @@ def test_a_key_that_came_with_a_known_id_is_remembered_too(machine: StateMachine
 
 def test_the_newest_topology_is_kept_and_of_two_with_one_epoch_the_first(machine: StateMachine) -> None:
     first, newer = c.SetTopology(3, b"a"), c.SetTopology(5, b"b")
-    assert machine.tables.topology is None
+    before = machine.tables.topology
+    assert before is None
     assert apply(machine, first, first, c.SetTopology(3, b"other")) == [
         c.Changed(1),
         c.Changed(0),

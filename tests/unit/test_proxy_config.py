@@ -39,7 +39,8 @@ def test_every_number_has_bounds_and_the_message_names_them(name: str, low: int,
 
 def test_it_starts_with_a_file_or_with_seeds_and_not_with_both() -> None:
     assert ProxyConfig(seeds=("http://a:1",)).topology is None
-    for settings in ({}, {"topology": Path("t.toml"), "seeds": ("http://a:1",)}):
+    several: list[dict[str, Any]] = [{}, {"topology": Path("t.toml"), "seeds": ("http://a:1",)}]
+    for settings in several:
         with pytest.raises(InvalidConfig, match="--topology FILE or --seed URL") as caught:
             ProxyConfig(**settings)
         assert caught.value.field == "topology"

@@ -23,8 +23,8 @@ Figures = dict[str, float]
 class Watched:
     """A proxy's metrics with what they are read from."""
 
-    def __init__(self, script: Script = lambda url, call: NodeAnswer(201), **fields: Placement) -> None:
-        self.known = KnownTopology(Topology(epoch=3, clusters=(C0, C1), **fields))
+    def __init__(self, script: Script = lambda url, call: NodeAnswer(201), previous: Placement | None = None) -> None:
+        self.known = KnownTopology(Topology(epoch=3, clusters=(C0, C1), previous=previous))
         config = ProxyConfig(topology=Path("t.toml"))
         proxy = build(Parts(config, LoopClock(), ScriptedSender(script), self.known))
         self.metrics, self.health, self.forwarder = proxy.metrics, proxy.health, proxy.forwarder

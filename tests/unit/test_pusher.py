@@ -145,7 +145,7 @@ class NewCluster:
         return NodeAnswer(200) if len(self.taken) == 2 else problem(409, "settings_needed")
 
     def push(self) -> str:
-        return run(self.pusher.push_cluster(self.known.topology.clusters[2]))
+        return str(run(self.pusher.push_cluster(self.known.topology.clusters[2])))
 
 
 def test_a_new_cluster_gets_the_settings_before_the_topology() -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hookline.node.attempts.answers import is_success, parse_retry_after
 from hookline.node.dispatch.retry import (
     Next,
-    Trouble,
     decide,
     is_retried,
     judge,
     wait_ms,
 )
+from hookline.protocol.claims import Trouble
 from hookline.protocol.jobs import Outcome, RetryPolicy, State
 from hookline.protocol.limits import RETRY_AFTER_MS_MAX
 from tests.node_parts import T0, job_spec

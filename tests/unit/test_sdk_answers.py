@@ -189,7 +189,7 @@ def test_nothing_that_is_printed_is_unset_or_raw(
 
 
 def test_fields_of_a_newer_service_are_passed_over_at_any_depth(server: ScriptedServer, client: Client) -> None:
-    new = {"brand_new": {"a": 1}}
+    new: dict[str, Any] = {"brand_new": {"a": 1}}
     waiting = {"reason": "tenant", "detail": "another reason", "until": None} | new
     server.answers = [
         Answer(200, served.job(waiting_for=waiting, last_attempt=LAST | new, retry=served.job()["retry"] | new, **new)),

@@ -86,7 +86,8 @@ def test_the_clock_follows_the_loop_and_its_numbers_follow_the_seed() -> None:
     assert clock.wall_ms() == START_MS + 1_500
     now_s = 2.0
     clock.step_ms(-3_000)
-    assert (clock.wall_ms(), clock.boot_ms()) == (START_MS - 1_000, pytest.approx(2_000, abs=0.001))
+    assert clock.wall_ms() == START_MS - 1_000
+    assert clock.boot_ms() == pytest.approx(2_000, abs=0.001)
     numbers = [(each.random(), each.token(8)) for each in (clock, same, other)]
     assert numbers[0] == numbers[1] != numbers[2]
 
@@ -120,8 +121,12 @@ def test_each_reaction_is_what_the_node_sees() -> None:
 def test_a_request_is_kept_before_it_is_answered() -> None:
     seen: list[ReceivedRequest] = []
 
+    def react(request: ReceivedRequest) -> Reaction:
+        seen.append(request)
+        return answer(after=10)
+
     async def main() -> None:
-        async with InProcessNode(lambda request: seen.append(request) or answer(after=10)) as node:
+        async with InProcessNode(react) as node:
             await node.client.create_job(URL, payload=[1])
             (request,) = await node.receiver.wait_for(1)
             assert request.json() == [1]

@@ -7,7 +7,7 @@ import random
 import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -447,14 +447,20 @@ async def test_a_lead_that_is_lost_while_a_connection_is_made_sends_nothing(
     assert len(receiver.requests) == 2
 
 
-async def test_a_request_is_with_the_system_before_anything_else_runs(receiver: Receiver) -> None:
+async def test_a_request_is_with_the_system_before_anything_else_runs(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever stops the process then, it has left."""
     transport = HttpTransport()
     await send(transport, receiver)
     wrote: list[int] = []
-    (connection,) = transport._client._open
-    real = connection._sent_at_once
-    connection._sent_at_once = lambda request: (wrote.append(real(request)), wrote[-1])[1]  # type: ignore[method-assign]
+    real = os.writev
+
+    def writev(descriptor: int, parts: Sequence[bytes]) -> int:
+        wrote.append(real(descriptor, parts))
+        return wrote[-1]
+
+    monkeypatch.setattr(os, "writev", writev)
     await send(transport, receiver, body=b"x" * 200)
     assert wrote == [len(receiver.requests[1])]
     await transport.close()
