@@ -221,4 +221,4 @@ def test_threads_share_it(make: Callable[[str], Carrier]) -> None:
 @pytest.mark.parametrize(("url", "kind"), [("http://h", PlainConnections), ("https://h", PooledConnections)])
 def test_the_commands_need_the_library_for_tls_only(url: str, kind: type[Carrier]) -> None:
     with Calls(url, 1.0) as calls:
-        assert isinstance(calls._pools.of_here(), kind)
+        assert isinstance(calls.carrier, kind)

@@ -76,7 +76,7 @@ async def test_a_token_that_etcd_does_not_know_is_replaced(guarded: EtcdMembers,
     async with etcd_node("n1", keys, guarded.endpoints, user="root", password="secret") as node:
         await node.leadership.acquire()
         await node.append(1)
-        node.client._token = "expired.1"
+        node.client.token = "expired.1"
         async with asyncio.timeout(10):
             await node.append(2)
         assert [found.index for found in await node.log.read_from(1)] == [1, 2]

@@ -257,7 +257,7 @@ async def test_an_old_leader_cannot_truncate(node: EtcdNode, other: EtcdNode) ->
 async def test_appends_go_on_after_the_etcd_leader_is_killed(node: EtcdNode, etcd: EtcdMembers) -> None:
     await node.append(1)
     leader = await asyncio.to_thread(etcd.leader)
-    node.client._current = etcd.members.index(leader)  # the worst case: it talks to the one that dies
+    node.client.member = etcd.members.index(leader)  # the worst case: it talks to the one that dies
     await node.append(2)
     leader.kill()
     await node.append(3)
@@ -268,13 +268,13 @@ async def test_appends_go_on_after_the_etcd_leader_is_killed(node: EtcdNode, etc
 async def test_appends_move_on_from_a_paused_member(node: EtcdNode, etcd: EtcdMembers) -> None:
     await node.append(1)
     follower = (await asyncio.to_thread(etcd.followers))[0]
-    node.client._current = etcd.members.index(follower)
+    node.client.member = etcd.members.index(follower)
     await node.append(2)
     follower.pause()
     started = time.monotonic()
     await node.append(3)
     took_s = time.monotonic() - started
-    assert node.client._current != etcd.members.index(follower)
+    assert node.client.member != etcd.members.index(follower)
     follower.resume()
     assert took_s > 0.5, took_s  # one try that times out
     await settled(node)
@@ -282,7 +282,7 @@ async def test_appends_move_on_from_a_paused_member(node: EtcdNode, etcd: EtcdMe
 
 
 async def test_a_member_that_failed_for_several_callers_is_left_once(node: EtcdNode, etcd: EtcdMembers) -> None:
-    start = node.client._current
+    start = node.client.member
     etcd.members[start].kill()
 
     async def ask() -> None:
@@ -291,7 +291,7 @@ async def test_a_member_that_failed_for_several_callers_is_left_once(node: EtcdN
         node.client.rotate()
 
     await asyncio.gather(*(ask() for _ in range(3)))
-    assert node.client._current == (start + 1) % 3
+    assert node.client.member == (start + 1) % 3
     await asyncio.to_thread(etcd.revive)
 
 

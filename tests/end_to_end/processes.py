@@ -79,23 +79,28 @@ class NodeProcess:
             return
         assert self._process
         self._process.kill()
-        self._end(5)
+        self.ended(5)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         self._signal(signal.SIGTERM)
-        return self._end(30)
+        return self.ended(30)
 
     def failed(self) -> str:
         """Wait until it has ended by itself, with exit code 1; all it ever said."""
-        assert self._end(30) == 1
+        assert self.ended(30) == 1
         return self.log.read_text()
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process
         self._process.send_signal(number)
 
-    def _end(self, seconds: float) -> int:
+    def adopt(self, process: "subprocess.Popen[str]") -> None:
+        """It was started in another way."""
+        self._process = process
+
+    def ended(self, seconds: float) -> int:
+        """Wait until it has ended; its exit code."""
         assert self._process
         code = self._process.wait(seconds)
         assert self._process.stdout

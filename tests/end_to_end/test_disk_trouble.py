@@ -46,7 +46,7 @@ def test_a_call_whose_commit_fails_is_504_and_can_be_repeated(node: NodeProcess,
     fill_disk(node)
     status, problem = node.call(*call)
     assert (status, problem["code"], problem["retryable"]) == (504, "deadline_exceeded", True)
-    assert node._end(20) == 1
+    assert node.ended(20) == 1
     node.start()
     assert node.call("GET", "/jobs/old")[0] == 200
     assert node.call(*call)[0] in (200, 201)
@@ -57,7 +57,7 @@ def test_what_ends_it_is_one_sentence_that_names_the_directory(tmp_path: Path) -
     command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(data), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=UNMEASURED)
     node = NodeProcess(data)
-    node._process = process
+    node.adopt(process)
     node.wait_until_ready()
     fill_disk(node)
     assert node.call("POST", "/jobs", {"url": "https://example.com/", "delay": "1h"})[0] == 504
@@ -86,7 +86,7 @@ def test_it_says_so_when_it_starts_too(tmp_path: Path, limit: int) -> None:
 def test_a_node_that_cannot_even_say_so_ends_all_the_same(node: NodeProcess) -> None:
     resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     assert node.call("POST", "/jobs", JOB)[0] == 504
-    assert node._end(20) == 1
+    assert node.ended(20) == 1
 
 
 def assert_one_sentence(said: str, data: Path) -> None:

@@ -43,7 +43,7 @@ class Steps:
 def measured_steps() -> Iterator[Steps]:
     """Measure every callback that a loop runs."""
     steps = Steps()
-    run = asyncio.events.Handle._run
+    run = asyncio.events.Handle._run  # noqa: SLF001  # no loop tells how long its steps are
 
     def measured(handle: asyncio.events.Handle) -> None:
         sys.settrace(None)  # measuring coverage would be measured, too
@@ -53,11 +53,11 @@ def measured_steps() -> Iterator[Steps]:
         finally:
             steps.longest_ms = max(steps.longest_ms, (time.thread_time() - started) * 1_000)
 
-    asyncio.events.Handle._run = measured  # type: ignore[assignment,method-assign]  # no loop tells how long its steps are
+    asyncio.events.Handle._run = measured  # type: ignore[assignment,method-assign]  # noqa: SLF001
     try:
         yield steps
     finally:
-        asyncio.events.Handle._run = run  # type: ignore[method-assign]  # as it was
+        asyncio.events.Handle._run = run  # type: ignore[method-assign]  # noqa: SLF001
 
 
 @dataclass(frozen=True)

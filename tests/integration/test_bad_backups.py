@@ -28,7 +28,7 @@ def _make(directory: Path, jobs: int) -> None:
     for number in range(jobs):
         apply(machine, create(f"j{number}"))
     kept = Snapshots(database, directory / "snapshots", ManualClock())
-    info = kept._make()
+    info = kept.make()
     kept.close()
     database.close()
     (directory / "snapshots" / f"{info.name}.db").rename(directory / "b.db")
@@ -210,7 +210,8 @@ def test_a_full_disk_is_the_one_of_the_new_node(
     one: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "new"
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
     problem = restored(one, data, capsys)
     assert (problem["code"], problem["detail"].split(" has ")[0]) == ("not_enough_space", f"the disk of {data}")
     monkeypatch.undo()

@@ -40,7 +40,7 @@ class Backups:
             for _ in range(more):
                 apply(machine)
             kept = Snapshots(database, directory / f"{name}-snapshots", ManualClock())
-            info = kept._make()
+            info = kept.make()
             kept.close()
             database.close()
             path = directory / f"{name}.db"

@@ -32,12 +32,9 @@ values = st.recursive(
 @given(st.lists(values, max_size=10), st.booleans(), st.booleans(), st.sampled_from([2, 7, 2**20]))
 def test_each_item_is_what_it_was(batch: list[object], is_wrapped: bool, is_ascii: bool, step: int) -> None:
     body = json.dumps({"jobs": batch} if is_wrapped else batch, indent=1, ensure_ascii=is_ascii).encode()
-    before = big_batches._BYTES_A_STEP
-    try:
-        big_batches._BYTES_A_STEP = step  # type: ignore[misc]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(big_batches, "BYTES_A_STEP", step)
         found, _ = items(body)
-    finally:
-        big_batches._BYTES_A_STEP = before  # type: ignore[misc]
     assert [json.loads(item) for item in found] == batch
 
 

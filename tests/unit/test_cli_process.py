@@ -21,7 +21,7 @@ SLOTS = {"used": 3, "limit": 100}
 def test_nobody_is_warned_of_an_address_that_only_this_machine_reaches(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str, warns: bool
 ) -> None:
-    process._warn(NodeConfig(data_dir=tmp_path, host=host), is_for_all=True)
+    process.warn_of_reach(NodeConfig(data_dir=tmp_path, host=host), is_for_all=True)
     assert bool(capsys.readouterr().err) is warns
 
 
@@ -29,7 +29,7 @@ def test_nobody_is_warned_of_an_address_that_only_this_machine_reaches(
 def test_an_address_that_others_reach_is_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str
 ) -> None:
-    process._warn(NodeConfig(data_dir=tmp_path, host=host), is_for_all=True)
+    process.warn_of_reach(NodeConfig(data_dir=tmp_path, host=host), is_for_all=True)
     assert f"listens at {host}, and asks nobody for a key" in capsys.readouterr().err
 
 
@@ -91,7 +91,7 @@ def test_what_is_logged_while_a_node_starts_comes_after_the_first_words(capsys: 
     ],
 )
 def test_the_end_says_what_it_waits_for(capsys: pytest.CaptureFixture[str], running: int, said: str) -> None:
-    process._waiting(running)
+    process.say_waiting(running)
     assert capsys.readouterr().err == said
 
 

@@ -306,9 +306,9 @@ class NoCountLeaks(RuleBasedStateMachine):
         loads = {destination: fairness.load(destination) for destination in range(1, 5)}
         assert fairness.running == len(held)
         assert {number: load.running for number, load in loads.items() if load and load.running} == by_destination
-        assert fairness._retries == sum(retry for _, retry in held)
+        assert fairness.retries == sum(retry for _, retry in held)
         slow = [number for number, load in loads.items() if load is not None and not load.is_fast]
-        assert fairness._slow_running == sum(by_destination[number] for number in slow)
+        assert fairness.slow_running == sum(by_destination[number] for number in slow)
         assert all(1 <= load.window <= fairness.slots for load in loads.values() if load is not None)
 
     def teardown(self) -> None:
@@ -317,7 +317,7 @@ class NoCountLeaks(RuleBasedStateMachine):
         while self.running:
             destination, retry = self.running.pop()
             self.fairness.ended(self.now, destination, retry, "good", 5)
-        assert (self.fairness.free(), self.fairness._retries, self.fairness._slow_running) == (20, 0, 0)
+        assert (self.fairness.free(), self.fairness.retries, self.fairness.slow_running) == (20, 0, 0)
 
 
 def test_no_count_leaks() -> None:

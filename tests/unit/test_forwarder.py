@@ -25,10 +25,10 @@ CREATE = NodeCall("POST", "/jobs", body=b"{}")
 OK = NodeAnswer(201)
 
 
-def parts(script: Script) -> tuple[Forwarder, ScriptedSender, KnownTopology]:
+def parts(script: Script, health: Health | None = None) -> tuple[Forwarder, ScriptedSender, KnownTopology]:
     sender, known = ScriptedSender(script), KnownTopology(DOCUMENT)
     config = ProxyConfig(topology=Path("t.toml"))
-    return Forwarder(sender, Health(), known, LoopClock(), ProxyMetrics(), config), sender, known
+    return Forwarder(sender, health or Health(), known, LoopClock(), ProxyMetrics(), config), sender, known
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
@@ -224,7 +224,7 @@ def test_what_belongs_to_clusters_that_are_gone_is_forgotten() -> None:
     run(main())
     forwarder.keep([C1])
     assert list(forwarder.breakers) == ["c1"]
-    assert list(forwarder.pusher._pushing) == list(forwarder.pusher._pushed) == ["http://b:1"]
+    assert forwarder.pusher.remembered == {"http://b:1"}
 
 
 # --- the right document, the right cluster, and clusters that are silent --------------------------------------------
@@ -280,42 +280,46 @@ def test_a_node_of_another_cluster_has_not_taken_the_call_and_is_not_asked_again
     assert sender.urls == ["http://a:1", "http://a:2", "http://a:2"]
 
 
-def silent(forwarder: Forwarder, probes: int = 2) -> None:
+def silent(health: Health, probes: int = 2) -> None:
     for url in C0.nodes:
         for _ in range(probes):
-            forwarder._health.missed(url, is_refusing=False)
+            health.missed(url, is_refusing=False)
 
 
 def test_nothing_is_sent_to_a_cluster_that_missed_two_probes_until_it_is_heard() -> None:
-    forwarder, sender, _ = parts(lambda url, call: OK)
-    silent(forwarder)
+    health = Health()
+    forwarder, sender, _ = parts(lambda url, call: OK, health)
+    silent(health)
     with pytest.raises(ClusterUnavailable, match="none of its nodes answered the last probes"):
         run(forwarder.to_cluster(C0, CREATE, 10_000))
     assert sender.sent == []
-    forwarder._health.probed("http://a:2", is_ready=True, name="n2", role="leader")
+    health.probed("http://a:2", is_ready=True, name="n2", role="leader")
     assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
 
 
 def test_one_missed_probe_is_not_enough() -> None:
-    forwarder, _, _ = parts(lambda url, call: OK)
-    silent(forwarder, 1)
+    health = Health()
+    forwarder, _, _ = parts(lambda url, call: OK, health)
+    silent(health, 1)
     assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
 
 
 def test_whoever_answers_a_call_is_not_silent() -> None:
-    forwarder, _, _ = parts(lambda url, call: OK)
-    silent(forwarder, 1)
+    health = Health()
+    forwarder, _, _ = parts(lambda url, call: OK, health)
+    silent(health, 1)
     run(forwarder.to_cluster(C0, CREATE, 10_000))
-    silent(forwarder, 1)
+    silent(health, 1)
     assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
 
 
 def test_a_cluster_that_refuses_connections_is_tried_once_and_taken_when_it_is_there() -> None:
+    health = Health()
     said: list[Any] = [NotSent, NotSent, OK]
-    forwarder, sender, _ = parts(lambda url, call: said.pop(0))
+    forwarder, sender, _ = parts(lambda url, call: said.pop(0), health)
     for url in C0.nodes:
         for _ in range(2):
-            forwarder._health.missed(url, is_refusing=True)
+            health.missed(url, is_refusing=True)
 
     async def main() -> NodeAnswer:
         with pytest.raises(ClusterUnavailable):

@@ -51,7 +51,7 @@ def test_a_big_limit_is_counted_in_few_groups_and_still_holds() -> None:
             recent.start(now, limit, per_ms)
             starts.append(now)
         now += 0.1
-        assert len(recent._groups) <= GROUPS_MAX + 1
+        assert recent.groups <= GROUPS_MAX + 1
     assert fullest(starts, per_ms) <= limit
     assert len(starts) >= 0.99 * 5 * limit
 

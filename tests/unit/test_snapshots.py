@@ -99,18 +99,13 @@ def test_a_busy_writer_does_not_make_the_copy_begin_anew(
 
     class Busy(Snapshots):
         @property
-        def _stopping(self) -> bool:
-            """Looked at between two steps of the copy."""
+        def is_stopping(self) -> bool:
             if machine.applied < 10:
                 apply(machine, create(f"meanwhile-{machine.applied}"))
             return False
 
-        @_stopping.setter
-        def _stopping(self, value: bool) -> None:
-            pass
-
     busy = Busy(machine.database, tmp_path / "snapshots", clock)
-    info = busy._make()
+    info = busy.make()
     busy.close()
     assert machine.applied == 10, "there were commits between the steps"
     assert info.index == 1, "the copy is of the moment it began"
@@ -218,7 +213,7 @@ def test_the_room_that_a_copy_needs_grows_with_the_state_and_shrinks_with_what_i
 async def test_a_shutdown_does_not_wait_for_the_whole_copy(
     machine: StateMachine, kept: Snapshots, tmp_path: Path
 ) -> None:
-    kept._stopping = True
+    kept.stop()
     with pytest.raises(ShuttingDown):
         await kept.create()
     assert files(tmp_path / "snapshots") == []

@@ -295,7 +295,7 @@ async def test_a_connection_that_the_receiver_closed_is_not_used(transport: Http
         assert (await send(transport, receiver)).status == 200
         await closed.wait()
         closed.clear()
-        while len(transport._client._pool):  # noqa: ASYNC110 - until the end of the connection is read
+        while transport.client.idle:  # noqa: ASYNC110 - until the end of the connection is read
             await asyncio.sleep(0)
     assert receiver.connections == 5
 
@@ -314,9 +314,9 @@ async def test_a_kept_connection_on_which_something_comes_is_not_used(
     waiting = asyncio.Event()
     receiver.handler = says_more
     await send(transport, receiver)
-    assert len(transport._client._pool) == 1
+    assert transport.client.idle == 1
     waiting.set()
-    while len(transport._client._pool):  # noqa: ASYNC110 - until it is read
+    while transport.client.idle:  # noqa: ASYNC110 - until it is read
         await asyncio.sleep(0)
     assert (await send(transport, receiver)).body == b"ok"
     assert receiver.connections == 2
@@ -391,12 +391,12 @@ async def test_a_body_that_does_not_end_frees_its_slot_and_the_connection_is_lef
     receiver.handler = works_on
     answer = await send(transport, receiver, timeout_ms=60_000)
     assert (answer.status, answer.body) == (200, b"early")
-    assert len(transport._client._lingering) == 1
+    assert transport.client.lingering == 1
     go_on.set()
     await is_over.wait()
     assert rest == b""
-    assert not transport._client._lingering
-    assert not transport._client._open
+    assert transport.client.lingering == 0
+    assert not transport.client.connections
 
 
 async def test_a_request_that_is_given_up_ends_its_connection(transport: HttpTransport, receiver: Receiver) -> None:
@@ -415,7 +415,7 @@ async def test_a_request_that_is_given_up_ends_its_connection(transport: HttpTra
         task.cancel()
     assert task.cancelled()
     await is_over.wait()
-    assert not transport._client._open
+    assert not transport.client.connections
 
 
 @pytest.mark.parametrize(
@@ -469,11 +469,9 @@ async def test_a_request_is_with_the_system_before_anything_else_runs(
 async def test_a_connection_is_kept_alive_while_an_answer_takes_its_time(receiver: Receiver) -> None:
     transport = HttpTransport()
     await send(transport, receiver)
-    (connection,) = transport._client._open
-    assert connection._transport is not None
-    opened = connection._transport.get_extra_info("socket")
-    assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-    assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+    (connection,) = transport.client.connections
+    assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
     await transport.close()
 
 
@@ -505,21 +503,19 @@ async def test_the_url_and_the_headers_arrive_byte_for_byte(transport: HttpTrans
 
 
 async def test_kept_connections_are_closed_after_a_while(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    transport = HttpTransport()
-    transport._client = HttpClient(idle_s=0.01)
+    transport = HttpTransport(HttpClient(idle_s=0.01))
     await send(transport, receiver)
-    assert len(transport._client._pool) == 1
-    while transport._client._open:  # noqa: ASYNC110 - until the timer closes it
+    assert transport.client.idle == 1
+    while transport.client.connections:  # noqa: ASYNC110 - until the timer closes it
         await asyncio.sleep(0.001)
     await transport.close()
 
 
 async def test_only_so_many_connections_are_kept(receiver: Receiver) -> None:
-    transport = HttpTransport()
-    transport._client = HttpClient(kept=3)
+    transport = HttpTransport(HttpClient(kept=3))
     for number in range(5):
         await send(transport, receiver, host=f"h{number}.invalid")
-    assert len(transport._client._open) == 3
+    assert len(transport.client.connections) == 3
     await send(transport, receiver, host="h4.invalid")
     assert receiver.connections == 5
     await transport.close()

@@ -37,7 +37,7 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
     raise_descriptor_limit()
     held = HeldLines() if greet else None
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level, held=held)
-    _warn(config, is_for_all=greet)
+    warn_of_reach(config, is_for_all=greet)
     with readable(f"The node at {config.host}:{config.port} with data in {config.data_dir}", config.data_dir):
         uvloop.run(_run(config, held))
     if greet:
@@ -50,7 +50,7 @@ def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     from hookline.cli.stack.stack import Stack
 
     check_log_level(options.log_level)
-    _warn(config, is_for_all=True)
+    warn_of_reach(config, is_for_all=True)
     with readable("The cluster", config.data_dir):
         stack = Stack(config.data_dir, config, options)
         asyncio.run(stack.run(lambda url: say_ready(config, url, stack.places())))
@@ -65,7 +65,7 @@ def run_fleet_until_stopped(
     from hookline.cli.stack.fleet import Fleet
 
     check_log_level(options.log_level)
-    _warn(config, is_for_all=True)
+    warn_of_reach(config, is_for_all=True)
     with readable("The clusters", config.data_dir):
         fleet = Fleet(config.data_dir, config, options, clusters, nodes, proxies)
         asyncio.run(fleet.run(lambda url: say_ready(config, url, fleet.places())))
@@ -97,7 +97,7 @@ async def _run(config: "NodeConfig", held: "HeldLines | None") -> None:
         held.let_go()
 
     try:
-        await run_node(config, ready=ready, stop=stop, stopping=_waiting)
+        await run_node(config, ready=ready, stop=stop, stopping=say_waiting)
     finally:
         held.let_go()
 
@@ -110,7 +110,8 @@ def interrupted(stop: asyncio.Event) -> None:
     _say("stopping; Ctrl-C again to force")
 
 
-def _waiting(running: int) -> None:
+def say_waiting(running: int) -> None:
+    """Say for how many attempts the end waits."""
     if text := waiting(running):
         _say(text)
 
@@ -126,7 +127,8 @@ def _say(text: str) -> None:
     stderr().print(text, style="dim", soft_wrap=True)
 
 
-def _warn(config: "NodeConfig", *, is_for_all: bool) -> None:
+def warn_of_reach(config: "NodeConfig", *, is_for_all: bool) -> None:
+    """Say what a node may call, and ``is_for_all`` who may call it, where that is unusual."""
     if config.allow_private_destinations:
         _warn_of_private_destinations()
     if is_for_all and not _is_loopback(config.host):

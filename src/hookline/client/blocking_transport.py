@@ -74,12 +74,16 @@ class BlockingTransport:
             self._sleep(check_wait(job, poll_s(polls), left_s))
         raise AssertionError("count() does not end")
 
+    @property
+    def carrier(self) -> Carrier:
+        """What carries the calls of this process."""
+        return self._pools.of_here()
+
     def close(self) -> None:
         """Close the connections."""
         if (carrier := self._pools.close()) is not None:
             carrier.close()
 
     def _exchange(self, request: Request[T]) -> T:
-        carrier = self._pools.of_here()
-        answer = carrier.carry(call_of(request, self._url, self._headers, self._retrying))
+        answer = self.carrier.carry(call_of(request, self._url, self._headers, self._retrying))
         return request.parse(*answer, self._url)

@@ -15,7 +15,7 @@ _TOKENS_A_STEP: Final = 5_000
 _NESTED_MAX: Final = 1_000_000  # a second of work, in steps
 _DEPTH_MAX: Final = 1_000  # about what the decoder takes
 _ITEM_BYTES_A_STEP: Final = 16 * 1024
-_BYTES_A_STEP: Final = 64 * 1024
+BYTES_A_STEP: Final = 64 * 1024
 _START = re.compile(rb'[ \t\r\n]*(\{[ \t\r\n]*"jobs"[ \t\r\n]*:[ \t\r\n]*)?\[')
 _TOKEN = re.compile(rb'[\[\]{},"]')
 # Numbers, texts, and lists and objects of those: most of what is inside an item, passed over at once.
@@ -76,10 +76,10 @@ def _item_end(body: bytes, position: int, most: int) -> Generator[None, None, tu
     depth = tokens = 0
     yielded = position
     while position < len(body):
-        if position - yielded >= _BYTES_A_STEP or tokens % _TOKENS_A_STEP == _TOKENS_A_STEP - 1:
+        if position - yielded >= BYTES_A_STEP or tokens % _TOKENS_A_STEP == _TOKENS_A_STEP - 1:
             yielded = position
             yield
-        end = position + _BYTES_A_STEP
+        end = position + BYTES_A_STEP
         if depth:  # nothing inside an item ends it
             found = _FLAT.match(body, position, end)
             position = position if found is None else found.end()
@@ -105,7 +105,7 @@ def _item_end(body: bytes, position: int, most: int) -> Generator[None, None, tu
 def _text_end(body: bytes, position: int) -> Generator[None, None, int]:
     """Where the text that begins there ends."""
     while position < len(body):
-        found = _TEXT.match(body, position, position + _BYTES_A_STEP)
+        found = _TEXT.match(body, position, position + BYTES_A_STEP)
         end = position if found is None else found.end()
         if body[end : end + 1] == b'"':
             return end + 1

@@ -153,11 +153,26 @@ class HttpClient:
         self._put_away(endpoint, connection, reader, until_s)
         return answer
 
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are open, idle or not."""
+        return list(self._open)
+
+    @property
+    def idle(self) -> int:
+        """Connections that are kept for the next request."""
+        return len(self._pool)
+
+    @property
+    def lingering(self) -> int:
+        """Connections that only wait for the rest of an answer, so as not to cut it off."""
+        return len(self._lingering)
+
     async def close(self) -> None:
         """End all connections; what is under way fails."""
         if self._sweep is not None:
             self._sweep.cancel()
-        for connection in list(self._open):
+        for connection in self.connections:
             connection.abort()
         await asyncio.sleep(0)  # the loop closes their sockets in its next round
 

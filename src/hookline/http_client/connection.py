@@ -87,6 +87,13 @@ class Connection(asyncio.Protocol):
         except OSError:  # no room, or the connection has ended: the transport finds out
             return 0
 
+    @property
+    def sock(self) -> socket.socket:
+        """What it goes over."""
+        assert self._transport is not None
+        found: socket.socket = self._transport.get_extra_info("socket")
+        return found
+
     def finish(self) -> bool:
         """The exchange is over. Whether the connection can carry another."""
         assert self._reader is not None

@@ -97,7 +97,7 @@ class Snapshots:
         self._directory = directory
         self._clock = clock
         self._making: asyncio.Future[SnapshotInfo] | None = None
-        self._stopping = False
+        self._is_stopping = False
         self._bytes_per_ms = bytes_per_s / 1_000
         self._next_ms = 0.0  # on the boot clock: when the next bytes may go
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot")
@@ -110,10 +110,10 @@ class Snapshots:
         Raises:
             NotEnoughSpace: nothing was written.
             StateDamaged: the state cannot be read.
-            ShuttingDown: ``close`` was called meanwhile.
+            ShuttingDown: ``stop`` was called meanwhile.
         """
         if self._making is None:
-            self._making = asyncio.get_running_loop().run_in_executor(self._thread, self._make)
+            self._making = asyncio.get_running_loop().run_in_executor(self._thread, self.make)
             self._making.add_done_callback(self._made)
         return await asyncio.shield(self._making)
 
@@ -158,14 +158,24 @@ class Snapshots:
         self._next_ms = start_ms + size / self._bytes_per_ms
         await asyncio.sleep((start_ms - now_ms) / 1_000)
 
+    def stop(self) -> None:
+        """Make no more; one that is being made is given up."""
+        self._is_stopping = True
+
+    @property
+    def is_stopping(self) -> bool:
+        """Is one that is being made to be given up? Looked at between two steps of the copy."""
+        return self._is_stopping
+
     def close(self) -> None:
         """Stop making one and end the thread."""
-        self._stopping = True
+        self.stop()
         self._thread.shutdown()
 
     # --- in the thread -------------------------------------------------------------------------------------------
 
-    def _make(self) -> SnapshotInfo:
+    def make(self) -> SnapshotInfo:
+        """As ``create``, in the thread that calls."""
         require_space(self._directory, space_for(_size_on_disk(self._database.path)))
         partial = self._directory / "making.partial"
         partial.unlink(missing_ok=True)
@@ -201,7 +211,7 @@ class Snapshots:
             source.execute("SELECT value FROM meta LIMIT 1").fetchall()
             with target.backup("main", source, "main") as backup:
                 while not backup.done:
-                    if self._stopping:
+                    if self.is_stopping:
                         raise ShuttingDown("the node is shutting down; no snapshot was made")
                     backup.step(_PAGES_PER_STEP)
 

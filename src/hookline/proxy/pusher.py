@@ -126,10 +126,15 @@ class TopologyPusher:
                 msgspec.json.encode(document), decided_by if isinstance(decided_by, int) else None
             )
 
+    @property
+    def remembered(self) -> Set[str]:
+        """The nodes that something is known of."""
+        return self._pushing.keys() | self._pushed.keys()
+
     def keep(self, urls: Set[str]) -> None:
         """Forget the nodes that are not among these."""
-        for url in self._pushing.keys() - urls:
-            del self._pushing[url]
+        for url in self.remembered - urls:
+            self._pushing.pop(url, None)
             self._pushed.pop(url, None)
 
     # --- settings of destinations ---------------------------------------------------------------------------------

@@ -75,8 +75,9 @@ class Transport(Protocol):
 class HttpTransport:
     """Real HTTP/1.1, to the vetted address only, with the name in ``Host`` and in the TLS handshake."""
 
-    def __init__(self) -> None:
-        self._client = HttpClient(tls=tls_context())  # now, while there are descriptors to read the authorities with
+    def __init__(self, client: HttpClient | None = None) -> None:
+        # Now, while there are descriptors to read the authorities with.
+        self.client = client or HttpClient(tls=tls_context())
 
     async def send(self, outgoing: Outgoing) -> Answer:
         target, may_send = outgoing.target, outgoing.may_send
@@ -84,7 +85,7 @@ class HttpTransport:
             request = request_parts(
                 outgoing.method, target.path, target.host_header, _encoded(outgoing.headers), outgoing.body
             )
-            answer = await self._client.exchange(
+            answer = await self.client.exchange(
                 Endpoint(outgoing.address, target.port, target.host, target.scheme == "https"),
                 request,
                 Limits(outgoing.timeout_ms / 1_000, CONNECT_MS_MAX / 1_000, BODY_S, RESPONSE_BYTES_READ_MAX),
@@ -102,7 +103,7 @@ class HttpTransport:
         return Answer(answer.status, _readable(answer.headers), answer.body)
 
     async def close(self) -> None:
-        await self._client.close()
+        await self.client.close()
 
 
 def _encoded(headers: Sequence[tuple[str, str]]) -> list[http_answer.Header]:

@@ -46,9 +46,9 @@ class Fairness:
         self.slots = slots
         self.share = max(1, slots // 10)
         self.running = 0
-        self._slow_running = 0
+        self.slow_running = 0
         self._slow_max = max(1, slots * 4 // 5)
-        self._retries = 0
+        self.retries = 0
         self._loads: dict[int, Load] = {}
 
     def configure(self, destination: int, settings: DestinationSettings) -> None:
@@ -73,9 +73,9 @@ class Fairness:
         load.breaker.started(now_ms)
         load.running += 1
         self.running += 1
-        self._retries += retry
+        self.retries += retry
         if not load.is_fast:
-            self._slow_running += 1
+            self.slow_running += 1
         return None
 
     def _why_not(self, load: Load, now_ms: int, retry: bool, beyond: bool) -> Blocked | None:
@@ -90,9 +90,9 @@ class Fairness:
             return Blocked("share", "the destination does not answer in time; it gets fewer attempts at once")
         if not beyond and load.running >= self.share:
             return Blocked("share", "the destination has its share of the slots while others wait")
-        if not beyond and retry and self._retries >= max(1, self.slots // 2):
+        if not beyond and retry and self.retries >= max(1, self.slots // 2):
             return Blocked("slots", "first tries go before retries")
-        if load.running >= self.share and not load.is_fast and self._slow_running >= self._slow_max:
+        if load.running >= self.share and not load.is_fast and self.slow_running >= self._slow_max:
             return Blocked("slots", "slow destinations hold their part of the slots")
         return None
 
@@ -111,9 +111,9 @@ class Fairness:
         load = self._load(destination)
         load.running -= 1
         self.running -= 1
-        self._retries -= retry
+        self.retries -= retry
         if not load.is_fast:
-            self._slow_running -= 1
+            self.slow_running -= 1
         self._learn(load, now_ms, verdict, duration_ms)
         if load.running == 0 and len(self._loads) > _LOADS_MAX and load.settings == DestinationSettings():
             del self._loads[destination]
@@ -130,7 +130,7 @@ class Fairness:
         is_fast = load.mean_ms < FAST_MS
         if is_fast != load.is_fast:
             load.is_fast = is_fast
-            self._slow_running += -load.running if is_fast else load.running
+            self.slow_running += -load.running if is_fast else load.running
         if verdict == "timeout":
             load.window = max(1, min(load.window, load.running + 1) // 2)
         elif load.window < self.slots and is_fast:

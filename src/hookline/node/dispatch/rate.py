@@ -31,6 +31,11 @@ class RecentStarts:
         self._started = 0
         self._groups: deque[_Group] = deque()
 
+    @property
+    def groups(self) -> int:
+        """How many groups of starts are kept; they are counted one by one only where few are allowed."""
+        return len(self._groups)
+
     def admit(self) -> None:
         """An attempt will start."""
         self._admitted += 1

@@ -130,21 +130,26 @@ class EtcdAddress:
 
 
 class EtcdClient:
-    """Calls one endpoint at a time; ``rotate`` moves on to the next, which callers do when an answer is unclear."""
+    """Calls one endpoint at a time; ``rotate`` moves on to the next, which callers do when an answer is unclear.
+
+    Attributes:
+        member: the endpoint that is called, by its place in the address.
+        token: of the user who has logged in; None: log in before the next call.
+    """
 
     def __init__(self, address: EtcdAddress, outage: Outage | None = None) -> None:
         self._address = address
         self._outage = outage or Outage(address.endpoints)
         credentials = address.credentials() if address.is_secure else None
         self._members = [_Member(target, credentials) for target in address.targets()]
-        self._current = 0
+        self.member = 0
         self._failed = 0
-        self._token: str | None = None
+        self.token: str | None = None
 
     def rotate(self) -> None:
         """Use the next endpoint from now on; nothing happens when another task has moved on from the failed one."""
-        if self._failed == self._current:
-            self._current = (self._current + 1) % len(self._members)
+        if self._failed == self.member:
+            self.member = (self.member + 1) % len(self._members)
 
     async def txn(self, request: rpc.TxnRequest, timeout_s: float) -> rpc.TxnResponse:
         """One transaction, sent once. Raises EtcdUnclear, EtcdRefused, EtcdFull."""
@@ -203,7 +208,7 @@ class EtcdClient:
         Ends or raises EtcdUnclear, EtcdRefused when it breaks.
         """
         create = rpc.WatchCreateRequest(key=key, range_end=range_end)
-        endpoint = self._current
+        endpoint = self.member
         member = self._members[endpoint]
         # Without hasleader a member that is cut off from the others keeps the stream open and silent.
         metadata = [("hasleader", "true"), *self._metadata()]
@@ -229,7 +234,7 @@ class EtcdClient:
         self, pick: Callable[["_Member"], Any], request: Any, timeout_s: float, *, is_proof: bool = True
     ) -> Any:
         """``is_proof``: an answer proves that etcd works, not only this member of it."""
-        endpoint = self._current
+        endpoint = self.member
         try:
             answer = await self._ask(pick(self._members[endpoint]), request, timeout_s)
         except LogFault as error:
@@ -242,25 +247,25 @@ class EtcdClient:
         return answer
 
     async def _ask(self, method: Any, request: Any, timeout_s: float) -> Any:
-        if self._address.user is not None and self._token is None:
+        if self._address.user is not None and self.token is None:
             await self._log_in(timeout_s)
         try:
             return await method(request, timeout=timeout_s, metadata=self._metadata())
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED or "auth store is old" in (error.details() or ""):
-                self._token = None  # expired, or users have changed since; refused before it had any effect
+                self.token = None  # expired, or users have changed since; refused before it had any effect
             raise mapped(error) from error
 
     def _metadata(self) -> Sequence[tuple[str, str]]:
-        return [("token", self._token)] if self._token else []
+        return [("token", self.token)] if self.token else []
 
     async def _log_in(self, timeout_s: float) -> None:
         request = rpc.AuthenticateRequest(name=self._address.user or "", password=self._address.password or "")
         try:
-            answer = await self._members[self._current].authenticate(request, timeout=timeout_s)
+            answer = await self._members[self.member].authenticate(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise mapped(error) from error
-        self._token = answer.token
+        self.token = answer.token
 
 
 class _Member:
