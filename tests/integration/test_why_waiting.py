@@ -11,6 +11,7 @@ from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.vault import Vault, sealing_key_id
 from hookline.protocol.commands import PutDestination
 from hookline.protocol.durations import format_time
+from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.settings import DestinationSettings, encode
 from hookline.protocol.signatures import generate_secret
 from hookline.testing import InProcessNode, answer, hang, run
@@ -188,7 +189,7 @@ def test_key_while_the_node_does_not_have_the_one_that_sealed_its_secret(
         log = MemoryLog()
         monkeypatch.setattr("hookline.testing.node.MemoryLog", lambda: log)
         settings = encode(DestinationSettings(sealed_secrets=(foreign,)))
-        put = PutDestination(f"https://{HOST}:443", settings)
+        put = PutDestination(DEFAULT_TENANT, f"https://{HOST}:443", settings)
         await log.append(entry(1, [put], term=0, time_ms=START_MS, before=digest))
         async with InProcessNode() as node:
             job = await node.client.create_job(URL)
