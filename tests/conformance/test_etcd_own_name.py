@@ -14,7 +14,7 @@ from hookline.node.etcd.client import EtcdAddress, EtcdClient
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.own_name import OwnName
 from hookline.node.etcd.statuses import NodeStatus, Statuses, read_statuses
-from hookline.node.home import home_of
+from hookline.node.membership.home import home_of
 from hookline.testing.etcd import EtcdMembers
 
 

@@ -32,8 +32,8 @@ from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.membership.single import SingleMembership
 from hookline.node.replica import Replica, ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
-from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.storage.snapshots import Snapshots
 from hookline.node.vault import Vault
 from hookline.peers.http_sender import HttpSender
 from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Result

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hookline.node import snapshots
-from hookline.node.snapshots import SnapshotInfo
+from hookline.node.storage import snapshots
+from hookline.node.storage.snapshots import SnapshotInfo
 from tests.integration.conftest import StartNode
 from tests.integration.node_under_test import NodeUnderTest
 

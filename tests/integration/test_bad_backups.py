@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from hookline.cli import app
-from hookline.node import snapshots
-from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.machine import SCHEMA_VERSION, StateMachine, open_state
+from hookline.node.storage import snapshots
+from hookline.node.storage.snapshots import Snapshots
 from tests.node_parts import ManualClock, apply, create
 
 Output = pytest.CaptureFixture[str]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from hookline.cli import app
-from hookline.node import snapshot_fetch
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.state_machine.machine import open_state
+from hookline.node.storage import snapshot_fetch
 from tests.integration.node_under_test import NodeUnderTest
 from tests.scripted_server import Answer, scripted_server
 

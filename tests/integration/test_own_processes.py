@@ -9,8 +9,8 @@ import pytest
 
 from hookline.node.attempts.heard_proxies import HeardProxies
 from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.own_processes import OwnProcesses, may_matter
 from hookline.node.attempts.resolver import Resolver
-from hookline.node.own_processes import OwnProcesses, may_matter
 from hookline.protocol.commands import SetTopology
 from hookline.protocol.destination_patterns import parse_patterns
 from hookline.protocol.destination_rules import Rules

@@ -13,9 +13,9 @@ import pytest
 
 from hookline.cli import app
 from hookline.errors import RestoreBrokenOff
-from hookline.node import restoring, snapshots
-from hookline.node.snapshots import SnapshotInfo, Snapshots
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.storage import restoring, snapshots
+from hookline.node.storage.snapshots import SnapshotInfo, Snapshots
 from tests.node_parts import ManualClock, apply, create, job_spec
 
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.copyfile", "shutil.rmtree"}

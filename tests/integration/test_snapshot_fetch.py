@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hookline.errors import NotEnoughSpace, SnapshotUnavailable
-from hookline.node import snapshot_fetch
-from hookline.node.snapshot_fetch import fetch_snapshot
-from hookline.node.snapshots import SnapshotInfo, verify
+from hookline.node.storage import snapshot_fetch
+from hookline.node.storage.snapshot_fetch import fetch_snapshot
+from hookline.node.storage.snapshots import SnapshotInfo, verify
 from tests.integration.node_under_test import NodeUnderTest
 from tests.scripted_server import Answer, scripted_server
 

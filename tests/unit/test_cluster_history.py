@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hookline.node import cluster_history
-from hookline.node.cluster_history import ClusterHistory
 from hookline.node.config import NodeConfig
 from hookline.node.etcd.client import EtcdDenied, EtcdUnclear
+from hookline.node.history import cluster as cluster_history
+from hookline.node.history.cluster import ClusterHistory
 from hookline.node.identity import Charter, Log
 from hookline.node.state_machine.machine import StateMachine, open_state
 from tests.node_parts import ManualClock

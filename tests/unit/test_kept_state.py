@@ -6,10 +6,10 @@ import pytest
 
 from hookline.cli import app
 from hookline.errors import DataDirectoryInUse
-from hookline.node import kept_state
 from hookline.node.leadership.local import LocalLeadership
-from hookline.node.snapshots import read_position
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.storage import kept_state
+from hookline.node.storage.snapshots import read_position
 from tests.node_parts import apply, create
 
 

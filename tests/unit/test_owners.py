@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hookline.node.home import home_of, owner_of
+from hookline.node.membership.home import home_of, owner_of
 from hookline.protocol.owners import Owner, is_replaced
 from tests.node_parts import NEXT_OWNER, OTHER_OWNER, OWNER, ManualClock
 

@@ -3,8 +3,8 @@
 import pytest
 
 from hookline.errors import InvalidConfig
+from hookline.node.history.recovery import Candidate, plan_recovery
 from hookline.node.identity import Charter, Log, Position
-from hookline.node.recovery import Candidate, plan_recovery
 
 ID, OTHER = "a" * 32, "b" * 32
 

@@ -9,9 +9,9 @@ import pytest
 from hookline.errors import SecretKeyMissing
 from hookline.node.config import NodeConfig
 from hookline.node.runtime import run_node
-from hookline.node.sealed_state import check_keys, sealing_keys
-from hookline.node.snapshots import STATE_FILE
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.storage.sealed_state import check_keys, sealing_keys
+from hookline.node.storage.snapshots import STATE_FILE
 from hookline.node.vault import DEFAULT_FILE, Vault, sealing_key_id
 from hookline.protocol import commands as c
 from hookline.protocol.settings import DestinationSettings, encode

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
-from hookline.node import snapshots
-from hookline.node.snapshots import SnapshotInfo, Snapshots
 from hookline.node.state_machine.machine import SCHEMA_VERSION, StateMachine, open_state
+from hookline.node.storage import snapshots
+from hookline.node.storage.snapshots import SnapshotInfo, Snapshots
 from tests.node_parts import ManualClock, apply, create
 
 

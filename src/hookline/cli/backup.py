@@ -17,7 +17,7 @@ from hookline.client.place import DEFAULT_URL
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from hookline.node.snapshots import SnapshotInfo
+    from hookline.node.storage.snapshots import SnapshotInfo
 
 _AFTER_RESTORE = """\
 When a node starts on it:
@@ -43,7 +43,7 @@ def backup(
         url: The node.
         json: Print exactly one JSON document on stdout.
     """
-    from hookline.node.backups import description_of
+    from hookline.node.storage.backups import description_of
     from hookline.telemetry import configure_logs
 
     description = description_of(out)
@@ -61,7 +61,7 @@ def backup(
 
 
 def _save(url: str, out: Path, description: Path) -> "SnapshotInfo":
-    from hookline.node.snapshot_fetch import fetch_snapshot
+    from hookline.node.storage.snapshot_fetch import fetch_snapshot
 
     incoming = out.with_name(f".{out.name}.incoming")  # beside the target, so that the last step is a rename
     try:
@@ -87,8 +87,8 @@ def restore(*, source: Annotated[NamedPath, Parameter(name="--from")], data_dir:
         data_dir: The data directory of the new node; it must not hold state yet.
         json: Print exactly one JSON document on stdout.
     """
-    from hookline.node import backups, restoring, snapshots
     from hookline.node.leadership.local import LocalLeadership
+    from hookline.node.storage import backups, restoring, snapshots
     from hookline.telemetry import configure_logs
 
     configure_logs(as_json=False, level="error")

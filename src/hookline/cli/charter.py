@@ -17,8 +17,8 @@ from hookline.errors import InvalidConfig
 if TYPE_CHECKING:
     from hookline.node.etcd.charters import Charters
     from hookline.node.etcd.statuses import NodeStatus
+    from hookline.node.history.recovery import Candidate
     from hookline.node.identity import Charter, Log, Position
-    from hookline.node.recovery import Candidate
 
 T = TypeVar("T")
 _AWAY_MS = 10_000  # a node that has told nothing for so long is not running
@@ -36,7 +36,7 @@ def init(
         json: Print exactly one JSON document on stdout.
     """
     from hookline.clock import SystemClock
-    from hookline.node.history import CLUSTER_ID_BYTES
+    from hookline.node.history.interface import CLUSTER_ID_BYTES
     from hookline.node.identity import Charter
 
     fresh = Charter(cluster_id=SystemClock().token(CLUSTER_ID_BYTES).hex(), cluster=cluster, shard=shard)
@@ -119,7 +119,7 @@ def recover(
         force: Also when the choice leaves jobs behind in a state that is kept aside.
         json: Print exactly one JSON document on stdout.
     """
-    from hookline.node.recovery import plan_recovery
+    from hookline.node.history.recovery import plan_recovery
 
     async def begin_again(charters: "Charters", statuses: "list[NodeStatus]") -> "Charter":
         charter, log = await charters.read(0)
@@ -179,7 +179,7 @@ def _position(status: "NodeStatus") -> "Position":
 
 
 def _candidate(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> "Candidate":
-    from hookline.node.recovery import Candidate
+    from hookline.node.history.recovery import Candidate
 
     is_waiting = charter is None or status.halted is not None or status.at_ms < now_ms - _AWAY_MS
     return Candidate(_position(status), is_waiting)
@@ -187,7 +187,7 @@ def _candidate(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> 
 
 async def _asked(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> "Candidate":
     """The node's state as the node itself tells it: what it told last may be older. Raises InvalidConfig."""
-    from hookline.node.positions import ask_position
+    from hookline.node.membership.positions import ask_position
     from hookline.peers.http_sender import HttpSender
 
     async with HttpSender() as sender:
@@ -203,10 +203,10 @@ async def _asked(status: "NodeStatus", charter: "Charter | None", now_ms: int) -
 
 def _on_disk(source: str) -> "Candidate":
     """The state in a data directory. Raises InvalidConfig when there is none."""
+    from hookline.node.history.recovery import Candidate
     from hookline.node.identity import Position
     from hookline.node.leadership.local import LocalLeadership
-    from hookline.node.recovery import Candidate
-    from hookline.node.snapshots import STATE_FILE, read_position
+    from hookline.node.storage.snapshots import STATE_FILE, read_position
 
     directory = Path(source)
     if not (directory / STATE_FILE).is_file():

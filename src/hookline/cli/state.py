@@ -22,7 +22,7 @@ from hookline.protocol.retries import given_retry
 
 if TYPE_CHECKING:
     from hookline.cli.calls import Calls
-    from hookline.node.kept_state import KeptJob, Summary
+    from hookline.node.storage.kept_state import KeptJob, Summary
 
 _SHOWN_MAX = 20
 
@@ -37,7 +37,7 @@ def show(path: File, /, *, json: Flag = False) -> None:
         path: A data directory: all states in it, of a node that runs those that were kept aside. Or one state file.
         json: Print exactly one JSON document on stdout.
     """
-    from hookline.node.kept_state import summary
+    from hookline.node.storage.kept_state import summary
 
     with _states(path) as files:
         found = {str(file): summary(file) for file in files}
@@ -79,7 +79,7 @@ def salvage(path: File, /, *, create: Flag = False, service: Service = DEFAULT_S
 
 
 def _missing(file: Path, calls: "Calls") -> "list[KeptJob]":
-    from hookline.node.kept_state import open_jobs
+    from hookline.node.storage.kept_state import open_jobs
 
     missing = []
     with progress("jobs looked up", None) as advance:
@@ -119,7 +119,7 @@ def _tell(missing: "list[KeptJob]", not_made: dict[str, str], made: int) -> None
 def _states(path: Path) -> Iterator[list[Path]]:
     """The state files, while no node can start on them; where one runs, those that were kept aside only."""
     from hookline.node.leadership.local import LocalLeadership
-    from hookline.node.snapshots import STATE_FILE, kept_aside
+    from hookline.node.storage.snapshots import STATE_FILE, kept_aside
 
     directory = path if path.is_dir() else path.parent
     files = [path] if not path.is_dir() else [*kept_aside(path), path / STATE_FILE]

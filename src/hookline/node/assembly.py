@@ -17,6 +17,7 @@ from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
 from hookline.node.attempts.heard_proxies import HeardProxies
 from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.own_processes import OwnProcesses, may_matter
 from hookline.node.attempts.resolver import Resolver
 from hookline.node.attempts.transport import Transport
 from hookline.node.attempts.vetting import Vetter
@@ -25,18 +26,17 @@ from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.dispatch.exchange import Exchange
-from hookline.node.history import History
-from hookline.node.leader import LeaderParts
+from hookline.node.history.interface import History
 from hookline.node.leadership.interface import Leadership
 from hookline.node.loop_lag import LoopLag
-from hookline.node.member import Member
-from hookline.node.own_processes import OwnProcesses, may_matter
+from hookline.node.membership.leader import LeaderParts
+from hookline.node.membership.member import Member
 from hookline.node.replica import Commit
 from hookline.node.replicated_log.interface import ReplicatedLog
-from hookline.node.snapshots import Snapshots, kept_aside
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.reads import Reads
+from hookline.node.storage.snapshots import Snapshots, kept_aside
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.telemetry import Metrics

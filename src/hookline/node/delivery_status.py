@@ -2,7 +2,7 @@
 
 from hookline.node.api.services import DestinationStatus
 from hookline.node.clocks.guarded import GuardedClock
-from hookline.node.member import Member
+from hookline.node.membership.member import Member
 from hookline.node.state_machine.leader_reads import LeaderReads
 
 _NUMBERS_KEPT = 10_000

@@ -26,7 +26,7 @@ from hookline.errors import (
     PayloadTooLarge,
     ShuttingDown,
 )
-from hookline.node.history import History, LonelyHistory, require
+from hookline.node.history.interface import History, LonelyHistory, require
 from hookline.node.identity import Verdict
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.effects import Effects

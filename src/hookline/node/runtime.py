@@ -22,27 +22,27 @@ from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.kernel import kernel_agrees
 from hookline.node.clocks.others import Others, caller_for
 from hookline.node.clocks.watch import ClockWatch
-from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.etcd.blocking import BlockingTxn
 from hookline.node.etcd.client import EtcdClient, EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.outage import Outage
-from hookline.node.home import home_of, owner_of
+from hookline.node.history.cluster import own_of
 from hookline.node.identity import check_own
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.leadership.renewal import renewing_thread
 from hookline.node.leadership.watch import LeaderWatch
 from hookline.node.membership.etcd import EtcdMembership, EtcdParts
+from hookline.node.membership.home import home_of, owner_of
 from hookline.node.membership.joining import address_of, agree_on_secret_key, find_peers
 from hookline.node.membership.single import SingleMembership
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
-from hookline.node.restoring import refuse_half_restored
-from hookline.node.scrub import Scrub
-from hookline.node.sealed_state import check_before_making, check_keys, sealing_keys
-from hookline.node.snapshot_fetch import fetch_snapshot
-from hookline.node.snapshots import STATE_FILE, Snapshots, finish_install, install
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.storage.restoring import refuse_half_restored
+from hookline.node.storage.scrub import Scrub
+from hookline.node.storage.sealed_state import check_before_making, check_keys, sealing_keys
+from hookline.node.storage.snapshot_fetch import fetch_snapshot
+from hookline.node.storage.snapshots import STATE_FILE, Snapshots, finish_install, install
 from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import Sender

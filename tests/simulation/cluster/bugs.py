@@ -9,12 +9,12 @@ from hookline.node.api.context import Api
 from hookline.node.attempts.runner import Runner
 from hookline.node.clocks.guard import ClockGuard, Reading
 from hookline.node.clocks.watch import ClockWatch
-from hookline.node.cluster_history import ClusterHistory
 from hookline.node.dispatch.exchange import HttpExchange
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdUnclear
 from hookline.node.etcd.fence import Fence
+from hookline.node.history.cluster import ClusterHistory
 from hookline.node.leadership.etcd import EtcdLeadership
 from hookline.node.replica import Replica
 from hookline.node.state_machine import apply_jobs

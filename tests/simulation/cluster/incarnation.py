@@ -11,8 +11,8 @@ from hookline.node.assembly import Node, Parts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver
 from hookline.node.clocks.guarded import GuardedClock
-from hookline.node.cluster_history import ClusterHistory
 from hookline.node.database import Database
+from hookline.node.history.cluster import ClusterHistory
 from hookline.node.leadership.renewal import STEP_S, TRY_S, Renewal
 from hookline.node.membership.etcd import EtcdMembership, EtcdParts, OtherLeader
 from hookline.node.replica import Replica

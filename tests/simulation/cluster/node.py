@@ -18,15 +18,15 @@ from hookline.errors import (
     StateDamaged,
     leaves,
 )
-from hookline.node import snapshots
 from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
-from hookline.node.cluster_history import own_of
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
+from hookline.node.history.cluster import own_of
 from hookline.node.identity import check_own
 from hookline.node.membership.joining import Peers
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import open_state
+from hookline.node.storage import snapshots
 from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
 from tests.simulation.cluster.faults import NodeFaults

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from hookline.errors import StateDiffers
-from hookline.node import identity, snapshots
-from hookline.node.cluster_history import ClusterHistory, new_charter
+from hookline.node import identity
 from hookline.node.etcd import transactions
 from hookline.node.etcd.statuses import NodeStatus
+from hookline.node.history.cluster import ClusterHistory, new_charter
 from hookline.node.identity import Charter, Own, Verdict
+from hookline.node.storage import snapshots
 from hookline.protocol.codec import Entry
 from tests.simulation.bugs import Bug
 from tests.simulation.cluster import node

@@ -7,8 +7,8 @@ from hookline.errors import ForeignState, InvalidConfig, LogFault
 from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdClient
 from hookline.node.etcd.statuses import NodeStatus, read_statuses
+from hookline.node.history.recovery import Candidate, plan_recovery
 from hookline.node.identity import Position
-from hookline.node.recovery import Candidate, plan_recovery
 from tests.simulation.cluster.etcd import SimulatedClient
 
 if TYPE_CHECKING:

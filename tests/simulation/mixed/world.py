@@ -9,9 +9,9 @@ from pathlib import Path
 import apsw
 
 from hookline.errors import Halted, StateDamaged, StateDiffers
-from hookline.node import snapshots
 from hookline.node.identity import Charter
 from hookline.node.state_machine.contents import check_contents
+from hookline.node.storage import snapshots
 from hookline.protocol.codec import Entry
 from tests.simulation.cluster.incarnation import Incarnation
 from tests.simulation.cluster.node import SimulatedNode

@@ -9,7 +9,7 @@ from hookline.cli.stack import etcd
 from hookline.cli.stack.children import Child
 from hookline.cli.stack.layout import Layout
 from hookline.node.config import NodeConfig
-from hookline.node.snapshots import STATE_FILE
+from hookline.node.storage.snapshots import STATE_FILE
 
 SERVE = (sys.executable, "-m", "hookline.cli.app", "serve")
 LOOPBACK = "127.0.0.1"

@@ -11,8 +11,8 @@ from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.identity import Position
 from hookline.node.replica import Replica
-from hookline.node.snapshots import Snapshots
 from hookline.node.state_machine.reads import Reads
+from hookline.node.storage.snapshots import Snapshots
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.protocol.claims import Frame, Orders

@@ -12,7 +12,7 @@ import structlog
 from hookline.errors import InvalidRequest, NotFound, RangeNotSatisfiable, Unavailable
 from hookline.http_api.messages import HeaderPair, Reply, Request, Send, answer
 from hookline.node.api.context import Api
-from hookline.node.snapshots import Snapshots
+from hookline.node.storage.snapshots import Snapshots
 
 _MAX_AGE_S = 60
 _CHUNK_BYTES = 256 * 1024

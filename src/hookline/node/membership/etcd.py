@@ -10,7 +10,6 @@ from typing import Protocol
 from hookline.errors import Fenced, Halted, LogFault
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import Ask, ClockWatch
-from hookline.node.cluster_history import ClusterHistory, position_of
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.exchange import HttpExchange
 from hookline.node.etcd.charters import Charters
@@ -22,12 +21,13 @@ from hookline.node.etcd.own_name import OwnName
 from hookline.node.etcd.statuses import NodeStatus, Statuses
 from hookline.node.etcd.upkeep import STEP_S, EtcdUpkeep
 from hookline.node.etcd.wakeups import Wakeups
-from hookline.node.home import owner_of
+from hookline.node.history.cluster import ClusterHistory, position_of
 from hookline.node.identity import Position
 from hookline.node.leadership.etcd import EtcdLeadership
 from hookline.node.leadership.renewal import Renewal
-from hookline.node.member import Member
-from hookline.node.positions import ask_position
+from hookline.node.membership.home import owner_of
+from hookline.node.membership.member import Member
+from hookline.node.membership.positions import ask_position
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.vault import Vault

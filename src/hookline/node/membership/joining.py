@@ -16,7 +16,7 @@ from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.outage import Outage
 from hookline.node.etcd.statuses import NodeStatus, read_statuses
 from hookline.node.identity import Charter, Log
-from hookline.node.snapshots import SnapshotInfo
+from hookline.node.storage.snapshots import SnapshotInfo
 from hookline.node.vault import KEY_BYTES, remember_key, remembered_key
 
 T = TypeVar("T")

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 
 from hookline.clock import Clock
 from hookline.node.clocks.watch import ClockWatch
-from hookline.node.cluster_history import position_of
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.exchange import Exchange
-from hookline.node.history import LonelyHistory
+from hookline.node.history.cluster import position_of
+from hookline.node.history.interface import LonelyHistory
 from hookline.node.identity import Position
 from hookline.node.leadership.interface import Leadership
-from hookline.node.member import Member
+from hookline.node.membership.member import Member
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.http import NodeView

@@ -12,7 +12,7 @@ from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.runner import Runner
 from hookline.node.dispatch.exchange import NoExchange
-from hookline.node.leader import Leader, LeaderParts
+from hookline.node.membership.leader import Leader, LeaderParts
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.protocol.claims import Frame, Orders

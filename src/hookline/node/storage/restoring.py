@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from hookline.errors import DiskFault, HooklineError, InvalidConfig, RestoreBrokenOff, StateDamaged
-from hookline.node.snapshots import (
+from hookline.node.state_machine.machine import mark_restored
+from hookline.node.storage.snapshots import (
     SnapshotInfo,
     holds_state,
     install,
@@ -19,7 +20,6 @@ from hookline.node.snapshots import (
     space_for,
     verify_content,
 )
-from hookline.node.state_machine.machine import mark_restored
 
 _PREFIX = "restoring"  # also of what earlier releases left: restoring.partial, -wal, -shm
 

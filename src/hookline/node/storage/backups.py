@@ -10,8 +10,8 @@ from typing import BinaryIO
 import msgspec
 
 from hookline.errors import BackupDamaged, BackupOfOtherRelease, InvalidConfig, StateDamaged
-from hookline.node.snapshots import SnapshotInfo, StatePosition, decode_info, read_position, sha256_of, verify
 from hookline.node.state_machine.machine import SCHEMA_VERSION
+from hookline.node.storage.snapshots import SnapshotInfo, StatePosition, decode_info, read_position, sha256_of, verify
 
 _DESCRIPTION_SUFFIX = ".json"
 

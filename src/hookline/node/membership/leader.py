@@ -20,7 +20,7 @@ from hookline.node.dispatch.exchange import Exchange, LocalExchange, NoExchange
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Plan
 from hookline.node.dispatch.secrets import SealedSecrets
-from hookline.node.history import History
+from hookline.node.history.interface import History
 from hookline.node.leadership.interface import Leadership
 from hookline.node.replica import Commit, Replica
 from hookline.node.replicated_log.interface import ReplicatedLog

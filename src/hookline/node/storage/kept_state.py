@@ -9,8 +9,8 @@ import msgspec
 
 from hookline.errors import InvalidConfig, StateDamaged
 from hookline.node.database import only_read
-from hookline.node.snapshots import StatePosition, read_position
 from hookline.node.state_machine.contents import check_contents, check_row
+from hookline.node.storage.snapshots import StatePosition, read_position
 from hookline.protocol.jobs import JobSpec, State, decode_spec
 
 _OPEN_JOBS = """

@@ -12,7 +12,7 @@ from hookline.node.config import NodeConfig
 from hookline.node.etcd.charters import Charters, OverruledRecord
 from hookline.node.etcd.client import EtcdDenied
 from hookline.node.etcd.statuses import NodeStatus, Statuses
-from hookline.node.history import CLUSTER_ID_BYTES, require
+from hookline.node.history.interface import CLUSTER_ID_BYTES, require
 from hookline.node.identity import Charter, Dispute, Own, Position, Verdict, judge, rule
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import Entry

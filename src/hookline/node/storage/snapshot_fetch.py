@@ -10,8 +10,8 @@ import msgspec
 import structlog
 
 from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable, StateDamaged
-from hookline.node.snapshots import SnapshotInfo, require_space, space_for, verify
 from hookline.node.state_machine.machine import SCHEMA_VERSION
+from hookline.node.storage.snapshots import SnapshotInfo, require_space, space_for, verify
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
