@@ -26,7 +26,7 @@ from hookline.client.answers import (
     SchedulePage,
     TopologyApplied,
 )
-from hookline.client.awaiting_transport import AwaitingTransport
+from hookline.client.awaiting_transport import AwaitingHttp, AwaitingTransport
 from hookline.client.connections import Connecting, Verify
 from hookline.client.retrying import RETRIES, Retrying
 from hookline.client.transport import service_url
@@ -76,7 +76,8 @@ class AsyncClient:
         connecting = Connecting(
             url=service_url(base_url), headers=headers or {}, verify=verify, proxy=proxy, http_client=http_client
         )
-        self._transport = AwaitingTransport(connecting, Retrying(retries, timeout, self._clock), sleep)
+        retrying = Retrying(retries, timeout, self._clock)
+        self._transport = AwaitingTransport(AwaitingHttp(connecting, retrying), retrying, sleep)
 
     async def __aenter__(self) -> Self:
         return self

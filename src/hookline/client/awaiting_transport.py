@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hookline.client.carriers import AsyncCarrier
 from hookline.client.connections import Connecting
@@ -25,36 +25,72 @@ W = TypeVar("W", bound=Waited)
 _GRACE_S = 0.05  # so that a step that ends by itself can say which one it was
 
 
-class AwaitingTransport:
-    """Sends calls and waits for their replies. Belongs to the event loops of one thread; may go along into a fork.
+class AwaitingExchange(Protocol):
+    """Makes single tries of calls."""
+
+    async def once(self, request: Request[T]) -> T:
+        """The typed reply. Raises HooklineError."""
+
+    async def close(self) -> None:
+        """Take no more calls."""
+
+
+class AwaitingHttp:
+    """Over HTTP. Belongs to the event loops of one thread; may go along into a fork.
 
     Args:
         connecting: how to reach the service.
-        retrying: what is sent again, and how long one try may take.
-        sleep: waits for that many seconds, without blocking the loop.
+        retrying: says how long one try may take.
     """
 
-    def __init__(
-        self,
-        connecting: "Connecting[httpx2.AsyncClient]",
-        retrying: Retrying,
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
+    def __init__(self, connecting: "Connecting[httpx2.AsyncClient]", retrying: Retrying) -> None:
         self._url = connecting.url
         self._headers = own_headers(connecting)
         self._retrying = retrying
-        self._sleep = sleep
         self._pools = LoopPools(
             Source[AsyncCarrier, "httpx2.AsyncClient"](
                 connecting, "AsyncClient", AsyncPooledConnections, given_async_carrier
             )
         )
 
+    async def once(self, request: Request[T]) -> T:
+        """Send the call once, and return its typed reply."""
+        carrier, call = self._pools.of_here(), call_of(request, self._url, self._headers, self._retrying)
+        try:
+            # The SDK's own connections end by themselves; this is for a client of the caller's, which may not.
+            async with asyncio.timeout(call.timeout_s + _GRACE_S):
+                answer = await carrier.carry(call)
+        except TimeoutError as error:
+            raise unclear("timed out", self._url) from error
+        return request.parse(*answer, self._url)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if (carrier := self._pools.close()) is not None:
+            await carrier.close()
+
+
+class AwaitingTransport:
+    """Sends calls and waits for their replies.
+
+    Args:
+        exchange: makes the tries.
+        retrying: what is sent again.
+        sleep: waits for that many seconds, without blocking the loop.
+    """
+
+    def __init__(
+        self, exchange: AwaitingExchange, retrying: Retrying, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._exchange = exchange
+        self._retrying = retrying
+        self._sleep = sleep
+
     async def send(self, request: Request[T]) -> T:
         """Send the call, again as long as that is safe and allowed, and return its typed reply."""
         for tries in count(1):
             try:
-                return await self._exchange(request)
+                return await self._exchange.once(request)
             except HooklineError as error:
                 wait_s = self._retrying.wait_s(request, error, tries)
                 if wait_s is None:
@@ -86,15 +122,4 @@ class AwaitingTransport:
 
     async def close(self) -> None:
         """Close the connections."""
-        if (carrier := self._pools.close()) is not None:
-            await carrier.close()
-
-    async def _exchange(self, request: Request[T]) -> T:
-        carrier, call = self._pools.of_here(), call_of(request, self._url, self._headers, self._retrying)
-        try:
-            # The SDK's own connections end by themselves; this is for a client of the caller's, which may not.
-            async with asyncio.timeout(call.timeout_s + _GRACE_S):
-                answer = await carrier.carry(call)
-        except TimeoutError as error:
-            raise unclear("timed out", self._url) from error
-        return request.parse(*answer, self._url)
+        await self._exchange.close()

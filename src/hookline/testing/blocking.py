@@ -15,6 +15,7 @@ from hookline.client.awaiting_transport import AwaitingTransport
 from hookline.client.blocking import Client
 from hookline.client.blocking_transport import BlockingTransport
 from hookline.client.requests import Request
+from hookline.client.retrying import Retrying
 from hookline.clock import Clock
 from hookline.protocol.durations import parse_duration
 from hookline.testing.clock import START_MS, SimulatedClock
@@ -179,19 +180,23 @@ class _AsyncClient(AsyncClient):
     def __init__(self, node: InProcessNode, submit: Callable[[Callable[[], Awaitable[Any]]], "Future[Any]"]) -> None:
         self._node, self._submit = node, submit
         self._clock: Clock = node.clock
-        self._transport = _AwaitingTransport(node, submit)
+        self._transport = AwaitingTransport(
+            _SubmittedExchange(node, submit), Retrying(0, 60.0, node.clock), asyncio.sleep
+        )
 
     async def wait_for_job(self, job_id: str, timeout: float = 60.0) -> Job:
         found: Job = await asyncio.wrap_future(self._submit(lambda: self._node.finished(job_id, within=timeout)))
         return found
 
 
-class _AwaitingTransport(AwaitingTransport):
+class _SubmittedExchange:
+    """The node's own client, in the thread where the node runs. It repeats what may be repeated."""
+
     def __init__(self, node: InProcessNode, submit: Callable[[Callable[[], Awaitable[Any]]], "Future[Any]"]) -> None:
         self._node = node
         self._submit = submit
 
-    async def send(self, request: Request[T]) -> T:
+    async def once(self, request: Request[T]) -> T:
         sent: T = await asyncio.wrap_future(self._submit(lambda: self._node.client.send(request)))
         return sent
 

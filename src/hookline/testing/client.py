@@ -28,27 +28,24 @@ class InProcessClient(AsyncClient):
 
     def __init__(self, app: Callable[[], App | None], clock: Clock, *, retries: int = 3) -> None:
         self._clock = clock
-        self._transport = InProcessTransport(app, Retrying(retries, 60.0, clock), asyncio.sleep)
+        self._transport = AwaitingTransport(InProcessExchange(app), Retrying(retries, 60.0, clock), asyncio.sleep)
 
     async def send(self, request: Request[T]) -> T:
         """Carry one call, made by ``client.requests``, to the node."""
         return await self._transport.send(request)
 
 
-class InProcessTransport(AwaitingTransport):
+class InProcessExchange:
     """Carries a call to the application and its answer back."""
 
-    def __init__(
-        self, app: Callable[[], App | None], retrying: Retrying, sleep: Callable[[float], Awaitable[None]]
-    ) -> None:
+    def __init__(self, app: Callable[[], App | None]) -> None:
         self._app = app
-        self._retrying = retrying
-        self._sleep = sleep
 
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def _exchange(self, request: Request[T]) -> T:
+    async def once(self, request: Request[T]) -> T:
+        """Ask it. Raises ConnectionFailed while there is none."""
         app = self._app()
         if app is None:
             raise ConnectionFailed("The node in this process is not running.")

@@ -19,7 +19,7 @@ T = TypeVar("T")
 _TRY_S = 15.0  # a client waits that long for an answer
 
 
-class Door(AwaitingTransport):
+class Door:
     """The SDK's way of repeating, over whichever proxy the load balancer picks. One for each thing that is wanted.
 
     Attributes:
@@ -29,14 +29,18 @@ class Door(AwaitingTransport):
     def __init__(self, world: "ProxyWorld", retries: int, proxy: "SimulatedProxy | None" = None) -> None:
         self._world = world
         self._proxy = proxy
-        self._retrying = Retrying(retries, 10.0, world.clock)
-        self._sleep = asyncio.sleep
+        self._transport = AwaitingTransport(self, Retrying(retries, 10.0, world.clock), asyncio.sleep)
         self.heard: Callable[[HooklineError | None], None] = lambda _error: None
 
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def _exchange(self, request: Request[T]) -> T:
+    async def send(self, request: Request[T]) -> T:
+        """Send the call, again as long as that is safe and allowed, and return its typed reply."""
+        return await self._transport.send(request)
+
+    async def once(self, request: Request[T]) -> T:
+        """One try, by some proxy."""
         proxy = self._proxy or self._world.any_proxy()
         stamp = self._world.history.note(f"{request.method} {request.path} by {proxy.name} {request.body!r:.200}")
         try:
