@@ -34,7 +34,7 @@ def asked(
     role = SimpleNamespace(is_leading=lambda: leads, leader_url=lambda: None)
     vault = SimpleNamespace(is_own=lambda body, mac: (body, mac) == (b"body", "right"))
     services = SimpleNamespace(
-        role=role, vault=vault, is_overloaded=lambda: is_overloaded, replica=SimpleNamespace(applied=1)
+        role=role, sender=None, vault=vault, is_overloaded=lambda: is_overloaded, replica=SimpleNamespace(applied=1)
     )
     api: Any = SimpleNamespace(services=services, ownership=_Ownership())
 
