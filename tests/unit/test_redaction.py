@@ -1,7 +1,7 @@
 import pytest
 
 from hookline.node.api.views import attempt_view
-from hookline.node.state_machine.reads import AttemptRow
+from hookline.node.state_machine.read_rows import AttemptRow
 from hookline.protocol.jobs import JobSpec, RetryPolicy
 from hookline.protocol.redaction import carries_credentials, without_echoes
 

@@ -13,7 +13,7 @@ from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.ownership import Ownership, is_fallback
-from hookline.node.api.views import batch_job, known_batch_job
+from hookline.node.api.views import batch_job
 from hookline.protocol import http
 from hookline.protocol.commands import Created, CreateJob, Refused, Result
 from hookline.protocol.limits import KIB
@@ -93,7 +93,7 @@ async def _read(
             if size > largest:
                 raise PayloadTooLarge(f"a job of a batch may have at most {largest} bytes", limit=largest)
             new = api.requests.create(item, now_ms, tenant=tenant, traceparent=traceparent)
-            read.append(_New(new.command, batch_job(new.spec, new.command)))
+            read.append(_New(new.command, batch_job(new.row(now_ms))))
         except HooklineError as error:
             read.append(_error(error))  # not the error itself: its traceback holds the item
         since_yield += size + _ITEM_COST_BYTES
@@ -125,7 +125,7 @@ def _result(api: Api, item: _New, result: Result) -> http.BatchResult:
     if not result.deduplicated:
         return http.BatchResult(201, item.view)
     row = api.reads.job(item.command.work.tenant, result.id)
-    return _error(Internal()) if row is None else http.BatchResult(200, known_batch_job(row))
+    return _error(Internal()) if row is None else http.BatchResult(200, batch_job(row, deduplicated=True))
 
 
 def _error(error: HooklineError) -> http.BatchResult:

@@ -11,7 +11,7 @@ from hookline.node.api import job_fields
 from hookline.node.api.context import Api
 from hookline.node.api.job_fields import job_filter, state_of
 from hookline.node.state_machine.matching import Match
-from hookline.node.state_machine.reads import JobRow
+from hookline.node.state_machine.read_rows import JobRow
 from hookline.protocol import http
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, UpdateJob

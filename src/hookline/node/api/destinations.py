@@ -9,7 +9,7 @@ from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.messages import Reply, Request, answer, page_limit
 from hookline.node.api.context import Api
 from hookline.node.api.views import page_reply
-from hookline.node.state_machine.reads import DestinationRow
+from hookline.node.state_machine.read_rows import DestinationRow
 from hookline.protocol import http
 from hookline.protocol.commands import PutDestination
 from hookline.protocol.durations import parse_duration

@@ -14,13 +14,14 @@ from hookline.errors import InvalidId, InvalidRequest, InvalidSecret
 from hookline.http_api import strict_json
 from hookline.node.api import job_fields as fields
 from hookline.node.config import NodeConfig
+from hookline.node.state_machine.read_rows import JobRow
 from hookline.node.vault import NONCE_BYTES, Vault
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.destination_rules import check_target
 from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
 from hookline.protocol.ids import check_id, mint_id
-from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, RetryPolicy, work_of
-from hookline.protocol.retries import retry_of
+from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, State, work_of
+from hookline.protocol.retries import DEFAULT_RETRY, retry_of
 from hookline.protocol.signatures import parse_secret
 from hookline.protocol.urls import parse_url
 
@@ -32,19 +33,6 @@ _canonical = msgspec.json.Encoder(order="deterministic").encode
 _NO_FINGERPRINT = b""
 ID_RANDOM_BYTES = 10
 _RANDOM_DRAWN = 200 * ID_RANDOM_BYTES
-_ANY_SPEC = JobSpec(
-    url="",
-    destination="",
-    method="POST",
-    headers=(),
-    body=b"",
-    is_json=False,
-    timeout_ms=0,
-    retry=RetryPolicy(),
-    at_most_once=False,
-    priority=0,
-    labels=(),
-)
 
 
 @dataclass(slots=True)
@@ -53,6 +41,26 @@ class NewJob:
 
     spec: JobSpec
     command: CreateJob
+
+    def row(self, created_ms: int) -> JobRow:
+        """The job as it will be read, without the number that it gets: no read is needed to know how it looks."""
+        command = self.command
+        return JobRow(
+            seq=0,
+            id=command.id,
+            tenant=command.work.tenant,
+            state=State.PENDING,
+            due_ms=command.due_ms,
+            run_at_ms=command.due_ms,
+            created_ms=created_ms,
+            finished_ms=None,
+            attempts=0,
+            size=command.work.size,
+            revision=1,
+            schedule=None,
+            spec=self.spec,
+            last_attempt=None,
+        )
 
 
 class JobRequests:
@@ -71,6 +79,19 @@ class JobRequests:
         self._token = token
         self._random = b""
         self._random_used = 0
+        self._defaults = JobSpec(
+            url="",
+            destination="",
+            method="POST",
+            headers=(),
+            body=b"",
+            is_json=False,
+            timeout_ms=fields.timeout_of(UNSET, config.attempt_max_ms),
+            retry=DEFAULT_RETRY,
+            at_most_once=False,
+            priority=0,
+            labels={},
+        )
 
     def create(
         self,
@@ -85,7 +106,7 @@ class JobRequests:
         strict_json.check_envelope(_request_parts, body)
         request = strict_json.decode(_requests, body)
         found = strict_json.unique_fields(body)
-        spec = fields.unmasked(self._new_spec(request, traceparent), None)
+        spec = fields.unmasked(self._new(request, traceparent), None)
         strict_json.check_unique_inside(found, request)  # after the sizes are known to be small
         due_ms = fields.due_of(request.run_at, request.delay, now_ms)
         chosen = request.id is not UNSET
@@ -113,7 +134,7 @@ class JobRequests:
                 raise InvalidRequest(
                     f"the job of a schedule takes no {name}; the schedule gives it", field=f"job.{name}"
                 )
-        spec = self._new_spec(request, None)
+        spec = self._new(request, None)
         strict_json.check_unique_inside(found, request)
         return spec
 
@@ -122,7 +143,7 @@ class JobRequests:
         strict_json.check_envelope(_change_parts, body)
         changes = strict_json.decode(_changes, body)
         found = strict_json.unique_fields(body)
-        self._merged(changes, _ANY_SPEC)
+        self._merged(changes, self._defaults)
         strict_json.check_unique_inside(found, changes)
         return changes
 
@@ -130,29 +151,34 @@ class JobRequests:
         """``old`` with the changes made. Raises InvalidRequest, PayloadTooLarge."""
         return fields.unmasked(self._merged(changes, old), old)
 
-    def _merged(self, changes: JobChanges, old: JobSpec) -> JobSpec:
-        url, destination = (old.url, old.destination) if changes.url is UNSET else self._target(changes.url)
+    def _new(self, request: JobRequest, traceparent: str | None) -> JobSpec:
+        if request.url is UNSET:
+            raise InvalidRequest("the field 'url' is missing", field="url")
+        spec = self._merged(request, self._defaults)
+        return spec if traceparent is None else msgspec.structs.replace(spec, traceparent=traceparent)
+
+    def _merged(self, given: JobChanges, old: JobSpec) -> JobSpec:
+        """The one place where the fields of a request become those of a spec; ``old`` has what was not given."""
+        url, destination = (old.url, old.destination) if given.url is UNSET else self._target(given.url)
         body, is_json = old.body, old.is_json
-        if changes.payload is not UNSET or changes.body_base64 is not UNSET:
-            body, is_json = fields.body_of(changes.payload, changes.body_base64, self._config.payload_bytes_max)
-        at_most_once = old.at_most_once if changes.guarantee is UNSET else changes.guarantee == "at_most_once"
+        if given.payload is not UNSET or given.body_base64 is not UNSET:
+            body, is_json = fields.body_of(given.payload, given.body_base64, self._config.payload_bytes_max)
+        longest_ms = self._config.attempt_max_ms
         return JobSpec(
             url=url,
             destination=destination,
-            method=old.method if changes.method is UNSET else fields.method_of(changes.method),
-            headers=old.headers if changes.headers is UNSET else fields.check_headers(tuple(changes.headers.items())),
+            method=old.method if given.method is UNSET else fields.method_of(given.method),
+            headers=old.headers if given.headers is UNSET else fields.check_headers(tuple(given.headers.items())),
             body=body,
             is_json=is_json,
-            timeout_ms=old.timeout_ms
-            if changes.timeout is UNSET
-            else fields.timeout_of(changes.timeout, self._config.attempt_max_ms),
-            retry=old.retry if changes.retry is UNSET else retry_of(changes.retry),
-            at_most_once=at_most_once,
-            priority=old.priority if changes.priority is UNSET else fields.priority_of(changes.priority),
-            labels=old.labels if changes.labels is UNSET else fields.check_labels(changes.labels),
-            sealed_secret=old.sealed_secret if changes.secret is UNSET else self._sealed(changes.secret, old),
+            timeout_ms=old.timeout_ms if given.timeout is UNSET else fields.timeout_of(given.timeout, longest_ms),
+            retry=old.retry if given.retry is UNSET else retry_of(given.retry),
+            at_most_once=old.at_most_once if given.guarantee is UNSET else given.guarantee == "at_most_once",
+            priority=old.priority if given.priority is UNSET else fields.priority_of(given.priority),
+            labels=old.labels if given.labels is UNSET else fields.check_labels(given.labels),
+            sealed_secret=old.sealed_secret if given.secret is UNSET else self._sealed(given.secret, old),
             traceparent=old.traceparent,
-            redact=old.redact if changes.redact is UNSET else fields.redact_of(changes.redact),
+            redact=old.redact if given.redact is UNSET else fields.redact_of(given.redact),
         )
 
     def mint_id(self, now_ms: int) -> str:
@@ -178,37 +204,15 @@ class JobRequests:
         """Whether ``sealed`` holds that very secret."""
         return sealed is not None and self._vault.open(sealed) == secret
 
-    def _new_spec(self, request: JobRequest, traceparent: str | None) -> JobSpec:
-        if request.url is UNSET:
-            raise InvalidRequest("the field 'url' is missing", field="url")
-        url, destination = self._target(request.url)
-        body, is_json = fields.body_of(request.payload, request.body_base64, self._config.payload_bytes_max)
-        return JobSpec(
-            url=url,
-            destination=destination,
-            method="POST" if request.method is UNSET else fields.method_of(request.method),
-            headers=() if request.headers is UNSET else fields.check_headers(tuple(request.headers.items())),
-            body=body,
-            is_json=is_json,
-            timeout_ms=fields.timeout_of(request.timeout, self._config.attempt_max_ms),
-            retry=retry_of(request.retry),
-            at_most_once=request.guarantee == "at_most_once",
-            priority=fields.priority_of(request.priority),
-            labels={} if request.labels is UNSET else fields.check_labels(request.labels),
-            sealed_secret=None if request.secret is UNSET else self._sealed(request.secret, None),
-            traceparent=traceparent,
-            redact=fields.redact_of(request.redact),
-        )
-
     def _target(self, url: str) -> tuple[str, str]:
         target = parse_url(url)
         check_target(target, self._rules)
         return target.url, target.destination
 
-    def _sealed(self, secret: str | None, old: JobSpec | None) -> bytes | None:
+    def _sealed(self, secret: str | None, old: JobSpec) -> bytes | None:
         if secret is None:
             return None
-        if old is not None and old.sealed_secret is not None and self.is_sealed_as(old.sealed_secret, secret):
+        if old.sealed_secret is not None and self.is_sealed_as(old.sealed_secret, secret):
             return old.sealed_secret
         return self.seal(secret, "secret")
 

@@ -9,7 +9,8 @@ from hookline.http_api.messages import Reply, Request, answer, page_limit
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.views import attempt_view, page_reply, views_of
-from hookline.node.state_machine.reads import PAGE_BYTES_MAX, JobRow
+from hookline.node.state_machine.read_rows import JobRow
+from hookline.node.state_machine.reads import PAGE_BYTES_MAX
 from hookline.protocol import http
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, RedriveJobs, Refused, UpdateJob
 from hookline.protocol.ids import check_key
@@ -49,7 +50,7 @@ async def create_job(api: Api, request: Request) -> Reply:
     if result.deduplicated:
         reply = answer(200, api.views.job(found_job(api, tenant, result.id), deduplicated=True), _location(result.id))
     else:
-        reply = answer(201, api.views.new_job(new.spec, command, results.time_ms), _location(command.id))
+        reply = answer(201, api.views.job(new.row(results.time_ms)), _location(command.id))
     api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
     return reply
 

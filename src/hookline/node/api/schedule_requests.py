@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from hookline.errors import HooklineError, InvalidId, InvalidTime
 from hookline.http_api import strict_json
 from hookline.node.api.job_requests import JobRequests
-from hookline.node.state_machine.reads import ScheduleRow
+from hookline.node.state_machine.read_rows import ScheduleRow
 from hookline.protocol import http
 from hookline.protocol.commands import PutSchedule, RecordTicks
 from hookline.protocol.cron import Cron, parse_cron

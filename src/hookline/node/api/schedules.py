@@ -13,7 +13,7 @@ from hookline.node.api import schedule_requests as requests
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.job_fields import unmasked
 from hookline.node.api.views import page_reply, schedule_view, views_of
-from hookline.node.state_machine.reads import ScheduleRow
+from hookline.node.state_machine.read_rows import ScheduleRow
 from hookline.protocol import http
 from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, RecordTicks, Refused, RunSchedule
 from hookline.protocol.cron import format_tick, parse_cron

@@ -13,10 +13,9 @@ from hookline.http_api.cursors import encode_cursor
 from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api.services import Services
 from hookline.node.state_machine.effects import Effects
-from hookline.node.state_machine.reads import AttemptRow, DestinationRow, JobRow, LastAttemptRow, ScheduleRow
+from hookline.node.state_machine.read_rows import AttemptRow, DestinationRow, JobRow, LastAttemptRow, ScheduleRow
 from hookline.node.vault import missing_keys
 from hookline.protocol import http
-from hookline.protocol.commands import CreateJob
 from hookline.protocol.durations import format_duration, format_time
 from hookline.protocol.jobs import JobSpec, Outcome, State, in_force
 from hookline.protocol.redaction import MASK, hidden_values, is_hidden, masked, without_echoes
@@ -41,37 +40,8 @@ class Views:
         self._settings_known: dict[tuple[str, str], DestinationSettings] = {}
         services.replica.listen(self._forget_destinations, this_term=False)
 
-    def new_job(self, spec: JobSpec, command: CreateJob, created_ms: int) -> http.Job:
-        """A job that was created just now, as ``job`` shows it: no read is needed to know how it looks."""
-        run_at, tenant = format_time(command.due_ms), command.work.tenant
-        return http.Job(
-            id=command.id,
-            url=spec.url,
-            method=spec.method,
-            state="pending",
-            run_at=run_at,
-            created_at=format_time(created_ms),
-            finished_at=None,
-            attempts_made=0,
-            next_attempt_at=run_at,
-            waiting_for=self._waiting_for(tenant, spec, command.due_ms, 0),
-            last_attempt=None,
-            labels=labels_view(spec),
-            guarantee=guarantee_view(spec),
-            priority=spec.priority,
-            destination=spec.destination,
-            headers=masked(spec.headers, spec.redact),
-            redact=list(spec.redact),
-            timeout=_timeout(spec.timeout_ms),
-            retry=retry_view(in_force(spec.retry, self._settings(tenant, spec.destination).retry)),
-            signed=self.is_signed(tenant, spec),
-            schedule=None,
-            payload=Raw(spec.body) if spec.is_json else UNSET,
-            body_base64=_base64(spec),
-        )
-
     def job(self, row: JobRow, *, payload: bool = True, deduplicated: bool = False) -> http.Job:
-        """A stored job; ``payload`` only where one job is shown."""
+        """A job; ``payload`` only where one job is shown."""
         spec = row.spec
         is_pending = row.state is State.PENDING
         return http.Job(
@@ -175,28 +145,17 @@ def attempt_view(row: AttemptRow, spec: JobSpec) -> http.Attempt:
     )
 
 
-def batch_job(spec: JobSpec, command: CreateJob) -> http.BatchJob:
-    """The short form of a job that was created just now."""
-    return http.BatchJob(
-        id=command.id,
-        url=spec.url,
-        method=spec.method,
-        state="pending",
-        run_at=format_time(command.due_ms),
-        guarantee=guarantee_view(spec),
-    )
-
-
-def known_batch_job(row: JobRow) -> http.BatchJob:
-    """The short form of a job that was there before."""
+def batch_job(row: JobRow, *, deduplicated: bool = False) -> http.BatchJob:
+    """The short form of a job."""
+    spec = row.spec
     return http.BatchJob(
         id=row.id,
-        url=row.spec.url,
-        method=row.spec.method,
+        url=spec.url,
+        method=spec.method,
         state=row.state.label,  # type: ignore[arg-type]
         run_at=format_time(row.run_at_ms),
-        guarantee=guarantee_view(row.spec),
-        deduplicated=True,
+        guarantee=guarantee_view(spec),
+        deduplicated=deduplicated,
     )
 
 

@@ -8,18 +8,31 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
-from typing import Any
 
 import apsw
 import msgspec
 
 from hookline.errors import InvalidRequest
 from hookline.node.state_machine import sql
-from hookline.node.state_machine.contents import check_row
 from hookline.node.state_machine.matching import CLOCK_STEP_MS, Fitting, JobFilter, Match
-from hookline.protocol.jobs import DEFAULT_TENANT, PAYLOAD_REMOVED, JobSpec, State, decode_spec, decode_work
+from hookline.node.state_machine.read_rows import (
+    COLUMNS,
+    Accepted,
+    AttemptRow,
+    DestinationRow,
+    Found,
+    JobRow,
+    ScheduleRow,
+    StoredDestination,
+    Values,
+    attempt_row,
+    destination_row,
+    job_row,
+    parted,
+    schedule_row,
+)
+from hookline.protocol.jobs import DEFAULT_TENANT, State
 from hookline.protocol.limits import ATTEMPTS_MAX
-from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
 WINDOW_ROWS = 2_000
 _ANSWERS_BETWEEN_YIELDS = 200
@@ -32,144 +45,9 @@ _ROWS_BETWEEN_YIELDS = 100
 _LABELS_BETWEEN_YIELDS = 10
 _ATTEMPTS_BETWEEN_YIELDS = 100
 _SCHEDULES_BETWEEN_YIELDS = 10  # each with a payload, which is shown
-Values = tuple[Any, ...]
 _AFTER_EQUALS = ">"  # the character that follows "=": with it ends the range of "name=…"
 
-
-class LastAttemptRow(sql.Row, frozen=True):
-    """The newest attempt of a job, in short."""
-
-    number: int
-    outcome: int
-    status: int | None
-    error: str | None
-    started_ms: int
-    duration_ms: int | None
-
-
-class AttemptRow(sql.Row, frozen=True):
-    """One attempt."""
-
-    number: int
-    outcome: int
-    status: int | None
-    error: str | None
-    started_ms: int
-    duration_ms: int | None
-    node: str
-    term: int
-    response_headers: tuple[tuple[str, str], ...]
-    response_body: bytes
-
-
-class StoredJob(sql.Row, frozen=True):
-    """A job as it is stored; after its columns come those of its last attempt."""
-
-    seq: int
-    id: str
-    tenant: str
-    state: int
-    due_ms: int
-    run_at_ms: int
-    created_ms: int
-    finished_ms: int | None
-    attempts: int
-    size: int
-    revision: int
-    schedule: str | None
-    spec: bytes
-    fingerprint: bytes
-    sum: int
-
-
-class JobRow(msgspec.Struct, frozen=True):
-    """A job with its spec."""
-
-    seq: int
-    id: str
-    tenant: str
-    state: State
-    due_ms: int
-    run_at_ms: int
-    created_ms: int
-    finished_ms: int | None
-    attempts: int
-    size: int
-    revision: int
-    schedule: str | None
-    spec: JobSpec
-    last_attempt: LastAttemptRow | None
-
-    @property
-    def is_payload_removed(self) -> bool:
-        """Its payload was deleted; it is never sent again."""
-        return self.size == PAYLOAD_REMOVED
-
-
-class ScheduleRow(msgspec.Struct, frozen=True):
-    """A schedule with its job; read from columns of the same names."""
-
-    seq: int
-    tenant: str
-    id: str
-    revision: int
-    spec: ScheduleSpec
-    job_spec: JobSpec
-    next_tick_ms: int | None
-    paused: bool
-    created_ms: int
-    last_tick_ms: int | None
-    last_job: str | None
-    made: int
-    skipped: int
-
-
-class StoredDestination(sql.Row, frozen=True):
-    """A destination as it is stored."""
-
-    id: int
-    tenant: str
-    name: str
-    settings: bytes | None
-
-
-class DestinationRow(msgspec.Struct, frozen=True):
-    """A destination that a job or a setting named."""
-
-    number: int
-    tenant: str
-    name: str
-    settings: DestinationSettings
-    is_deleted: bool = False
-
-
-class Accepted(sql.Row, frozen=True):
-    """When a job or a schedule was accepted."""
-
-    seq: int
-    created_ms: int
-
-
-class Found(msgspec.Struct, frozen=True):
-    """Matches, newest first; the next ones have a seq below ``next_before`` (None: there are no more)."""
-
-    matches: list[Match]
-    next_before: int | None
-
-
-STATEMENTS = sql.load(
-    "reads.sql",
-    {
-        "StoredJob": sql.columns(StoredJob, "j", schedule="c.id", **sql.SPEC),
-        "LastAttemptRow": sql.columns(LastAttemptRow, "a"),
-        "AttemptRow": sql.columns(AttemptRow),
-        "Match": sql.columns(Match, "j"),
-        "ScheduleRow": sql.columns(ScheduleRow, "c", job_spec="c.work", last_job="j.id"),
-        "StoredDestination": sql.columns(StoredDestination, "d"),
-        "Accepted": sql.columns(Accepted),
-    },
-)
-_JOB_COLUMNS = len(StoredJob.__struct_fields__)
+STATEMENTS = sql.load("reads.sql", COLUMNS)
 
 
 class Reads:
@@ -185,7 +63,7 @@ class Reads:
     def job(self, tenant: str, job_id: str) -> JobRow | None:
         """A job by id. Raises StateDamaged when its spec is not as it was written."""
         for row in self._all("job_by_id", job_id, tenant):
-            return _job_row(*_parted(row))
+            return job_row(*parted(row))
         return None
 
     def seq_of(self, tenant: str, job_id: str) -> int | None:
@@ -207,11 +85,11 @@ class Reads:
         size = 0
         for position, seq in enumerate(seqs, 1):
             for row in self._all("job_by_seq", seq):
-                job, last = _parted(row)
+                job, last = parted(row)
                 size += len(job.spec)
                 if found and bytes_max is not None and size > bytes_max:
                     return found
-                found.append(_job_row(job, last))
+                found.append(job_row(job, last))
             if position % _ROWS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
         return found
@@ -221,7 +99,7 @@ class Reads:
         found: list[AttemptRow] = []
         size, number = 0, _SEQ_MAX
         while len(found) < ATTEMPTS_MAX:
-            rows = [_attempt(row) for row in self._all("attempts", seq, number, _ATTEMPTS_BETWEEN_YIELDS)]
+            rows = [attempt_row(row) for row in self._all("attempts", seq, number, _ATTEMPTS_BETWEEN_YIELDS)]
             for row in rows:
                 size += len(row.response_body)
                 is_shown = size <= ATTEMPTS_SHOWN_BYTES_MAX
@@ -265,7 +143,7 @@ class Reads:
     def schedule(self, tenant: str, schedule_id: str) -> ScheduleRow | None:
         """A schedule by id."""
         rows = self._all("schedule_by_id", tenant, schedule_id)
-        return _schedule(rows[0]) if rows else None
+        return schedule_row(rows[0]) if rows else None
 
     async def schedules(self, tenant: str, after: str, limit: int) -> tuple[list[ScheduleRow], bool]:
         """Up to ``limit`` schedules whose id comes after ``after``, by id, and whether there are more.
@@ -275,7 +153,7 @@ class Reads:
         found: list[ScheduleRow] = []
         size = 0
         while True:
-            rows = [_schedule(row) for row in self._all("schedules_after", after, _SCHEDULES_BETWEEN_YIELDS, tenant)]
+            rows = [schedule_row(row) for row in self._all("schedules_after", after, _SCHEDULES_BETWEEN_YIELDS, tenant)]
             for row in rows:
                 size += len(row.job_spec.body)
                 if len(found) == limit or (found and size > PAGE_BYTES_MAX):
@@ -289,7 +167,7 @@ class Reads:
     def destination(self, tenant: str, name: str) -> DestinationRow | None:
         """A destination by its name, ``scheme://host:port``."""
         rows = self._all("destination", tenant, name)
-        return _destination(rows[0]) if rows else None
+        return destination_row(rows[0]) if rows else None
 
     def shown_destination(self, tenant: str, name: str) -> DestinationRow | None:
         """The same; None too for one that was deleted, while no unfinished job names it."""
@@ -300,7 +178,7 @@ class Reads:
 
     def destinations(self, tenant: str, after: str, limit: int) -> list[DestinationRow]:
         """Up to ``limit`` destinations whose name comes after ``after``, of those that are shown."""
-        return [_destination(row) for row in self._all("destinations_after", after, limit, tenant)]
+        return [destination_row(row) for row in self._all("destinations_after", after, limit, tenant)]
 
     def destinations_set(self, after: int, limit: int) -> list[StoredDestination]:
         """Up to ``limit`` destinations of all tenants that have settings, by number, those after ``after``."""
@@ -406,50 +284,3 @@ class Reads:
 
     def _all(self, name: str, *values: object) -> list[Values]:
         return self._reader.execute(STATEMENTS[name], values).fetchall()
-
-
-def _parted(row: Values) -> tuple[StoredJob, LastAttemptRow | None]:
-    last = row[_JOB_COLUMNS:]
-    return StoredJob(*row[:_JOB_COLUMNS]), None if last[0] is None else LastAttemptRow(*last)
-
-
-def _job_row(job: StoredJob, last: LastAttemptRow | None) -> JobRow:
-    check_row(job.seq, job.tenant, job.id, job.spec, job.fingerprint, job.sum)
-    return JobRow(
-        seq=job.seq,
-        id=job.id,
-        tenant=job.tenant,
-        state=State(job.state),
-        due_ms=job.due_ms,
-        run_at_ms=job.run_at_ms,
-        created_ms=job.created_ms,
-        finished_ms=job.finished_ms,
-        attempts=job.attempts,
-        size=job.size,
-        revision=job.revision,
-        schedule=job.schedule,
-        spec=decode_spec(job.spec),
-        last_attempt=last,
-    )
-
-
-def _attempt(row: Values) -> AttemptRow:
-    stored = dict(zip(AttemptRow.__struct_fields__, row, strict=True))
-    headers = stored["response_headers"]
-    stored["response_headers"] = msgspec.msgpack.decode(headers, type=tuple[tuple[str, str], ...]) if headers else ()
-    stored["response_body"] = stored["response_body"] or b""
-    return AttemptRow(**stored)
-
-
-def _schedule(row: Values) -> ScheduleRow:
-    stored = dict(zip(ScheduleRow.__struct_fields__, row, strict=True))
-    stored["spec"] = decode_schedule(stored["spec"])
-    stored["job_spec"] = decode_spec(decode_work(stored["job_spec"]).spec)
-    stored["paused"] = bool(stored["paused"])
-    return ScheduleRow(**stored)
-
-
-def _destination(row: Values) -> DestinationRow:
-    stored = StoredDestination(*row)
-    settings = decode_destination(stored.settings)
-    return DestinationRow(stored.id, stored.tenant, stored.name, settings, stored.settings == DELETED)

@@ -1,0 +1,200 @@
+"""What the API's reads give: jobs, attempts, schedules and destinations, read by name from the rows of the state."""
+
+from typing import Any
+
+import msgspec
+
+from hookline.node.state_machine import sql
+from hookline.node.state_machine.contents import check_row
+from hookline.node.state_machine.matching import Match
+from hookline.protocol.jobs import PAYLOAD_REMOVED, JobSpec, State, decode_spec, decode_work
+from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
+
+Values = tuple[Any, ...]
+
+
+class LastAttemptRow(sql.Row, frozen=True):
+    """The newest attempt of a job, in short."""
+
+    number: int
+    outcome: int
+    status: int | None
+    error: str | None
+    started_ms: int
+    duration_ms: int | None
+
+
+class AttemptRow(sql.Row, frozen=True):
+    """One attempt."""
+
+    number: int
+    outcome: int
+    status: int | None
+    error: str | None
+    started_ms: int
+    duration_ms: int | None
+    node: str
+    term: int
+    response_headers: tuple[tuple[str, str], ...]
+    response_body: bytes
+
+
+class StoredJob(sql.Row, frozen=True):
+    """A job as it is stored; after its columns come those of its last attempt."""
+
+    seq: int
+    id: str
+    tenant: str
+    state: int
+    due_ms: int
+    run_at_ms: int
+    created_ms: int
+    finished_ms: int | None
+    attempts: int
+    size: int
+    revision: int
+    schedule: str | None
+    spec: bytes
+    fingerprint: bytes
+    sum: int
+
+
+class JobRow(msgspec.Struct, frozen=True):
+    """A job with its spec."""
+
+    seq: int
+    id: str
+    tenant: str
+    state: State
+    due_ms: int
+    run_at_ms: int
+    created_ms: int
+    finished_ms: int | None
+    attempts: int
+    size: int
+    revision: int
+    schedule: str | None
+    spec: JobSpec
+    last_attempt: LastAttemptRow | None
+
+    @property
+    def is_payload_removed(self) -> bool:
+        """Its payload was deleted; it is never sent again."""
+        return self.size == PAYLOAD_REMOVED
+
+
+class ScheduleRow(msgspec.Struct, frozen=True):
+    """A schedule with its job; read from columns of the same names."""
+
+    seq: int
+    tenant: str
+    id: str
+    revision: int
+    spec: ScheduleSpec
+    job_spec: JobSpec
+    next_tick_ms: int | None
+    paused: bool
+    created_ms: int
+    last_tick_ms: int | None
+    last_job: str | None
+    made: int
+    skipped: int
+
+
+class StoredDestination(sql.Row, frozen=True):
+    """A destination as it is stored."""
+
+    id: int
+    tenant: str
+    name: str
+    settings: bytes | None
+
+
+class DestinationRow(msgspec.Struct, frozen=True):
+    """A destination that a job or a setting named."""
+
+    number: int
+    tenant: str
+    name: str
+    settings: DestinationSettings
+    is_deleted: bool = False
+
+
+class Accepted(sql.Row, frozen=True):
+    """When a job or a schedule was accepted."""
+
+    seq: int
+    created_ms: int
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Matches, newest first; the next ones have a seq below ``next_before`` (None: there are no more)."""
+
+    matches: list[Match]
+    next_before: int | None
+
+
+COLUMNS = {
+    "StoredJob": sql.columns(StoredJob, "j", schedule="c.id", **sql.SPEC),
+    "LastAttemptRow": sql.columns(LastAttemptRow, "a"),
+    "AttemptRow": sql.columns(AttemptRow),
+    "Match": sql.columns(Match, "j"),
+    "ScheduleRow": sql.columns(ScheduleRow, "c", job_spec="c.work", last_job="j.id"),
+    "StoredDestination": sql.columns(StoredDestination, "d"),
+    "Accepted": sql.columns(Accepted),
+}
+"""What stands for each type in the statements."""
+
+_JOB_COLUMNS = len(StoredJob.__struct_fields__)
+
+
+def parted(row: Values) -> tuple[StoredJob, LastAttemptRow | None]:
+    """A row of a job, and that of its last attempt, which follows it."""
+    last = row[_JOB_COLUMNS:]
+    return StoredJob(*row[:_JOB_COLUMNS]), None if last[0] is None else LastAttemptRow(*last)
+
+
+def job_row(job: StoredJob, last: LastAttemptRow | None) -> JobRow:
+    """The job. Raises StateDamaged when its spec is not as it was written."""
+    check_row(job.seq, job.tenant, job.id, job.spec, job.fingerprint, job.sum)
+    return JobRow(
+        seq=job.seq,
+        id=job.id,
+        tenant=job.tenant,
+        state=State(job.state),
+        due_ms=job.due_ms,
+        run_at_ms=job.run_at_ms,
+        created_ms=job.created_ms,
+        finished_ms=job.finished_ms,
+        attempts=job.attempts,
+        size=job.size,
+        revision=job.revision,
+        schedule=job.schedule,
+        spec=decode_spec(job.spec),
+        last_attempt=last,
+    )
+
+
+def attempt_row(row: Values) -> AttemptRow:
+    """The attempt that a row stands for."""
+    stored = dict(zip(AttemptRow.__struct_fields__, row, strict=True))
+    headers = stored["response_headers"]
+    stored["response_headers"] = msgspec.msgpack.decode(headers, type=tuple[tuple[str, str], ...]) if headers else ()
+    stored["response_body"] = stored["response_body"] or b""
+    return AttemptRow(**stored)
+
+
+def schedule_row(row: Values) -> ScheduleRow:
+    """The schedule that a row stands for."""
+    stored = dict(zip(ScheduleRow.__struct_fields__, row, strict=True))
+    stored["spec"] = decode_schedule(stored["spec"])
+    stored["job_spec"] = decode_spec(decode_work(stored["job_spec"]).spec)
+    stored["paused"] = bool(stored["paused"])
+    return ScheduleRow(**stored)
+
+
+def destination_row(row: Values) -> DestinationRow:
+    """The destination that a row stands for."""
+    stored = StoredDestination(*row)
+    settings = decode_destination(stored.settings)
+    return DestinationRow(stored.id, stored.tenant, stored.name, settings, stored.settings == DELETED)
