@@ -180,14 +180,14 @@ async def elect(client: EtcdClient, keys: Keys, fence: Fence, term: int) -> None
     fence.hold(answer.header.revision, term, 0)
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     """Wait until it holds."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - etcd cannot set an asyncio.Event
             await asyncio.sleep(0.005)
 
 
-async def settled(node: EtcdNode, timeout_s: float = 15) -> None:
+async def settled(node: EtcdNode, timeout_s: float = 60) -> None:
     """Wait until etcd answers this node again after a fault."""
     async with asyncio.timeout(timeout_s):
         while True:

@@ -208,7 +208,7 @@ def test_one_that_was_closed_or_says_something_unasked_is_not(make: Callable[[st
         carrier = make(server.url)
         for _ in range(3):
             assert carrier.carry(call_of(server.url)).body == b"{}"
-            assert closed.acquire(timeout=10)
+            assert closed.acquire(timeout=60)
 
 
 def test_threads_share_it(make: Callable[[str], Carrier]) -> None:

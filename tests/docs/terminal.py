@@ -42,7 +42,7 @@ class Served:
     def signal(self, number: signal.Signals = signal.SIGINT) -> None:
         """Ctrl-C, or another signal; waits until it is gone."""
         os.killpg(self.pid, number)
-        until(lambda: not self.is_running(), f"{self.command} has ended", 40)
+        until(lambda: not self.is_running(), f"{self.command} has ended")
 
     def is_running(self) -> bool:
         """One process of its group is there at least."""

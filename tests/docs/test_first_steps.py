@@ -3,14 +3,10 @@
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.docs.here import Here
 from tests.docs.pages import ROOT
 from tests.docs.reader import Reader
 from tests.end_to_end.processes import until
-
-pytestmark = pytest.mark.timeout(300)
 
 UV = Path(sys.executable).with_name("uv")
 

@@ -4,8 +4,6 @@ import json
 import signal
 from pathlib import Path
 
-import pytest
-
 import hookline
 from hookline import Client
 from tests.docs.here import Here
@@ -17,7 +15,6 @@ from tests.end_to_end.processes import until
 LINE = 'nodes = ["http://10.0.0.1:7070", "http://10.0.0.2:7070", "http://10.0.0.3:7070"]'
 
 
-@pytest.mark.timeout(400)
 def test_many_clusters(tmp_path: Path) -> None:
     """Kills a leader and a proxy, adds a cluster and loses it, and puts load balancers before the proxies."""
     # The jobs wait 30 s, as the page says: sooner, they may be under way when the leader dies.

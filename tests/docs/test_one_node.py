@@ -9,8 +9,6 @@ import hookline
 from tests.docs.conftest import Opens, Surroundings
 from tests.end_to_end.processes import Answer, journal_receiver, running_node, until
 
-pytestmark = pytest.mark.timeout(300)
-
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # which from-celery has too
 PLACES_ORDER = """
 import os, django

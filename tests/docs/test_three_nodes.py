@@ -18,8 +18,6 @@ from tests.docs.pages import ROOT
 from tests.docs.reader import Reader
 from tests.end_to_end.processes import until
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def test_three_nodes_on_one_machine_and_their_backup(tmp_path: Path) -> None:
     directory = tmp_path / "reader"

@@ -102,7 +102,7 @@ def _running(
         limited = [] if files_max is None else ["prlimit", f"--nofile={files_max}:{files_max}"]
         process = subprocess.Popen([*limited, path, *arguments], stdout=output, stderr=subprocess.STDOUT)
     try:
-        until(lambda: _listens(process, port, log), f"{program} listens", 10)
+        until(lambda: _listens(process, port, log), f"{program} listens")
         yield Balancer(port, log)
     finally:
         process.terminate()

@@ -79,16 +79,16 @@ class NodeProcess:
             return
         assert self._process
         self._process.kill()
-        self.ended(5)
+        self.ended(60)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         self._signal(signal.SIGTERM)
-        return self.ended(30)
+        return self.ended(60)
 
     def failed(self) -> str:
         """Wait until it has ended by itself, with exit code 1; all it ever said."""
-        assert self.ended(30) == 1
+        assert self.ended(60) == 1
         return self.log.read_text()
 
     def _signal(self, number: signal.Signals) -> None:
@@ -108,7 +108,7 @@ class NodeProcess:
         return code
 
     def call(
-        self, method: str, path: str, body: Any = None, *, timeout_s: float = 10, **headers: str
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = 30, **headers: str
     ) -> tuple[int, Any]:
         """One request; (status, parsed body). Raises OSError or HTTPException when the node is away."""
         data = None if body is None else json.dumps(body)
@@ -116,7 +116,7 @@ class NodeProcess:
         return status, json.loads(raw) if raw else None
 
     def raw_call(
-        self, method: str, path: str, data: str | None, headers: dict[str, str], timeout_s: float = 10
+        self, method: str, path: str, data: str | None, headers: dict[str, str], timeout_s: float = 30
     ) -> tuple[int, bytes]:
         """One request; (status, body). Raises OSError or HTTPException when the node is away."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
@@ -206,7 +206,7 @@ def journal_receiver(answer: Answer = answer_ok, host: str = "127.0.0.1") -> Ite
         server.server_close()
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Poll a condition of another process; there is no event to wait for across processes."""
     deadline = time.monotonic() + seconds
     while not condition():

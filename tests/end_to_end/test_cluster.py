@@ -6,16 +6,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from tests.chaos import clock_faults, faults
 from tests.chaos.checker import Findings
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault
 from tests.chaos.scenario import SLOTS, Run, running
 from tests.end_to_end.processes import CLOCK
-
-pytestmark = pytest.mark.timeout(180)
 
 
 def survive(

@@ -14,8 +14,6 @@ import pytest
 
 from tests.end_to_end.processes import UNMEASURED, NodeProcess, running_node
 
-pytestmark = pytest.mark.timeout(60)
-
 JOB = {"url": "http://127.0.0.1:9/", "delay": "1h"}
 CALLS: dict[str, tuple[str, str, Any]] = {
     "create": ("POST", "/jobs", JOB | {"id": "new"}),
@@ -46,7 +44,7 @@ def test_a_call_whose_commit_fails_is_504_and_can_be_repeated(node: NodeProcess,
     fill_disk(node)
     status, problem = node.call(*call)
     assert (status, problem["code"], problem["retryable"]) == (504, "deadline_exceeded", True)
-    assert node.ended(20) == 1
+    assert node.ended(60) == 1
     node.start()
     assert node.call("GET", "/jobs/old")[0] == 200
     assert node.call(*call)[0] in (200, 201)
@@ -61,7 +59,7 @@ def test_what_ends_it_is_one_sentence_that_names_the_directory(tmp_path: Path) -
     node.wait_until_ready()
     fill_disk(node)
     assert node.call("POST", "/jobs", {"url": "https://example.com/", "delay": "1h"})[0] == 504
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert_one_sentence(said, data)
 
@@ -75,7 +73,7 @@ def test_it_says_so_when_it_starts_too(tmp_path: Path, limit: int) -> None:
         capture_output=True,
         env=UNMEASURED,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
@@ -86,7 +84,7 @@ def test_it_says_so_when_it_starts_too(tmp_path: Path, limit: int) -> None:
 def test_a_node_that_cannot_even_say_so_ends_all_the_same(node: NodeProcess) -> None:
     resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     assert node.call("POST", "/jobs", JOB)[0] == 504
-    assert node.ended(20) == 1
+    assert node.ended(60) == 1
 
 
 def assert_one_sentence(said: str, data: Path) -> None:

@@ -99,7 +99,7 @@ def test_idle_clients_do_not_take_the_descriptors_that_deliveries_need(tmp_path:
         assert status == 200, answer
         idle = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(400)]
         try:
-            until(lambda: len(journal.requests) == 20, "all jobs are delivered", 30)
+            until(lambda: len(journal.requests) == 20, "all jobs are delivered")
         finally:
             for connection in idle:
                 connection.close()

@@ -80,13 +80,13 @@ def test_a_silent_proxy_is_left_out_until_it_speaks_again(stack: Stack) -> None:
     balancer, victim = stack.balancers["haproxy"], stack.fleet.proxies[0]
     os.kill(victim.pid, signal.SIGSTOP)
     try:
-        until(lambda: not balancer.takes_to_be_up("proxy1"), "health checks have found it out", 10)
+        until(lambda: not balancer.takes_to_be_up("proxy1"), "health checks have found it out")
         with calling(balancer.port, stack.hook) as load:
             load.go_on(20)
         assert not load.broken()
     finally:
         os.kill(victim.pid, signal.SIGCONT)
-    until(lambda: balancer.takes_to_be_up("proxy1"), "it is back", 10)
+    until(lambda: balancer.takes_to_be_up("proxy1"), "it is back")
     load.check_deliveries(stack.journal)
 
 

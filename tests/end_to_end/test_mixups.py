@@ -25,8 +25,6 @@ from tests.end_to_end.mixed_up import LoneNode, hookline, mixed_up
 from tests.end_to_end.processes import journal_receiver, until
 from tests.etcd_parts import disable_users, enable_users
 
-pytestmark = pytest.mark.timeout(180)
-
 CHANGE_PAYLOAD = "UPDATE specs SET spec = CAST(replace(spec, '100.00', '900.00') AS BLOB)"
 
 

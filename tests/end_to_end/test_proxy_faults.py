@@ -209,7 +209,7 @@ def test_equal_requests_at_once_through_both_proxies_make_one_job(
 def _create_patiently(place: HarmedFleet, name: str, proxy: int) -> list[Reply]:
     """Ask again until it is created; what was answered before."""
     replies = []
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 60
     while (reply := place.create_named(name, proxy))[0] != 201:
         assert reply[0] == 503, reply
         assert time.monotonic() < deadline_s

@@ -4,12 +4,8 @@ import base64
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from tests.chaos.cluster import Cluster
 from tests.end_to_end.processes import journal_receiver, until
-
-pytestmark = pytest.mark.timeout(180)
 
 QUOTA_BYTES = 8 * 2**20
 _BODY = base64.b64encode(bytes(190_000)).decode()

@@ -142,7 +142,6 @@ def assert_state_is(data: Path, info: SnapshotInfo) -> None:
     database.close()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("later", ["first", "equal", "larger", "smaller"])
 def test_a_restore_killed_anywhere_does_no_harm_to_the_next(backups: Backups, tmp_path: Path, later: str) -> None:
     killed_at, refused, broken_off = 0, 0, 0

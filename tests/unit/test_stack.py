@@ -211,7 +211,7 @@ def test_a_tethered_process_is_gone_when_its_parent_is_killed() -> None:
 
 
 def test_a_tether_whose_parent_is_gone_already_runs_nothing(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(TETHER), "1", "touch", str(tmp_path / "ran")], check=False, timeout=10)
+    done = subprocess.run([sys.executable, str(TETHER), "1", "touch", str(tmp_path / "ran")], check=False)
     assert done.returncode == 1
     assert not (tmp_path / "ran").exists()
 
