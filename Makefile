@@ -17,14 +17,14 @@ fmt: setup  ## Format the code and fix what can be fixed by a machine
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-lint: setup  ## All static checks: ruff, format, mypy, layers, purity, generated docs
+lint: setup  ## All static checks: ruff, format, mypy, layers, purity, names, generated docs
 	@tools/lint
 
 types: setup  ## mypy --strict
 	@$(BIN)/mypy
 
-layers: setup  ## Who may import whom, and which modules stay pure
-	@tools/lint layers purity
+layers: setup  ## Who may import whom, which modules stay pure, and no name twice
+	@tools/lint layers purity names
 
 test: setup  ## All tests but the slow ones (ARGS=… goes to pytest)
 	@tools/test $(ARGS)

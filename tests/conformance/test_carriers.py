@@ -13,7 +13,7 @@ import pytest
 from hookline import errors
 from hookline.cli.calls import Calls
 from hookline.client import carriers
-from hookline.client.carriers import Answer, Call, Carrier
+from hookline.client.carriers import Carrier, CarrierAnswer, CarrierCall
 from hookline.client.connections import Connecting
 from hookline.client.given_client import GivenClient
 from hookline.client.plain_connections import PlainConnections
@@ -29,9 +29,9 @@ BOUNDED = ("pooled", "plain")  # a client of the caller's bounds each step by it
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
-def call_of(url: str, *, timeout_s: float = 5.0, method: str = "GET", body: bytes | None = None) -> Call:
+def call_of(url: str, *, timeout_s: float = 5.0, method: str = "GET", body: bytes | None = None) -> CarrierCall:
     end_s = time.monotonic() + timeout_s
-    return Call(method, url, "/jobs?limit=1", {"x-a": "b"}, body, timeout_s, lambda: end_s - time.monotonic())
+    return CarrierCall(method, url, "/jobs?limit=1", {"x-a": "b"}, body, timeout_s, lambda: end_s - time.monotonic())
 
 
 @pytest.fixture(params=MAKERS)
@@ -55,7 +55,7 @@ def told(raw: bytes) -> Behave:
     return lambda connection, _stop: connection.sendall(raw)
 
 
-def outcome(make: Callable[[str], Carrier], behave: Behave, **options: Any) -> Answer | type[Exception]:
+def outcome(make: Callable[[str], Carrier], behave: Behave, **options: Any) -> CarrierAnswer | type[Exception]:
     with dripping_server(behave) as server:
         try:
             return make(server.url).carry(call_of(server.url, **options))
@@ -83,12 +83,12 @@ ANSWERS: dict[bytes, tuple[int, bytes] | type[Exception]] = {
 def test_an_answer_is_what_it_says(make: Callable[[str], Carrier], raw: bytes) -> None:
     found = outcome(make, told(raw))
     expected = ANSWERS[raw]
-    assert (found if not isinstance(found, Answer) else (found.status, found.body)) == expected
+    assert (found if not isinstance(found, CarrierAnswer) else (found.status, found.body)) == expected
 
 
 def test_names_of_headers_are_in_lower_case(make: Callable[[str], Carrier]) -> None:
     found = outcome(make, told(OK + b"Retry-AFTER:  7 \r\nX-Odd: \xe4\r\ncontent-length: 0\r\n\r\n"))
-    assert isinstance(found, Answer)
+    assert isinstance(found, CarrierAnswer)
     assert found.headers["retry-after"] == "7"
     assert "x-odd" in found.headers
 
@@ -138,7 +138,7 @@ def test_who_takes_no_more_may_have_answered(make: Callable[[str], Carrier]) -> 
             pass
 
     found = outcome(make, refuses, method="POST", body=b"x" * 3_000_000)
-    assert isinstance(found, Answer)
+    assert isinstance(found, CarrierAnswer)
     assert found.status == 413
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from hookline.errors import InvalidRequest
-from hookline.http_api.callers import CLIENT, ApiCaller, Headers, admit_clients, admit_ours, check_epoch_is_said
+from hookline.http_api.callers import CLIENT, ApiCaller, HeaderPairs, admit_clients, admit_ours, check_epoch_is_said
 
-OWN: Headers = [(b"idempotency-key", b"k"), (b"hookline-fallback", b"allow"), (b"hookline-timeout-ms", b"5")]
+OWN: HeaderPairs = [(b"idempotency-key", b"k"), (b"hookline-fallback", b"allow"), (b"hookline-timeout-ms", b"5")]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from cyclopts import CycloptsError
 
 from hookline.cli import inputs
-from hookline.cli.answering import Forwarder, StatusAnswerer
-from hookline.cli.received import Printer
-from hookline.cli.receiver import BODY_BYTES_MAX, Received, Receiver, Reply, plain
+from hookline.cli.answering import AppForwarder, StatusAnswerer
+from hookline.cli.received import ReceivedPrinter
+from hookline.cli.receiver import BODY_BYTES_MAX, Received, ReceiverApp, ReceiverReply, plain
 from hookline.errors import InvalidConfig
 from hookline.http_api.server import listen, url_of
 from hookline.protocol import signatures
@@ -24,8 +24,8 @@ NOW_S = SeededClock().wall_ms() // 1_000
 
 
 async def exchange(
-    receiver: Receiver, body: bytes, headers: Mapping[str, str], target: str = "/hook", method: str = "POST"
-) -> Reply:
+    receiver: ReceiverApp, body: bytes, headers: Mapping[str, str], target: str = "/hook", method: str = "POST"
+) -> ReceiverReply:
     """One request through ASGI, its body in two parts; what came back."""
     parts = [body[:1], body[1:]]
     sent: list[Any] = []
@@ -40,10 +40,10 @@ async def exchange(
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "raw_path": path, "query_string": query, "headers": pairs}
     await receiver(scope, receive, send)
-    return Reply(sent[0]["status"], sent[1]["body"], tuple(sent[0]["headers"]))
+    return ReceiverReply(sent[0]["status"], sent[1]["body"], tuple(sent[0]["headers"]))
 
 
-async def call(receiver: Receiver, body: bytes, headers: Mapping[str, str]) -> int:
+async def call(receiver: ReceiverApp, body: bytes, headers: Mapping[str, str]) -> int:
     return (await exchange(receiver, body, headers)).status
 
 
@@ -58,12 +58,12 @@ def received() -> list[Received]:
     return []
 
 
-def receiver(received: list[Received], secrets: list[str], status: int = 200) -> Receiver:
-    async def answer(one: Received) -> Reply:
+def receiver(received: list[Received], secrets: list[str], status: int = 200) -> ReceiverApp:
+    async def answer(one: Received) -> ReceiverReply:
         received.append(one)
         return plain(status)
 
-    return Receiver(answer, SeededClock(), secrets=secrets)
+    return ReceiverApp(answer, SeededClock(), secrets=secrets)
 
 
 async def test_a_true_webhook_verifies_and_tells_its_lag(received: list[Received]) -> None:
@@ -88,15 +88,15 @@ async def test_without_a_secret_nothing_is_claimed(received: list[Received]) -> 
     assert (received[0].verified, received[0].attempt, received[0].lag_ms, received[0].id) == (None, 0, None, "-")
 
 
-def shown(printer: Printer, **changes: Any) -> None:
+def shown(printer: ReceivedPrinter, **changes: Any) -> None:
     usual: dict[str, Any] = {"id": "j1", "attempt": 1, "is_replay": False, "method": "POST", "target": "/h"}
     usual |= {"headers": (), "verified": True, "why_not": None, "lag_ms": 4, "arrived_ms": 0, "body": b"{}"}
     printer.show(Received(**(usual | changes)), plain(200))
 
 
 def test_what_arrives_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    shown(Printer(json=False))
-    shown(Printer(json=False), verified=False, why_not="wrong secret", lag_ms=None, body=b"")
+    shown(ReceivedPrinter(json=False))
+    shown(ReceivedPrinter(json=False), verified=False, why_not="wrong secret", lag_ms=None, body=b"")
     assert capsys.readouterr().out == (
         "POST /h · j1 · attempt 1 · 4 ms after it was due\n  ✓ verified · answered 200\n  {}\n"
         "POST /h · j1 · attempt 1\n  ✗ wrong secret · answered 200\n"
@@ -106,7 +106,7 @@ def test_what_arrives_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_request_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = {"target": "/\x1b[31m", "id": "j\x1b]0;owned\x07", "body": b"a\x1b[2J\r\nPOST /fake"}
     hostile["headers"] = ((b"x", b"\x1b[2J\r\nPOST /fake"),)
-    for printer in (Printer(json=False, headers=True), Printer(json=True)):
+    for printer in (ReceivedPrinter(json=False, headers=True), ReceivedPrinter(json=True)):
         shown(printer, **hostile)
         out = capsys.readouterr().out
         assert not {"\x1b", "\x07", "\r"} & set(out)
@@ -115,28 +115,28 @@ def test_a_request_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(("attempt", "answered"), [(None, 200), ("1", 500), ("2", 500), ("3", 200)])
 async def test_the_first_attempts_fail_and_requests_of_others_do_not(attempt: str | None, answered: int) -> None:
-    one = Receiver(StatusAnswerer(200, fail_first=2), SeededClock(), secrets=[])
+    one = ReceiverApp(StatusAnswerer(200, fail_first=2), SeededClock(), secrets=[])
     assert await call(one, b"", {} if attempt is None else {"hookline-attempt": attempt}) == answered
 
 
 async def test_what_is_not_signed_rightly_is_refused_and_told_why() -> None:
-    one = Receiver(StatusAnswerer(200, fail_first=1), SeededClock(), secrets=[SECRET])
+    one = ReceiverApp(StatusAnswerer(200, fail_first=1), SeededClock(), secrets=[SECRET])
     unsigned = await exchange(one, b"x", {"hookline-attempt": "1"})
     assert (unsigned.status, unsigned.body) == (401, b"not verified: The webhook-id header is missing.\n")
     other = await exchange(one, b"other", signed(b"true"))
     assert other.status == 401
     assert b"No signature matches" in other.body
-    twice = Receiver(StatusAnswerer(200, fail_first=0), SeededClock(), secrets=[SECRET])
+    twice = ReceiverApp(StatusAnswerer(200, fail_first=0), SeededClock(), secrets=[SECRET])
     assert await call(twice, b"true", signed(b"true")) == 200
 
 
 async def test_a_body_that_is_not_kept_whole_is_refused() -> None:
-    one = Receiver(Forwarder("http://127.0.0.1:9", 0), SeededClock(), secrets=[])
+    one = ReceiverApp(AppForwarder("http://127.0.0.1:9", 0), SeededClock(), secrets=[])
     assert await call(one, bytes(BODY_BYTES_MAX + 1), {}) == 413
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    printer = Printer(json=True)
+    printer = ReceivedPrinter(json=True)
     shown(printer, target="/q?token=abc&x=%20", headers=((b"x-a", b"1"), (b"x-a", b"2")))
     shown(printer, body=b"\xff")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -147,7 +147,7 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_query_and_headers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    shown(Printer(json=False, headers=True), target="/q?token=abc", headers=((b"content-type", b"a/b"),))
+    shown(ReceivedPrinter(json=False, headers=True), target="/q?token=abc", headers=((b"content-type", b"a/b"),))
     assert capsys.readouterr().out == (
         "POST /q?token=abc · j1 · attempt 1 · 4 ms after it was due\n"
         "  ✓ verified · answered 200\n  content-type: a/b\n  {}\n"
@@ -160,7 +160,7 @@ def test_query_and_headers_are_printed(capsys: pytest.CaptureFixture[str]) -> No
 async def test_what_is_forwarded_arrives_as_it_came_and_its_answer_goes_back() -> None:
     answer = b"HTTP/1.1 207 Fine\r\nServer: shop\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 3\r\n\r\nyes"
     async with scripted(answer) as (url, requests):
-        one = Receiver(Forwarder(url + "/base", 0), SeededClock(), secrets=[])
+        one = ReceiverApp(AppForwarder(url + "/base", 0), SeededClock(), secrets=[])
         headers = {"host": "here", "webhook-id": "j1", "x-odd": "a,  b", "connection": "x-mine", "x-mine": "1"}
         reply = await exchange(one, b"\x00\xff{ }", headers, "/a%2Fb/../c?q=%7e&&=", "PATCH")
     head, _, body = requests[0].partition(b"\r\n\r\n")
@@ -180,19 +180,19 @@ async def test_what_is_forwarded_arrives_as_it_came_and_its_answer_goes_back() -
 async def test_an_application_that_does_not_answer_is_a_502_that_says_so() -> None:
     with listen("127.0.0.1", 0) as listener:
         nobody = url_of(listener)
-    one = Receiver(Forwarder(nobody, 0), SeededClock(), secrets=[])
+    one = ReceiverApp(AppForwarder(nobody, 0), SeededClock(), secrets=[])
     refused = await exchange(one, b"x", {})
     assert refused.status == 502
     assert f"nothing was passed on to {nobody}: ".encode() in refused.body
     async with scripted(b"") as (url, _):
-        broken = await exchange(Receiver(Forwarder(url, 0), SeededClock(), secrets=[]), b"x", {})
+        broken = await exchange(ReceiverApp(AppForwarder(url, 0), SeededClock(), secrets=[]), b"x", {})
     assert broken.status == 502
     assert b"no answer from" in broken.body
 
 
 async def test_what_is_refused_is_not_forwarded() -> None:
     async with scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (url, requests):
-        one = Receiver(Forwarder(url, 1), SeededClock(), secrets=[SECRET])
+        one = ReceiverApp(AppForwarder(url, 1), SeededClock(), secrets=[SECRET])
         assert await call(one, b"false", signed(b"true")) == 401
         assert await call(one, b"true", signed(b"true", hookline_attempt="1")) == 500
         assert requests == []

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from hookline.cli.demo.plan import CANCELLED, FLAKY, GONE, JOBS, KINDS, NOW, RECURRING, SCHEDULE_ID, Kind, answer_to
+from hookline.cli.demo.plan import CANCELLED, FLAKY, GONE, JOBS, KINDS, NOW, RECURRING, SCHEDULE_ID, JobKind, answer_to
 from hookline.cli.demo.report import count, kinds_of, problems, summary
 from hookline.cli.receiver import Received
 from hookline.client.answers import Job
 from tests import scripted_server as served
 
-MADE: dict[str, Kind] = {"n": NOW, "f": FLAKY, "g": GONE, "c": CANCELLED}
+MADE: dict[str, JobKind] = {"n": NOW, "f": FLAKY, "g": GONE, "c": CANCELLED}
 
 
 def job(job_id: str, state: str, schedule: str | None = None) -> Job:

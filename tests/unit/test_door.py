@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hookline.errors import HooklineError, InvalidRequest, Misdirected, NotFound, NotLeader, Overloaded, WrongCluster
-from hookline.http_api.callers import Headers, admit_ours
+from hookline.http_api.callers import HeaderPairs, admit_ours
 from hookline.http_api.messages import Reply, Request
 from hookline.node.api.context import Api
 from hookline.node.api.door import Door
@@ -28,7 +28,7 @@ class _Ownership:
 
 
 def asked(
-    call: Call, headers: Headers = OURS, *, leads: bool = True, is_overloaded: bool = False, query: bytes = b""
+    call: Call, headers: HeaderPairs = OURS, *, leads: bool = True, is_overloaded: bool = False, query: bytes = b""
 ) -> str:
     """The code of the refusal, or "answered"."""
     role = SimpleNamespace(is_leading=lambda: leads, leader_url=lambda: None)
@@ -54,7 +54,7 @@ def asked(
     return virtual_time.run(main())
 
 
-def with_mac(call: Call, mac: bytes = b"right") -> Headers:
+def with_mac(call: Call, mac: bytes = b"right") -> HeaderPairs:
     return [*OURS, (b"hookline-internal", mac)] if call.needs_mac else OURS
 
 
@@ -92,6 +92,6 @@ def test_who_answers_while_nobody_leads(call: Call) -> None:
 
 
 def test_the_time_that_the_caller_waits_is_kept() -> None:
-    soon: Headers = [(b"hookline-timeout-ms", b"500")]
+    soon: HeaderPairs = [(b"hookline-timeout-ms", b"500")]
     assert asked(CALLS["createJob"], soon, leads=False) == "deadline_exceeded"
     assert asked(CALLS["getHealth"], soon, leads=False) == "answered"

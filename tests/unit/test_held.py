@@ -1,6 +1,6 @@
 """What clients have a server hold: bounded in all, and those who wait longest are cut."""
 
-from hookline.http_api.held import Held
+from hookline.http_api.held import HeldBytes
 
 
 class Cut:
@@ -8,7 +8,7 @@ class Cut:
 
     def __init__(self, bytes_max: int = 10) -> None:
         self.names: list[str] = []
-        self.held = Held[str](bytes_max, self.names.append)
+        self.held = HeldBytes[str](bytes_max, self.names.append)
 
 
 def test_who_waits_longest_is_cut_first() -> None:

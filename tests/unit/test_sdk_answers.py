@@ -39,7 +39,7 @@ def client(server: ScriptedServer) -> Iterator[Client]:
 OWN = [kind for _, kind in inspect.getmembers(answers, inspect.isclass) if kind.__module__ == answers.__name__]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in OWN if kind is not answers.Answer], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [kind for kind in OWN if kind is not answers.Answered], ids=lambda kind: kind.__name__)
 def test_each_answer_has_the_fields_that_travel(kind: type[msgspec.Struct]) -> None:
     told: type[msgspec.Struct] = getattr(http, kind.__name__)
     wanted = [name for name in told.__struct_encode_fields__ if name not in ONLY_FOR_PROXIES]

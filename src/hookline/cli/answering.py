@@ -1,6 +1,6 @@
 """What ``hookline listen`` answers: a refusal, a status, or what the application behind it says."""
 
-from hookline.cli.receiver import BODY_BYTES_MAX, Pair, Received, Reply, plain
+from hookline.cli.receiver import BODY_BYTES_MAX, Pair, Received, ReceiverReply, plain
 from hookline.http_api.forwarded_headers import HOP_HEADERS
 from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection
@@ -9,7 +9,7 @@ from hookline.visible import without_password
 _FORWARD_S = 3_600.0  # Hookline gives up first, by the job's own timeout
 
 
-def refusal(received: Received, fail_first: int) -> Reply | None:
+def refusal(received: Received, fail_first: int) -> ReceiverReply | None:
     """What is not for the application: too long, not signed rightly, or one of the attempts that shall fail.
 
     A request without an attempt number (0) is not from Hookline, and is never made to fail.
@@ -30,11 +30,11 @@ class StatusAnswerer:
         self._status = status
         self._fail_first = fail_first
 
-    async def __call__(self, received: Received) -> Reply:
+    async def __call__(self, received: Received) -> ReceiverReply:
         return refusal(received, self._fail_first) or plain(self._status)
 
 
-class Forwarder:
+class AppForwarder:
     """Passes requests on as they came, to ``base_url`` + their path and query, and its answers back.
 
     Args:
@@ -47,10 +47,10 @@ class Forwarder:
         self._fail_first = fail_first
         self._caller = Caller()
 
-    async def __call__(self, received: Received) -> Reply:
+    async def __call__(self, received: Received) -> ReceiverReply:
         return refusal(received, self._fail_first) or await self._passed_on(received)
 
-    async def _passed_on(self, received: Received) -> Reply:
+    async def _passed_on(self, received: Received) -> ReceiverReply:
         where = without_password(self._base_url)
         try:
             answer = await self._caller.call(
@@ -66,7 +66,7 @@ class Forwarder:
             return plain(502, f"nothing was passed on to {where}: {error.detail}")
         except NoAnswer as error:
             return plain(502, f"no answer from {where}: {error.detail}")
-        return Reply(answer.status, answer.body, _end_to_end(tuple(answer.headers)))
+        return ReceiverReply(answer.status, answer.body, _end_to_end(tuple(answer.headers)))
 
 
 def _end_to_end(headers: tuple[Pair, ...]) -> tuple[Pair, ...]:

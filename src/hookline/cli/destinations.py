@@ -6,7 +6,7 @@ from cyclopts import App
 
 from hookline.cli import render
 from hookline.cli.job_options import NO_RETRY_OPTIONS, RetryOptions
-from hookline.cli.listing import DEFAULT_LISTING, Listing
+from hookline.cli.listing import DEFAULT_LISTING, ListOutput
 from hookline.cli.output import confirm, print_json, show_whole, stderr, stdout, usage_error
 from hookline.cli.parameters import AnyText, Texts, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
@@ -34,7 +34,7 @@ app = App(name="destinations", help="Limits, pauses, retries and signing secrets
 
 
 @app.command(name="list")
-def list_(*, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
+def list_(*, listing: ListOutput = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
     """List all destinations that jobs or settings name.
 
     Args:

@@ -12,11 +12,11 @@ from hookline.client.place import DEFAULT_URL
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
 
-Place = tuple[str, Sequence[str]]
+LabelledLines = tuple[str, Sequence[str]]
 """What is somewhere, and where: one line each."""
 
 
-def say_ready(config: "NodeConfig", url: str, places: Sequence[Place] = ()) -> None:
+def say_ready(config: "NodeConfig", url: str, places: Sequence[LabelledLines] = ()) -> None:
     """The first words, and then the line that whoever started us waits for.
 
     Args:

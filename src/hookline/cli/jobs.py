@@ -7,7 +7,7 @@ from cyclopts import App
 
 from hookline.cli import render
 from hookline.cli.filter_options import ALL_JOBS, FilterOptions
-from hookline.cli.listing import DEFAULT_LISTING, Listing
+from hookline.cli.listing import DEFAULT_LISTING, ListOutput
 from hookline.cli.output import confirm, print_json, show_whole, stdout, usage_error, warn_incomplete
 from hookline.cli.parameters import AnyText, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
@@ -49,7 +49,7 @@ def list_(
     *,
     limit: int = 50,
     jobs: FilterOptions = ALL_JOBS,
-    listing: Listing = DEFAULT_LISTING,
+    listing: ListOutput = DEFAULT_LISTING,
     service: Service = DEFAULT_SERVICE,
 ) -> None:
     """List jobs, newest first.
@@ -74,7 +74,7 @@ def list_(
 
 
 @app.command
-def attempts(job_id: AnyText, /, *, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
+def attempts(job_id: AnyText, /, *, listing: ListOutput = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
     """Show every attempt of a job and what was answered.
 
     Args:

@@ -12,7 +12,7 @@ from hookline.cli.parameters import Flag, Texts
 from hookline.clock import SystemClock
 
 if TYPE_CHECKING:
-    from hookline.cli.receiver import Answer, Received, Reply
+    from hookline.cli.receiver import Received, ReceiverReply, Respond
 
 
 def listen(
@@ -46,8 +46,8 @@ def listen(
         headers: Print all headers of each request.
         json: Print one JSON object for each request, with everything in it.
     """
-    from hookline.cli.received import Printer
-    from hookline.cli.receiver import Receiver, server
+    from hookline.cli.received import ReceivedPrinter
+    from hookline.cli.receiver import ReceiverApp, server
     from hookline.http_api.server import listen as listening
     from hookline.http_api.server import url_of
     from hookline.protocol.signatures import parse_secret
@@ -56,14 +56,14 @@ def listen(
     secrets = secret or []
     for text in secrets:
         parse_secret(text)  # say now that it cannot be read, not at the first webhook
-    printer = Printer(json=json, headers=headers)
+    printer = ReceivedPrinter(json=json, headers=headers)
 
-    async def shown(received: "Received") -> "Reply":
+    async def shown(received: "Received") -> "ReceiverReply":
         reply = await answer(received)
         printer.show(received, reply)
         return reply
 
-    receiver = Receiver(shown, SystemClock(), secrets=secrets, delay_ms=inputs.duration_ms(delay))
+    receiver = ReceiverApp(shown, SystemClock(), secrets=secrets, delay_ms=inputs.duration_ms(delay))
     with listening(host, port) as listener:
         announce(url_of(listener), to=sys.stderr if json else sys.stdout)
         # uvicorn stops on these signals and then raises them once more, which would end us with another exit code.
@@ -73,15 +73,15 @@ def listen(
     return 0
 
 
-def _answer(status: int | None, fail_first: int, forward_to: str | None) -> "Answer":
-    from hookline.cli.answering import Forwarder, StatusAnswerer
+def _answer(status: int | None, fail_first: int, forward_to: str | None) -> "Respond":
+    from hookline.cli.answering import AppForwarder, StatusAnswerer
 
     if fail_first < 0:
         raise usage_error("--fail-first must be 0 or more.")
     if forward_to is not None:
         if status is not None:
             raise usage_error("Give --status or --forward-to, not both: what is forwarded to says the status.")
-        return Forwarder(inputs.local_url(forward_to, "--forward-to"), fail_first)
+        return AppForwarder(inputs.local_url(forward_to, "--forward-to"), fail_first)
     if not 200 <= (status or 200) <= 599:
         raise usage_error("--status must be between 200 and 599.")
     return StatusAnswerer(status or 200, fail_first)

@@ -13,7 +13,7 @@ from hookline.cli.sheet import Sheet
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Listing:
+class ListOutput:
     """How to print a list.
 
     Attributes:
@@ -41,4 +41,4 @@ class Listing:
             show_whole(sheet)
 
 
-DEFAULT_LISTING = Listing()
+DEFAULT_LISTING = ListOutput()

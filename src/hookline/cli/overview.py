@@ -15,7 +15,7 @@ _WIDTH_MAX = 100
 _INDENT = 14
 
 
-class Command(NamedTuple):
+class CliEntry(NamedTuple):
     """One command or group: ``place`` is module:name in this folder."""
 
     name: str
@@ -24,41 +24,41 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command(
+    CliEntry(
         "up",
         "up:up",
         'Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.',
     ),
-    Command(
+    CliEntry(
         "serve", "serve:serve", 'Run one node. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops it cleanly.'
     ),
-    Command(
+    CliEntry(
         "proxy",
         "proxy:proxy",
         'Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.',
     ),
-    Command("listen", "listen:listen", "Receive webhooks, verify their signatures and print them. Ctrl-C ends it."),
-    Command("jobs", "jobs:app", "Make, look at and change jobs."),
-    Command("schedules", "schedules:app", "Make, look at and change schedules."),
-    Command("destinations", "destinations:app", "Limits, pauses and signing secrets of the hosts that are called."),
-    Command("cluster", "cluster:app", "Who leads, whether it is fit to take jobs, and whose log etcd holds."),
-    Command("topology", "topology:app", "Which clusters there are, and where ids go. Asks a proxy."),
-    Command(
+    CliEntry("listen", "listen:listen", "Receive webhooks, verify their signatures and print them. Ctrl-C ends it."),
+    CliEntry("jobs", "jobs:app", "Make, look at and change jobs."),
+    CliEntry("schedules", "schedules:app", "Make, look at and change schedules."),
+    CliEntry("destinations", "destinations:app", "Limits, pauses and signing secrets of the hosts that are called."),
+    CliEntry("cluster", "cluster:app", "Who leads, whether it is fit to take jobs, and whose log etcd holds."),
+    CliEntry("topology", "topology:app", "Which clusters there are, and where ids go. Asks a proxy."),
+    CliEntry(
         "backup",
         "backup:backup",
         "Copy the state of a running node into a file, while it works. "
         "Ask a follower, and the leader has no work with it.",
     ),
-    Command(
+    CliEntry(
         "restore",
         "backup:restore",
         "Check a backup and make it the state of a new node, which must not run yet.",
     ),
-    Command(
+    CliEntry(
         "state", "state:app", "Look into the state of a stopped node, or one that was kept aside, and get jobs back."
     ),
-    Command("secret", "secret:app", "Make keys to sign and verify webhooks with."),
-    Command(
+    CliEntry("secret", "secret:app", "Make keys to sign and verify webhooks with."),
+    CliEntry(
         "completion",
         "completion:completion",
         'Print the completion script of a shell, for instance: eval "$(hookline completion bash)".',

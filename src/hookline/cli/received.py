@@ -5,14 +5,14 @@ import base64
 import msgspec
 
 from hookline.cli.output import stdout
-from hookline.cli.receiver import Received, Reply, joined
+from hookline.cli.receiver import Received, ReceiverReply, joined
 from hookline.visible import visible_json, visible_line
 
 _SHOWN_BYTES_MAX = 500
 _REASON_CHARS_MAX = 120
 
 
-class Printer:
+class ReceivedPrinter:
     """Prints what was received and what was answered.
 
     Args:
@@ -25,14 +25,14 @@ class Printer:
         self._headers = headers
         self._console = stdout()
 
-    def show(self, received: Received, reply: Reply) -> None:
+    def show(self, received: Received, reply: ReceiverReply) -> None:
         """Print one request and how it was answered."""
         if self._json:
             print(visible_json(msgspec.json.encode(_document(received, reply)).decode()), flush=True)
         else:
             self._show_text(received, reply)
 
-    def _show_text(self, received: Received, reply: Reply) -> None:
+    def _show_text(self, received: Received, reply: ReceiverReply) -> None:
         verified = {True: "✓ verified", False: f"✗ {received.why_not}", None: "not verified (no --secret)"}
         attempt = f" · attempt {received.attempt}" if received.attempt else ""
         lag = "" if received.lag_ms is None else f" · {received.lag_ms} ms after it was due"
@@ -60,7 +60,7 @@ def _text(body: bytes) -> str:
     return body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace") + more
 
 
-def _document(received: Received, reply: Reply) -> dict[str, object]:
+def _document(received: Received, reply: ReceiverReply) -> dict[str, object]:
     path, _, query = received.target.partition("?")
     try:
         body: dict[str, str | None] = {"body": received.body.decode()}

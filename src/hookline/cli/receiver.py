@@ -1,15 +1,15 @@
 """A receiver of webhooks that verifies each one: what ``hookline listen`` and the demo serve."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import uvicorn
 
 from hookline.client.signing import verify
 from hookline.clock import Clock
 from hookline.errors import HooklineError, InvalidSignature
+from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend
 from hookline.protocol.durations import parse_time
 from hookline.protocol.limits import PAYLOAD_BYTES_MAX
 from hookline.protocol.signatures import ID_HEADER
@@ -17,9 +17,6 @@ from hookline.protocol.webhook import ATTEMPT_HEADER, REPLAY_HEADER, SCHEDULED_A
 
 BODY_BYTES_MAX = 2 * PAYLOAD_BYTES_MAX  # what is longer is not from Hookline
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Pair = tuple[bytes, bytes]
 
 
@@ -60,7 +57,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReceiverReply:
     """What is answered."""
 
     status: int
@@ -68,24 +65,24 @@ class Reply:
     headers: tuple[Pair, ...] = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
-def plain(status: int, text: str | None = None) -> Reply:
+def plain(status: int, text: str | None = None) -> ReceiverReply:
     """A status and a line of text."""
-    return Reply(status, f"{text or ('thank you' if status < 300 else 'not now')}\n".encode())
+    return ReceiverReply(status, f"{text or ('thank you' if status < 300 else 'not now')}\n".encode())
 
 
-Answer = Callable[[Received], Awaitable[Reply]]
+Respond = Callable[[Received], Awaitable[ReceiverReply]]
 
 
-class Receiver:
+class ReceiverApp:
     """An ASGI app. ``answer`` is asked what each request is answered, and that is sent after ``delay_ms``."""
 
-    def __init__(self, answer: Answer, clock: Clock, *, secrets: list[str], delay_ms: int = 0) -> None:
+    def __init__(self, answer: Respond, clock: Clock, *, secrets: list[str], delay_ms: int = 0) -> None:
         self._answer = answer
         self._clock = clock
         self._secrets = secrets
         self._delay_ms = delay_ms
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         if scope["type"] != "http":
             return
         arrived_ms = self._clock.wall_ms()
@@ -99,7 +96,7 @@ class Receiver:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
-    def _received(self, scope: Message, body: bytes, arrived_ms: int) -> Received:
+    def _received(self, scope: AsgiScope, body: bytes, arrived_ms: int) -> Received:
         pairs = tuple(scope["headers"])
         headers = joined(pairs)
         why_not = self._why_not(headers, body) if self._secrets else None
@@ -137,7 +134,7 @@ def joined(headers: tuple[Pair, ...]) -> dict[str, str]:
     return found
 
 
-def server(receiver: Receiver) -> uvicorn.Server:
+def server(receiver: ReceiverApp) -> uvicorn.Server:
     """The server that runs it: ``run(sockets=[…])`` returns after ``should_exit`` is set, or a signal came."""
     return uvicorn.Server(
         uvicorn.Config(
@@ -152,7 +149,7 @@ def server(receiver: Receiver) -> uvicorn.Server:
     )
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: AsgiReceive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()

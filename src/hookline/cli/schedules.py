@@ -6,7 +6,7 @@ from cyclopts import App
 
 from hookline.cli import inputs, render
 from hookline.cli.job_options import NO_JOB_OPTIONS, JobOptions
-from hookline.cli.listing import DEFAULT_LISTING, Listing
+from hookline.cli.listing import DEFAULT_LISTING, ListOutput
 from hookline.cli.output import confirm, print_json, show_whole, stdout, usage_error
 from hookline.cli.parameters import AnyText, Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
@@ -112,7 +112,7 @@ def update(
 
 
 @app.command(name="list")
-def list_(*, listing: Listing = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
+def list_(*, listing: ListOutput = DEFAULT_LISTING, service: Service = DEFAULT_SERVICE) -> None:
     """List all schedules.
 
     Args:

@@ -19,7 +19,7 @@ else:
     ScheduledJob = dict[str, Any]  # what a service knows more of is kept
 
 
-class Answer(Struct, frozen=True):
+class Answered(Struct, frozen=True):
     """What all answers can do."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -31,7 +31,7 @@ class Answer(Struct, frozen=True):
 # --- jobs -----------------------------------------------------------------------------------------------------
 
 
-class WaitingFor(Answer, frozen=True):
+class WaitingFor(Answered, frozen=True):
     """Why a pending job waits: a word and a sentence. ``until`` is when that ends, as far as it is known."""
 
     reason: str
@@ -39,7 +39,7 @@ class WaitingFor(Answer, frozen=True):
     until: datetime | None = None
 
 
-class LastAttempt(Answer, frozen=True):
+class LastAttempt(Answered, frozen=True):
     """The newest attempt, in short; ``duration_ms`` as in ``Attempt``."""
 
     number: int
@@ -50,7 +50,7 @@ class LastAttempt(Answer, frozen=True):
     duration_ms: int | None
 
 
-class Attempt(Answer, frozen=True):
+class Attempt(Answered, frozen=True):
     """One attempt in full; the body is text, with what is not UTF-8 replaced, cut at 16 KiB.
 
     Of an attempt whose node was lost ``started_at`` is when it was claimed, and ``duration_ms`` None.
@@ -68,17 +68,17 @@ class Attempt(Answer, frozen=True):
     response_body: str
 
 
-class AttemptList(Answer, frozen=True):
+class AttemptList(Answered, frozen=True):
     """All attempts of a job, oldest first."""
 
     data: list[Attempt]
 
 
-class RetryView(Answer, http.RetryView, frozen=True):
+class RetryView(Answered, http.RetryView, frozen=True):
     """The retry policy in force: the job's own, that of its destination, or the default."""
 
 
-class Job(Answer, frozen=True):
+class Job(Answered, frozen=True):
     """A job. What it sends is in ``payload``, decoded, or in ``body``, bytes; lists leave both out.
 
     ``deduplicated``: the call found it, and did not make it. ``payload_removed``: what it sends was deleted.
@@ -111,7 +111,7 @@ class Job(Answer, frozen=True):
     payload_removed: bool = False
 
 
-class JobPage(Answer, frozen=True):
+class JobPage(Answered, frozen=True):
     """A page of jobs, newest first. ``next_cursor`` None: there is no more.
 
     ``incomplete``, from proxies only, names the clusters that could not be reached: theirs are missing.
@@ -122,7 +122,7 @@ class JobPage(Answer, frozen=True):
     incomplete: list[str] = []
 
 
-class BatchJob(Answer, frozen=True):
+class BatchJob(Answered, frozen=True):
     """The short form of a job in the answer to a batch."""
 
     id: str
@@ -134,7 +134,7 @@ class BatchJob(Answer, frozen=True):
     deduplicated: bool = False
 
 
-class BatchResult(Answer, frozen=True):
+class BatchResult(Answered, frozen=True):
     """What became of one item: 201 or 200 with ``job``, else ``error``."""
 
     status: int
@@ -142,13 +142,13 @@ class BatchResult(Answer, frozen=True):
     error: dict[str, Any] | None = None
 
 
-class BatchResponse(Answer, frozen=True):
+class BatchResponse(Answered, frozen=True):
     """In the order of the request."""
 
     results: list[BatchResult]
 
 
-class BulkResponse(Answer, http.BulkResponse, frozen=True):
+class BulkResponse(Answered, http.BulkResponse, frozen=True):
     """How many jobs matched and how many were changed; ``more``: it stopped before the end, call again.
 
     Both from proxies only: ``incomplete`` names the clusters that could not be reached, where nothing was changed;
@@ -159,11 +159,11 @@ class BulkResponse(Answer, http.BulkResponse, frozen=True):
 # --- schedules ------------------------------------------------------------------------------------------------
 
 
-class CatchUp(Answer, http.CatchUp, frozen=True, forbid_unknown_fields=False):
+class CatchUp(Answered, http.CatchUp, frozen=True, forbid_unknown_fields=False):
     """What happens to ticks that were missed, if they are not older than ``window``. Can be given, too."""
 
 
-class Schedule(Answer, frozen=True):
+class Schedule(Answered, frozen=True):
     """A schedule; ``job`` has the fields of what each tick makes, as the API has them, and can be given again."""
 
     id: str
@@ -185,7 +185,7 @@ class Schedule(Answer, frozen=True):
     deduplicated: bool = False
 
 
-class SchedulePage(Answer, frozen=True):
+class SchedulePage(Answered, frozen=True):
     """A page of schedules by id; ``incomplete`` as in ``JobPage``."""
 
     data: list[Schedule]
@@ -193,7 +193,7 @@ class SchedulePage(Answer, frozen=True):
     incomplete: list[str] = []
 
 
-class Preview(Answer, frozen=True):
+class Preview(Answered, frozen=True):
     """The next ticks, with the zone's offset."""
 
     ticks: list[datetime]
@@ -202,22 +202,22 @@ class Preview(Answer, frozen=True):
 # --- destinations ---------------------------------------------------------------------------------------------
 
 
-class Rate(Answer, http.Rate, frozen=True, forbid_unknown_fields=False):
+class Rate(Answered, http.Rate, frozen=True, forbid_unknown_fields=False):
     """At most ``limit`` attempts start in each ``per``, wherever it begins. Can be given, too."""
 
 
-class RetryRequest(Answer, http.RetryRequest, frozen=True, forbid_unknown_fields=False, omit_defaults=True):
+class RetryRequest(Answered, http.RetryRequest, frozen=True, forbid_unknown_fields=False, omit_defaults=True):
     """When to try again; None: the default. Can be given, too; ``RetryFields`` says what the fields mean."""
 
 
-class Breaker(Answer, frozen=True):
+class Breaker(Answered, frozen=True):
     """The breaker of a destination; ``until`` is when it next lets an attempt through."""
 
     state: Literal["closed", "open", "half_open"]
     until: datetime | None
 
 
-class Destination(Answer, frozen=True):
+class Destination(Answered, frozen=True):
     """A destination; of its secrets only the number is ever shown.
 
     ``retry``: for jobs that do not say it themselves; None: the default. ``incomplete`` as in ``JobPage``.
@@ -235,7 +235,7 @@ class Destination(Answer, frozen=True):
     incomplete: list[str] = []
 
 
-class DestinationPage(Answer, frozen=True):
+class DestinationPage(Answered, frozen=True):
     """All destinations that jobs or settings name; ``incomplete`` as in ``JobPage``."""
 
     data: list[Destination]
@@ -246,18 +246,18 @@ class DestinationPage(Answer, frozen=True):
 # --- clusters -------------------------------------------------------------------------------------------------
 
 
-class NodeView(Answer, http.NodeView, frozen=True):
+class NodeView(Answered, http.NodeView, frozen=True):
     """One node of a cluster. ``halted``: why it waits for a person; None: it does not."""
 
 
-class ClockView(Answer, http.ClockView, frozen=True):
+class ClockView(Answered, http.ClockView, frozen=True):
     """A machine's clock: is it the time, and if not, why and what to do.
 
     ``offset_ms`` is how far it is ahead of the majority of the cluster's clocks, if others are known.
     """
 
 
-class Cluster(Answer, frozen=True):
+class Cluster(Answered, frozen=True):
     """A cluster and its nodes. ``clock`` is that of the node that answers.
 
     ``id`` was made once for the cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the
@@ -275,7 +275,7 @@ class Cluster(Answer, frozen=True):
     kept_aside: list[str] = []
 
 
-class ClusterList(Answer, frozen=True):
+class ClusterList(Answered, frozen=True):
     """All clusters that a proxy reaches; ``incomplete`` names those it cannot, ``reasons`` says why."""
 
     data: list[Cluster]
@@ -283,23 +283,23 @@ class ClusterList(Answer, frozen=True):
     reasons: dict[str, str] = {}
 
 
-class TopologyApplied(Answer, http.TopologyApplied, frozen=True):
+class TopologyApplied(Answered, http.TopologyApplied, frozen=True):
     """For each cluster "ok", or why it does not have the topology yet; it learns it when it can be reached."""
 
 
-class Route(Answer, http.Route, frozen=True):
+class Route(Answered, http.Route, frozen=True):
     """Where an id or a key is at home, and how that was decided; ``hash`` is None when the id's hint decided."""
 
 
-class Usage(Answer, http.Usage, frozen=True):
+class Usage(Answered, http.Usage, frozen=True):
     """One limit and how much of it is used."""
 
 
-class NodeState(Answer, http.NodeState, frozen=True):
+class NodeState(Answered, http.NodeState, frozen=True):
     """A node as a proxy sees it; ``detail``: why it is not used though it answers."""
 
 
-class ClusterHealth(Answer, frozen=True):
+class ClusterHealth(Answered, frozen=True):
     """A cluster as a proxy sees it: ``breaker`` lets calls through unless it is open; ``leader`` is a node's url."""
 
     name: str
@@ -309,7 +309,7 @@ class ClusterHealth(Answer, frozen=True):
     nodes: list[NodeState]
 
 
-class Health(Answer, frozen=True):
+class Health(Answered, frozen=True):
     """Is this node or proxy fit to take requests? ``detail`` says what to do; ``degraded``: it is, but holds jobs back.
 
     ``usage`` is how much of its limits is used; ``clusters`` are a proxy's, ``clock`` and the rest a node's.

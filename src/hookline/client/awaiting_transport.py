@@ -13,7 +13,7 @@ from hookline.client.pooled_connections import AsyncPooledConnections
 from hookline.client.pools import Source
 from hookline.client.requests import FINISHED, Request
 from hookline.client.retrying import Retrying, Waited, check_wait, poll_s
-from hookline.client.transport import Page, call_of, given_async_carrier, moved_on, own_headers
+from hookline.client.transport import AnyPage, call_of, given_async_carrier, moved_on, own_headers
 from hookline.errors import HooklineError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class AwaitingTransport:
             await self._sleep(wait_s)
         raise AssertionError("count() does not end")
 
-    async def items(self, page_at: Callable[[str | None], Request[Page[T]]]) -> AsyncIterator[T]:
+    async def items(self, page_at: Callable[[str | None], Request[AnyPage[T]]]) -> AsyncIterator[T]:
         """What all pages of a list hold, in order, fetched as they are needed."""
         page = await self.send(page_at(None))
         while True:

@@ -9,7 +9,7 @@ from hookline.client.connections import Connecting
 from hookline.client.pools import ProcessPools, Source
 from hookline.client.requests import FINISHED, Request
 from hookline.client.retrying import Retrying, Waited, check_wait, poll_s
-from hookline.client.transport import Page, call_of, given_carrier, moved_on, own_headers
+from hookline.client.transport import AnyPage, call_of, given_carrier, moved_on, own_headers
 from hookline.errors import HooklineError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class BlockingTransport:
             self._sleep(wait_s)
         raise AssertionError("count() does not end")
 
-    def items(self, page_at: Callable[[str | None], Request[Page[T]]]) -> Iterator[T]:
+    def items(self, page_at: Callable[[str | None], Request[AnyPage[T]]]) -> Iterator[T]:
         """What all pages of a list hold, in order, fetched as they are needed."""
         page = self.send(page_at(None))
         yield from page.data

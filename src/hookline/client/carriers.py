@@ -11,7 +11,7 @@ ANSWER_BYTES_MAX = 64 * 1024 * KIB
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CarrierCall:
     """One try. ``left_s`` tells how many of its ``timeout_s`` seconds are left."""
 
     method: str
@@ -23,7 +23,7 @@ class Call:
     left_s: Callable[[], float]
 
 
-class Answer(NamedTuple):
+class CarrierAnswer(NamedTuple):
     """Names of headers in lower case."""
 
     status: int
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 class Carrier(Protocol):
     """For ordinary code; threads may share it."""
 
-    def carry(self, call: Call) -> Answer:
+    def carry(self, call: CarrierCall) -> CarrierAnswer:
         """Send it and read all of the answer.
 
         Raises:
@@ -51,7 +51,7 @@ class Carrier(Protocol):
 class AsyncCarrier(Protocol):
     """For asyncio."""
 
-    async def carry(self, call: Call) -> Answer:
+    async def carry(self, call: CarrierCall) -> CarrierAnswer:
         """Send it and read all of the answer. Raises as above."""
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import httpcore2
 import httpx2
 
-from hookline.client.carriers import Answer, Call, all_of, all_of_async
+from hookline.client.carriers import CarrierAnswer, CarrierCall, all_of, all_of_async
 from hookline.client.deadline import until
 from hookline.client.httpcore_errors import told_as_ours
 
@@ -29,7 +29,7 @@ class GivenClient:
     def __init__(self, client: httpx2.Client, is_theirs: bool) -> None:
         self._client, self._is_theirs = client, is_theirs
 
-    def carry(self, call: Call) -> Answer:
+    def carry(self, call: CarrierCall) -> CarrierAnswer:
         with told_as_ours(call.url), until(call.left_s), _core_errors():
             request = self._client.build_request(
                 call.method, call.url + call.path, headers=call.headers, content=call.body, timeout=call.timeout_s
@@ -39,7 +39,7 @@ class GivenClient:
                 body = all_of(response.iter_bytes(), call.left_s)
             finally:
                 response.close()
-            return Answer(response.status_code, dict(response.headers.items()), body)
+            return CarrierAnswer(response.status_code, dict(response.headers.items()), body)
 
     def close(self) -> None:
         if not self._is_theirs:
@@ -52,7 +52,7 @@ class AsyncGivenClient:
     def __init__(self, client: httpx2.AsyncClient, is_theirs: bool) -> None:
         self._client, self._is_theirs = client, is_theirs
 
-    async def carry(self, call: Call) -> Answer:
+    async def carry(self, call: CarrierCall) -> CarrierAnswer:
         with told_as_ours(call.url), until(call.left_s), _core_errors():
             request = self._client.build_request(
                 call.method, call.url + call.path, headers=call.headers, content=call.body, timeout=call.timeout_s
@@ -62,7 +62,7 @@ class AsyncGivenClient:
                 body = await all_of_async(response.aiter_bytes(), call.left_s)
             finally:
                 await response.aclose()
-            return Answer(response.status_code, dict(response.headers.items()), body)
+            return CarrierAnswer(response.status_code, dict(response.headers.items()), body)
 
     async def close(self) -> None:
         if not self._is_theirs:

@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from hookline.client import carriers
-from hookline.client.carriers import Answer, Call
+from hookline.client.carriers import CarrierAnswer, CarrierCall
 from hookline.client.connections import Connecting
 from hookline.client.failed_calls import not_sent, unclear
 from hookline.client.lookup import addresses
@@ -27,7 +27,7 @@ class PlainConnections:
         self._place = Place(connecting.url)
         self._idle: list[_Connection] = []  # its pop and append are atomic
 
-    def carry(self, call: Call) -> Answer:
+    def carry(self, call: CarrierCall) -> CarrierAnswer:
         parts = _request(self._place, call)
         connection = self._kept() or _Connection(_connected(self._place, call))
         try:
@@ -63,7 +63,7 @@ class _Connection:
         self._sock = sock
         self.is_reusable = False
 
-    def exchange(self, parts: tuple[bytes, ...], call: Call) -> Answer:
+    def exchange(self, parts: tuple[bytes, ...], call: CarrierCall) -> CarrierAnswer:
         """Send the request and read its answer."""
         self.is_reusable = False
         reader = AnswerReader(body_max=carriers.ANSWER_BYTES_MAX)
@@ -88,7 +88,7 @@ class _Connection:
                 raise carriers.too_long()
             raise unclear("the connection ended before all of the answer had come", call.url)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in found.headers}
-        return Answer(found.status, headers, found.body)
+        return CarrierAnswer(found.status, headers, found.body)
 
     def is_quiet(self) -> bool:
         """Whether the other side neither closed it nor said anything unasked."""
@@ -105,7 +105,7 @@ class _Connection:
         """Close the connection."""
         self._sock.close()
 
-    def _send(self, parts: tuple[bytes, ...], call: Call) -> None:
+    def _send(self, parts: tuple[bytes, ...], call: CarrierCall) -> None:
         try:
             for part in parts:
                 self._sock.settimeout(_left_s(call))
@@ -114,7 +114,7 @@ class _Connection:
             return  # whoever takes no more may have answered
 
 
-def _request(place: Place, call: Call) -> tuple[bytes, ...]:
+def _request(place: Place, call: CarrierCall) -> tuple[bytes, ...]:
     (_, host), *own = place.headers
     headers = [*own, *((name.encode(), value.encode()) for name, value in call.headers.items())]
     target = (place.path + call.path.encode()).decode()
@@ -125,7 +125,7 @@ def _request(place: Place, call: Call) -> tuple[bytes, ...]:
         raise InvalidRequest(f"This cannot be sent: {said}") from error
 
 
-def _connected(place: Place, call: Call) -> socket.socket:
+def _connected(place: Place, call: CarrierCall) -> socket.socket:
     """Try each address of the host; what is left is shared by those that are. Raises ConnectionFailed."""
     port = place.port or 80
     failed = OSError("the name has no address")
@@ -155,7 +155,7 @@ def _connection(address: str, port: int, timeout_s: float) -> socket.socket:
     return made
 
 
-def _left_s(call: Call) -> float:
+def _left_s(call: CarrierCall) -> float:
     left_s = call.left_s()
     if left_s <= 0:
         raise TimeoutError("timed out")

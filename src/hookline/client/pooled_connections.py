@@ -9,7 +9,7 @@ from typing import Any
 
 import httpcore2
 
-from hookline.client.carriers import Answer, Call, all_of, all_of_async
+from hookline.client.carriers import CarrierAnswer, CarrierCall, all_of, all_of_async
 from hookline.client.connections import Connecting, proxy_place, tls_context
 from hookline.client.deadline import SOCKET_OPTIONS, AsyncBoundedBackend, BoundedBackend, until
 from hookline.client.httpcore_errors import told_as_ours
@@ -26,14 +26,14 @@ class PooledConnections:
         self._place = Place(connecting.url)
         self._pool = httpcore2.ConnectionPool(**_pool_options(connecting), network_backend=BoundedBackend())
 
-    def carry(self, call: Call) -> Answer:
+    def carry(self, call: CarrierCall) -> CarrierAnswer:
         with told_as_ours(call.url), until(call.left_s):
             response = self._pool.handle_request(_request(self._place, call))
             try:
                 body = all_of(response.stream, call.left_s)  # type: ignore[arg-type]  # the library types both kinds as one
             finally:
                 response.close()
-            return Answer(response.status, _lowered(response.headers), body)
+            return CarrierAnswer(response.status, _lowered(response.headers), body)
 
     def close(self) -> None:
         self._pool.close()
@@ -46,20 +46,20 @@ class AsyncPooledConnections:
         self._place = Place(connecting.url)
         self._pool = httpcore2.AsyncConnectionPool(**_pool_options(connecting), network_backend=AsyncBoundedBackend())
 
-    async def carry(self, call: Call) -> Answer:
+    async def carry(self, call: CarrierCall) -> CarrierAnswer:
         with told_as_ours(call.url), until(call.left_s):
             response = await self._pool.handle_async_request(_request(self._place, call))
             try:
                 body = await all_of_async(response.stream, call.left_s)  # type: ignore[arg-type]  # as above
             finally:
                 await response.aclose()
-            return Answer(response.status, _lowered(response.headers), body)
+            return CarrierAnswer(response.status, _lowered(response.headers), body)
 
     async def close(self) -> None:
         await self._pool.aclose()
 
 
-def _request(place: Place, call: Call) -> httpcore2.Request:
+def _request(place: Place, call: CarrierCall) -> httpcore2.Request:
     """A call as the library takes it."""
     headers = [*place.headers, *((name.encode(), value.encode()) for name, value in call.headers.items())]
     if call.body is not None or call.method != "GET":

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from hookline.client.carriers import AsyncCarrier, Call, Carrier
+from hookline.client.carriers import AsyncCarrier, Carrier, CarrierCall
 from hookline.client.connections import Connecting
 from hookline.client.place import DEFAULT_URL, Place
 from hookline.client.requests import Request
@@ -24,7 +24,7 @@ T = TypeVar("T")
 Item_co = TypeVar("Item_co", covariant=True)
 
 
-class Page(Protocol[Item_co]):
+class AnyPage(Protocol[Item_co]):
     """One page of a list."""
 
     @property
@@ -36,17 +36,19 @@ class Page(Protocol[Item_co]):
         """Where the next one begins; None: it is the last."""
 
 
-def moved_on(before: Page[T], page: Page[T]) -> Page[T]:
+def moved_on(before: AnyPage[T], page: AnyPage[T]) -> AnyPage[T]:
     """The next page, unless the service goes round in a circle: the list would never end."""
     if page.next_cursor is not None and page.next_cursor == before.next_cursor:
         raise HooklineError("The service gives the same page of the list again. Is the address right?")
     return page
 
 
-def call_of(request: Request[Any], url: str, headers: dict[str, str], retrying: Retrying) -> Call:
+def call_of(request: Request[Any], url: str, headers: dict[str, str], retrying: Retrying) -> CarrierCall:
     """One try of a call, whose time begins now."""
     left_s = retrying.deadline()
-    return Call(request.method, url, request.path, headers | request.headers, request.body, retrying.timeout_s, left_s)
+    return CarrierCall(
+        request.method, url, request.path, headers | request.headers, request.body, retrying.timeout_s, left_s
+    )
 
 
 def own_headers(connecting: Connecting[Any]) -> dict[str, str]:

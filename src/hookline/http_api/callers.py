@@ -53,12 +53,12 @@ class ApiCaller(NamedTuple):
 
 CLIENT = ApiCaller()
 
-Headers = list[HeaderPair]
-Admit = Callable[[Headers], tuple[ApiCaller, Headers]]
+HeaderPairs = list[HeaderPair]
+Admit = Callable[[HeaderPairs], tuple[ApiCaller, HeaderPairs]]
 """Who sends these headers, and those of them that are believed."""
 
 
-def admit_ours(headers: Headers) -> tuple[ApiCaller, Headers]:
+def admit_ours(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
     """At a node: proxies and nodes say by their headers what they are. Raises InvalidRequest for what is no number."""
     marks: dict[bytes, list[bytes]] = {}
     for name, value in headers:
@@ -81,7 +81,7 @@ def admit_ours(headers: Headers) -> tuple[ApiCaller, Headers]:
     )
 
 
-def admit_clients(headers: Headers) -> tuple[ApiCaller, Headers]:
+def admit_clients(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
     """At a proxy: everybody is a client, whatever the headers say."""
     return CLIENT, [pair for pair in headers if not pair[0].startswith(_OURS) or pair[0] in _CLIENTS]
 

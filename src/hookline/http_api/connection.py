@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hookline.http_api.heads import WHITE, HeadRules, Refusal
-from hookline.http_api.held import Held
+from hookline.http_api.held import HeldBytes
 from hookline.http_api.joined_transport import JoinedTransport
 from hookline.protocol.limits import KIB, REQUEST_SECONDS_MAX
 
@@ -68,8 +68,8 @@ def protocol_of(
     BoundProtocol.limits = limits
     BoundProtocol.rules = HeadRules(limits.head_bytes, hosts=hosts)
     BoundProtocol.identity = b"".join(b"%s: %s\r\n" % header for header in identity)
-    BoundProtocol.unsent = Held(limits.unsent_bytes, StrictProtocol.cut)
-    BoundProtocol.requests = Held(limits.requests_bytes, StrictProtocol.refuse_unfinished)
+    BoundProtocol.unsent = HeldBytes(limits.unsent_bytes, StrictProtocol.cut)
+    BoundProtocol.requests = HeldBytes(limits.requests_bytes, StrictProtocol.refuse_unfinished)
     return BoundProtocol
 
 
@@ -84,8 +84,8 @@ class StrictProtocol(HttpToolsProtocol):
     limits: ConnectionLimits
     rules: HeadRules
     identity: bytes
-    unsent: "Held[StrictProtocol]"
-    requests: "Held[StrictProtocol]"
+    unsent: "HeldBytes[StrictProtocol]"
+    requests: "HeldBytes[StrictProtocol]"
     is_last_answer = False  # the next answer ends the connection
 
     def __init__(

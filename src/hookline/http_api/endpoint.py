@@ -22,7 +22,7 @@ from hookline.errors import (
 )
 from hookline.http_api.callers import Admit
 from hookline.http_api.fate import Fate, begin
-from hookline.http_api.messages import Disconnected, HeaderPair, Receive, Reply, Request, Scope, Send
+from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend, Disconnected, HeaderPair, Reply, Request
 from hookline.http_api.problems import problem_reply
 from hookline.protocol.calls import Call, Server, calls_of
 
@@ -86,7 +86,7 @@ class Endpoint:
             self._served = served | {"HEAD": served["GET"]}
         self._allow = ", ".join(sorted(self._served or ())).encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
@@ -96,7 +96,7 @@ class Endpoint:
             return
         await reply.send(send, self._identity)
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+    async def _reply(self, scope: AsgiScope, receive: AsgiReceive) -> Reply:
         fate = begin()
         try:
             if self._served is None:

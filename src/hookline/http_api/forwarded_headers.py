@@ -3,7 +3,7 @@
 import re
 
 from hookline.errors import InvalidRequest
-from hookline.http_api.messages import HeaderPair, Reply, Request, Send
+from hookline.http_api.messages import AsgiSend, HeaderPair, Reply, Request
 
 EPOCH = b"hookline-epoch"  # on every call of a proxy: the topology it decided by
 TOPOLOGY = b"hookline-topology"  # beside it: the digest of that document
@@ -41,7 +41,7 @@ _AMBIGUOUS = re.compile(rb"[\\#]|/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 class ForwardedReply(Reply):
     """An answer of another process, with that process's own identity headers."""
 
-    async def send(self, send: Send, identity: list[HeaderPair]) -> None:
+    async def send(self, send: AsgiSend, identity: list[HeaderPair]) -> None:
         await super().send(send, [])
 
 

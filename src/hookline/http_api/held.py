@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 H = TypeVar("H", bound=Hashable)
 
 
-class Held(Generic[H]):
+class HeldBytes(Generic[H]):
     """Those for whom something is held, the longest first. Beyond ``bytes_max`` they are cut in that order.
 
     Args:

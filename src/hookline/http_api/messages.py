@@ -17,10 +17,10 @@ from hookline.protocol.limits import KIB, PAGE_DEFAULT, PAGE_MAX
 if TYPE_CHECKING:
     from hookline.http_api.callers import ApiCaller
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Any]
-Send = Callable[[Message], Any]
+AsgiScope = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
+AsgiReceive = Callable[[], Any]
+AsgiSend = Callable[[AsgiMessage], Any]
 HeaderPair = tuple[bytes, bytes]
 
 JSON = b"application/json"
@@ -51,7 +51,7 @@ class Reply:
         self.content_type = content_type
         self.headers = headers
 
-    async def send(self, send: Send, identity: list[HeaderPair]) -> None:
+    async def send(self, send: AsgiSend, identity: list[HeaderPair]) -> None:
         """Write the reply; ``identity`` are the headers every answer carries."""
         headers = [*identity, *self.headers]
         if self.status != 204:
@@ -81,7 +81,7 @@ class Request:
     __slots__ = ("_body", "call", "caller", "headers", "path", "receive", "scope")
 
     def __init__(
-        self, scope: Scope, receive: Receive, call: Call, caller: "ApiCaller", headers: list[HeaderPair]
+        self, scope: AsgiScope, receive: AsgiReceive, call: Call, caller: "ApiCaller", headers: list[HeaderPair]
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -184,7 +184,7 @@ class Request:
         """Browsers say where a page's request comes from."""
         return any(name in (b"origin", b"sec-fetch-site") for name, _ in self.headers)
 
-    def _part(self, message: Message) -> bytes:
+    def _part(self, message: AsgiMessage) -> bytes:
         if message["type"] == "http.disconnect":
             raise Disconnected
         part: bytes = message.get("body", b"")

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from hookline.http_client.answer import Answer, Header
-from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection
+from hookline.http_client.client import HttpClient, HttpEndpoint, Limits, NoAnswer, NoConnection
 from hookline.http_client.request import Unsendable, request_parts
 from hookline.visible import without_password
 
@@ -16,8 +16,8 @@ IDLE_S: Final = 30.0  # less than a node keeps an idle connection (http_api.serv
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-class _Origin(NamedTuple):
-    endpoint: Endpoint
+class _Server(NamedTuple):
+    endpoint: HttpEndpoint
     host_header: str
     path: str  # before that of a call
 
@@ -82,10 +82,10 @@ class Caller:
 
 
 @lru_cache(maxsize=256)
-def _origin_of(url: str) -> _Origin:
+def _origin_of(url: str) -> _Server:
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError(f"{without_password(url)!r} is no http url")
     port = parts.port or _PORTS[parts.scheme]
-    endpoint = Endpoint(parts.hostname, port, parts.hostname, parts.scheme == "https")
-    return _Origin(endpoint, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"))
+    endpoint = HttpEndpoint(parts.hostname, port, parts.hostname, parts.scheme == "https")
+    return _Server(endpoint, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"))

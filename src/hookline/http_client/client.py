@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from hookline.errors import HooklineError
 from hookline.http_client.answer import Answer, AnswerReader, BadAnswer
-from hookline.http_client.connection import Connection, Ended
+from hookline.http_client.connection import Connection, ConnectionEnded
 from hookline.http_client.pool import IdlePool
 from hookline.lack import is_lack
 
@@ -21,7 +21,7 @@ CONNECTIONS_KEPT: Final = 512
 _LINGERING_MAX: Final = 256
 
 
-class Endpoint(NamedTuple):
+class HttpEndpoint(NamedTuple):
     """Where a connection leads.
 
     Attributes:
@@ -98,7 +98,7 @@ class HttpClient:
     def __init__(
         self, *, idle_s: float = IDLE_S, kept: int = CONNECTIONS_KEPT, tls: ssl.SSLContext | None = None
     ) -> None:
-        self._pool: IdlePool[Endpoint, Connection] = IdlePool(idle_s, kept)
+        self._pool: IdlePool[HttpEndpoint, Connection] = IdlePool(idle_s, kept)
         self._given_tls = tls
         self._open: dict[Connection, None] = {}
         self._lingering: dict[Connection, None] = {}
@@ -106,7 +106,7 @@ class HttpClient:
 
     async def exchange(
         self,
-        endpoint: Endpoint,
+        endpoint: HttpEndpoint,
         request: Sequence[bytes],
         limits: Limits,
         *,
@@ -138,7 +138,7 @@ class HttpClient:
         reader = AnswerReader(is_head=is_head, body_max=limits.body_max)
         try:
             await connection.exchange(request, reader, until_s, limits.patience_s)
-        except Ended as error:
+        except ConnectionEnded as error:
             is_stale = connection.was_used and not reader.has_begun
             raise NoAnswer(str(error), is_stale=is_stale) from None
         except BadAnswer as error:
@@ -178,7 +178,7 @@ class HttpClient:
 
     # --- connections --------------------------------------------------------------------------------------------
 
-    async def _connect_or_make_room(self, endpoint: Endpoint, limits: Limits, until_s: float) -> Connection:
+    async def _connect_or_make_room(self, endpoint: HttpEndpoint, limits: Limits, until_s: float) -> Connection:
         try:
             return await self._connect(endpoint, limits, until_s)
         except NoConnection as error:
@@ -189,7 +189,7 @@ class HttpClient:
         await asyncio.sleep(0)  # the loop closes their sockets
         return await self._connect(endpoint, limits, until_s)
 
-    async def _connect(self, endpoint: Endpoint, limits: Limits, until_s: float) -> Connection:
+    async def _connect(self, endpoint: HttpEndpoint, limits: Limits, until_s: float) -> Connection:
         loop = asyncio.get_running_loop()
         is_tls = endpoint.is_tls
         within_s = min(limits.connect_s * (2 if is_tls else 1), max(0.0, until_s - loop.time()))
@@ -213,7 +213,7 @@ class HttpClient:
     def _tls(self) -> ssl.SSLContext:
         return self._given_tls or tls_context()
 
-    def _put_away(self, endpoint: Endpoint, connection: Connection, reader: AnswerReader, until_s: float) -> None:
+    def _put_away(self, endpoint: HttpEndpoint, connection: Connection, reader: AnswerReader, until_s: float) -> None:
         """Keep the connection for the next request, or let it end."""
         loop = asyncio.get_running_loop()
         if not reader.is_complete:

@@ -17,7 +17,7 @@ _KEEP_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
 ]
 
 
-class Ended(Exception):
+class ConnectionEnded(Exception):
     """The connection ended before an answer was there."""
 
 
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
             patience_s: how long the body may take from when the head is there; None: until the end.
 
         Raises:
-            Ended: in the future, as the two others: the connection ended before the head of an answer was there.
+            ConnectionEnded: in the future, as the two others; no head of an answer was there.
             BadAnswer: what came was no answer.
             TimeoutError: time is up, and the head is not there.
         """
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
         if self._reader is not None:
             self._reader.end()
             if self._reader.status is None:
-                self._fail(Ended(_said(error)))
+                self._fail(ConnectionEnded(_said(error)))
             else:
                 self._done()
         self._on_end(self)

@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 
 from hookline.protocol.topology import ClusterEntry
 
-NodeState = Literal["unknown", "up", "down"]
+ProbedState = Literal["unknown", "up", "down"]
 
 _MISSED_MAX = 2  # probes in a row, after which a node is silent
 
-_RANK: dict[NodeState, int] = {"up": 0, "unknown": 1, "down": 2}
+_RANK: dict[ProbedState, int] = {"up": 0, "unknown": 1, "down": 2}
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class NodeHealth:
     """
 
     url: str
-    state: NodeState = "unknown"
+    state: ProbedState = "unknown"
     is_ready: bool = False
     name: str = ""
     role: str = ""
@@ -52,14 +52,14 @@ class _Cluster:
     order: tuple[str, ...] | None = None  # None: to be worked out again
 
 
-class _Member(NamedTuple):
+class _KnownNode(NamedTuple):
     url: str
     cluster: str
     shard: int
 
 
-def _members(entry: ClusterEntry) -> list[_Member]:
-    return [_Member(url, entry.name, entry.shard) for url in entry.nodes]
+def _members(entry: ClusterEntry) -> list[_KnownNode]:
+    return [_KnownNode(url, entry.name, entry.shard) for url in entry.nodes]
 
 
 class Health:
@@ -73,7 +73,7 @@ class Health:
     """
 
     def __init__(self, named: Iterable[ClusterEntry] | None = None) -> None:
-        self._met: set[_Member] | None = None if named is None else {it for entry in named for it in _members(entry)}
+        self._met: set[_KnownNode] | None = None if named is None else {it for entry in named for it in _members(entry)}
         self._nodes: dict[str, NodeHealth] = {}
         self._clusters: dict[str, _Cluster] = {}
         self._home: dict[str, _Cluster] = {}  # by the url of a node
@@ -125,12 +125,12 @@ class Health:
 
     def has_met(self, entry: ClusterEntry, url: str) -> bool:
         """May more than probes be sent to this node of the cluster?"""
-        return self._met is None or _Member(url, entry.name, entry.shard) in self._met
+        return self._met is None or _KnownNode(url, entry.name, entry.shard) in self._met
 
     def meet(self, entry: ClusterEntry, url: str) -> None:
         """The node answered as one of that cluster."""
         if not self.has_met(entry, url) and self._met is not None:
-            self._met.add(_Member(url, entry.name, entry.shard))
+            self._met.add(_KnownNode(url, entry.name, entry.shard))
             self._reorder(url)
 
     def unmet(self, entry: ClusterEntry) -> list[str]:
@@ -152,7 +152,7 @@ class Health:
         """The url of the node that leads, as far as is known."""
         return self._cluster(entry).leader
 
-    def cluster_state(self, entry: ClusterEntry) -> NodeState:
+    def cluster_state(self, entry: ClusterEntry) -> ProbedState:
         """Up when a node takes requests, down when all are known not to."""
         nodes = [self.node(url) for url in entry.nodes]
         if any(node.state == "up" and node.is_ready for node in nodes):

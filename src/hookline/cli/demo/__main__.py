@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hookline.cli.demo.plan import JOBS, SCHEDULE_ID, Kind, post_all
+from hookline.cli.demo.plan import JOBS, SCHEDULE_ID, JobKind, post_all
 from hookline.cli.demo.report import count, kinds_of, problems, summary
 from hookline.cli.demo.stack import running_node, running_receiver
 from hookline.cli.output import print_error, rich_stdout
@@ -61,7 +61,7 @@ def run(console: Console, folder: Path) -> int:
         client = stack.enter_context(Client(node_url))
         console.print(f"node      {node_url}\nreceiver  {receiver_url}  (verifies every signature)")
         client.put_destination(receiver_url, secrets=[secret])
-        made: dict[str, Kind] = {}
+        made: dict[str, JobKind] = {}
         jobs = _deliver(client, receiver_url, made, Progressing(console), clock)
         following = client.preview_schedule("* * * * *", count=3)
         console.print("next ticks of the schedule: " + ", ".join(f"{tick:%H:%M}" for tick in following) + " UTC")
@@ -69,7 +69,7 @@ def run(console: Console, folder: Path) -> int:
 
 
 def _deliver(
-    client: Client, receiver_url: str, made: dict[str, Kind], progress: Progressing, clock: Clock
+    client: Client, receiver_url: str, made: dict[str, JobKind], progress: Progressing, clock: Clock
 ) -> list[Job]:
     """Post everything, then follow the jobs until all are finished or time is up."""
     with progress.bars:
@@ -93,12 +93,12 @@ def _finished(jobs: list[Job]) -> int:
     return sum(job.state in FINISHED for job in jobs)
 
 
-def _note(made: dict[str, Kind], job_id: str, kind: Kind, progress: Progressing) -> None:
+def _note(made: dict[str, JobKind], job_id: str, kind: JobKind, progress: Progressing) -> None:
     made[job_id] = kind
     progress.show(len(made), 0)
 
 
-def _report(console: Console, jobs: list[Job], received: list[Received], made: dict[str, Kind]) -> int:
+def _report(console: Console, jobs: list[Job], received: list[Received], made: dict[str, JobKind]) -> int:
     kinds = kinds_of(jobs, made)
     console.print(summary(count(jobs, received, kinds)))
     wrong = problems(jobs, received, made, kinds)

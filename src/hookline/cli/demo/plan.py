@@ -11,7 +11,7 @@ FAST_RETRY: RetryFields = {"max_attempts": 5, "schedule": ["200ms", "400ms"]}
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class JobKind:
     """One kind of job.
 
     Attributes:
@@ -25,14 +25,14 @@ class Kind:
     attempts: int
 
 
-NOW = Kind("now", 88, "succeeded", 1)
-DELAYED = Kind("delayed 1–5 s", 40, "succeeded", 1)
-BATCH = Kind("in one batch", 40, "succeeded", 1)
-FLAKY = Kind("fails twice", 12, "succeeded", 3)
-GONE = Kind("answered 410", 6, "dead", 1)
-AT_MOST_ONCE = Kind("at most once", 6, "succeeded", 1)
-CANCELLED = Kind("cancelled", 5, "cancelled", 0)
-RECURRING = Kind("recurring", 3, "succeeded", 1)
+NOW = JobKind("now", 88, "succeeded", 1)
+DELAYED = JobKind("delayed 1–5 s", 40, "succeeded", 1)
+BATCH = JobKind("in one batch", 40, "succeeded", 1)
+FLAKY = JobKind("fails twice", 12, "succeeded", 3)
+GONE = JobKind("answered 410", 6, "dead", 1)
+AT_MOST_ONCE = JobKind("at most once", 6, "succeeded", 1)
+CANCELLED = JobKind("cancelled", 5, "cancelled", 0)
+RECURRING = JobKind("recurring", 3, "succeeded", 1)
 
 KINDS = (NOW, DELAYED, BATCH, FLAKY, GONE, AT_MOST_ONCE, CANCELLED, RECURRING)
 JOBS = sum(kind.jobs for kind in KINDS)
@@ -46,7 +46,7 @@ def answer_to(path: str, attempt: int) -> int:
     return 503 if path == "/flaky" and attempt <= 2 else 200
 
 
-def post_all(client: Client, receiver_url: str, made: Callable[[str, Kind], None]) -> None:
+def post_all(client: Client, receiver_url: str, made: Callable[[str, JobKind], None]) -> None:
     """Make all jobs; ``made`` is told the id of each."""
     _post_each(client, receiver_url, made)
     items: list[JobItem] = [{"url": f"{receiver_url}/batch", "payload": {"line": n}} for n in range(BATCH.jobs)]
@@ -59,7 +59,7 @@ def post_all(client: Client, receiver_url: str, made: Callable[[str, Kind], None
         made(client.run_schedule(SCHEDULE_ID).id, RECURRING)
 
 
-def _post_each(client: Client, url: str, made: Callable[[str, Kind], None]) -> None:
+def _post_each(client: Client, url: str, made: Callable[[str, JobKind], None]) -> None:
     for n in range(DELAYED.jobs):
         made(client.create_job(f"{url}/delayed", payload={"n": n}, delay=1 + 4 * n / DELAYED.jobs).id, DELAYED)
     for _ in range(CANCELLED.jobs):

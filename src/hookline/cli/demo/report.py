@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich import box
 from rich.table import Table
 
-from hookline.cli.demo.plan import KINDS, RECURRING, SCHEDULE_ID, Kind
+from hookline.cli.demo.plan import KINDS, RECURRING, SCHEDULE_ID, JobKind
 from hookline.cli.receiver import Received
 from hookline.client.answers import Job
 
@@ -23,12 +23,12 @@ class Tally:
     lags_ms: list[int] = field(default_factory=list)
 
 
-def kinds_of(jobs: Iterable[Job], made: Mapping[str, Kind]) -> dict[str, Kind]:
+def kinds_of(jobs: Iterable[Job], made: Mapping[str, JobKind]) -> dict[str, JobKind]:
     """The kind of each job by its id; jobs of the schedule's real ticks were not made by us, and count as recurring."""
     return dict(made) | {job.id: RECURRING for job in jobs if job.schedule == SCHEDULE_ID}
 
 
-def count(jobs: Iterable[Job], received: Iterable[Received], kinds: Mapping[str, Kind]) -> dict[Kind, Tally]:
+def count(jobs: Iterable[Job], received: Iterable[Received], kinds: Mapping[str, JobKind]) -> dict[JobKind, Tally]:
     """The lines of the table."""
     tallies = {kind: Tally() for kind in KINDS}
     for job in jobs:
@@ -45,7 +45,7 @@ def count(jobs: Iterable[Job], received: Iterable[Received], kinds: Mapping[str,
     return tallies
 
 
-def summary(tallies: Mapping[Kind, Tally]) -> Table:
+def summary(tallies: Mapping[JobKind, Tally]) -> Table:
     """The table, with a line for all."""
     # Nine columns are many for 80 characters, so nothing lies between them but what their widths leave.
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=0, header_style="bold")
@@ -66,7 +66,7 @@ def summary(tallies: Mapping[Kind, Tally]) -> Table:
 
 
 def problems(
-    jobs: Iterable[Job], received: Iterable[Received], made: Mapping[str, Kind], kinds: Mapping[str, Kind]
+    jobs: Iterable[Job], received: Iterable[Received], made: Mapping[str, JobKind], kinds: Mapping[str, JobKind]
 ) -> list[str]:
     """Everything that is not as promised, in words; empty if each job is accounted for."""
     by_id = {job.id: job for job in jobs}

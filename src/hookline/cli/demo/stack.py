@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hookline.cli.demo.plan import answer_to
-from hookline.cli.receiver import Received, Receiver, Reply, plain, server
+from hookline.cli.receiver import Received, ReceiverApp, ReceiverReply, plain, server
 from hookline.clock import SystemClock
 from hookline.errors import NodeFault
 from hookline.http_api.server import listen, url_of
@@ -52,12 +52,12 @@ def running_receiver(secret: str) -> Iterator[tuple[str, list[Received]]]:
     """A receiver that verifies with ``secret``; yields its url and the list that grows with what it receives."""
     received: list[Received] = []
 
-    async def answer(one: Received) -> Reply:
+    async def answer(one: Received) -> ReceiverReply:
         received.append(one)
         return plain(answer_to(one.path, one.attempt))
 
     with listen("127.0.0.1", 0) as listener:
-        running = server(Receiver(answer, SystemClock(), secrets=[secret]))
+        running = server(ReceiverApp(answer, SystemClock(), secrets=[secret]))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:

@@ -17,7 +17,7 @@ _ETCD_GRACE_S = 10
 _CLOSING_S = 15  # what a node may need beside its running attempts: hand over, finish requests, write
 
 
-class Cluster:
+class ClusterProcesses:
     """One cluster on 127.0.0.1.
 
     Args:

@@ -9,10 +9,10 @@ from typing import Literal, Self
 
 import msgspec
 
-from hookline.cli.first_words import Place
+from hookline.cli.first_words import LabelledLines
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.stack.children import Child
-from hookline.cli.stack.cluster import Cluster, address
+from hookline.cli.stack.cluster import ClusterProcesses, address
 from hookline.cli.stack.layout import Layout, free_ports
 from hookline.cli.stack.supervisor import Supervisor, node_environment, not_ready, told, without_identity
 from hookline.clock import Clock, SystemClock
@@ -27,7 +27,7 @@ _START_S = 60
 _PROXY_GRACE_S = 20
 
 
-class Plan(msgspec.Struct, frozen=True):
+class FleetPlan(msgspec.Struct, frozen=True):
     """What ``fleet.json`` remembers: how many clusters of how many nodes, and the ports of the proxies."""
 
     clusters: int
@@ -90,7 +90,7 @@ class Fleet(Supervisor):
         super().__init__(directory)
         self._host = config.host
         clock = SystemClock()
-        plan = Plan.load(self.directory, clusters, nodes, proxies, config.port, clock)
+        plan = FleetPlan.load(self.directory, clusters, nodes, proxies, config.port, clock)
         environment = node_environment(self.directory, options, clock)
         taken = set(plan.proxies)
         self.clusters = []
@@ -98,7 +98,7 @@ class Fleet(Supervisor):
             place = self.directory / f"c{shard}"
             layout = Layout.load(place, nodes, 0, clock, taken, behind=config.port)
             taken |= layout.ports()
-            self.clusters.append(Cluster(shard, place, layout, config, environment))
+            self.clusters.append(ClusterProcesses(shard, place, layout, config, environment))
         self._write_topology()
         logs = self.directory / "logs"
         logs.mkdir(exist_ok=True)
@@ -150,7 +150,7 @@ class Fleet(Supervisor):
     def node_urls(self) -> list[str]:
         return [url for cluster in self.clusters for url in cluster.layout.node_urls().values()]
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[LabelledLines]:
         clusters = [
             (one.name, [f"{node}  {url}" for node, url in one.layout.node_urls().items()]) for one in self.clusters
         ]

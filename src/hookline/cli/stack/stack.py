@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hookline.cli.first_words import Place
+from hookline.cli.first_words import LabelledLines
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.stack import etcd
 from hookline.cli.stack.children import Child
-from hookline.cli.stack.cluster import SERVE, Cluster
+from hookline.cli.stack.cluster import SERVE, ClusterProcesses
 from hookline.cli.stack.layout import Layout
 from hookline.cli.stack.supervisor import Supervisor, node_environment, not_ready, told
 from hookline.clock import SystemClock
@@ -39,7 +39,7 @@ class Stack(Supervisor):
         clock = SystemClock()
         layout = Layout.load(self.directory, count, config.port, clock)
         environment = node_environment(self.directory, options, clock)
-        self.cluster = Cluster(0, self.directory, layout, config, environment, serve, host=config.host)
+        self.cluster = ClusterProcesses(0, self.directory, layout, config, environment, serve, host=config.host)
 
     async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
         try:
@@ -58,7 +58,7 @@ class Stack(Supervisor):
     def node_urls(self) -> list[str]:
         return list(self.cluster.layout.node_urls().values())
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[LabelledLines]:
         layout = self.cluster.layout
         return [
             ("nodes", [f"{name}  {url}" for name, url in layout.node_urls().items()]),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from hookline.cli.first_words import Place
+from hookline.cli.first_words import LabelledLines
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import stderr, waiting
 from hookline.cli.stack.children import Child
@@ -53,7 +53,7 @@ class Supervisor(ABC):
         """Where the nodes are."""
 
     @abstractmethod
-    def places(self) -> list[Place]:
+    def places(self) -> list[LabelledLines]:
         """What there is beside the front door, and where."""
 
     async def run(self, ready: Callable[[str], None]) -> None:

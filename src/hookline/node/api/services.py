@@ -30,7 +30,7 @@ class DestinationStatus:
     waiting: int
 
 
-class Delivery(Protocol):
+class DeliveryView(Protocol):
     """The running dispatch, as far as users may look into it."""
 
     def why_waiting(self, tenant: str, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
@@ -89,7 +89,7 @@ class Services:
     reads: Reads
     vault: Vault
     admission: Admission
-    delivery: Delivery
+    delivery: DeliveryView
     is_ready: Callable[[], str | None]  # None when ready, else why not
     metrics: Metrics
     role: Role

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import structlog
 
 from hookline.errors import InvalidRequest, NotFound, RangeNotSatisfiable, Unavailable
-from hookline.http_api.messages import HeaderPair, Reply, Request, Send, answer
+from hookline.http_api.messages import AsgiSend, HeaderPair, Reply, Request, answer
 from hookline.node.api.context import Api
 from hookline.node.storage.snapshots import Snapshots
 
@@ -77,7 +77,7 @@ class FileReply(Reply):
         self._file = file
         self._part = part
 
-    async def send(self, send: Send, identity: list[HeaderPair]) -> None:
+    async def send(self, send: AsgiSend, identity: list[HeaderPair]) -> None:
         start, end = self._part
         headers = [*identity, *self.headers]
         headers += ((b"content-type", _SQLITE), (b"content-length", b"%d" % (end - start)))
@@ -87,7 +87,7 @@ class FileReply(Reply):
                 await self._send_part(send)
             await send({"type": "http.response.body", "body": b""})
 
-    async def _send_part(self, send: Send) -> None:
+    async def _send_part(self, send: AsgiSend) -> None:
         start, end = self._part
         self._file.seek(start)
         async with asyncio.TaskGroup() as tasks:

@@ -17,7 +17,7 @@ from hookline.protocol.webhook import webhook_headers, with_defaults
 _HEADERS_KEPT_BYTES = 4_096
 TELL_MS = 1_000  # after the longest an attempt can take, to have its outcome recorded before its claim ends
 
-Keys = Callable[[Claim], Sequence[SigningKey]]
+KeysOf = Callable[[Claim], Sequence[SigningKey]]
 
 
 class Delivery:
@@ -29,7 +29,7 @@ class Delivery:
         keys: the signing keys for a claim, newest first; empty: it is not signed.
     """
 
-    def __init__(self, vetter: Vetter, transport: Transport, clock: Clock, *, keys: Keys) -> None:
+    def __init__(self, vetter: Vetter, transport: Transport, clock: Clock, *, keys: KeysOf) -> None:
         self._vetter = vetter
         self._transport = transport
         self._clock = clock

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from hookline.clock import Clock
-from hookline.node.attempts.own_addresses import OwnAddresses, Place, is_of_this_machine, is_unspecified
+from hookline.node.attempts.own_addresses import HostPort, OwnAddresses, is_of_this_machine, is_unspecified
 from hookline.protocol.addresses import connected_to
 
 PROXIES_MAX: Final = 1_024
@@ -33,8 +33,8 @@ class HeardProxies:
     def __init__(self, own: OwnAddresses, clock: Clock) -> None:
         self._own = own
         self._clock = clock
-        self._heard_ms: dict[Place, float] = {}  # the one heard longest ago first
-        self._origins: dict[Place, str] = {}
+        self._heard_ms: dict[HostPort, float] = {}  # the one heard longest ago first
+        self._origins: dict[HostPort, str] = {}
         self._count: Counter[str] = Counter()  # by origin
 
     def heard(self, address: str, listens: str) -> None:
@@ -77,7 +77,7 @@ class HeardProxies:
         return bool(silent)
 
 
-def _place(address: str, listens: str) -> Place | None:
+def _place(address: str, listens: str) -> HostPort | None:
     found = _LISTENS.fullmatch(listens)
     origin = connected_to(address)
     if found is None or origin is None:

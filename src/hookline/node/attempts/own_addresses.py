@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from hookline.protocol.addresses import connected_to
 
-Place = tuple[str, int]  # host, a name or an address, and port: where a process listens
+HostPort = tuple[str, int]  # host, a name or an address, and port: where a process listens
 _Key = TypeVar("_Key", str, int)
 _PORTS = {"http": 80, "https": 443}
 
@@ -22,14 +22,14 @@ class OwnAddresses:
         listening: of this process, for good; what is learnt of others comes by ``tell``.
     """
 
-    def __init__(self, listening: Iterable[Place]) -> None:
-        self._told: dict[str, frozenset[Place]] = {}
+    def __init__(self, listening: Iterable[HostPort]) -> None:
+        self._told: dict[str, frozenset[HostPort]] = {}
         # By port and host, by how many told places: an attempt elsewhere costs one look.
         self._hosts: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self._ports_of_all: Counter[int] = Counter()
         self.tell("this process", listening)
 
-    def tell(self, source: str, places: Iterable[Place]) -> None:
+    def tell(self, source: str, places: Iterable[HostPort]) -> None:
         """The places that this source knows now, instead of those it told before."""
         told, before = frozenset(places), self._told.get(source, frozenset())
         self._told[source] = told
@@ -38,7 +38,7 @@ class OwnAddresses:
         for place in before - told:
             self._count(place, -1)
 
-    def _count(self, place: Place, change: int) -> None:
+    def _count(self, place: HostPort, change: int) -> None:
         host, port = place
         _add(self._hosts[port], _plain(host), change)
         if not self._hosts[port]:
@@ -53,12 +53,12 @@ class OwnAddresses:
         return host in hosts or (port in self._ports_of_all and is_of_this_machine(host))
 
 
-def places_of(urls: Iterable[str]) -> list[Place]:
+def places_of(urls: Iterable[str]) -> list[HostPort]:
     """Where the processes of these urls listen; what is no http url is left out."""
     return [place for url in urls if (place := _place_of(url)) is not None]
 
 
-def _place_of(url: str) -> Place | None:
+def _place_of(url: str) -> HostPort | None:
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)

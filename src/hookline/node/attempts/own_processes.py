@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hookline.errors import InvalidTopology, ResolveFailed
-from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection
+from hookline.http_client.client import HttpClient, HttpEndpoint, Limits, NoAnswer, NoConnection
 from hookline.http_client.request import request_parts
 from hookline.node.attempts.heard_proxies import HeardProxies
-from hookline.node.attempts.own_addresses import OwnAddresses, Place, is_name, is_of_this_machine, places_of
+from hookline.node.attempts.own_addresses import HostPort, OwnAddresses, is_name, is_of_this_machine, places_of
 from hookline.node.attempts.resolver import Resolver
 from hookline.protocol.addresses import connected_to
 from hookline.protocol.commands import SetTopology
@@ -142,12 +142,12 @@ class OwnProcesses:
                 if is_name(host):
                     tasks.create_task(resolve(host, port))
 
-    def _places(self, place: Place) -> list[Place]:
+    def _places(self, place: HostPort) -> list[HostPort]:
         """The place, and those its name leads to."""
         host, port = place
         return [place, *(_reach(address, port) for address in (*self._addresses.get(host, ()), host))]
 
-    def _at(self, place: Place) -> list[str]:
+    def _at(self, place: HostPort) -> list[str]:
         addresses = self._addresses.get(place[0], ()) if is_name(place[0]) else (place[0],)
         return [address for address in addresses if self._is_of_interest(address)]
 
@@ -164,7 +164,7 @@ class OwnProcesses:
     async def _is_there(self, found: _Found) -> bool:
         parts = urlsplit(found.listed.url)
         ((host, port),) = places_of([found.listed.url])
-        endpoint = Endpoint(found.address, port, host, parts.scheme == "https")
+        endpoint = HttpEndpoint(found.address, port, host, parts.scheme == "https")
         try:
             request = request_parts("GET", "/health", parts.netloc, (), b"")
             answer = await self._client.exchange(endpoint, request, _LIMITS)
@@ -174,7 +174,7 @@ class OwnProcesses:
         return (said.cluster, said.shard) == (found.listed.cluster, found.listed.shard)
 
 
-def _reach(address: str, port: int) -> Place:
+def _reach(address: str, port: int) -> HostPort:
     """Who is called by a loopback address may listen at any of this machine's, and there is no way to tell."""
     ip = connected_to(address)
     return ("0.0.0.0" if ip is not None and ip.is_loopback else address), port  # noqa: S104 - nothing is bound

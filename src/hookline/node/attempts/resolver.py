@@ -15,14 +15,14 @@ from hookline.clock import Clock
 from hookline.errors import ResolveFailed
 from hookline.lack import is_lack, lacks_descriptors
 
-Reason = Literal["nxdomain", "timeout", "servfail", "refused", "ours"]
+LookupFault = Literal["nxdomain", "timeout", "servfail", "refused", "ours"]
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 
 LOOKUPS_MAX: Final = 32
 FAILURE_TTL_MS: Final = 1_500  # long enough to spare the name server a storm, short enough not to delay a repair
 
 # glibc says EAI_AGAIN both for SERVFAIL and for a server that does not answer, EAI_FAIL when the server refuses.
-_REASONS: Final[dict[int, Reason]] = {
+_REASONS: Final[dict[int, LookupFault]] = {
     socket.EAI_NONAME: "nxdomain",
     socket.EAI_NODATA: "nxdomain",
     socket.EAI_AGAIN: "servfail",
@@ -34,7 +34,7 @@ class _Answer(NamedTuple):
     """What a lookup brought; a failure is kept as data, so that each caller raises an exception of its own."""
 
     addresses: tuple[str, ...]
-    reason: Reason | None
+    reason: LookupFault | None
     expires_ms: float
 
 
@@ -131,7 +131,7 @@ class Resolver:
         finally:
             self._slots.release()
 
-    def _remember(self, host: str, addresses: tuple[str, ...], reason: Reason | None) -> _Answer:
+    def _remember(self, host: str, addresses: tuple[str, ...], reason: LookupFault | None) -> _Answer:
         ttl_ms = self._ttl_ms if reason is None else FAILURE_TTL_MS
         answer = _Answer(addresses, reason, self._clock.boot_ms() + ttl_ms)
         self._answers.pop(host, None)  # so that it is put at the end: the first is always the oldest
@@ -174,7 +174,7 @@ def _addresses_of(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def _known(reason: str) -> Reason:
+def _known(reason: str) -> LookupFault:
     match reason:
         case "nxdomain" | "timeout" | "refused":
             return reason

@@ -7,7 +7,7 @@ import msgspec
 
 from hookline.errors import HooklineError
 from hookline.http_client import answer as http_answer
-from hookline.http_client.client import Endpoint, HttpClient, Limits, NoAnswer, NoConnection, tls_context
+from hookline.http_client.client import HttpClient, HttpEndpoint, Limits, NoAnswer, NoConnection, tls_context
 from hookline.http_client.request import Unsendable, request_parts
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
@@ -86,7 +86,7 @@ class HttpTransport:
                 outgoing.method, target.path, target.host_header, _encoded(outgoing.headers), outgoing.body
             )
             answer = await self.client.exchange(
-                Endpoint(outgoing.address, target.port, target.host, target.scheme == "https"),
+                HttpEndpoint(outgoing.address, target.port, target.host, target.scheme == "https"),
                 request,
                 Limits(outgoing.timeout_ms / 1_000, CONNECT_MS_MAX / 1_000, BODY_S, RESPONSE_BYTES_READ_MAX),
                 fresh=outgoing.fresh_connection,

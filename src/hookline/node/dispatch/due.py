@@ -33,7 +33,7 @@ class Short(NamedTuple):
     limit: int
 
 
-class Candidate(NamedTuple):
+class Turn(NamedTuple):
     """The destination whose turn it is, and its lane with a due job."""
 
     destination: int
@@ -132,17 +132,17 @@ class DueQueue:
         """How many destinations have a turn: a job of theirs is due, as far as it is known."""
         return len(self._turns)
 
-    def next_turn(self, now_ms: int) -> Candidate | None:
+    def next_turn(self, now_ms: int) -> Turn | None:
         """Who is first; it stays so until it is popped, passed over or parked. None: nothing is due."""
         while self._turns:
             destination = next(iter(self._turns))
             lane = self._next_lane(destination, now_ms)
             if lane is not None:
-                return Candidate(destination, lane)
+                return Turn(destination, lane)
             self._end_turn(destination)
         return None
 
-    def pop(self, first: Candidate) -> Due:
+    def pop(self, first: Turn) -> Due:
         """Take the lane's next job; the destination's next turn is after all others'."""
         self.pass_over(first)
         lane = self._lanes[first.lane]
@@ -151,12 +151,12 @@ class DueQueue:
             self._short.add(first.lane)
         return Due(first.lane, due_ms, seq)
 
-    def pass_over(self, first: Candidate) -> None:
+    def pass_over(self, first: Turn) -> None:
         """It may not start now: the others first."""
         del self._turns[first.destination]
         self._turns[first.destination] = None
 
-    def park(self, first: Candidate, blocked: Blocked) -> None:
+    def park(self, first: Turn, blocked: Blocked) -> None:
         """It has no more turns before ``blocked.until_ms``, or until it is unparked."""
         del self._turns[first.destination]
         self._parked[first.destination] = blocked

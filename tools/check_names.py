@@ -1,0 +1,63 @@
+"""Checks that no two classes or type aliases of the source have one name: a reader who meets it knows which is meant.
+
+The SDK's answers bear the names that the API's documentation has for what the service sends, so these two files may
+share names.
+
+Usage: python tools/check_names.py [SOURCE_ROOT]    exit code 1 and one line for each name that is there twice.
+"""
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ONE_THING = frozenset({"client/answers.py", "protocol/http.py"})
+
+# Still there twice; a name that is not any more is an error, so that the list only gets shorter.
+KNOWN = frozenset({"Answer", "Breaker", "Call", "Health", "Request", "Route", "Row", "Verdict"})
+
+
+def names(source: str) -> Iterator[str]:
+    """Classes and type aliases on the outermost level."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name[:1].isupper() and len(name) > 1 and not name.isupper():
+                yield name
+
+
+def doubles(package: Path) -> dict[str, list[str]]:
+    """The files of each name that two of them define, for the package in this folder."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(package.rglob("*.py")):
+        file = path.relative_to(package).as_posix()
+        if file.endswith("_pb2.py"):
+            continue
+        for name in names(path.read_text(encoding="utf-8")):
+            found[name].append(file)
+    return {name: files for name, files in sorted(found.items()) if len(files) > 1 and not set(files) <= ONE_THING}
+
+
+def findings(package: Path, known: frozenset[str] = KNOWN) -> list[str]:
+    """One line for each name that is there twice and is not known to be, or is known to be and is not."""
+    twice = doubles(package)
+    lines = [f"{name} is in {', '.join(files)}; rename one" for name, files in twice.items() if name not in known]
+    return lines + [f"{name} is there once; take it out of KNOWN" for name in sorted(known - twice.keys())]
+
+
+def main(arguments: list[str]) -> int:
+    package = Path(arguments[0] if arguments else "src") / "hookline"
+    if not package.is_dir():
+        print(f"there is no package at {package}", file=sys.stderr)
+        return 2
+    lines = findings(package)
+    for line in lines:
+        print(line)
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
