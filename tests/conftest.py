@@ -7,7 +7,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-# The machine may be busy, so a slow example is no failure; pytest-timeout bounds the whole test.
+# The machine may be busy, so a slow example is not a failure; pytest-timeout bounds the whole test.
 settings.register_profile("hookline", deadline=None, print_blob=True)
 settings.load_profile("hookline")
 

@@ -20,7 +20,7 @@ Written by `docs/generators/cli.py` from the commands themselves; `--help` on an
   request it receives.
 - Exit codes: 0 done · 1 Hookline or the job said no · 2 the command was called wrongly · 130 interrupted ·
   141 whoever read the output has gone.
-- Colours are left out when the output is no terminal or `NO_COLOR` is set.
+- Colours are left out when the output is not a terminal or `NO_COLOR` is set.
 - Ids, files and expressions may begin with a hyphen. One that reads like an option (`-y2` where there is `-y`, or
   `--x`) is refused; it goes behind `--`, with all options before.
 - Texts are UTF-8; only `--data` and `--body` take other bytes. A file that is read whole has at most 64 MiB.

@@ -1,4 +1,4 @@
-"""What the operating system and SQLite say when a disk is full, read-only or failing.
+"""Recognises a full, read-only or failing disk in errors of the operating system and of SQLite.
 
 Source of SQLite's codes: https://sqlite.org/rescode.html
 """

@@ -1,4 +1,4 @@
-"""What this process or machine lacks: descriptors, memory, ports, threads. It costs no job an attempt."""
+"""Recognises that this process or machine lacks descriptors, memory, ports or threads. That costs no job an attempt."""
 
 import errno
 import resource

@@ -76,7 +76,7 @@ def configure_logs(*, as_json: bool, level: str = "info", held: HeldLines | None
 
 
 def _made_visible(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Values that are no text are shown by their ``repr``, which hides nothing."""
+    """Values that are not text are shown by their ``repr``, which hides nothing."""
     return {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}
 
 

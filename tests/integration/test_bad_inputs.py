@@ -211,7 +211,7 @@ CASES = [
     get("unknown state", "/jobs?state=lost", "invalid_request"),
     get("created_after in words", "/jobs?created_after=yesterday", "invalid_time"),
     get("created_before in words", "/jobs?created_before=tomorrow", "invalid_time"),
-    get("a schedule that is no id", "/jobs?schedule=a.b", "invalid_id"),
+    get("a schedule that is not an id", "/jobs?schedule=a.b", "invalid_id"),
     *(get(f"status {text!r}", f"/jobs?status={text}", "invalid_request") for text in ("ok", "50", "0xx", "5x", "5000")),
     get("destination with a path", "/jobs?destination=https://example.com/x", "invalid_url"),
     # media and size

@@ -85,7 +85,7 @@ def test_a_password_in_the_url_of_a_seed_is_not_shown(url: str) -> None:
         said = ""
         while "no_seed_has_a_topology" not in said:
             line = process.stderr.readline()
-            if not line:  # it is no url of a service, and refused at once
+            if not line:  # it is not a url of a service, and refused at once
                 break
             said += line
         process.kill()

@@ -140,7 +140,7 @@ def test_each_command_asks_the_right_thing_and_prints_for_people(
     assert (code, err) == (0, "")
     assert f"{server.asked[0].method} {server.asked[0].path}" == asked
     assert out
-    assert "\x1b" not in out, "no colour codes when it is no terminal"
+    assert "\x1b" not in out, "no colour codes when it is not a terminal"
     assert not any(shown.endswith(" ") for shown in out.splitlines())
 
 
@@ -479,7 +479,7 @@ def test_a_node_that_is_asked_for_a_topology_is_said_to_be_no_proxy(
     server.script = lambda _: Answer(404, missing)
     code, _, err = run("topology", *command.split())
     assert code == 1
-    assert "is no proxy" in err
+    assert "is not a proxy" in err
     assert "give --url of a proxy" in err
 
 

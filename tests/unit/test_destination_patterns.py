@@ -63,7 +63,7 @@ def test_no_text_breaks_us(text: str) -> None:
     try:
         parse_patterns(text, "allow-destinations")
     except InvalidConfig as error:
-        assert error.detail.startswith("--allow-destinations, entry ")  # noqa: PT017 - most texts are no patterns
+        assert error.detail.startswith("--allow-destinations, entry ")  # noqa: PT017 - most texts are not patterns
 
 
 def test_a_single_address_is_a_network_of_one() -> None:

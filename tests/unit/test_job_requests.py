@@ -227,7 +227,7 @@ def test_a_made_up_cursor_is_refused(cursor: str) -> None:
 
 @pytest.mark.parametrize("position", ["abc", "-1", "1.5", "1" * 5_000, "", "\u0663"])
 def test_a_forged_cursor_that_is_no_number_is_refused(position: str) -> None:
-    """Its check is no secret."""
+    """Its check is not a secret."""
     with pytest.raises(errors.InvalidCursor):
         decode_number(encode_cursor(position, "jobs"), "jobs")
     assert decode_number(encode_cursor("17", "jobs"), "jobs") == 17

@@ -160,7 +160,7 @@ def test_a_node_that_does_not_answer_is_down_until_it_does(fails: type[Exception
     ids=["empty", "html", "list", "null", "type", "not UTF-8", "nested deeply"],
 )
 def test_whatever_a_node_answers_the_round_goes_on(body: bytes) -> None:
-    """Another server may have its port by now: that is no reason for the proxy to end."""
+    """Another server may have its port by now: that is not a reason for the proxy to end."""
     fleet = Fleet()
     fleet.nodes[A1].says = NodeAnswer(200, body)
     fleet.probe()

@@ -119,7 +119,7 @@ def test_modulo_is_explained() -> None:
         "cluster": f"c{number % 3}",
         "shard": number % 3,
         "steps": [
-            "the id is no minted one, so the strategy decides",
+            "the id is not a minted one, so the strategy decides",
             f"FNV-1a hash {number} modulo 3 clusters is {number % 3}",
             f"cluster number {number % 3} of the topology, counted from 0, is c{number % 3}",
         ],
@@ -131,7 +131,7 @@ def test_the_ring_is_explained() -> None:
     found, home = explain_id(router, "order-1"), router.home("order-1")
     assert (found["rule"], found["hash"], found["cluster"]) == ("ring", ring_hash("order-1"), home.cluster.name)
     step = f"hash {home.hash}: the next point on the ring of 3 belongs to {home.cluster.name}"
-    assert found["steps"] == ["the id is no minted one, so the strategy decides", step]
+    assert found["steps"] == ["the id is not a minted one, so the strategy decides", step]
 
 
 def test_a_hint_is_explained_and_one_that_leads_nowhere() -> None:

@@ -146,7 +146,7 @@ class TestWeakPublicKeys:
             signatures.parse_secret(public_secret(PRIME + above, sign))
 
     def test_bytes_that_are_no_point_are_refused(self) -> None:
-        assert len([y for y in range(2, 200) if not self._is_taken(y)]) > 50, "about half of all bytes are no point"
+        assert len([y for y in range(2, 200) if not self._is_taken(y)]) > 50, "about half of all bytes are not a point"
 
     def test_a_made_up_signature_never_verifies(self) -> None:
         headers = signed(SECRET) | {"webhook-signature": "v1a," + base64.b64encode(b"\1" + bytes(63)).decode()}

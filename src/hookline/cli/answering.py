@@ -1,4 +1,4 @@
-"""What ``hookline listen`` answers: a refusal, a status, or what the application behind it says."""
+"""Answers for ``hookline listen``: with a refusal, a status, or the answer of the application behind it."""
 
 from hookline.cli.receiver import BODY_BYTES_MAX, Pair, Received, ReceiverReply, plain
 from hookline.http_api.forwarded_headers import HOP_HEADERS

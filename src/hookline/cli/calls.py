@@ -1,4 +1,4 @@
-"""What the commands ask a service: the SDK's calls, with answers as they travel, to be printed as they came."""
+"""Calls of the commands to a service: the SDK's calls, with answers as they travel, to be printed as they came."""
 
 import time
 from typing import TYPE_CHECKING, Self

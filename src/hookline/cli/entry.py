@@ -1,4 +1,4 @@
-"""Where the ``hookline`` command begins: Ctrl-C ends it at once and quietly, also while it is still being imported."""
+"""Entry point of the ``hookline`` command: Ctrl-C ends it at once and quietly, even during imports."""
 
 import gc
 import signal

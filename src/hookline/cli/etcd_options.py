@@ -1,4 +1,4 @@
-"""How a node reaches etcd and its fellow nodes, as options and environment variables."""
+"""Options and environment variables by which a node reaches etcd and its fellow nodes."""
 
 from dataclasses import dataclass
 from pathlib import Path

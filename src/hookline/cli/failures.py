@@ -1,4 +1,4 @@
-"""What ended a process or a command, in one sentence: what is wrong, where, and what to do."""
+"""Explains in one sentence why a process or a command ended: the fault, its place and the cure."""
 
 import os
 from collections.abc import Iterator

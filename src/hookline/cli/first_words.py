@@ -1,4 +1,4 @@
-"""What somebody who starts Hookline by hand sees first: where things are, and what to do next."""
+"""Greets whoever starts Hookline by hand: says where things are and what to do next."""
 
 import os
 from collections.abc import Sequence

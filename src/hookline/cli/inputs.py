@@ -1,4 +1,4 @@
-"""What users type, turned into what the SDK takes. What cannot be read is a usage error."""
+"""Turns what users type into what the SDK takes. Unreadable input is a usage error."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""How a list is printed; the same options on every command that has one."""
+"""Prints lists; every command that has one takes the same options."""
 
 import sys
 from dataclasses import dataclass

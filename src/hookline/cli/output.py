@@ -1,4 +1,4 @@
-"""How the command line talks: results to stdout, everything else to stderr, one JSON document with ``--json``."""
+"""Writes results to stdout, everything else to stderr, and one JSON document with ``--json``."""
 
 import os
 import sys
@@ -53,7 +53,7 @@ class _Plain:
 
 
 def stdout() -> Printer:
-    """For results. Colours are left out when it is no terminal or NO_COLOR is set."""
+    """For results. Colours are left out when it is not a terminal or NO_COLOR is set."""
     return _printer(sys.stdout)
 
 

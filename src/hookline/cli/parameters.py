@@ -1,4 +1,4 @@
-"""How flags, repeatable options, numbers and files look, the same on every command."""
+"""Types of flags, repeatable options, numbers and files, the same on every command."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _BYTES = ("data", "body")  # what may hold any bytes
 
 
 def _check_utf8(_type: Any, value: Any) -> None:
-    """Refuse bytes that are no text where a text is meant; Python keeps them as lone surrogates."""
+    """Refuse bytes that are not text where a text is meant; Python keeps them as lone surrogates."""
     if isinstance(value, (str, Path)):
         try:
             str(value).encode()
@@ -39,7 +39,7 @@ def _named_path(_type: Any, tokens: Sequence[Token]) -> Path:
 
 def _check_seconds(_type: Any, value: float) -> None:
     if not 0 <= value <= DELAY_MS_MAX / 1_000 or math.isnan(value):
-        raise ValueError(f"{value:g} is no number of seconds between 0 and ten years.")
+        raise ValueError(f"{value:g} is not a number of seconds between 0 and ten years.")
 
 
 CHECKED = Parameter(validator=_check_utf8)

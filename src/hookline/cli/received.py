@@ -1,4 +1,4 @@
-"""How ``hookline listen`` shows what it received: for people, or as one JSON object a line."""
+"""Shows what ``hookline listen`` received: for people, or as one JSON object a line."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""What people are shown of jobs, schedules, destinations and nodes."""
+"""Renders jobs, schedules, destinations and nodes for people."""
 
 from collections.abc import Iterable
 

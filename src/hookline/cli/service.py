@@ -1,4 +1,4 @@
-"""Which Hookline a command talks to; the same options on every command that does."""
+"""Options that name the Hookline a command talks to, the same on every such command."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""What could be read in two ways is refused before a command begins: ids may begin with a hyphen, as options do."""
+"""Refuses ambiguous words before a command begins: ids may begin with a hyphen, as options do."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ _HELP = ("--help", "--version")
 
 
 def check_tokens(app: App, tokens: Sequence[str]) -> None:
-    """Refuse ``-y2``, which may be the flag ``-y`` or an id, and an option that a command lacks, which is no id.
+    """Refuse ``-y2``, which may be the flag ``-y`` or an id, and an option that a command lacks, which is not an id.
 
     Raises:
         CycloptsError: says how to write such an id.

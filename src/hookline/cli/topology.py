@@ -38,7 +38,8 @@ def _proxy(service: Service) -> "Iterator[Calls]":
         except RouteNotFound as error:
             where = service.url
             raise InvalidConfig(
-                f"{where} is no proxy: a node has no topology to show or to change; give --url of a proxy", field="url"
+                f"{where} is not a proxy: a node has no topology to show or to change; give --url of a proxy",
+                field="url",
             ) from error
 
 

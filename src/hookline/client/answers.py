@@ -1,4 +1,4 @@
-"""What the SDK's calls give: the service's answers as Python values. Pure.
+"""The service's answers as Python values, as the SDK returns them. Pure.
 
 The fields are those of ``protocol.http``, which says what travels; a test compares them. Here times are aware
 ``datetime`` values, a payload is decoded, and what an answer lacks is None or empty. Unknown fields are ignored: a

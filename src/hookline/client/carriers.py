@@ -1,4 +1,4 @@
-"""What carries one call and brings back its answer: the interface, and what is the same whatever lies beneath."""
+"""Carriers take one call to the service and bring back its answer: the interface, and what all of them share."""
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass

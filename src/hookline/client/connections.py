@@ -1,4 +1,4 @@
-"""How the SDK reaches the service: its settings, checked once."""
+"""Connection settings of the SDK, checked once."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ def tls_context(verify: Verify) -> "ssl.SSLContext | None":
         return ssl.create_default_context(capath=path) if path.is_dir() else ssl.create_default_context(cafile=path)
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        said = f"verify is {str(verify)!r}, which is no file of certificates: {reason}"
+        said = f"verify is {str(verify)!r}, which is not a file of certificates: {reason}"
         raise InvalidConfig(said, field="verify") from error
 
 

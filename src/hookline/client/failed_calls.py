@@ -1,4 +1,4 @@
-"""What a failure means for the call: surely not sent, or perhaps accepted. Pure."""
+"""Tells from a failure whether the call was surely not sent or perhaps accepted. Pure."""
 
 from hookline.errors import ConnectionFailed, DeadlineExceeded
 from hookline.visible import visible_line, without_password

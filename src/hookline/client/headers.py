@@ -1,4 +1,4 @@
-"""What can be sent as a header. Pure."""
+"""Checks what can be sent as a header. Pure."""
 
 from collections.abc import Mapping
 from typing import Any

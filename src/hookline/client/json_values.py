@@ -1,6 +1,6 @@
 """Python values as the JSON that a call sends, or an error before anything is sent. Pure.
 
-The encoder is msgspec's, which writes null for a float that is no number, and a number that JSON does not know for such
+The encoder is msgspec's, which writes null for NaN and infinity, and a number that JSON does not know for such
 a Decimal. Here both are refused, at any depth, and so are other things that would arrive as something else.
 """
 

@@ -21,7 +21,7 @@ def addresses(host: str, port: int, timeout_s: float) -> list[str]:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             found.extend(dict.fromkeys(str(answer[4][0]) for answer in answers))
         except (OSError, UnicodeError) as error:
-            failed.append(error if isinstance(error, OSError) else OSError(f"{host} is no name of a host"))
+            failed.append(error if isinstance(error, OSError) else OSError(f"{host} is not a name of a host"))
         finally:
             done.set()
 

@@ -60,7 +60,7 @@ class Source(Generic[C, H]):
             return self._make(self._connecting)
         if self._is_client(given):
             return self._wrap(self._theirs(cast(H, given)), True)
-        made = cast(Callable[[], H], given)()  # what can be called and is no client, as __init__ has checked
+        made = cast(Callable[[], H], given)()  # what can be called and is not a client, as __init__ has checked
         if not self._is_client(made):
             raise InvalidConfig(
                 f"http_client gave {_named(type(made))}; let it give an httpx2.{self._kind_name}", field="http_client"

@@ -66,7 +66,7 @@ class Request(Generic[R_co]):
     def parse(self, status: int, headers: Mapping[str, str], body: bytes, url: str = "the service") -> R_co:
         """The value of the answer of the service at ``url``; see ``parse_reply``.
 
-        What an earlier try has deleted is not there any more: that is no error of the call.
+        What an earlier try has deleted is not there any more: that is not an error of the call.
         """
         try:
             return parse_reply(status, headers, body, self.reply, url=url, accepts=self.accepts)

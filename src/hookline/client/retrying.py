@@ -1,4 +1,4 @@
-"""When the SDK tries a call again, and how long it waits. Decisions only; the clients carry them out."""
+"""Decides when the SDK tries a call again, and how long it waits. The clients carry it out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a receiver calls to check that a webhook came from its Hookline, unchanged and just now."""
+"""Lets a receiver check that a webhook came from its Hookline, unchanged and just now."""
 
 import math
 from collections.abc import Sequence

@@ -64,7 +64,7 @@ def service_url(given: str | None) -> str:
     """The service's address without a trailing slash: ``given``, else HOOKLINE_URL, else a node on this machine.
 
     Raises:
-        InvalidConfig: it is no address.
+        InvalidConfig: it is not an address.
     """
     text, named = given, "base_url"
     if text is None:

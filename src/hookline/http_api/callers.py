@@ -1,4 +1,4 @@
-"""Who calls, and whose word is taken: the one place that decides it, for nodes and for proxies.
+"""Decides who calls and whose word is taken, in one place for nodes and proxies.
 
 *Proven* means today: by nothing but the network. A node believes whoever can reach it and says what only proxies and
 nodes say, so nobody else may reach its port; see docs/how-to/run-three-nodes.md. Whoever says so is heard, no more:
@@ -59,7 +59,7 @@ Admit = Callable[[HeaderPairs], tuple[ApiCaller, HeaderPairs]]
 
 
 def admit_ours(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
-    """At a node: proxies and nodes say by their headers what they are. Raises InvalidRequest for what is no number."""
+    """At a node: proxies and nodes say by their headers what they are. Raises InvalidRequest for a bad number."""
     marks: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name.startswith(_OURS) and name not in _CLIENTS:

@@ -224,7 +224,7 @@ class StrictProtocol(HttpToolsProtocol):
         if len(self.headers) > self.rules.headers_max:
             self._refusal = self.rules.too_large()
             raise httptools.HttpParserError(self._refusal.detail)
-        if self._in_head:  # else it is a trailer, which is no header (RFC 9110, section 6.5.1)
+        if self._in_head:  # else it is a trailer, which is not a header (RFC 9110, section 6.5.1)
             # Transfer-Encoding decides where the request ends: it is looked at as it came.
             super().on_header(name, value if name.lower() == b"transfer-encoding" else value.strip(WHITE))
 

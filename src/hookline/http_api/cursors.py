@@ -1,6 +1,6 @@
 """Cursors of lists: where the next page starts, tied by a checksum to the list it belongs to. Pure.
 
-The checksum is no secret. It keeps a cursor that was cut, mistyped or taken from another filter from silently giving
+The checksum is not a secret. It keeps a cursor that was cut, mistyped or taken from another filter from silently giving
 the wrong page.
 """
 
@@ -37,7 +37,7 @@ def decode_cursor(cursor: str, scope: str, chars_max: int = _CURSOR_CHARS_MAX) -
 
 
 def decode_number(cursor: str, scope: str) -> int:
-    """A position that is a number. Its check is no secret, so anybody can make a cursor of anything."""
+    """A position that is a number. Its check is not a secret, so anybody can make a cursor of anything."""
     position = decode_cursor(cursor, scope)
     if not (position.isascii() and position.isdigit() and len(position) <= _NUMBER_CHARS_MAX):
         raise InvalidCursor(field="cursor")

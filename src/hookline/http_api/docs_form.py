@@ -1,4 +1,4 @@
-"""What ``/docs`` has for each call beside its description: a command line that makes it, and a form to try it."""
+"""Adds to each call on ``/docs`` a command line that makes it and a form to try it."""
 
 import json
 from html import escape

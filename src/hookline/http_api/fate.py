@@ -1,4 +1,4 @@
-"""Whether a request that fails may have taken effect: from the moment that its commands were handed to the log."""
+"""Tells whether a failed request may have taken effect: it may once its commands were handed to the log."""
 
 from contextvars import ContextVar
 

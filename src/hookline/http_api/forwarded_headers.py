@@ -1,4 +1,4 @@
-"""What is passed on from one process to the next, and the headers by which proxies and nodes speak of it."""
+"""Headers that one process passes on to the next, and those by which proxies and nodes speak of it."""
 
 import re
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hookline.protocol.limits import KIB
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-WHITE = b" \t"  # may stand around the value of a header, and is no part of it (RFC 9110, section 5.5)
+WHITE = b" \t"  # may stand around the value of a header, and is not a part of it (RFC 9110, section 5.5)
 
 _SHOWN_CHARS = 80
 _HOST = re.compile(rb"(\[[0-9a-f:.]+\]|[^\s:\[\]]+?)\.?(?::[0-9]*)?")
@@ -104,7 +104,7 @@ def host_name(host: bytes) -> bytes | None:
 
 
 def hosts_allowed(address: str, names: Iterable[str] = ()) -> frozenset[bytes] | None:
-    """The names that a server which listens at ``address`` answers to; None: to any, as it is no loopback address."""
+    """The names that a server at ``address`` answers to; None: to any, as it is not a loopback address."""
     own = ipaddress.ip_address(address)
     if not own.is_loopback:
         return None

@@ -1,4 +1,4 @@
-"""What the clients of a server have it hold in memory: bounded over all connections."""
+"""Bounds what all clients of a server together have it hold in memory."""
 
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar

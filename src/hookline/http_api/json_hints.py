@@ -1,4 +1,4 @@
-"""What somebody may have meant: names and values that a request takes at the place where it has another one. Pure."""
+"""Suggests what a request may have meant: names and values that fit where it has another one. Pure."""
 
 import difflib
 import re

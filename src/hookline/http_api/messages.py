@@ -1,4 +1,4 @@
-"""What handlers get and give: a request whose body is read within limits, and a reply of bytes.
+"""The request that handlers get, its body read within limits, and the reply of bytes that they give.
 
 Plain ASGI underneath: Starlette's Request and Response cost more than the rest of a create.
 """

@@ -1,4 +1,4 @@
-"""What is said about one call of the API; what is true of it beside, ``protocol.calls`` has."""
+"""Describes one call of the API in prose; ``protocol.calls`` holds its facts."""
 
 from dataclasses import dataclass, field
 from typing import Any

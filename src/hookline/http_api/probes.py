@@ -1,4 +1,4 @@
-"""What load balancers and process supervisors ask: does the process work, and can it take jobs?"""
+"""Answers load balancers and process supervisors: does the process work, and can it take jobs?"""
 
 from hookline.http_api.messages import Reply, Request, answer
 from hookline.protocol import http

@@ -81,7 +81,7 @@ def parts_of(request: type[msgspec.Struct]) -> "msgspec.json.Decoder[Any]":
 
 
 def check_envelope(parts: "msgspec.json.Decoder[Any]", body: bytes | Raw) -> None:
-    """Raise PayloadTooLarge when what is no payload is large: reading it could take long, and make many objects.
+    """Raise PayloadTooLarge when what is not a payload is large: reading it could take long, and make many objects.
 
     Args:
         parts: from ``parts_of``.

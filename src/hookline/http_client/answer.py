@@ -49,7 +49,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class BadAnswer(HooklineError):
-    """What came is no answer, or more than an answer may be."""
+    """What came is not an answer, or more than an answer may be."""
 
     code = "bad_answer"
 
@@ -230,7 +230,7 @@ class AnswerReader:
 class _Chunks:
     """Takes a chunked body apart; the parser gets a head of our own, so that it sees the body only.
 
-    Trailers are no headers (RFC 9110 section 6.5.1) and left out.
+    Trailers are not headers (RFC 9110 section 6.5.1) and left out.
     """
 
     def __init__(self) -> None:
@@ -242,7 +242,7 @@ class _Chunks:
         self._parser.feed_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 
     def feed(self, data: bytes) -> bool:
-        """False when the bytes are no chunks, or go on behind the last one."""
+        """False when the bytes are not chunks, or go on behind the last one."""
         self.wire_bytes += len(data)
         try:
             self._parser.feed_data(data)

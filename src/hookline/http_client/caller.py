@@ -85,7 +85,7 @@ class Caller:
 def _origin_of(url: str) -> _Server:
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"{without_password(url)!r} is no http url")
+        raise ValueError(f"{without_password(url)!r} is not an http url")
     port = parts.port or _PORTS[parts.scheme]
     endpoint = HttpEndpoint(parts.hostname, port, parts.hostname, parts.scheme == "https")
     return _Server(endpoint, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"))

@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
 
         Raises:
             ConnectionEnded: in the future, as the two others; no head of an answer was there.
-            BadAnswer: what came was no answer.
+            BadAnswer: what came was not an answer.
             TimeoutError: time is up, and the head is not there.
         """
         assert self._transport is not None

@@ -1,4 +1,4 @@
-"""Which kept connection carries the next request, and which ones are dropped. Pure: the time is given."""
+"""Chooses the kept connection for the next request, and those to drop. Pure: the time is given."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar

@@ -1,4 +1,4 @@
-"""Which new jobs the node has room for.
+"""Decides which new jobs the node has room for.
 
 Counts what is stored and what is on its way into the log, so that a limit holds exactly, however many requests arrive
 at once.

@@ -1,4 +1,4 @@
-"""What an operator may set on a node: parsed once, frozen, checked with messages that name the setting and the fix."""
+"""Settings of a node: parsed once, frozen, checked with messages that name the setting and the fix."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

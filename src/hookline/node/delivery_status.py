@@ -1,4 +1,4 @@
-"""What users may see of the running dispatch: why a job waits, how a destination does."""
+"""Shows users the running dispatch: why a job waits, how a destination does."""
 
 from hookline.node.api.services import DestinationStatus
 from hookline.node.clocks.guarded import GuardedClock

@@ -1,4 +1,4 @@
-"""What one of our processes sends to a node, and what comes back. ``http_sender`` carries it over HTTP.
+"""Shapes of what one of our processes sends to a node and gets back; ``http_sender`` carries them over HTTP.
 
 The one distinction that all of Hookline rests on is made here: ``NotSent``, the node surely did not take the call, and
 ``Unclear``, it may have.

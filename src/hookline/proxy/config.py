@@ -1,4 +1,4 @@
-"""What an operator may set on a proxy: parsed once, frozen, checked with messages that name the setting and the fix."""
+"""Settings of a proxy: parsed once, frozen, checked with messages that name the setting and the fix."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -348,7 +348,7 @@ async def _nobody_new(*_: object) -> None:
 
 
 def _tell(breaker: Breaker, asking: _ClusterCall, now_ms: float, *, is_failure: bool) -> None:
-    """What came of the call. One from before the breaker opened has no say in how its probe ends, but for a success."""
+    """Record what came of the call. A call that began before the breaker opened may close it, not fail its probe."""
     if asking.got_answer:
         breaker.succeeded(now_ms)
     elif breaker.state == "half_open" and not asking.is_probe:

@@ -1,4 +1,4 @@
-"""What is known of the nodes, and in which order to ask them. Pure: it is told what happened."""
+"""Keeps what is known of the nodes, and orders them for asking. Pure: callers report what happened."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def _members(entry: ClusterEntry) -> list[_KnownNode]:
 
 
 class Health:
-    """The nodes of all clusters. Clusters and nodes it has not heard of are unknown, which is no error.
+    """The nodes of all clusters. Clusters and nodes it has not heard of are unknown, which is not an error.
 
     Nodes that no operator named came with a document, and anybody may have written that: until one has answered a probe
     as a node of its cluster it is a newcomer, to whom nothing but probes is sent.

@@ -164,7 +164,7 @@ class Leveler:
             known.refuse_proposal(str(answer.problem.get("detail", answer.status)))
 
     async def _push(self, entry: ClusterEntry) -> None:
-        """Push ours to the cluster when the newest it has is older; a follower that is behind alone is no reason."""
+        """Push ours to the cluster when the newest it has is older; a follower that is behind alone is not a reason."""
         known = self._known
         up = self._health.up(entry)
         newest = max(up, key=_newness, default=None)

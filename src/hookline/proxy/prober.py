@@ -189,7 +189,7 @@ class Prober:
 
 
 def _stranger(entry: ClusterEntry, url: str, said: _Reported) -> str | None:
-    """Why whoever answers at this url is no node of the cluster; None: it may be one."""
+    """Why whoever answers at this url is not a node of the cluster; None: it may be one."""
     if said.cluster not in (None, entry.name):
         return f"{url} belongs to cluster {said.cluster}, the topology lists it under {entry.name}"
     if said.shard not in (None, entry.shard):

@@ -1,4 +1,4 @@
-"""What is done again when the topology changes while a request is routed by it."""
+"""Repeats what a request was routed by when the topology changes meanwhile."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

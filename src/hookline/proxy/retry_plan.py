@@ -1,4 +1,4 @@
-"""What to do after each try of a call on one cluster. Pure: it is told what happened and when.
+"""Decides the next step after each try of a call on one cluster. Pure: callers report what happened and when.
 
 Two rules carry promise 5: once a try may have reached a node, the call is never said to be "surely not accepted";
 and a call that is not repeatable is then not sent again.

@@ -1,4 +1,4 @@
-"""What became of the jobs, by kind: counted from the service's answers and from what the receiver saw."""
+"""Reports on the demo's jobs by kind, from the service's answers and the receiver's requests."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

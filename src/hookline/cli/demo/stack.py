@@ -1,4 +1,4 @@
-"""What the demo starts and takes down again: a node as its users start it, and a receiver in a thread."""
+"""Starts and stops the parts of the demo: a node as its users start it, and a receiver in a thread."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""Where the parts of a stack listen and keep their data; remembered, so that a restart finds the same."""
+"""Ports and directories of a stack's parts; remembered, so that a restart finds the same."""
 
 import socket
 from collections.abc import Set

@@ -1,4 +1,4 @@
-"""Which handler of a node answers which call. No business logic."""
+"""Maps each call to the node's handler for it. No business logic."""
 
 import msgspec
 from starlette.applications import Starlette

@@ -57,7 +57,7 @@ async def cancel_jobs(api: Api, request: Request) -> Reply:
 
 
 async def count_changed(counts: AsyncIterator[int]) -> tuple[int, bool]:
-    """How many jobs were changed, and whether it stopped early. What is changed stays changed, so it is no refusal.
+    """How many jobs were changed, and whether it stopped early. What is changed stays changed, so it is not a refusal.
 
     Raises:
         QueueFull, Unavailable: nothing was changed.

@@ -1,4 +1,4 @@
-"""What every handler gets: the node's services, and what the API builds once on top of them."""
+"""Context of every handler: the node's services, and what the API builds once on top of them."""
 
 import asyncio
 from collections.abc import Sequence

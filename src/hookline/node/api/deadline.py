@@ -1,4 +1,4 @@
-"""How long the caller still waits: after that nobody works on the call in vain."""
+"""Ends the work on a call when its caller no longer waits."""
 
 import asyncio
 

@@ -63,7 +63,7 @@ def check_headers(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], 
 
 def _check_header(name: str, lowered: str, value: str) -> None:
     if not _TOKEN.fullmatch(name):
-        raise InvalidHeader(f"{name[:80]!r} is no header name (RFC 9110 token)", field="headers")
+        raise InvalidHeader(f"{name[:80]!r} is not a header name (RFC 9110 token)", field="headers")
     field = f"headers.{name[:80]}"
     if lowered in FORBIDDEN_HEADERS or lowered.startswith(FORBIDDEN_PREFIXES):
         raise InvalidHeader(
@@ -83,7 +83,7 @@ def redact_of(names: list[str] | UnsetType) -> tuple[str, ...]:
         raise InvalidHeader(f"{len(names)} names are too many; at most {limits.HEADERS_MAX}", field="redact")
     for name in names:
         if not _TOKEN.fullmatch(name) or len(name) > limits.HEADERS_BYTES_MAX // limits.HEADERS_MAX:
-            raise InvalidHeader(f"{name[:80]!r} is no header name (RFC 9110 token)", field="redact")
+            raise InvalidHeader(f"{name[:80]!r} is not a header name (RFC 9110 token)", field="redact")
     return tuple(sorted({name.lower() for name in names}))
 
 

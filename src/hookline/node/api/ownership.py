@@ -1,4 +1,4 @@
-"""Which topology this cluster knows, and what it takes under it: so that an outdated proxy cannot make a second copy.
+"""Refuses calls that another topology sends elsewhere, so that an outdated proxy cannot make a second copy.
 
 Only proxies send an epoch. Ids and keys of clients are checked whoever sends them, as soon as there is a topology.
 """

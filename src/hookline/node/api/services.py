@@ -1,4 +1,4 @@
-"""What the API needs from the rest of the node. The API owns these shapes; ``assembly`` fills them in."""
+"""Services that the API needs from the rest of the node. The API owns these shapes; ``assembly`` fills them in."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

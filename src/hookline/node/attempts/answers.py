@@ -1,4 +1,4 @@
-"""What a receiver's answer says. Pure."""
+"""Reads a receiver's answer. Pure."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime

@@ -1,4 +1,4 @@
-"""Where the proxies listen that ask this node for its health: they tell it with each probe.
+"""Remembers where proxies listen: they say so with each probe of this node's health.
 
 There is no authentication, so anybody may say so. Therefore the address is that of the connection, never one from the
 request: a stranger can only keep jobs from its own address, not from a receiver somewhere else. The one exception is

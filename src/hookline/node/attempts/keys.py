@@ -1,4 +1,4 @@
-"""Which keys sign a claim: the secrets that came with it, else the node's default, else none."""
+"""Chooses the keys that sign a claim: the secrets that came with it, else the node's default, else none."""
 
 from collections.abc import Sequence
 

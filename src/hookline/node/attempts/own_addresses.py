@@ -1,4 +1,4 @@
-"""Which addresses are this service's own, so that no job may call them."""
+"""Collects the addresses of this service, which no job may call."""
 
 import socket
 from collections import Counter, defaultdict
@@ -54,7 +54,7 @@ class OwnAddresses:
 
 
 def places_of(urls: Iterable[str]) -> list[HostPort]:
-    """Where the processes of these urls listen; what is no http url is left out."""
+    """Where the processes of these urls listen; what is not an http url is left out."""
     return [place for url in urls if (place := _place_of(url)) is not None]
 
 

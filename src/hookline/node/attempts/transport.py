@@ -111,7 +111,7 @@ def _encoded(headers: Sequence[tuple[str, str]]) -> list[http_answer.Header]:
 
 
 def _readable(headers: Sequence[http_answer.Header]) -> list[tuple[str, str]]:
-    """As text; what is no text is shown as U+FFFD."""
+    """As text; what is not text is shown as U+FFFD."""
     return [(name.decode("ascii"), _text(value)) for name, value in headers]
 
 

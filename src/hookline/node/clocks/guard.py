@@ -1,4 +1,4 @@
-"""Which time a node goes by while its wall clock may be wrong. Pure.
+"""Decides which time a node goes by while its wall clock may be wrong. Pure.
 
 The wall clock can jump, the boot clock cannot. The guard keeps the offset between the two that it last trusted, and
 compares each reading with it. (On Linux both clocks are slewed alike, so this offset changes by steps only.)

@@ -1,4 +1,4 @@
-"""What the clocks of a cluster say together about one of them. Pure.
+"""Judges one clock of a cluster by the others. Pure.
 
 The clocks are compared by their *offset*: milliseconds since 1970 on that clock, minus milliseconds of the asking
 node's own boot clock at that moment. So a reading stays good for a while, even when the asking node's wall clock jumps

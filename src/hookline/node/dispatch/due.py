@@ -1,4 +1,4 @@
-"""Which jobs are due, in an order that is fair between destinations. Pure: no clock, no I/O.
+"""Orders the due jobs fairly between destinations. Pure: no clock, no I/O.
 
 Jobs wait in *lanes* (destination, priority, is it a retry). Of each lane only the next rows are in memory, its
 *window*; the rest stays in the due index of the database, so that ten million pending jobs cost no memory and one

@@ -1,4 +1,4 @@
-"""What a leader does beside dispatching, as one list: a new duty is one file and one line here."""
+"""Lists the leader's duties beside dispatching: a new duty is one file and one line here."""
 
 import asyncio
 from collections.abc import Sequence

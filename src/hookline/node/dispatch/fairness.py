@@ -1,4 +1,4 @@
-"""Which destination may start an attempt now: shares of the slots, own limits, rate, pause and breaker. Pure.
+"""Decides which destination may start an attempt now, by shares, limits, rate, pause and breaker. Pure.
 
 Each destination is sure of a tenth of the slots while others wait. Beyond that it may use what is free, as long as
 it answers fast; all that are slow or not known yet may together hold at most four fifths, so that a fast

@@ -1,4 +1,4 @@
-"""What follows a report: the outcome under the job's policy, the record of it, and the line in the log."""
+"""Turns a report into the outcome under the job's policy, its record, and a line in the log."""
 
 from collections.abc import Mapping, Sequence
 

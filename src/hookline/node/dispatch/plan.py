@@ -1,4 +1,4 @@
-"""What may start now: which jobs are due, whose turn it is, and what each destination allows. Pure.
+"""Plans what may start now: which jobs are due, whose turn it is, and what each destination allows. Pure.
 
 The whole decision in one object: the due queue knows who waits, fairness knows who may. Time comes in as a value.
 """

@@ -1,4 +1,4 @@
-"""What follows an attempt: is it tried again, and when. Pure."""
+"""Decides whether and when a job is tried again after an attempt. Pure."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Which sealed secrets go with a job's claim: its own, else those of its destination, else none."""
+"""Chooses the sealed secrets that go with a job's claim: its own, else its destination's, else none."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What this node holds of the lead: the revision of the leader record it wrote, and until when it may act on it.
+"""Holds this node's claim to the lead: the revision of its leader record, and until when it may act on it.
 
 Shared by the log (every append compares the revision and extends the time), the leadership (renews when idle, from a
 thread of its own) and attempts (ask before each request). Times are the boot clock's, since only durations matter.

@@ -1,4 +1,4 @@
-"""Where a cluster's things are in etcd. Pure."""
+"""Names the keys of a cluster in etcd. Pure."""
 
 
 class Keys:

@@ -1,4 +1,4 @@
-"""Where all members of etcd listen, for clients and for each other: no job may call them."""
+"""Finds where the members of etcd listen, for clients and for each other: no job may call them."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster tell about themselves: for users to see, and for the log to know what it may forget."""
+"""Publishes and reads what nodes say of themselves, so that users see it and the log knows what it may forget."""
 
 import asyncio
 from collections.abc import Callable

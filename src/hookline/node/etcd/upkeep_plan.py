@@ -1,4 +1,4 @@
-"""What to do so that etcd does not fill up: which entries may go, who is defragmented, what is disarmed. Pure."""
+"""Plans how to keep etcd from filling up: which entries go, who is defragmented, what is disarmed. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a node asks about leading its cluster."""
+"""Interface to the lead of a cluster."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""What a node asks of its log. Entries are consecutive integers from 1; one suite checks every implementation."""
+"""Interface to the log. Entries are consecutive integers from 1; one suite checks every implementation."""
 
 from typing import Protocol
 

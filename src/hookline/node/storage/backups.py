@@ -25,7 +25,7 @@ def read_description(backup: Path) -> SnapshotInfo:
     """What the backup is said to hold.
 
     Raises:
-        InvalidConfig: it is no file that can be read.
+        InvalidConfig: it is not a file that can be read.
         BackupDamaged: nothing says so.
         BackupOfOtherRelease: this release cannot read what it holds.
     """

@@ -1,4 +1,4 @@
-"""Which keys the secrets in a state are sealed with, so that a node without them does not start as if all were well."""
+"""Finds the keys that secrets in a state are sealed with, so that a node without them refuses to start."""
 
 from collections import Counter
 from collections.abc import Iterator

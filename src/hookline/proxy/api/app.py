@@ -1,4 +1,4 @@
-"""Which handler of a proxy answers which call, and the bound on requests under way. No business logic."""
+"""Maps each call to the proxy's handler for it, and bounds requests under way. No business logic."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""What every handler of a proxy gets, and the choices they share."""
+"""Context of every handler of a proxy, and the choices they share."""
 
 import asyncio
 from collections.abc import Container, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What of a request goes on to a node, and what of the node's answer goes back. No decisions about where to."""
+"""Selects what of a request goes on to a node, and what of its answer goes back; not where to."""
 
 from hookline.errors import InvalidRequest
 from hookline.http_api.forwarded_headers import FALLBACK, HOP_HEADERS, TIMEOUT, ForwardedReply, target_of

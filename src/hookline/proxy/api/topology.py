@@ -126,7 +126,7 @@ def explain_id(router: Router, wanted: str) -> dict[str, Any]:
     elif hint is not None:
         steps = [f"the id was minted for shard {hint}, which no cluster has", *_placed(router, route)]
     else:
-        steps = ["the id is no minted one, so the strategy decides", *_placed(router, route)]
+        steps = ["the id is not a minted one, so the strategy decides", *_placed(router, route)]
     new = router.new_home(wanted)
     if new.cluster.name != route.cluster.name:
         steps.append(
