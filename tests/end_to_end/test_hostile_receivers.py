@@ -103,6 +103,7 @@ def test_idle_clients_do_not_take_the_descriptors_that_deliveries_need(tmp_path:
         finally:
             for connection in idle:
                 connection.close()
+        until(lambda: not _open_jobs(node), "the outcomes can be read")
         states = {_job(node, result["job"]["id"])["state"] for result in answer["results"]}
         node.kill()
     assert states == {"succeeded"}
