@@ -25,7 +25,7 @@ def test_a_look_leaves_no_file_beside_it(tmp_path: Path) -> None:
     before = files(tmp_path)
     assert list(before) == ["state.db"]
     assert kept_state.summary(path).counters["pending"] == 1
-    assert [job.id for job in kept_state.open_jobs(path)] == ["j1"]
+    assert [job.record.id for job in kept_state.open_jobs(path)] == ["j1"]
     assert read_position(path).index == 1
     assert files(tmp_path) == before
 

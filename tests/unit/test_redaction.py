@@ -1,8 +1,7 @@
 import pytest
 
 from hookline.node.api.views import attempt_view
-from hookline.node.state_machine.read_rows import AttemptRow
-from hookline.protocol.jobs import JobSpec, RetryPolicy
+from hookline.protocol.jobs import AttemptRecord, JobSpec, RetryPolicy
 from hookline.protocol.redaction import carries_credentials, without_echoes
 
 
@@ -34,7 +33,7 @@ def test_other_names(name: str) -> None:
 def test_a_receiver_that_repeats_what_it_got() -> None:
     headers = (("Authorization", "Bearer s3cr3t-t0ken"), ("X-Tenant", "t-98765"), ("Cookie", "a"))
     spec = JobSpec("u", "d", "POST", headers, b"", False, 1, RetryPolicy(), False, 0, {}, redact=("x-tenant",))
-    row = AttemptRow(
+    row = AttemptRecord(
         number=1,
         outcome=1,
         status=500,

@@ -64,12 +64,12 @@ def salvage(path: File, /, *, create: Flag = False, service: Service = DEFAULT_S
         if len(files) != 1:
             raise InvalidConfig(f"{path} holds {len(files)} states; name one of them", field="path")
         missing = _missing(files[0], calls)
-        kept_back = {job.id: why for job in missing if (why := _why_not(job)) is not None}
-        wanted = [job for job in missing if job.id not in kept_back] if create else []
+        kept_back = {job.record.id: why for job in missing if (why := _why_not(job)) is not None}
+        wanted = [job for job in missing if job.record.id not in kept_back] if create else []
         refused = dict(_make(wanted, calls))
     made = len(wanted) - len(refused)
     if service.json:
-        ids = [job.id for job in missing]
+        ids = [job.record.id for job in missing]
         print_json({"missing": ids, "created": made, "kept_back": kept_back, "refused": refused})
     else:
         _tell(missing, kept_back | refused, made)
@@ -86,7 +86,7 @@ def _missing(file: Path, calls: "Calls") -> "list[KeptJob]":
         for job in open_jobs(file):
             advance(1)
             try:
-                calls.send(requests.get_job(job.id))
+                calls.send(requests.get_job(job.record.id))
             except JobNotFound:
                 missing.append(job)
     return missing
@@ -99,14 +99,14 @@ def _make(jobs: "list[KeptJob]", calls: "Calls") -> "Iterator[tuple[str, str]]":
             try:
                 calls.send(requests.create_job(job.spec.url, _fields(job), calls.clock))
             except HooklineError as error:
-                yield job.id, error.detail
+                yield job.record.id, error.detail
             advance(1)
 
 
 def _tell(missing: "list[KeptJob]", not_made: dict[str, str], made: int) -> None:
     sheet = Sheet([Column(name) for name in ("ID", "STATE", "DUE", "URL")], form="wide")
     for job in missing[:_SHOWN_MAX]:
-        sheet.add(job.id, mark(job.state.label), format_time(job.due_ms), job.spec.url)
+        sheet.add(job.record.id, mark(State(job.record.state).label), format_time(job.record.due_ms), job.spec.url)
     show_whole(sheet)
     if len(missing) > _SHOWN_MAX:
         stderr().print(f"… and {len(missing) - _SHOWN_MAX:,} more; --json lists them all")
@@ -166,19 +166,19 @@ def _why_not(job: "KeptJob") -> str | None:
         return "what it is to send was changed on the disk"
     if job.spec.sealed_secret is not None:
         return "its signing secret is sealed; create it by hand, with the secret"
-    if job.state is State.RUNNING and job.spec.at_most_once:
+    if job.record.state == State.RUNNING and job.spec.at_most_once:
         return "it was under way, and must not be sent twice"
     return None
 
 
 def _fields(job: "KeptJob") -> JobFields:
-    spec = job.spec
+    record, spec = job.record, job.spec
     fields: JobFields = {
-        "id": job.id,
+        "id": record.id,
         "method": spec.method,
         "headers": dict(spec.headers),
         "redact": list(spec.redact),
-        "run_at": format_time(job.due_ms),
+        "run_at": format_time(record.due_ms),
         "timeout": format_duration(spec.timeout_ms),
         "guarantee": "at_most_once" if spec.at_most_once else "at_least_once",
         "priority": spec.priority,
@@ -190,6 +190,6 @@ def _fields(job: "KeptJob") -> JobFields:
         fields["payload"] = msgspec.Raw(spec.body)
     elif spec.body:
         fields["body"] = spec.body
-    if job.key is not None:
-        fields["idempotency_key"] = job.key
+    if record.keys:
+        fields["idempotency_key"] = record.keys[-1].key
     return fields

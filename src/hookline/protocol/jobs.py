@@ -171,6 +171,70 @@ def decode_work(blob: bytes) -> Work:
     return _work_decoder.decode(blob)
 
 
+class AttemptRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One attempt that was made; ``duration_ms`` None: nobody knows, since whoever made it was lost."""
+
+    number: int
+    outcome: int
+    status: int | None
+    error: str | None
+    started_ms: int
+    duration_ms: int | None
+    node: str
+    term: int
+    response_headers: tuple[tuple[str, str], ...] = ()
+    response_body: bytes = b""
+
+
+class ClaimRecord(msgspec.Struct, frozen=True, array_like=True):
+    """The claim of an attempt whose outcome may still come."""
+
+    term: int
+    deadline_ms: int
+    owner: str
+
+
+class KeyRecord(msgspec.Struct, frozen=True, array_like=True):
+    """An idempotency key that names a job."""
+
+    key: str
+    fingerprint: bytes
+    expires_ms: int
+
+
+class JobRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A whole job, as one state gives it and another takes it: all but the number that it has in a state.
+
+    Attributes:
+        attempts: claims so far, ``attempts_before`` of which are not in the budget; ``lost``: the last ones in a row
+            that had no outcome.
+        is_retry: it waits for another attempt than its first, or made one.
+        schedule: the id of the schedule that made it, while that exists.
+        history: the attempts whose end is known.
+    """
+
+    id: str
+    work: Work
+    state: int
+    due_ms: int
+    run_at_ms: int
+    created_ms: int
+    budget_from_ms: int
+    finished_ms: int | None = None
+    is_retry: bool = False
+    attempts: int = 0
+    attempts_before: int = 0
+    lost: int = 0
+    claimed_ms: int | None = None
+    claim: ClaimRecord | None = None
+    revision: int = 1
+    fingerprint: bytes = b""
+    kept_until_ms: int = 0
+    keys: tuple[KeyRecord, ...] = ()
+    schedule: str | None = None
+    history: tuple[AttemptRecord, ...] = ()
+
+
 def without_payload(spec: JobSpec) -> JobSpec:
     """What stays when the payload is deleted: which call it was, with the names of its headers and no values."""
     headers = tuple((name, "") for name, _ in spec.headers)

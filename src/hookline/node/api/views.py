@@ -13,11 +13,11 @@ from hookline.http_api.cursors import encode_cursor
 from hookline.http_api.messages import Reply, Request, answer
 from hookline.node.api.services import Services
 from hookline.node.state_machine.effects import Effects
-from hookline.node.state_machine.read_rows import AttemptRow, DestinationRow, JobRow, LastAttemptRow, ScheduleRow
+from hookline.node.state_machine.read_rows import DestinationRow, JobRow, LastAttemptRow, ScheduleRow
 from hookline.node.vault import missing_keys
 from hookline.protocol import http
 from hookline.protocol.durations import format_duration, format_time
-from hookline.protocol.jobs import JobSpec, Outcome, State, in_force
+from hookline.protocol.jobs import AttemptRecord, JobSpec, Outcome, State, in_force
 from hookline.protocol.redaction import MASK, hidden_values, is_hidden, masked, without_echoes
 from hookline.protocol.retries import given_retry, retry_view
 from hookline.protocol.settings import DestinationSettings
@@ -124,7 +124,7 @@ class Views:
         return http.WaitingFor(reason, detail, _time(until_ms))  # type: ignore[arg-type]
 
 
-def attempt_view(row: AttemptRow, spec: JobSpec) -> http.Attempt:
+def attempt_view(row: AttemptRecord, spec: JobSpec) -> http.Attempt:
     """An attempt in full; what it answered with is shown without the credentials of ``spec``, the job as it is now."""
     hidden = hidden_values(spec.headers, spec.redact).values()
     headers: dict[str, str] = {}

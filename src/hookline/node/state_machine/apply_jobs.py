@@ -1,8 +1,7 @@
 """Applying the commands that change jobs. Each function uses the command, the entry's time and the tables only."""
 
-import msgspec
-
 from hookline.node.state_machine.effects import Effects, Ended
+from hookline.node.state_machine.records import insert_attempt, insert_key, insert_new
 from hookline.node.state_machine.rows import (
     CancelledJob,
     FinishedJob,
@@ -14,7 +13,7 @@ from hookline.node.state_machine.rows import (
     RedrivenJob,
     RetriedJob,
 )
-from hookline.node.state_machine.sums import ATTEMPTS, JOBS, KEYS, LABELS, job_sum, row_sum
+from hookline.node.state_machine.sums import JOBS, KEYS, LABELS, job_sum, row_sum
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import (
     BeginTerm,
@@ -30,7 +29,15 @@ from hookline.protocol.commands import (
     Result,
     UpdateJob,
 )
-from hookline.protocol.jobs import Outcome, State, decode_spec, destination_of, label_texts, lane_of
+from hookline.protocol.jobs import (
+    KeyRecord,
+    Outcome,
+    State,
+    decode_spec,
+    destination_of,
+    label_texts,
+    lane_of,
+)
 from hookline.protocol.limits import LOST_CLAIMS_MAX
 from hookline.protocol.owners import is_replaced
 
@@ -70,37 +77,25 @@ def _put_key(tables: Tables, key: str, seq: int, command: CreateJob) -> None:
     before = tables.row(KeyRow, "key", key, tenant)
     if before is not None:
         tables.summed(KEYS, -row_sum(key, tenant, before.seq, before.fingerprint, before.expires_ms))
-    values = (key, tenant, seq, command.fingerprint, command.key_expires_ms)
-    tables.run("put_key", *values)
-    tables.summed(KEYS, row_sum(*values))
+    insert_key(tables, tenant, seq, KeyRecord(key, command.fingerprint, command.key_expires_ms))
 
 
 def insert_job(
     tables: Tables, effects: Effects, time_ms: int, command: CreateJob, *, schedule: int | None = None
 ) -> int:
     """Insert a job that is known to be new; returns its number."""
-    seq, work = tables.take_seq(), command.work
-    lane = lane_of(tables.destination_id(work.tenant, work.destination), work.priority, retry=False)
-    tables.run(
-        "insert_job",
+    seq = tables.take_seq()
+    lane = insert_new(
+        tables,
         seq,
-        command.id,
-        work.tenant,
-        lane,
-        command.due_ms,
-        time_ms,
-        work.at_most_once,
-        work.size,
-        work.timeout_ms,
-        command.key_expires_ms,
-        schedule,
+        command.work,
+        job_id=command.id,
+        due_ms=command.due_ms,
+        created_ms=time_ms,
+        fingerprint=command.fingerprint,
+        kept_until_ms=command.key_expires_ms,
+        schedule=schedule,
     )
-    total = job_sum(seq, work.tenant, command.id, work.spec, command.fingerprint)
-    tables.run("insert_spec", seq, work.spec, command.fingerprint, total)
-    tables.summed(JOBS, total)
-    for label in work.labels:
-        tables.count(LABELS, "insert_label", work.tenant, label, seq)
-    tables.moved(work.tenant, None, State.PENDING, work.size)
     effects.due.append((lane, command.due_ms, seq))
     return seq
 
@@ -139,10 +134,8 @@ def record_outcome(tables: Tables, effects: Effects, time_ms: int, command: Reco
             effects.due.append((job.lane, command.retry_at_ms, command.seq))
     if not is_awaited and tables.value("cancelled_in_flight", command.seq, command.attempt) is None:
         return Changed(0)
-    headers = msgspec.msgpack.encode(command.response_headers) if command.response_headers else None
-    tables.count(
-        ATTEMPTS,
-        "insert_attempt",
+    insert_attempt(
+        tables,
         command.seq,
         command.attempt,
         command.outcome,
@@ -152,8 +145,8 @@ def record_outcome(tables: Tables, effects: Effects, time_ms: int, command: Reco
         command.duration_ms,
         command.node,
         command.term,
-        headers,
-        command.response_body or None,
+        headers=command.response_headers,
+        body=command.response_body,
     )
     return Changed(1)
 
@@ -248,8 +241,8 @@ def _lose(tables: Tables, effects: Effects, time_ms: int, claim: OpenClaim) -> N
         state, error = State.PENDING, "the node was lost during this attempt"
     finished_ms = None if state is State.PENDING else time_ms
     tables.run("lose_claim", claim.seq, state, time_ms, finished_ms, lost)
-    attempt = (claim.seq, claim.attempts, Outcome.UNKNOWN, None, error, claim.claimed_ms, None, "", claim.claim_term)
-    tables.count(ATTEMPTS, "insert_attempt", *attempt, None, None)
+    attempt = (claim.attempts, Outcome.UNKNOWN, None, error, claim.claimed_ms, None, "", claim.claim_term)
+    insert_attempt(tables, claim.seq, *attempt)
     tables.moved(claim.tenant, State.RUNNING, state, claim.size)
     if state is State.PENDING:
         effects.due.append((claim.lane, time_ms, claim.seq))

@@ -76,7 +76,7 @@ def purge_finished(tables: Tables, time_ms: int, command: PurgeFinished) -> Resu
     seqs = {seq for (seq,) in tables.rows("finished_before", 0, command.before_ms, time_ms, command.limit)}
     left = command.limit - len(seqs)
     seqs |= {seq for (seq,) in tables.rows("finished_before", 1, dead_before_ms, time_ms, left)}
-    finished = sum(tables.counters[state.label] for state in FINISHED)
+    finished = tables.total(*FINISHED)
     excess = min(finished - command.keep, command.limit)
     if excess > len(seqs):
         seqs |= {seq for (seq,) in tables.rows("finished_oldest", time_ms, excess)}

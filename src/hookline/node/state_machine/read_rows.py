@@ -7,7 +7,7 @@ import msgspec
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
 from hookline.node.state_machine.matching import Match
-from hookline.protocol.jobs import PAYLOAD_REMOVED, JobSpec, State, decode_spec, decode_work
+from hookline.protocol.jobs import PAYLOAD_REMOVED, AttemptRecord, JobSpec, State, decode_spec, decode_work
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
 Values = tuple[Any, ...]
@@ -22,21 +22,6 @@ class LastAttemptRow(sql.Row, frozen=True):
     error: str | None
     started_ms: int
     duration_ms: int | None
-
-
-class AttemptRow(sql.Row, frozen=True):
-    """One attempt."""
-
-    number: int
-    outcome: int
-    status: int | None
-    error: str | None
-    started_ms: int
-    duration_ms: int | None
-    node: str
-    term: int
-    response_headers: tuple[tuple[str, str], ...]
-    response_body: bytes
 
 
 class StoredJob(sql.Row, frozen=True):
@@ -137,7 +122,7 @@ class Found(msgspec.Struct, frozen=True):
 COLUMNS = {
     "StoredJob": sql.columns(StoredJob, "j", schedule="c.id", **sql.SPEC),
     "LastAttemptRow": sql.columns(LastAttemptRow, "a"),
-    "AttemptRow": sql.columns(AttemptRow),
+    "AttemptRecord": sql.columns(AttemptRecord),
     "Match": sql.columns(Match, "j"),
     "ScheduleRow": sql.columns(ScheduleRow, "c", job_spec="c.work", last_job="j.id"),
     "StoredDestination": sql.columns(StoredDestination, "d"),
@@ -173,15 +158,6 @@ def job_row(job: StoredJob, last: LastAttemptRow | None) -> JobRow:
         spec=decode_spec(job.spec),
         last_attempt=last,
     )
-
-
-def attempt_row(row: Values) -> AttemptRow:
-    """The attempt that a row stands for."""
-    stored = dict(zip(AttemptRow.__struct_fields__, row, strict=True))
-    headers = stored["response_headers"]
-    stored["response_headers"] = msgspec.msgpack.decode(headers, type=tuple[tuple[str, str], ...]) if headers else ()
-    stored["response_body"] = stored["response_body"] or b""
-    return AttemptRow(**stored)
 
 
 def schedule_row(row: Values) -> ScheduleRow:

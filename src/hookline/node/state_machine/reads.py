@@ -18,20 +18,19 @@ from hookline.node.state_machine.matching import CLOCK_STEP_MS, Fitting, JobFilt
 from hookline.node.state_machine.read_rows import (
     COLUMNS,
     Accepted,
-    AttemptRow,
     DestinationRow,
     Found,
     JobRow,
     ScheduleRow,
     StoredDestination,
     Values,
-    attempt_row,
     destination_row,
     job_row,
     parted,
     schedule_row,
 )
-from hookline.protocol.jobs import DEFAULT_TENANT, State
+from hookline.node.state_machine.records import attempt_of
+from hookline.protocol.jobs import DEFAULT_TENANT, AttemptRecord, State
 from hookline.protocol.limits import ATTEMPTS_MAX
 
 WINDOW_ROWS = 2_000
@@ -94,12 +93,12 @@ class Reads:
                 await asyncio.sleep(0)
         return found
 
-    async def attempts(self, seq: int) -> list[AttemptRow]:
+    async def attempts(self, seq: int) -> list[AttemptRecord]:
         """The newest attempts of a job, oldest first; the bodies of the oldest are left out when they are large."""
-        found: list[AttemptRow] = []
+        found: list[AttemptRecord] = []
         size, number = 0, _SEQ_MAX
         while len(found) < ATTEMPTS_MAX:
-            rows = [attempt_row(row) for row in self._all("attempts", seq, number, _ATTEMPTS_BETWEEN_YIELDS)]
+            rows = [attempt_of(row) for row in self._all("attempts", seq, number, _ATTEMPTS_BETWEEN_YIELDS)]
             for row in rows:
                 size += len(row.response_body)
                 is_shown = size <= ATTEMPTS_SHOWN_BYTES_MAX

@@ -1,4 +1,4 @@
--- What the API reads, by name; {Name} are the columns of a type in reads.py. Committed state only, through the query_only connection.
+-- What the API reads, by name; {Name} are the columns of a type in read_rows.py. Committed state only, through the query_only connection.
 
 -- name: job_by_id
 SELECT {StoredJob}, {LastAttemptRow} FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN schedules c ON c.seq = j.schedule
@@ -17,7 +17,7 @@ SELECT seq FROM jobs WHERE id = ? AND tenant = ?
 SELECT j.id FROM idempotency_keys k JOIN jobs j ON j.seq = k.seq WHERE k.key = ?1 AND k.tenant = ?2 AND k.expires_ms > ?3
 
 -- name: attempts
-SELECT {AttemptRow} FROM attempts WHERE seq = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3
+SELECT {AttemptRecord} FROM attempts WHERE seq = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3
 
 -- name: window
 SELECT {Match} FROM jobs j WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2

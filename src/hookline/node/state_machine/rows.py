@@ -1,6 +1,45 @@
 """The rows that apply reads, by name. The fields of a type are the columns of every statement that answers it."""
 
-from hookline.node.state_machine.sql import SPEC, Row, columns
+from hookline.node.state_machine.sql import SPEC, Row, columns, places
+from hookline.protocol.jobs import AttemptRecord
+
+
+class WholeJob(Row, frozen=True):
+    """All columns of a job's row."""
+
+    seq: int
+    id: str
+    tenant: str
+    state: int
+    lane: int
+    due_ms: int
+    run_at_ms: int
+    created_ms: int
+    budget_from_ms: int
+    at_most_once: int
+    size: int
+    timeout_ms: int
+    kept_until_ms: int
+    schedule: int | None
+    finished_ms: int | None
+    attempts: int
+    attempts_before: int
+    lost: int
+    claim_term: int | None
+    claim_deadline_ms: int | None
+    claimed_ms: int | None
+    claim_owner: str | None
+    revision: int
+
+
+class WholeJobSpec(Row, frozen=True):
+    """What a job's record needs beside its row: what it is to send, whom it calls, the id of its schedule."""
+
+    spec: bytes
+    fingerprint: bytes
+    sum: int
+    destination: str
+    schedule_id: str | None
 
 
 class KeyRow(Row, frozen=True):
@@ -131,6 +170,8 @@ class TickingSchedule(Row, frozen=True):
 
 
 COLUMNS = {
+    "AttemptRecord": columns(AttemptRecord),
+    "attempt_places": places(AttemptRecord),
     "KeyRow": columns(KeyRow, "k", job_id="j.id"),
     "StoredKey": columns(StoredKey),
     "KnownJob": columns(KnownJob, "s"),

@@ -91,8 +91,9 @@ CREATE TABLE idempotency_keys (
     fingerprint BLOB NOT NULL,
     expires_ms INTEGER NOT NULL,
     PRIMARY KEY (key, tenant)
-) WITHOUT ROWID;
+);
 CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_ms);
+CREATE INDEX idempotency_keys_of_job ON idempotency_keys (seq);
 
 CREATE TABLE schedules (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never one of a deleted schedule: its jobs and claims still name it

@@ -31,6 +31,11 @@ def columns(row: type[Any], table: str = "", **others: str) -> str:
     return ", ".join(others.get(name) or prefix + name for name in fields)
 
 
+def places(row: type[msgspec.Struct]) -> str:
+    """A parameter for each column of a row that is inserted."""
+    return ", ".join("?" * len(row.__struct_fields__))
+
+
 def load(file: str, lists: Mapping[str, str]) -> dict[str, str]:
     """The statements of a file by their name; ``{name}`` in one of them stands for a list of columns."""
     parts = _NAME.split(text(file))

@@ -33,6 +33,12 @@ INSERT INTO jobs (seq, id, tenant, state, lane, due_ms, run_at_ms, created_ms, b
                   timeout_ms, kept_until_ms, schedule)
 VALUES (?1, ?2, ?3, 0, ?4, ?5, ?5, ?6, ?5, ?7, ?8, ?9, ?10, ?11)
 
+-- name: restore_job
+UPDATE jobs SET state = ?2, lane = lane | ?3, run_at_ms = ?4, budget_from_ms = ?5, finished_ms = ?6, claimed_ms = ?7,
+                attempts = ?8, attempts_before = ?9, lost = ?10, revision = ?11, claim_term = ?12,
+                claim_deadline_ms = ?13, claim_owner = ?14
+WHERE seq = ?1 RETURNING lane
+
 -- name: insert_spec
 INSERT INTO specs (seq, spec, fingerprint, sum) VALUES (?, ?, ?, ?)
 
@@ -64,9 +70,7 @@ UPDATE jobs SET state = 0, due_ms = ?3, lane = lane | 1, lost = 0, claim_term = 
 WHERE seq = ?1 AND state = 1 AND attempts = ?2 RETURNING {RetriedJob}
 
 -- name: insert_attempt
-INSERT OR IGNORE INTO attempts
-    (seq, number, outcome, status, error, started_ms, duration_ms, node, term, response_headers, response_body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO attempts (seq, {AttemptRecord}) VALUES (?, {attempt_places})
 
 -- name: cancelled_in_flight
 SELECT 1 FROM jobs WHERE seq = ? AND state = 4 AND attempts = ? AND claim_term IS NOT NULL
@@ -107,6 +111,9 @@ WHERE seq = ?1
 
 -- name: schedule_by_id
 SELECT {KnownSchedule} FROM schedules WHERE tenant = ? AND id = ?
+
+-- name: schedule_number
+SELECT seq FROM schedules WHERE tenant = ? AND id = ?
 
 -- name: schedule_row
 SELECT * FROM schedules WHERE seq = ?

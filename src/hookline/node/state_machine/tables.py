@@ -31,7 +31,7 @@ class Tables:
     Attributes:
         found: what the entry's statements have read and returned so far; part of the digest.
         sums: of each table, see ``sums``.
-        counters: of all tenants together; see ``counters_of``.
+        counters: of all tenants together, as of the last ``flush``; see ``counters_of``.
     """
 
     def __init__(self, writer: apsw.Connection) -> None:
@@ -153,18 +153,22 @@ class Tables:
             own = self._counters[tenant] = new_counters()
         return own
 
+    def total(self, *states: State) -> int:
+        """How many jobs of all tenants are in these states now."""
+        return sum(own[state.label] for own in self._counters.values() for state in states)
+
     def moved(self, tenant: str, before: State | None, after: State | None, size: int) -> None:
         """Keep the counters when one job changes state (None: it did not exist, or no longer does)."""
         self._counted.add(tenant)
         was_open = before is State.PENDING or before is State.RUNNING
         is_open = after is State.PENDING or after is State.RUNNING
-        for counters in (self.counters, self.counters_of(tenant)):
-            if before is not None:
-                counters[before.label] -= 1
-            if after is not None:
-                counters[after.label] += 1
-            if was_open != is_open:
-                counters[PENDING_BYTES] += size if is_open else -size
+        counters = self._counters.get(tenant) or self.counters_of(tenant)
+        if before is not None:
+            counters[before.label] -= 1
+        if after is not None:
+            counters[after.label] += 1
+        if was_open != is_open:
+            counters[PENDING_BYTES] += size if is_open else -size
 
     def flush(self) -> None:
         """Write what changed in the counters, the sums and the next job number; what did not is not written again.
@@ -187,9 +191,10 @@ class Tables:
         changed = [
             (tenant, name, value) for name, value in self.counters_of(tenant).items() if written.get(name) != value
         ]
-        for counter in changed:
-            self.run("put_counter", *counter)
-            written[counter[1]] = counter[2]
+        for _, name, value in changed:
+            self.run("put_counter", tenant, name, value)
+            self.counters[name] += value - written.get(name, 0)
+            written[name] = value
         return changed
 
 

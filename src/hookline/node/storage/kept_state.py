@@ -9,25 +9,17 @@ import msgspec
 
 from hookline.errors import InvalidConfig, StateDamaged
 from hookline.node.database import only_read
-from hookline.node.state_machine.contents import check_contents, check_row
+from hookline.node.state_machine import records
+from hookline.node.state_machine.contents import check_contents
 from hookline.node.storage.snapshots import StatePosition, read_position
-from hookline.protocol.jobs import JobSpec, State, decode_spec
-
-_OPEN_JOBS = """
-SELECT j.seq, j.tenant, j.id, j.state, j.due_ms, s.spec, s.fingerprint, s.sum, k.key
-FROM jobs j JOIN specs s ON s.seq = j.seq LEFT JOIN idempotency_keys k ON k.seq = j.seq
-WHERE j.state IN (0, 1) GROUP BY j.seq ORDER BY j.seq
-"""
+from hookline.protocol.jobs import JobRecord, JobSpec, decode_spec
 
 
 class KeptJob(msgspec.Struct, frozen=True):
     """A job that was not finished. ``is_sound``: what it is to send is as it was written."""
 
-    id: str
-    state: State
-    due_ms: int
+    record: JobRecord
     spec: JobSpec
-    key: str | None
     is_sound: bool
 
 
@@ -54,13 +46,8 @@ def summary(path: Path) -> Summary:
 def open_jobs(path: Path) -> Iterator[KeptJob]:
     """The jobs that were pending or running, oldest first."""
     with _opened(path) as connection:
-        for seq, tenant, job_id, state, due_ms, spec, fingerprint, total, key in connection.execute(_OPEN_JOBS):
-            is_sound = True
-            try:
-                check_row(seq, tenant, job_id, spec, fingerprint, total)
-            except StateDamaged:
-                is_sound = False
-            yield KeptJob(job_id, State(state), due_ms, decode_spec(spec), key, is_sound)
+        for record, is_sound in records.open_jobs(connection):
+            yield KeptJob(record, decode_spec(record.work.spec), is_sound)
 
 
 @contextmanager
