@@ -2,7 +2,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types layers test coverage test-fast demo simulate chaos bench docs docs-serve changelog ci clean
+.PHONY: help setup fmt lint types layers test coverage test-fast demo simulate mutations chaos bench docs docs-serve changelog ci clean
 
 BIN := .venv/bin
 export PYTHON
@@ -39,8 +39,12 @@ test-fast: setup  ## Unit and property tests
 demo: setup  ## See it work: one node, a receiver and 200 jobs
 	@$(BIN)/python -m hookline.cli.demo
 
-simulate: setup  ## Deterministic simulation; SEED=7 replays one seed, SEEDS=500 runs that many
-	@$(BIN)/pytest tests/simulation -p no:randomly $(if $(SEED),--seed=$(SEED)) $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
+simulate: setup  ## Deterministic simulation; SEED=7 replays one seed, SEEDS=500 runs that many, PRESET=fleet of one kind
+	@$(BIN)/pytest tests/simulation -p no:randomly $(if $(PRESET),--preset=$(PRESET)) $(if $(SEED),--seed=$(SEED)) \
+	  $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
+
+mutations: setup  ## Table of the simulation's planted bugs, and which run shows each (ARGS=cluster for one preset)
+	@$(BIN)/python -m tests.simulation.hunt $(ARGS)
 
 chaos: setup  ## Every fault on three nodes with real etcd, and docs/reference/chaos.md (ARGS="--only pause", ETCD=3.6.5)
 	@$(if $(ETCD),PATH="$$(tools/build-etcd $(ETCD)):$$PATH") $(BIN)/python -m tests.chaos.run $(ARGS)

@@ -14,6 +14,7 @@ from tests.simulation.receivers import CALM, TROUBLED
 
 CRONS = ("* * * * *", "*/2 * * * *", "*/5 * * * *", "3-59/7 * * * *", "0 * * * *")
 LABELS = ("red", "green")
+_NOTICE_S = 22
 
 
 class Clients:
@@ -25,6 +26,7 @@ class Clients:
         delay_s: of jobs, on average; and ``run_at_ms``: when they are due, from now.
         rounds: how many calls each makes.
         crons, timezone: of schedules.
+        is_enough: their trouble is over, so they need not go on.
     """
 
     hurries_s: tuple[float, ...] = (0.1, 1.0, 5.0, 20.0)
@@ -34,6 +36,7 @@ class Clients:
     rounds = (5, 20)
     crons: tuple[str, ...] = CRONS
     timezone = "UTC"
+    is_enough: Callable[[], bool]
 
     def __init__(self, client: InProcessClient, history: History, clock: Clock, seed: int) -> None:
         self._client = client
@@ -294,3 +297,33 @@ class Clients:
             )
         )
         await self._call("destination", name, settings, self._put_destination)
+
+
+class ClusterClients(Clients):
+    """The same wishes within a shorter time: three nodes and their clockwork cost more than one."""
+
+    hurries_s = (0.1, 0.4, 1.2)
+    delay_s = 6
+    run_at_ms = (-20_000, 30_000)
+    rounds = (4, 9)
+
+    @property
+    def ticks_s(self) -> float:  # type: ignore[override]
+        """Over the next full minute, and as long as it may take to notice it."""
+        return 60 - self._clock.wall_ms() / 1_000 % 60 + _NOTICE_S
+
+    async def _work(self) -> None:
+        """At least as many calls as anywhere, and then a few more for as long as there is trouble."""
+        await super()._work()
+        actions, weights = zip(*self._actions, strict=True)
+        while not self.is_enough():
+            await asyncio.sleep(self._random.expovariate(1 / (0.6 + 4 * self._hurry_s)))
+            if any(weights):
+                await self._random.choices(actions, weights)[0]()
+
+
+class BerlinClients(ClusterClients):
+    """Their schedules go by the clocks of Berlin; many are for two o'clock."""
+
+    crons = (*CRONS, "0 2 * * *", "0 2 * * *")
+    timezone = "Europe/Berlin"

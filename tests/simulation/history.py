@@ -70,30 +70,44 @@ class Serving:
 
 
 @dataclass(slots=True)
-class History:
-    """One run; ``now_s`` stamps the journal."""
+class Journal:
+    """The lines of a run, in order; ``now_s`` stamps them."""
 
     now_s: Callable[[], float]
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> int:
+        """Write a line; returns its stamp."""
+        stamp = len(self.lines) + 1
+        self.lines.append(f"{stamp:6} {self.now_s():12.4f} {text}")
+        return stamp
+
+
+@dataclass(slots=True)
+class History:
+    """What befell one cluster, or the clients before several; one journal for all.
+
+    Attributes:
+        name: stands before its lines, where there are several.
+    """
+
+    journal: Journal
+    name: str = ""
     calls: list[Call] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     serving: list[Serving] = field(default_factory=list)
-    outages: list[int] = field(default_factory=list)  # when, by the counter
     entries: list[tuple[int, Entry]] = field(default_factory=list)  # what the log holds, and when it was written
     overruled: dict[int, int] = field(default_factory=dict)  # terms of an odd one out, and from which entry on
     steps_back: list[tuple[int, int]] = field(default_factory=list)  # (when, by how much the wall clock went back)
     complaints: list[str] = field(default_factory=list)  # what should never be logged
-    lines: list[str] = field(default_factory=list)
-    _count: int = 0
+
+    def now_s(self) -> float:
+        """Since the run began."""
+        return self.journal.now_s()
 
     def note(self, text: str) -> int:
         """Write a line into the journal; returns its stamp."""
-        self._count += 1
-        self.lines.append(f"{self._count:6} {self.now_s():12.4f} {text}")
-        return self._count
-
-    def journal(self) -> bytes:
-        """The whole run as bytes, to compare two runs of one seed."""
-        return "\n".join(self.lines).encode()
+        return self.journal.note(self.name + text)
 
     def about(self, job: str, *kinds: str) -> list[Call]:
         """The calls of these kinds that named a job and may have had an effect."""

@@ -1,11 +1,11 @@
 """The receivers of a simulated world: each destination has a character, and all get well at the end."""
 
 import random
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
 from hookline.testing.receiver import Reaction, answer, break_off, carry_out, hang, refuse
+from tests.simulation.cluster.loop import PROCESS
 from tests.simulation.faults import Faults
 from tests.simulation.history import Arrival, History
 
@@ -15,18 +15,23 @@ CHARACTERS = ("good", "flaky", "flaky", "slow", "hanging", "broken", "busy", "do
 
 
 class Receivers:
-    """The ``Transport`` of the node. Writes the journal before it answers, and chooses its answers by a seed."""
+    """As node ``number`` sees them. Writes the journal before it answers, and chooses its answers by a seed.
 
-    def __init__(self, history: History, faults: Faults, seed: int) -> None:
-        self._random = random.Random(f"receivers {seed}")
+    What they are like is the same for all nodes.
+    """
+
+    def __init__(self, history: History, faults: Faults, seed: int, number: int) -> None:
         self._history = history
         self._faults = faults
         self.is_healed = False
-        self.sender: Callable[[], str] = lambda: ""  # the process that sends; a single node's is not told apart
-        self.characters = {CALM: "good"} | {name: self._random.choice(CHARACTERS) for name in TROUBLED}
+        pick = random.Random(f"receivers {seed}")
+        self.characters = {CALM: "good"} | {name: pick.choice(CHARACTERS) for name in TROUBLED}
+        self._random = random.Random(f"receivers {number} {seed}")
 
     async def send(self, outgoing: Outgoing) -> Answer:
         history, faults, target = self._history, self._faults, outgoing.target
+        process = PROCESS.get()
+        assert process is not None, "requests are sent by processes"
         await faults.point("before_send")
         named = dict(outgoing.headers)
         reaction = self._reaction(target.url)
@@ -42,7 +47,7 @@ class Receivers:
             url=target.url,
             body=outgoing.body,
             true_s=history.now_s(),
-            process=self.sender(),
+            process=process.name,
         )
         if reaction.failure != "connect":
             history.arrivals.append(arrival)

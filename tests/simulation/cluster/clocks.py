@@ -9,8 +9,8 @@ from hookline.node.clocks.majority import KnownClock
 from tests.simulation.cluster.loop import outside
 
 if TYPE_CHECKING:
+    from tests.simulation.cluster.etcd_cluster import EtcdCluster
     from tests.simulation.cluster.node import SimulatedNode
-    from tests.simulation.cluster.world import ClusterWorld
 
 _KNOWN_S = 15.0  # for so long a node may go by what it heard of a clock that has been set since
 _LATE_S = 0.002
@@ -20,8 +20,8 @@ _HOUR_MS = 3_600_000
 class Clocks:
     """Sets them wrong and right, and remembers when."""
 
-    def __init__(self, world: "ClusterWorld", seed: int) -> None:
-        self._world = world
+    def __init__(self, cluster: "EtcdCluster", seed: int) -> None:
+        self._cluster = cluster
         self._random = random.Random(f"clocks {seed}")
         self._ahead: list[tuple[float, int]] = [
             (0.0, 0)
@@ -31,11 +31,11 @@ class Clocks:
         """What a node hears when it asks the others, and etcd when they are too few."""
         asked_ms = node.clock.boot_ms()
         await asyncio.sleep(_LATE_S * self._random.random())
-        world = self._world
-        others = [other for other in world.nodes if other is not node and _answers(other)]
+        cluster = self._cluster
+        others = [other for other in cluster.nodes if other is not node and _answers(other)]
         readings = [(other.name, other.clock.wall_ms(), 0, True) for other in others]
-        if len(others) < 2 and world.etcd.is_reached_by(node.name):
-            date_ms = world.clock.wall_ms() // 1_000 * 1_000 + 500
+        if len(others) < 2 and cluster.etcd.is_reached_by(node.name):
+            date_ms = cluster.clock.wall_ms() // 1_000 * 1_000 + 500
             readings += [(f"e{number}", date_ms, 500, False) for number in range(1, 4)]
         await asyncio.sleep(_LATE_S * self._random.random())
         heard_ms = node.clock.boot_ms()
@@ -47,44 +47,44 @@ class Clocks:
 
     def start_wrong(self) -> None:
         """Before anything has begun."""
-        for node, ahead_ms in zip(self._world.nodes, self._some_wrong(), strict=True):
+        for node, ahead_ms in zip(self._cluster.nodes, self._some_wrong(), strict=True):
             self._set(node, ahead_ms)
 
     def jump(self) -> None:
         """One or more are set wrong, and stay so until the next jump or the end."""
         pick = self._random
         if pick.random() < 0.4:
-            for node, ahead_ms in zip(self._world.nodes, self._some_wrong(), strict=True):
+            for node, ahead_ms in zip(self._cluster.nodes, self._some_wrong(), strict=True):
                 self._set(node, ahead_ms)
             return
-        node = self._world._target()
+        node = self._cluster._target()
         self._set(node, int(pick.choice((-1, 1)) * 10 ** pick.uniform(2, 4.8)) if pick.random() < 0.7 else 0)
 
     def blip(self) -> None:
         """One is wrong for a moment. Two that are an hour wrong would be the majority, and their hour the time."""
-        node = self._world._target()
-        others = [self._wrong_ms(other) for other in self._world.nodes if other is not node]
+        node = self._cluster._target()
+        others = [self._wrong_ms(other) for other in self._cluster.nodes if other is not node]
         ahead_ms = self._random.choice((2_000, -2_000) if max(map(abs, others)) > 60_000 else (_HOUR_MS, -_HOUR_MS))
         self._set(node, ahead_ms)
         outside(self._random.choice((2.5, 6.0)), lambda: self._set(node, 0))
 
     def heal(self) -> None:
         """All are right."""
-        for node in self._world.nodes:
+        for node in self._cluster.nodes:
             self._set(node, 0)
 
     def is_outvoted(self, node: "SimulatedNode") -> bool:
         """The clock of a node is wrong, and the other two are right, at work, and can lead."""
-        world = self._world
-        others = [other for other in world.nodes if other is not node]
+        cluster = self._cluster
+        others = [other for other in cluster.nodes if other is not node]
         is_well = all(
-            _answers(other) and world.etcd.is_reached_by(other.name) and abs(self._wrong_ms(other)) < 300
+            _answers(other) and cluster.etcd.is_reached_by(other.name) and abs(self._wrong_ms(other)) < 300
             for other in others
         )
-        return is_well and abs(self._wrong_ms(node)) > 1_500 and world.etcd.is_reached_by(node.name)
+        return is_well and abs(self._wrong_ms(node)) > 1_500 and cluster.etcd.is_reached_by(node.name)
 
     def _wrong_ms(self, node: "SimulatedNode") -> int:
-        return node.clock.wall_ms() - self._world.clock.wall_ms()
+        return node.clock.wall_ms() - self._cluster.clock.wall_ms()
 
     def ahead_ms(self, now_s: float) -> int:
         """How far the majority was ahead of the truth at most, when a node asked that acted at ``now_s``."""
@@ -117,16 +117,16 @@ class Clocks:
         return (wrong[0], wrong[1], wrong[2])
 
     def _set(self, node: "SimulatedNode", ahead_ms: int) -> None:
-        world = self._world
+        cluster = self._cluster
         by_ms = ahead_ms - self._wrong_ms(node)
         if not by_ms:
             return
-        stamp = world.history.note(f"the wall clock of {node.name} is set {by_ms} ms ahead, to {ahead_ms} ms")
+        stamp = cluster.history.note(f"the wall clock of {node.name} is set {by_ms} ms ahead, to {ahead_ms} ms")
         if by_ms < 0:
-            world.history.steps_back.append((stamp, -by_ms))
-        world.jumped_ms += abs(by_ms)
+            cluster.history.steps_back.append((stamp, -by_ms))
+        cluster.jumped_ms += abs(by_ms)
         node.clock.step_ms(by_ms)
-        ahead = sorted(self._wrong_ms(one) for one in world.nodes)
+        ahead = sorted(self._wrong_ms(one) for one in cluster.nodes)
         self._ahead.append((asyncio.get_running_loop().time(), max(0, ahead[1])))
 
 

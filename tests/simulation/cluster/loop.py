@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from hookline.testing.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
+_TURNS_MAX = 250_000  # several times as many as long runs take
 
 OUTSIDE = Context()
 """The context of everything that is no process: etcd, the receivers, the network."""
@@ -20,7 +21,7 @@ OUTSIDE = Context()
 class Process:
     """One life of a node."""
 
-    def __init__(self, loop: "ClusterLoop", name: str) -> None:
+    def __init__(self, loop: "ProcessLoop", name: str) -> None:
         self.name = name
         self.is_dead = False
         self.is_paused = False
@@ -53,8 +54,18 @@ class Process:
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
-class ClusterLoop(VirtualTimeLoop):
-    """Holds back what belongs to paused processes."""
+class ProcessLoop(VirtualTimeLoop):
+    """Holds back what belongs to paused processes. A run that goes round in circles is broken off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns = 0
+
+    def _run_once(self) -> None:
+        self._turns += 1
+        if self._turns > _TURNS_MAX:
+            raise RuntimeError(f"no end after {_TURNS_MAX} turns")
+        super()._run_once()  # type: ignore[misc]
 
     def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
         context = copy_context() if context is None else context  # an empty one counts as false
@@ -93,5 +104,5 @@ def outside(delay_s: float, callback: Callable[[], object]) -> None:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """As ``hookline.testing.run``, with processes."""
-    with asyncio.Runner(loop_factory=ClusterLoop) as runner:
+    with asyncio.Runner(loop_factory=ProcessLoop) as runner:
         return runner.run(main)

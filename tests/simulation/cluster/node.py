@@ -27,23 +27,19 @@ from hookline.node.membership.joining import Peers
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import open_state
 from hookline.node.storage import snapshots
+from hookline.protocol.commands import SetTopology
 from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
-from tests.simulation.cluster.faults import NodeFaults
-from tests.simulation.cluster.incarnation import Incarnation
-from tests.simulation.cluster.loop import PROCESS, ClusterLoop, Process, outside
+from tests.simulation.cluster.loop import PROCESS, Process, ProcessLoop, outside
+from tests.simulation.cluster.process import NodeProcess
+from tests.simulation.faults import Faults
 from tests.simulation.receivers import Receivers
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster.world import ClusterWorld
+    from tests.simulation.cluster.cluster import Cluster
 
 _ANSWER_S = 15.0  # how long a caller waits for an answer
 _DYING_S = 0.001
-
-
-def _sender() -> str:
-    process = PROCESS.get()
-    return process.name if process is not None else ""
 
 
 class SimulatedNode:
@@ -54,32 +50,32 @@ class SimulatedNode:
         now: the process that runs, None while the node is down.
         needs: the node waits for another one's state; whether its own is to be kept aside.
         ended: why the last process ended by itself.
+        loses: with its next end: "memory", what is not on the disk, or "disk", that too.
         is_down: nothing of it runs, so its files may be changed; while ``is_held`` it stays so.
     """
 
-    def __init__(self, world: "ClusterWorld", number: int, seed: int) -> None:
+    def __init__(self, cluster: "Cluster", number: int, seed: int) -> None:
         self.name = f"n{number}"
-        self.world = world
+        self.cluster = cluster
         self.random = random.Random(f"node {number} {seed}")
         now_s = asyncio.get_running_loop().time
-        self.clock = SimulatedClock(now_s, seed=seed * 10 + number, start_ms=world.start_ms)
-        directory = world.directory / self.name
+        self.clock = SimulatedClock(now_s, seed=seed * 10 + number, start_ms=cluster.start_ms)
+        directory = cluster.directory / self.name
         directory.mkdir()
         self.config = NodeConfig(
             data_dir=directory,
+            cluster=cluster.name,
+            shard=cluster.shard,
             node=self.name,
-            port=7000 + number,
+            port=7000 + 10 * cluster.shard + number,
             allow_private_destinations=True,
-            slots=world.slots,
-            shutdown_grace_ms=5_000,
+            slots=cluster.slots,
+            **{"shutdown_grace_ms": 5_000} | cluster.settings,
         )
-        self.faults = NodeFaults(self.clock, f"{number} {seed}", self._crashed)
-        self.faults.paused = self._paused
-        self.receivers = Receivers(world.history, self.faults, seed)
-        self.receivers.sender = _sender
-        self.receivers._random = random.Random(f"receivers {number} {seed}")
+        self.faults = Faults(self.clock, f"{number} {seed}", self._crashed, self._paused)
+        self.receivers = Receivers(cluster.history, self.faults, seed, number)
         self.is_cut_off = False
-        self.now: Incarnation | None = None
+        self.now: NodeProcess | None = None
         self.down_since_s = 0.0
         self.lives = 0
         self._ended = asyncio.Event()
@@ -88,7 +84,7 @@ class SimulatedNode:
         self.is_over = False
         self.is_down = True
         self.is_held = False
-        self._loses = ""
+        self.loses = ""
         self.copied = 0  # the newest entry in the copy
 
     @property
@@ -104,10 +100,15 @@ class SimulatedNode:
         """It serves, and has the proof that it may."""
         return self.now is not None and self.now.assembly.member.is_leading
 
+    @property
+    def topology(self) -> SetTopology | None:
+        """What is in its state; None: nothing, or it is down."""
+        return self.now.assembly.machine.tables.topology if self.now is not None else None
+
     # --- lives ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """One process after the other, until the world is over."""
+        """One process after the other, until its world is over."""
         while not self.is_over:
             self.is_down = False
             await self._live()
@@ -115,40 +116,41 @@ class SimulatedNode:
             self.down_since_s = asyncio.get_running_loop().time()
             self.is_down = True
             if not self.is_over:
-                await asyncio.sleep(self.random.choice((0.0, 0.3, 2.0, 15.0)) * self.random.random())
+                await asyncio.sleep(self.random.choice(self.cluster.rests_s) * self.random.random())
             while self.is_held:  # noqa: ASYNC110 - its world says so, now and then
                 await asyncio.sleep(0.05)
-            self.world.starts(self)
+            self.cluster.starts(self)
 
     async def _live(self) -> None:
-        if self.needs is not None and not self.world.install(self, keeps=self.needs):
+        if self.needs is not None and not self.cluster.install(self, keeps=self.needs):
             await asyncio.sleep(1)
             return
         self.needs = None
         self.lives += 1
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, ClusterLoop)
+        assert isinstance(loop, ProcessLoop)
         process = Process(loop, f"{self.name}.{self.lives}")
         self._ended = asyncio.Event()
         database = self._open(process.name)
         if database is None:
             return
-        now = process.context.run(Incarnation, self, process, database)
+        now = process.context.run(NodeProcess, self, process, database)
         if (wrong := check_own(own_of(self.config, now.assembly.machine))) is not None:
             self.ended = ForeignState(wrong)
-            self.world.history.note(f"{process.name} ends: {wrong}")
+            self.cluster.history.note(f"{process.name} ends: {wrong}")
             database.close()
             return
-        self.world.opened(self, now)
-        self.world.history.note(f"{process.name} starts at {now.assembly.machine.applied}")
+        self.now = now
+        self.cluster.opened(self, now)
+        self.cluster.history.note(f"{process.name} starts at {now.assembly.machine.applied}")
         async with asyncio.TaskGroup() as tasks:
             main = tasks.create_task(self._main(now), context=process.context)
             crashed = tasks.create_task(self._ended.wait())
-            self.now = now
             await asyncio.wait({main, crashed}, return_when=asyncio.FIRST_COMPLETED)
+            self.cluster.ends(self, now, is_crash=self._ended.is_set())
             self.now = None
             process.die()
-            self.world.deaths[process.name] = self.world.history.note(f"{process.name} has ended")
+            self.cluster.deaths[process.name] = self.cluster.history.note(f"{process.name} has ended")
             crashed.cancel()
             while not main.done():  # what it does when it is cancelled has no end either, in a dead process
                 main.cancel()
@@ -156,6 +158,7 @@ class SimulatedNode:
         for answer in now.asked:
             if not answer.done():
                 answer.set_exception(DeadlineExceeded("the connection broke"))
+                answer.exception()  # who asked may be dead as well, and never look
         database.close()
 
     def _open(self, process: str) -> Database | None:
@@ -167,42 +170,42 @@ class SimulatedNode:
             database.quick_check()
             check_contents(database.reader)
         except StateDamaged as error:
-            self.world.history.note(f"{process} needs another node's state: {error!r}")
+            self.cluster.history.note(f"{process} needs another node's state: {error!r}")
             self.needs = True
             if database is not None:
                 database.close()
             return None
         return database
 
-    async def _main(self, now: Incarnation) -> None:
+    async def _main(self, now: NodeProcess) -> None:
         self.ended = None
         try:
             await now.run()
         except* (Compacted, StateDamaged) as errors:
             if not now.process.is_dead:
                 found = list(leaves(errors))
-                self.world.history.note(f"{now.process.name} needs another node's state: {found[0]!r}")
+                self.cluster.history.note(f"{now.process.name} needs another node's state: {found[0]!r}")
                 self.needs = not all(isinstance(error, Compacted) for error in found)
-                self.world.gives_up(self, now, found[0])
+                self.cluster.gives_up(self, now, found[0])
         except* NodeFault as errors:
-            self.world.history.note(f"{now.process.name} ends: {errors.exceptions[0]!r}")
+            self.cluster.history.note(f"{now.process.name} ends: {errors.exceptions[0]!r}")
             self.ended = next(leaves(errors))
             if not now.process.is_dead:
-                self.world.halts(self, self.ended)
+                self.cluster.halts(self, self.ended)
         except* Exception as errors:  # noqa: BLE001 - whatever it is, the run has failed
             # A crash cancels the tasks in some order, and what one says then of another is heard by nobody.
             if not now.process.is_dead:
-                self.world.history.complaints.append(f"{now.process.name} broke down: {errors.exceptions[0]!r}")
+                self.cluster.history.complaints.append(f"{now.process.name} broke down: {errors.exceptions[0]!r}")
 
     def _crashed(self, process: Process) -> None:
         process.is_dead = True
-        self.world.trouble(f"{process.name} crashes")
+        self.cluster.trouble(f"{process.name} crashes")
         self._ended.set()
 
     def crash(self, loses: str = "") -> None:
         """The process is gone at once, and with it what is not on the disk ("memory"), or the disk as well."""
         if self.now is not None:
-            self._loses = loses
+            self.loses = loses
             self._crashed(self.now.process)
 
     def stop(self) -> None:
@@ -213,12 +216,12 @@ class SimulatedNode:
             self.now.assembly.member.stop()
 
     def _paused(self, process: Process, seconds: float) -> None:
-        self.world.trouble(f"{process.name} is paused for {seconds:.2f} s")
+        self.cluster.trouble(f"{process.name} is paused for {seconds:.2f} s")
         process.pause()
 
         def go_on() -> None:
             if process.is_paused:
-                self.world.history.note(f"{process.name} goes on")
+                self.cluster.history.note(f"{process.name} goes on")
                 process.resume()
 
         outside(seconds, go_on)
@@ -230,8 +233,8 @@ class SimulatedNode:
 
     def _lose(self) -> None:
         """The state file falls back to what was surely written, or is gone, if that is the node's fate."""
-        lost, self._loses = self._loses, ""
-        if not lost or (lost == "disk" and not self.world.is_safe_without(self)):
+        lost, self.loses = self.loses, ""
+        if not lost or (lost == "disk" and not self.cluster.is_safe_without(self)):
             return
         self._remove_state()
         if lost == "disk":
@@ -239,7 +242,7 @@ class SimulatedNode:
             self.copied = 0
         elif self._copy.exists():
             shutil.copy(self._copy, self.state_file)
-        self.world.history.note(f"{self.name} has lost its {lost}, it has {self.copied} entries")
+        self.cluster.history.note(f"{self.name} has lost its {lost}, it has {self.copied} entries")
 
     def _remove_state(self) -> None:
         for suffix in (".db", ".db-wal", ".db-shm"):
@@ -247,7 +250,7 @@ class SimulatedNode:
 
     def take_state(self, other: "SimulatedNode", peers: Peers, *, keeps: bool) -> bool:
         """Install what is committed on another node; False while that is not possible, or would not help."""
-        if other.now is None or other.now.process.is_paused or other.now.history.why_halted() is not None:
+        if other.now is None or other.now.process.is_paused or other.now.halted() is not None:
             return False
         fresh = self.config.data_dir / "incoming.db"
         fresh.unlink(missing_ok=True)
@@ -260,10 +263,10 @@ class SimulatedNode:
         try:
             snapshots.verify(fresh, info)
         except StateDamaged as error:
-            self.world.history.note(f"{self.name} does not take the state of {other.name}: {error}")
+            self.cluster.history.note(f"{self.name} does not take the state of {other.name}: {error}")
             return False
-        self.world.installs(self, other, fresh)
-        self.world.installed(self, snapshots.install(self.config.data_dir, fresh, keeps=keeps))
+        self.cluster.installs(self, other, fresh)
+        self.cluster.installed(self, snapshots.install(self.config.data_dir, fresh, keeps=keeps))
         shutil.copy(self.state_file, self._copy)
         self.copied = info.index
         return True
@@ -277,7 +280,7 @@ class SimulatedNode:
             machine = commit.__self__
             durable = machine.durable
             commit()
-            self.world.note_digest(self.name, machine.applied, machine.digest)
+            self.cluster.note_digest(self.name, machine.applied, machine.digest)
             if machine.durable != durable:
                 shutil.copy(self.state_file, self._copy)
                 self.copied = machine.applied
@@ -289,7 +292,7 @@ class SimulatedNode:
         process = PROCESS.get()
         assert process is not None
         await process.alive()
-        self.world.check_send(process, int(dict(outgoing.headers)["hookline-term"]))
+        self.cluster.sends(process, int(dict(outgoing.headers)["hookline-term"]))
         if self.is_cut_off:
             await asyncio.sleep(self.random.choice((0.01, min(outgoing.timeout_ms / 1_000, 3.0))))
             raise SendFailed("connect", "no route to the receivers")
@@ -303,7 +306,7 @@ class SimulatedNode:
     async def ask(self, scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
         """Carry a request to the node, and its answer's messages back. Raises what the SDK or a forwarder would."""
         now = self.now
-        if now is None:
+        if now is None or now.is_closed:
             raise ConnectionFailed("connection refused")
         answer: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
         now.asked[answer] = None
@@ -322,7 +325,7 @@ class SimulatedNode:
             now.asked.pop(answer, None)
 
     async def _serve(
-        self, now: Incarnation, scope: dict[str, Any], body: bytes, answer: asyncio.Future[list[dict[str, Any]]]
+        self, now: NodeProcess, scope: dict[str, Any], body: bytes, answer: asyncio.Future[list[dict[str, Any]]]
     ) -> None:
         try:
             messages = await self._answer(now, scope, body)
@@ -334,7 +337,7 @@ class SimulatedNode:
         if not answer.done():
             answer.set_result(messages)
 
-    async def _answer(self, now: Incarnation, scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
+    async def _answer(self, now: NodeProcess, scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:

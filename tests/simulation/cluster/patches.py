@@ -1,4 +1,4 @@
-"""What is changed in the real parts for a simulated cluster: how often they do things."""
+"""What is changed in the real parts for a simulation: how often they do things, and how much they hold."""
 
 import random
 from collections.abc import Iterator
@@ -6,17 +6,22 @@ from contextlib import contextmanager
 
 import pytest
 
+from hookline.node.dispatch import due
 from hookline.node.etcd import statuses, upkeep, upkeep_plan
 from hookline.node.membership import etcd as membership
 from hookline.node.state_machine import machine
 
 
 @contextmanager
-def patched(pick: random.Random, kind: str) -> Iterator[None]:
+def patched(pick: random.Random, kind: str, seed: int) -> Iterator[None]:
     """What a node does once in thousands of entries or in a minute, it does here after a few."""
     # A node that hands over does not follow until its last attempts have ended; that alone must not take the log away.
     kept = pick.choice((20, 100, 100_000)) if kind == "rough" else 100_000
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(due, "WINDOW_MIN", 2)
+        patch.setattr(
+            due, "WINDOW_MAX", random.Random(f"window {seed}").choice((2, 5, 1_000))
+        )  # so that lanes are longer than their windows
         patch.setattr(machine, "_CHECKPOINT_ENTRIES", pick.choice((5, 40, 150)))
         if kind != "mixed up":  # there it counts how soon a node hears of the others
             patch.setattr(statuses, "_EVERY_S", 3.0)

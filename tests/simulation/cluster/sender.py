@@ -6,7 +6,7 @@ from typing import Any
 
 from hookline.errors import ConnectionFailed, HooklineError
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
-from tests.simulation.proxies.asgi import answer_of, scope_of
+from tests.simulation.asgi import answer_of, scope_of
 
 Message = dict[str, Any]
 Ask = Callable[[str, Message, bytes], Awaitable[list[Message]]]

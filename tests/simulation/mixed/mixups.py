@@ -10,10 +10,10 @@ from tests.simulation.mixed.etcd import NOTHING
 from tests.simulation.mixed.foreign import make_foreign_state
 
 if TYPE_CHECKING:
-    from tests.simulation.mixed.world import MixedWorld
+    from tests.simulation.mixed.cluster import MixedCluster
 
 
-async def another_clusters_directory(world: "MixedWorld") -> None:
+async def another_clusters_directory(world: "MixedCluster") -> None:
     """A node is started on it; the others may be lost just then, so that it leads if it is let to."""
     node = world.random.choice(world.nodes)
     await world.down(node)
@@ -31,7 +31,7 @@ async def another_clusters_directory(world: "MixedWorld") -> None:
         await _lose_for_a_while(world, [other for other in world.nodes if other is not node])
 
 
-async def an_old_directory(world: "MixedWorld") -> None:
+async def an_old_directory(world: "MixedCluster") -> None:
     """A node goes back to what it had some time ago."""
     node = world.random.choice(world.nodes)
     copy = await _copy_of(world, node)
@@ -44,7 +44,7 @@ async def an_old_directory(world: "MixedWorld") -> None:
         await _lose_for_a_while(world, [other for other in world.nodes if other is not node])
 
 
-async def another_nodes_directory(world: "MixedWorld") -> None:
+async def another_nodes_directory(world: "MixedCluster") -> None:
     """Of the same cluster."""
     node, other = world.random.sample(world.nodes, 2)
     await world.down(node)
@@ -54,17 +54,17 @@ async def another_nodes_directory(world: "MixedWorld") -> None:
     node.is_held = False
 
 
-async def etcd_is_emptied(world: "MixedWorld") -> None:
+async def etcd_is_emptied(world: "MixedCluster") -> None:
     """While nodes run or not, and with what befalls one of them at the same time."""
     await _lose_etcd(world, is_all=True)
 
 
-async def etcd_is_set_back(world: "MixedWorld") -> None:
+async def etcd_is_set_back(world: "MixedCluster") -> None:
     """To a backup of some time ago."""
     await _lose_etcd(world, is_all=False)
 
 
-async def _lose_etcd(world: "MixedWorld", *, is_all: bool) -> None:
+async def _lose_etcd(world: "MixedCluster", *, is_all: bool) -> None:
     pick = world.random
     victim = pick.choice(world.nodes)
     fate = pick.choice(("", "", "disk", "old", "old"))
@@ -88,7 +88,7 @@ async def _lose_etcd(world: "MixedWorld", *, is_all: bool) -> None:
         await asyncio.sleep(pick.choice((0.0, 1.0, 8.0)) * pick.random())
 
 
-async def rows_are_changed_on_a_disk(world: "MixedWorld") -> None:
+async def rows_are_changed_on_a_disk(world: "MixedCluster") -> None:
     """While the node is down."""
     node = world.random.choice(world.nodes)
     await world.down(node)
@@ -102,7 +102,7 @@ async def rows_are_changed_on_a_disk(world: "MixedWorld") -> None:
         await _lose_for_a_while(world, [world.random.choice([other for other in world.nodes if other is not node])])
 
 
-async def rows_are_changed_in_a_running_node(world: "MixedWorld") -> None:
+async def rows_are_changed_in_a_running_node(world: "MixedCluster") -> None:
     """Of the leader, or of a follower which may lead then."""
     leader = world.leader()
     node = world.random.choice([*world.nodes, *([leader, leader] if leader is not None else [])])
@@ -118,14 +118,14 @@ async def rows_are_changed_in_a_running_node(world: "MixedWorld") -> None:
         leader.crash()
 
 
-async def _copy_of(world: "MixedWorld", node: SimulatedNode) -> bool:
+async def _copy_of(world: "MixedCluster", node: SimulatedNode) -> bool:
     """Keep one, and let the cluster go on for a while."""
     copied = node.name not in world.odd and world.keep_copy(node, world.directory / "old")
     await asyncio.sleep(world.random.choice((1.0, 5.0, 20.0)) * world.random.random())
     return copied
 
 
-async def _lose_for_a_while(world: "MixedWorld", nodes: list[SimulatedNode]) -> None:
+async def _lose_for_a_while(world: "MixedCluster", nodes: list[SimulatedNode]) -> None:
     await asyncio.sleep(3 * world.random.random())
     for node in nodes:
         await world.down(node)
@@ -134,7 +134,7 @@ async def _lose_for_a_while(world: "MixedWorld", nodes: list[SimulatedNode]) -> 
         node.is_held = False
 
 
-MIXUPS: tuple[Callable[["MixedWorld"], Awaitable[None]], ...] = (
+MIXUPS: tuple[Callable[["MixedCluster"], Awaitable[None]], ...] = (
     another_clusters_directory,
     an_old_directory,
     another_nodes_directory,

@@ -12,7 +12,7 @@ from hookline.node.identity import Position
 from tests.simulation.cluster.etcd import SimulatedClient
 
 if TYPE_CHECKING:
-    from tests.simulation.mixed.world import MixedWorld
+    from tests.simulation.mixed.cluster import MixedCluster
 
 _LOOK_S = 2.0
 _LOOKS = 3  # so often the nodes must say that they wait, until somebody believes that they do not help themselves
@@ -23,7 +23,7 @@ _AWAY_MS = 10_000
 class Person:
     """One operator. What he does is what docs/how-to/etcd-was-lost.md says."""
 
-    def __init__(self, world: "MixedWorld") -> None:
+    def __init__(self, world: "MixedCluster") -> None:
         self._world = world
         client: Any = SimulatedClient(world.etcd, "person", _nowhere)
         self._client: EtcdClient = client
@@ -43,7 +43,7 @@ class Person:
     def _give_back(self) -> None:
         """Who got another cluster's directory, and says so, gets his own."""
         for node in self._world.nodes:
-            says_so = isinstance(node.ended, ForeignState) or (node.now and node.now.history.halted)
+            says_so = isinstance(node.ended, ForeignState) or (node.now and node.now.membership.history.halted)
             if node.name in self._world.foreign and says_so:
                 self._world.give_back(node)
 

@@ -1,0 +1,114 @@
+"""Every planted bug: a mistake that someone could make, and the run that shows it. The promises must find each."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from tests.simulation.bugs import cluster, fleet, mixed, node
+
+Bug = Callable[[pytest.MonkeyPatch], None]
+
+
+class Planted(NamedTuple):
+    """A bug, and where it shows: the preset, and the seed to try first. ``tests.simulation.hunt`` finds it."""
+
+    bug: Bug
+    preset: str
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """As in the ids of tests."""
+        return f"{self.preset}-{self.bug.__name__}"
+
+
+PLANTED: tuple[Planted, ...] = (
+    Planted(node.requests_leave_before_their_claim_is_in_the_log, "single", 0),
+    Planted(node.calls_are_answered_before_the_log_has_them, "single", 0),
+    Planted(node.outcomes_are_lost_at_a_restart, "single", 7),
+    Planted(node.a_new_term_sends_at_most_once_jobs_again, "single", 20),
+    Planted(node.an_at_most_once_job_is_tried_again_after_a_timeout, "single", 1),
+    Planted(node.applying_looks_at_the_clock, "single", 0),
+    Planted(node.a_tick_is_made_twice, "single", 1),
+    Planted(node.missed_ticks_are_forgotten, "single", 7),
+    Planted(node.overlapping_jobs_are_made_although_they_are_not_wanted, "single", 6),
+    Planted(node.cancelled_jobs_are_claimed, "single", 1),
+    Planted(node.running_attempts_survive_a_cancel, "single", 28),
+    Planted(node.keys_are_ignored, "single", 0),
+    Planted(node.chosen_ids_take_any_body, "single", 14),
+    Planted(node.jobs_are_sent_early, "single", 0),
+    Planted(node.a_wall_clock_is_the_time_whatever_it_says, "single", 20),
+    Planted(node.a_jump_is_believed_when_it_stays, "single", 37),
+    Planted(node.updates_are_ignored, "single", 0),
+    Planted(node.paused_destinations_are_called, "single", 1),
+    Planted(node.refused_claims_keep_their_slot, "single", 1),
+    Planted(node.a_parked_destination_is_forgotten, "single", 1),
+    Planted(node.pending_jobs_are_forgotten_at_a_restart, "single", 0),
+    Planted(node.a_window_that_was_filled_counts_as_the_whole_lane, "single", 0),
+    Planted(node.retry_after_is_ignored, "single", 0),
+    Planted(node.failures_count_as_success, "single", 0),
+    Planted(cluster.a_wall_clock_is_the_time_whatever_the_others_say, "cluster", 20),
+    Planted(cluster.nobody_asks_the_others_for_their_time, "cluster", 2),
+    Planted(cluster.a_jump_is_believed_when_it_stays, "cluster", 100),
+    Planted(cluster.a_leader_that_is_off_goes_on, "cluster", 43),
+    Planted(cluster.a_timeout_is_taken_for_a_failure, "cluster", 2),
+    Planted(cluster.what_a_read_does_not_show_is_taken_for_not_written, "cluster", 13),
+    Planted(cluster.an_append_is_not_fenced, "cluster", 7),
+    Planted(cluster.the_log_is_truncated_before_the_state_is_durable, "cluster", 139),
+    Planted(cluster.the_lead_is_valid_until_another_one_is_heard_of, "cluster", 210),
+    Planted(cluster.nobody_asks_before_a_request_whether_the_lead_is_valid, "cluster", 14),
+    Planted(cluster.the_lead_is_valid_from_the_answer_on, "cluster", 285),
+    Planted(cluster.a_candidate_compares_nothing, "cluster", 0),
+    Planted(cluster.a_claim_is_sent_again_though_its_owner_lives, "cluster", 1),
+    Planted(cluster.claims_of_owners_that_live_are_taken_to_be_lost, "cluster", 1),
+    Planted(cluster.a_process_that_leads_again_forgets_what_it_still_sends, "cluster", 3),
+    Planted(cluster.a_silent_leader_is_taken_to_be_dead, "cluster", 14),
+    Planted(cluster.with_a_leader_all_before_it_are_taken_to_be_dead, "cluster", 87),
+    Planted(cluster.a_node_that_hands_over_keeps_its_outcomes_to_itself, "cluster", 0),
+    Planted(cluster.a_node_applies_in_its_own_way_and_the_digest_is_not_checked, "cluster", 0),
+    Planted(cluster.cancels_do_not_get_into_the_log, "cluster", 0),
+    Planted(node.applying_looks_at_the_clock, "cluster", 0),
+    Planted(node.a_new_term_sends_at_most_once_jobs_again, "cluster", 0),
+    Planted(node.requests_leave_before_their_claim_is_in_the_log, "cluster", 0),
+    Planted(node.calls_are_answered_before_the_log_has_them, "cluster", 0),
+    Planted(node.cancelled_jobs_are_claimed, "cluster", 0),
+    Planted(node.running_attempts_survive_a_cancel, "cluster", 0),
+    Planted(mixed.whose_a_state_is_is_not_compared, "mixed", 12),
+    Planted(mixed.a_node_ahead_of_the_log_follows_all_the_same, "mixed", 0),
+    Planted(mixed.nobody_asks_what_the_others_have, "mixed", 14),
+    Planted(mixed.an_empty_node_begins_a_log, "mixed", 5),
+    Planted(mixed.the_digests_of_entries_are_not_compared, "mixed", 28),
+    Planted(mixed.the_leader_is_right_by_definition, "mixed", 28),
+    Planted(mixed.the_old_state_is_deleted_when_another_is_installed, "mixed", 3),
+    Planted(mixed.the_rows_are_not_checked_at_the_start, "mixed", 18),
+    Planted(mixed.a_renewal_does_not_look_for_the_newest_entry, "mixed", 0),
+    Planted(mixed.the_operator_may_choose_an_older_state, "mixed", 10),
+    Planted(fleet.an_unclear_failure_is_taken_for_a_refusal, "fleet", 1),
+    Planted(fleet.a_refusal_after_an_unclear_try_is_taken_for_the_whole_truth, "fleet", 12),
+    Planted(fleet.a_full_queue_after_an_unclear_try_sends_on, "fleet", 1),
+    Planted(fleet.a_newer_topology_after_an_unclear_try_sends_elsewhere, "fleet", 6),
+    Planted(fleet.a_newer_topology_after_an_unclear_try_is_followed_on_the_same_cluster, "fleet", 17),
+    Planted(fleet.a_minted_id_is_minted_anew_for_a_repetition, "fleet", 2),
+    Planted(fleet.a_node_takes_calls_of_any_epoch, "fleet", 2),
+    Planted(fleet.the_previous_home_is_not_asked, "fleet", 0),
+    Planted(fleet.a_previous_home_that_cannot_be_reached_counts_as_empty, "fleet", 3),
+    Planted(fleet.an_old_proxy_and_a_node_do_not_tell_the_home_of_an_id, "fleet", 12),
+    Planted(fleet.a_clients_own_id_falls_back_unasked, "fleet", 12),
+    Planted(fleet.the_new_home_is_believed_during_a_change, "fleet", 0),
+    Planted(fleet.a_cluster_that_cannot_be_reached_has_no_such_job, "fleet", 6),
+    Planted(fleet.a_cancel_stops_at_the_first_cluster, "fleet", 2),
+    Planted(fleet.a_list_does_not_say_what_is_missing, "fleet", 1),
+    Planted(fleet.the_place_of_a_cluster_that_was_down_is_forgotten, "fleet", 1),
+    Planted(fleet.a_page_goes_on_after_items_it_did_not_give, "fleet", 2),
+    Planted(fleet.the_results_of_a_batch_come_in_the_order_of_the_answers, "fleet", 1),
+    Planted(fleet.nodes_compare_the_epoch_only, "fleet", 6),
+    Planted(fleet.a_file_is_in_force_at_once, "fleet", 6),
+    Planted(fleet.every_cluster_decides, "fleet", 17),
+    Planted(fleet.the_losing_document_of_an_epoch_stays, "fleet", 17),
+    Planted(fleet.a_second_change_is_taken_over_an_open_one, "fleet", 24),
+    Planted(fleet.previous_is_not_added, "fleet", 0),
+    Planted(fleet.a_new_cluster_takes_a_topology_without_the_settings, "fleet", 9),
+    Planted(fleet.the_settings_are_read_before_the_topology_is_there, "fleet", 3),
+    Planted(fleet.a_page_of_settings_is_lost, "fleet", 4),
+)

@@ -1,0 +1,114 @@
+"""A simulated proxy: all of a real one above its ``Sender``. It is killed, and started again with any topology."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hookline.errors import ConnectionFailed, DeadlineExceeded
+from hookline.peers.sender import NodeAnswer
+from hookline.protocol.topology import Topology
+from hookline.proxy.assembly import Parts, build
+from hookline.proxy.config import ProxyConfig
+from hookline.proxy.health import Health
+from hookline.proxy.known_topology import KnownTopology
+from hookline.testing.client import App
+from hookline.testing.clock import SimulatedClock
+from tests.simulation.asgi import exchange
+from tests.simulation.network import SimulatedSender
+
+if TYPE_CHECKING:
+    from tests.simulation.fleet.world import FleetWorld
+
+_SLACK_S = 1.0  # how much longer than it says a proxy may take for an answer
+
+
+class SimulatedProxy:
+    """Lives until the world is over.
+
+    Attributes:
+        file: the topology it starts with.
+        known: what it routes by; None while it is down.
+    """
+
+    def __init__(self, world: "FleetWorld", name: str, file: Topology, seed: int) -> None:
+        self.world = world
+        self.name = name
+        self.file = file
+        self.random = random.Random(f"proxy {name} {seed}")
+        self.clock = SimulatedClock(asyncio.get_running_loop().time, seed=self.random.getrandbits(40))
+        self.config = ProxyConfig(
+            topology=Path("topology.toml"),
+            request_timeout_ms=self.random.choice((3_000, 6_000, 10_000)),
+            try_timeout_ms=self.random.choice((1_000, 2_000, 4_000)),
+            probe_interval_ms=self.random.choice((1_000, 2_000, 5_000)),
+        )
+        self.known: KnownTopology | None = None
+        self._app: App | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._handling: dict[asyncio.Future[NodeAnswer], asyncio.Task[None]] = {}
+        self._killed = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        """It takes connections."""
+        return self._app is not None
+
+    async def run(self) -> None:
+        """One process after the other, until the world is over."""
+        while not self.world.is_over:
+            await self._live()
+            if not self.world.is_over:
+                await asyncio.sleep(self.random.choice((0.0, 0.5, 2.0)) * self.random.random())
+
+    async def _live(self) -> None:
+        self._killed = asyncio.Event()
+        known = self.known = KnownTopology(self.file, is_proposal=True)
+        sender = SimulatedSender(self.world.network, self.name)
+        proxy = build(Parts(self.config, self.clock, sender, known, Health(self.file.all_clusters())))
+        self.world.history.note(f"{self.name} starts with epoch {known.epoch}")
+        async with asyncio.TaskGroup() as tasks:
+
+            async def serve() -> None:
+                await proxy.prober.probe_all()
+                self._app = proxy.app
+                await proxy.prober.run()
+
+            self._tasks = tasks
+            serving = tasks.create_task(serve())
+            await self._killed.wait()
+            self.known, self._app, self._tasks = None, None, None
+            serving.cancel()
+            for answer, handling in self._handling.items():
+                handling.cancel()
+                if not answer.done():
+                    answer.set_exception(DeadlineExceeded("the proxy died"))
+            self._handling.clear()
+
+    def kill(self) -> None:
+        """Whatever it does ends at once; its callers hear nothing."""
+        self.world.history.note(f"{self.name} is killed")
+        self._killed.set()
+
+    async def ask(self, scope: dict[str, Any], body: bytes) -> NodeAnswer:
+        """Its answer. Raises ConnectionFailed when it is down, DeadlineExceeded when it dies meanwhile."""
+        app, tasks = self._app, self._tasks
+        if app is None or tasks is None:
+            raise ConnectionFailed("connection refused")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[NodeAnswer] = loop.create_future()
+        began_s = loop.time()
+
+        async def serve() -> None:
+            found = await exchange(app, scope, body)
+            took_s = loop.time() - began_s
+            if took_s > self.config.request_timeout_ms / 1_000 + _SLACK_S:
+                self.world.violations.append(f"{self.name} took {took_s:.1f} s for {scope['method']} {scope['path']}")
+            if not answer.done():
+                answer.set_result(found)
+
+        self._handling[answer] = tasks.create_task(serve())
+        try:
+            return await answer
+        finally:
+            self._handling.pop(answer, None)

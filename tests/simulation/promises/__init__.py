@@ -1,0 +1,47 @@
+"""The promises of the design, each a check that names what is wrong with a run; without a word it is kept."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tests.simulation.promises import answers, delivery, state, ticks
+from tests.simulation.promises.facts import Facts
+
+Check = Callable[[Facts], Iterator[str]]
+
+PROMISES: tuple[Check, ...] = (
+    delivery.acknowledged_jobs_are_there,
+    delivery.all_jobs_end,
+    delivery.succeeded_jobs_arrived,
+    delivery.an_answer_is_recorded_as_it_was,
+    delivery.at_most_once_means_once,
+    delivery.an_attempt_is_one_request,
+    delivery.duplicates_have_a_reason,
+    delivery.a_lost_process_had_a_claim_for_each_slot_at_most,
+    delivery.a_claim_is_given_up_only_when_its_owner_is_lost,
+    delivery.nobody_sends_what_another_has_claimed,
+    delivery.without_trouble_nothing_is_lost,
+    delivery.claims_come_before_requests,
+    delivery.nothing_is_early,
+    delivery.nothing_is_early_by_the_truth,
+    delivery.retry_after_is_kept,
+    delivery.a_calm_destination_is_served,
+    answers.one_key_is_one_job,
+    answers.a_refused_job_is_not_there,
+    answers.a_cancel_is_refused_only_for_what_has_ended,
+    answers.a_cancelled_job_stays_quiet,
+    answers.the_newest_payload_is_sent,
+    answers.a_paused_destination_is_left_alone,
+    ticks.every_tick_makes_one_job,
+    state.every_state_is_that_of_the_log,
+    state.counters_count_the_rows,
+)
+
+
+OF_WORK_AND_CALLS = frozenset({delivery.all_jobs_end, answers.a_refused_job_is_not_there})
+"""Of clients that this cluster's history tells of, and of work that ends."""
+
+
+def broken(facts: Facts, promises: Iterable[Check] = PROMISES) -> Iterator[str]:
+    """What breaks a promise, in words."""
+    for promise in promises:
+        for text in promise(facts):
+            yield f"{promise.__name__.replace('_', ' ')}: {text}"
