@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from hookline.protocol.topology import Topology
-from hookline.proxy.assembly import Parts, build
+from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.known_topology import KnownTopology
 from hookline.testing import virtual_time
@@ -19,7 +19,7 @@ class ScriptedProxy:
     def __init__(self, script: Script, topology: Topology) -> None:
         self.sender = ScriptedSender(script)
         config = ProxyConfig(seeds=("http://c0:1",))
-        proxy = build(Parts(config, LoopClock(), self.sender, KnownTopology(topology)))
+        proxy = build(ProxyParts(config, LoopClock(), self.sender, KnownTopology(topology)))
         self.known, self.health, self._app = proxy.known, proxy.health, proxy.app
         self.now_s = 0.0  # when the last call was answered; each begins at 0
 

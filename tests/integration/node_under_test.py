@@ -22,7 +22,7 @@ from hookline.clock import SystemClock
 from hookline.http_api.server import ConnectionLimits, make_server
 from hookline.node.api.app import create_app
 from hookline.node.api.services import DestinationStatus, Services
-from hookline.node.assembly import Parts, build
+from hookline.node.assembly import NodeParts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver
 from hookline.node.clocks.guarded import GuardedClock
@@ -241,7 +241,7 @@ class NodeUnderTest:
             config, clock, machine, log=log, leadership=leadership, owner=OWNER, clocks=ClockWatch(clock)
         )
         node = build(
-            Parts(
+            NodeParts(
                 config=config,
                 clock=clock,
                 machine=machine,

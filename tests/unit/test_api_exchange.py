@@ -20,7 +20,7 @@ from hookline.protocol.claims import ClaimRef, ClaimReport, Frame, Orders, Repor
 from hookline.protocol.commands import CancelJobs, ClaimJobs
 from hookline.protocol.jobs import Outcome, State
 from hookline.testing import Receiver, SimulatedClock, virtual_time
-from hookline.testing.assembly import Parts, assemble
+from hookline.testing.assembly import LoneParts, assemble
 from tests.node_parts import OTHER_OWNER, T0, apply, create
 
 ONE, TWO = ClaimRef(1, 1), ClaimRef(2, 1)
@@ -52,7 +52,7 @@ def leading(directory: Path) -> Node:
     clock = SimulatedClock(asyncio.get_running_loop().time, start_ms=T0)
     config = NodeConfig(data_dir=directory, allow_private_destinations=True)
     return assemble(
-        Parts(
+        LoneParts(
             config=config,
             clock=clock,
             database=database,

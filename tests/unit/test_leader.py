@@ -26,7 +26,7 @@ from hookline.protocol.commands import BeginTerm, ClaimJobs
 from hookline.protocol.jobs import State
 from hookline.protocol.limits import LOST_CLAIMS_MAX
 from hookline.testing import Receiver, SimulatedClock, answer, virtual_time
-from hookline.testing.assembly import Parts, assemble
+from hookline.testing.assembly import LoneParts, assemble
 from tests.node_parts import NEXT_OWNER, OWNER, T0, apply, create, job_spec
 
 GRACE_MS = 3_000
@@ -68,7 +68,7 @@ def node(
 ) -> Node:
     clock = SimulatedClock(asyncio.get_running_loop().time)
     return assemble(
-        Parts(
+        LoneParts(
             config=NodeConfig(
                 data_dir=directory, shutdown_grace_ms=GRACE_MS, slots=slots, allow_private_destinations=True
             ),

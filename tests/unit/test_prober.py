@@ -23,7 +23,7 @@ from hookline.protocol.topology import (
     parse_topology,
     version_of,
 )
-from hookline.proxy.assembly import Parts, build
+from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
@@ -70,7 +70,7 @@ class Fleet:
 
     def start(self, health: Health) -> None:
         """A proxy that knows so much of the nodes."""
-        proxy = build(Parts(self.config, self.clock, self.sender, self.known, health))
+        proxy = build(ProxyParts(self.config, self.clock, self.sender, self.known, health))
         self.health, self.forwarder, self.prober = proxy.health, proxy.forwarder, proxy.prober
 
     def script(self, url: str, call: NodeCall) -> NodeAnswer | type[Exception] | float:

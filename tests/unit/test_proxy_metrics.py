@@ -10,7 +10,7 @@ from hookline.errors import ClusterUnavailable, DeadlineExceeded
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.breaker import Breaker
 from hookline.protocol.topology import Placement, Topology
-from hookline.proxy.assembly import Parts, build
+from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.known_topology import KnownTopology
 from hookline.testing import virtual_time
@@ -26,7 +26,7 @@ class Watched:
     def __init__(self, script: Script = lambda url, call: NodeAnswer(201), previous: Placement | None = None) -> None:
         self.known = KnownTopology(Topology(epoch=3, clusters=(C0, C1), previous=previous))
         config = ProxyConfig(topology=Path("t.toml"))
-        proxy = build(Parts(config, LoopClock(), ScriptedSender(script), self.known))
+        proxy = build(ProxyParts(config, LoopClock(), ScriptedSender(script), self.known))
         self.metrics, self.health, self.forwarder = proxy.metrics, proxy.health, proxy.forwarder
 
     def figures(self) -> Figures:

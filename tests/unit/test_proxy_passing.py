@@ -16,7 +16,7 @@ from hookline.protocol.topology import parse_topology
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import passed_on
-from hookline.proxy.assembly import Parts, build
+from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.known_topology import KnownTopology
 
@@ -63,7 +63,7 @@ def test_a_header_that_is_there_twice_is_refused() -> None:
 def test_a_full_proxy_refuses_at_once_but_tells_its_health() -> None:
     document = b'{"epoch":1,"cluster":[{"name":"c0","shard":0,"nodes":["http://127.0.0.1:1"]}]}'
     config = ProxyConfig(seeds=("http://127.0.0.1:1",), requests_max=1)
-    api = build(Parts(config, SystemClock(), _NoSender(), KnownTopology(parse_topology(document)))).api
+    api = build(ProxyParts(config, SystemClock(), _NoSender(), KnownTopology(parse_topology(document)))).api
     api.in_flight = 1
     status, body = asyncio.run(_ask(api, "/jobs"))
     assert (status, msgspec.json.decode(body)["code"]) == (503, "overloaded")

@@ -88,7 +88,7 @@ class Membership(Role, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class NodeParts:
     """What a node is put together from. Whoever opens a part closes it.
 
     Attributes:
@@ -142,7 +142,7 @@ class Node:
     app: Starlette
 
 
-def build(parts: Parts) -> Node:
+def build(parts: NodeParts) -> Node:
     """Wire the parts. Nothing runs yet."""
     config, clock, machine, membership = parts.config, parts.clock, parts.machine, parts.membership
     metrics, lag = Metrics(), LoopLag(clock)
@@ -196,7 +196,7 @@ def build(parts: Parts) -> Node:
     )
 
 
-def _member(parts: Parts, metrics: Metrics) -> Member:
+def _member(parts: NodeParts, metrics: Metrics) -> Member:
     membership = parts.membership
     return Member(
         LeaderParts(

@@ -14,7 +14,7 @@ import structlog
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, ForeignState, Halted, HooklineError, StateDamaged, leaves
 from hookline.http_api.server import listen, make_server, settle_memory, url_of
-from hookline.node.assembly import Membership, Node, Parts, build
+from hookline.node.assembly import Membership, Node, NodeParts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.transport import HttpTransport
@@ -217,7 +217,7 @@ async def _run_node(
         else:
             membership = _single(config, clock, machine, lock)
         node = build(
-            Parts(
+            NodeParts(
                 config=config,
                 clock=clock,
                 machine=machine,

@@ -17,7 +17,7 @@ from hookline.proxy.prober import Prober
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ProxyParts:
     """What a proxy is put together from.
 
     Attributes:
@@ -54,7 +54,7 @@ class Proxy:
     app: Starlette
 
 
-def build(parts: Parts) -> Proxy:
+def build(parts: ProxyParts) -> Proxy:
     """Wire the parts. Nothing runs yet."""
     config, clock, sender, known, health = parts.config, parts.clock, parts.sender, parts.known, parts.health
     metrics = ProxyMetrics()

@@ -14,7 +14,7 @@ from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.assembly import Parts, build
+from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.health import Health
 from hookline.proxy.known_topology import KnownTopology
@@ -53,7 +53,7 @@ async def run_proxy(
         if topology is None:
             return
         proxy = build(
-            Parts(
+            ProxyParts(
                 config=config,
                 clock=clock,
                 sender=sender,

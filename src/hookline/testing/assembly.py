@@ -30,7 +30,7 @@ ANY_ADDRESS = "192.0.2.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class LoneParts:
     """What a node alone is put together from."""
 
     config: NodeConfig
@@ -43,7 +43,7 @@ class Parts:
     elsewhere: Exchange | None = None  # None: there is no other node
 
 
-def assemble(parts: Parts) -> Node:
+def assemble(parts: LoneParts) -> Node:
     """A node that is its whole cluster. Host names are not looked up; secrets are sealed with a fixed key."""
     config, clock, machine = parts.config, GuardedClock(parts.clock), StateMachine(parts.database)
     membership = SingleMembership(
@@ -57,7 +57,7 @@ def assemble(parts: Parts) -> Node:
         elsewhere=parts.elsewhere,
     )
     return assembly.build(
-        assembly.Parts(
+        assembly.NodeParts(
             config=config,
             clock=clock,
             machine=machine,

@@ -21,7 +21,7 @@ from hookline.node.replica import inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.machine import open_state
 from hookline.protocol.durations import parse_duration
-from hookline.testing.assembly import Parts, assemble
+from hookline.testing.assembly import LoneParts, assemble
 from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS, SimulatedClock
 from hookline.testing.receiver import React, Reaction, Receiver
@@ -75,7 +75,7 @@ class InProcessNode:
         database = open_state(data_dir / "state.db", durable=False)
         stack.callback(database.close)
         node = assemble(
-            Parts(
+            LoneParts(
                 config=NodeConfig(data_dir=data_dir, **self._settings),
                 clock=self.clock,
                 database=database,

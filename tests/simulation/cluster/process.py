@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hookline.errors import HooklineError
-from hookline.node.assembly import Node, Parts, build
+from hookline.node.assembly import Node, NodeParts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver
 from hookline.node.clocks.guarded import GuardedClock
@@ -44,7 +44,7 @@ class NodeProcess:
         self.tasks = asyncio.TaskGroup()
         self.membership = cluster.membership(node, self, machine, vault, sender)
         self.assembly: Node = build(
-            Parts(
+            NodeParts(
                 config=node.config,
                 clock=self.clock,
                 machine=machine,

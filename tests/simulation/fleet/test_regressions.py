@@ -11,7 +11,7 @@ from hookline.http_api.forwarded_headers import EPOCH
 from hookline.http_api.messages import PROBLEM_JSON
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.topology import ClusterEntry, Placement, Topology, encode_topology
-from hookline.proxy.assembly import Parts, build
+from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.known_topology import KnownTopology
 from hookline.testing.clock import SimulatedClock
@@ -55,7 +55,7 @@ def ask_an_old_proxy(
 ) -> NodeAnswer:
     async def main() -> NodeAnswer:
         clock = SimulatedClock(asyncio.get_running_loop().time)
-        app = build(Parts(ProxyConfig(topology=Path("topology.toml")), clock, sender, KnownTopology(topology))).app
+        app = build(ProxyParts(ProxyConfig(topology=Path("topology.toml")), clock, sender, KnownTopology(topology))).app
         return await exchange(app, scope_of(method, target, (JSON_TYPE,)), body)
 
     return run(main())

@@ -1,7 +1,5 @@
 """What the API's reads give: jobs, attempts, schedules and destinations, read by name from the rows of the state."""
 
-from typing import Any
-
 import msgspec
 
 from hookline.node.state_machine import sql
@@ -9,8 +7,6 @@ from hookline.node.state_machine.contents import check_row
 from hookline.node.state_machine.matching import Match
 from hookline.protocol.jobs import PAYLOAD_REMOVED, AttemptRecord, JobSpec, State, decode_spec, decode_work
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
-
-Values = tuple[Any, ...]
 
 
 class LastAttemptRow(sql.Row, frozen=True):
@@ -133,7 +129,7 @@ COLUMNS = {
 _JOB_COLUMNS = len(StoredJob.__struct_fields__)
 
 
-def parted(row: Values) -> tuple[StoredJob, LastAttemptRow | None]:
+def parted(row: sql.Values) -> tuple[StoredJob, LastAttemptRow | None]:
     """A row of a job, and that of its last attempt, which follows it."""
     last = row[_JOB_COLUMNS:]
     return StoredJob(*row[:_JOB_COLUMNS]), None if last[0] is None else LastAttemptRow(*last)
@@ -160,7 +156,7 @@ def job_row(job: StoredJob, last: LastAttemptRow | None) -> JobRow:
     )
 
 
-def schedule_row(row: Values) -> ScheduleRow:
+def schedule_row(row: sql.Values) -> ScheduleRow:
     """The schedule that a row stands for."""
     stored = dict(zip(ScheduleRow.__struct_fields__, row, strict=True))
     stored["spec"] = decode_schedule(stored["spec"])
@@ -169,7 +165,7 @@ def schedule_row(row: Values) -> ScheduleRow:
     return ScheduleRow(**stored)
 
 
-def destination_row(row: Values) -> DestinationRow:
+def destination_row(row: sql.Values) -> DestinationRow:
     """The destination that a row stands for."""
     stored = StoredDestination(*row)
     settings = decode_destination(stored.settings)

@@ -23,7 +23,6 @@ from hookline.node.state_machine.read_rows import (
     JobRow,
     ScheduleRow,
     StoredDestination,
-    Values,
     destination_row,
     job_row,
     parted,
@@ -281,5 +280,5 @@ class Reads:
             yield first
             first = self._all("next_label", first, name + _AFTER_EQUALS, tenant)[0][0]
 
-    def _all(self, name: str, *values: object) -> list[Values]:
+    def _all(self, name: str, *values: object) -> list[sql.Values]:
         return self._reader.execute(STATEMENTS[name], values).fetchall()

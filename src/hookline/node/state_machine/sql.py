@@ -14,6 +14,10 @@ SPEC = {"spec": "s.spec", "fingerprint": "s.fingerprint", "sum": "s.sum"}
 """Where a job's statement has what is in ``specs``."""
 
 
+Values = tuple[Any, ...]
+"""A row as SQLite gives it."""
+
+
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The root of rows that are read by name. A type's fields are the one list of the columns it is read from."""
 

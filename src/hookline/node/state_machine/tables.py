@@ -19,7 +19,6 @@ _IDENTITY = "identity"
 _SETTINGS_EPOCH = "settings_epoch"
 STATEMENTS = sql.load("statements.sql", rows.COLUMNS)
 
-Values = tuple[Any, ...]
 R = TypeVar("R", bound=sql.Row)
 
 
@@ -37,7 +36,7 @@ class Tables:
     def __init__(self, writer: apsw.Connection) -> None:
         self._writer = writer
         self._cursor = writer.cursor()
-        self.found: list[list[Values]] = []
+        self.found: list[list[sql.Values]] = []
         self.reload()
 
     def reload(self) -> None:
@@ -60,7 +59,7 @@ class Tables:
         self.identity = read_identity(self._writer)
 
     def _meta(self, name: str) -> Any:
-        rows: list[Values] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
+        rows: list[sql.Values] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
         return rows[0][0] if rows else None
 
     def run(self, name: str, *values: object) -> None:
@@ -81,9 +80,9 @@ class Tables:
         """Execute a statement and return all its rows."""
         return [kind(*row) for row in self.rows(name, *values)]
 
-    def rows(self, name: str, *values: object) -> list[Values]:
+    def rows(self, name: str, *values: object) -> list[sql.Values]:
         """The same as they are, for their sums: the values of each in the order of the columns."""
-        rows: list[Values] = self._cursor.execute(STATEMENTS[name], values).fetchall()
+        rows: list[sql.Values] = self._cursor.execute(STATEMENTS[name], values).fetchall()
         self.found.append(rows)
         return rows
 
@@ -117,7 +116,7 @@ class Tables:
     def take_seq(self) -> int:
         """The next job's number. One more than the largest ever, kept in ``meta`` so that a purge never reuses one."""
         if self._next_seq is None:
-            found: list[Values] = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
+            found: list[sql.Values] = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
             self._next_seq = self._next_seq_written = int(found[0][0]) if found else 1
         seq = self._next_seq
         self._next_seq += 1
@@ -186,7 +185,7 @@ class Tables:
             self.run("put_meta", _SUMS, msgspec.msgpack.encode(self.sums))
             self._sums_written = dict(self.sums)
 
-    def _flush_counters(self, tenant: str) -> list[Values]:
+    def _flush_counters(self, tenant: str) -> list[sql.Values]:
         written = self._counters_written.setdefault(tenant, {})
         changed = [
             (tenant, name, value) for name, value in self.counters_of(tenant).items() if written.get(name) != value
@@ -213,11 +212,11 @@ def read_counters(connection: apsw.Connection) -> dict[str, dict[str, int]]:
 
 def read_identity(connection: apsw.Connection) -> BeginLog | None:
     """Whose state it is; None when it is empty."""
-    kept: list[Values] = connection.execute("SELECT value FROM meta WHERE name = ?", (_IDENTITY,)).fetchall()
+    kept: list[sql.Values] = connection.execute("SELECT value FROM meta WHERE name = ?", (_IDENTITY,)).fetchall()
     return msgspec.msgpack.decode(kept[0][0], type=BeginLog) if kept else None
 
 
 def read_sums(connection: apsw.Connection) -> dict[str, int]:
     """The sums of the tables, as the state has kept them."""
-    kept: list[Values] = connection.execute("SELECT value FROM meta WHERE name = ?", (_SUMS,)).fetchall()
+    kept: list[sql.Values] = connection.execute("SELECT value FROM meta WHERE name = ?", (_SUMS,)).fetchall()
     return msgspec.msgpack.decode(kept[0][0], type=dict[str, int]) if kept else {}
