@@ -25,7 +25,7 @@ class Planted(NamedTuple):
 
 PLANTED: tuple[Planted, ...] = (
     Planted(node.requests_leave_before_their_claim_is_in_the_log, "single", 0),
-    Planted(node.calls_are_answered_before_the_log_has_them, "single", 0),
+    Planted(node.calls_are_answered_before_the_log_has_them, "single", 40),
     Planted(node.outcomes_are_lost_at_a_restart, "single", 7),
     Planted(node.a_new_term_sends_at_most_once_jobs_again, "single", 20),
     Planted(node.an_at_most_once_job_is_tried_again_after_a_timeout, "single", 1),
@@ -39,7 +39,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(node.chosen_ids_take_any_body, "single", 14),
     Planted(node.jobs_are_sent_early, "single", 0),
     Planted(node.a_wall_clock_is_the_time_whatever_it_says, "single", 20),
-    Planted(node.a_jump_is_believed_when_it_stays, "single", 37),
+    Planted(node.a_jump_is_believed_when_it_stays, "single", 80),
     Planted(node.updates_are_ignored, "single", 0),
     Planted(node.paused_destinations_are_called, "single", 1),
     Planted(node.refused_claims_keep_their_slot, "single", 1),
@@ -88,7 +88,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(fleet.a_refusal_after_an_unclear_try_is_taken_for_the_whole_truth, "fleet", 12),
     Planted(fleet.a_full_queue_after_an_unclear_try_sends_on, "fleet", 1),
     Planted(fleet.a_newer_topology_after_an_unclear_try_sends_elsewhere, "fleet", 6),
-    Planted(fleet.a_newer_topology_after_an_unclear_try_is_followed_on_the_same_cluster, "fleet", 17),
+    Planted(fleet.a_newer_topology_after_an_unclear_try_is_followed_on_the_same_cluster, "fleet", 29),
     Planted(fleet.a_minted_id_is_minted_anew_for_a_repetition, "fleet", 2),
     Planted(fleet.a_node_takes_calls_of_any_epoch, "fleet", 2),
     Planted(fleet.the_previous_home_is_not_asked, "fleet", 0),
