@@ -27,7 +27,7 @@ import uvloop
 from node_process import HERE
 from receiver import Receiver
 
-from hookline.node.attempts.transport import Answer, HttpTransport, Outgoing
+from hookline.node.attempts.transport import HttpTransport, Outgoing, ReceiverAnswer
 from hookline.protocol.urls import parse_url
 
 PORT = 19_200
@@ -83,7 +83,7 @@ def _httpx2(url: str) -> Send:
     async def send() -> None:
         async with client.stream("POST", url, headers=HEADERS, content=BODY) as response:
             body = b"".join([part async for part in response.aiter_raw(65_536)])
-            Answer(response.status_code, list(response.headers.items()), body)
+            ReceiverAnswer(response.status_code, list(response.headers.items()), body)
 
     return send
 

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hookline.protocol.breaker import CALLS_MIN, WINDOW_MS, Breaker
+from hookline.protocol.breaker import CALLS_MIN, WINDOW_MS, CircuitBreaker
 
 
 class Plain:
@@ -73,7 +73,7 @@ class Breakers(RuleBasedStateMachine):
     @initialize(in_a_row_max=st.sampled_from([1, 5, 1_000]), wait_ms=st.integers(1, 900), factor=st.integers(1, 9))
     def begin(self, in_a_row_max: int, wait_ms: int, factor: int) -> None:
         self.now = 0
-        self.breaker = Breaker(in_a_row_max, wait_ms, wait_ms * factor)
+        self.breaker = CircuitBreaker(in_a_row_max, wait_ms, wait_ms * factor)
         self.plain = Plain(in_a_row_max, wait_ms, wait_ms * factor)
 
     @rule(passed=st.integers(0, 1_500))

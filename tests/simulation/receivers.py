@@ -3,7 +3,7 @@
 import random
 from urllib.parse import urlsplit
 
-from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
+from hookline.node.attempts.transport import Outgoing, ReceiverAnswer, SendFailed
 from hookline.testing.receiver import Reaction, answer, break_off, carry_out, hang, refuse
 from tests.simulation.cluster.loop import PROCESS
 from tests.simulation.faults import Faults
@@ -28,7 +28,7 @@ class Receivers:
         self.characters = {CALM: "good"} | {name: pick.choice(CHARACTERS) for name in TROUBLED}
         self._random = random.Random(f"receivers {number} {seed}")
 
-    async def send(self, outgoing: Outgoing) -> Answer:
+    async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         history, faults, target = self._history, self._faults, outgoing.target
         process = PROCESS.get()
         assert process is not None, "requests are sent by processes"

@@ -1,22 +1,22 @@
 """The circuit breaker against its rules, one by one."""
 
-from hookline.protocol.breaker import CALLS_MIN, WINDOW_MS, Breaker, BreakerState
+from hookline.protocol.breaker import CALLS_MIN, WINDOW_MS, BreakerState, CircuitBreaker
 
 
-def state(breaker: Breaker) -> BreakerState:
+def state(breaker: CircuitBreaker) -> BreakerState:
     """It changes at each call, which a type checker does not see."""
     return breaker.state
 
 
-def opened(now_ms: float = 0) -> Breaker:
-    breaker = Breaker()
+def opened(now_ms: float = 0) -> CircuitBreaker:
+    breaker = CircuitBreaker()
     for _ in range(breaker.failures_in_a_row_max):
         breaker.failed(now_ms)
     return breaker
 
 
 def test_it_opens_after_failures_in_a_row() -> None:
-    breaker = Breaker(failures_in_a_row_max=3)
+    breaker = CircuitBreaker(failures_in_a_row_max=3)
     breaker.failed(0)
     breaker.failed(1)
     breaker.succeeded(2)
@@ -28,7 +28,7 @@ def test_it_opens_after_failures_in_a_row() -> None:
 
 
 def test_it_opens_when_half_of_enough_calls_fail() -> None:
-    breaker = Breaker(failures_in_a_row_max=100)
+    breaker = CircuitBreaker(failures_in_a_row_max=100)
     for number in range(CALLS_MIN - 2):
         (breaker.failed if number % 2 else breaker.succeeded)(number)
     breaker.succeeded(50)
@@ -38,7 +38,7 @@ def test_it_opens_when_half_of_enough_calls_fail() -> None:
 
 
 def test_old_calls_do_not_count() -> None:
-    breaker = Breaker(failures_in_a_row_max=100)
+    breaker = CircuitBreaker(failures_in_a_row_max=100)
     for _ in range(CALLS_MIN - 1):
         breaker.failed(0)
     breaker.succeeded(WINDOW_MS + 1)
@@ -84,7 +84,7 @@ def test_an_abandoned_probe_is_made_again_at_once() -> None:
     assert breaker.blocked_until(1_500) is None
     breaker.started(1_500)
     assert breaker.state == "half_open"
-    Breaker().abandoned(0)  # and means nothing otherwise
+    CircuitBreaker().abandoned(0)  # and means nothing otherwise
 
 
 def test_answers_to_calls_from_before_it_opened_change_nothing() -> None:

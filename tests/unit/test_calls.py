@@ -10,7 +10,7 @@ import pytest
 from hookline.client import requests
 from hookline.http_api.callers import admit_clients
 from hookline.http_api.endpoint import Handler, Served, application, bound
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.operations import OPERATIONS
 from hookline.node.api import app as node_app
 from hookline.protocol.calls import BOTH, CALLS, Server, calls_of
@@ -104,7 +104,7 @@ def test_a_server_with_a_hole_does_not_start(server: Server) -> None:
 
 
 def _named(name: str) -> Handler:
-    async def answer(request: Request) -> Reply:
+    async def answer(request: ApiRequest) -> Reply:
         return Reply(200, name.encode(), headers=[(b"parameter", "".join(request.path.values()).encode())])
 
     return answer
@@ -117,7 +117,7 @@ async def test_each_call_is_reached_at_its_path_and_gets_its_row(server: Server)
     def noting(name: str) -> Handler:
         answer = _named(name)
 
-        async def noted(request: Request) -> Reply:
+        async def noted(request: ApiRequest) -> Reply:
             rows.append(request.call.name)
             return await answer(request)
 

@@ -7,19 +7,19 @@ import pytest
 from hookline.errors import DeadlineExceeded, InvalidRequest
 from hookline.http_api.callers import CLIENT
 from hookline.http_api.endpoint import Handler
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.deadline import within_deadline
 from hookline.protocol.calls import CALLS
 from hookline.testing import virtual_time
 
 
-def request(timeout_ms: str | None) -> Request:
+def request(timeout_ms: str | None) -> ApiRequest:
     headers = [] if timeout_ms is None else [(b"hookline-timeout-ms", timeout_ms.encode())]
-    return Request({}, lambda: None, CALLS["createJob"], CLIENT, headers)
+    return ApiRequest({}, lambda: None, CALLS["createJob"], CLIENT, headers)
 
 
 def answer_after(seconds: float) -> Handler:
-    async def answer(_request: Request) -> Reply:
+    async def answer(_request: ApiRequest) -> Reply:
         await asyncio.sleep(seconds)
         return Reply(200)
 
@@ -39,7 +39,7 @@ def test_work_that_is_in_time_is_answered_and_what_is_late_is_given_up() -> None
 
 
 def test_a_time_out_inside_the_work_is_not_the_callers() -> None:
-    async def fail(_request: Request) -> Reply:
+    async def fail(_request: ApiRequest) -> Reply:
         raise TimeoutError
 
     async def main() -> None:
@@ -52,7 +52,7 @@ def test_a_time_out_inside_the_work_is_not_the_callers() -> None:
 def test_work_does_not_begin_when_the_time_cannot_be_read() -> None:
     begun: list[float] = []
 
-    async def begin(_request: Request) -> Reply:
+    async def begin(_request: ApiRequest) -> Reply:
         begun.append(0)
         return Reply(200)
 

@@ -7,7 +7,7 @@ import pytest
 
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.attempts.delivery import TELL_MS, Delivery
-from hookline.node.attempts.transport import Answer, FailureKind, Outgoing, SendFailed
+from hookline.node.attempts.transport import FailureKind, Outgoing, ReceiverAnswer, SendFailed
 from hookline.protocol.claims import Claim, ClaimRef, Report
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
@@ -31,8 +31,8 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     calls: list[str] = field(default_factory=list)
     sent: list[Outgoing] = field(default_factory=list)
-    answer: Answer | SendFailed = field(default_factory=lambda: Answer(200, [], b"ok"))
-    answers: list[Answer | SendFailed] = field(default_factory=list)  # before it
+    answer: ReceiverAnswer | SendFailed = field(default_factory=lambda: ReceiverAnswer(200, [], b"ok"))
+    answers: list[ReceiverAnswer | SendFailed] = field(default_factory=list)  # before it
     loses_lead: bool = False  # with the first request
     vetting: HooklineError | None = None
     is_cached: bool = True
@@ -61,7 +61,7 @@ class World:
         self.calls.append("may_send")
         return self.leads
 
-    async def send(self, outgoing: Outgoing) -> Answer:
+    async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         self.calls.append("send")
         self.sent.append(outgoing)
         self.clock.advance(self.takes_ms)
@@ -198,7 +198,7 @@ STALE = SendFailed("stale", "closed before an answer came")
 
 
 async def test_what_a_closed_connection_swallowed_is_sent_again_on_a_fresh_one_within_the_same_time() -> None:
-    world = World(answers=[STALE, Answer(200, [], b"ok")])
+    world = World(answers=[STALE, ReceiverAnswer(200, [], b"ok")])
     report = await world.attempt(job_spec(timeout_ms=10_000))
     assert (report.outcome, report.verdict, report.duration_ms) == (Outcome.SUCCESS, "good", 80)
     assert [(sent.fresh_connection, sent.timeout_ms) for sent in world.sent] == [(False, 10_000), (True, 9_960)]
@@ -207,7 +207,7 @@ async def test_what_a_closed_connection_swallowed_is_sent_again_on_a_fresh_one_w
 
 
 async def test_it_is_sent_again_once_only() -> None:
-    world = World(answers=[STALE, SendFailed("broken", "reset"), Answer(200, [], b"ok")])
+    world = World(answers=[STALE, SendFailed("broken", "reset"), ReceiverAnswer(200, [], b"ok")])
     report = await world.attempt()
     assert (report.outcome, report.error, len(world.sent)) == (Outcome.RETRYABLE_FAILURE, "reset", 2)
 
@@ -262,20 +262,20 @@ async def test_a_secret_that_cannot_be_opened_sends_nothing_unsigned() -> None:
     ],
 )
 async def test_what_each_answer_comes_to(status: int, outcome: Outcome, verdict: str) -> None:
-    report = await World(answer=Answer(status, [("A", "b")], b"body")).attempt()
+    report = await World(answer=ReceiverAnswer(status, [("A", "b")], b"body")).attempt()
     assert (report.outcome, report.verdict, report.sent, report.status) == (outcome, verdict, True, status)
     assert (report.headers, report.body, report.error, report.trouble) == ((("A", "b"),), b"body", None, None)
 
 
 async def test_retry_after_is_read_when_it_matters_from_the_time_of_the_answer() -> None:
     headers = [("Retry-After", "Fri, 15 Jan 2027 08:00:30 GMT")]
-    report = await World(answer=Answer(503, headers, b""), takes_ms=10_000).attempt()
+    report = await World(answer=ReceiverAnswer(503, headers, b""), takes_ms=10_000).attempt()
     assert report.retry_after_ms == 20_000
-    assert (await World(answer=Answer(200, headers, b"")).attempt()).retry_after_ms is None
+    assert (await World(answer=ReceiverAnswer(200, headers, b"")).attempt()).retry_after_ms is None
 
 
 async def test_only_so_much_of_an_answer_is_kept() -> None:
     headers = [(f"h{number}", "v" * 1_000) for number in range(100)]
-    report = await World(answer=Answer(200, headers, bytes(60_000))).attempt()
+    report = await World(answer=ReceiverAnswer(200, headers, bytes(60_000))).attempt()
     assert len(report.body) == RESPONSE_BYTES_KEPT_MAX
     assert [name for name, _ in report.headers] == ["h0", "h1", "h2", "h3"]

@@ -7,7 +7,7 @@ import pytest
 
 from hookline.errors import HooklineError, InvalidRequest, Misdirected, NotFound, NotLeader, Overloaded, WrongCluster
 from hookline.http_api.callers import HeaderPairs, admit_ours
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.context import Api
 from hookline.node.api.door import Door
 from hookline.protocol.calls import CALLS, Call, calls_of
@@ -18,11 +18,11 @@ ROWS = pytest.mark.parametrize("call", calls_of("node"), ids=lambda call: call.n
 
 
 class _Ownership:
-    def check_cluster(self, request: Request) -> None:
+    def check_cluster(self, request: ApiRequest) -> None:
         if request.caller.cluster not in (None, "c0"):
             raise WrongCluster
 
-    def check_epoch(self, request: Request) -> None:
+    def check_epoch(self, request: ApiRequest) -> None:
         if request.caller.epoch not in (None, 7):
             raise Misdirected
 
@@ -38,14 +38,14 @@ def asked(
     )
     api: Any = SimpleNamespace(services=services, ownership=_Ownership())
 
-    async def handler(_api: Api, _request: Request) -> Reply:
+    async def handler(_api: Api, _request: ApiRequest) -> Reply:
         return Reply(200)
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"body"}
 
     async def main() -> str:
-        request = Request({"query_string": query}, receive, call, *admit_ours(headers))
+        request = ApiRequest({"query_string": query}, receive, call, *admit_ours(headers))
         try:
             return "answered" if (await Door(api).to(handler, call)(request)).status == 200 else "?"
         except HooklineError as error:

@@ -12,7 +12,7 @@ from hookline.errors import EntryTooLarge, LogFault, NotLeader, SecretKeyMissing
 from hookline.http_api.callers import admit_ours
 from hookline.http_api.endpoint import Endpoint, Served
 from hookline.http_api.fate import is_open_now
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.protocol.calls import CALLS
 
 FAULTS = [
@@ -31,7 +31,7 @@ async def answered(raises: Exception, *, proposed: bool, in_a_task: bool = False
     async def propose() -> None:
         is_open_now()
 
-    async def handler(_request: Request) -> Reply:
+    async def handler(_request: ApiRequest) -> Reply:
         if proposed and in_a_task:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(propose())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from hookline.node.dispatch.fairness import FAST_MS, Fairness
-from hookline.protocol.claims import Verdict
+from hookline.protocol.claims import DestinationVerdict
 from hookline.protocol.settings import DestinationSettings
 
 NOW = 1_800_000_000_000
@@ -34,7 +34,7 @@ def start_many(fairness: Fairness, destination: int, *, retry: bool = False, bey
 def end(
     fairness: Fairness,
     destination: int,
-    verdict: Verdict = "good",
+    verdict: DestinationVerdict = "good",
     *,
     took: float = 10,
     times: int = 1,
@@ -282,7 +282,7 @@ class NoCountLeaks(RuleBasedStateMachine):
         verdict=st.sampled_from(["good", "good", "bad", "timeout", "none"]),
         took=st.sampled_from([5.0, 400.0, 3_000.0, 30_000.0]),
     )
-    def end(self, position: int, verdict: Verdict, took: float) -> None:
+    def end(self, position: int, verdict: DestinationVerdict, took: float) -> None:
         destination, retry = self.running.pop(position % len(self.running))
         self.fairness.ended(self.now, destination, retry, verdict, took)
 

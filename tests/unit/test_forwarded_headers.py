@@ -5,15 +5,15 @@ import pytest
 from hookline.errors import InvalidRequest
 from hookline.http_api.callers import CLIENT
 from hookline.http_api.forwarded_headers import target_of
-from hookline.http_api.messages import Request
+from hookline.http_api.messages import ApiRequest
 from hookline.protocol.calls import CALLS
 
 
-def request(path: bytes, query: bytes = b"") -> Request:
+def request(path: bytes, query: bytes = b"") -> ApiRequest:
     async def receive() -> Any:
         raise AssertionError("nothing is read")
 
-    return Request({"raw_path": path, "query_string": query}, receive, CALLS["getJob"], CLIENT, [])
+    return ApiRequest({"raw_path": path, "query_string": query}, receive, CALLS["getJob"], CLIENT, [])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.topology import Topology, digest_of, encode_topology, version_of
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.testing import virtual_time
@@ -25,10 +25,10 @@ CREATE = NodeCall("POST", "/jobs", body=b"{}")
 OK = NodeAnswer(201)
 
 
-def parts(script: Script, health: Health | None = None) -> tuple[Forwarder, ScriptedSender, KnownTopology]:
+def parts(script: Script, health: KnownHealth | None = None) -> tuple[Forwarder, ScriptedSender, KnownTopology]:
     sender, known = ScriptedSender(script), KnownTopology(DOCUMENT)
     config = ProxyConfig(topology=Path("t.toml"))
-    return Forwarder(sender, health or Health(), known, LoopClock(), ProxyMetrics(), config), sender, known
+    return Forwarder(sender, health or KnownHealth(), known, LoopClock(), ProxyMetrics(), config), sender, known
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
@@ -280,14 +280,14 @@ def test_a_node_of_another_cluster_has_not_taken_the_call_and_is_not_asked_again
     assert sender.urls == ["http://a:1", "http://a:2", "http://a:2"]
 
 
-def silent(health: Health, probes: int = 2) -> None:
+def silent(health: KnownHealth, probes: int = 2) -> None:
     for url in C0.nodes:
         for _ in range(probes):
             health.missed(url, is_refusing=False)
 
 
 def test_nothing_is_sent_to_a_cluster_that_missed_two_probes_until_it_is_heard() -> None:
-    health = Health()
+    health = KnownHealth()
     forwarder, sender, _ = parts(lambda url, call: OK, health)
     silent(health)
     with pytest.raises(ClusterUnavailable, match="none of its nodes answered the last probes"):
@@ -298,14 +298,14 @@ def test_nothing_is_sent_to_a_cluster_that_missed_two_probes_until_it_is_heard()
 
 
 def test_one_missed_probe_is_not_enough() -> None:
-    health = Health()
+    health = KnownHealth()
     forwarder, _, _ = parts(lambda url, call: OK, health)
     silent(health, 1)
     assert run(forwarder.to_cluster(C0, CREATE, 10_000)).status == 201
 
 
 def test_whoever_answers_a_call_is_not_silent() -> None:
-    health = Health()
+    health = KnownHealth()
     forwarder, _, _ = parts(lambda url, call: OK, health)
     silent(health, 1)
     run(forwarder.to_cluster(C0, CREATE, 10_000))
@@ -314,7 +314,7 @@ def test_whoever_answers_a_call_is_not_silent() -> None:
 
 
 def test_a_cluster_that_refuses_connections_is_tried_once_and_taken_when_it_is_there() -> None:
-    health = Health()
+    health = KnownHealth()
     said: list[Any] = [NotSent, NotSent, OK]
     forwarder, sender, _ = parts(lambda url, call: said.pop(0), health)
     for url in C0.nodes:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.protocol.topology import ClusterEntry
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 
 URLS = A, B, C = ("http://n:1", "http://n:2", "http://n:3")
 NAMES = dict(zip(URLS, ("n1", "n2", "n3"), strict=True))
@@ -17,20 +17,20 @@ TRIO = ClusterEntry(name="c0", shard=0, nodes=URLS)
 OTHER = ClusterEntry(name="c1", shard=1, nodes=("http://o:1",))
 
 
-def health() -> Health:
+def health() -> KnownHealth:
     """It knows which nodes the clusters have, as after the first round of probes."""
-    found = Health()
+    found = KnownHealth()
     for entry in (TRIO, OTHER):
         found.order(entry)
     return found
 
 
-def probed(found: Health, url: str, role: str = "follower", term: int = 1, **said: Any) -> None:
+def probed(found: KnownHealth, url: str, role: str = "follower", term: int = 1, **said: Any) -> None:
     found.probed(url, is_ready=said.pop("is_ready", True), name=NAMES.get(url, "o1"), role=role, term=term, **said)
 
 
 def test_what_was_not_heard_of_is_unknown_and_keeps_the_order_of_the_topology() -> None:
-    found = Health()
+    found = KnownHealth()
     assert found.order(TRIO) == URLS
     assert (found.leader(TRIO), found.cluster_state(TRIO)) == (None, "unknown")
     assert found.node(A).state == "unknown"
@@ -271,7 +271,7 @@ def test_a_node_of_another_cluster_is_not_asked_until_it_is_ours() -> None:
 
 
 def test_a_node_that_no_operator_named_is_sent_nothing_until_it_was_met() -> None:
-    found = Health([TRIO])
+    found = KnownHealth([TRIO])
     assert found.order(TRIO) == TRIO.nodes
     assert (found.order(OTHER), found.is_silent(OTHER), found.unmet(OTHER)) == ((), True, list(OTHER.nodes))
     found.meet(OTHER, OTHER.nodes[0])
@@ -279,7 +279,7 @@ def test_a_node_that_no_operator_named_is_sent_nothing_until_it_was_met() -> Non
 
 
 def test_a_new_url_of_a_known_cluster_is_a_newcomer_too() -> None:
-    found = Health([TRIO])
+    found = KnownHealth([TRIO])
     grown = msgspec.structs.replace(TRIO, nodes=(*TRIO.nodes, "http://new:1"))
     assert set(found.order(grown)) == set(TRIO.nodes)
     found.meet(grown, "http://new:1")
@@ -287,14 +287,14 @@ def test_a_new_url_of_a_known_cluster_is_a_newcomer_too() -> None:
 
 
 def test_who_left_the_topology_has_to_be_met_again() -> None:
-    found = Health([TRIO, OTHER])
+    found = KnownHealth([TRIO, OTHER])
     found.keep([TRIO])
     found.keep([TRIO, OTHER])
     assert found.order(OTHER) == ()
 
 
 def test_a_newcomer_that_did_not_answer_is_not_asked_again_for_a_call() -> None:
-    found = Health(())
+    found = KnownHealth(())
     found.missed(OTHER.nodes[0], is_refusing=False)
     assert found.unmet(OTHER) == []
     assert found.is_silent(OTHER)

@@ -7,7 +7,7 @@ import pytest
 
 from hookline.errors import InvalidTopology, Misdirected
 from hookline.http_api.callers import admit_ours
-from hookline.http_api.messages import Request
+from hookline.http_api.messages import ApiRequest
 from hookline.node.api import ownership
 from hookline.node.api.ownership import Ownership
 from hookline.node.config import NodeConfig
@@ -33,10 +33,10 @@ def command(epoch: int, *, strategy: Strategy = "modulo", previous: Placement | 
     return SetTopology(epoch, encode_topology(topology))
 
 
-def request(**headers: str) -> Request:
+def request(**headers: str) -> ApiRequest:
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     caller, admitted = admit_ours(pairs)
-    return Request({}, lambda: None, CALLS["createJob"], caller, admitted)
+    return ApiRequest({}, lambda: None, CALLS["createJob"], caller, admitted)
 
 
 def ownership_of(replica: FakeReplica, shard: int) -> Ownership:

@@ -25,7 +25,7 @@ from hookline.protocol.topology import (
 )
 from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.testing import virtual_time
 from hookline.testing.clock import SimulatedClock
@@ -66,9 +66,9 @@ class Fleet:
             for url in entry.nodes:
                 self.nodes[url] = Node("leader" if url == entry.nodes[0] else "follower", has=self.known.topology)
         self.sender = ScriptedSender(self.script)
-        self.start(Health())
+        self.start(KnownHealth())
 
-    def start(self, health: Health) -> None:
+    def start(self, health: KnownHealth) -> None:
         """A proxy that knows so much of the nodes."""
         proxy = build(ProxyParts(self.config, self.clock, self.sender, self.known, health))
         self.health, self.forwarder, self.prober = proxy.health, proxy.forwarder, proxy.prober
@@ -351,7 +351,7 @@ def test_one_node_with_an_epoch_far_ahead_does_not_lock_the_fleet() -> None:
 def newcomer(**said: Any) -> Fleet:
     """A fleet that an operator named c0 of; c1 came with a document."""
     fleet = Fleet()
-    fleet.start(Health([C0]))
+    fleet.start(KnownHealth([C0]))
     for name, value in said.items():
         setattr(fleet.nodes[B1], name, value)
     return fleet

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
-from hookline.protocol.breaker import Breaker
+from hookline.protocol.breaker import CircuitBreaker
 from hookline.protocol.topology import Placement, Topology
 from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
@@ -113,7 +113,7 @@ def test_states_are_those_of_now() -> None:
     figures = watched.figures()
     assert (figures["node_up{c1,http://b:1}"], figures["cluster_up{c1}"], figures["cluster_up{c0}"]) == (1, 1, 0)
     watched.health.failed(C1.nodes[0])
-    watched.forwarder.breakers["c1"] = Breaker(state="open")
+    watched.forwarder.breakers["c1"] = CircuitBreaker(state="open")
     figures = watched.figures()
     assert (figures["node_up{c1,http://b:1}"], figures["cluster_up{c1}"]) == (0, 0)
     assert (figures["breaker_state{c1,open}"], figures["breaker_state{c1,closed}"]) == (1, 0)

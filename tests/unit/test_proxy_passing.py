@@ -9,7 +9,7 @@ import pytest
 from hookline.clock import SystemClock
 from hookline.errors import InvalidRequest
 from hookline.http_api.callers import admit_clients
-from hookline.http_api.messages import HeaderPair, Request
+from hookline.http_api.messages import ApiRequest, HeaderPair
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import parse_topology
@@ -26,8 +26,8 @@ class _NoSender:
         raise AssertionError("nothing may be sent")
 
 
-def request_of(headers: list[HeaderPair]) -> Request:
-    return Request({}, lambda: None, CALLS["createJob"], *admit_clients(headers))
+def request_of(headers: list[HeaderPair]) -> ApiRequest:
+    return ApiRequest({}, lambda: None, CALLS["createJob"], *admit_clients(headers))
 
 
 def test_only_the_clients_own_headers_go_on() -> None:

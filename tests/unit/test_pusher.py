@@ -11,7 +11,7 @@ from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.topology import encode_topology
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.pusher import TopologyPusher
 from hookline.testing import virtual_time
@@ -23,7 +23,7 @@ NEWER = topology(3, epoch=9)
 
 def parts(script: Script) -> tuple[TopologyPusher, ScriptedSender, KnownTopology]:
     sender, known = ScriptedSender(script), KnownTopology(topology(2, epoch=4), decided_by=1)
-    return TopologyPusher(sender, known, LoopClock(), Health()), sender, known
+    return TopologyPusher(sender, known, LoopClock(), KnownHealth()), sender, known
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
@@ -45,7 +45,7 @@ def test_a_node_is_put_the_document() -> None:
 def test_what_no_cluster_has_is_not_pushed() -> None:
     sender = ScriptedSender(lambda url, call: NodeAnswer(200))
     known = KnownTopology(topology(2), is_proposal=True)
-    pusher = TopologyPusher(sender, known, LoopClock(), Health())
+    pusher = TopologyPusher(sender, known, LoopClock(), KnownHealth())
     assert not run(pusher.push(URL))
     assert sender.sent == []
     known.confirm(None)
@@ -129,7 +129,7 @@ class NewCluster:
         self.says: dict[tuple[str, str], Any] = {}
         self.sender = ScriptedSender(self.script)
         self.known = KnownTopology(topology(3, epoch=4), decided_by=1)
-        self.health = Health()
+        self.health = KnownHealth()
         self.pusher = TopologyPusher(self.sender, self.known, LoopClock(), self.health)
 
     def script(self, url: str, call: NodeCall) -> Any:

@@ -18,7 +18,7 @@ from hookline.clock import SystemClock
 from hookline.errors import ResolveFailed
 from hookline.http_client.client import HttpClient
 from hookline.node.attempts.resolver import Resolver, system_lookup
-from hookline.node.attempts.transport import Answer, HttpTransport, Outgoing, SendFailed
+from hookline.node.attempts.transport import HttpTransport, Outgoing, ReceiverAnswer, SendFailed
 from hookline.protocol.limits import RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import parse_url
 
@@ -92,7 +92,7 @@ async def send(
     fresh: bool = False,
     method: str = "POST",
     may_send: Callable[[], bool] = lambda: True,
-) -> Answer:
+) -> ReceiverAnswer:
     target = parse_url(f"{scheme}://{host}:{receiver.port}/hook")
     return await transport.send(Outgoing(target, "127.0.0.1", method, headers or [], body, timeout_ms, fresh, may_send))
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from hookline.http_api.docs_form import curl_html, try_form
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.openapi import openapi_document
 from hookline.protocol.calls import Server
 
@@ -36,13 +36,13 @@ _POLICY = (
 _HEADERS = [(b"content-security-policy", _POLICY.encode())]
 
 
-async def get_openapi(request: Request, server: Server) -> Reply:
+async def get_openapi(request: ApiRequest, server: Server) -> Reply:
     """``GET /openapi.json`` of a node or a proxy."""
     request.query()
     return Reply(200, openapi_bytes(server))
 
 
-async def get_docs(request: Request, server: Server) -> Reply:
+async def get_docs(request: ApiRequest, server: Server) -> Reply:
     """``GET /docs``."""
     request.query()
     return Reply(200, docs_html(server), _HTML, _HEADERS)

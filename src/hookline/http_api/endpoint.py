@@ -22,11 +22,11 @@ from hookline.errors import (
 )
 from hookline.http_api.callers import Admit
 from hookline.http_api.fate import Fate, begin
-from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend, Disconnected, HeaderPair, Reply, Request
+from hookline.http_api.messages import ApiRequest, AsgiReceive, AsgiScope, AsgiSend, Disconnected, HeaderPair, Reply
 from hookline.http_api.problems import problem_reply
 from hookline.protocol.calls import Call, Server, calls_of
 
-Handler = Callable[[Request], Awaitable[Reply]]
+Handler = Callable[[ApiRequest], Awaitable[Reply]]
 H = TypeVar("H")
 
 _log = structlog.get_logger()
@@ -105,7 +105,7 @@ class Endpoint:
             if served is None:
                 return self._refuse(MethodNotAllowed(), [(b"allow", self._allow)])
             caller, headers = self._admit(scope["headers"])
-            return await served.handler(Request(scope, receive, served.call, caller, headers))
+            return await served.handler(ApiRequest(scope, receive, served.call, caller, headers))
         except Disconnected:
             raise
         except HooklineError as error:

@@ -3,7 +3,7 @@
 import re
 
 from hookline.errors import InvalidRequest
-from hookline.http_api.messages import AsgiSend, HeaderPair, Reply, Request
+from hookline.http_api.messages import ApiRequest, AsgiSend, HeaderPair, Reply
 
 EPOCH = b"hookline-epoch"  # on every call of a proxy: the topology it decided by
 TOPOLOGY = b"hookline-topology"  # beside it: the digest of that document
@@ -45,7 +45,7 @@ class ForwardedReply(Reply):
         await super().send(send, [])
 
 
-def target_of(request: Request) -> str:
+def target_of(request: ApiRequest) -> str:
     """Path and query as they came, percent-encoded. Raises InvalidRequest when they could be read as another path."""
     scope = request.scope
     path: bytes = scope["raw_path"]
@@ -55,7 +55,7 @@ def target_of(request: Request) -> str:
     return ((path + b"?" + query) if query else path).decode("ascii")
 
 
-def is_asked_to_force(request: Request) -> bool:
+def is_asked_to_force(request: ApiRequest) -> bool:
     """``?force=true``: the operator knows better than the rules for a change. Raises InvalidRequest."""
     value = request.query("force").get("force", "false")
     if value not in ("true", "false"):

@@ -69,7 +69,7 @@ def answer(status: int, value: object, headers: Iterable[HeaderPair] = ()) -> Re
     return Reply(status, _encode(value), JSON, headers)
 
 
-class Request:
+class ApiRequest:
     """What came in. Header names are lower-case bytes, path values are percent-decoded.
 
     Attributes:

@@ -14,7 +14,7 @@ CALLS_MIN = 20
 
 
 @dataclass(slots=True)
-class Breaker:
+class CircuitBreaker:
     """All times are milliseconds of one clock.
 
     Attributes:

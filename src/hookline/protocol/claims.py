@@ -9,7 +9,7 @@ import msgspec
 
 from hookline.protocol.jobs import JobSpec, Outcome
 
-Verdict = Literal["good", "bad", "timeout", "none"]
+DestinationVerdict = Literal["good", "bad", "timeout", "none"]
 """What an attempt says of its destination: it works, it fails, it did not answer in time, nothing."""
 
 Trouble = Literal["connection", "timeout"]
@@ -55,7 +55,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     """
 
     outcome: Outcome
-    verdict: Verdict
+    verdict: DestinationVerdict
     started_ms: int
     duration_ms: int
     sent: bool = False

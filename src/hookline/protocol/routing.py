@@ -37,7 +37,7 @@ def ring_hash(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Home:
     """Where something is at home, and by which rule; ``hash`` is None when the id's hint decided."""
 
     cluster: ClusterEntry
@@ -102,33 +102,33 @@ class Router:
         previous = topology.previous
         self._previous = _placer(previous.strategy, previous.clusters) if previous else None
 
-    def home(self, job_id: str) -> Route:
+    def home(self, job_id: str) -> Home:
         """Where to look for an id first."""
         hinted = self.hinted(job_id)
-        return self.key_home(job_id) if hinted is None else Route(hinted, "hint")
+        return self.key_home(job_id) if hinted is None else Home(hinted, "hint")
 
-    def new_home(self, job_id: str) -> Route:
+    def new_home(self, job_id: str) -> Home:
         """Where something new with that id belongs: as ``home``, but never a cluster that is on its way out."""
         route = self.home(job_id)
         return route if route.cluster in self.topology.clusters else self.key_home(job_id)
 
-    def key_home(self, key: str) -> Route:
+    def key_home(self, key: str) -> Home:
         """The home of an idempotency key; one that looks like a minted id is no hint."""
-        return Route(self._placer.place(key), self._placer.rule, self._placer.hash(key))
+        return Home(self._placer.place(key), self._placer.rule, self._placer.hash(key))
 
     def hinted(self, job_id: str) -> ClusterEntry | None:
         """The cluster a minted id names, if there is one with that shard."""
         shard = shard_hint(job_id)
         return None if shard is None else self._by_shard.get(shard)
 
-    def previous_home(self, text: str, *, is_key: bool = False) -> Route | None:
+    def previous_home(self, text: str, *, is_key: bool = False) -> Home | None:
         """Where it was at home before the change under way; None when it did not move, or nothing changes."""
         if self._previous is None or (not is_key and self.hinted(text) is not None):
             return None
         entry = self._previous.place(text)
         if entry.name == self._placer.place(text).name:
             return None
-        return Route(entry, "previous", self._previous.hash(text))
+        return Home(entry, "previous", self._previous.hash(text))
 
 
 def _placer(strategy: Strategy, clusters: Sequence[ClusterEntry]) -> Placer:

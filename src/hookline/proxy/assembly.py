@@ -10,7 +10,7 @@ from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.prober import Prober
@@ -31,7 +31,7 @@ class ProxyParts:
     clock: Clock
     sender: Sender
     known: KnownTopology
-    health: Health = field(default_factory=Health)
+    health: KnownHealth = field(default_factory=KnownHealth)
     listens: str = ""
 
 
@@ -46,7 +46,7 @@ class Proxy:
     """
 
     known: KnownTopology
-    health: Health
+    health: KnownHealth
     metrics: ProxyMetrics
     forwarder: Forwarder
     prober: Prober

@@ -13,12 +13,12 @@ from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.forwarded_headers import CLUSTER, EPOCH, TIMEOUT, TOPOLOGY
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
-from hookline.protocol.breaker import Breaker
+from hookline.protocol.breaker import CircuitBreaker
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, Version
 from hookline.protocol.topology_change import outranks
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.pusher import TopologyPusher
@@ -65,7 +65,7 @@ class Forwarder:
     def __init__(
         self,
         sender: Sender,
-        health: Health,
+        health: KnownHealth,
         known: KnownTopology,
         clock: Clock,
         metrics: ProxyMetrics,
@@ -78,17 +78,17 @@ class Forwarder:
         self._metrics = metrics
         self._config = config
         self.pusher = TopologyPusher(sender, known, clock, health)
-        self.breakers: dict[str, Breaker] = {}  # by the name of the cluster
+        self.breakers: dict[str, CircuitBreaker] = {}  # by the name of the cluster
         # Probes newcomers; says whether those of a topology are there. Set by the prober, as ``settle`` is.
         self.meet: Callable[[ClusterEntry], Awaitable[None]] = _nobody_new
         self.check_newcomers: Callable[[Topology, Topology], Awaitable[None]] = _nobody_new
         self.settle: Callable[[], Awaitable[None]] = _nothing  # asks the clusters which topology is in force, now
 
-    def breaker(self, cluster: ClusterEntry) -> Breaker:
+    def breaker(self, cluster: ClusterEntry) -> CircuitBreaker:
         """The cluster's breaker."""
         breaker = self.breakers.get(cluster.name)
         if breaker is None:
-            breaker = self.breakers[cluster.name] = Breaker(BREAKER_FAILURES, BREAKER_WAIT_MS, BREAKER_WAIT_MS)
+            breaker = self.breakers[cluster.name] = CircuitBreaker(BREAKER_FAILURES, BREAKER_WAIT_MS, BREAKER_WAIT_MS)
         return breaker
 
     def can_take_calls(self, cluster: ClusterEntry) -> bool:
@@ -347,7 +347,7 @@ async def _nobody_new(*_: object) -> None:
     """Nobody is there who could look."""
 
 
-def _tell(breaker: Breaker, asking: _ClusterCall, now_ms: float, *, is_failure: bool) -> None:
+def _tell(breaker: CircuitBreaker, asking: _ClusterCall, now_ms: float, *, is_failure: bool) -> None:
     """Record what came of the call. A call that began before the breaker opened may close it, not fail its probe."""
     if asking.got_answer:
         breaker.succeeded(now_ms)

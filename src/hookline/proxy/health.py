@@ -62,7 +62,7 @@ def _members(entry: ClusterEntry) -> list[_KnownNode]:
     return [_KnownNode(url, entry.name, entry.shard) for url in entry.nodes]
 
 
-class Health:
+class KnownHealth:
     """The nodes of all clusters. Clusters and nodes it has not heard of are unknown, which is not an error.
 
     Nodes that no operator named came with a document, and anybody may have written that: until one has answered a probe

@@ -17,7 +17,7 @@ from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.protocol.topology_change import check_change, completed, decider_of, is_jump, outranks
 from hookline.proxy.forwarder import Forwarder
-from hookline.proxy.health import Health, NodeHealth
+from hookline.proxy.health import KnownHealth, NodeHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.pusher import TIMEOUT_S, proposing
 from hookline.proxy.rerouting import StaleRoute
@@ -40,7 +40,7 @@ class Leveler:
     def __init__(
         self,
         sender: Sender,
-        health: Health,
+        health: KnownHealth,
         known: KnownTopology,
         forwarder: Forwarder,
         clock: Clock,

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from hookline.protocol.breaker import Breaker
-from hookline.proxy.health import Health
+from hookline.protocol.breaker import CircuitBreaker
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 
 _ADDED_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
@@ -70,7 +70,7 @@ class ProxyMetrics:
         """A try got no answer."""
         self._ambiguous.labels(cluster).inc()
 
-    def text(self, known: KnownTopology, health: Health, breakers: Mapping[str, Breaker]) -> bytes:
+    def text(self, known: KnownTopology, health: KnownHealth, breakers: Mapping[str, CircuitBreaker]) -> bytes:
         """All of them in the Prometheus text format; states are read now, when somebody looks."""
         for gauge in (self._breaker, self._node_up, self._cluster_up):
             gauge.clear()

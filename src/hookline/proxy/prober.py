@@ -15,7 +15,7 @@ from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.leveling import Leveler
 
@@ -61,7 +61,7 @@ class Prober:
     def __init__(
         self,
         sender: Sender,
-        health: Health,
+        health: KnownHealth,
         known: KnownTopology,
         forwarder: Forwarder,
         clock: Clock,

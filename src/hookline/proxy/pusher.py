@@ -19,7 +19,7 @@ from hookline.protocol.calls import CALLS
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.topology import ClusterEntry, Topology, Version, encode_topology
 from hookline.protocol.topology_change import decider_of
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 
 OK = "ok"
@@ -56,7 +56,7 @@ class TopologyPusher:
         health: whom to ask for the settings of destinations.
     """
 
-    def __init__(self, sender: Sender, known: KnownTopology, clock: Clock, health: Health) -> None:
+    def __init__(self, sender: Sender, known: KnownTopology, clock: Clock, health: KnownHealth) -> None:
         self._sender = sender
         self._known = known
         self._clock = clock

@@ -16,7 +16,7 @@ from hookline.protocol.topology import Topology, parse_topology, parse_topology_
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.visible import without_password
 
@@ -58,7 +58,7 @@ async def run_proxy(
                 clock=clock,
                 sender=sender,
                 known=KnownTopology(topology, is_proposal=True),
-                health=Health(topology.all_clusters() if config.topology else ()),
+                health=KnownHealth(topology.all_clusters() if config.topology else ()),
                 listens=url_of(listener).removeprefix("http://"),
             )
         )

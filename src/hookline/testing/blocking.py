@@ -24,7 +24,7 @@ from hookline.testing.receiver import React, Reaction, ReceivedRequest
 from hookline.testing.virtual_time import HORIZON, VirtualTimeLoop, allow
 
 T = TypeVar("T")
-Call = Callable[[Callable[[], Awaitable[T]]], T]
+RunOnLoop = Callable[[Callable[[], Awaitable[T]]], T]
 
 _START_S = 60.0  # of real time
 
@@ -133,7 +133,7 @@ class BlockingNode:
 class BlockingReceiver:
     """All receivers of a node in one. ``requests`` holds what arrived, oldest first."""
 
-    def __init__(self, node: InProcessNode, call: Call[Any]) -> None:
+    def __init__(self, node: InProcessNode, call: RunOnLoop[Any]) -> None:
         self._receiver = node.receiver
         self._call = call
 
@@ -153,7 +153,7 @@ class BlockingReceiver:
 
 
 class _BlockingClient(Client):
-    def __init__(self, node: InProcessNode, call: Call[Any]) -> None:
+    def __init__(self, node: InProcessNode, call: RunOnLoop[Any]) -> None:
         self._node, self._call = node, call
         self._clock: Clock = node.clock
         self._transport = _BlockingTransport(node, call)
@@ -164,7 +164,7 @@ class _BlockingClient(Client):
 
 
 class _BlockingTransport(BlockingTransport):
-    def __init__(self, node: InProcessNode, call: Call[Any]) -> None:
+    def __init__(self, node: InProcessNode, call: RunOnLoop[Any]) -> None:
         self._node = node
         self._call = call
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from hookline.clock import Clock
-from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
+from hookline.node.attempts.transport import Outgoing, ReceiverAnswer, SendFailed
 from hookline.protocol.durations import parse_duration
 from hookline.testing.virtual_time import HORIZON, Deadlocked, allow
 
@@ -87,7 +87,7 @@ class ReceivedRequest:
         return msgspec.json.decode(self.body)
 
 
-async def carry_out(reaction: Reaction, timeout_ms: int) -> Answer:
+async def carry_out(reaction: Reaction, timeout_ms: int) -> ReceiverAnswer:
     """What the node sees of a reaction: its answer in time, or SendFailed."""
     if reaction.failure == "connect":
         raise SendFailed("connect", "Connection refused")
@@ -96,7 +96,7 @@ async def carry_out(reaction: Reaction, timeout_ms: int) -> Answer:
         raise SendFailed("timeout", f"no answer within {timeout_ms} ms")
     if reaction.failure == "broken":
         raise SendFailed("broken", "Connection reset by peer")
-    return Answer(reaction.status, reaction.headers, reaction.body)
+    return ReceiverAnswer(reaction.status, reaction.headers, reaction.body)
 
 
 React = Callable[[ReceivedRequest], Reaction]
@@ -149,7 +149,7 @@ class Receiver:
             + more
         )
 
-    async def send(self, outgoing: Outgoing) -> Answer:
+    async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         """Take a request; this is the ``Transport`` of the node's attempts."""
         named = {name.lower(): value for name, value in outgoing.headers}
         request = ReceivedRequest(self._clock.wall_ms(), outgoing.method, outgoing.target.url, named, outgoing.body)

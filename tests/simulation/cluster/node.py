@@ -18,7 +18,7 @@ from hookline.errors import (
     StateDamaged,
     leaves,
 )
-from hookline.node.attempts.transport import Answer, Outgoing, SendFailed
+from hookline.node.attempts.transport import Outgoing, ReceiverAnswer, SendFailed
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
 from hookline.node.history.cluster import own_of
@@ -287,7 +287,7 @@ class SimulatedNode:
 
         await self.faults.commit(noting)
 
-    async def send(self, outgoing: Outgoing) -> Answer:
+    async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         """Carry a request to the receivers."""
         process = PROCESS.get()
         assert process is not None

@@ -10,7 +10,7 @@ from hookline.peers.sender import NodeAnswer
 from hookline.protocol.topology import Topology
 from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
@@ -65,7 +65,7 @@ class SimulatedProxy:
         self._killed = asyncio.Event()
         known = self.known = KnownTopology(self.file, is_proposal=True)
         sender = SimulatedSender(self.world.network, self.name)
-        proxy = build(ProxyParts(self.config, self.clock, sender, known, Health(self.file.all_clusters())))
+        proxy = build(ProxyParts(self.config, self.clock, sender, known, KnownHealth(self.file.all_clusters())))
         self.world.history.note(f"{self.name} starts with epoch {known.epoch}")
         async with asyncio.TaskGroup() as tasks:
 

@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_ours
 from hookline.http_api.endpoint import Served, application, bound
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api import (
     batches,
     bulk,
@@ -27,11 +27,11 @@ from hookline.node.api.services import Services
 from hookline.protocol.calls import Call, calls_of
 
 
-async def _get_openapi(_api: Api, request: Request) -> Reply:
+async def _get_openapi(_api: Api, request: ApiRequest) -> Reply:
     return await docs_page.get_openapi(request, "node")
 
 
-async def _get_docs(_api: Api, request: Request) -> Reply:
+async def _get_docs(_api: Api, request: ApiRequest) -> Reply:
     return await docs_page.get_docs(request, "node")
 
 

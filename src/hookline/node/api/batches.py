@@ -9,7 +9,7 @@ from msgspec import Raw
 from hookline.errors import BatchTooLarge, HooklineError, Internal, PayloadTooLarge
 from hookline.http_api import strict_json
 from hookline.http_api.big_batches import BIG_BYTES, big_items
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
 from hookline.node.api.ownership import Ownership, is_fallback
@@ -32,7 +32,7 @@ class _New:
     view: http.BatchJob
 
 
-async def create_batch(api: Api, request: Request) -> Reply:
+async def create_batch(api: Api, request: ApiRequest) -> Reply:
     """``POST /jobs/batch``."""
     if len(await request.body()) <= BIG_BYTES:
         return await _create(api, request)
@@ -40,7 +40,7 @@ async def create_batch(api: Api, request: Request) -> Reply:
         return await _create(api, request)
 
 
-async def _create(api: Api, request: Request) -> Reply:
+async def _create(api: Api, request: ApiRequest) -> Reply:
     clock = api.services.clock
     started_ms = clock.boot_ms()
     items = await _items(request, api.config.batch_jobs_max)
@@ -59,7 +59,7 @@ async def _create(api: Api, request: Request) -> Reply:
     return answer(200, http.BatchResponse(answers))
 
 
-async def _items(request: Request, most: int) -> list[bytes | Raw]:
+async def _items(request: ApiRequest, most: int) -> list[bytes | Raw]:
     body = await request.body()
     if len(body) <= BIG_BYTES:
         strict_json.check_utf8(body)
@@ -103,7 +103,7 @@ async def _read(
     return read
 
 
-def _at_home(api: Api, request: Request, items: list[_New | http.BatchResult]) -> list[_New | http.BatchResult]:
+def _at_home(api: Api, request: ApiRequest, items: list[_New | http.BatchResult]) -> list[_New | http.BatchResult]:
     """Those whose home is another cluster turned into errors. They are proposed right after it."""
     ownership = api.ownership
     if ownership.epoch == 0:

@@ -6,7 +6,7 @@ import msgspec
 
 from hookline.errors import InvalidRequest, QueueFull, Unavailable
 from hookline.http_api import strict_json
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api
 from hookline.node.api.job_fields import job_filter, state_of
@@ -24,7 +24,7 @@ _OPEN = (State.PENDING, State.RUNNING)
 _bulks = msgspec.json.Decoder(http.BulkRequest)
 
 
-async def retry_jobs(api: Api, request: Request) -> Reply:
+async def retry_jobs(api: Api, request: ApiRequest) -> Reply:
     """``POST /jobs/retry``: finished jobs again; without a state in the filter, the dead ones."""
     bulk = await _bulk(api, request)
     states = (State.DEAD,) if bulk.filter.state is None else (state_of(bulk.filter.state),)
@@ -41,7 +41,7 @@ async def retry_jobs(api: Api, request: Request) -> Reply:
     return _answer(bulk, found, changed, more or is_cut)
 
 
-async def cancel_jobs(api: Api, request: Request) -> Reply:
+async def cancel_jobs(api: Api, request: ApiRequest) -> Reply:
     """``POST /jobs/cancel``: pending and running jobs; a state in the filter picks one of the two."""
     bulk = await _bulk(api, request)
     states = _OPEN if bulk.filter.state is None else (state_of(bulk.filter.state),)
@@ -73,7 +73,7 @@ async def count_changed(counts: AsyncIterator[int]) -> tuple[int, bool]:
     return changed, False
 
 
-async def _bulk(api: Api, request: Request) -> http.BulkRequest:
+async def _bulk(api: Api, request: ApiRequest) -> http.BulkRequest:
     body = await request.body()
     strict_json.check_utf8(body)
     bulk = strict_json.decode(_bulks, body)

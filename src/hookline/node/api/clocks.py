@@ -4,7 +4,7 @@ import msgspec
 
 from hookline.errors import Conflict, InvalidRequest
 from hookline.http_api import strict_json
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api.context import Api
 from hookline.node.clocks.others import ClockReading
 from hookline.protocol import http
@@ -12,13 +12,13 @@ from hookline.protocol import http
 _WORDS = msgspec.json.Decoder(http.ClockWord)
 
 
-async def read_clock(api: Api, request: Request) -> Reply:
+async def read_clock(api: Api, request: ApiRequest) -> Reply:
     """``GET /internal/clock``: the machine's clock, right or wrong."""
     request.query()
     return answer(200, ClockReading(api.services.clock.machine_ms()))
 
 
-async def trust_clock(api: Api, request: Request) -> Reply:
+async def trust_clock(api: Api, request: ApiRequest) -> Reply:
     """``POST /cluster/clock``: an operator says that this machine's clock is right."""
     body = await request.body()
     strict_json.check_utf8(body)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from hookline.errors import Conflict
 from hookline.http_api.forwarded_headers import PROXY
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
 from hookline.node.api.clocks import clock_complaint, clock_view
@@ -15,7 +15,7 @@ from hookline.protocol.jobs import State
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-async def get_cluster(api: Api, request: Request) -> Reply:
+async def get_cluster(api: Api, request: ApiRequest) -> Reply:
     """``GET /cluster``: the nodes as this one sees them."""
     request.query()
     config, role = api.config, api.services.role
@@ -34,13 +34,13 @@ async def get_cluster(api: Api, request: Request) -> Reply:
     return answer(200, view)
 
 
-async def get_position(api: Api, request: Request) -> Reply:
+async def get_position(api: Api, request: ApiRequest) -> Reply:
     """``GET /internal/position``: where this node's state is, for the other nodes."""
     request.query()
     return answer(200, api.services.role.position())
 
 
-async def handover(api: Api, request: Request) -> Reply:
+async def handover(api: Api, request: ApiRequest) -> Reply:
     """``POST /cluster/handover``: let another node lead."""
     await request.no_body()
     if not api.services.role.hand_over():
@@ -48,18 +48,18 @@ async def handover(api: Api, request: Request) -> Reply:
     return Reply(202, b"{}")
 
 
-async def get_livez(_api: Api, request: Request) -> Reply:
+async def get_livez(_api: Api, request: ApiRequest) -> Reply:
     """``GET /livez``."""
     return await answer_livez(request)
 
 
-async def get_readyz(api: Api, request: Request) -> Reply:
+async def get_readyz(api: Api, request: ApiRequest) -> Reply:
     """``GET /readyz``: 200 when the node takes jobs, by itself or through the leader it knows."""
     is_stopping = api.services.is_stopping()
     return readiness(request, "the node stops; send requests to another one" if is_stopping else _why_not(api))
 
 
-async def get_health(api: Api, request: Request) -> Reply:
+async def get_health(api: Api, request: ApiRequest) -> Reply:
     """``GET /health``: 200 when the node takes requests, else 503 and why."""
     request.query()
     if (listens := request.header(PROXY)) is not None and (client := request.scope.get("client")) is not None:
@@ -105,7 +105,7 @@ def _why_held(api: Api) -> str | None:
     )
 
 
-async def get_metrics(api: Api, request: Request) -> Reply:
+async def get_metrics(api: Api, request: ApiRequest) -> Reply:
     """``GET /metrics``: what only changes with the state is read here, when somebody looks."""
     request.query()
     metrics, counters = api.services.metrics, api.services.replica.counters

@@ -6,7 +6,7 @@ from itertools import chain
 
 from hookline.errors import DeadlineExceeded, HooklineError, Internal, Unavailable, by_code
 from hookline.http_api.fate import is_open_now
-from hookline.http_api.messages import Request
+from hookline.http_api.messages import ApiRequest
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.ownership import Ownership
 from hookline.node.api.services import Services
@@ -55,7 +55,7 @@ class Api:
         return await together(proposals)
 
 
-def id_of(request: Request) -> str:
+def id_of(request: ApiRequest) -> str:
     """The id in the path. Raises InvalidId."""
     return check_id(request.path["id"])
 

@@ -5,12 +5,12 @@ import asyncio
 from hookline.errors import DeadlineExceeded
 from hookline.http_api.endpoint import Handler
 from hookline.http_api.forwarded_headers import TIMEOUT
-from hookline.http_api.messages import Reply, Request, whole_number
+from hookline.http_api.messages import ApiRequest, Reply, whole_number
 
 _DIGITS_MAX = 9
 
 
-async def within_deadline(work: Handler, request: Request) -> Reply:
+async def within_deadline(work: Handler, request: ApiRequest) -> Reply:
     """What ``work`` gives, if it does so in the time the call allows.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hookline.errors import Conflict, JobNotFinished, JobRunning
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.jobs import found_job
 from hookline.protocol.commands import Changed, DeleteJob, DeletePayload, Refused
@@ -13,7 +13,7 @@ from hookline.protocol.limits import ATTEMPTS_MAX
 _TRIES = ATTEMPTS_MAX  # each takes something away, or finds that another call changed the job meanwhile
 
 
-async def delete_job(api: Api, request: Request) -> Reply:
+async def delete_job(api: Api, request: ApiRequest) -> Reply:
     """``DELETE /jobs/{id}``: a job that is not running, with all that is known of it."""
     await request.no_body()
     row = found_job(api, request.caller.tenant, id_of(request))
@@ -23,7 +23,7 @@ async def delete_job(api: Api, request: Request) -> Reply:
     return Reply(204)
 
 
-async def delete_payload(api: Api, request: Request) -> Reply:
+async def delete_payload(api: Api, request: ApiRequest) -> Reply:
     """``DELETE /jobs/{id}/payload``: of a finished job. Deleting it twice is fine."""
     await request.no_body()
     tenant, job_id = request.caller.tenant, id_of(request)

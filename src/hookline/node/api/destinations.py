@@ -6,7 +6,7 @@ from msgspec import UNSET
 from hookline.errors import DestinationNotFound, InvalidRequest, InvalidTime
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.messages import Reply, Request, answer, page_limit
+from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
 from hookline.node.api.context import Api
 from hookline.node.api.views import page_reply
 from hookline.node.state_machine.read_rows import DestinationRow
@@ -26,7 +26,7 @@ _SCOPE = "destinations"
 _requests = msgspec.json.Decoder(http.DestinationRequest)
 
 
-async def list_destinations(api: Api, request: Request) -> Reply:
+async def list_destinations(api: Api, request: ApiRequest) -> Reply:
     """``GET /destinations``, by name."""
     query = request.query("limit", "cursor")
     limit = page_limit(query)
@@ -38,7 +38,7 @@ async def list_destinations(api: Api, request: Request) -> Reply:
     return page_reply(request, page, _SCOPE, [row.name for row in rows[:limit]])
 
 
-async def get_destination(api: Api, request: Request) -> Reply:
+async def get_destination(api: Api, request: ApiRequest) -> Reply:
     """``GET /destinations/{host}``."""
     request.query()
     return answer(
@@ -46,7 +46,7 @@ async def get_destination(api: Api, request: Request) -> Reply:
     )
 
 
-async def put_destination(api: Api, request: Request) -> Reply:
+async def put_destination(api: Api, request: ApiRequest) -> Reply:
     """``PUT /destinations/{host}``: fields that are not given stay as they are."""
     tenant, name = request.caller.tenant, destination_name(request.path["host"])
     body = await request.body()
@@ -66,7 +66,7 @@ async def put_destination(api: Api, request: Request) -> Reply:
     return answer(200, api.views.destination(_found(api, tenant, name)))
 
 
-async def delete_destination(api: Api, request: Request) -> Reply:
+async def delete_destination(api: Api, request: ApiRequest) -> Reply:
     """``DELETE /destinations/{host}``: its settings go. That is a setting too: see ``protocol.settings.DELETED``."""
     request.query()
     tenant, name = request.caller.tenant, destination_name(request.path["host"])

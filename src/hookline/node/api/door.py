@@ -9,13 +9,13 @@ from hookline.errors import NotFound, Overloaded, StateDamaged
 from hookline.http_api.callers import check_epoch_is_said
 from hookline.http_api.endpoint import Handler
 from hookline.http_api.forwarded_headers import MAC
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.context import Api
 from hookline.node.api.deadline import within_deadline
 from hookline.node.api.forwarding import LeaderForwarder
 from hookline.protocol.calls import Call
 
-NodeHandler = Callable[[Api, Request], Awaitable[Reply]]
+NodeHandler = Callable[[Api, ApiRequest], Awaitable[Reply]]
 
 
 class Door:
@@ -33,7 +33,7 @@ class Door:
         led = partial(within_deadline, partial(self._leader.answer, here))
         return partial(self._for_cluster, here, led)
 
-    async def _for_cluster(self, here: Handler, led: Handler, request: Request) -> Reply:
+    async def _for_cluster(self, here: Handler, led: Handler, request: ApiRequest) -> Reply:
         """A call that one node answers for all: the leader, or any where the caller says that this will do."""
         if self._api.services.is_overloaded():
             raise Overloaded(retry_after_s=1)
@@ -45,14 +45,14 @@ class Door:
             return await self._local(here, request)
         return await led(request)
 
-    async def _local(self, here: Handler, request: Request) -> Reply:
+    async def _local(self, here: Handler, request: ApiRequest) -> Reply:
         """From this node's own state, which may be behind; the answer says at which index it is."""
         applied = self._api.services.replica.applied
         reply = await here(request)
         reply.headers = [*reply.headers, (b"hookline-applied", b"%d" % applied)]
         return reply
 
-    async def _here(self, handler: NodeHandler, request: Request) -> Reply:
+    async def _here(self, handler: NodeHandler, request: ApiRequest) -> Reply:
         """By this node; a state that is found damaged ends it."""
         self._check_caller(request)
         if request.call.needs_mac:
@@ -67,7 +67,7 @@ class Door:
             self._api.services.on_damage(damage)
             raise damage from error
 
-    def _check_caller(self, request: Request) -> None:
+    def _check_caller(self, request: ApiRequest) -> None:
         """Callers mean this cluster, and their topology is ours: else raise what tells them so."""
         self._api.ownership.check_cluster(request)
         match request.call.checks_epoch:
@@ -79,7 +79,7 @@ class Door:
             case "no":
                 pass
 
-    async def _check_mac(self, request: Request) -> None:
+    async def _check_mac(self, request: ApiRequest) -> None:
         """For anybody but a node of this cluster there is no such call. Raises NotFound."""
         body = await request.whole_body()
         if not self._api.services.vault.is_own(body, request.header(MAC) or ""):

@@ -3,7 +3,7 @@
 import msgspec
 
 from hookline.errors import InvalidRequest
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.context import Api
 from hookline.protocol.claims import Frame
 
@@ -12,7 +12,7 @@ _decoder = msgspec.msgpack.Decoder(Frame)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-async def swap(api: Api, request: Request) -> Reply:
+async def swap(api: Api, request: ApiRequest) -> Reply:
     """Record the reports."""
     try:
         frame = _decoder.decode(await request.whole_body())

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from hookline.errors import DeadlineExceeded, HooklineError, NotLeader
 from hookline.http_api.endpoint import Handler
 from hookline.http_api.forwarded_headers import FORWARDED, HOP_HEADERS, ForwardedReply, target_of
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.services import Role
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.limits import REQUEST_BYTES_MAX
@@ -24,7 +24,7 @@ class LeaderForwarder:
         self._role = role
         self._sender = sender
 
-    async def answer(self, here: Handler, request: Request) -> Reply:
+    async def answer(self, here: Handler, request: ApiRequest) -> Reply:
         """The answer of whoever leads, ``here`` if it is this node; while nobody does, a moment is waited.
 
         Raises:
@@ -47,7 +47,7 @@ class LeaderForwarder:
                     raise
             await asyncio.sleep(_PAUSE_S)
 
-    async def _try(self, request: Request) -> Reply:
+    async def _try(self, request: ApiRequest) -> Reply:
         url = self._role.leader_url()
         if url is None:
             raise NotLeader(retry_after_s=1)

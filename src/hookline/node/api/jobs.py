@@ -5,7 +5,7 @@ from functools import partial
 from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable, PayloadRemoved
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_number, encode_cursor
-from hookline.http_api.messages import Reply, Request, answer, page_limit
+from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.views import attempt_view, page_reply, views_of
@@ -27,7 +27,7 @@ def found_job(api: Api, tenant: str, job_id: str) -> JobRow:
     return row
 
 
-async def create_job(api: Api, request: Request) -> Reply:
+async def create_job(api: Api, request: ApiRequest) -> Reply:
     """``POST /jobs``."""
     clock, tenant = api.services.clock, request.caller.tenant
     started_ms = clock.boot_ms()
@@ -55,13 +55,13 @@ async def create_job(api: Api, request: Request) -> Reply:
     return reply
 
 
-async def get_job(api: Api, request: Request) -> Reply:
+async def get_job(api: Api, request: ApiRequest) -> Reply:
     """``GET /jobs/{id}``."""
     request.query()
     return answer(200, api.views.job(found_job(api, request.caller.tenant, id_of(request))))
 
 
-async def list_jobs(api: Api, request: Request) -> Reply:
+async def list_jobs(api: Api, request: ApiRequest) -> Reply:
     """``GET /jobs``."""
     query = request.query(*http.FILTERS, "limit", "cursor")
     limit = page_limit(query)
@@ -79,7 +79,7 @@ async def list_jobs(api: Api, request: Request) -> Reply:
         return page_reply(request, page, scope, [str(row.seq) for row in rows])
 
 
-async def list_attempts(api: Api, request: Request) -> Reply:
+async def list_attempts(api: Api, request: ApiRequest) -> Reply:
     """``GET /jobs/{id}/attempts``."""
     request.query()
     job = found_job(api, request.caller.tenant, id_of(request))
@@ -88,7 +88,7 @@ async def list_attempts(api: Api, request: Request) -> Reply:
         return answer(200, http.AttemptList(await views_of(rows, partial(attempt_view, spec=job.spec))))
 
 
-async def cancel_job(api: Api, request: Request) -> Reply:
+async def cancel_job(api: Api, request: ApiRequest) -> Reply:
     """``POST /jobs/{id}/cancel``. Cancelling twice is fine."""
     await request.no_body()
     row = found_job(api, request.caller.tenant, id_of(request))
@@ -100,7 +100,7 @@ async def cancel_job(api: Api, request: Request) -> Reply:
     return answer(200, api.views.job(row))
 
 
-async def retry_job(api: Api, request: Request) -> Reply:
+async def retry_job(api: Api, request: ApiRequest) -> Reply:
     """``POST /jobs/{id}/retry``: a finished job again, with a fresh budget and whatever the body overrides."""
     changes = await _changes(api, request)
     row = _retryable(api, request.caller.tenant, id_of(request))
@@ -120,19 +120,19 @@ async def retry_job(api: Api, request: Request) -> Reply:
     return answer(200, api.views.job(found_job(api, row.tenant, row.id)))
 
 
-async def run_job(api: Api, request: Request) -> Reply:
+async def run_job(api: Api, request: ApiRequest) -> Reply:
     """``POST /jobs/{id}/run``: a pending job is due now."""
     await request.no_body()
     return await _change(api, request, http.JobChanges(delay=0), only_sooner=True)
 
 
-async def update_job(api: Api, request: Request) -> Reply:
+async def update_job(api: Api, request: ApiRequest) -> Reply:
     """``PATCH /jobs/{id}``."""
     changes = await _changes(api, request, empty=False)
     return await _change(api, request, changes)
 
 
-async def _change(api: Api, request: Request, changes: http.JobChanges, *, only_sooner: bool = False) -> Reply:
+async def _change(api: Api, request: ApiRequest, changes: http.JobChanges, *, only_sooner: bool = False) -> Reply:
     tenant, job_id = request.caller.tenant, id_of(request)
     for _ in range(_REVISION_TRIES):
         row = found_job(api, tenant, job_id)
@@ -153,7 +153,7 @@ async def _change(api: Api, request: Request, changes: http.JobChanges, *, only_
     raise Conflict("the job is being changed by others; try again")
 
 
-async def _changes(api: Api, request: Request, *, empty: bool = True) -> http.JobChanges:
+async def _changes(api: Api, request: ApiRequest, *, empty: bool = True) -> http.JobChanges:
     body = await request.body()
     strict_json.check_utf8(body)
     return http.JobChanges() if empty and not body.strip() else api.requests.changes(body)

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from hookline.errors import EpochUnknown, InvalidTopology, Misdirected, WrongCluster
 from hookline.http_api.forwarded_headers import FALLBACK
-from hookline.http_api.messages import Request
+from hookline.http_api.messages import ApiRequest
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
 from hookline.protocol.commands import SetTopology
@@ -65,7 +65,7 @@ class Ownership:
             self._version = _NONE if kept is None else Version(kept.epoch, digest_of(kept.document))
         self._document = document
 
-    def check_cluster(self, request: Request) -> None:
+    def check_cluster(self, request: ApiRequest) -> None:
         """Raise WrongCluster when the caller takes this cluster for another one."""
         asked = request.caller.cluster
         if asked is not None and asked != self._cluster:
@@ -74,7 +74,7 @@ class Ownership:
                 cluster=self._cluster,
             )
 
-    def check_epoch(self, request: Request) -> None:
+    def check_epoch(self, request: ApiRequest) -> None:
         """Raise Misdirected when the caller's topology is older than ours or another one of its epoch.
 
         Raise EpochUnknown when it is newer.
@@ -128,7 +128,7 @@ class Ownership:
             return None
         return f"the topology of epoch {self.epoch} here is not the one that was decided; it is about to be replaced"
 
-    def check_home(self, request: Request, job_id: str | None, key: str | None = None) -> None:
+    def check_home(self, request: ApiRequest, job_id: str | None, key: str | None = None) -> None:
         """Raise Misdirected unless something new may be created here; ``job_id`` None: it was not chosen by a client.
 
         Propose right after it, without an await in between.
@@ -181,6 +181,6 @@ class Ownership:
         }
 
 
-def is_fallback(request: Request) -> bool:
+def is_fallback(request: ApiRequest) -> bool:
     """The client allows that its id or key goes to another cluster than its home."""
     return request.header(FALLBACK) == "allow"

@@ -8,7 +8,7 @@ import msgspec
 from hookline.errors import Conflict, Internal, InvalidCron, InvalidTime, ScheduleNotFound
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.messages import Reply, Request, answer, page_limit
+from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
 from hookline.node.api import schedule_requests as requests
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.job_fields import unmasked
@@ -28,7 +28,7 @@ _PREVIEW_BETWEEN_YIELDS = 50
 _SCOPE = "schedules"
 
 
-async def create_schedule(api: Api, request: Request) -> Reply:
+async def create_schedule(api: Api, request: ApiRequest) -> Reply:
     """``POST /schedules``."""
     body = await request.body()
     strict_json.check_utf8(body)
@@ -60,7 +60,7 @@ async def create_schedule(api: Api, request: Request) -> Reply:
     return answer(200 if result.deduplicated else 201, view, location)
 
 
-async def list_schedules(api: Api, request: Request) -> Reply:
+async def list_schedules(api: Api, request: ApiRequest) -> Reply:
     """``GET /schedules``, by id."""
     query = request.query("limit", "cursor")
     limit = page_limit(query)
@@ -73,13 +73,13 @@ async def list_schedules(api: Api, request: Request) -> Reply:
         return page_reply(request, page, _SCOPE, [row.id for row in rows])
 
 
-async def get_schedule(api: Api, request: Request) -> Reply:
+async def get_schedule(api: Api, request: ApiRequest) -> Reply:
     """``GET /schedules/{id}``."""
     request.query()
     return answer(200, schedule_view(_found(api, request.caller.tenant, id_of(request))))
 
 
-async def update_schedule(api: Api, request: Request) -> Reply:
+async def update_schedule(api: Api, request: ApiRequest) -> Reply:
     """``PATCH /schedules/{id}``."""
     body = await request.body()
     strict_json.check_utf8(body)
@@ -100,7 +100,7 @@ async def update_schedule(api: Api, request: Request) -> Reply:
     raise Conflict("the schedule is being changed by others; try again")
 
 
-async def delete_schedule(api: Api, request: Request) -> Reply:
+async def delete_schedule(api: Api, request: ApiRequest) -> Reply:
     """``DELETE /schedules/{id}``; jobs it made stay."""
     (result,) = await api.propose(DeleteSchedule(request.caller.tenant, id_of(request)))
     if isinstance(result, Refused):
@@ -108,17 +108,17 @@ async def delete_schedule(api: Api, request: Request) -> Reply:
     return Reply(204)
 
 
-async def pause_schedule(api: Api, request: Request) -> Reply:
+async def pause_schedule(api: Api, request: ApiRequest) -> Reply:
     """``POST /schedules/{id}/pause``."""
     return await _set_paused(api, request, paused=True)
 
 
-async def resume_schedule(api: Api, request: Request) -> Reply:
+async def resume_schedule(api: Api, request: ApiRequest) -> Reply:
     """``POST /schedules/{id}/resume``: goes on with the next tick after now."""
     return await _set_paused(api, request, paused=False)
 
 
-async def run_schedule(api: Api, request: Request) -> Reply:
+async def run_schedule(api: Api, request: ApiRequest) -> Reply:
     """``POST /schedules/{id}/run``: one job now, beside the ticks."""
     await request.no_body()
     tenant = request.caller.tenant
@@ -135,7 +135,7 @@ async def run_schedule(api: Api, request: Request) -> Reply:
     return answer(201, api.views.job(job), [(b"location", b"/jobs/" + result.id.encode())])
 
 
-async def preview(api: Api, request: Request) -> Reply:
+async def preview(api: Api, request: ApiRequest) -> Reply:
     """``GET /schedules/preview``: the next ticks of an expression, nothing is stored."""
     query = request.query("cron", "timezone", "count", "from")
     count = page_limit(query, _PREVIEW_DEFAULT, PREVIEW_TICKS_MAX, "count")
@@ -152,7 +152,7 @@ async def preview(api: Api, request: Request) -> Reply:
     return answer(200, http.Preview(ticks))
 
 
-async def _set_paused(api: Api, request: Request, *, paused: bool) -> Reply:
+async def _set_paused(api: Api, request: ApiRequest, *, paused: bool) -> Reply:
     await request.no_body()
     tenant = request.caller.tenant
     for _ in range(_REVISION_TRIES):

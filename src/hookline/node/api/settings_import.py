@@ -8,7 +8,7 @@ import msgspec
 
 from hookline.errors import EpochUnknown, InvalidRequest, SecretKeyDiffers, SecretKeyMissing
 from hookline.http_api import strict_json
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api.context import Api
 from hookline.node.api.topology import barrier
 from hookline.node.vault import ENV_NAME, FILE_OPTION
@@ -24,7 +24,7 @@ _DIGITS_MAX = 18  # of the number of a destination
 _pages = msgspec.json.Decoder(DestinationsPage)
 
 
-async def get_settings(api: Api, request: Request) -> Reply:
+async def get_settings(api: Api, request: ApiRequest) -> Reply:
     """``GET /internal/destinations?after=``: a page of them, of all tenants; under the epoch of the call."""
     after = request.query("after").get("after", "0")
     if not (after.isascii() and after.isdigit() and len(after) <= _DIGITS_MAX):
@@ -47,7 +47,7 @@ async def get_settings(api: Api, request: Request) -> Reply:
     return answer(200, DestinationsPage(kept.epoch, data, str(rows[len(data) - 1].id) if has_more else None))
 
 
-async def put_settings(api: Api, request: Request) -> Reply:
+async def put_settings(api: Api, request: ApiRequest) -> Reply:
     """``PUT /internal/destinations``: take a page; the last one makes it ready for the topology of that epoch."""
     body = await request.body()
     strict_json.check_utf8(body)

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import structlog
 
 from hookline.errors import InvalidRequest, NotFound, RangeNotSatisfiable, Unavailable
-from hookline.http_api.messages import AsgiSend, HeaderPair, Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, AsgiSend, HeaderPair, Reply, answer
 from hookline.node.api.context import Api
 from hookline.node.storage.snapshots import Snapshots
 
@@ -22,7 +22,7 @@ _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 _log = structlog.get_logger()
 
 
-async def get_snapshot(api: Api, request: Request) -> Reply:
+async def get_snapshot(api: Api, request: ApiRequest) -> Reply:
     """``GET /internal/snapshot``: what the newest holds; makes one if that is older than asked for."""
     query = request.query("at_least", "max_age", "undoubted")
     doubt = api.services.role.halted()
@@ -40,7 +40,7 @@ async def get_snapshot(api: Api, request: Request) -> Reply:
     return answer(200, info)
 
 
-async def read_snapshot(api: Api, request: Request) -> Reply:
+async def read_snapshot(api: Api, request: ApiRequest) -> Reply:
     """``GET /internal/snapshot/{name}``: its bytes; ``Range: bytes=N-`` goes on after a break (RFC 9110 section 14)."""
     request.query()
     snapshots = _snapshots(api)
@@ -65,7 +65,7 @@ class FileReply(Reply):
     def __init__(
         self,
         status: int,
-        request: Request,
+        request: ApiRequest,
         snapshots: Snapshots,
         file: BinaryIO,
         part: tuple[int, int],

@@ -17,7 +17,7 @@ from hookline.errors import (
 )
 from hookline.http_api import strict_json
 from hookline.http_api.forwarded_headers import DECIDED, UNKNOWN, is_asked_to_force
-from hookline.http_api.messages import Reply, Request, answer, whole_number
+from hookline.http_api.messages import ApiRequest, Reply, answer, whole_number
 from hookline.node.api.context import Api, refusal
 from hookline.protocol.commands import Refused, SetTopology
 from hookline.protocol.ids import check_id, check_key
@@ -29,7 +29,7 @@ _SHARD_DIGITS_MAX = 9
 _absences = msgspec.json.Decoder(AbsenceRequest)
 
 
-async def get_topology(api: Api, request: Request) -> Reply:
+async def get_topology(api: Api, request: ApiRequest) -> Reply:
     """``GET /internal/topology``: the newest one."""
     request.query()
     kept = api.services.replica.topology
@@ -38,7 +38,7 @@ async def get_topology(api: Api, request: Request) -> Reply:
     return Reply(200, kept.document, headers=[(DECIDED, _mark(kept.decided_by))])
 
 
-async def put_topology(api: Api, request: Request) -> Reply:
+async def put_topology(api: Api, request: ApiRequest) -> Reply:
     """``PUT /internal/topology``: keep it, unless a newer one is there. The same again is fine.
 
     With the header that says who decided it is given by somebody who has it from there; without, this cluster is asked
@@ -82,7 +82,7 @@ def _check_given(api: Api, topology: Topology) -> None:
         )
 
 
-def _check_proposal(api: Api, request: Request, topology: Topology, *, is_forced: bool) -> None:
+def _check_proposal(api: Api, request: ApiRequest, topology: Topology, *, is_forced: bool) -> None:
     """A topology about which this cluster shall decide."""
     router = api.ownership.router()
     if router is None:  # nobody has one: so says who asks
@@ -100,7 +100,7 @@ def _check_proposal(api: Api, request: Request, topology: Topology, *, is_forced
     check_change(old, topology, is_forced=is_forced)
 
 
-def _decided_by(request: Request) -> tuple[bool, int | None]:
+def _decided_by(request: ApiRequest) -> tuple[bool, int | None]:
     """Is it decided, and by which shard? Raises InvalidRequest."""
     text = request.header(DECIDED)
     if text is None:
@@ -112,7 +112,7 @@ def _mark(decided_by: int | None) -> bytes:
     return UNKNOWN if decided_by is None else b"%d" % decided_by
 
 
-async def tell_absence(api: Api, request: Request) -> Reply:
+async def tell_absence(api: Api, request: ApiRequest) -> Reply:
     """``POST /internal/absence``: is there nothing of that id or key, and will there be nothing under this epoch?"""
     body = await request.body()
     strict_json.check_utf8(body)

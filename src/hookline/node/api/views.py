@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from hookline.http_api.cursors import encode_cursor
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api.services import Services
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.read_rows import DestinationRow, JobRow, LastAttemptRow, ScheduleRow
@@ -27,7 +27,7 @@ _SETTINGS_CACHED_MAX = 10_000
 _VIEWS_BETWEEN_YIELDS = 20
 
 Page = http.JobPage | http.SchedulePage | http.DestinationPage
-Row = TypeVar("Row")
+StoredRow = TypeVar("StoredRow")
 View = TypeVar("View")
 
 
@@ -235,7 +235,7 @@ def _time(ms: int | None) -> str | None:
     return None if ms is None else format_time(ms)
 
 
-async def views_of(rows: Sequence[Row], view: Callable[[Row], View]) -> list[View]:
+async def views_of(rows: Sequence[StoredRow], view: Callable[[StoredRow], View]) -> list[View]:
     """What users see of the rows; other work goes on in between."""
     views: list[View] = []
     for start in range(0, len(rows), _VIEWS_BETWEEN_YIELDS):
@@ -244,7 +244,7 @@ async def views_of(rows: Sequence[Row], view: Callable[[Row], View]) -> list[Vie
     return views
 
 
-def page_reply(request: Request, page: Page, scope: str, positions: list[str]) -> Reply:
+def page_reply(request: ApiRequest, page: Page, scope: str, positions: list[str]) -> Reply:
     """The page; ``positions`` are those of its items, as ``scope``'s cursors hold them.
 
     A proxy merges pages, so it gets the place of every item.

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from hookline.clock import Clock
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.attempts.answers import is_success, parse_retry_after
-from hookline.node.attempts.transport import NOT_LEADING, Answer, FailureKind, Outgoing, SendFailed, Transport
+from hookline.node.attempts.transport import NOT_LEADING, FailureKind, Outgoing, ReceiverAnswer, SendFailed, Transport
 from hookline.node.attempts.vetting import Vetter
-from hookline.protocol.claims import Claim, Report, Trouble, Verdict
+from hookline.protocol.claims import Claim, DestinationVerdict, Report, Trouble
 from hookline.protocol.jobs import Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey
@@ -49,7 +49,7 @@ class Delivery:
 
         def report(
             outcome: Outcome,
-            verdict: Verdict,
+            verdict: DestinationVerdict,
             error: str,
             *,
             trouble: Trouble | None = None,
@@ -99,7 +99,7 @@ class Delivery:
         address: str,
         headers: Sequence[tuple[str, str]],
         may_send: Callable[[], bool],
-    ) -> Answer:
+    ) -> ReceiverAnswer:
         """Send it; once more, within the same time, when the receiver had closed the connection that it was sent on."""
         spec = claim.spec
         until_boot = self._clock.boot_ms() + spec.timeout_ms
@@ -156,7 +156,7 @@ _TROUBLES: dict[FailureKind, Trouble] = {
 }
 
 
-def _failed(failure: SendFailed, at_most_once: bool) -> tuple[Outcome, Verdict, bool]:
+def _failed(failure: SendFailed, at_most_once: bool) -> tuple[Outcome, DestinationVerdict, bool]:
     """(outcome, verdict, sent). A request that may have arrived is only worth trying again if it may arrive twice."""
     unclear = Outcome.UNKNOWN if at_most_once else Outcome.RETRYABLE_FAILURE
     match failure.kind:
@@ -172,7 +172,7 @@ def _failed(failure: SendFailed, at_most_once: bool) -> tuple[Outcome, Verdict, 
             return Outcome.PERMANENT_FAILURE, "none", False
 
 
-def _answered(answer: Answer, started_ms: int, took: int) -> Report:
+def _answered(answer: ReceiverAnswer, started_ms: int, took: int) -> Report:
     outcome = Outcome.SUCCESS if is_success(answer.status) else Outcome.RETRYABLE_FAILURE
     retry_after_ms = None
     if outcome is Outcome.RETRYABLE_FAILURE:

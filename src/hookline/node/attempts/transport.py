@@ -39,7 +39,7 @@ class Outgoing(NamedTuple):
     may_send: Callable[[], bool] = lambda: True
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class ReceiverAnswer(msgspec.Struct, frozen=True, gc=False):
     """What a receiver answered; the body is as much as came in time, up to ``RESPONSE_BYTES_READ_MAX``."""
 
     status: int
@@ -65,7 +65,7 @@ class SendFailed(HooklineError):
 class Transport(Protocol):
     """What attempts are sent with; the simulation has a scripted one."""
 
-    async def send(self, outgoing: Outgoing) -> Answer:
+    async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         """Make the request, once. Raises SendFailed."""
 
     async def close(self) -> None:
@@ -79,7 +79,7 @@ class HttpTransport:
         # Now, while there are descriptors to read the authorities with.
         self.client = client or HttpClient(tls=tls_context())
 
-    async def send(self, outgoing: Outgoing) -> Answer:
+    async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         target, may_send = outgoing.target, outgoing.may_send
         try:
             request = request_parts(
@@ -100,7 +100,7 @@ class HttpTransport:
         except NoAnswer as failure:
             kind: FailureKind = "timeout" if failure.is_late else "stale" if failure.is_stale else "broken"
             raise SendFailed(kind, failure.detail) from None
-        return Answer(answer.status, _readable(answer.headers), answer.body)
+        return ReceiverAnswer(answer.status, _readable(answer.headers), answer.body)
 
     async def close(self) -> None:
         await self.client.close()

@@ -11,8 +11,8 @@ from math import ceil
 
 from hookline.node.dispatch.blocked import Blocked
 from hookline.node.dispatch.rate import RecentStarts
-from hookline.protocol.breaker import Breaker
-from hookline.protocol.claims import Verdict
+from hookline.protocol.breaker import CircuitBreaker
+from hookline.protocol.claims import DestinationVerdict
 from hookline.protocol.settings import DestinationSettings
 
 FAST_MS = 1_000
@@ -28,7 +28,7 @@ class Load:
     running: int = 0
     mean_ms: float | None = None
     is_fast: bool = False
-    breaker: Breaker = field(default_factory=Breaker)
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     starts: RecentStarts = field(default_factory=RecentStarts)
 
 
@@ -106,7 +106,9 @@ class Fairness:
         self._load(destination).starts.withdraw()
         self.ended(now_ms, destination, retry, "none", 0)
 
-    def ended(self, now_ms: int, destination: int, retry: bool, verdict: Verdict, duration_ms: float) -> None:
+    def ended(
+        self, now_ms: int, destination: int, retry: bool, verdict: DestinationVerdict, duration_ms: float
+    ) -> None:
         """The attempt is over."""
         load = self._load(destination)
         load.running -= 1
@@ -118,7 +120,7 @@ class Fairness:
         if load.running == 0 and len(self._loads) > _LOADS_MAX and load.settings == DestinationSettings():
             del self._loads[destination]
 
-    def _learn(self, load: Load, now_ms: int, verdict: Verdict, duration_ms: float) -> None:
+    def _learn(self, load: Load, now_ms: int, verdict: DestinationVerdict, duration_ms: float) -> None:
         if verdict == "none":
             load.breaker.abandoned(now_ms)
             return

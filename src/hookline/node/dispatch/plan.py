@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hookline.node.dispatch.blocked import Blocked
 from hookline.node.dispatch.due import Due, DueQueue, Held, Short
 from hookline.node.dispatch.fairness import Fairness, Load
-from hookline.protocol.claims import Verdict
+from hookline.protocol.claims import DestinationVerdict
 from hookline.protocol.jobs import destination_of
 from hookline.protocol.settings import DestinationSettings
 
@@ -110,7 +110,7 @@ class Plan:
         self._fairness.refused(now.wall_ms, destination, bool(lane & 1))
         self._queue.unpark(destination, now.wall_ms)
 
-    def ended(self, now: Now, lane: int, verdict: Verdict, duration_ms: float) -> None:
+    def ended(self, now: Now, lane: int, verdict: DestinationVerdict, duration_ms: float) -> None:
         """Its attempt is over. Likewise."""
         destination = destination_of(lane)
         self._fairness.ended(now.wall_ms, destination, bool(lane & 1), verdict, duration_ms)

@@ -9,24 +9,24 @@ from hookline.errors import Overloaded
 from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_clients
 from hookline.http_api.endpoint import Handler, Served, application, bound
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.protocol.calls import Call, calls_of
 from hookline.proxy.api import batches, bulk, clusters, creating, destinations, finding, lists, topology
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import call_of, reply_of
 
-ProxyHandler = Callable[[ProxyApi, Request], Awaitable[Reply]]
+ProxyHandler = Callable[[ProxyApi, ApiRequest], Awaitable[Reply]]
 
 
-async def _preview(api: ProxyApi, request: Request) -> Reply:
+async def _preview(api: ProxyApi, request: ApiRequest) -> Reply:
     return reply_of(await api.to_any(call_of(request), api.deadline_ms(request)))
 
 
-async def _get_openapi(_api: ProxyApi, request: Request) -> Reply:
+async def _get_openapi(_api: ProxyApi, request: ApiRequest) -> Reply:
     return await docs_page.get_openapi(request, "proxy")
 
 
-async def _get_docs(_api: ProxyApi, request: Request) -> Reply:
+async def _get_docs(_api: ProxyApi, request: ApiRequest) -> Reply:
     return await docs_page.get_docs(request, "proxy")
 
 
@@ -77,7 +77,7 @@ def _answering(api: ProxyApi, call: Call) -> Handler:
     return partial(handler, api) if call.at_proxy == "self" else partial(_bounded, api, handler)
 
 
-async def _bounded(api: ProxyApi, handler: ProxyHandler, request: Request) -> Reply:
+async def _bounded(api: ProxyApi, handler: ProxyHandler, request: ApiRequest) -> Reply:
     if api.in_flight >= api.config.requests_max:
         raise Overloaded("the proxy has too many requests under way; this one was not accepted", retry_after_s=1)
     api.in_flight += 1

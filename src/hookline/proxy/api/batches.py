@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from hookline.errors import BatchTooLarge, ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidJson
 from hookline.http_api.big_batches import BIG_BYTES, big_items
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.limits import BATCH_JOBS_MAX, KIB
@@ -53,7 +53,7 @@ _Place = ClusterEntry | _NoOneHome
 _results = msgspec.json.Decoder(_Results)
 
 
-async def create_batch(api: ProxyApi, request: Request) -> Reply:
+async def create_batch(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /jobs/batch``."""
     deadline_ms = api.deadline_ms(request)
     allows_fallback(request)

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from hookline.errors import DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.http_api import strict_json
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.peers.sender import NodeAnswer
 from hookline.protocol import http
 from hookline.protocol.limits import BULK_LIMIT_MAX
@@ -30,7 +30,7 @@ _bulks = msgspec.json.Decoder(_Bulk)
 _responses = msgspec.json.Decoder(http.BulkResponse)
 
 
-async def on_all(api: ProxyApi, request: Request) -> Reply:
+async def on_all(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /jobs/retry`` and ``POST /jobs/cancel``."""
     deadline_ms = api.deadline_ms(request)
     body = await request.body()

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Raw
 
 from hookline.errors import ClusterNotFound, HooklineError, InvalidRequest
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
 from hookline.peers.sender import NodeAnswer
@@ -18,7 +18,7 @@ from hookline.proxy.api.passing import call_of, reply_of
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-async def list_clusters(api: ProxyApi, request: Request) -> Reply:
+async def list_clusters(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /clusters``."""
     request.query()
     call = call_of(request, target=CALLS["getCluster"].path)
@@ -39,39 +39,39 @@ def _reason(api: ProxyApi, name: str, one: NodeAnswer | HooklineError) -> str:
     return one.detail if isinstance(one, HooklineError) else str(one.problem.get("detail", f"it answered {one.status}"))
 
 
-async def get_one(api: ProxyApi, request: Request) -> Reply:
+async def get_one(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /clusters/{name}``."""
     request.query()
     return await _pass_on(api, request, _named(api, request), "getCluster")
 
 
-async def hand_one_over(api: ProxyApi, request: Request) -> Reply:
+async def hand_one_over(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /clusters/{name}/handover``."""
     return await _pass_on(api, request, _named(api, request), "handover")
 
 
-async def get_only(api: ProxyApi, request: Request) -> Reply:
+async def get_only(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /cluster``: when there is only one."""
     request.query()
     return await _pass_on(api, request, _only(api), "getCluster")
 
 
-async def hand_only_over(api: ProxyApi, request: Request) -> Reply:
+async def hand_only_over(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /cluster/handover``: when there is only one."""
     return await _pass_on(api, request, _only(api), "handover")
 
 
-async def get_livez(_api: ProxyApi, request: Request) -> Reply:
+async def get_livez(_api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /livez``."""
     return await answer_livez(request)
 
 
-async def get_readyz(api: ProxyApi, request: Request) -> Reply:
+async def get_readyz(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /readyz``: 200 when a cluster can take jobs and the proxy does not stop."""
     return readiness(request, _why_not(api))
 
 
-async def get_health(api: ProxyApi, request: Request) -> Reply:
+async def get_health(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /health``: 200 when a cluster can take jobs and the proxy does not stop, else 503 and why."""
     request.query()
     why_not = _why_not(api)
@@ -96,7 +96,7 @@ def _why_not(api: ProxyApi) -> str | None:
     return api.known.why_not
 
 
-async def get_metrics(api: ProxyApi, request: Request) -> Reply:
+async def get_metrics(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /metrics``."""
     request.query()
     api.metrics.in_flight.set(api.in_flight)
@@ -118,7 +118,7 @@ def _node_health(api: ProxyApi, url: str) -> dict[str, str]:
     return {"url": url, "state": node.state} | ({"detail": node.stranger} if node.stranger else {})
 
 
-async def _pass_on(api: ProxyApi, request: Request, entry: ClusterEntry, name: str) -> Reply:
+async def _pass_on(api: ProxyApi, request: ApiRequest, entry: ClusterEntry, name: str) -> Reply:
     deadline_ms = api.deadline_ms(request)
     body = await request.whole_body()
     one = await api.ask(entry, call_of(request, body, target=CALLS[name].path), deadline_ms)
@@ -127,7 +127,7 @@ async def _pass_on(api: ProxyApi, request: Request, entry: ClusterEntry, name: s
     return reply_of(one)
 
 
-def _named(api: ProxyApi, request: Request) -> ClusterEntry:
+def _named(api: ProxyApi, request: ApiRequest) -> ClusterEntry:
     name = request.path["name"]
     entry = api.known.topology.cluster(name)
     if entry is None:

@@ -8,13 +8,13 @@ from functools import partial
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.http_api.forwarded_headers import TIMEOUT
-from hookline.http_api.messages import Request
+from hookline.http_api.messages import ApiRequest
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import CallFor, Forwarder
-from hookline.proxy.health import Health
+from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.rerouting import rerouted
@@ -34,7 +34,7 @@ class ProxyApi:
 
     forwarder: Forwarder
     known: KnownTopology
-    health: Health
+    health: KnownHealth
     config: ProxyConfig
     clock: Clock
     metrics: ProxyMetrics
@@ -42,7 +42,7 @@ class ProxyApi:
     asked_ms: float = 0
     is_leaving: bool = False
 
-    def deadline_ms(self, request: Request) -> float:
+    def deadline_ms(self, request: ApiRequest) -> float:
         """When the request has to be answered, on ``boot_ms``; its own header can only make that sooner."""
         timeout_ms = self.config.request_timeout_ms
         text = request.header(TIMEOUT)

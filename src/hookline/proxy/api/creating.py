@@ -11,7 +11,7 @@ import msgspec
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded
 from hookline.http_api.forwarded_headers import FALLBACK
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.ids import check_id, check_key, mint_id
@@ -61,17 +61,17 @@ class _MoveBegan(Exception):
     """While it was routed, a change began that moves it."""
 
 
-async def create_job(api: ProxyApi, request: Request) -> Reply:
+async def create_job(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /jobs``."""
     return await _create(api, request, "job")
 
 
-async def create_schedule(api: ProxyApi, request: Request) -> Reply:
+async def create_schedule(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /schedules``."""
     return await _create(api, request, "schedule")
 
 
-async def _create(api: ProxyApi, request: Request, kind: Kind) -> Reply:
+async def _create(api: ProxyApi, request: ApiRequest, kind: Kind) -> Reply:
     deadline_ms = api.deadline_ms(request)
     may_fall_back = allows_fallback(request)
     key = request.header(b"idempotency-key") if kind == "job" else None

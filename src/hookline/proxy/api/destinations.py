@@ -1,7 +1,7 @@
 """Destinations: each cluster has its own view of one, and its settings are set on all."""
 
 from hookline.errors import ClusterUnavailable, HooklineError
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.peers.sender import NodeAnswer
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import DESTINATIONS, none_reachable, read_view, with_incomplete
@@ -11,7 +11,7 @@ from hookline.proxy.merging import join_destinations
 _NOT_FOUND = 404
 
 
-async def get_destination(api: ProxyApi, request: Request) -> Reply:
+async def get_destination(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /destinations/{host}``."""
     call = call_of(request)
     answers = await api.ask_all(lambda _: call, api.deadline_ms(request))
@@ -25,7 +25,7 @@ async def get_destination(api: ProxyApi, request: Request) -> Reply:
     return reply_of(next(one for one in answers.values() if isinstance(one, NodeAnswer)))
 
 
-async def put_destination(api: ProxyApi, request: Request) -> Reply:
+async def put_destination(api: ProxyApi, request: ApiRequest) -> Reply:
     """``PUT /destinations/{host}``: all clusters take it, or it is said which did not; repeating it does no harm."""
     answers = await _ask_all(api, request)
     refusal = next((one for one in answers.values() if isinstance(one, NodeAnswer) and 400 <= one.status < 500), None)
@@ -36,7 +36,7 @@ async def put_destination(api: ProxyApi, request: Request) -> Reply:
     return answer(200, join_destinations(views))
 
 
-async def delete_destination(api: ProxyApi, request: Request) -> Reply:
+async def delete_destination(api: ProxyApi, request: ApiRequest) -> Reply:
     """``DELETE /destinations/{host}``: likewise; a cluster that does not know it has nothing to delete."""
     answers = await _ask_all(api, request)
     taken = [one for one in answers.values() if isinstance(one, NodeAnswer)]
@@ -47,7 +47,7 @@ async def delete_destination(api: ProxyApi, request: Request) -> Reply:
     return reply_of(min((or_gone(one, request.call) for one in taken), key=lambda one: one.status))
 
 
-async def _ask_all(api: ProxyApi, request: Request) -> dict[str, NodeAnswer | HooklineError]:
+async def _ask_all(api: ProxyApi, request: ApiRequest) -> dict[str, NodeAnswer | HooklineError]:
     deadline_ms = api.deadline_ms(request)
     call = call_of(request, await request.whole_body())
     return await api.ask_all(lambda _: call, deadline_ms)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
-from hookline.http_api.messages import Reply, Request
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.ids import check_id
 from hookline.protocol.routing import Router
@@ -22,7 +22,7 @@ _Failure = ClusterUnavailable | DeadlineExceeded
 _NOT_THERE = frozenset({"job_not_found", "schedule_not_found"})
 
 
-async def on_home(api: ProxyApi, request: Request) -> Reply:
+async def on_home(api: ProxyApi, request: ApiRequest) -> Reply:
     """A call that reads or changes what has the id in its path."""
     deadline_ms = api.deadline_ms(request)
     wanted = check_id(request.path["id"])

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, Internal, InvalidCursor
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.messages import Reply, Request, answer, page_limit
+from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol import http
 from hookline.protocol.topology import ClusterEntry
@@ -66,22 +66,22 @@ DESTINATIONS = Listing(
 )
 
 
-async def list_jobs(api: ProxyApi, request: Request) -> Reply:
+async def list_jobs(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /jobs``."""
     return await _list(api, request, JOBS)
 
 
-async def list_schedules(api: ProxyApi, request: Request) -> Reply:
+async def list_schedules(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /schedules``."""
     return await _list(api, request, SCHEDULES)
 
 
-async def list_destinations(api: ProxyApi, request: Request) -> Reply:
+async def list_destinations(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /destinations``."""
     return await _list(api, request, DESTINATIONS)
 
 
-async def _list(api: ProxyApi, request: Request, listing: Listing) -> Reply:
+async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
     query = request.query(*listing.filters, "limit", "cursor", _CONSISTENCY)
     limit = page_limit(query)
     scope = f"proxy {request.call.path} " + repr([query.get(name) for name in listing.filters])

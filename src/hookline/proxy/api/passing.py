@@ -2,14 +2,14 @@
 
 from hookline.errors import InvalidRequest
 from hookline.http_api.forwarded_headers import FALLBACK, HOP_HEADERS, TIMEOUT, ForwardedReply, target_of
-from hookline.http_api.messages import HeaderPair, Reply, Request
+from hookline.http_api.messages import ApiRequest, HeaderPair, Reply
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import Call
 
 _NOT_PASSED_ON = HOP_HEADERS | {TIMEOUT}  # what is left of it is said with each try
 
 
-def passed_on(request: Request) -> tuple[HeaderPair, ...]:
+def passed_on(request: ApiRequest) -> tuple[HeaderPair, ...]:
     """The client's headers for the node, without those of one connection, also what its Connection header names."""
     named = {
         token.strip().lower() for name, value in request.headers if name == b"connection" for token in value.split(b",")
@@ -18,7 +18,7 @@ def passed_on(request: Request) -> tuple[HeaderPair, ...]:
     return tuple(pair for pair in request.headers if pair[0] not in unwanted)
 
 
-def allows_fallback(request: Request) -> bool:
+def allows_fallback(request: ApiRequest) -> bool:
     """The client's own id or key may go to another cluster than its home. Raises InvalidRequest."""
     value = request.header(FALLBACK)
     if value not in (None, "allow"):
@@ -27,7 +27,7 @@ def allows_fallback(request: Request) -> bool:
 
 
 def call_of(
-    request: Request, body: bytes = b"", *, is_named: bool = False, is_dry_run: bool = False, target: str = ""
+    request: ApiRequest, body: bytes = b"", *, is_named: bool = False, is_dry_run: bool = False, target: str = ""
 ) -> NodeCall:
     """The request as a call of a node.
 

@@ -12,11 +12,11 @@ from hookline.errors import (
     Unavailable,
 )
 from hookline.http_api.forwarded_headers import is_asked_to_force
-from hookline.http_api.messages import Reply, Request, answer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.peers.sender import NodeAnswer
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, check_key, shard_hint
-from hookline.protocol.routing import Route, Router
+from hookline.protocol.routing import Home, Router
 from hookline.protocol.topology import (
     ClusterEntry,
     Topology,
@@ -29,13 +29,13 @@ from hookline.proxy.api.passing import reply_of
 from hookline.proxy.pusher import proposing
 
 
-async def get_topology(api: ProxyApi, request: Request) -> Reply:
+async def get_topology(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /topology``."""
     request.query()
     return Reply(200, api.known.document)
 
 
-async def put_topology(api: ProxyApi, request: Request) -> Reply:
+async def put_topology(api: ProxyApi, request: ApiRequest) -> Reply:
     """``PUT /topology``: the decider of the present one takes it first, so that there is one of each epoch; then all.
 
     A cluster that is down learns it later. Applying the same again is fine.
@@ -106,7 +106,7 @@ async def _push_to_all(api: ProxyApi, deadline_ms: float) -> dict[str, str]:
     return {name: task.result() for name, task in asked.items()}
 
 
-async def get_route(api: ProxyApi, request: Request) -> Reply:
+async def get_route(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /topology/route?id=`` or ``?key=``."""
     query = request.query("id", "key")
     if len(query) != 1:
@@ -143,11 +143,11 @@ def explain_key(router: Router, key: str) -> dict[str, Any]:
     return {"key": key, **_view(route), "steps": steps}
 
 
-def _view(route: Route) -> dict[str, Any]:
+def _view(route: Home) -> dict[str, Any]:
     return {"rule": route.rule, "hash": route.hash, "cluster": route.cluster.name, "shard": route.cluster.shard}
 
 
-def _placed(router: Router, route: Route) -> list[str]:
+def _placed(router: Router, route: Home) -> list[str]:
     clusters = router.topology.clusters
     if route.rule == "ring":
         return [f"hash {route.hash}: the next point on the ring of {len(clusters)} belongs to {route.cluster.name}"]
@@ -158,13 +158,13 @@ def _placed(router: Router, route: Route) -> list[str]:
     ]
 
 
-def _moved(previous: Route | None) -> list[str]:
+def _moved(previous: Home | None) -> list[str]:
     if previous is None:
         return []
     return [f"a change is under way: it was at home at {previous.cluster.name}, which is asked too"]
 
 
-async def _read(request: Request) -> Topology:
+async def _read(request: ApiRequest) -> Topology:
     media = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media != "application/toml":
         return parse_topology(await request.body())
