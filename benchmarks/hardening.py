@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from tests.integration.loop_blocks import ATTACKS, URL, Attack, attacked, fill, longest_step_ms, measured_steps  # noqa: E402
-from tests.integration.proxy_under_test import Door  # noqa: E402
+from tests.integration.proxy_under_test import FrontDoor  # noqa: E402
 
 _WARM_BATCHES = 200  # 72 MiB; a cache takes 64 MiB
 PAGE = HERE.parent / "docs" / "reference" / "hardening.md"
@@ -97,8 +97,8 @@ def _grown(acts: Sequence[Callable[[int], None]]) -> list[tuple[float, float]]:
 def _grown_one(acts: Sequence[Callable[[int], None]], which: int) -> Iterator[float]:
     with _processes() as processes:
         process = processes[which]
-        fill(Door(processes[0].port))
-        _warm(Door(process.port))
+        fill(FrontDoor(processes[0].port))
+        _warm(FrontDoor(process.port))
         before = process.rss_mib()
         for act in acts:
             Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the largest size is counted anew
@@ -106,7 +106,7 @@ def _grown_one(acts: Sequence[Callable[[int], None]], which: int) -> Iterator[fl
             yield max(0.0, process.peak_rss_mib() - before)
 
 
-def _warm(door: Door) -> None:
+def _warm(door: FrontDoor) -> None:
     """Write and read as much, in small requests, as the caches of the database take."""
     jobs = [{"url": URL, "payload": "x" * 15_000, "delay": "1h"}] * 25
     for _ in range(_WARM_BATCHES):
@@ -137,13 +137,13 @@ def _pid_of(supervisor: int, command: str) -> int:
 def _thrice(attack: Attack, port: int) -> None:
     body = None if attack.body is None else attack.body()
     for _ in range(3):
-        Door(port).call(attack.method, attack.path, body)
+        FrontDoor(port).call(attack.method, attack.path, body)
 
 
 def _then_health(stream: Stream, milliseconds: list[float], port: int) -> None:
     stream.run(port)
     started = time.monotonic()
-    Door(port).get("/health")
+    FrontDoor(port).get("/health")
     milliseconds.append((time.monotonic() - started) * 1_000)
 
 

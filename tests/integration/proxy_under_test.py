@@ -19,7 +19,7 @@ from tests.integration.node_under_test import Answer, NodeUnderTest, RunLoop, no
 JOB = {"url": "https://example.com/hook", "delay": "1h"}
 
 
-class Door:
+class FrontDoor:
     """A client of one proxy."""
 
     def __init__(self, port: int) -> None:
@@ -80,13 +80,13 @@ class Clusters:
         for name in names:
             self._running[name].close()
 
-    def start_proxy(self, topology: dict[str, Any] | None = None, **settings: Any) -> Door:
+    def start_proxy(self, topology: dict[str, Any] | None = None, **settings: Any) -> FrontDoor:
         """One more proxy, which ends with the test."""
         path = self._directory / "topology.toml"
         path.write_text(_toml(topology or self.topology(1)))
         settings = {"request_timeout_ms": 3_000, "try_timeout_ms": 1_000} | settings
         config = ProxyConfig(port=0, topology=path, **settings)
-        return Door(self._proxies.enter_context(_proxy_running(config, self._run_loop)))
+        return FrontDoor(self._proxies.enter_context(_proxy_running(config, self._run_loop)))
 
     def close(self) -> None:
         self._proxies.close()

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 
 from hookline.cli.app import run
-from tests.integration.proxy_under_test import JOB, Clusters, Door
+from tests.integration.proxy_under_test import JOB, Clusters, FrontDoor
 
 
 @contextmanager
-def _started(*options: str) -> Iterator[tuple[Door, "subprocess.Popen[str]"]]:
+def _started(*options: str) -> Iterator[tuple[FrontDoor, "subprocess.Popen[str]"]]:
     command = [sys.executable, "-m", "hookline.cli.app", "proxy", "--listen", "127.0.0.1:0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout
             ready = re.fullmatch(r"ready http://127\.0\.0\.1:(\d+)\n", process.stdout.readline())
             assert ready
-            yield Door(int(ready[1])), process
+            yield FrontDoor(int(ready[1])), process
         finally:
             process.kill()
 

@@ -12,7 +12,7 @@ from schemathesis.core.result import Ok
 
 from hookline.http_api.openapi import openapi_document
 from hookline.protocol.calls import calls_of
-from tests.integration.proxy_under_test import JOB, Clusters, Door
+from tests.integration.proxy_under_test import JOB, Clusters, FrontDoor
 
 EXAMPLES = 6  # of each call below: some seconds in all. What the nodes answer, test_openapi.py looks at.
 DESCRIBED = schemathesis.openapi.from_dict(openapi_document("proxy"))
@@ -52,7 +52,7 @@ BREAKABLE = [
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDoor]:
     """A proxy before two clusters, one of which is down: so the answers say who is missing."""
     clusters = Clusters(tmp_path_factory.mktemp("clusters"), 2)
     try:
@@ -67,17 +67,17 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 
 @pytest.mark.parametrize("call", PUT_TOGETHER)
-def test_schemathesis_finds_nothing_with_good_data(door: Door, call: str) -> None:
+def test_schemathesis_finds_nothing_with_good_data(door: FrontDoor, call: str) -> None:
     _check(door, call, GenerationMode.POSITIVE, [known_checks.positive_data_acceptance])
 
 
 @pytest.mark.parametrize("call", BREAKABLE)
-def test_schemathesis_finds_nothing_with_bad_data(door: Door, call: str) -> None:
+def test_schemathesis_finds_nothing_with_bad_data(door: FrontDoor, call: str) -> None:
     _check(door, call, GenerationMode.NEGATIVE, [])
     assert door.get("/topology").json["epoch"] == 1
 
 
-def _check(door: Door, call: str, mode: GenerationMode, excluded: list[Any]) -> None:
+def _check(door: FrontDoor, call: str, mode: GenerationMode, excluded: list[Any]) -> None:
     # A cluster that is down is a right reason for 503, which is described.
     excluded = [*excluded, known_checks.not_a_server_error]
 
@@ -89,7 +89,7 @@ def _check(door: Door, call: str, mode: GenerationMode, excluded: list[Any]) -> 
     check()
 
 
-def test_what_is_missing_is_described_and_said(door: Door) -> None:
+def test_what_is_missing_is_described_and_said(door: FrontDoor) -> None:
     shapes = openapi_document("proxy")["components"]["schemas"]
     for path, shape in (("/jobs", "JobPage"), ("/clusters", "ClusterList")):
         answer = door.get(path).json
@@ -105,6 +105,6 @@ def test_every_route_is_described_and_nothing_else() -> None:
     assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == routed
 
 
-def test_the_document_and_the_page_are_the_proxys(door: Door) -> None:
+def test_the_document_and_the_page_are_the_proxys(door: FrontDoor) -> None:
     assert door.get("/openapi.json").json["paths"].keys() == openapi_document("proxy")["paths"].keys()
     assert b"127.0.0.1:7000</span>/topology/route?id=" in door.get("/docs").body

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.integration.node_under_test import read_all
-from tests.integration.proxy_under_test import JOB, Clusters, Door
+from tests.integration.proxy_under_test import JOB, Clusters, FrontDoor
 
 
 def _answers(three: Clusters, request: bytes) -> list[bytes]:
@@ -43,6 +43,6 @@ def test_utf_8_is_taken_by_both(three: Clusters) -> None:
 
 
 def test_a_key_that_is_not_ascii_is_refused_by_both(three: Clusters) -> None:
-    for door in (three.start_proxy(), Door(three.nodes["c0"].port)):
+    for door in (three.start_proxy(), FrontDoor(three.nodes["c0"].port)):
         refused = door.post("/jobs", JOB, Idempotency_Key="Z\xfcrich".encode().decode("latin-1"))
         assert (refused.status, refused.code) == (400, "invalid_id")

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.integration.node_under_test import read_all
-from tests.integration.proxy_under_test import JOB, Clusters, Door
+from tests.integration.proxy_under_test import JOB, Clusters, FrontDoor
 
 
-def _id_at(door: Door, cluster: str, prefix: str = "order") -> str:
+def _id_at(door: FrontDoor, cluster: str, prefix: str = "order") -> str:
     """An id of a client whose home is that cluster."""
     names = (f"{prefix}-{number}" for number in range(1_000))
     return next(name for name in names if door.get(f"/topology/route?id={name}").json["cluster"] == cluster)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tests.integration.proxy_under_test import JOB, Clusters, Door
+from tests.integration.proxy_under_test import JOB, Clusters, FrontDoor
 
 
-def _ids(door: Door, limit: int) -> list[str]:
+def _ids(door: FrontDoor, limit: int) -> list[str]:
     found: list[str] = []
     page = door.get(f"/jobs?limit={limit}").json
     while True:
@@ -15,7 +15,7 @@ def _ids(door: Door, limit: int) -> list[str]:
         page = door.get(f"/jobs?limit={limit}&cursor={page['next_cursor']}").json
 
 
-def _batch(door: Door, count: int) -> Any:
+def _batch(door: FrontDoor, count: int) -> Any:
     answer = door.post("/jobs/batch", {"jobs": [{"id": f"b{number}"} | JOB for number in range(count)]})
     assert answer.status == 200, answer
     return answer.json["results"]

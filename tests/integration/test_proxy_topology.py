@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.end_to_end.processes import until
-from tests.integration.proxy_under_test import JOB, Clusters, Door, same
+from tests.integration.proxy_under_test import JOB, Clusters, FrontDoor, same
 
 
 def test_a_route_is_explained(three: Clusters) -> None:
@@ -110,11 +110,11 @@ def test_while_the_old_home_is_away_nothing_that_moves_is_created(three: Cluster
 def test_no_path_leads_a_proxy_or_a_node_to_another_call(three: Clusters, path: str) -> None:
     door = three.start_proxy(probe_interval_ms=60_000)
     node = three.nodes["c0"]
-    for client in (door, Door(node.port)):
+    for client in (door, FrontDoor(node.port)):
         refused = client.call("PUT", path, three.topology(9))
         assert 400 <= refused.status < 500, refused
     assert door.post("/jobs", {"id": "a"} | JOB).status == 201, "the epoch is still ours"
-    assert Door(node.port).get("/health").json["epoch"] == 1
+    assert FrontDoor(node.port).get("/health").json["epoch"] == 1
 
 
 # --- what a stranger may write ----------------------------------------------------------------------------------

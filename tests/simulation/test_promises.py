@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.presets import simulate
-from tests.simulation.verdict import journal, judge
+from tests.simulation.verdict import journal, report
 
 
 def test_every_promise_is_kept(preset: str, seed: int, directory: Path) -> None:
-    judge(preset, seed, directory)
+    report(preset, seed, directory)
 
 
 @pytest.mark.parametrize(

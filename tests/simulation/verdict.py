@@ -14,7 +14,7 @@ _JOURNAL_LINES_SHOWN = 400
 _MISFITS = ("AttributeError", "TypeError", "NameError", "BindingsError", "SQLError")
 
 
-def judge(preset: str, seed: int, directory: Path) -> None:
+def report(preset: str, seed: int, directory: Path) -> None:
     """Fail when something is wrong: with the journal, and how to see it again."""
     world = simulate(preset, seed, directory)
     if wrong := world.violated():

@@ -22,7 +22,7 @@ from hookline.clock import SystemClock
 from hookline.errors import InvalidConfig, NodeFault
 from tests.node_parts import ManualClock
 
-TETHER = Path(children.__file__).with_name("tether.py")
+EXEC_WITH_PARENT = Path(children.__file__).with_name("exec_with_parent.py")
 
 
 # --- where things are -------------------------------------------------------------------------------------------------
@@ -193,10 +193,10 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
-def test_a_tethered_process_is_gone_when_its_parent_is_killed() -> None:
+def test_a_process_that_is_bound_to_its_parent_is_gone_when_that_is_killed() -> None:
     parent_code = f"""
         import os, subprocess, sys, time
-        child = subprocess.Popen([sys.executable, {str(TETHER)!r}, str(os.getpid()), "sleep", "60"])
+        child = subprocess.Popen([sys.executable, {str(EXEC_WITH_PARENT)!r}, str(os.getpid()), "sleep", "60"])
         print(child.pid, flush=True)
         time.sleep(60)
     """
@@ -210,8 +210,8 @@ def test_a_tethered_process_is_gone_when_its_parent_is_killed() -> None:
     until(lambda: not alive(pid))
 
 
-def test_a_tether_whose_parent_is_gone_already_runs_nothing(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(TETHER), "1", "touch", str(tmp_path / "ran")], check=False)
+def test_a_process_whose_parent_is_gone_already_never_runs(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(EXEC_WITH_PARENT), "1", "touch", str(tmp_path / "ran")], check=False)
     assert done.returncode == 1
     assert not (tmp_path / "ran").exists()
 

@@ -59,7 +59,7 @@ class _Proposal(NamedTuple):
     commands: Sequence[AnyCommand]
     size: int
     future: asyncio.Future[list[Result]]
-    since_ms: float  # infinite: it is patient
+    since_ms: float  # infinite: it may wait for ever
 
 
 class ThreadCommit:

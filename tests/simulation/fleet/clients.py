@@ -14,8 +14,7 @@ from hookline.client.requests import Request
 from hookline.errors import DeadlineExceeded, HooklineError
 from hookline.http_api.forwarded_headers import FALLBACK
 from hookline.protocol import http
-from tests.simulation.fleet.door import Door
-from tests.simulation.fleet.story import (
+from tests.simulation.fleet.client_record import (
     Cancelling,
     Creation,
     Listing,
@@ -24,6 +23,7 @@ from tests.simulation.fleet.story import (
     error_of,
     verdict_of,
 )
+from tests.simulation.fleet.proxy_transport import ProxyTransport
 
 if TYPE_CHECKING:
     from tests.simulation.fleet.proxy import SimulatedProxy
@@ -78,8 +78,8 @@ class ProxyClients:
             await asyncio.sleep(self.random.expovariate(1 / self.hurry_s))
             await self.random.choices(actions, weights)[0]()
 
-    def door(self) -> Door:
-        return Door(self.world, self.random.choice((0, 1, 3, 5)))
+    def transport(self) -> ProxyTransport:
+        return ProxyTransport(self.world, self.random.choice((0, 1, 3, 5)))
 
     # --- creating ------------------------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class ProxyClients:
         creation = Creation("job", marker, None, None, _label_of(marker), began)
         for name, value in given.items():
             setattr(creation, name, value)
-        self.world.story.creations.append(creation)
+        self.world.record.creations.append(creation)
         return creation
 
     def _named_creation(self, names: int) -> Creation:
@@ -111,11 +111,13 @@ class ProxyClients:
         given: Any = _fields(creation.marker) | fields
         return requests.create_job(given.pop("url"), given, self.world.clock)
 
-    async def create(self, creation: Creation, request: Request[http.Job], door: Door) -> http.Job | HooklineError:
+    async def create(
+        self, creation: Creation, request: Request[http.Job], transport: ProxyTransport
+    ) -> http.Job | HooklineError:
         """Send it, and write down what each try was told."""
-        door.heard = lambda error: None if error is None else creation.verdicts.append(verdict_of(error))
+        transport.heard = lambda error: None if error is None else creation.verdicts.append(verdict_of(error))
         try:
-            job = await door.send(request)
+            job = await transport.send(request)
         except HooklineError as error:
             return error
         self._made(creation, job.id, job.url)
@@ -125,25 +127,25 @@ class ProxyClients:
         creation.verdicts.append("made")
         creation.acknowledged.append((made, self.world.history.note(f"made: {made} for {creation.marker}")))
         if url != url_of(creation.marker):
-            self.world.story.wrong.append(f"{creation.marker} was answered with the job for {url}")
+            self.world.record.wrong.append(f"{creation.marker} was answered with the job for {url}")
         if creation.id is not None and creation.id != made:
-            self.world.story.wrong.append(f"{creation.id} was answered with {made}")
+            self.world.record.wrong.append(f"{creation.id} was answered with {made}")
 
     async def _named(self) -> None:
         creation = self._named_creation(self.names)
-        await self.create(creation, self.request(creation), self.door())
+        await self.create(creation, self.request(creation), self.transport())
 
     async def _anonymous(self) -> None:
         """As most users do: the SDK gives it a key, and lets it leave a home that is down."""
         creation = self._creation(f"sdk-{self._number()}")
-        await self.create(creation, self.request(creation), self.door())
+        await self.create(creation, self.request(creation), self.transport())
 
     async def _minted(self, proxy: "SimulatedProxy | None" = None) -> None:
         """Without the SDK: the proxy mints the id. After "may be" it is repeated with the id the proxy named."""
         creation = self._creation(f"plain-{self._number()}")
         request = replace(self.request(creation), headers=_JSON, is_repeatable=False, may_fall_back=False)
         for _ in range(3):
-            found = await self.create(creation, request, Door(self.world, 1, proxy))
+            found = await self.create(creation, request, ProxyTransport(self.world, 1, proxy))
             if not isinstance(found, DeadlineExceeded) or "id" not in found.figures:
                 return
             body = {"id": found.figures["id"]} | _fields(creation.marker)
@@ -151,19 +153,19 @@ class ProxyClients:
 
     async def _to_paused(self, proxy: "SimulatedProxy | None" = None) -> None:
         """A job that is due at once, to a destination that was paused before; or the pause itself."""
-        if self.world.story.paused is None:
+        if self.world.record.paused is None:
             await self._pause()
             return
         creation = self._creation(f"{_PAUSED_MARKER}{self._number()}")
         request = replace(self.request(creation), headers=_JSON, is_repeatable=False, may_fall_back=False)
-        await self.create(creation, request, Door(self.world, 0, proxy))
+        await self.create(creation, request, ProxyTransport(self.world, 0, proxy))
 
     async def _pause(self) -> None:
         try:
-            await self.door().send(requests.put_destination(PAUSED, {"paused": True}))
+            await self.transport().send(requests.put_destination(PAUSED, {"paused": True}))
         except HooklineError:
             return
-        self.world.story.paused = self.world.history.note(f"paused: {PAUSED}")
+        self.world.record.paused = self.world.history.note(f"paused: {PAUSED}")
 
     async def _twins(self, names: int = 0) -> None:
         """Equal requests through several proxies, at once or nearly."""
@@ -175,7 +177,7 @@ class ProxyClients:
 
     async def _after_a_moment(self, creation: Creation) -> None:
         await asyncio.sleep(self.random.random() * self._apart_s)
-        await self.create(creation, self.request(creation), self.door())
+        await self.create(creation, self.request(creation), self.transport())
 
     async def rush(self) -> None:
         """Many requests in little time: while the topology changes."""
@@ -199,7 +201,9 @@ class ProxyClients:
         cancels = self.random.random() < 0.4
         async with asyncio.TaskGroup() as tasks:
             for other in self.world.proxies:
-                looking = self._cancel_all(other) if cancels else self.list_all(Door(self.world, 0, other), 100)
+                looking = (
+                    self._cancel_all(other) if cancels else self.list_all(ProxyTransport(self.world, 0, other), 100)
+                )
                 tasks.create_task(looking)
 
     async def _allowed(self) -> None:
@@ -208,7 +212,7 @@ class ProxyClients:
         creation = self._creation(f"allowed-{number}", key=f"k-allowed-{number}", may_double=True)
         request = self.request(creation)
         headers = request.headers | {FALLBACK.decode(): "allow"}
-        await self.create(creation, replace(request, headers=headers), self.door())
+        await self.create(creation, replace(request, headers=headers), self.transport())
 
     async def _batch(self) -> None:
         creations = [self._batch_item() for _ in range(self.random.randint(2, 8))]
@@ -234,19 +238,19 @@ class ProxyClients:
         is_repeatable = all("id" in item for item in items)
         body = msgspec.json.encode({"jobs": items})
         request = Request("POST", "/jobs/batch", http.BatchResponse, body, _JSON, is_repeatable=is_repeatable)
-        door = self.door()
+        transport = self.transport()
 
         def heard(error: HooklineError | None) -> None:
             for creation in creations if error is not None else ():
                 creation.verdicts.append(verdict_of(error))  # type: ignore[arg-type]
 
-        door.heard = heard
+        transport.heard = heard
         try:
-            results = (await door.send(request)).results
+            results = (await transport.send(request)).results
         except HooklineError:
             return creations
         if len(results) != len(creations):
-            self.world.story.wrong.append(f"a batch of {len(creations)} has {len(results)} results")
+            self.world.record.wrong.append(f"a batch of {len(creations)} has {len(results)} results")
         return [one for one, result in zip(creations, results, strict=False) if not self._take(one, result)]
 
     def _take(self, creation: Creation, result: http.BatchResult) -> bool:
@@ -254,19 +258,19 @@ class ProxyClients:
             self._made(creation, result.job.id, result.job.url)
             return True
         code = str((result.error or {}).get("code"))
-        self.world.story.said(code, f"{creation.marker} in a batch")
+        self.world.record.said(code, f"{creation.marker} in a batch")
         creation.verdicts.append(verdict_of(error_of(code)))
         return result.status < 500
 
     async def _schedule(self) -> None:
         name = f"schedule-{self.random.randint(1, self.names)}"
         creation = self._creation(name, kind="schedule", id=name)
-        door = self.door()
-        door.heard = lambda error: None if error is None else creation.verdicts.append(verdict_of(error))
+        transport = self.transport()
+        transport.heard = lambda error: None if error is None else creation.verdicts.append(verdict_of(error))
         job: Any = {"url": HOST + name}
         request = requests.create_schedule(CRON, job, {"id": name}, self.world.clock)
         try:
-            await door.send(request)
+            await transport.send(request)
         except HooklineError:
             return
         creation.verdicts.append("made")
@@ -276,21 +280,21 @@ class ProxyClients:
 
     def _known(self, kind: Any = "job") -> str | None:
         """An id that was acknowledged; rather one of the newest."""
-        known = list(self.world.story.acknowledged(kind))
+        known = list(self.world.record.acknowledged(kind))
         return known[-1 - min(int(self.random.expovariate(0.2)), len(known) - 1)] if known else None
 
     async def _read(self) -> None:
         is_schedule = self.random.random() < 0.15
         wanted = self._known("schedule" if is_schedule else "job")
         if wanted is not None:
-            await self.read("schedule" if is_schedule else "read", wanted, self.door())
+            await self.read("schedule" if is_schedule else "read", wanted, self.transport())
 
     async def _cancel(self) -> None:
         wanted = self._known()
         if wanted is not None:
-            await self.read("cancel", wanted, self.door())
+            await self.read("cancel", wanted, self.transport())
 
-    async def read(self, what: Any, wanted: str, door: Door) -> Reading:
+    async def read(self, what: Any, wanted: str, transport: ProxyTransport) -> Reading:
         """Read, or cancel, and write down what was there."""
         made: dict[str, Callable[[str], Request[Any]]] = {
             "read": requests.get_job,
@@ -298,9 +302,9 @@ class ProxyClients:
             "schedule": requests.get_schedule,
         }
         reading = Reading(what, wanted, self.world.history.note(f"{what} {wanted}"))
-        self.world.story.readings.append(reading)
+        self.world.record.readings.append(reading)
         try:
-            found = await door.send(made[what](wanted))
+            found = await transport.send(made[what](wanted))
         except HooklineError as error:
             reading.code = error.code
         else:
@@ -315,24 +319,24 @@ class ProxyClients:
         filters: Any = {"label": f"colour={label}"}
         request = requests.cancel_jobs(filters, dry_run=False, limit=None)
         try:
-            done = await Door(self.world, 1, proxy).send(request)
+            done = await ProxyTransport(self.world, 1, proxy).send(request)
         except HooklineError:
             return
         ended = self.world.history.note(f"cancelled all {label}: {done}")
         if not (done.incomplete or done.unclear or done.more):
-            self.world.story.cancellings.append(Cancelling(label, began, ended))
+            self.world.record.cancellings.append(Cancelling(label, began, ended))
 
     async def _list(self) -> None:
-        await self.list_all(self.door(), self.random.choice((3, 10, 100)))
+        await self.list_all(self.transport(), self.random.choice((3, 10, 100)))
 
-    async def list_all(self, door: Door, limit: int) -> Listing:
+    async def list_all(self, transport: ProxyTransport, limit: int) -> Listing:
         """Page by page; gives up when a page does not come."""
         listing = Listing(self.world.history.note("list"))
-        self.world.story.listings.append(listing)
+        self.world.record.listings.append(listing)
         cursor: str | None = None
         for _ in range(_PAGES_MAX):
             try:
-                page = await door.send(requests.list_jobs({}, limit=limit, cursor=cursor))
+                page = await transport.send(requests.list_jobs({}, limit=limit, cursor=cursor))
             except HooklineError:
                 return listing
             cursor = page.next_cursor

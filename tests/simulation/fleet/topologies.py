@@ -14,7 +14,7 @@ from hookline.errors import HooklineError
 from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology, encode_topology
 from hookline.protocol.topology_change import completed, is_completed, placement_of, same_homes
 from tests.simulation.fleet.clients import ProxyClients
-from tests.simulation.fleet.door import Door
+from tests.simulation.fleet.proxy_transport import ProxyTransport
 
 if TYPE_CHECKING:
     from tests.simulation.fleet.proxy import SimulatedProxy
@@ -123,7 +123,7 @@ class Admins:
         for _ in range(_TRIES):
             proxy = by or self.world.any_proxy()
             try:
-                await Door(self.world, 0, proxy).send(request)
+                await ProxyTransport(self.world, 0, proxy).send(request)
             except HooklineError as error:
                 if error.code in _LOST:
                     return

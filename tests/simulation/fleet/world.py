@@ -11,10 +11,10 @@ from hookline.protocol.topology_change import decider_of
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.cluster.etcd_cluster import EtcdCluster
 from tests.simulation.cluster.node import SimulatedNode
+from tests.simulation.fleet.client_record import ClientRecord
 from tests.simulation.fleet.clients import ProxyClients
-from tests.simulation.fleet.door import Door
 from tests.simulation.fleet.proxy import SimulatedProxy
-from tests.simulation.fleet.story import Story
+from tests.simulation.fleet.proxy_transport import ProxyTransport
 from tests.simulation.fleet.topologies import Admins
 from tests.simulation.history import History
 from tests.simulation.network import Cut, Network
@@ -39,7 +39,7 @@ class FleetWorld(World):
 
     def __init__(self, history: History, seed: int, directory: Path) -> None:
         pick = random.Random(f"proxy world {seed}")
-        self.story = Story()
+        self.record = ClientRecord()
         self._seen_documents: dict[int, bytes] = {}  # by epoch
         self.is_over = False
         self.clock = SimulatedClock(asyncio.get_running_loop().time, seed=seed)
@@ -104,10 +104,10 @@ class FleetWorld(World):
                 proxy.kill()
 
     def _seen(self) -> list[str]:
-        return [*super()._seen(), *self.story.wrong]
+        return [*super()._seen(), *self.record.wrong]
 
     def violated(self) -> list[str]:
-        return super().violated() or [*self.story.wrong, *fleets.broken(self.story, self.clusters)]
+        return super().violated() or [*self.record.wrong, *fleets.broken(self.record, self.clusters)]
 
     async def _begin_twice(self) -> None:
         """A proxy starts with another first file, and the cluster that decides refuses its connections for a while.
@@ -170,20 +170,22 @@ class FleetWorld(World):
 
     async def _ask_for_all(self, clients: ProxyClients) -> None:
         """Nothing is wrong any more, so every answer has to come, and be complete."""
-        known = [("read", wanted) for wanted in self.story.acknowledged()]
-        known += [("schedule", wanted) for wanted in self.story.acknowledged("schedule")]
+        known = [("read", wanted) for wanted in self.record.acknowledged()]
+        known += [("schedule", wanted) for wanted in self.record.acknowledged("schedule")]
         for proxy in self.proxies:
             for what, wanted in self.random.sample(known, min(_READS, len(known))):
-                reading = await clients.read(what, wanted, Door(self, 2, proxy))
+                reading = await clients.read(what, wanted, ProxyTransport(self, 2, proxy))
                 if reading.code:
                     self.violations.append(f"{proxy.name} says {reading.code} of {wanted} when nothing is wrong")
-            listing = await clients.list_all(Door(self, 2, proxy), 40)
+            listing = await clients.list_all(ProxyTransport(self, 2, proxy), 40)
             if not listing.pages or listing.pages[-1].has_more or any(page.incomplete for page in listing.pages):
                 self.violations.append(f"{proxy.name} cannot list all when nothing is wrong")
-        named = [one for one in self.story.creations if one.acknowledged and (one.id or one.key) and not one.may_double]
+        named = [
+            one for one in self.record.creations if one.acknowledged and (one.id or one.key) and not one.may_double
+        ]
         jobs = [one for one in named if one.kind == "job"]
         for creation in self.random.sample(jobs, min(_REPEATS, len(jobs))):
-            found = await clients.create(creation, clients.request(creation), Door(self, 2))
+            found = await clients.create(creation, clients.request(creation), ProxyTransport(self, 2))
             if isinstance(found, HooklineError):
                 self.violations.append(f"{creation.marker} was made, and now it is {found.code}")
 

@@ -10,8 +10,8 @@ import msgspec
 from hookline.protocol.durations import parse_time
 from hookline.protocol.jobs import JobSpec, State
 from tests.simulation.cluster.cluster import Cluster
+from tests.simulation.fleet.client_record import ClientRecord, Creation, Listing, Page
 from tests.simulation.fleet.clients import PAUSED, marker_of, url_of
-from tests.simulation.fleet.story import Creation, Listing, Page, Story
 
 _specs = msgspec.msgpack.Decoder(JobSpec)
 
@@ -43,11 +43,11 @@ class Found:
         return _grouped(self.jobs, lambda job: job.id)
 
 
-def broken(story: Story, clusters: Sequence[Cluster]) -> Iterator[str]:
+def broken(record: ClientRecord, clusters: Sequence[Cluster]) -> Iterator[str]:
     """What breaks a promise, in words."""
     found = look(clusters)
     for check in CHECKS:
-        for text in check(story, found):
+        for text in check(record, found):
             yield f"{check.__name__.replace('_', ' ')}: {text}"
 
 
@@ -79,19 +79,19 @@ def _grouped(jobs: list[Made], key: Callable[[Made], str]) -> dict[str, list[Mad
 # --- promise 1 and 8: what was acknowledged is there, and can be read ---------------------------------------------
 
 
-def what_was_acknowledged_is_there(story: Story, found: Found) -> Iterator[str]:
+def what_was_acknowledged_is_there(record: ClientRecord, found: Found) -> Iterator[str]:
     jobs = found.by_id()
-    for one, (stamp, marker) in story.acknowledged().items():
+    for one, (stamp, marker) in record.acknowledged().items():
         if marker not in {job.marker for job in jobs.get(one, ())}:
             yield f"{one} for {marker} was acknowledged at {stamp} and is gone"
-    for one, (stamp, _) in story.acknowledged("schedule").items():
+    for one, (stamp, _) in record.acknowledged("schedule").items():
         if one not in found.schedules:
             yield f"{one} was acknowledged at {stamp} and is gone"
 
 
-def what_was_acknowledged_can_be_read(story: Story, _found: Found) -> Iterator[str]:
-    known = {kind: story.acknowledged(kind) for kind in ("job", "schedule")}
-    for reading in story.readings:
+def what_was_acknowledged_can_be_read(record: ClientRecord, _found: Found) -> Iterator[str]:
+    known = {kind: record.acknowledged(kind) for kind in ("job", "schedule")}
+    for reading in record.readings:
         since, marker = known["schedule" if reading.what == "schedule" else "job"][reading.id]
         if since > reading.began:
             continue
@@ -104,7 +104,7 @@ def what_was_acknowledged_can_be_read(story: Story, _found: Found) -> Iterator[s
 # --- promise 5: the same id or key, the same job ------------------------------------------------------------------
 
 
-def no_id_exists_twice(_story: Story, found: Found) -> Iterator[str]:
+def no_id_exists_twice(_record: ClientRecord, found: Found) -> Iterator[str]:
     for one, jobs in found.by_id().items():
         if len(jobs) > 1:
             yield f"{one} is in {[job.cluster for job in jobs]}"
@@ -113,17 +113,17 @@ def no_id_exists_twice(_story: Story, found: Found) -> Iterator[str]:
             yield f"{name} is in {clusters}"
 
 
-def no_key_exists_twice(story: Story, found: Found) -> Iterator[str]:
+def no_key_exists_twice(record: ClientRecord, found: Found) -> Iterator[str]:
     """But where a client allowed it."""
-    allowed = {creation.key for creation in story.creations if creation.may_double}
+    allowed = {creation.key for creation in record.creations if creation.may_double}
     for key, places in found.keys.items():
         if len(places) > 1 and key not in allowed:
             yield f"the key {key} is in {places}"
 
 
-def what_is_asked_for_once_is_made_once(story: Story, found: Found) -> Iterator[str]:
+def what_is_asked_for_once_is_made_once(record: ClientRecord, found: Found) -> Iterator[str]:
     """Whoever asks for it, and however often it is sent again: also what has a key of the SDK's or no name at all."""
-    allowed = {creation.marker for creation in story.creations if creation.may_double}
+    allowed = {creation.marker for creation in record.creations if creation.may_double}
     for marker, jobs in found.by_marker().items():
         if len(jobs) > 1 and marker not in allowed:
             yield f"{marker} is {[(job.cluster, job.id) for job in jobs]}"
@@ -135,9 +135,9 @@ def what_is_asked_for_once_is_made_once(story: Story, found: Found) -> Iterator[
             yield f"{marker} was carried out for {sorted(ids)}"
 
 
-def equal_requests_are_answered_with_the_same_job(story: Story, _found: Found) -> Iterator[str]:
+def equal_requests_are_answered_with_the_same_job(record: ClientRecord, _found: Found) -> Iterator[str]:
     answered: dict[str, set[str]] = defaultdict(set)
-    for creation in story.creations:
+    for creation in record.creations:
         if not creation.may_double:
             answered[creation.marker] |= {one for one, _ in creation.acknowledged}
     for marker, ids in answered.items():
@@ -148,9 +148,9 @@ def equal_requests_are_answered_with_the_same_job(story: Story, _found: Found) -
 # --- promise 9: what is refused leaves nothing behind --------------------------------------------------------------
 
 
-def what_was_refused_was_not_made(story: Story, found: Found) -> Iterator[str]:
+def what_was_refused_was_not_made(record: ClientRecord, found: Found) -> Iterator[str]:
     wanted: dict[str, list[Creation]] = defaultdict(list)
-    for creation in story.creations:
+    for creation in record.creations:
         wanted[creation.marker].append(creation)
     jobs = found.by_marker()
     for marker, creations in wanted.items():
@@ -164,31 +164,31 @@ def what_was_refused_was_not_made(story: Story, found: Found) -> Iterator[str]:
 # --- promise 10: an acknowledged cancel ---------------------------------------------------------------------------
 
 
-def what_was_cancelled_stays_so(story: Story, found: Found) -> Iterator[str]:
+def what_was_cancelled_stays_so(record: ClientRecord, found: Found) -> Iterator[str]:
     cancelled = {
-        reading.id: reading.ended for reading in story.readings if reading.what == "cancel" and not reading.code
+        reading.id: reading.ended for reading in record.readings if reading.what == "cancel" and not reading.code
     }
     for one, jobs in found.by_id().items():
         if one in cancelled and any(job.state is not State.CANCELLED for job in jobs):
             yield f"{one} was cancelled at {cancelled[one]} and is {jobs[0].state.label}"
-    for reading in story.readings:
+    for reading in record.readings:
         if reading.state and reading.state != "cancelled" and cancelled.get(reading.id, reading.began) < reading.began:
             yield f"{reading.id} was cancelled at {cancelled[reading.id]} and read as {reading.state}"
 
 
-def a_pause_binds_every_cluster_also_one_that_came_later(_story: Story, found: Found) -> Iterator[str]:
+def a_pause_binds_every_cluster_also_one_that_came_later(_record: ClientRecord, found: Found) -> Iterator[str]:
     """Jobs to that destination are made only after the pause was acknowledged."""
     for marker, job in found.sent:
         if url_of(marker).startswith(PAUSED):
             yield f"{job} was sent to {PAUSED}, which is paused"
 
 
-def what_was_cancelled_by_label_is_not_pending(story: Story, found: Found) -> Iterator[str]:
-    labels = {creation.marker: creation.label for creation in story.creations}
-    acknowledged = story.acknowledged()
+def what_was_cancelled_by_label_is_not_pending(record: ClientRecord, found: Found) -> Iterator[str]:
+    labels = {creation.marker: creation.label for creation in record.creations}
+    acknowledged = record.acknowledged()
     for job in found.jobs:
         since = acknowledged.get(job.id)
-        for done in story.cancellings if since and job.state is State.PENDING else ():
+        for done in record.cancellings if since and job.state is State.PENDING else ():
             if labels.get(job.marker) == done.label and since is not None and since[0] < done.began:
                 yield f"{job.id} is pending, and all {done.label} ones were cancelled at {done.ended}"
 
@@ -196,9 +196,9 @@ def what_was_cancelled_by_label_is_not_pending(story: Story, found: Found) -> It
 # --- lists: nothing is missing without a word ---------------------------------------------------------------------
 
 
-def a_list_misses_nothing_without_a_word(story: Story, found: Found) -> Iterator[str]:
-    acknowledged = story.acknowledged()
-    for listing in story.listings:
+def a_list_misses_nothing_without_a_word(record: ClientRecord, found: Found) -> Iterator[str]:
+    acknowledged = record.acknowledged()
+    for listing in record.listings:
         due = [job for job in found.jobs if job.id in acknowledged and acknowledged[job.id][0] < listing.began]
         yield from _missed(listing, due)
 
@@ -223,8 +223,8 @@ def _reached_ms(page: Page) -> float:
     return parse_time(page.jobs[-1][0]) if page.jobs else float("inf")
 
 
-def a_list_has_an_order_and_nothing_twice(story: Story, _found: Found) -> Iterator[str]:
-    for listing in story.listings:
+def a_list_has_an_order_and_nothing_twice(record: ClientRecord, _found: Found) -> Iterator[str]:
+    for listing in record.listings:
         ids = [one for page in listing.pages for _, one in page.jobs]
         if len(ids) != len(set(ids)):
             yield f"the list of {listing.began} has {sorted(one for one in ids if ids.count(one) > 1)} twice"
@@ -234,7 +234,7 @@ def a_list_has_an_order_and_nothing_twice(story: Story, _found: Found) -> Iterat
                 yield f"a page of the list of {listing.began} is out of order"
 
 
-CHECKS: tuple[Callable[[Story, Found], Iterator[str]], ...] = (
+CHECKS: tuple[Callable[[ClientRecord, Found], Iterator[str]], ...] = (
     what_was_acknowledged_is_there,
     what_was_acknowledged_can_be_read,
     no_id_exists_twice,

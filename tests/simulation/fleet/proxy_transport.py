@@ -19,7 +19,7 @@ T = TypeVar("T")
 _TRY_S = 15.0  # a client waits that long for an answer
 
 
-class Door:
+class ProxyTransport:
     """The SDK's way of repeating, over whichever proxy the load balancer picks. One for each thing that is wanted.
 
     Attributes:
@@ -48,7 +48,7 @@ class Door:
         except HooklineError as error:
             self._world.history.note(f"to {stamp}: {error.code} {error.detail}")
             if request.path != "/topology":
-                self._world.story.said(error.code, f"{request.method} {request.path} ({stamp})")
+                self._world.record.said(error.code, f"{request.method} {request.path} ({stamp})")
             self.heard(error)
             raise
         self._world.history.note(f"to {stamp}: ok {str(value)[:200]}")

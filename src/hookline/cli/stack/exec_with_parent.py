@@ -1,4 +1,4 @@
-"""Becomes another program that ends with its parent: ``tether.py PARENT-PID PROGRAM ARGUMENT…``.
+"""Becomes another program that ends with its parent: ``exec_with_parent.py PARENT-PID PROGRAM ARGUMENT…``.
 
 Linux kills the program when the process that started it is gone, however that one ended; elsewhere the program runs
 on. This is a program of its own, and not a ``preexec_fn``, since Python code between fork and exec can hang in a

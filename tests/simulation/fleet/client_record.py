@@ -99,7 +99,7 @@ class Listing:
 
 
 @dataclass(slots=True)
-class Story:
+class ClientRecord:
     """All of a run."""
 
     creations: list[Creation] = field(default_factory=list)
