@@ -19,7 +19,8 @@ import apsw
 import uvloop
 
 from hookline.clock import SystemClock
-from hookline.http_api.server import ConnectionLimits, make_server
+from hookline.http_api.connection import ConnectionLimits, StrictProtocol
+from hookline.http_api.server import make_server
 from hookline.node.api.app import create_app
 from hookline.node.api.services import DestinationStatus, Services
 from hookline.node.assembly import NodeParts, build
@@ -147,7 +148,7 @@ class NodeUnderTest:
     def pages(self, path: str) -> list[list[Any]]:
         """The items of each page of a list, to its end; ``path`` has a query."""
         found = []
-        cursor = ""
+        cursor: str | None = ""
         while cursor is not None:
             page = self.get(path + (f"&cursor={cursor}" if cursor else "")).json
             found.append(page["data"])
@@ -223,12 +224,15 @@ class NodeUnderTest:
 
     def held_bytes(self) -> int:
         """Of large requests, until they are answered."""
-        connections = list(self._server.server_state.connections)
-        return connections[0].requests.total_bytes if connections else 0  # type: ignore[attr-defined]
+        connections = self._connections()
+        return connections[0].requests.total_bytes if connections else 0
 
     def queued_requests(self) -> int:
         """That wait behind another one on their connection."""
-        return sum(len(one.pipeline) for one in list(self._server.server_state.connections))  # type: ignore[union-attr]
+        return sum(len(one.pipeline) for one in self._connections())
+
+    def _connections(self) -> list[StrictProtocol]:
+        return [one for one in list(self._server.server_state.connections) if isinstance(one, StrictProtocol)]
 
     async def _serve(self) -> None:
         config = self.config

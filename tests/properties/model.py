@@ -137,6 +137,8 @@ class Model:
                 return self._delete_payload(command)
             case c.SetTopology():
                 return self._set_topology(command)
+            case _:
+                raise NotImplementedError(f"the model does not know {command}")
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,8 @@ class Plain:
 
     def window(self) -> tuple[int, list[bool]]:
         """Its start and its calls; one begins with the first call that is not in the one before."""
-        start, failures = self.closed_at, []
+        start = self.closed_at
+        failures: list[bool] = []
         for at, failed in self.calls:
             if at < start or at > start + WINDOW_MS:
                 start, failures = at, []

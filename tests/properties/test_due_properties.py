@@ -20,7 +20,9 @@ from hookline.node.dispatch.timers import Timers
 from hookline.protocol.jobs import destination_of, lane_of
 from hookline.protocol.settings import DestinationSettings
 
-LANES = [lane_of(destination, priority, retry) for destination in (1, 2, 3) for priority in (0, 5) for retry in (0, 1)]
+LANES = [
+    lane_of(destination, priority, retry) for destination in (1, 2, 3) for priority in (0, 5) for retry in (False, True)
+]
 lanes = st.sampled_from(LANES)
 Row = tuple[int, int]
 

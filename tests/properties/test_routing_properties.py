@@ -167,7 +167,7 @@ def test_any_cluster_may_go_or_get_another_weight(weights: list[int], data: st.D
 @given(weights)
 def test_the_ring_is_what_another_implementation_says(weights: list[int]) -> None:
     def place(text: str) -> int:
-        return struct.unpack_from("<I", hashlib.md5(text.encode()).digest())[0]
+        return int(struct.unpack_from("<I", hashlib.md5(text.encode()).digest())[0])
 
     clusters = entries(*weights)
     points = {

@@ -115,7 +115,7 @@ def test_the_cure_that_a_refusal_names_is_taken(text: str) -> None:
         try:
             parse_url(url)
         except InvalidUrl as refusal:
-            at, encoded = re.search(r"\(character (\d+)\); percent-encode it as (\S+)", refusal.detail).groups()
+            ((at, encoded),) = re.findall(r"\(character (\d+)\); percent-encode it as (\S+)", refusal.detail)
             assert unquote(encoded) == url[int(at) - 1]
             url = url[: int(at) - 1] + encoded + url[int(at) :]
         else:

@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
+from hookline.client.fields import ScheduledJob
 from hookline.clock import Clock
 from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, Internal, Unavailable
 from hookline.protocol.durations import format_time
@@ -241,7 +242,7 @@ class Clients:
             "jitter": pick.choice((0, 0, 5)),
             "timezone": self.timezone,
         }
-        job = {key: value for key, value in self._job().items() if key not in ("delay", "run_at")}
+        job = cast(ScheduledJob, {key: value for key, value in self._job().items() if key not in ("delay", "run_at")})
         arguments = {"cron": pick.choice(self.crons), "job": job} | options
 
         async def create(_call: Call) -> Any:

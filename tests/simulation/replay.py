@@ -126,11 +126,12 @@ class _Follower:
 
     def _grant(self, at: int, entry: Entry, seq: int, attempt: int, due_ms: int, command: c.ClaimJobs) -> None:
         job = self._job(seq)
-        ((destination, spec),) = self._connection.execute(
+        found: list[tuple[Any, ...]] = self._connection.execute(
             "SELECT d.name, s.spec FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 JOIN specs s ON s.seq = j.seq"
             " WHERE j.seq = ?",
             (seq,),
         ).fetchall()
+        ((destination, spec),) = found
         ends_ms = command.begun_by_ms + decode_spec(spec).timeout_ms
         is_paused = destination in self._paused
         self._found.grants[job, attempt] = Grant(
@@ -139,12 +140,18 @@ class _Follower:
 
     def _note_lost(self, at: int, time_ms: int) -> None:
         """An attempt that no node made is the record of a claim that was given up."""
-        for seq, attempt in self._connection.execute("SELECT seq, number FROM attempts WHERE node = ''").fetchall():
+        given_up: list[tuple[Any, ...]] = self._connection.execute(
+            "SELECT seq, number FROM attempts WHERE node = ''"
+        ).fetchall()
+        for seq, attempt in given_up:
             self._found.given_up.setdefault((self._job(seq), attempt), (at, time_ms))
 
     def _job(self, seq: int) -> str:
         if seq not in self._names:
-            ((self._names[seq],),) = self._connection.execute("SELECT id FROM jobs WHERE seq = ?", (seq,)).fetchall()
+            found: list[tuple[Any, ...]] = self._connection.execute(
+                "SELECT id FROM jobs WHERE seq = ?", (seq,)
+            ).fetchall()
+            ((self._names[seq],),) = found
         return self._names[seq]
 
 

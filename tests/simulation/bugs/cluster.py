@@ -154,7 +154,8 @@ def claims_of_owners_that_live_are_taken_to_be_lost(patch: Patch) -> None:
     def begin(tables: Tables, effects: Effects, time_ms: int, command: c.BeginTerm) -> c.Result:
         result = begin_term(tables, effects, time_ms, command)
         for claim in tables.all(OpenClaim, "open_claims"):
-            ends = tables._writer.execute("SELECT claim_deadline_ms FROM jobs WHERE seq = ?", (claim.seq,)).fetchall()
+            query = "SELECT claim_deadline_ms FROM jobs WHERE seq = ?"
+            ends: list[tuple[Any, ...]] = tables._writer.execute(query, (claim.seq,)).fetchall()
             apply_jobs._lose(tables, effects, max(time_ms, ends[0][0]), claim)  # due again at their deadline
         return result
 

@@ -8,6 +8,7 @@ from hookline.errors import StateDiffers
 from hookline.node import identity
 from hookline.node.etcd import transactions
 from hookline.node.etcd.statuses import NodeStatus
+from hookline.node.history import recovery
 from hookline.node.history.cluster import ClusterHistory, new_charter
 from hookline.node.identity import Charter, Own, Verdict
 from hookline.node.storage import snapshots
@@ -85,7 +86,7 @@ def a_renewal_does_not_look_for_the_newest_entry(patch: Patch) -> None:
 
 
 def the_operator_may_choose_an_older_state(patch: Patch) -> None:
-    plan_recovery = person.plan_recovery
+    plan_recovery = recovery.plan_recovery
 
     def plan(chosen: Any, others: Any, charter: Any, log: Any, *, force: bool) -> Charter:
         return plan_recovery(chosen, others, charter, log, force=True)
@@ -93,5 +94,5 @@ def the_operator_may_choose_an_older_state(patch: Patch) -> None:
     def oldest(_self: Person, waiting: list[NodeStatus]) -> NodeStatus:
         return min(waiting, key=lambda it: it.applied or 2**62)
 
-    patch.setattr(person, "plan_recovery", plan)
+    patch.setattr(person, "plan_recovery", plan)  # where it is looked up
     patch.setattr(Person, "choose", oldest)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
 from hookline.errors import LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
@@ -243,7 +243,7 @@ class SimulatedClient:
             raise EtcdRefused("etcdserver: no leader")
         cut = etcd.cut_of(self._node)
         if cut is not None or (etcd.lossy and dice.random() < etcd.lossy):
-            return await self._lose(execute, timeout_s, cut)
+            await self._lose(execute, timeout_s, cut)
         is_slow = etcd.slow and dice.random() < etcd.slow
         if not (is_slow or takes_s):
             return execute()
@@ -251,7 +251,7 @@ class SimulatedClient:
         back_s = dice.random() * dice.choice((0.5, 0.7)) if is_slow else 0.0
         return await self._exchange(execute, timeout_s, there_s, back_s)
 
-    async def _lose(self, execute: Callable[[], Any], timeout_s: float, cut: str | None) -> Any:
+    async def _lose(self, execute: Callable[[], object], timeout_s: float, cut: str | None) -> NoReturn:
         """No answer comes; the request may be executed all the same, even after nobody waits for it any more."""
         dice = self._etcd.random
         if cut == "held":

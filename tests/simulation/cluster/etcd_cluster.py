@@ -176,7 +176,12 @@ class EtcdCluster(Cluster):
             node.is_held = True
             node.crash()
         names = " ".join(node.name for node in nodes)
-        self._for_a_while(seconds, f"held down: {names}", lambda: [setattr(node, "is_held", False) for node in nodes])
+
+        def let_go() -> None:
+            for node in nodes:
+                node.is_held = False
+
+        self._for_a_while(seconds, f"held down: {names}", let_go)
 
     def make_room(self, jobs: int) -> None:
         """So many may be pending from now on; a node learns of that when it starts."""

@@ -7,11 +7,12 @@ it is held back, in order, and runs when it goes on: its timers have expired by 
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from hookline.testing.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _TURNS_MAX = 250_000  # several times as many as long runs take
 
 OUTSIDE = Context()
@@ -67,7 +68,9 @@ class ProcessLoop(VirtualTimeLoop):
             raise RuntimeError(f"no end after {_TURNS_MAX} turns")
         super()._run_once()  # type: ignore[misc]
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         context = copy_context() if context is None else context  # an empty one counts as false
         process = context.get(PROCESS)
         if process is None or not process.is_paused:
@@ -76,7 +79,9 @@ class ProcessLoop(VirtualTimeLoop):
         process.held.append(handle)
         return handle
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         context = copy_context() if context is None else context  # an empty one counts as false
         process = context.get(PROCESS)
         if process is None:

@@ -11,6 +11,7 @@ from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.database import Database
+from hookline.node.history.cluster import ClusterHistory
 from hookline.node.leadership.renewal import STEP_S, TRY_S, Renewal
 from hookline.node.replica import Replica
 from hookline.node.state_machine.machine import StateMachine
@@ -74,6 +75,11 @@ class NodeProcess:
 
     def halted(self) -> str | None:
         return self.membership.halted()
+
+    def has_another_history(self) -> bool:
+        """Its state has not the history of the log, so it waits for a person."""
+        history = self.membership.history
+        return isinstance(history, ClusterHistory) and history.halted is not None
 
     async def run(self) -> None:
         """Until the member stops."""

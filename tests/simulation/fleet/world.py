@@ -234,7 +234,7 @@ class FleetWorld(World):
 
     def _cut_ways(self, ways: list[tuple[str, str]], seconds: float | None = None, kind: Cut | None = None) -> None:
         cuts: tuple[Cut, ...] = ("refuses", "swallows", "deaf")
-        cut = kind or self.random.choice(cuts)
+        cut: Cut = self.random.choice(cuts) if kind is None else kind
         self.network.cuts.update(dict.fromkeys(ways, cut))
 
         def mend() -> None:

@@ -374,7 +374,7 @@ def _how_it_is(node: SimulatedNode) -> str:
 
 def _has_waited(now: NodeProcess) -> bool:
     """For a person, for so long that the others have been told."""
-    return now.membership.history.halted is not None and asyncio.get_running_loop().time() - now.halted_at_s > _TOLD_S
+    return now.has_another_history() and asyncio.get_running_loop().time() - now.halted_at_s > _TOLD_S
 
 
 def _is_whole(connection: apsw.Connection) -> bool:

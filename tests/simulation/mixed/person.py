@@ -43,7 +43,7 @@ class Person:
     def _give_back(self) -> None:
         """Who got another cluster's directory, and says so, gets his own."""
         for node in self._world.nodes:
-            says_so = isinstance(node.ended, ForeignState) or (node.now and node.now.membership.history.halted)
+            says_so = isinstance(node.ended, ForeignState) or (node.now and node.now.has_another_history())
             if node.name in self._world.foreign and says_so:
                 self._world.give_back(node)
 

@@ -30,7 +30,7 @@ class Period:
 def every_tick_makes_one_job(facts: Facts) -> Iterator[str]:
     """And none is made that is no tick."""
     history, found, shard, slack_ms = facts.history, facts.found, facts.shard, facts.slack_ms
-    made_by_schedule: dict[int, set[str]] = {}
+    made_by_schedule: dict[int | None, set[str]] = {}
     for job, row in found.jobs.items():
         made_by_schedule.setdefault(row["schedule"], set()).add(job)
     by_hand = {call.answer.id for call in history.calls if call.kind == "run_schedule" and call.is_ok}
@@ -51,11 +51,11 @@ def every_tick_makes_one_job(facts: Facts) -> Iterator[str]:
             yield f"{job} was made by a schedule, but at no tick of it"
     yield from _overlaps(history, found, ticks)
     for job, (schedule, instant_ms) in ticks.items():
-        row = found.jobs.get(job)
-        if row is not None and not history.about(job, "update", "run", "retry"):
-            late_ms = row["run_at_ms"] - instant_ms
+        made = found.jobs.get(job)
+        if made is not None and not history.about(job, "update", "run", "retry"):
+            late_ms = made["run_at_ms"] - instant_ms
             if not 0 <= late_ms <= 5_000:
-                yield f"{schedule} made a job for {_text(row['run_at_ms'])} at its tick {_text(instant_ms)}"
+                yield f"{schedule} made a job for {_text(made['run_at_ms'])} at its tick {_text(instant_ms)}"
 
 
 def _overlaps(history: History, found: Replay, ticks: dict[str, tuple[str, int]]) -> Iterator[str]:
