@@ -23,7 +23,7 @@ from hookline.node.identity import Charter
 from hookline.node.leadership.etcd import EtcdLeadership
 from hookline.node.leadership.renewal import Renewal, renewing_thread
 from hookline.node.replicated_log.etcd import EtcdLog
-from hookline.testing.etcd import EtcdMembers
+from tests.etcd_members import EtcdMembers
 from tests.node_parts import entry
 
 _TOKENS = SystemClock()

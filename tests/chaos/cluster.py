@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from hookline.cli import app
-from hookline.testing.etcd import EtcdMembers, free_ports
 from tests.chaos.disks import Disks
 from tests.chaos.networks import Network, PlacedMembers
 from tests.end_to_end.processes import NodeProcess, until
+from tests.etcd_members import EtcdMembers, free_ports
 from tests.faulty_proxy import FaultyProxy
 from tests.wrong_clock import set_clock
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hookline.testing.etcd import EtcdMember, EtcdMembers
+from tests.etcd_members import EtcdMember, EtcdMembers
 
 _PREFIX = "hooklinet"
 _ROUTER = f"{_PREFIX}-r"

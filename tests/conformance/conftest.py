@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from hookline.node.etcd.keys import Keys
-from hookline.testing.etcd import EtcdMembers
+from tests.etcd_members import EtcdMembers
 from tests.etcd_parts import fresh_keys
 
 

@@ -19,7 +19,7 @@ from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.outage import Outage
 from hookline.node.etcd.statuses import NodeStatus, Statuses
 from hookline.node.membership.joining import agree_on_secret_key, find_peers
-from hookline.testing.etcd import EtcdMembers, EtcdTls
+from tests.etcd_members import EtcdMembers, EtcdTls
 from tests.etcd_parts import enable_users, etcd_node, until
 from tests.integration.node_under_test import node_config
 

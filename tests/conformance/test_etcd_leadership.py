@@ -11,7 +11,7 @@ from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS, VALIDITY_MARGIN_MS, Fence
 from hookline.node.etcd.keys import Keys
 from hookline.node.leadership import etcd as module
-from hookline.testing.etcd import EtcdMembers
+from tests.etcd_members import EtcdMembers
 from tests.etcd_parts import EtcdNode, etcd_node, until
 from tests.faulty_proxy import FaultyProxy
 from tests.node_parts import ManualClock

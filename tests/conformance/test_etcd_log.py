@@ -15,7 +15,7 @@ from hookline.node.etcd.client import EtcdCompacted, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.protocol.codec import encode_entry
 from hookline.protocol.limits import ENTRIES_READ_MAX, PAYLOAD_BYTES_MAX
-from hookline.testing.etcd import EtcdMembers
+from tests.etcd_members import EtcdMembers
 from tests.etcd_parts import EtcdNode, elect, etcd_node, settled, until
 from tests.faulty_proxy import FaultyProxy
 from tests.node_parts import create, entry, job_spec

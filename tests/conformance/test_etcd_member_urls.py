@@ -2,7 +2,7 @@
 
 from hookline.node.etcd.client import EtcdAddress, EtcdClient
 from hookline.node.etcd.member_urls import MemberUrls
-from hookline.testing.etcd import EtcdMembers
+from tests.etcd_members import EtcdMembers
 
 
 async def test_one_endpoint_tells_the_client_and_peer_urls_of_all_members(etcd: EtcdMembers) -> None:

@@ -15,7 +15,7 @@ from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.own_name import OwnName
 from hookline.node.etcd.statuses import NodeStatus, Statuses, read_statuses
 from hookline.node.membership.home import home_of
-from hookline.testing.etcd import EtcdMembers
+from tests.etcd_members import EtcdMembers
 
 
 def status(home: str, run: str = "r1", name: str = "n1") -> NodeStatus:

@@ -13,7 +13,7 @@ from hookline.node.etcd import upkeep_plan
 from hookline.node.etcd.client import EtcdFull, EtcdUnclear
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.upkeep import EtcdUpkeep
-from hookline.testing.etcd import EtcdMembers
+from tests.etcd_members import EtcdMembers
 from tests.etcd_parts import EtcdNode, elect, etcd_node
 from tests.node_parts import create, entry, job_spec
 

@@ -21,7 +21,7 @@ from hookline.node.state_machine.machine import open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry
 from hookline.protocol.limits import ENTRY_BYTES_MAX
-from hookline.testing.etcd import EtcdMembers
+from tests.etcd_members import EtcdMembers
 from tests.etcd_parts import charter, elect
 from tests.node_parts import OTHER_OWNER, OWNER, create, entry, job_spec, outcome
 

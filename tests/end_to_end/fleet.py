@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import parse_topology_file
-from hookline.testing.etcd import free_ports
 from tests.end_to_end.processes import NodeProcess
+from tests.etcd_members import free_ports
 
 _taken: set[int] = set()
 

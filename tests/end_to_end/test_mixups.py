@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from hookline.testing.etcd import EtcdMembers, free_ports
 from tests.chaos.cluster import AWAY, ClusterNode
 from tests.chaos.directories import (
     copy_etcd,
@@ -23,6 +22,7 @@ from tests.chaos.directories import (
 )
 from tests.end_to_end.mixed_up import LoneNode, hookline, mixed_up
 from tests.end_to_end.processes import journal_receiver, until
+from tests.etcd_members import EtcdMembers, free_ports
 from tests.etcd_parts import disable_users, enable_users
 
 CHANGE_PAYLOAD = "UPDATE specs SET spec = CAST(replace(spec, '100.00', '900.00') AS BLOB)"

@@ -7,7 +7,7 @@ from hookline.errors import InvalidConfig
 from hookline.protocol import limits
 from hookline.protocol.destination_patterns import NO_PATTERNS, Patterns
 from hookline.protocol.destination_rules import DEFAULT_PORTS, Rules
-from hookline.protocol.ranges import check_range
+from hookline.protocol.limits import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

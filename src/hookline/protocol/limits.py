@@ -1,5 +1,7 @@
 """Every fixed limit in one place, units last in the name; what an operator may change is in ``node/config.py``."""
 
+from hookline.errors import InvalidConfig, InvalidRequest
+
 KIB = 1024
 
 # One job.
@@ -57,3 +59,17 @@ LOG_ENTRIES_KEPT = 1_000  # by the local log, behind the durable index
 assert RESPONSE_BYTES_KEPT_MAX <= RESPONSE_BYTES_READ_MAX
 assert PAYLOAD_BYTES_MAX + HEADERS_BYTES_MAX + URL_BYTES_MAX + 8 * KIB <= ENTRY_BYTES_MAX, "one job fits one entry"
 assert BULK_JOBS_MAX <= ENTRY_COMMANDS_MAX
+
+
+def check_range(settings: object, name: str, low: int, high: int) -> None:
+    """Raise InvalidConfig, which names the option, unless ``settings.name`` is from ``low`` to ``high``."""
+    value = getattr(settings, name)
+    if not low <= value <= high:
+        option = name.replace("_", "-")
+        raise InvalidConfig(f"--{option} is {value}; it must be between {low} and {high}", field=name)
+
+
+def check_between(field: str, value: float, low: float, high: float) -> None:
+    """Raises InvalidRequest for a number of a request that is outside."""
+    if not low <= value <= high:
+        raise InvalidRequest(f"{field} must be from {low} to {high}", field=field)

@@ -10,7 +10,7 @@ from hookline.protocol import http, limits
 from hookline.protocol.durations import format_duration, parse_duration
 from hookline.protocol.http import Duration, RetryRequest, RetryWord
 from hookline.protocol.jobs import RetryPolicy
-from hookline.protocol.ranges import check_between
+from hookline.protocol.limits import check_between
 
 DEFAULT_RETRY = RetryPolicy()
 _NO_ANSWER = ("connection", "timeout")

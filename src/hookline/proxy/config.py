@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hookline.errors import InvalidConfig
-from hookline.protocol.ranges import check_range
+from hookline.protocol.limits import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

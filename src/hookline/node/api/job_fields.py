@@ -14,7 +14,7 @@ from hookline.protocol.durations import format_duration, parse_duration, parse_t
 from hookline.protocol.http import Duration, Labels
 from hookline.protocol.ids import check_id
 from hookline.protocol.jobs import METHODS, STATE_BY_LABEL, JobSpec, State
-from hookline.protocol.ranges import check_between
+from hookline.protocol.limits import check_between
 from hookline.protocol.redaction import MASK, hidden_values, is_hidden
 from hookline.protocol.urls import destination_name
 

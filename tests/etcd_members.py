@@ -101,7 +101,7 @@ class EtcdMember:
         assert not self.is_running, f"{self.name} runs already"
         with self.log_file.open("ab") as log:
             # The command is built above from our own values.
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)  # noqa: S603
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone; nothing happens to one that is not running."""
@@ -151,7 +151,7 @@ class EtcdMember:
         context = ssl.create_default_context(cafile=str(self._tls.ca_file)) if self._tls else None
         try:
             # The url is the member's own, http(s) and 127.0.0.1.
-            with urllib.request.urlopen(self.url + path, data, timeout=_ASK_S, context=context) as answer:  # noqa: S310
+            with urllib.request.urlopen(self.url + path, data, timeout=_ASK_S, context=context) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except (urllib.error.URLError, OSError, ValueError):
