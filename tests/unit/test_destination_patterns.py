@@ -37,7 +37,7 @@ def test_nothing_is_no_pattern(text: str) -> None:
         ("a*.internal", "has a * that is not its first label"),
         ("shop.*", "has a * that is not its first label"),
         ("*.10.0.0.1", "is neither a network nor a name"),
-        ("shop:0", "has a port that is no number from 1 to 65535"),
+        ("shop:0", "has a port that is not a number from 1 to 65535"),
         ("shop:65536", "has a port"),
         ("shop:http", "has a port"),
         ("shop:", "has a port"),

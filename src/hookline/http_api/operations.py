@@ -349,7 +349,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Can it take jobs?",
         description=(
             "A node if it does not stop, and leads or knows who does; a proxy if it does not stop, and one of its "
-            "clusters takes jobs. Send requests elsewhere meanwhile; a restart would not help. A full limit is no "
+            "clusters takes jobs. Send requests elsewhere meanwhile; a restart would not help. A full limit is not a "
             "reason: each create is told so, while reads and cancels go on."
         ),
         replies={200: (http.Probe, "It can."), 503: (http.Probe, "It cannot; `detail` says why.")},

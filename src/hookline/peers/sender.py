@@ -61,7 +61,7 @@ class NodeCall:
 
 @dataclass(frozen=True)
 class NodeAnswer:
-    """What a node answered.
+    """The answer of a node.
 
     Attributes:
         status: the HTTP status.

@@ -1,4 +1,4 @@
-"""Which IP addresses a webhook may go to: explicit lists, after the IANA special-purpose registries.
+"""Decides which IP addresses a webhook may go to, by explicit lists after the IANA special-purpose registries.
 
 ``ipaddress.is_global`` is not used: on Python 3.11 it passes 224.0.0.1, ::127.0.0.1, 64:ff9b::7f00:1 and
 2002:7f00:1::, each of which leads to a place that is not public.
@@ -55,7 +55,7 @@ _UNREACHABLE = {version: _ranges(UNREACHABLE, version) for version in (4, 6)}
 
 @lru_cache(maxsize=8192)
 def is_public(address: str) -> bool:
-    """Whether a webhook may go to this address by default. Text that is no plain IP address is never public."""
+    """Whether a webhook may go to this address by default. Text that is not a plain IP address is never public."""
     ip = _parse(address)
     if ip is None:
         return False
@@ -72,7 +72,7 @@ def is_reachable(address: str) -> bool:
 
 
 def connected_to(address: str) -> IPv4Address | IPv6Address | None:
-    """Where the kernel connects to: the IPv4 address, if one is wrapped in IPv6. None when the text is no address."""
+    """The address that the kernel connects to: an IPv4 one if IPv6 wraps it. None: the text is not an address."""
     ip = _parse(address)
     return ip.ipv4_mapped if ip is not None and ip.version == 6 and ip.ipv4_mapped is not None else ip
 

@@ -80,7 +80,7 @@ class Call(Struct, frozen=True):
                 return self.repeatable == "always"
 
     def path_of(self, value: str) -> str:
-        """The path with its parameter filled in. Raises UnicodeEncodeError for what is no text."""
+        """The path with its parameter filled in. Raises UnicodeEncodeError for a value that is not text."""
         before, _, rest = self.path.partition("{")
         return before + quote(value, safe="") + rest.partition("}")[2]
 

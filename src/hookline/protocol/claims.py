@@ -1,4 +1,4 @@
-"""What passes between a leader and whoever makes attempts: claims and cancellations out, reports in. Pure data.
+"""The messages between a leader and a runner: claims and cancellations out, reports in. Pure data.
 
 All of it is MessagePack between processes, array-like: a field may be added at the end with a default.
 """
@@ -10,14 +10,14 @@ import msgspec
 from hookline.protocol.jobs import JobSpec, Outcome
 
 DestinationVerdict = Literal["good", "bad", "timeout", "none"]
-"""What an attempt says of its destination: it works, it fails, it did not answer in time, nothing."""
+"""An attempt's news of its destination: it works, it fails, it did not answer in time, or nothing new."""
 
 Trouble = Literal["connection", "timeout"]
-"""Why there is no answer: it could not be asked or broke off, or it took too long."""
+"""The reason why no answer came: the connection failed or broke off, or the answer took too long."""
 
 
 class ClaimRef(NamedTuple):
-    """Which claim: the job's number and the attempt's. No two claims of a cluster share it."""
+    """Names a claim by the job's number and the attempt's. No two claims of a cluster share it."""
 
     seq: int
     attempt: int
@@ -45,7 +45,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
-    """What one attempt came to, before the job's retry policy is asked: that may make a failure permanent.
+    """The result of one attempt, before the job's retry policy decides: that may make a failure permanent.
 
     Attributes:
         sent: the request left, or may have.

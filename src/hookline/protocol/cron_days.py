@@ -10,7 +10,7 @@ from datetime import MAXYEAR, date
 from hookline.protocol.cron_fields import LAST, DayRule
 
 SEARCH_YEARS = 50
-"""Where the search for a next day ends. The rarest is 29 February on a given weekday, 40 years apart around 2100."""
+"""The search for a next day ends here. The rarest is 29 February on a given weekday, 40 years apart around 2100."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _LAST = date.max.toordinal()

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from hookline.errors import InvalidCron
 
 LAST = -1
-"""Which one of a month's equal weekdays: the last."""
+"""The last of a month's equal weekdays."""
 
 _SHOWN_CHARS_MAX = 40  # of an item that is refused
 
 
 @dataclass(frozen=True, slots=True)
 class DayRule:
-    """Which days match. Weekdays are 0 to 6 from Sunday; ``nth_weekdays`` are (weekday, 1 to 5 or ``LAST``).
+    """The days that match. Weekdays are 0 to 6 from Sunday; ``nth_weekdays`` are (weekday, 1 to 5 or ``LAST``).
 
     ``needs_both``: the day of the month and the day of the week must match, else one of them is enough.
     """

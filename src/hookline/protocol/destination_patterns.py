@@ -19,7 +19,7 @@ _WRAPPED = ip_network("::ffff:0:0/96")
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """What was named.
+    """The networks, hosts and places that were named.
 
     Attributes:
         networks: a single address is one too.
@@ -108,7 +108,7 @@ def parse_patterns(text: str, option: str) -> Patterns:
 
 
 class _Unreadable(ValueError):
-    """Why a pattern is none, after the pattern itself, and what to write instead."""
+    """The pattern cannot be read: the reason follows the pattern itself, with what to write instead."""
 
 
 def _parse(text: str) -> Network | tuple[str, int | None]:
@@ -158,7 +158,7 @@ def _split_port(text: str) -> tuple[str, int | None]:
 
 def _parse_port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= 65_535):
-        raise _Unreadable("has a port that is no number from 1 to 65535")
+        raise _Unreadable("has a port that is not a number from 1 to 65535")
     return int(text)
 
 

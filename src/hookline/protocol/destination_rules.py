@@ -1,4 +1,4 @@
-"""Which destinations the jobs of a node may have. Pure; every refusal says which setting would allow it.
+"""Decides which destinations the jobs of a node may have. Pure; every refusal says which setting would allow it.
 
 Without settings: public addresses at a few ports. What ``allow`` names is open beside that, at all ports. What leads to
 the cloud's metadata or stays on one link is closed even then, unless a pattern means just that: whoever opens
@@ -37,7 +37,7 @@ _LOOPBACK: Final = (ip_address("127.0.0.1"), ip_address("::1"))
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a node's settings say.
+    """The rules of a node's settings.
 
     Attributes:
         allow: open beside public addresses.
@@ -133,7 +133,7 @@ def _names_this_machine(target: Target) -> bool:
 
 @lru_cache(maxsize=8192)
 def _meant(address: str) -> tuple[Address, ...]:
-    """Where a packet to this address goes, then what a gateway would make of it; empty if it is no address."""
+    """The address that a packet reaches, then what a gateway would make of it; empty if it is not an address."""
     ip = connected_to(address)
     if ip is None:
         return ()

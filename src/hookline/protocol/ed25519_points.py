@@ -1,7 +1,7 @@
-"""Which 32 bytes are a public key that only its owner can sign for. Pure.
+"""Tells the 32 bytes that are a public key which only its owner can sign for. Pure.
 
 RFC 8032 leaves open what a verifier does with points of small order, with encodings above the field's prime, and with
-bytes that are no point. Under a key of small order everybody can make up signatures, so all of these are refused.
+bytes that are not a point. Under a key of small order everybody can make up signatures, so all of these are refused.
 """
 
 _PRIME = 2**255 - 19

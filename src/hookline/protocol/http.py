@@ -19,7 +19,7 @@ OutcomeLabel = Literal["success", "retryable_failure", "permanent_failure", "unk
 
 
 class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """When to try again: exponential with full jitter, or an explicit ``schedule`` of waits; null: the default.
+    """Waits between attempts: exponential with full jitter, or an explicit ``schedule`` of waits; null: the default.
 
     ``on`` lists all that is tried again, ``not_on`` what is not: statuses (429), classes ("5xx"), "connection" and
     "timeout"; a status comes before its class.
@@ -36,7 +36,7 @@ class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class JobChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What can be changed in a job: all fields optional, ``UNSET`` stays as it is; ``secret`` None takes it away."""
+    """Changes of a job: all fields optional, ``UNSET`` stays as it is; ``secret`` None takes it away."""
 
     url: str | UnsetType = UNSET
     method: str | UnsetType = UNSET
@@ -74,7 +74,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
 
 class WaitingFor(Struct, frozen=True, omit_defaults=True):
-    """Why a pending job waits. ``until`` is when that ends, as far as it is known."""
+    """The reason why a pending job waits. ``until``: when the wait ends, as far as Hookline knows."""
 
     reason: Literal["time", "retry", "paused", "breaker", "rate", "share", "slots", "clock", "key"]
     detail: str
@@ -180,7 +180,7 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True):
-    """What became of one item: 201 or 200 with ``job``, else ``error``."""
+    """The result of one item: 201 or 200 with ``job``, else ``error``."""
 
     status: int
     job: "BatchJob | None" = None
@@ -206,7 +206,7 @@ class BatchResponse(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which jobs; all conditions must hold.
+    """Chooses jobs; all conditions must hold.
 
     ``status``: of the last attempt's answer, such as 503, or ``"5xx"``. ``error``: what that attempt's error contains.
     """
@@ -251,7 +251,7 @@ class BulkResponse(Struct, frozen=True, omit_defaults=True):
 
 
 class CatchUp(Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to ticks that were missed, if they are not older than ``window``."""
+    """Decides about missed ticks that are not older than ``window``."""
 
     policy: Literal["skip", "coalesce", "all"] = "coalesce"
     window: Duration = "24h"
@@ -273,7 +273,7 @@ class ScheduleRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class ScheduleChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What can be changed in a schedule; ``job`` is replaced as a whole."""
+    """The fields of a schedule that can be changed; ``job`` is replaced as a whole."""
 
     cron: str | UnsetType = UNSET
     job: Raw | UnsetType = UNSET
@@ -445,7 +445,7 @@ class TopologyApplied(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True, omit_defaults=True):
-    """Where an id or a key is at home, and how that was decided; ``hash`` is None when the id's hint decided."""
+    """The home of an id or a key, and how it was found; ``hash`` is None when the id's hint decided."""
 
     rule: Literal["hint", "modulo", "ring", "previous"]
     hash: int | None

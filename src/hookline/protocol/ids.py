@@ -24,7 +24,7 @@ def mint_id(now_ms: int, random_bytes: bytes, shard: int) -> str:
 
 
 def shard_hint(job_id: str) -> int | None:
-    """The shard a well-formed minted id names, else None (an id that merely ends in ``-2`` is no hint)."""
+    """The shard a well-formed minted id names, else None (an id that merely ends in ``-2`` is not a hint)."""
     match = _MINTED.fullmatch(job_id)
     return int(match[1]) if match else None
 

@@ -1,4 +1,4 @@
-"""What proxies and nodes say to each other over HTTP, beside the API: docs/reference/internal-http.md. Pure."""
+"""The bodies that proxies and nodes exchange beside the API: docs/reference/internal-http.md. Pure."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class AbsenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a proxy asks the former home of an id or a key: is it there?"""
+    """A proxy asks the former home of an id or a key: is it there?"""
 
     id: str | None = None
     key: str | None = None

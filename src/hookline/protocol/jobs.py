@@ -1,4 +1,4 @@
-"""What a job is once it is accepted: its states, its outcomes, and the immutable spec that is stored and sent."""
+"""An accepted job: its states, its outcomes, and the immutable spec that is stored and sent."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class State(IntEnum):
-    """Where a job is in its life. The numbers are stored; never renumber."""
+    """The stages of a job's life. The numbers are stored; never renumber."""
 
     PENDING = 0
     RUNNING = 1
@@ -25,7 +25,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Outcome(IntEnum):
-    """What one attempt came to. The numbers are stored; never renumber."""
+    """The result of one attempt. The numbers are stored; never renumber."""
 
     SUCCESS = 0
     RETRYABLE_FAILURE = 1
@@ -41,7 +41,7 @@ RETRY_NOT_ON = ("410",)  # the receiver says that it is gone for good
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, array_like=True):
-    """When to try again, and after what.
+    """Decides when to try again, and after which failures.
 
     ``schedule_ms`` (an explicit list of waits) wins over the exponential figures. ``on`` and ``not_on`` hold statuses
     (``"429"``), classes of them (``"5xx"``), ``"connection"`` and ``"timeout"``; ``on`` None: the default.
@@ -65,12 +65,12 @@ class RetryPolicy(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def retried(self) -> tuple[str, ...]:
-        """What is tried again, but for what ``not_retried`` names."""
+        """Failures after which the job is tried again, but for those of ``not_retried``."""
         return RETRY_ON if self.on is None else self.on
 
     @property
     def not_retried(self) -> tuple[str, ...]:
-        """What is not. ``not_on`` alone takes from the default, which has exceptions of its own."""
+        """Failures after which it is not. ``not_on`` alone takes from the default, which has exceptions of its own."""
         return self.not_on if self.on is not None else tuple(dict.fromkeys(RETRY_NOT_ON + self.not_on))
 
 
@@ -121,11 +121,11 @@ def decode_spec(blob: bytes) -> JobSpec:
 
 
 DEFAULT_TENANT = ""
-"""Whose all is, as long as nobody says otherwise."""
+"""The owner of everything, as long as nobody names another tenant."""
 
 
 class Work(msgspec.Struct, frozen=True, array_like=True):
-    """What is to be done and for whom: the part of a job that all commands about it share.
+    """The call to make, and for whom: the part of a job that all commands about it share.
 
     Attributes:
         tenant: whose job it is.
@@ -236,13 +236,13 @@ class JobRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 def without_payload(spec: JobSpec) -> JobSpec:
-    """What stays when the payload is deleted: which call it was, with the names of its headers and no values."""
+    """The spec that stays when the payload is deleted: the call, with the names of its headers and no values."""
     headers = tuple((name, "") for name, _ in spec.headers)
     return msgspec.structs.replace(spec, headers=headers, body=b"", is_json=False, sealed_secret=None)
 
 
 def label_texts(labels: dict[str, str] | tuple[str, ...]) -> list[str]:
-    """How labels are indexed: ``name=value`` for pairs, the text itself for a plain list."""
+    """The labels as they are indexed: ``name=value`` for pairs, the text itself for a plain list."""
     if isinstance(labels, dict):
         return [f"{name}={value}" for name, value in labels.items()]
     return list(labels)

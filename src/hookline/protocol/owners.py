@@ -1,4 +1,4 @@
-"""Who makes attempts: one process, by its node, its data directory and its start. Pure.
+"""Names the process that makes attempts, by its node, its data directory and its start. Pure.
 
 A claim names its owner, so that nothing is sent again that its owner may still be sending.
 """

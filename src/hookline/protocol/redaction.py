@@ -1,7 +1,7 @@
-"""Which headers of a job are shown as a mask: those that carry credentials by name, and those the job lists. Pure.
+"""Shows some headers of a job as a mask: those whose names say credentials, and those that the job lists. Pure.
 
-What is sent stays what was given. It keeps credentials out of screens, logs and tickets; it is no guard against those
-who may change jobs, since they can have the header sent to themselves.
+The mask keeps credentials out of screens, logs and tickets; the receiver still gets the header as it was given. It is
+not a guard against those who may change jobs, since they can have the header sent to themselves.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ def masked(headers: Pairs, redact: Iterable[str]) -> dict[str, str]:
 
 
 def hidden_values(headers: Pairs, redact: Iterable[str]) -> dict[str, str]:
-    """What the mask hides, by name in lower case."""
+    """The headers that the mask hides, by name in lower case."""
     return {name.lower(): value for name, value in headers if is_hidden(name, redact)}
 
 

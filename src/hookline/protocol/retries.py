@@ -118,7 +118,7 @@ def retry_view(policy: RetryPolicy) -> http.RetryView:
 
 
 def given_retry(policy: RetryPolicy) -> RetryRequest | None:
-    """What was chosen of a policy, as it could be posted; None: nothing was."""
+    """The choices of a policy, as a client could post them; None: there were none."""
     if not policy.has_waits and not policy.has_conditions:
         return None
     conditions = RetryRequest(

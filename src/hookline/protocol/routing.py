@@ -1,4 +1,4 @@
-"""Which cluster is the home of an id or an idempotency key. Pure; nodes and proxies decide alike.
+"""Finds the cluster that is the home of an id or an idempotency key. Pure; nodes and proxies decide alike.
 
 An id that was minted for a shard that exists is at home there. For all others the strategy decides: ``modulo`` takes
 the 32-bit FNV-1a hash (Fowler, Noll, Vo; http://www.isthe.com/chongo/tech/comp/fnv/) of the UTF-8 bytes modulo the
@@ -32,13 +32,13 @@ def fnv1a_32(data: bytes) -> int:
 
 
 def ring_hash(text: str) -> int:
-    """Where an id is on the ring: the first 32 bits of the MD5 of its UTF-8 text, the lowest byte first (as ketama)."""
+    """An id's place on the ring: the first 32 bits of the MD5 of its UTF-8 text, the lowest byte first (as ketama)."""
     return int.from_bytes(md5(text.encode(), usedforsecurity=False).digest()[:4], "little")
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where something is at home, and by which rule; ``hash`` is None when the id's hint decided."""
+    """The home of something, and the rule that says so; ``hash`` is None when the id's hint decided."""
 
     cluster: ClusterEntry
     rule: Rule
@@ -103,17 +103,17 @@ class Router:
         self._previous = _placer(previous.strategy, previous.clusters) if previous else None
 
     def home(self, job_id: str) -> Home:
-        """Where to look for an id first."""
+        """The cluster to ask for an id first."""
         hinted = self.hinted(job_id)
         return self.key_home(job_id) if hinted is None else Home(hinted, "hint")
 
     def new_home(self, job_id: str) -> Home:
-        """Where something new with that id belongs: as ``home``, but never a cluster that is on its way out."""
+        """The home of something new with that id: as ``home``, but never a cluster that is on its way out."""
         route = self.home(job_id)
         return route if route.cluster in self.topology.clusters else self.key_home(job_id)
 
     def key_home(self, key: str) -> Home:
-        """The home of an idempotency key; one that looks like a minted id is no hint."""
+        """The home of an idempotency key; one that looks like a minted id is not a hint."""
         return Home(self._placer.place(key), self._placer.rule, self._placer.hash(key))
 
     def hinted(self, job_id: str) -> ClusterEntry | None:
@@ -122,7 +122,7 @@ class Router:
         return None if shard is None else self._by_shard.get(shard)
 
     def previous_home(self, text: str, *, is_key: bool = False) -> Home | None:
-        """Where it was at home before the change under way; None when it did not move, or nothing changes."""
+        """The home before the change under way; None when it did not move, or nothing changes."""
         if self._previous is None or (not is_key and self.hinted(text) is not None):
             return None
         entry = self._previous.place(text)

@@ -1,4 +1,4 @@
-"""What is stored for schedules and destinations, as MessagePack. Pure data, in integers."""
+"""The stored settings of schedules and destinations, as MessagePack. Pure data, in integers."""
 
 from typing import Literal
 

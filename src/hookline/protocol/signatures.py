@@ -247,7 +247,7 @@ def _signature_headers(headers: Headers) -> tuple[str, str, str]:
 
 
 def _check_id(webhook_id: str) -> None:
-    """What is signed is split at its dots: with one in the id, it would also be the content of another id and body."""
+    """Receivers split the signed content at its dots: a dot in the id would make it also fit another id and body."""
     if "." in webhook_id:
         raise errors.InvalidSignature(f"The {ID_HEADER} header has a dot, so it is not clear what was signed.")
 

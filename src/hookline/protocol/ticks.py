@@ -1,4 +1,4 @@
-"""What a due schedule does now: which of its ticks make jobs, which are skipped, and when it is due again.
+"""Decides what a due schedule does now: make jobs, skip ticks, and be due again at another time.
 
 Pure and deterministic: every node that looks at the same schedule at the same ``now_ms`` decides the same, and a tick's
 job id and jitter depend on the schedule id and the tick's instant alone. So however often a decision is repeated around
@@ -16,7 +16,7 @@ from hookline.protocol.ids import uuid_text
 from hookline.protocol.limits import CATCH_UP_TICKS_MAX, LATE_MS
 
 SKIPPED_COUNT_MAX = 1_000
-"""Where counting skipped ticks stops: a minute schedule that was down for a year has half a million of them."""
+"""Counting skipped ticks stops here: a minute schedule that was down for a year has half a million of them."""
 
 CatchUpPolicy = Literal["skip", "coalesce", "all"]
 

@@ -48,7 +48,7 @@ class ClusterEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where ids were at home before the change that is under way."""
+    """The strategy and the clusters from before the change that is under way."""
 
     strategy: Strategy
     clusters: tuple[ClusterEntry, ...] = msgspec.field(name="cluster")
@@ -75,7 +75,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Version(NamedTuple):
-    """Which document it is: two different ones of the same epoch have different digests."""
+    """Tells documents apart: two different ones of the same epoch have different digests."""
 
     epoch: int
     digest: str
@@ -163,7 +163,7 @@ def _check_node(url: str, field: str) -> None:
     except ValueError:  # a port above 65,535, an address that is none
         is_plain = False
     if not is_plain:
-        raise InvalidTopology(f"{without_password(url)[:200]!r} is no node; write http://HOST:PORT", field=field)
+        raise InvalidTopology(f"{without_password(url)[:200]!r} is not a node; write http://HOST:PORT", field=field)
 
 
 def _check_once(what: str, values: Iterable[object], field: str) -> None:

@@ -1,4 +1,4 @@
-"""What may follow a topology, and who decides about it. Pure; nodes, proxies and the command line go by the same rules.
+"""Says what may follow a topology, and who decides about it. Pure; nodes, proxies and the command line agree.
 
 One step at a time: ``previous`` remembers one placement, so an id is either where it was or where the change puts it.
 A second change on top would forget the first placement, and an id that is still there would be made twice.
@@ -36,7 +36,7 @@ def is_jump(old: int, new: int) -> bool:
 
 
 def placement_of(topology: Topology) -> Placement:
-    """Where it puts ids that have no hint."""
+    """Everything that decides the home of an id without a hint."""
     return Placement(strategy=topology.strategy, clusters=topology.clusters)
 
 

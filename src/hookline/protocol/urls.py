@@ -34,7 +34,7 @@ _CHARACTER_NAMES: Final = {" ": "a space", "#": "a fragment (#…)", "\\": "a ba
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
-    """Where a job goes.
+    """The target of a job.
 
     Attributes:
         url: what to send to: scheme and host in lower case, the scheme's own port left out, path and query as given.
@@ -230,7 +230,7 @@ def _explain(url: str) -> NoReturn:
 
 
 def _target_at(url: str) -> int:
-    """Where path and query begin, or would begin."""
+    """The index at which path and query begin, or would begin."""
     authority = url.partition("://")[2]
     return len(url) - len(authority) + len(_UP_TO_TARGET.split(authority, maxsplit=1)[0])
 

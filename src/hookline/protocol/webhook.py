@@ -27,7 +27,7 @@ def webhook_headers(
     scheduled_at_ms: int,
     now_ms: int,
 ) -> list[tuple[str, str]]:
-    """What Hookline adds to each request, in its order; signed if there is a key.
+    """The headers that Hookline adds to each request, in their order; signed if there is a key.
 
     Raises:
         InvalidSecret: one of the keys is a public key.

@@ -18,7 +18,7 @@ from hookline.proxy.prober import Prober
 
 @dataclass(frozen=True, slots=True)
 class ProxyParts:
-    """What a proxy is put together from.
+    """The parts of a proxy.
 
     Attributes:
         sender: carries calls to the nodes.

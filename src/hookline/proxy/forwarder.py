@@ -282,7 +282,7 @@ class Forwarder:
         if code == "misdirected":
             return self._misdirected(asking, answer)
         if asking.plan.is_ambiguous and (answer.status == 429 or answer.status >= 500):
-            # A full queue or disk may refuse the repetition of what was taken before: that is no "nothing was stored".
+            # A full queue or disk may refuse to repeat what was taken before. That is not a "nothing was stored".
             asking.plan.not_accepted()
             return None
         return replace(answer, is_after_ambiguous=True) if asking.plan.is_ambiguous else answer
@@ -331,7 +331,7 @@ def _may_be_in_time(asking: _ClusterCall) -> bool:
 
 
 def _not_here(asking: _ClusterCall) -> Exception:
-    """Why the call does not go on where it is: it is to be routed again, unless an earlier try may have been in time.
+    """The error that ends the call where it is: it is to be routed again, unless an earlier try may have been in time.
 
     Then no other cluster may be asked, nor this one by a newer topology: its former home by that one, if it has one,
     would have to be asked first. Whoever repeats it does that.

@@ -89,7 +89,7 @@ class KnownHealth:
         self._home = {url: cluster for url, cluster in self._home.items() if url in urls}
 
     def node(self, url: str) -> NodeHealth:
-        """What is known of the node."""
+        """The node as the proxy knows it."""
         node = self._nodes.get(url)
         if node is None:
             node = self._nodes[url] = NodeHealth(url)
@@ -145,7 +145,7 @@ class KnownHealth:
         return "; ".join(strangers) or "none of its nodes answered the last probes"
 
     def heard(self, entry: ClusterEntry) -> int:
-        """How often its nodes answered anything: silent is whom this does not change for."""
+        """Counts the answers of its nodes: a cluster is silent while this does not change."""
         return sum(self.node(url).heard for url in entry.nodes)
 
     def leader(self, entry: ClusterEntry) -> str | None:

@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 
 
 class KnownTopology:
-    """What the proxy routes by.
+    """The topology that the proxy routes by.
 
     Attributes:
         topology: the document; ``router`` decides by it, ``document`` is its JSON.

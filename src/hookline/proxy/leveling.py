@@ -191,7 +191,7 @@ class Leveler:
 
 
 def _newest(nodes: Iterable[NodeHealth], ours: int | None) -> NodeHealth | None:
-    """Who has the newest topology. One that jumps ahead of ours, or of all others', is passed over."""
+    """The node with the newest topology. One that jumps ahead of ours, or of all others', is passed over."""
     newest: NodeHealth | None = None
     for node in sorted(nodes, key=_newness):
         before = ours if ours is not None else node.epoch if newest is None else newest.epoch

@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class _Reported(msgspec.Struct):
-    """What is read of a node's health; releases before this one do not say all of it."""
+    """The part of a node's health that a proxy reads; earlier releases do not say all of it."""
 
     role: str = ""
     term: int = 0
@@ -117,7 +117,7 @@ class Prober:
         before = {(url, entry.name) for entry in old.all_clusters() for url in entry.nodes}
         for entry in new.all_clusters():
             urls = [url for url in entry.nodes if (url, entry.name) not in before]
-            # One cluster after the other: a document that is no good is refused after a few calls.
+            # One cluster after the other: a bad document is refused after a few calls.
             async with asyncio.TaskGroup() as tasks:
                 asked = [tasks.create_task(self._why_not(entry, url)) for url in urls]
             whys = [task.result() for task in asked]
@@ -189,7 +189,7 @@ class Prober:
 
 
 def _stranger(entry: ClusterEntry, url: str, said: _Reported) -> str | None:
-    """Why whoever answers at this url is not a node of the cluster; None: it may be one."""
+    """The reason why the process at this url is not a node of the cluster; None: it may be one."""
     if said.cluster not in (None, entry.name):
         return f"{url} belongs to cluster {said.cluster}, the topology lists it under {entry.name}"
     if said.shard not in (None, entry.shard):

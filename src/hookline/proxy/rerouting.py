@@ -17,7 +17,7 @@ class StaleRoute(HooklineError):
 
 
 async def rerouted(work: Callable[[], Awaitable[T]], stale: tuple[type[Exception], ...] = (StaleRoute,)) -> T:
-    """What ``work`` gives; it is done again, and routes anew, when it raises one of ``stale``.
+    """Do ``work`` and return its result; do it again, with a new route, when it raises one of ``stale``.
 
     Raises:
         ClusterUnavailable: the topology changed again and again; nothing was accepted.

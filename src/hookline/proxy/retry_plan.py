@@ -70,7 +70,7 @@ class RetryPlan:
     _rounds: int = 0
 
     def next(self, now_ms: float) -> Step:
-        """What to do now."""
+        """The next step."""
         remaining_ms = self.deadline_ms - now_ms
         if remaining_ms < _WORTH_MS or self.budget.left <= 0 or (self.is_ambiguous and not self.is_repeatable):
             return GiveUp(self.is_ambiguous)

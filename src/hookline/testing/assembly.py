@@ -26,12 +26,12 @@ from hookline.peers.http_sender import HttpSender
 from hookline.protocol.owners import Owner
 
 ANY_ADDRESS = "192.0.2.1"
-"""Where every host name leads; nothing is ever sent there."""
+"""Every host name leads to this address; nothing is ever sent there."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoneParts:
-    """What a node alone is put together from."""
+    """The parts of a node alone."""
 
     config: NodeConfig
     clock: Clock  # the machine's

@@ -139,11 +139,11 @@ class BlockingReceiver:
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """What arrived until now."""
+        """The requests that arrived until now."""
         return list(self._receiver.requests)
 
     def next(self, *reactions: Reaction) -> None:
-        """What to do with the next requests, one each."""
+        """React to the next requests like this, in their order."""
         self._receiver.next(*reactions)
 
     def wait_for(self, count: int, *, within: str | float = HORIZON) -> list[ReceivedRequest]:

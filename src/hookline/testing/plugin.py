@@ -30,7 +30,7 @@ def hookline_node(request: pytest.FixtureRequest) -> "Iterator[BlockingNode]":
 
 @pytest.fixture
 def hookline_receiver(hookline_node: "BlockingNode") -> "BlockingReceiver":
-    """What the node sends arrives here; says what is answered."""
+    """Receives what the node sends, and answers as it was told."""
     return hookline_node.receiver
 
 

@@ -26,7 +26,7 @@ _SHOWN_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What the receiver does with a request; made by ``answer``, ``refuse``, ``break_off`` and ``hang``."""
+    """The receiver's way to treat a request; made by ``answer``, ``refuse``, ``break_off`` and ``hang``."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
@@ -88,7 +88,7 @@ class ReceivedRequest:
 
 
 async def carry_out(reaction: Reaction, timeout_ms: int) -> ReceiverAnswer:
-    """What the node sees of a reaction: its answer in time, or SendFailed."""
+    """Carry out a reaction and return what the node sees: an answer in time, or SendFailed."""
     if reaction.failure == "connect":
         raise SendFailed("connect", "Connection refused")
     await asyncio.sleep(min(reaction.after_ms, timeout_ms) / 1_000)
@@ -118,7 +118,7 @@ class Receiver:
         self._arrived = asyncio.Event()
 
     def next(self, *reactions: Reaction) -> None:
-        """What to do with the next requests, one each."""
+        """React to the next requests like this, in their order."""
         self._next.extend(reactions)
 
     async def wait_for(self, count: int, *, within: str | float = HORIZON) -> list[ReceivedRequest]:

@@ -25,7 +25,7 @@ _STEPS_MAX = 2_000_000  # of the loop while no time passes: many seconds of a wh
 
 
 class Deadlocked(AssertionError):
-    """What is awaited does not come: nothing is going to do it, or did within the horizon."""
+    """A test waits in vain: nothing is going to bring what it awaits, or did within the horizon."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):

@@ -1,4 +1,4 @@
-"""Why a destination's due jobs may not start now; the plan parks the destination by it, users read it. Pure."""
+"""Names the reason why a destination's due jobs wait: the plan parks the destination by it, users read it. Pure."""
 
 from typing import Literal, NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a replica asks about its log's history: may this state lead, whose log is begun, who is the odd one out."""
+"""Answers a replica about its log's history: may this state lead, who begins the log, who is the odd one out."""
 
 from typing import Protocol
 

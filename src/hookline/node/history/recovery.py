@@ -1,4 +1,4 @@
-"""Which log a cluster goes on with after etcd was lost or set back: what a person's choice leads to. Pure."""
+"""Plans which log a cluster goes on with after etcd was lost or set back, from a person's choice. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

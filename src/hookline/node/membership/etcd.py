@@ -43,7 +43,7 @@ OtherLeader = Callable[[], tuple[str, str] | None]
 """The present leader's url and nonce; None when it is unknown or this node leads."""
 
 NodeUrls = Callable[[], Awaitable[Mapping[str, str]]]
-"""Where the other nodes are, by name."""
+"""The urls of the other nodes, by name."""
 
 
 class Watch(Protocol):
@@ -58,7 +58,7 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EtcdParts:
-    """What connects a node with etcd and with the other nodes. Whoever opens it closes it.
+    """Connects a node with etcd and with the other nodes. The caller who opened it closes it.
 
     Attributes:
         client: this node's connections to etcd.
@@ -218,7 +218,7 @@ class EtcdMembership:
         return (self._config.advertised_url, *self._config.etcd, *self._etcd_members.urls, *nodes)
 
     async def _other_urls(self) -> dict[str, str]:
-        """Where the other nodes are, by name."""
+        """The urls of the other nodes, by name."""
         if not self._statuses.has_read:
             await self._statuses.look()
         return {status.name: status.url for status in self._statuses.all() if status.name != self._config.node}

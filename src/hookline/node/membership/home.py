@@ -26,5 +26,5 @@ def home_of(data_dir: Path, clock: Clock) -> str:
 
 
 def owner_of(node: str, home: str, start: str) -> str:
-    """How the claims of a process name it: shorter than ``home``, since each open claim carries it."""
+    """The name of a process in its claims: shorter than ``home``, since each open claim carries it."""
     return str(Owner(node, hashlib.blake2b(home.encode(), digest_size=6).hexdigest(), start))

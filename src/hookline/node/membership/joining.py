@@ -1,4 +1,4 @@
-"""What a node asks etcd before it is a member: where a state can be had, and the key that all seal secrets with."""
+"""Asks etcd before a node is a member: who can give it a state, and which key seals the secrets."""
 
 import base64
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ _TRY_S = 2.0
 
 
 class Peers(NamedTuple):
-    """Where a state can be had.
+    """The nodes that can give this one a state.
 
     Attributes:
         urls: of the other nodes.
@@ -89,7 +89,7 @@ async def agree_on_secret_key(config: NodeConfig, clock: Clock, outage: Outage) 
 async def _at_any_member(
     config: NodeConfig, ask: Callable[[EtcdClient], Awaitable[T]], outage: Outage | None = None
 ) -> T:
-    """What the first member that answers says to something that may be asked twice. Raises as the last one did."""
+    """Ask one member after the other what may be asked twice; the first answer. Raises as the last one did."""
     client = EtcdClient(address_of(config), outage)
     try:
         for _ in config.etcd[1:]:
@@ -102,7 +102,7 @@ async def _at_any_member(
 
 
 def address_of(config: NodeConfig) -> EtcdAddress:
-    """Where etcd is, by the node's settings."""
+    """The address of etcd, by the node's settings."""
     return EtcdAddress(
         config.etcd, config.etcd_ca, config.etcd_cert, config.etcd_key, config.etcd_user, config.etcd_password
     )

@@ -1,4 +1,4 @@
-"""What runs on a leader: around the replica the dispatcher and the duties.
+"""Runs the dispatcher and the duties around the replica of a leader.
 
 Everything it touches is handed in, so that the simulation runs this very code on virtual time.
 """
@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class LeaderParts:
-    """What a node in all its roles is put together from.
+    """The parts that a node has in all its roles.
 
     Attributes:
         owner: this process, as its claims name it.

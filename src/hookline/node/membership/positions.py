@@ -1,4 +1,4 @@
-"""What the nodes of a cluster say about where their states are."""
+"""Asks the nodes of a cluster where their states are."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ _TIMEOUT_S = 0.5  # a new leader waits for it, when the old one's machine is gon
 
 
 async def ask_position(sender: Sender, url: str) -> Position | None:
-    """Where the state of the node at ``url`` is; None when it does not answer."""
+    """The position of the state of the node at ``url``; None when the node does not answer."""
     try:
         answer = await sender.send(url, _CALL, _TIMEOUT_S)
         return msgspec.json.decode(answer.body, type=Position) if answer.status == 200 else None

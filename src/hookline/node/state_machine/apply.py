@@ -1,4 +1,4 @@
-"""Which function applies which command. Pure: the result depends on the entry and the database, on nothing else."""
+"""Hands each command to the function that applies it. Pure: the result depends on the entry and the database only."""
 
 from hookline.errors import UnknownCommand
 from hookline.node.state_machine import apply_deletes, apply_jobs, apply_schedules, apply_upkeep

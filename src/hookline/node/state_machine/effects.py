@@ -1,4 +1,4 @@
-"""What applying an entry means for the running leader; followers ignore it, a new leader reads it from the state."""
+"""The effects of an entry on the running leader; followers ignore them, a new leader reads them from the state."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a leader reads from the committed state to dispatch and for its duties. Every query is bounded."""
+"""Reads for a leader from the committed state, to dispatch and for its duties. Every query is bounded."""
 
 from array import array
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ class ClaimedRow(sql.Row, frozen=True):
 
 
 class ClaimedJob(NamedTuple):
-    """What an attempt, and the decision about what follows it, needs of the job."""
+    """The part of a job that its attempt needs, and so does the decision after it."""
 
     id: str
     run_at_ms: int
@@ -146,11 +146,11 @@ class LeaderReads:
         return self._number("next_tick")
 
     def oldest_finished_ms(self, *, dead: bool) -> int | None:
-        """When the job finished that finished first, of the dead ones or of all others."""
+        """The time at which the first job finished, of the dead ones or of all others."""
         return self._number("oldest_finished", int(dead))
 
     def oldest_key_ms(self) -> int | None:
-        """When the idempotency key expires that expires first."""
+        """The time at which the first idempotency key expires."""
         return self._number("oldest_key")
 
     def destinations(self) -> list[Configured]:

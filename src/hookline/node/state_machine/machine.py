@@ -56,7 +56,7 @@ def mark_restored(path: Path) -> None:
 
 
 class LastEntry(msgspec.Struct, frozen=True, array_like=True):
-    """What the state knows of the newest entry in it: by that it is found again in the log.
+    """The newest entry in the state, as the state knows it: by that the node finds it again in the log.
 
     ``before`` is the digest of the state before that entry, also where the entry itself carries another one.
     """
@@ -87,7 +87,7 @@ class StateMachine:
 
     @property
     def identity(self) -> BeginLog | None:
-        """Whose state it is; None while it is empty."""
+        """The identity of the state; None while it is empty."""
         return self.tables.identity
 
     def apply(self, entry: Entry, *, is_overruled: bool = False) -> tuple[list[Result], Effects]:

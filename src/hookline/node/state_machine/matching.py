@@ -1,4 +1,4 @@
-"""Which jobs a filter is about, decided row by row. Pure."""
+"""Decides row by row which jobs a filter is about. Pure."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ CLOCK_STEP_MS = 2 * 3_600_000
 
 
 class JobFilter(msgspec.Struct, frozen=True):
-    """Which jobs; None does not matter.
+    """Chooses jobs; a field that is None does not matter.
 
     ``label`` as users write it: ``name=value``, ``name:value`` or ``name``. ``schedule``: its id. ``statuses``: the
     first and the last that the answer to the last attempt may have. ``error``: what that attempt's error contains,

@@ -1,4 +1,4 @@
-"""What the API's reads give: jobs, attempts, schedules and destinations, read by name from the rows of the state."""
+"""Rows of the API's reads, by name: jobs, attempts, schedules and destinations."""
 
 import msgspec
 
@@ -124,7 +124,7 @@ COLUMNS = {
     "StoredDestination": sql.columns(StoredDestination, "d"),
     "Accepted": sql.columns(Accepted),
 }
-"""What stands for each type in the statements."""
+"""The columns that stand for each type in the statements."""
 
 _JOB_COLUMNS = len(StoredJob.__struct_fields__)
 

@@ -1,4 +1,4 @@
-"""What the API reads from the committed state. Every query is bounded.
+"""Reads for the API from the committed state. Every query is bounded.
 
 Lists walk in windows and let others run in between. They go from the newest job to the oldest by ``seq``; a page may be
 short although there is more, when the jobs between two matches are many, and the next page goes on where it stopped.
@@ -224,7 +224,7 @@ class Reads:
             yield row
 
     def _fitting(self, tenant: str, wanted: JobFilter) -> Fitting | None:
-        """How a row is looked at; None: none fits, as there is no such destination or schedule."""
+        """The check of a row; None: no row fits, as there is no such destination or schedule."""
         destination = schedule = None
         oldest_ms = wanted.created_after_ms or 0
         if wanted.destination is not None:

@@ -33,7 +33,7 @@ class WholeJob(Row, frozen=True):
 
 
 class WholeJobSpec(Row, frozen=True):
-    """What a job's record needs beside its row: what it is to send, whom it calls, the id of its schedule."""
+    """Completes the record of a job beside its row: the spec, the destination, the id of its schedule."""
 
     spec: bytes
     fingerprint: bytes
@@ -62,7 +62,7 @@ class StoredKey(Row, frozen=True):
 
 
 class KnownJob(Row, frozen=True):
-    """What tells a repeat from another job under the same id."""
+    """Tells a repeat from another job under the same id."""
 
     seq: int
     fingerprint: bytes
@@ -142,14 +142,14 @@ class PurgedJob(Row, frozen=True):
 
 
 class PurgedSpec(Row, frozen=True):
-    """What it was to send."""
+    """The spec of a job that is purged."""
 
     spec: bytes
     fingerprint: bytes
 
 
 class KnownSchedule(Row, frozen=True):
-    """What tells a repeat from another schedule under the same id."""
+    """Tells a repeat from another schedule under the same id."""
 
     seq: int
     revision: int
@@ -187,4 +187,4 @@ COLUMNS = {
     "KnownSchedule": columns(KnownSchedule),
     "TickingSchedule": columns(TickingSchedule),
 }
-"""What stands for each type in the statements."""
+"""The columns that stand for each type in the statements."""

@@ -11,7 +11,7 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _COLUMNS = re.compile(r"\{(\w+)\}")
 
 SPEC = {"spec": "s.spec", "fingerprint": "s.fingerprint", "sum": "s.sum"}
-"""Where a job's statement has what is in ``specs``."""
+"""Stands in a job's statement for the columns of ``specs``."""
 
 
 Values = tuple[Any, ...]
@@ -28,7 +28,7 @@ def columns(row: type[Any], table: str = "", **others: str) -> str:
     Args:
         row: its type, a ``Struct`` or a ``NamedTuple``.
         table: which the columns are of, by the name it has in the statement.
-        others: what to select for the fields that are no column of that table.
+        others: what to select for the fields that are not columns of that table.
     """
     prefix = table and table + "."
     fields: tuple[str, ...] = getattr(row, "_fields", None) or row.__struct_fields__

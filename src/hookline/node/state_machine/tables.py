@@ -1,4 +1,4 @@
-"""What the apply functions share: statements, destination numbers, counters, sums. Pure given the database."""
+"""Runs statements for the apply functions and keeps numbers, counters and sums. Pure given the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,7 +106,7 @@ class Tables:
 
     @contextmanager
     def overwriting(self) -> Iterator[None]:
-        """What is deleted meanwhile is overwritten with zeros, and not only marked as free."""
+        """SQLite overwrites what is deleted meanwhile with zeros, and does not only mark it as free."""
         self._writer.pragma("secure_delete", True)
         try:
             yield
@@ -136,7 +136,7 @@ class Tables:
         self.topology = command
 
     def keep_identity(self, command: BeginLog) -> None:
-        """Whose state it is, kept as the command that brought it."""
+        """Keep the state's identity, as the command that brought it."""
         self.run("put_meta", _IDENTITY, msgspec.msgpack.encode(command))
         self.identity = command
 
@@ -211,7 +211,7 @@ def read_counters(connection: apsw.Connection) -> dict[str, dict[str, int]]:
 
 
 def read_identity(connection: apsw.Connection) -> BeginLog | None:
-    """Whose state it is; None when it is empty."""
+    """The identity of the state; None when it is empty."""
     kept: list[sql.Values] = connection.execute("SELECT value FROM meta WHERE name = ?", (_IDENTITY,)).fetchall()
     return msgspec.msgpack.decode(kept[0][0], type=BeginLog) if kept else None
 

@@ -22,7 +22,7 @@ def description_of(backup: Path) -> Path:
 
 
 def read_description(backup: Path) -> SnapshotInfo:
-    """What the backup is said to hold.
+    """Read what the backup says of its contents.
 
     Raises:
         InvalidConfig: it is not a file that can be read.

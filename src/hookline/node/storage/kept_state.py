@@ -24,7 +24,7 @@ class KeptJob(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What a state holds. ``damage``: what is wrong with it, as far as it was found."""
+    """The contents of a state. ``damage``: what is wrong with it, as far as the check went."""
 
     position: StatePosition
     counters: dict[str, int]

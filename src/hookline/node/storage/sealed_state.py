@@ -20,7 +20,7 @@ _SETTINGS: Final = "SELECT settings FROM destinations WHERE settings IS NOT NULL
 
 
 def sealing_keys(connection: apsw.Connection) -> Counter[str]:
-    """How many secrets are sealed with each key, by key id, of what is still to be sent."""
+    """Counts the secrets that each key seals, by key id, of jobs that are still to be sent."""
     return Counter(sealing_key_id(sealed) for sealed in _sealed(connection))
 
 

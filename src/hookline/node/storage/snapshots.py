@@ -40,7 +40,7 @@ _log = structlog.get_logger()
 
 
 class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot holds.
+    """The contents of a snapshot.
 
     Attributes:
         name: of its file, without suffix; another one for another content.
@@ -70,7 +70,7 @@ decode_info = msgspec.json.Decoder(SnapshotInfo).decode
 
 @dataclass(frozen=True, slots=True)
 class StatePosition:
-    """Where a state is: the newest entry in it, the version of its schema, and whose it is."""
+    """The position of a state: its newest entry, the version of its schema, and its identity."""
 
     index: int
     term: int
@@ -216,7 +216,7 @@ class Snapshots:
                     backup.step(_PAGES_PER_STEP)
 
     def _all(self) -> list[SnapshotInfo]:
-        """What is there, oldest first."""
+        """The snapshots that are there, oldest first."""
         found = []
         for file in self._directory.glob("*.db"):
             with suppress(OSError, msgspec.MsgspecError):
@@ -342,7 +342,7 @@ def _name_aside(data_dir: Path) -> str:
 
 
 def read_position(path: Path) -> StatePosition:
-    """Where the state in a file is that no node has open. Raises StateDamaged."""
+    """The position of the state in a file that no node has open. Raises StateDamaged."""
     try:
         with only_read(path) as connection:
             return _position(connection)

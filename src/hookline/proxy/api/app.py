@@ -72,7 +72,7 @@ def create_app(api: ProxyApi) -> Starlette:
 
 
 def _answering(api: ProxyApi, call: Call) -> Handler:
-    """What it answers by itself it answers also when there are too many requests: that costs nothing, and tells why."""
+    """The proxy's own answers also come when there are too many requests: they cost nothing, and tell why."""
     handler = HANDLERS[call.name]
     return partial(handler, api) if call.at_proxy == "self" else partial(_bounded, api, handler)
 

@@ -37,7 +37,7 @@ class _Results(Struct):
 
 
 class _NoOneHome(Enum):
-    """Where jobs go that do not go straight to the home of their id."""
+    """The ways of jobs that do not go straight to the home of their id."""
 
     ANYWHERE = auto()  # they have no id
     MOVING = auto()  # a change moves them: their former home is asked first

@@ -20,7 +20,7 @@ _SAMPLE = 10
 
 
 class _Bulk(Struct):
-    """What is read of the request; the nodes read the rest."""
+    """The part of the request that a proxy reads; the nodes read the rest."""
 
     dry_run: bool = False
     limit: int = BULK_LIMIT_MAX

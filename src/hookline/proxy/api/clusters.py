@@ -88,7 +88,7 @@ async def get_health(api: ProxyApi, request: ApiRequest) -> Reply:
 
 
 def _why_not(api: ProxyApi) -> str | None:
-    """Why it should not be sent requests; None: it should."""
+    """The reason to send it no requests; None: it takes them."""
     if api.is_leaving:
         return "the proxy stops; requests are still answered for a moment, send new ones elsewhere"
     if not any(api.forwarder.can_take_calls(entry) for entry in api.known.topology.clusters):

@@ -43,7 +43,7 @@ class ProxyApi:
     is_leaving: bool = False
 
     def deadline_ms(self, request: ApiRequest) -> float:
-        """When the request has to be answered, on ``boot_ms``; its own header can only make that sooner."""
+        """The deadline of the request on ``boot_ms``; its own header can only make it sooner."""
         timeout_ms = self.config.request_timeout_ms
         text = request.header(TIMEOUT)
         if text is not None:
@@ -110,7 +110,7 @@ class ProxyApi:
     async def ask_all(
         self, call_for: CallFor, deadline_ms: float, *, but: Container[str] = ()
     ) -> dict[str, NodeAnswer | HooklineError]:
-        """What each cluster said, by name, ``but`` for those. All are asked side by side, silent ones briefly.
+        """Ask all clusters but those in ``but`` side by side, silent ones briefly; the answers by name.
 
         Asking may bring a newer topology: then the clusters that are new in it are asked too, so that none is missing.
         """

@@ -31,7 +31,7 @@ _ALLOW = (FALLBACK, b"allow")
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a client calls the thing it creates: an id, or else an idempotency key."""
+    """The client's name for the thing it creates: an id, or else an idempotency key."""
 
     kind: Kind
     id: str | None
@@ -39,18 +39,18 @@ class Name:
 
     @property
     def text(self) -> str:
-        """What its home is worked out from."""
+        """The text that its home is worked out from."""
         return self.id if self.id is not None else self.key or ""
 
     def __str__(self) -> str:
         return f"the id {self.id}" if self.id is not None else f"the Idempotency-Key {self.key}"
 
     def new_home(self, router: Router) -> ClusterEntry:
-        """Where it belongs when it is new."""
+        """Its home when it is new."""
         return (router.key_home(self.text) if self.id is None else router.new_home(self.text)).cluster
 
     def former_home(self, router: Router) -> ClusterEntry | None:
-        """Where it may be already, if not at its new home, because of a change that is under way."""
+        """The former home, where it may be already because of a change that is under way."""
         if self.id is not None and (hinted := router.hinted(self.id)) is not None:
             return None if hinted in router.topology.clusters else hinted
         route = router.previous_home(self.text, is_key=self.id is None)

@@ -73,7 +73,7 @@ def _share(api: ProxyApi, deadline_ms: float) -> float:
 async def _ask_others(
     api: ProxyApi, others: Sequence[ClusterEntry], call: NodeCall, deadline_ms: float, router: Router
 ) -> list[NodeAnswer | _Failure]:
-    """The answers up to the first that is no "there is none".
+    """The answers up to the first that is not "there is none".
 
     Calls that only read are made side by side, changes one after the other.
     """

@@ -31,7 +31,7 @@ class _Page(Struct):
 
 
 class _Cursor(Struct):
-    """Where each cluster goes on: "" at its beginning, None at its end; by the topology of ``epoch``."""
+    """The place where each cluster goes on: "" at its beginning, None at its end; by the topology of ``epoch``."""
 
     epoch: int = 0
     positions: Positions = {}
@@ -43,7 +43,7 @@ _cursors = msgspec.json.Decoder(_Cursor)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What differs between the lists; ``fields`` are those that the merging looks at."""
+    """The differences between the lists; ``fields`` are those that the merging looks at."""
 
     fields: tuple[str, ...]
     key: Callable[[Item], Any]
@@ -120,7 +120,7 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
 
 
 def _of_all(api: ProxyApi, cursor: _Cursor) -> Positions:
-    """Where every cluster goes on. Whoever gave the cursor may know more clusters than this proxy does yet."""
+    """The place where every cluster goes on. The proxy that gave the cursor may know more clusters than this one."""
     names = [cluster.name for cluster in api.clusters()]
     if cursor.epoch > api.known.epoch:
         names += [name for name in cursor.positions if name not in names]

@@ -90,7 +90,7 @@ async def _ask_for(
 
 
 async def _push_to_all(api: ProxyApi, deadline_ms: float) -> dict[str, str]:
-    """What came of pushing it to each cluster, by name: "ok", or why it does not have it."""
+    """Push it to each cluster; by name "ok", or why the cluster does not have it."""
 
     async def push(entry: ClusterEntry) -> str:
         try:
@@ -118,7 +118,7 @@ async def get_route(api: ProxyApi, request: ApiRequest) -> Reply:
 
 
 def explain_id(router: Router, wanted: str) -> dict[str, Any]:
-    """Where an id is at home, and why."""
+    """The home of an id, and why it is."""
     route = router.home(wanted)
     hint = shard_hint(wanted)
     if route.rule == "hint":
@@ -137,7 +137,7 @@ def explain_id(router: Router, wanted: str) -> dict[str, Any]:
 
 
 def explain_key(router: Router, key: str) -> dict[str, Any]:
-    """Where an idempotency key is at home, and why."""
+    """The home of an idempotency key, and why it is."""
     route = router.key_home(key)
     steps = ["the strategy decides for keys", *_placed(router, route), *_moved(router.previous_home(key, is_key=True))]
     return {"key": key, **_view(route), "steps": steps}
