@@ -14,7 +14,7 @@ from hookline.errors import HooklineError
 from hookline.http_api.messages import PROBLEM_JSON, HeaderPair
 from hookline.protocol.calls import SAFE_METHODS, Call
 
-# What msgspec raises for a body that is not what was asked for: whoever listens at a node's url may send anything.
+# What msgspec raises for a body of another kind: the process that listens at a node's url may send anything.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 

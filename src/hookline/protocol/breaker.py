@@ -1,4 +1,4 @@
-"""A circuit breaker: closed, open, half-open. Pure: it is told what happened and when.
+"""A circuit breaker: closed, open, half-open. Pure: its callers report what happened and when.
 
 It opens when at least half of at least 20 calls within 10 s failed, or after several failures in a row; it lets one
 probe through after a wait that doubles while probes fail. Source: Nygard, Release It!, "Circuit Breaker".

@@ -286,7 +286,7 @@ class Results(list[Result]):
     """The results of commands that were proposed together, in their order.
 
     Attributes:
-        time_ms: the wall clock that their entry carries: for whatever the commands made, the time it was made.
+        time_ms: the wall clock of their entry, and so the creation time of what the commands made.
     """
 
     def __init__(self, results: Sequence[Result], time_ms: int) -> None:

@@ -63,7 +63,7 @@ class Cron:
         return list(islice(self.ticks_after(after_ms), count))
 
     def ticks_after(self, after_ms: int) -> Iterator[int]:
-        """All ticks strictly after ``after_ms``, each found when it is asked for: UTC epoch milliseconds, rising."""
+        """All ticks strictly after ``after_ms``, each found on demand: UTC epoch milliseconds, rising."""
         after_s = after_ms // 1000
         if _FIRST_S <= after_s <= _LAST_S:
             for instant_s in _repeated(_instants(_walls_of(self.expression), self.timezone, after_s), after_s):

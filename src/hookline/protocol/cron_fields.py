@@ -47,7 +47,7 @@ class CronFields:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One field: its least and greatest value, the names of values from ``low`` on, and how it is told to users."""
+    """One field: its least and greatest value, the names of values from ``low`` on, and its name for users."""
 
     hint: str
     low: int

@@ -1,8 +1,8 @@
 """Decides which destinations the jobs of a node may have. Pure; every refusal says which setting would allow it.
 
 Without settings: public addresses at a few ports. What ``allow`` names is open beside that, at all ports. What leads to
-the cloud's metadata or stays on one link is closed even then, unless a pattern means just that: whoever opens
-10.0.0.0/8 or a name does not think of it. What ``deny`` names is closed whatever else is said.
+the cloud's metadata or stays on one link is closed even then, unless a pattern means just that: nobody who opens
+10.0.0.0/8 or a name thinks of it. What ``deny`` names is closed in any case.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Rules:
     is_open: bool = False
 
     def may_lead_to(self, address: str) -> bool:
-        """Could a job get to this address, by whatever name? A first look; ``check_address`` decides."""
+        """Could a job get to this address by some name? A first look; ``check_address`` decides."""
         if is_public(address):
             return True
         ip = connected_to(address)
@@ -82,7 +82,7 @@ def check_target(target: Target, rules: Rules) -> None:
 def check_address(target: Target, address: str, rules: Rules) -> None:
     """Refuse a target that is, or whose name leads to, this address. Raises ForbiddenDestination.
 
-    Of a name the address stays untold: it would map our network to whoever asks.
+    Of a name the address stays untold: it would map our network for anybody who asks.
     """
     ips = _meant(address)
     if any(rules.deny.have_address(ip, target.port) for ip in ips):

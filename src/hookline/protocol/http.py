@@ -401,7 +401,7 @@ class ClockView(Struct, frozen=True):
 
 
 class ClockWord(Struct, frozen=True, forbid_unknown_fields=True):
-    """An operator's word: the clock of the machine that is asked is right."""
+    """An operator's word that the clock of this node's machine is right."""
 
     trust: bool
 

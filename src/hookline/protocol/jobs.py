@@ -172,7 +172,7 @@ def decode_work(blob: bytes) -> Work:
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One attempt that was made; ``duration_ms`` None: nobody knows, since whoever made it was lost."""
+    """One attempt that was made; ``duration_ms`` None: nobody knows, since its process was lost."""
 
     number: int
     outcome: int

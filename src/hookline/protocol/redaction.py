@@ -19,7 +19,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @lru_cache(maxsize=4096)
 def carries_credentials(name: str) -> bool:
-    """By its name: Authorization, Cookie, X-Api-Key and their like, whatever their letters' case, ``-`` and ``_``."""
+    """By its name: Authorization, Cookie, X-Api-Key and their like; case, ``-`` and ``_`` do not matter."""
     plain = name.lower().replace("-", "").replace("_", "")
     return plain == "xauth" or any(mark in plain for mark in _MARKS)
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from hookline.errors import ChangeOpen, InvalidTopology
 from hookline.protocol.topology import ClusterEntry, Placement, Topology, check_same_shards
 
-# Whoever was away missed some changes, never that many. A larger jump is a mistake or an attack: from the last epoch
-# there is no next one, and the fleet could never be changed again.
+# A proxy or a cluster that was away missed some changes, never that many. A larger jump is a mistake or an attack: from
+# the last epoch there is no next one, and the fleet could never be changed again.
 EPOCH_JUMP_MAX = 1_000_000
 _FORCE = "or force it, if you know that no id or key of before is sent again"
 

@@ -13,11 +13,11 @@ class ProxyConfig:
 
     Attributes:
         allow_hosts: names that a proxy at a loopback address answers to.
-        topology: the file it starts with; else ``seeds`` are asked, urls of nodes or proxies.
+        topology: the file it starts with; without one it asks ``seeds``, urls of nodes or proxies.
         request_timeout_ms: how long a request may take in all.
         try_timeout_ms: how long one try of a repeatable call may take. Longer than a node waits for an election.
         tries_max: the retry budget of one request, over all nodes and clusters.
-        probe_interval_ms: each node is asked for its health this often; ``probe_timeout_ms`` bounds the answer.
+        probe_interval_ms: how often the proxy asks each node for its health; ``probe_timeout_ms`` bounds the answer.
         list_timeout_ms: how long a call that goes to all clusters waits for one that stays silent.
         requests_max: requests under way at once; more are refused.
         shutdown_grace_ms: for requests under way when the proxy stops.

@@ -55,7 +55,7 @@ class Forwarder:
 
     Args:
         sender: makes single tries.
-        health: orders the nodes; told what came of each try.
+        health: orders the nodes; hears the result of each try.
         known: the topology; learns newer ones that nodes answer with.
         clock: all deadlines are on its ``boot_ms``.
         metrics: counts calls.
@@ -333,8 +333,8 @@ def _may_be_in_time(asking: _ClusterCall) -> bool:
 def _not_here(asking: _ClusterCall) -> Exception:
     """The error that ends the call where it is: it is to be routed again, unless an earlier try may have been in time.
 
-    Then no other cluster may be asked, nor this one by a newer topology: its former home by that one, if it has one,
-    would have to be asked first. Whoever repeats it does that.
+    In that case the proxy may ask no other cluster, nor this one by a newer topology: it would have to ask the former
+    home by that topology first, if there is one. The client's repeat does that.
     """
     return _gave_up(asking.cluster, GiveUp(may_be_accepted=True)) if _may_be_in_time(asking) else StaleRoute()
 
@@ -348,7 +348,7 @@ async def _nobody_new(*_: object) -> None:
 
 
 def _tell(breaker: CircuitBreaker, asking: _ClusterCall, now_ms: float, *, is_failure: bool) -> None:
-    """Record what came of the call. A call that began before the breaker opened may close it, not fail its probe."""
+    """Record the result of the call. A call that began before the breaker opened may close it, not fail its probe."""
     if asking.got_answer:
         breaker.succeeded(now_ms)
     elif breaker.state == "half_open" and not asking.is_probe:

@@ -216,7 +216,7 @@ class KnownHealth:
         self.failed(url)
 
     def is_stranger(self, url: str, why: str) -> None:
-        """Whoever answers at this url is not a node of the cluster that lists it."""
+        """The process at this url is not a node of the cluster that lists it."""
         node = self.node(url)
         node.stranger, node.missed, node.is_refusing = why, 0, False
         node.state, node.is_ready = "down", False

@@ -1,7 +1,7 @@
 """The newest topology this proxy knows. It never goes back to an older one that was in force.
 
 What a proxy is started with is a proposal: it is in force once a cluster has it. Until then the proxy routes by it, but
-no cluster takes anything, and whatever the clusters have, older or newer, takes its place.
+no cluster takes anything, and the topology of the clusters, older or newer, takes its place.
 """
 
 import structlog

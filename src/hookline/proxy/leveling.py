@@ -33,7 +33,7 @@ class Leveler:
         health: what the probes found.
         known: learns what is newer.
         forwarder: carries the proposal to its decider; pushes what is in force.
-        clock: for the deadline of that.
+        clock: for the deadline of the leveling.
         timeout_s: how long a node has to answer.
     """
 

@@ -73,7 +73,7 @@ def merge(
 
 
 def _has_moved(page: ClusterPage, taken: int) -> bool:
-    """False: it goes on where it was asked."""
+    """False: the cluster goes on where it was before."""
     return taken > 0 or not page.data
 
 

@@ -30,7 +30,7 @@ _pages = msgspec.json.Decoder(DestinationsPage)
 
 @dataclass(frozen=True, slots=True)
 class _Pushed:
-    """The newest topology that was sent to a node, when, and what came of it: OK, or why it does not have it."""
+    """The newest topology that was sent to a node, when, and the result: OK, or why it does not have it."""
 
     version: Version
     at_ms: float
@@ -71,7 +71,7 @@ class TopologyPusher:
 
         Args:
             url: any of its nodes.
-            since_ms: nothing is sent when somebody else tried it after that time; what came of that is returned.
+            since_ms: nothing is sent when somebody else tried after that time; the result of that try is returned.
         """
         if not self._known.is_in_force:
             return False
@@ -164,7 +164,7 @@ class TopologyPusher:
         return is_behind and target.name == decider_of(self._known.topology.clusters).name
 
     def _sources(self, target: ClusterEntry) -> Iterator[ClusterEntry]:
-        """Whoever has the topology has all settings that were acknowledged before; its decider is sure to have it."""
+        """A cluster with the topology has all settings that were acknowledged before; its decider surely has it."""
         topology, decided_by = self._known.topology, self._known.decided_by
         for entry in sorted(topology.all_clusters(), key=lambda one: one.shard != decided_by):
             if entry.name != target.name and not self._health.is_silent(entry):

@@ -65,7 +65,7 @@ def without_deduplicated(body: bytes) -> bytes | None:
 
 
 def as_new_result(result: Raw) -> Raw:
-    """An item of a batch's answer: known already, because we sent it twice, is new to whoever sent it once."""
+    """An item of a batch's answer: known already, because we sent it twice, is new to the client, who sent it once."""
     try:
         read = _result.decode(result)
     except msgspec.DecodeError:

@@ -82,7 +82,7 @@ class BlockingNode:
         self._call(lambda: self._node.advance(duration))
 
     def finished(self, job: Job | str, *, within: str | float = HORIZON) -> Job:
-        """Let time pass until a job is finished, whatever its state then. Raises DeadlineExceeded."""
+        """Let time pass until a job is finished, in any state. Raises DeadlineExceeded."""
         return self._call(lambda: self._node.finished(job, within=within))
 
     # --- the node's thread ---------------------------------------------------------------------------------------

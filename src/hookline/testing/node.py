@@ -107,7 +107,7 @@ class InProcessNode:
         await self._loop.settled()
 
     async def finished(self, job: Job | str, *, within: str | float = HORIZON) -> Job:
-        """Let time pass until a job is finished, whatever its state then. Raises DeadlineExceeded."""
+        """Let time pass until a job is finished, in any state. Raises DeadlineExceeded."""
         job_id, seconds = job if isinstance(job, str) else job.id, parse_duration(within) / 1_000
         self._loop.allow(seconds)
         ends_s = self._loop.time() + seconds

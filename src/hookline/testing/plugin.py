@@ -30,7 +30,7 @@ def hookline_node(request: pytest.FixtureRequest) -> "Iterator[BlockingNode]":
 
 @pytest.fixture
 def hookline_receiver(hookline_node: "BlockingNode") -> "BlockingReceiver":
-    """Receives what the node sends, and answers as it was told."""
+    """Receives the node's requests, and answers as the test said."""
     return hookline_node.receiver
 
 

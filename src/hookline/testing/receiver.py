@@ -1,4 +1,4 @@
-"""A receiver in memory: it keeps every request it gets and answers as it is told. Stands in for the network.
+"""A receiver in memory: it keeps every request and answers as the test says. Stands in for the network.
 
 receiver = Receiver()
 receiver.next(answer(500), answer(429, headers={"retry-after": "30"}), hang())  # then 200 again

@@ -173,7 +173,7 @@ class EtcdMembership:
             await asyncio.sleep(_LOOK_S)
 
     async def until_allowed(self, halted: Callable[[str], None]) -> None:
-        """An etcd that does not answer is asked at another member."""
+        """Ask another member when one of etcd does not answer."""
         await self._take_name(halted)
         await self.history.until_allowed(halted, self._parts.client.rotate)
 

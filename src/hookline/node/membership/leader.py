@@ -38,7 +38,7 @@ class LeaderParts:
 
     Attributes:
         owner: this process, as its claims name it.
-        elsewhere: the runner's way to whoever leads while this node does not; None: there is no other node.
+        elsewhere: the runner's way to the leader while this node does not lead; None: there is no other node.
     """
 
     config: NodeConfig
@@ -153,7 +153,7 @@ class Leader:
         await dispatching
 
     async def _hand_over(self, replica: asyncio.Task[None]) -> None:
-        """Give the lead up at once; attempts go on, and the next leader is told what comes of them."""
+        """Give the lead up at once; attempts go on, and the next leader gets their outcomes."""
         self.dispatcher.close()
         self.replica.close(NotLeader("this node hands over; the request was not accepted"))
         try:

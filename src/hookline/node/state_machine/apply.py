@@ -9,7 +9,7 @@ from hookline.protocol.codec import Entry
 
 
 def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.AnyCommand) -> c.Result:
-    """Change the state as the command says and answer what came of it."""
+    """Change the state as the command says and return the result."""
     now = entry.time_ms
     match command:
         case c.CreateJob():

@@ -97,7 +97,7 @@ class StateMachine:
 
         Args:
             entry: the next one.
-            is_overruled: its writer was found to be the odd one out; it is applied to this state all the same.
+            is_overruled: its writer is the odd one out; this state takes the entry nevertheless.
 
         Raises:
             LogFault: it is not the next one.

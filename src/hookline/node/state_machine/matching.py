@@ -65,7 +65,7 @@ class Fitting(msgspec.Struct, frozen=True):
 
     @property
     def asks_for_answer(self) -> bool:
-        """Does it matter what came of a job's last attempt?"""
+        """Does the outcome of a job's last attempt matter?"""
         return self.wanted.statuses is not None or self.wanted.error is not None
 
     def is_answer(self, status: int | None, error: str | None) -> bool:

@@ -51,7 +51,7 @@ STATEMENTS = sql.load("reads.sql", COLUMNS)
 class Reads:
     """Queries on a ``query_only`` connection, on the event loop.
 
-    Names are a tenant's own: whatever is asked for by a name or a filter is found among that tenant's only. A job's
+    Names are a tenant's own: a name or a filter finds only what is that tenant's. A job's
     number comes from such an answer.
     """
 

@@ -1,7 +1,7 @@
 """Checksums of rows, and their sums over whole tables, kept as rows come and go. Pure.
 
 A row's sum does not depend on where the row lies, and a table's sum not on the order of its rows. So a table's sum is
-kept with one addition for each row that comes or goes, and whoever reads all rows can tell whether they are the ones
+kept with one addition for each row that comes or goes, and a reader of all rows can tell whether they are the ones
 that were written: see ``contents``. Why sums of our own: docs/decisions/0014-sums-of-rows.md.
 """
 
@@ -28,5 +28,5 @@ def job_sum(seq: int, tenant: str, job_id: str, spec: bytes, fingerprint: bytes)
 
 
 def wrapped(totals: dict[str, int]) -> dict[str, int]:
-    """The sums as they are kept: unsigned 64-bit numbers, whatever was added and taken away."""
+    """The sums as they are kept: unsigned 64-bit numbers, however much was added and taken away."""
     return {table: total % _MODULUS for table, total in totals.items()}

@@ -141,7 +141,7 @@ class Tables:
         self.identity = command
 
     def keep_settings_epoch(self, epoch: int) -> None:
-        """The fleet's settings of destinations, as they belong to the topology of that epoch, are all here."""
+        """Note that all of the fleet's settings of destinations are here, as of the topology of that epoch."""
         self.run("put_meta", _SETTINGS_EPOCH, epoch)
         self.settings_epoch = epoch
 

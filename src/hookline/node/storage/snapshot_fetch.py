@@ -74,7 +74,7 @@ async def fetch_snapshot(
 
 
 class _Source:
-    """One node that is asked."""
+    """One node to fetch from."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class _Source:
         return await self._sender.send(self._url, part, _PART_S)
 
     def _reason(self, error: NotSent | Unclear) -> str:
-        """Without the url, which whoever tells it puts before."""
+        """The reason without the url, which the caller puts before it."""
         return error.detail.removeprefix(f"{without_password(self._url)}: ")
 
     async def _checked(self, info: SnapshotInfo, partial: Path) -> Path:

@@ -1,8 +1,8 @@
-"""Copies of a node's state: made while it works, checked by whoever gets one, installed so that a crash does no harm.
+"""Copies of a node's state: made while it works, checked by the receiver, installed so that a crash does no harm.
 
 A snapshot is two files in one directory: ``<name>.db``, a SQLite file as of one log index, and ``<name>.json``, its
 ``SnapshotInfo``. The ``.db`` gets its name last, so one that has it is complete, and it never changes after that: its
-name holds its checksum, and whoever reads it may go on after a break.
+name holds its checksum, and a reader may go on after a break.
 """
 
 import asyncio

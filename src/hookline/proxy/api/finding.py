@@ -1,4 +1,4 @@
-"""Calls about one job or schedule: its home is asked first, then wherever else it may be.
+"""Calls about one job or schedule: asks its home first, then the other clusters that may have it.
 
 "There is none" is only said when everybody who may have it said so. While a change of the topology is under way, a read
 goes on to the next cluster also when one stays silent; a change of a job never does, as it may have been made.
