@@ -241,15 +241,15 @@ import asyncio, sys
 from pathlib import Path
 from hookline.cli.first_words import say_ready
 from hookline.cli.node_options import NodeOptions
-from hookline.cli.stack.stack import Stack
+from hookline.cli.stack.one_cluster import OneCluster
 from hookline.errors import HooklineError
 from hookline.node.config import NodeConfig
 
 directory, fake = Path(sys.argv[1]), sys.argv[2]
 config = NodeConfig(data_dir=directory, port=0)
 try:
-    stack = Stack(directory, config, NodeOptions(), serve=(sys.executable, fake))
-    asyncio.run(stack.run(lambda url: say_ready(config, url, stack.places())))
+    cluster = OneCluster(directory, config, NodeOptions(), serve=(sys.executable, fake))
+    asyncio.run(cluster.run(lambda url: say_ready(config, url, cluster.places())))
 except HooklineError as error:
     sys.exit(error.detail)
 """

@@ -45,15 +45,15 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
     return 0
 
 
-def run_stack_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
+def run_cluster_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
     """Run etcd and three nodes like ``config``, as processes; ends as ``run_until_stopped`` does."""
-    from hookline.cli.stack.stack import Stack
+    from hookline.cli.stack.one_cluster import OneCluster
 
     check_log_level(options.log_level)
     warn_of_reach(config, is_for_all=True)
     with readable("The cluster", config.data_dir):
-        stack = Stack(config.data_dir, config, options)
-        asyncio.run(stack.run(lambda url: say_ready(config, url, stack.places())))
+        cluster = OneCluster(config.data_dir, config, options)
+        asyncio.run(cluster.run(lambda url: say_ready(config, url, cluster.places())))
     _say("stopped")
     return 0
 

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
 from hookline.cli.parameters import NamedPath
-from hookline.cli.process import run_fleet_until_stopped, run_stack_until_stopped, run_until_stopped
+from hookline.cli.process import run_cluster_until_stopped, run_fleet_until_stopped, run_until_stopped
 from hookline.errors import InvalidConfig
 
 STACK_FILE = "stack.json"
@@ -56,4 +56,4 @@ def up(
         if (data_dir / STACK_FILE).exists():
             raise InvalidConfig(f"{data_dir} holds a cluster of three nodes; start it with --nodes 3", field="nodes")
         return run_until_stopped(config, options, greet=True)
-    return run_stack_until_stopped(config, options)
+    return run_cluster_until_stopped(config, options)

@@ -1,4 +1,4 @@
-"""The etcd members of a stack: how they are called, and when they are ready."""
+"""The etcd members of a cluster: how they are called, and when they are ready."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Ports and directories of a stack's parts; remembered, so that a restart finds the same."""
+"""Ports and directories of a cluster's parts; remembered, so that a restart finds the same."""
 
 import socket
 from collections.abc import Set
@@ -24,7 +24,7 @@ class EtcdPorts(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """What ``stack.json`` holds: ports by name, and a token that keeps members of other stacks out."""
+    """What ``stack.json`` holds: ports by name, and a token that keeps members of other clusters out."""
 
     token: str
     nodes: dict[str, int]
@@ -37,7 +37,7 @@ class Layout(msgspec.Struct, frozen=True):
         """The remembered layout, or a new one, written down.
 
         Args:
-            directory: of the whole stack; made when missing.
+            directory: of the cluster; made when missing.
             count: of nodes, and of etcd members.
             port: of the first node; 0: the remembered one, else any that is free.
             clock: for the token and to choose ports.
@@ -97,7 +97,7 @@ class Layout(msgspec.Struct, frozen=True):
 def free_ports(count: int, clock: Clock, taken: Set[int] = frozenset(), behind: int = 0) -> list[int]:
     """Ports that nobody listens at now.
 
-    Behind ``behind``, as far as there are; else from anywhere in a range, so that two stacks rarely choose the same.
+    Behind ``behind``, as far as there are; else from anywhere in a range, so that two clusters rarely choose the same.
     """
     found: list[int] = []
     if count == 0:

@@ -18,17 +18,17 @@ from hookline.node.config import NodeConfig
 _START_S = 60
 
 
-class Stack(Supervisor):
+class OneCluster(Supervisor):
     """Three etcd members and three nodes on 127.0.0.1, with their data in one directory.
 
     Args:
-        directory: of the stack.
+        directory: of the cluster.
         config: of the first node, for its port and what the others have in common with it.
         options: how the nodes work.
         serve: the command that is a node, without its arguments.
 
     Raises:
-        InvalidConfig: etcd is missing, or the directory is not one of a stack.
+        InvalidConfig: etcd is missing, or the directory is not one of a cluster.
     """
 
     def __init__(
