@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a node asks of its machine; tests and the simulation hand in their own."""
+    """The machine as a node sees it; tests and the simulation hand in their own."""
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970 UTC. May jump; only used to say "due" and to label."""

@@ -18,7 +18,7 @@ _SQLITE = {
 
 
 def disk_trouble(error: BaseException) -> str | None:
-    """What is wrong with the disk, to follow its name: "is full"; None when the error is about something else."""
+    """The trouble of the disk, to follow its name: "is full"; None when the error is about something else."""
     if isinstance(error, OSError):
         return _REASONS.get(error.errno or 0)
     return next((reason for kind, reason in _SQLITE.items() if isinstance(error, kind)), None)

@@ -20,7 +20,7 @@ else:
 
 
 class Answered(Struct, frozen=True):
-    """What all answers can do."""
+    """The methods of all answers."""
 
     def as_dict(self) -> dict[str, Any]:
         """Its JSON form, which ``json.dumps`` takes: times as RFC 3339 text, bytes as base64, as the API has them."""
@@ -135,7 +135,7 @@ class BatchJob(Answered, frozen=True):
 
 
 class BatchResult(Answered, frozen=True):
-    """What became of one item: 201 or 200 with ``job``, else ``error``."""
+    """The result of one item: 201 or 200 with ``job``, else ``error``."""
 
     status: int
     job: BatchJob | None = None
@@ -160,7 +160,7 @@ class BulkResponse(Answered, http.BulkResponse, frozen=True):
 
 
 class CatchUp(Answered, http.CatchUp, frozen=True, forbid_unknown_fields=False):
-    """What happens to ticks that were missed, if they are not older than ``window``. Can be given, too."""
+    """Decides about missed ticks that are not older than ``window``. Can be given, too."""
 
 
 class Schedule(Answered, frozen=True):
@@ -288,7 +288,7 @@ class TopologyApplied(Answered, http.TopologyApplied, frozen=True):
 
 
 class Route(Answered, http.Route, frozen=True):
-    """Where an id or a key is at home, and how that was decided; ``hash`` is None when the id's hint decided."""
+    """The home of an id or a key, and how it was found; ``hash`` is None when the id's hint decided."""
 
 
 class Usage(Answered, http.Usage, frozen=True):

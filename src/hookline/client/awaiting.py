@@ -271,7 +271,7 @@ class AsyncClient:
         return await self._ask(requests.clusters(), ClusterList)
 
     async def topology(self) -> Topology:
-        """Which clusters there are and how ids are spread over them, as a proxy knows it."""
+        """The clusters, and how ids are spread over them, as a proxy knows it."""
         return await self._transport.send(requests.topology())
 
     async def apply_topology(self, topology: Topology, *, force: bool = False) -> TopologyApplied:
@@ -282,7 +282,7 @@ class AsyncClient:
         return await self._ask(requests.apply_topology(topology, force=force), TopologyApplied)
 
     async def route(self, job_id: str) -> Route:
-        """Where a proxy looks for that id, and why."""
+        """The cluster at which a proxy looks for that id, and why."""
         return await self._ask(requests.route(job_id), Route)
 
     async def trust_clock(self) -> ClockView:

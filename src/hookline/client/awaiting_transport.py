@@ -100,7 +100,7 @@ class AwaitingTransport:
         raise AssertionError("count() does not end")
 
     async def items(self, page_at: Callable[[str | None], Request[AnyPage[T]]]) -> AsyncIterator[T]:
-        """What all pages of a list hold, in order, fetched as they are needed."""
+        """The items of all pages of a list, in order, fetched as they are needed."""
         page = await self.send(page_at(None))
         while True:
             for item in page.data:

@@ -268,7 +268,7 @@ class Client:
         return self._ask(requests.clusters(), ClusterList)
 
     def topology(self) -> Topology:
-        """Which clusters there are and how ids are spread over them, as a proxy knows it."""
+        """The clusters, and how ids are spread over them, as a proxy knows it."""
         return self._transport.send(requests.topology())
 
     def apply_topology(self, topology: Topology, *, force: bool = False) -> TopologyApplied:
@@ -279,7 +279,7 @@ class Client:
         return self._ask(requests.apply_topology(topology, force=force), TopologyApplied)
 
     def route(self, job_id: str) -> Route:
-        """Where a proxy looks for that id, and why."""
+        """The cluster at which a proxy looks for that id, and why."""
         return self._ask(requests.route(job_id), Route)
 
     def trust_clock(self) -> ClockView:

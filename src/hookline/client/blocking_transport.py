@@ -56,7 +56,7 @@ class BlockingTransport:
         raise AssertionError("count() does not end")
 
     def items(self, page_at: Callable[[str | None], Request[AnyPage[T]]]) -> Iterator[T]:
-        """What all pages of a list hold, in order, fetched as they are needed."""
+        """The items of all pages of a list, in order, fetched as they are needed."""
         page = self.send(page_at(None))
         yield from page.data
         while page.next_cursor is not None:
@@ -76,7 +76,7 @@ class BlockingTransport:
 
     @property
     def carrier(self) -> Carrier:
-        """What carries the calls of this process."""
+        """The carrier of this process's calls."""
         return self._pools.of_here()
 
     def close(self) -> None:

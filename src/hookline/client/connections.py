@@ -51,7 +51,7 @@ class Connecting(Generic[H]):
 
 
 def tls_context(verify: Verify) -> "ssl.SSLContext | None":
-    """What decides whose certificate is good; None: what the system trusts. Raises InvalidConfig."""
+    """The TLS context that checks certificates; None: the system's authorities do. Raises InvalidConfig."""
     if verify is True:
         return None
     import ssl  # noqa: PLC0415  # takes long, and http:// has no use for it
@@ -72,7 +72,7 @@ def tls_context(verify: Verify) -> "ssl.SSLContext | None":
 
 
 def proxy_place(text: str) -> Place:
-    """Where the HTTP proxy of that url is. Raises InvalidConfig."""
+    """The place of the HTTP proxy with that url. Raises InvalidConfig."""
     try:
         return Place(str(text))
     except ValueError as error:

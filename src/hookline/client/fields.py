@@ -39,7 +39,7 @@ class RetryFields(TypedDict, total=False):
 
 
 class JobChangeFields(TypedDict, total=False):
-    """What can be said about a job beside its url; a field that is left out keeps its value or default.
+    """The fields of a job beside its url; one that is left out keeps its value or default.
 
     ``payload`` is any JSON value (``msgspec.Raw`` goes out byte for byte, a ``Decimal`` as a number with all its
     digits), ``body`` the raw bytes instead. ``secret`` None: without one of its own.
@@ -79,7 +79,7 @@ class JobFields(JobChangeFields, total=False):
 
 
 class ScheduledJob(JobChangeFields, total=False):
-    """What a schedule makes at each tick: a job with its url, without ``run_at`` and ``delay``."""
+    """The job that a schedule makes at each tick, with its url and without ``run_at`` and ``delay``."""
 
     url: Required[str]
 
@@ -91,7 +91,7 @@ class JobItem(ScheduledJob, total=False):
 
 
 class FilterFields(TypedDict, total=False):
-    """Which jobs; all conditions must hold.
+    """Chooses jobs; all conditions must hold.
 
     ``label`` is ``name`` or ``name=value``, ``schedule`` an id, ``status`` that of the last answer: 503, or ``"5xx"``;
     ``error`` is what the last attempt's error contains.

@@ -54,5 +54,5 @@ def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
 
 
 def _reason(error: Exception) -> str:
-    """What the operating system or the protocol said."""
+    """The words of the operating system or the protocol."""
     return str(error) or {"PoolTimeout": "no connection became free"}.get(type(error).__name__, "it took too long")

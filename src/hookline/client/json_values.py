@@ -61,7 +61,7 @@ def _refuse_what_is_no_number(body: Mapping[str, Any]) -> None:
 
 
 def _members(path: str, value: object) -> Iterator[tuple[str, Any]]:
-    """What a value is made of, each with its path; nothing if it has no parts."""
+    """The parts of a value, each with its path; none if it has no parts."""
     if isinstance(value, Mapping):
         for key, member in value.items():
             if isinstance(key, (float, Decimal)):

@@ -11,7 +11,7 @@ _PATH_SAFE = "/%:@!$&'()*+,;=-._~"
 
 
 class Place:
-    """Where a service or a proxy is: ``http(s)://[user:password@]host[:port][/path]``.
+    """The place of a service or a proxy: ``http(s)://[user:password@]host[:port][/path]``.
 
     Raises:
         ValueError: it is nothing like that.

@@ -142,7 +142,7 @@ def _foreign(status: int, headers: Mapping[str, str], body: bytes, url: str) -> 
 
 
 def _marks(headers: Mapping[str, str], body: bytes) -> str:
-    """What shows who answered."""
+    """The marks by which an answer shows who sent it."""
     title = _TITLE.search(body[:_TITLE_WITHIN_BYTES])
     marks = (
         ("server", headers.get("server")),

@@ -76,7 +76,7 @@ class Request(Generic[R_co]):
             return cast("R_co", None)
 
     def after(self, error: errors.HooklineError) -> Self:
-        """What the next try is when one ended in ``error``.
+        """The next try after one that ended in ``error``.
 
         Only a call of which no try can have been accepted may leave a home that is down; and once it may have, an
         unclear answer ends it, since the next try could find the home back and be accepted a second time.

@@ -14,7 +14,7 @@ _COUNT_DIGITS_MAX = 18
 
 
 class WebhookInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the headers of a verified webhook say.
+    """The headers of a verified webhook.
 
     ``id`` and ``timestamp`` are covered by the signature. The other three are not (Standard Webhooks signs only id,
     timestamp and body): they are as trustworthy as the connection they came over, and None if missing or malformed.

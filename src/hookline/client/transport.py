@@ -29,11 +29,11 @@ class AnyPage(Protocol[Item_co]):
 
     @property
     def data(self) -> Sequence[Item_co]:
-        """What it holds, in order."""
+        """The items of the page, in order."""
 
     @property
     def next_cursor(self) -> str | None:
-        """Where the next one begins; None: it is the last."""
+        """The cursor of the next page; None: this is the last."""
 
 
 def moved_on(before: AnyPage[T], page: AnyPage[T]) -> AnyPage[T]:
@@ -52,7 +52,7 @@ def call_of(request: Request[Any], url: str, headers: dict[str, str], retrying: 
 
 
 def own_headers(connecting: Connecting[Any]) -> dict[str, str]:
-    """What goes with every call; the caller's headers replace the SDK's."""
+    """The headers of every call; the caller's replace the SDK's."""
     return {
         "accept": "application/json",
         "accept-encoding": "identity",

@@ -103,7 +103,7 @@ def _item_end(body: bytes, position: int, most: int) -> Generator[None, None, tu
 
 
 def _text_end(body: bytes, position: int) -> Generator[None, None, int]:
-    """Where the text that begins there ends."""
+    """The end of the text that begins there."""
     while position < len(body):
         found = _TEXT.match(body, position, position + BYTES_A_STEP)
         end = position if found is None else found.end()

@@ -32,7 +32,7 @@ _EPOCH_DIGITS_MAX = 16
 
 
 class ApiCaller(NamedTuple):
-    """Who makes a call.
+    """The one that makes a call.
 
     Attributes:
         kind: who is at the other end of the connection.
@@ -55,7 +55,7 @@ CLIENT = ApiCaller()
 
 HeaderPairs = list[HeaderPair]
 Admit = Callable[[HeaderPairs], tuple[ApiCaller, HeaderPairs]]
-"""Who sends these headers, and those of them that are believed."""
+"""Reads from the headers who calls, and returns those of them that are believed."""
 
 
 def admit_ours(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:

@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection, and all of them together, may take.
+    """Bounds of one connection, and of all of them together.
 
     Attributes:
         request_s: to send the whole head; then for each pause in the body, which in all may take six times as long.

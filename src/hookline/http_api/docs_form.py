@@ -7,7 +7,7 @@ from typing import Any
 from hookline.protocol.calls import Server
 
 ADDRESSES: dict[Server, str] = {"node": "http://127.0.0.1:7070", "proxy": "http://127.0.0.1:7000"}
-"""Where a server is, unless somebody said otherwise."""
+"""The address of a server, unless somebody named another one."""
 _EXAMPLES = {"id": "order-4711", "host": "shop.example", "name": "c0"}
 
 

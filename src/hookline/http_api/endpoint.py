@@ -62,7 +62,7 @@ def bound(server: Server, handlers: Mapping[str, H]) -> Mapping[str, H]:
 
 
 class Endpoint:
-    """What answers one path.
+    """Answers one path.
 
     Args:
         served: by method; None: there is no such path.
@@ -123,7 +123,7 @@ class Endpoint:
 
 
 def _failure(error: Exception, fate: Fate) -> HooklineError:
-    """What the caller is told of a fault of ours: above all, whether it can be sure that nothing was accepted."""
+    """The answer to a fault of ours: above all, it says whether the caller can be sure that nothing was accepted."""
     if fate.is_open:
         return DeadlineExceeded(
             "the node failed while it worked on the request, which may or may not have been accepted; repeat it with "

@@ -24,7 +24,7 @@ _END_TO_END_PREFIXES = (b"hookline-", b"content-", b"sec-")
 
 
 class Refusal(NamedTuple):
-    """What is answered before there is a request for the app."""
+    """An answer before there is a request for the app."""
 
     status: int
     code: str
@@ -33,7 +33,7 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HeadRules:
-    """What a head may be.
+    """Bounds of a head.
 
     Attributes:
         bytes_max: request line and headers.

@@ -39,7 +39,7 @@ class Disconnected(Exception):
 
 
 class Reply:
-    """What is sent back."""
+    """An answer on its way to the caller."""
 
     __slots__ = ("body", "content_type", "headers", "status")
 
@@ -70,7 +70,7 @@ def answer(status: int, value: object, headers: Iterable[HeaderPair] = ()) -> Re
 
 
 class ApiRequest:
-    """What came in. Header names are lower-case bytes, path values are percent-decoded.
+    """A request as it came in. Header names are lower-case bytes, path values are percent-decoded.
 
     Attributes:
         call: the row of the call that it makes.

@@ -51,11 +51,11 @@ class Membership(Role, Protocol):
 
     @property
     def log(self) -> ReplicatedLog:
-        """Where entries go."""
+        """The log that entries go into."""
 
     @property
     def leadership(self) -> Leadership:
-        """Who leads."""
+        """Knows who leads."""
 
     @property
     def elsewhere(self) -> Exchange | None:
@@ -84,12 +84,12 @@ class Membership(Role, Protocol):
         """
 
     def known_urls(self) -> tuple[str, ...]:
-        """Where the processes listen that are surely this cluster's."""
+        """The addresses of processes that are surely this cluster's."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeParts:
-    """What a node is put together from. Whoever opens a part closes it.
+    """The parts of a node. The caller who opened a part closes it.
 
     Attributes:
         machine: the state.

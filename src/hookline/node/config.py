@@ -84,17 +84,17 @@ class NodeConfig:
 
     @property
     def rules(self) -> Rules:
-        """Which destinations jobs may have."""
+        """The rules that say which destinations jobs may have."""
         is_open = self.allow_private_destinations
         return Rules(self.allow_destinations, self.deny_destinations, self.destination_ports, is_open)
 
     @property
     def url(self) -> str:
-        """Where this node is reached."""
+        """The url of this node."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
     @property
     def advertised_url(self) -> str:
-        """Where other nodes reach this one."""
+        """The url at which other nodes reach this one."""
         return self.advertise or self.url

@@ -17,7 +17,7 @@ _DOC = "docs/how-to/etcd-was-lost.md"
 
 
 class Charter(msgspec.Struct, frozen=True, kw_only=True):
-    """What etcd says of the cluster whose log it holds. Written when a log is begun, and by nothing else.
+    """The statement of etcd about the cluster whose log it holds. Written when a log is begun, and by nothing else.
 
     Attributes:
         cluster_id: 32 hex digits, made once for a cluster.
@@ -36,7 +36,7 @@ class Charter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a node is: whose state it has, and up to which entry. Digests in hex; ``generation`` 0: it is empty."""
+    """A node's position: whose state it has, and up to which entry. Digests in hex; ``generation`` 0: it is empty."""
 
     node: str
     cluster_id: str = ""
@@ -75,7 +75,7 @@ class Overruled:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What is in etcd's log: its first and newest index (0, 0: empty), and the entry that the state ends with."""
+    """The log in etcd: its first and newest index (0, 0: empty), and the entry that the state ends with."""
 
     first: int = 0
     last: int = 0
@@ -102,7 +102,7 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a node may do with its state.
+    """Says what a node may do with its state.
 
     Attributes:
         kind: "go on" with it; "begin" the log on it; "install" another node's in its place; "halt" until a person
@@ -304,7 +304,7 @@ Ruling = Literal["mine", "odd", "open"]
 
 
 def rule(dispute: Dispute, node: str, nodes: int, votes: Mapping[str, str]) -> Ruling:
-    """Who is the odd one out: "mine", most nodes have this node's state; "odd", most have the other one.
+    """Find the odd one out: "mine", most nodes have this node's state; "odd", most have the other one.
 
     Args:
         dispute: what it is about.

@@ -57,7 +57,7 @@ _log = structlog.get_logger()
 
 
 class Telling(NamedTuple):
-    """Who is told how far the node is."""
+    """Hears how far the node is."""
 
     ready: Callable[[str], None]  # its url, once it serves
     stopping: Callable[[int], None]  # how many attempts its end waits for

@@ -1,4 +1,4 @@
-"""The dispatcher: claims due jobs, hands them out, and puts what came of them into the log. Runs on the leader only.
+"""The dispatcher: claims due jobs, hands them out, and puts their outcomes into the log. Runs on the leader only.
 
 A slot is taken from the moment a claim is proposed until its attempt is over. The outcome and the claim that takes
 the slot over go into the log in this order, so there are never more open claims than slots, and a slot is idle for
@@ -48,7 +48,7 @@ class _Open:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What one proposal holds: the claims whose outcomes it records, and those it makes."""
+    """The contents of one proposal: the claims whose outcomes it records, and those it makes."""
 
     recorded: tuple[ClaimRef, ...]
     claims: tuple[_Proposed, ...]
@@ -311,7 +311,7 @@ class Dispatcher:
         return found + self._late(late, now) if late else found
 
     def _late(self, reports: Sequence[ClaimReport], now: Now, node: str | None = None) -> list[RecordOutcome]:
-        """What came of claims of earlier terms. Those of jobs that are gone are forgotten."""
+        """The outcomes to record of claims of earlier terms. Those of jobs that are gone are forgotten."""
         found = []
         seqs = {it.ref.seq for it in reports}
         jobs, is_open = self._reads.claimed(seqs), self._reads.open_claims(seqs)

@@ -41,7 +41,7 @@ class Turn(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What is in memory. ``turns``: of destinations whose next job was due, as far as it was looked at."""
+    """The size of what is in memory. ``turns``: of destinations whose next job was due, as far as it was looked at."""
 
     rows: int
     lanes: int
@@ -133,7 +133,7 @@ class DueQueue:
         return len(self._turns)
 
     def next_turn(self, now_ms: int) -> Turn | None:
-        """Who is first; it stays so until it is popped, passed over or parked. None: nothing is due."""
+        """The first in line; it stays first until it is popped, passed over or parked. None: nothing is due."""
         while self._turns:
             destination = next(iter(self._turns))
             lane = self._next_lane(destination, now_ms)
@@ -205,7 +205,7 @@ class DueQueue:
     # --- parking ---------------------------------------------------------------------------------------------
 
     def unpark(self, destination: int, now_ms: int) -> None:
-        """What blocked the destination may be over: let it ask again."""
+        """Let the destination ask again: the reason that blocked it may be over."""
         if self._parked.pop(destination, None) is not None:
             self._timers.set(destination, now_ms)
 

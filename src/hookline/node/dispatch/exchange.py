@@ -1,4 +1,4 @@
-"""The only way between a leader and whoever makes attempts: reports in, claims and cancellations out.
+"""The only way between a leader and the processes that make attempts: reports in, claims and cancellations out.
 
 A runner has one exchange at a time. While its own node leads that is a ``LocalExchange``, and ``HttpExchange`` while
 another node does. When one takes the other's place, it is given the reports that the first did not get rid of: a
@@ -29,7 +29,7 @@ _decoder = msgspec.msgpack.Decoder(Orders)
 
 
 class Inbox:
-    """What a runner is to do next. Its exchange fills it, the runner empties it.
+    """The orders for a runner. Its exchange fills it, the runner empties it.
 
     Attributes:
         filled: set when something is in it.
@@ -173,7 +173,7 @@ class LocalExchange:
 
 
 class HttpExchange:
-    """To whoever leads, over ``POST /internal/exchange``: MessagePack, many reports in one request.
+    """To the present leader, over ``POST /internal/exchange``: MessagePack, many reports in one request.
 
     It gives no new claims: the runner ends those it has. Runs ``run`` beside it.
 

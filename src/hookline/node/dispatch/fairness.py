@@ -56,7 +56,7 @@ class Fairness:
         self._load(destination).settings = settings
 
     def load(self, destination: int) -> Load | None:
-        """What is known of a destination, None when it is idle with default settings."""
+        """The known facts of a destination, None when it is idle with default settings."""
         return self._loads.get(destination)
 
     def free(self) -> int:

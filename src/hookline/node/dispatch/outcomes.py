@@ -76,7 +76,7 @@ class Outcomes:
     def _following(
         self, it: ClaimReport, job: ClaimedJob, policy: RetryPolicy | None, now_ms: int
     ) -> tuple[Outcome, str | None, Next]:
-        """What it came to, in a number and in words, and what follows."""
+        """The outcome, in a number and in words, and what follows."""
         report = it.report
         if report.costs_no_attempt:
             wait_ms = _HELD_RETRY_MS if report.is_held else _FREE_RETRY_MS

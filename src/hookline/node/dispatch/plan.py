@@ -44,7 +44,7 @@ class Plan:
         self._queue.open_lane(lane)
 
     def short(self) -> list[Short]:
-        """What to read from the database now, for ``refill``; each lane is named once."""
+        """The lanes to read from the database now, for ``refill``; each is named once."""
         return self._queue.short()
 
     def refill(self, short: Short, rows: Sequence[tuple[int, int]]) -> None:
@@ -141,7 +141,7 @@ class Plan:
         return self._queue.waiting(destination, now_ms)
 
     def load(self, destination: int) -> Load | None:
-        """What is known of a destination, None when it is idle with default settings."""
+        """The known facts of a destination, None when it is idle with default settings."""
         return self._fairness.load(destination)
 
     def held(self) -> Held:

@@ -33,7 +33,7 @@ def wait_ms(policy: RetryPolicy, tries: int, chance: float) -> int:
 
 
 class Next(NamedTuple):
-    """What becomes of the job: pending again at ``retry_at_ms``, or finished as ``state``."""
+    """The next state of the job: pending again at ``retry_at_ms``, or finished as ``state``."""
 
     state: State
     retry_at_ms: int | None
@@ -62,7 +62,7 @@ def decide(
     retry_after_ms: int | None,
     chance: float,
 ) -> Next:
-    """What follows an attempt.
+    """Decide what follows an attempt.
 
     Args:
         spec: the job.
