@@ -1,4 +1,4 @@
-"""Counts the files on a job's way: ``PYTHONPATH=. python benchmarks/way.py`` prints a table, or the files with ``--files``.
+"""Counts the files on a job's way: ``PYTHONPATH=. python benchmarks/way.py`` prints a table; ``--files`` names them.
 
 A file counts when one of its functions runs: from ``POST /jobs`` to its answer at a node and at a proxy, and from the
 moment that the job is due until its request is with the receiver. The parts are the product's; the log is in memory.

@@ -104,11 +104,11 @@ PLANTED: tuple[Planted, ...] = (
     Planted(fleet.the_results_of_a_batch_come_in_the_order_of_the_answers, "fleet", 0),
     Planted(fleet.nodes_compare_the_epoch_only, "fleet", 6),
     Planted(fleet.a_file_is_in_force_at_once, "fleet", 6),
-    Planted(fleet.every_cluster_decides, "fleet", 17),
+    Planted(fleet.every_cluster_decides, "fleet", 105),
     Planted(fleet.the_losing_document_of_an_epoch_stays, "fleet", 63),
     Planted(fleet.a_second_change_is_taken_over_an_open_one, "fleet", 24),
     Planted(fleet.previous_is_not_added, "fleet", 0),
-    Planted(fleet.a_new_cluster_takes_a_topology_without_the_settings, "fleet", 9),
+    Planted(fleet.a_new_cluster_takes_a_topology_without_the_settings, "fleet", 34),
     Planted(fleet.the_settings_are_read_before_the_topology_is_there, "fleet", 3),
     Planted(fleet.a_page_of_settings_is_lost, "fleet", 4),
 )
