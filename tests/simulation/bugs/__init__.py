@@ -110,5 +110,5 @@ PLANTED: tuple[Planted, ...] = (
     Planted(fleet.previous_is_not_added, "fleet", 0),
     Planted(fleet.a_new_cluster_takes_a_topology_without_the_settings, "fleet", 34),
     Planted(fleet.the_settings_are_read_before_the_topology_is_there, "fleet", 3),
-    Planted(fleet.a_page_of_settings_is_lost, "fleet", 4),
+    Planted(fleet.a_page_of_settings_is_lost, "fleet", 34),
 )
