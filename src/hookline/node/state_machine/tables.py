@@ -73,7 +73,8 @@ class Tables:
 
     def row(self, kind: type[R], name: str, *values: object) -> R | None:
         """Execute a statement to its end and return its first row, if any."""
-        found = self.rows(name, *values)
+        found: list[sql.Values] = self._cursor.execute(STATEMENTS[name], values).fetchall()
+        self.found.append(found)
         return kind(*found[0]) if found else None
 
     def all(self, kind: type[R], name: str, *values: object) -> list[R]:
