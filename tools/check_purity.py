@@ -47,9 +47,16 @@ RULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("node/dispatch/retry.py", IMPURE),
     ("node/dispatch/timers.py", IMPURE),
     ("node/clocks/guard.py", IMPURE),
+    ("node/history/recovery.py", IMPURE),
+    ("node/identity.py", IMPURE),
     ("node/clocks/majority.py", IMPURE),
     ("node/state_machine/apply*.py", IMPURE_IN_APPLY),
     ("node/state_machine/apply*/**/*.py", IMPURE_IN_APPLY),
+    ("node/state_machine/effects.py", IMPURE_IN_APPLY),
+    ("node/state_machine/records.py", IMPURE_IN_APPLY),
+    ("node/state_machine/rows.py", IMPURE_IN_APPLY),
+    ("node/state_machine/sums.py", IMPURE_IN_APPLY),
+    ("node/state_machine/tables.py", IMPURE_IN_APPLY),
 )
 
 APPLIES = "node/replica.py"
