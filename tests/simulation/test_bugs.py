@@ -8,6 +8,9 @@ from tests.simulation.bugs import PLANTED, Planted
 from tests.simulation.presets import PRESETS
 from tests.simulation.verdict import first_wrong, is_rotten
 
+# A world with a bug is broken off where it is wrong; what its tasks say when they are thrown away is of no interest.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SEEDS = 200  # to be tried when the one that is known is content: the code has changed, and with it every run
 
 

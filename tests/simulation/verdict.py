@@ -1,5 +1,6 @@
 """What is wrong with a run, and how a test says it."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,9 +40,12 @@ def first_wrong(preset: str, seed: int, directory: Path, bug: Bug | None = None)
     with TemporaryDirectory(dir=directory) as name, _planted(bug):
         try:
             world = simulate(preset, seed, Path(name), stops=True)
-            return next(iter(world.violated()), None)
+            wrong = next(iter(world.violated()), None)
         except Exception as error:  # noqa: BLE001 - a world that broke down is a bug that was found
-            return repr(error)
+            wrong = repr(error)
+    if wrong is not None:
+        gc.collect()  # the tasks of a world that broke off are thrown away here, and not in the midst of another run
+    return wrong
 
 
 @contextmanager
