@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from datetime import datetime
+from typing import cast
 
 import uvloop
 
@@ -25,8 +26,7 @@ class Receiver(asyncio.Protocol):
     lags_ms: list[float] = []  # noqa: RUF012 - shared by all connections on purpose
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's own, of no class of asyncio's
         self.buffer = b""
         self.loop = asyncio.get_running_loop()
 
