@@ -40,7 +40,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(node.jobs_are_sent_early, "single", 0),
     Planted(node.a_wall_clock_is_the_time_whatever_it_says, "single", 20),
     Planted(node.a_jump_is_believed_when_it_stays, "single", 80),
-    Planted(node.updates_are_ignored, "single", 0),
+    Planted(node.updates_are_ignored, "single", 41),
     Planted(node.paused_destinations_are_called, "single", 1),
     Planted(node.refused_claims_keep_their_slot, "single", 1),
     Planted(node.a_parked_destination_is_forgotten, "single", 1),
