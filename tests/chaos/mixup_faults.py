@@ -5,13 +5,13 @@ from typing import Any
 
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol.codec import VERSION, Entry
-from hookline.protocol.commands import AnyCommand, BeginLog, CreateJob
-from hookline.protocol.jobs import DEFAULT_TENANT, Work
+from hookline.protocol.commands import AnyCommand, BeginLog
 from tests.chaos import directories
 from tests.chaos.cluster import ClusterNode
 from tests.chaos.faults import Fault, wait_until_level
 from tests.chaos.scenario import Run
 from tests.end_to_end.processes import until
+from tests.node_parts import create, job_spec
 
 _FOREIGN_JOBS = 40
 
@@ -152,9 +152,8 @@ def _view(node: ClusterNode) -> list[dict[str, Any]]:
 def _write_foreign(state: Path) -> None:
     database = open_state(state, durable=False)
     machine = StateMachine(database)
-    work = Work(DEFAULT_TENANT, "http://127.0.0.1:9", 0, False, 0, 30_000, (), b"\x90")
     commands: list[AnyCommand] = [BeginLog("f" * 32, 1, "c0", 0)]
-    commands += [CreateJob(f"foreign-{n}", 1, work) for n in range(_FOREIGN_JOBS)]
+    commands += [create(f"foreign-{n}", job_spec()) for n in range(_FOREIGN_JOBS)]
     machine.apply(Entry(VERSION, 1, 1, 1, b"nonce", b"", tuple(commands)))
     machine.commit()
     database.close()
