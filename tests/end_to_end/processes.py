@@ -206,6 +206,13 @@ def journal_receiver(answer: Answer = answer_ok, host: str = "127.0.0.1") -> Ite
         server.server_close()
 
 
+def has_open_jobs(node: NodeProcess) -> bool:
+    """By the lists: the counts of /health are ahead of what can be read by one commit."""
+    pages = [node.call("GET", f"/jobs?state={state}&limit=1") for state in ("pending", "running")]
+    assert [status for status, _ in pages] == [200, 200]
+    return any(page["data"] for _, page in pages)
+
+
 def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Poll a condition of another process; there is no event to wait for across processes."""
     deadline = time.monotonic() + seconds

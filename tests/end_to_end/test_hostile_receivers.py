@@ -21,7 +21,7 @@ from tests.end_to_end.hostile import (
     reset_at_once,
     tiny_chunks,
 )
-from tests.end_to_end.processes import Journal, NodeProcess, journal_receiver, running_node, until
+from tests.end_to_end.processes import Journal, NodeProcess, has_open_jobs, journal_receiver, running_node, until
 
 JOBS_EACH = 8
 HEALTHY = 60
@@ -67,7 +67,7 @@ def test_hostile_receivers_are_bounded_and_the_healthy_do_not_wait_for_them(tmp_
             assert _job(node, stuck)["state"] == "running", "the healthy had to wait for the hostile"
             assert node.call("POST", f"/jobs/{stuck}/cancel")[0] == 200
             until(lambda: _slots_used(node) == 0, "all slots are free again", 60)
-            until(lambda: not _open_jobs(node), "the outcomes can be read", 60)  # the counts are ahead by a commit
+            until(lambda: not has_open_jobs(node), "the outcomes can be read", 60)  # the counts are ahead by a commit
             after = _rss_mib(node.pid)
             outcomes = {name: [_job(node, job_id) for job_id in found] for name, found in ids.items()}
 
@@ -103,7 +103,7 @@ def test_idle_clients_do_not_take_the_descriptors_that_deliveries_need(tmp_path:
         finally:
             for connection in idle:
                 connection.close()
-        until(lambda: not _open_jobs(node), "the outcomes can be read")
+        until(lambda: not has_open_jobs(node), "the outcomes can be read")
         states = {_job(node, result["job"]["id"])["state"] for result in answer["results"]}
         node.kill()
     assert states == {"succeeded"}
@@ -135,12 +135,6 @@ def _slots_used(node: NodeProcess) -> int:
     _, health = node.call("GET", "/health")
     used: int = health["usage"]["slots"]["used"] + health["usage"]["pending_jobs"]["used"]
     return used
-
-
-def _open_jobs(node: NodeProcess) -> list[object]:
-    pages = [node.call("GET", f"/jobs?state={state}&limit=1") for state in ("pending", "running")]
-    assert [status for status, _ in pages] == [200, 200]
-    return [job for _, page in pages for job in page["data"]]
 
 
 def _rss_mib(pid: int) -> float:

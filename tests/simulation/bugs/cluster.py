@@ -8,7 +8,7 @@ import pytest
 from hookline.errors import Fenced
 from hookline.node.api.context import Api
 from hookline.node.attempts.runner import Runner
-from hookline.node.clocks.guard import ClockGuard, Reading
+from hookline.node.clocks.guard import ClockGuard
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.dispatch.exchange import HttpExchange
 from hookline.node.etcd import rpc_pb2 as rpc
@@ -25,6 +25,7 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.rows import OpenClaim
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol import commands as c
+from tests.simulation.bugs.node import believe_after
 from tests.simulation.cluster.etcd import SimulatedClient
 
 Patch = pytest.MonkeyPatch
@@ -123,18 +124,7 @@ def nobody_asks_the_others_for_their_time(patch: Patch) -> None:
 
 
 def a_jump_is_believed_when_it_stays(patch: Patch) -> None:
-    read = ClockGuard.read
-    since: dict[int, float] = {}
-
-    def settle(self: ClockGuard, now: Reading) -> float:
-        time_ms = read(self, now)
-        if self.is_trusted:
-            since.pop(id(self), None)
-        elif now.boot_ms - since.setdefault(id(self), now.boot_ms) > 300:
-            self._trust(now, now.offset_ms)
-        return time_ms
-
-    patch.setattr(ClockGuard, "read", settle)
+    believe_after(patch, 300)
 
 
 def a_leader_that_is_off_goes_on(patch: Patch) -> None:

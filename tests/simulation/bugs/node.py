@@ -167,6 +167,11 @@ def a_wall_clock_is_the_time_whatever_it_says(patch: Patch) -> None:
 
 
 def a_jump_is_believed_when_it_stays(patch: Patch) -> None:
+    believe_after(patch, 5_000)
+
+
+def believe_after(patch: Patch, stays_ms: float) -> None:
+    """A clock that has stayed wrong for so long is taken to be right."""
     read = ClockGuard.read
     since: dict[int, float] = {}
 
@@ -174,7 +179,7 @@ def a_jump_is_believed_when_it_stays(patch: Patch) -> None:
         time_ms = read(self, now)
         if self.is_trusted:
             since.pop(id(self), None)
-        elif now.boot_ms - since.setdefault(id(self), now.boot_ms) > 5_000:
+        elif now.boot_ms - since.setdefault(id(self), now.boot_ms) > stays_ms:
             self._trust(now, now.offset_ms)
         return time_ms
 
