@@ -3,7 +3,7 @@
 The SDK's answers bear the names that the API's documentation has for what the service sends, so these two files may
 share names.
 
-Usage: python tools/check_names.py [SOURCE_ROOT]    exit code 1 and one line for each name that is there twice.
+Usage: python -m tools.check_names [PACKAGE]    exit code 1 and one line for each name that is there twice.
 """
 
 import ast
@@ -11,6 +11,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+from tools.findings import report
 
 ONE_THING = frozenset({"client/answers.py", "protocol/http.py"})
 
@@ -44,14 +46,7 @@ def findings(package: Path) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    package = Path(arguments[0] if arguments else "src") / "hookline"
-    if not package.is_dir():
-        print(f"there is no package at {package}", file=sys.stderr)
-        return 2
-    lines = findings(package)
-    for line in lines:
-        print(line)
-    return 1 if lines else 0
+    return report(findings, Path(arguments[0] if arguments else "src/hookline"))
 
 
 if __name__ == "__main__":

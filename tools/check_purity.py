@@ -7,13 +7,15 @@ imports from Hookline is held to its own rule, by this check or by the layers.
 Only the replica applies entries: nothing else in a node calls a method ``apply``. The state machine itself is handed
 around, to be opened, read and closed, so no import tells.
 
-Usage: python tools/check_purity.py [SOURCE_ROOT]    exit code 1 and one line for each finding.
+Usage: python -m tools.check_purity [PACKAGE]    exit code 1 and one line for each finding.
 """
 
 import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from tools.findings import report
 
 IMPURE = frozenset({"asyncio", "time", "random", "secrets", "socket", "os", "threading", "subprocess"})
 
@@ -95,14 +97,7 @@ def findings(package: Path) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    package = Path(arguments[0] if arguments else "src") / "hookline"
-    if not package.is_dir():
-        print(f"there is no package at {package}", file=sys.stderr)
-        return 2
-    lines = findings(package)
-    for line in lines:
-        print(line)
-    return 1 if lines else 0
+    return report(findings, Path(arguments[0] if arguments else "src/hookline"))
 
 
 if __name__ == "__main__":

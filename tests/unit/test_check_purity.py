@@ -59,4 +59,4 @@ def test_the_package_is_pure_where_it_must_be() -> None:
 
 
 def test_a_missing_package_is_no_success(tmp_path: Path) -> None:
-    assert check_purity.main([str(tmp_path)]) == 2
+    assert check_purity.main([str(tmp_path / "hookline")]) == 2
