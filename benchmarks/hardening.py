@@ -1,4 +1,4 @@
-"""What the worst requests cost: ``python benchmarks/hardening.py`` writes docs/reference/hardening.md.
+"""Measures what the worst requests cost: ``python benchmarks/hardening.py`` writes docs/reference/hardening.md.
 
 The time is measured in a node and a proxy of this process: the longest step of the loops' threads in CPU time, the
 least of three (a garbage collection may come between). The memory is that of a node and a proxy with processes of

@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """What is left to create."""
+    """The jobs that are left to create."""
 
     def __init__(self, receiver_port: int, count: int, batch: int, connections: int, rate: float, delay: int) -> None:
         url, payload = f"http://127.0.0.1:{receiver_port}/hook", {"order": 1234, "text": "x" * 100}

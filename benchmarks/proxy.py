@@ -1,4 +1,4 @@
-"""What the proxy adds: ``python benchmarks/proxy.py`` (about 2 minutes; HAProxy has to be installed).
+"""Measures what the proxy adds: ``python benchmarks/proxy.py`` (about 2 minutes; HAProxy has to be installed).
 
 The same creates go straight to a stub of a node, through HAProxy that only forwards, and through ``hookline proxy``,
 in turn and in one run; the stub answers at once, so what is measured is what stands before it.

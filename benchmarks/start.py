@@ -1,4 +1,4 @@
-"""What a start costs: ``python benchmarks/start.py`` (half a minute).
+"""Measures what a start costs: ``python benchmarks/start.py`` (half a minute).
 
 CPU of whole processes, user and system, against a running node that holds a few jobs; in turn, so that a busy moment
 hits all of them.

@@ -1,4 +1,4 @@
-"""What every test has in common: hypothesis without a stopwatch, and how to replay a failed run."""
+"""Settings of every test: hypothesis without a stopwatch, and how to replay a failed run."""
 
 import sys
 from collections.abc import Iterator

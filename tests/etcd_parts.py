@@ -1,4 +1,4 @@
-"""What tests against real etcd share: a node's log and leadership in a cluster of its own, and how to reach them."""
+"""Parts for tests against real etcd: a node's log and leadership in a cluster of its own, and how to reach them."""
 
 import asyncio
 import json

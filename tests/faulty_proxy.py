@@ -49,7 +49,7 @@ class FaultyProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def carrier(self) -> "Carrier":
-        """What carries the bytes of one connection."""
+        """Makes the object that carries the bytes of one connection."""
         return _Connection(self)
 
     @property

@@ -1,4 +1,4 @@
-"""What tests of a node's parts share: a clock they move, small jobs and entries, a commit they hold back."""
+"""Parts that tests of a node share: a clock they move, small jobs and entries, a commit they hold back."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What tests of a proxy's parts share: clusters, topologies, problems, a clock and a sender for virtual time."""
+"""Parts that tests of a proxy share: clusters, topologies, problems, a clock and a sender for virtual time."""
 
 import asyncio
 from collections.abc import Callable

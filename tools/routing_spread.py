@@ -37,7 +37,7 @@ def clusters(count: int) -> tuple[ClusterEntry, ...]:
 
 
 def spread(homes: Sequence[str], count: int) -> tuple[float, float]:
-    """What the emptiest and the fullest of ``count`` clusters have, 1 being its fair share."""
+    """Gives the parts of the emptiest and the fullest of ``count`` clusters, 1 being its fair share."""
     parts = Counter(homes)
     sizes = [parts[f"c{number}"] * count / len(homes) for number in range(count)]
     return min(sizes), max(sizes)

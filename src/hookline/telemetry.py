@@ -16,7 +16,7 @@ _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 300)
 
 
 class _StandardError:
-    """Whatever standard error is when a line is written; loggers outlive a redirection.
+    """Writes to the standard error of that moment; loggers outlive a redirection.
 
     A line that cannot be written, to a full disk for example, is lost: no job may suffer for it.
     """

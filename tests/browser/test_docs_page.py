@@ -19,7 +19,7 @@ def docs(shared_node: NodeUnderTest, page: Page) -> Page:
 
 
 def asked(page: Page, *, agrees: bool) -> list[str]:
-    """What the page asks from now on; it is answered."""
+    """Collects what the page asks from now on, and answers it."""
     questions: list[str] = []
 
     def answer(dialog: Dialog) -> None:

@@ -36,7 +36,7 @@ class HeldJob(NamedTuple):
 
 @dataclass
 class Findings:
-    """What a run came to. Each list that is not empty is a broken promise, except ``explained`` and ``gap_ms``."""
+    """The result of a run. Each list that is not empty is a broken promise, except ``explained`` and ``gap_ms``."""
 
     jobs: int = 0
     arrivals: int = 0

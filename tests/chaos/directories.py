@@ -1,4 +1,4 @@
-"""What happens to data directories at 3 a.m.: swapped, emptied, set back, edited. Nothing may run on them."""
+"""Swaps, empties, sets back and edits data directories, as people do at 3 a.m. Nothing may run on them."""
 
 import shutil
 import sqlite3

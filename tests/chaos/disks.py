@@ -71,7 +71,7 @@ class Disks:
         (self._directory / place / _BALLAST).unlink()
 
     def cut_power(self) -> None:
-        """What was not fsynced is gone, on all disks. Nothing may run on them: the moments would be mixed."""
+        """Drops what was not fsynced, on all disks. Nothing may run on them: the moments would be mixed."""
         for place in list(self._mounted):
             image = self._images[place]
             copy = image.with_suffix(".copy")

@@ -1,4 +1,4 @@
-"""What can go wrong with a cluster on one machine, each as a function that does it to a run under load.
+"""Faults of a cluster on one machine, each as a function that does it to a run under load.
 
 A fault checks that it visibly acted: a run in which nothing went wrong proves nothing.
 """

@@ -37,7 +37,7 @@ class Network:
         self._rules: list[list[str]] = []
 
     def inside(self, place: str) -> list[str]:
-        """What to put before a command so that it runs there."""
+        """Gives the words that, put before a command, run it there."""
         return ["ip", "netns", "exec", f"{_PREFIX}-{place}"]
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Which faults a chaos run makes, how often, and what is allowed to follow."""
+"""Lists the faults that a chaos run makes, how often, and what is allowed to follow."""
 
 import shutil
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Row:
         )
 
     def why_not(self, directory: Path) -> str | None:
-        """What this machine lacks for it."""
+        """Says what this machine lacks for it; None when it has all."""
         if shutil.which(self.program) is None:
             return f"{self.program} is not on PATH"
         if self.disk_places and not loop_mounts_work(directory):

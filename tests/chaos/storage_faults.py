@@ -30,7 +30,7 @@ def etcd_full(run: Run) -> None:
 
 
 def _put_junk(url: str) -> str:
-    """What etcd says to one more MiB."""
+    """Puts one more MiB into etcd, and gives its answer."""
     junk = {"key": base64.b64encode(b"junk").decode(), "value": base64.b64encode(bytes(_JUNK_BYTES)).decode()}
     try:
         with urllib.request.urlopen(url + "/v3/kv/put", json.dumps(junk).encode(), timeout=5) as answer:

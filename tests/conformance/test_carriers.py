@@ -1,4 +1,4 @@
-"""What carries a call for ordinary code: the library's pool, the caller's own client, or no library at all."""
+"""Carriers of a call for ordinary code: the library's pool, the caller's own client, or no library at all."""
 
 import socket
 import threading

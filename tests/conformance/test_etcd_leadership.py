@@ -1,4 +1,4 @@
-"""What only leadership in etcd has to show: silence, beats, hints, validity, a busy loop, an etcd that is away."""
+"""Leadership in etcd shows more than others: silence, beats, hints, validity, a busy loop, an etcd that is away."""
 
 import asyncio
 import time

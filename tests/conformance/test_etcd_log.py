@@ -1,4 +1,4 @@
-"""What only the log in etcd has to show: ambiguous answers, late transactions, faults of its members."""
+"""The log in etcd shows more than others: ambiguous answers, late transactions, faults of its members."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Whoever knows one member of etcd learns where all of them listen."""
+"""A node that knows one member of etcd learns where all of them listen."""
 
 from hookline.node.etcd.client import EtcdAddress, EtcdClient
 from hookline.node.etcd.member_urls import MemberUrls

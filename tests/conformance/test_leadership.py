@@ -1,4 +1,4 @@
-"""What every leadership promises; one suite over all implementations."""
+"""Every leadership keeps the same promises; one suite over all implementations."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -15,7 +15,7 @@ from tests.etcd_parts import EtcdNode, etcd_node
 
 
 class Harness(Protocol):
-    """Where leadership lives, seen from one process and from the one after it."""
+    """Makes leaderships of one place, for one process and for the one after it."""
 
     def first(self) -> Leadership: ...
 

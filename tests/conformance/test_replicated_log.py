@@ -1,4 +1,4 @@
-"""What every replicated log promises; one suite over all implementations. To add one, write its harness."""
+"""Every replicated log keeps the same promises; one suite over all implementations. To add one, write its harness."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ from tests.node_parts import OTHER_OWNER, OWNER, create, entry, job_spec, outcom
 
 
 class Harness(Protocol):
-    """What a test needs to know of an implementation."""
+    """An implementation, with what a test needs to know of it."""
 
     log: ReplicatedLog
     keeps_newest: bool  # truncation leaves the newest entry, whatever it is asked for

@@ -1,4 +1,4 @@
-"""What most pages suppose: a node that runs, and somebody who receives."""
+"""Starts what most pages suppose: a node that runs, and somebody who receives."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the ports, names and places of the pages are in a test: free ports, a receiver, a temporary directory."""
+"""Puts free ports, a receiver and a temporary directory in the place of those that the pages name."""
 
 import re
 
@@ -30,7 +30,7 @@ class Here:
         self._unused = set(words or {})
 
     def here(self, text: str) -> str:
-        """What the page says, as it has to be said in this test."""
+        """Turns what the page says into what has to be said in this test."""
         for word in sorted(self.words, key=len, reverse=True):
             if word in text:
                 self._unused.discard(word)
@@ -39,7 +39,7 @@ class Here:
         return _PORT.sub(lambda found: f"{found[1]}{self.ports.get(int(found[2]), found[2])}", text)
 
     def there(self, text: str) -> str:
-        """What is shown in this test, as the page would show it."""
+        """Turns what is shown in this test into what the page would show."""
         for word, real in sorted(self.words.items(), key=lambda pair: len(pair[1]), reverse=True):
             # Paths and addresses only: what stands for other words is not shown.
             if real in text and re.search(r"/|\d:\d", word):

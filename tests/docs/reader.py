@@ -119,7 +119,7 @@ class Reader:
         return self.run(f"(cd {folder} && python reader_{self._number - 1}.py)")
 
     def served(self, command: str) -> Served:
-        """What runs in another terminal, the newest of that name."""
+        """Finds what runs in another terminal, the newest of that name."""
         return next(one for one in reversed(self.terminal.served) if one.command.startswith(command))
 
     def _do(self, block: Block) -> None:

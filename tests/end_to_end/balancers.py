@@ -28,7 +28,7 @@ class Balancer:
     log: Path
 
     def takes_to_be_up(self, server: str) -> bool:
-        """What HAProxy's health checks found last."""
+        """Says whether HAProxy's health checks found the server up when they looked last."""
         found = re.findall(rf"Server proxies/{server} is (UP|DOWN)", self.log.read_text())
         return not found or found[-1] == "UP"
 

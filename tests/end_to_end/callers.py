@@ -19,7 +19,7 @@ _BROKEN = (OSError, http.client.HTTPException)
 
 @dataclass
 class Account:
-    """What one caller knows. Each POST carries a mark, so that the receiver's journal tells them apart.
+    """The knowledge of one caller. Each POST carries a mark, so that the receiver's journal tells them apart.
 
     Attributes:
         created: the id that was acknowledged, by mark.

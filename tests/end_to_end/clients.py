@@ -14,7 +14,7 @@ AWAY = (OSError, http.client.HTTPException)
 
 @dataclass
 class Ledger:
-    """What clients know: acknowledged ids by guarantee, and ids whose fate a crash hid from the client."""
+    """The knowledge of clients: acknowledged ids by guarantee, and ids whose fate a crash hid from the client."""
 
     at_least_once: set[str] = field(default_factory=set)
     at_most_once: set[str] = field(default_factory=set)

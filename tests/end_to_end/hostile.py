@@ -49,7 +49,7 @@ async def interim_flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWri
 
 
 async def empty_lines(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Where an answer might begin, without end."""
+    """Empty lines before an answer, without end."""
     while True:
         writer.write(b"\r\n" * 10_000)
         await writer.drain()

@@ -1,4 +1,4 @@
-"""What operators do at 3 a.m. to a cluster of real processes, and what can be seen of it afterwards."""
+"""Mixes up a cluster of real processes, as operators do at 3 a.m., and shows what can be seen of it afterwards."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -99,7 +99,7 @@ class MixedUp:
         self.level()
 
     def recover(self, source: str, *options: str) -> None:
-        """What the operator decides."""
+        """Surveys the nodes, and goes on with the one that the operator chose."""
         self.cluster.run("survey")
         self.cluster.run("recover", "--from", source, *options)
 

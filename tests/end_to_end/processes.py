@@ -37,7 +37,7 @@ class NodeProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def command(self) -> list[str]:
-        """What is run."""
+        """The command that is run."""
         command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(self.data_dir)]
         return [*command, "--port", str(self.port), "--allow-private-destinations", *self._options]
 
@@ -142,7 +142,7 @@ def running_node(data_dir: Path, *options: str, **more: Any) -> Iterator[NodePro
 
 @dataclass
 class Journal:
-    """What arrived: written before the receiver answers, so a request that was answered is in it."""
+    """The requests that arrived: written before the receiver answers, so a request that was answered is in it."""
 
     requests: list[tuple[str, float, dict[str, str], bytes]] = field(default_factory=list)  # (webhook-id, time, …)
     arrived: threading.Condition = field(default_factory=threading.Condition)

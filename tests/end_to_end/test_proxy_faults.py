@@ -230,7 +230,7 @@ def _check_unclear(reply: Reply, job_id: str | None) -> None:
 
 
 def _all_at_once(threads: ThreadPoolExecutor, calls: list[Callable[[], T]]) -> list[T]:
-    """What the calls returned; none begins before all threads are there."""
+    """Makes the calls in threads and gives what they return; none begins before all threads are there."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:

@@ -87,7 +87,7 @@ class StubDelivery:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """An answer of the node."""
 
     status: int
     headers: dict[str, str]

@@ -1,4 +1,4 @@
-"""What a call that writes answers is what a reader sees right after it, however much time passes in between."""
+"""A call that writes answers what a reader sees right after it, however much time passes in between."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -63,7 +63,7 @@ few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthChec
 
 @pytest.fixture(scope="module")
 def node(shared_node: NodeUnderTest) -> Iterator[NodeUnderTest]:
-    """Whoever asks it for the time is told a later one each time."""
+    """Its clock tells a later time whenever it is asked."""
     shared_node.clock.step_ms = 7
     yield shared_node
     shared_node.clock.step_ms = 0

@@ -374,7 +374,7 @@ def unread(node: NodeUnderTest) -> socket.socket:
 
 
 def received(connection: socket.socket) -> bytes:
-    """What came; nothing when the other side has cut the connection."""
+    """Gives what came; nothing when the other side has cut the connection."""
     try:
         return connection.recv(65_536)
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""What a cluster takes under a topology: epochs, homes of ids and keys, absence, deadlines, pages for proxies."""
+"""A cluster under a topology: epochs, homes of ids and keys, absence, deadlines, pages for proxies."""
 
 import threading
 from collections.abc import Callable

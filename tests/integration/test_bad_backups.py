@@ -85,7 +85,7 @@ def _as_directory(file: Path, _other: Path) -> None:
 
 
 class Wrong(NamedTuple):
-    """What is done to a backup, and the code and the words that it is told with."""
+    """A harm to a backup, and the code and the words that tell of it."""
 
     harm: Harm
     code: str
@@ -143,7 +143,7 @@ def one(made: Path, tmp_path: Path) -> Path:
 
 
 def restored(file: Path, data: Path, capsys: Output) -> dict[str, Any]:
-    """What a restore that must fail says; there is one document, and a sentence for people with the same words."""
+    """Runs a restore that must fail: it prints one document, and a sentence for people with the same words."""
     assert app.run(["restore", "--from", str(file), "--data-dir", str(data), "--json"]) == 1
     shown = capsys.readouterr()
     problem: dict[str, Any] = json.loads(shown.out)

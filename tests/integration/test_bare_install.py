@@ -1,4 +1,4 @@
-"""What `pip install .` alone brings: the SDK and verify, small, and nothing that some systems lack."""
+"""`pip install .` alone brings the SDK and verify, small, and nothing that some systems lack."""
 
 import os
 import subprocess

@@ -25,7 +25,7 @@ main()
 
 @pytest.fixture(autouse=True)
 def _interrupts_are_on() -> Iterator[None]:
-    """Whoever started the tests may have switched them off, as a shell does for what it runs in the background."""
+    """Switches them on: a shell, for example, switches them off for what it runs in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""What concerns all clusters at once: batches, lists, changes by filter, destinations, clusters, metrics."""
+"""Calls that concern all clusters at once: batches, lists, changes by filter, destinations, clusters, metrics."""
 
 from typing import Any
 

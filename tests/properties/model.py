@@ -1,4 +1,4 @@
-"""What the state machine should do, written as plainly as possible: dicts and loops, no SQL, no speed."""
+"""Does what the state machine should do, as plainly as possible: dicts and loops, no SQL, no speed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

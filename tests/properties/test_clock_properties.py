@@ -1,4 +1,4 @@
-"""Whatever wall clocks do: nothing is early by more than a second while most of them are right."""
+"""Nothing is early by more than a second while most wall clocks are right, whatever the others do."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Whatever is added and taken: every due job is given out exactly once, in order, in little memory."""
+"""The queue gives out every due job exactly once, in order, in little memory, whatever is added and taken."""
 
 from bisect import insort
 

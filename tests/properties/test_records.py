@@ -75,7 +75,7 @@ def rows(machine: StateMachine, table: str) -> list[tuple[Any, ...]]:
 
 
 def with_own_spec(machine: StateMachine, command: c.AnyCommand) -> c.AnyCommand:
-    """What deletes a payload keeps the rest of that job's spec, as the API's does."""
+    """Gives a command that deletes a payload the rest of that job's spec, as the API does."""
     if not isinstance(command, c.DeletePayload):
         return command
     found = read_record(machine.database.writer, command.seq)

@@ -1,4 +1,4 @@
-"""Where ids are at home: the hashes, the balance, what moves, and that a hint is never misread."""
+"""The homes of ids: the hashes, the balance, what moves, and that a hint is never misread."""
 
 import hashlib
 import json
@@ -275,7 +275,7 @@ def test_the_order_of_members_means_nothing(strategy: str) -> None:
 
 
 def decisions(document: bytes) -> list[object]:
-    """What a router says about the sample."""
+    """Lists a router's decisions about the sample."""
     router = Router(parse_topology(document))
     return [
         [route.cluster.name, route.rule, route.hash] if route else None
@@ -286,7 +286,7 @@ def decisions(document: bytes) -> list[object]:
 
 @pytest.mark.parametrize("strategy", ["modulo", "ring"])
 def test_another_process_decides_alike(strategy: str) -> None:
-    """Whatever the seed of its ``hash``."""
+    """The seed of its ``hash`` does not matter."""
     document = encode_topology(changing(strategy))
     program = "import json,sys; from tests.properties.test_routing_properties import decisions as d;"
     program += "print(json.dumps(d(sys.argv[1].encode())))"

@@ -1,4 +1,4 @@
-"""Whatever is signed verifies; whatever is changed afterwards does not."""
+"""A signed message verifies, whatever it is; one that is changed afterwards does not."""
 
 import base64
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Whatever operators propose: an id is where it was or where the change puts it, and both homes are known."""
+"""An id is where it was or where the change puts it, whatever operators propose, and both homes are known."""
 
 from collections.abc import Callable
 
@@ -48,7 +48,7 @@ proposals = st.builds(
 
 
 def homes(router: Router, name: str) -> set[str]:
-    """Where a proxy looks for it, and asks before it is created."""
+    """Names the clusters where a proxy looks for it, and asks before it is created."""
     previous = router.previous_home(name, is_key=True)
     return {router.key_home(name).cluster.name} | ({previous.cluster.name} if previous else set())
 

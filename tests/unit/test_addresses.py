@@ -1,4 +1,4 @@
-"""Which addresses are public, at the edges of every listed network."""
+"""Says which addresses are public, at the edges of every listed network."""
 
 from ipaddress import ip_address, ip_network
 

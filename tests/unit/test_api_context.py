@@ -1,4 +1,4 @@
-"""What is answered when only some entries of one request got into the log."""
+"""The answers when only some entries of one request got into the log."""
 
 import asyncio
 

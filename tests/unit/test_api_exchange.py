@@ -66,7 +66,7 @@ def leading(directory: Path) -> Node:
 
 @pytest.fixture
 def answers(tmp_path: Path) -> Any:
-    """What the leader answers to (body, vault), and the states of the jobs after that."""
+    """Gives the leader's answers to pairs of (body, vault), and the states of the jobs after that."""
 
     def ask(*asked: tuple[bytes, Vault]) -> tuple[list[tuple[int, bytes]], list[State]]:
         async def main() -> tuple[list[tuple[int, bytes]], list[State]]:

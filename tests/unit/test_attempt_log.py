@@ -1,4 +1,4 @@
-"""What the log says of attempts: a line each, and in a flood a count."""
+"""The log tells of attempts: a line each, and in a flood a count."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who calls, by the headers; and which of them are believed."""
+"""The headers that name the caller, and which of them are believed."""
 
 import pytest
 

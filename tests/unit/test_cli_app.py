@@ -157,7 +157,7 @@ def test_importing_the_sdk_brings_in_nothing_heavy() -> None:
 
 
 def modules_of(code: str) -> set[str]:
-    """What Python has imported after running it, counted in another process."""
+    """Lists what Python has imported after running it, in another process."""
     code = f"import sys\n{code}\nprint(*sys.modules, file=sys.__stdout__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     return set(done.stdout.splitlines()[-1].split())

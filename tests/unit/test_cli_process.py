@@ -1,4 +1,4 @@
-"""What `hookline up` says beside its "ready" line."""
+"""`hookline up` says a few words beside its "ready" line."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the kernel must say to be taken for a second source."""
+"""The kernel is a second source of the time only while it says that it is synchronised."""
 
 from collections.abc import Callable
 

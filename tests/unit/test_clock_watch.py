@@ -1,4 +1,4 @@
-"""Who looks after the clock: it hands the lead over, holds back in elections, and says who is how far off."""
+"""The watch over the clock: it hands the lead over, holds back in elections, and says who is how far off."""
 
 import asyncio
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ CHARTER = Charter(cluster_id="c" * 32, cluster="c0", shard=0)
 
 
 class Charters:
-    """What etcd holds, as the test says."""
+    """Holds what etcd would, as the test says."""
 
     def __init__(self) -> None:
         self.charter: Charter | None = None

@@ -174,7 +174,7 @@ def test_an_offset_with_seconds_is_shown_as_the_nearest_of_rfc_3339() -> None:
 
 
 def test_all_zones_repeat_what_they_do_after_400_years() -> None:
-    """What the search rests on beyond the year 2100."""
+    """The search rests on this beyond the year 2100."""
     for name in sorted(zone_names()):
         zone = load_zone(name)
         for day in range(0, 366 * 8, 5):
@@ -373,7 +373,7 @@ def test_zones_do_not_come_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_two_changes_of_an_offset_within_one_probe() -> None:
-    """What the search for changes rests on: it looks at the offset once in a block's length."""
+    """The search for changes rests on this: it looks at the offset once in a block's length."""
     for name in zone_names():
         changes = _offset_changes(files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes())
         for before, after in pairwise(change for change in changes if change >= 0):

@@ -1,4 +1,4 @@
-"""What is deleted is gone from the state: no row, no sum, no byte in the file; and it is in nobody's way."""
+"""A deleted job is gone from the state: no row, no sum, no byte in the file; and it is in nobody's way."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which destinations jobs may have, before any name is resolved, and what each refusal tells to do."""
+"""The destinations that jobs may have, before any name is resolved, and what each refusal tells to do."""
 
 import pytest
 

@@ -71,7 +71,7 @@ class ScriptedDelivery:
 
 
 class HeldPlan(Plan):
-    """What becomes pending waits until the test lets it in."""
+    """Holds back what becomes pending until the test lets it in."""
 
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
@@ -108,7 +108,7 @@ class Stage:
         self.dispatcher.wake()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What the state holds."""
+        """Reads from the state."""
         return self.machine.database.writer.execute(query).fetchall()
 
     def states(self) -> dict[str, str]:

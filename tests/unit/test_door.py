@@ -1,4 +1,4 @@
-"""What is checked before a node's handler runs, and who answers, for every row of the table."""
+"""The door checks a call before a node's handler runs, and chooses who answers, for every row of the table."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -10,7 +10,7 @@ NOW = 1_000_000
 
 
 def take(queue: DueQueue, limit: int, now_ms: int = NOW, blocked: Mapping[int, Blocked] | None = None) -> list[Due]:
-    """Whoever has a turn, but for those that are blocked."""
+    """Takes from those that have a turn, but for the blocked ones."""
     queue.start_turns(now_ms)
     taken: list[Due] = []
     asked = 0

@@ -1,4 +1,4 @@
-"""What a leader does beside dispatching: it rests until something is due, and lets others get in between."""
+"""A leader's duties beside dispatching: it rests until something is due, and lets others get in between."""
 
 import asyncio
 from typing import Any, cast

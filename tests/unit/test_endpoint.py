@@ -1,4 +1,4 @@
-"""What a caller is told of a fault of ours: whether the request may have been accepted, and that surely it was not."""
+"""A caller is told of a fault of ours: whether the request may have been accepted, and that surely it was not."""
 
 import asyncio
 from collections.abc import MutableMapping

@@ -1,4 +1,4 @@
-"""What must be told to a node of a cluster, and what is refused before it starts."""
+"""A node of a cluster takes the options of etcd, and refuses what cannot work before it starts."""
 
 from pathlib import Path
 from typing import Any

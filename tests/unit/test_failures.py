@@ -1,4 +1,4 @@
-"""What ends a process is said in one sentence: the disk's trouble first, then ours, then the system's."""
+"""One sentence says why a process ends: the disk's trouble first, then ours, then the system's."""
 
 import errno
 from pathlib import Path

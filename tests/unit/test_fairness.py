@@ -1,4 +1,4 @@
-"""Which attempt may start: shares, limits, rates, and what answers teach. No count ever leaks."""
+"""The attempt that may start: shares, limits, rates, and what answers teach. No count ever leaks."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What is refused in the head of a request."""
+"""A server refuses heads of requests that two readers might read differently, and heads that are too large."""
 
 import pytest
 

@@ -74,7 +74,7 @@ def test_the_leader_is_who_says_so() -> None:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_of_several_who_say_so_the_newest_term_leads(order: tuple[int, ...]) -> None:
-    """Whichever is heard first: an old leader may not know yet that it was replaced."""
+    """The newest term counts, whichever is heard first: an old leader may not know yet that it was replaced."""
     found = health()
     for _ in range(2):
         for number in order:

@@ -1,4 +1,4 @@
-"""What clients have a server hold: bounded in all, and those who wait longest are cut."""
+"""A server bounds what it holds for its clients in all, and cuts those who wait longest."""
 
 from hookline.http_api.held import HeldBytes
 

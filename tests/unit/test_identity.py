@@ -1,4 +1,4 @@
-"""What a node decides from its state, the charter, the log and its peers: every row of the page of cases."""
+"""A node decides from its state, the charter, the log and its peers: every row of the page of cases."""
 
 from dataclasses import replace
 from typing import Any

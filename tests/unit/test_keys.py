@@ -1,4 +1,4 @@
-"""Which keys sign a job: its own, else its destination's, else the node's, else none."""
+"""The keys that sign a job: its own, else its destination's, else the node's, else none."""
 
 import pytest
 

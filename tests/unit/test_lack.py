@@ -1,4 +1,4 @@
-"""What counts as a lack of this process's own, and how many descriptors clients may take."""
+"""Tells a lack of this process's own from other errors, and bounds the descriptors that clients may take."""
 
 import errno
 import resource

@@ -1,4 +1,4 @@
-"""Whose death follows from whose life."""
+"""The life of one process proves the death of an earlier one."""
 
 from pathlib import Path
 

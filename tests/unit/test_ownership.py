@@ -1,4 +1,4 @@
-"""What a cluster takes: by the newest topology in its state, whose decisions are prepared once."""
+"""A cluster takes ids by the newest topology in its state, whose decisions are prepared once."""
 
 from dataclasses import dataclass
 from pathlib import Path

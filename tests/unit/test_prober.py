@@ -37,7 +37,7 @@ DOCUMENT = "/internal/topology"
 
 @dataclass
 class Node:
-    """What a scripted node says of itself; ``fails`` instead of everything, ``says`` instead of its health."""
+    """A scripted node's words on itself; ``fails`` instead of everything, ``says`` instead of its health."""
 
     role: Literal["leader", "follower"] = "follower"
     term: int = 1
@@ -358,7 +358,7 @@ def newcomer(**said: Any) -> Fleet:
 
 
 def send_to_c1(fleet: Fleet) -> list[tuple[str, str]]:
-    """What is sent for one create there."""
+    """Creates one job there, and lists what is sent for it."""
     fleet.sender.sent.clear()
 
     async def main() -> None:

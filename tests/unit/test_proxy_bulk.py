@@ -14,7 +14,7 @@ BROKEN = problem(500, "internal")
 
 
 def at(**answers: NodeAnswer | type[Exception] | float) -> Script:
-    """What each cluster answers, by name."""
+    """Makes a script of each cluster's answer, by name."""
 
     def script(url: str, call: NodeCall) -> NodeAnswer | type[Exception] | float:
         return answers[url.partition("//")[2].partition(":")[0]]

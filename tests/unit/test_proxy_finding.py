@@ -1,4 +1,4 @@
-"""Where a job may be: who is asked, and what is said when one of them stays silent."""
+"""A proxy looks for a job: it asks some clusters, and says so when one of them stays silent."""
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ MINTED_AT_C1 = "0192f0c1-0000-7000-8000-000000000000-1"
 
 
 def at(**answers: NodeAnswer | type[Exception] | float) -> Script:
-    """What each cluster answers, by name."""
+    """Makes a script of each cluster's answer, by name."""
 
     def script(url: str, call: NodeCall) -> NodeAnswer | type[Exception] | float:
         return answers[url.partition("//")[2].partition(":")[0]]

@@ -1,4 +1,4 @@
-"""Which headers go on to a node, and that a full proxy refuses at once."""
+"""A proxy passes a caller's headers on to a node, and refuses at once when it is full."""
 
 import asyncio
 from typing import Any

@@ -89,7 +89,7 @@ class Attempts:
 @given(start_ms=st.floats(0, 1e12), per_ms=st.integers(1, 5_000))
 @example(start_ms=3203.6009999999997, per_ms=5_000)
 def test_no_rounding_makes_one_wait_for_no_time(start_ms: float, per_ms: int) -> None:
-    """Who waits for no time asks again at once, and so for ever where time is simulated."""
+    """A job that waits for no time asks again at once, and so for ever where time is simulated."""
     recent = RecentStarts()
     recent.admit()
     recent.start(start_ms, 1, per_ms)

@@ -1,4 +1,4 @@
-"""Which log a cluster goes on with, when a person has chosen a state."""
+"""A cluster goes on with one log when a person has chosen a state."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What an answer means, when to try again, and when no more."""
+"""The meaning of an answer, when to try again, and when no more."""
 
 from pathlib import Path
 from random import Random

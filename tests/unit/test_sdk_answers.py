@@ -1,4 +1,4 @@
-"""What the SDK's calls give: Python values, never less than the service said."""
+"""The SDK's calls give Python values, never less than the service said."""
 
 import inspect
 import json

@@ -304,7 +304,7 @@ def test_threads_share_a_client(server: ScriptedServer) -> None:
 
 
 def in_child(act: Any) -> str:
-    """What ``act`` gives in a child of this process."""
+    """Gives the result of ``act`` in a child of this process."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

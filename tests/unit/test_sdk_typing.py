@@ -1,4 +1,4 @@
-"""What type checkers, ``help()`` and frameworks see of the SDK."""
+"""The SDK as type checkers, ``help()`` and frameworks see it."""
 
 import inspect
 import subprocess

@@ -53,7 +53,7 @@ def test_the_refusal_names_the_keys_and_the_cures() -> None:
 
 
 async def started(directory: Path, *, is_allowed: bool = False) -> str:
-    """What starting a node there came to: ready, or the refusal."""
+    """Starts a node there, and gives the outcome: ready, or the refusal."""
     stop = asyncio.Event()
     said: list[str] = []
 

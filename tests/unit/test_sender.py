@@ -1,4 +1,4 @@
-"""What the proxy sends and gets: headers that replace others, and problems read from whatever came."""
+"""The proxy's requests and answers: headers that replace others, and problems read from whatever came."""
 
 import pytest
 

@@ -249,7 +249,7 @@ async def test_a_description_of_something_else_is_noticed(
 
 
 async def test_a_damaged_state_is_not_handed_on(machine: StateMachine, kept: Snapshots, tmp_path: Path) -> None:
-    """What its checksum cannot show, since it was damaged before, the structure does."""
+    """The structure shows the damage; the checksum cannot, since it was made afterwards."""
     apply(machine, *(create(f"{number}") for number in range(300)))
     machine.database.checkpoint()
     info = await kept.create()

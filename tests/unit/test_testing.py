@@ -163,7 +163,7 @@ def test_a_rate_holds_in_each_period_and_is_reached(limit: int, per_s: float, st
 
 
 def test_changes_at_the_instant_of_a_tick_neither_lose_it_nor_make_it_twice() -> None:
-    """Whichever comes first, the change or the tick; the tick of the minute has one job."""
+    """The tick of the minute has one job, whichever comes first, the change or the tick."""
 
     async def main() -> None:
         async with InProcessNode() as node:

@@ -1,4 +1,4 @@
-"""What may follow a topology, what a proxy adds to it, and who decides."""
+"""Changes of a topology: the ones that are allowed, what a proxy adds, and who decides."""
 
 from typing import Any
 

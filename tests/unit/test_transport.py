@@ -450,7 +450,7 @@ async def test_a_lead_that_is_lost_while_a_connection_is_made_sends_nothing(
 async def test_a_request_is_with_the_system_before_anything_else_runs(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever stops the process then, it has left."""
+    """The request has left, even if the process stops right then."""
     transport = HttpTransport()
     await send(transport, receiver)
     wrote: list[int] = []

@@ -1,4 +1,4 @@
-"""What may be truncated, who is defragmented and when an alarm may go."""
+"""The plan says what may be truncated, who is defragmented and when an alarm may go."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Which urls are taken, how they are normalised, and what the refusals say."""
+"""Jobs take some urls, normalised, and refuse others with words that help."""
 
 import pytest
 

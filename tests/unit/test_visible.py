@@ -1,4 +1,4 @@
-"""What a stranger wrote reaches no terminal as something that the terminal obeys."""
+"""A terminal obeys nothing that a stranger wrote."""
 
 import json
 

@@ -10,7 +10,7 @@ _FORWARD_S = 3_600.0  # Hookline gives up first, by the job's own timeout
 
 
 def refusal(received: Received, fail_first: int) -> ReceiverReply | None:
-    """What is not for the application: too long, not signed rightly, or one of the attempts that shall fail.
+    """Answers what is not for the application: too long, not signed rightly, or one of the attempts that shall fail.
 
     A request without an attempt number (0) is not from Hookline, and is never made to fail.
     """

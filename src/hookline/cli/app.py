@@ -106,7 +106,7 @@ def _failed(error: HooklineError, tokens: Sequence[str]) -> int:
 
 
 def _unwritten(error: OSError) -> HooklineError:
-    """What the operating system refused; without a name of a file it was the result."""
+    """Says what the operating system refused; without a name of a file it was the result."""
     reason = error.strerror or str(error)
     if error.filename is not None:
         return InvalidConfig(f"{os.fsdecode(error.filename)}: {reason}")

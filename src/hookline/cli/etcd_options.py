@@ -25,7 +25,7 @@ def _env(name: str) -> Parameter:
 @Parameter(name="*", group=Group("Cluster"))
 @dataclass(frozen=True, kw_only=True)
 class EtcdAddressOptions:
-    """Where etcd is, and how to get in.
+    """The way to etcd, and the means to get in.
 
     Attributes:
         etcd: URLs of the etcd members, separated by commas.
@@ -80,7 +80,7 @@ class EtcdOptions(EtcdAddressOptions):
     new_cluster: Flag = False
 
     def settings(self, host: str, port: int) -> dict[str, Any]:
-        """What to tell ``NodeConfig`` of a node that listens at ``host`` and ``port``. Raises InvalidConfig."""
+        """Gives the ``NodeConfig`` settings of a node that listens at ``host`` and ``port``. Raises InvalidConfig."""
         if self.etcd is None:
             self._refuse_without_etcd()
             return {}

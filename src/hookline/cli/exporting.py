@@ -32,7 +32,7 @@ _DEFAULT = retry_view(DEFAULT_RETRY)
 
 @dataclass(slots=True)
 class _Tally:
-    """What became of the jobs that were listed."""
+    """Counts what became of the jobs that were listed."""
 
     exported: int = 0
     gone: int = 0
@@ -189,7 +189,7 @@ def line_of(job: http.Job) -> tuple[bytes, int]:
 
 
 def _retry(policy: http.RetryView) -> dict[str, Any]:
-    """What differs from the default; waits go together, and so do conditions."""
+    """Gives what differs from the default; waits go together, and so do conditions."""
     found: dict[str, Any] = {}
     waits = {name: getattr(policy, name) for name in _WAITS}
     if waits != {name: getattr(_DEFAULT, name) for name in _WAITS}:

@@ -11,7 +11,7 @@ from hookline.cli.parameters import AnyText
 @Parameter(name="*", group=Group("Which jobs"))
 @dataclass(frozen=True, kw_only=True)
 class FilterOptions:
-    """Which jobs; all conditions must hold.
+    """The conditions that jobs have to meet, all of them.
 
     Attributes:
         state: pending, running, succeeded, dead, cancelled or unknown.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
 
 LabelledLines = tuple[str, Sequence[str]]
-"""What is somewhere, and where: one line each."""
+"""A name, and a line for each place where it is."""
 
 
 def say_ready(config: "NodeConfig", url: str, places: Sequence[LabelledLines] = ()) -> None:
@@ -41,7 +41,7 @@ def say_ready(config: "NodeConfig", url: str, places: Sequence[LabelledLines] = 
 
 
 def first_commands(config: "NodeConfig", url: str) -> list[str]:
-    """What to type next."""
+    """Lists the commands to type next."""
     asked = os.environ.get("HOOKLINE_URL") or DEFAULT_URL  # by commands that are not told where
     elsewhere = "" if url == asked else f" --url {url}"
     if config.allow_private_destinations:

@@ -54,7 +54,7 @@ NO_RETRY_OPTIONS = RetryOptions()
 @Parameter(name="*", group=Group("The job"))
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
-    """What the job is.
+    """The content of the job.
 
     Attributes:
         method: HTTP method, POST if not given.

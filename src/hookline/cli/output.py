@@ -19,7 +19,7 @@ _SAY_IT_IS_A_TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE")  # to rich, whatever t
 
 
 class Printer(Protocol):
-    """What texts and tables are printed with: a console of rich's on a terminal, elsewhere something plain."""
+    """Prints texts and tables: a console of rich's on a terminal, elsewhere something plain."""
 
     @property
     def is_terminal(self) -> bool:
@@ -169,7 +169,7 @@ def byte_progress(description: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def waiting(running: int) -> str:
-    """What the end of Hookline waits for; empty if for nothing."""
+    """Says what the end of Hookline waits for; empty if for nothing."""
     return f"waiting for {running} attempt{'' if running == 1 else 's'}, Ctrl-C again to force" if running else ""
 
 

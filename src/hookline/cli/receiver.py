@@ -58,7 +58,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverReply:
-    """What is answered."""
+    """An answer to a request."""
 
     status: int
     body: bytes

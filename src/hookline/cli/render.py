@@ -128,7 +128,7 @@ def retry_text(retry: http.RetryView) -> str:
 
 
 def retry_facts(retry: http.RetryRequest) -> Facts:
-    """What a destination says of retries."""
+    """Lists what a destination says of retries."""
     given = msgspec.to_builtins(retry)
     return facts((f"retry {name}", ", ".join(map(str, v)) if isinstance(v, list) else v) for name, v in given.items())
 

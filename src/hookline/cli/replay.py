@@ -91,7 +91,7 @@ def replay(
 
 
 def replay_of(job: http.Job, base: str, keys: "Sequence[SigningKey]", own: dict[str, str], now_ms: int) -> Replay:
-    """What is sent. Pure.
+    """Makes the request that is sent. Pure.
 
     Args:
         job: as the service gives it.

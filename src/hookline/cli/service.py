@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """Where Hookline is, and how to answer.
+    """The place of Hookline, and the form of the output.
 
     Attributes:
         url: A node or a proxy.
@@ -28,7 +28,7 @@ class Service:
     timeout: Annotated[float, Parameter(name="--http-timeout", env_var="HOOKLINE_HTTP_TIMEOUT")] = 10.0
 
     def calls(self) -> "Calls":
-        """What sends calls to it; to be used in a ``with``."""
+        """Makes the object that sends calls to it; to be used in a ``with``."""
         from hookline.cli.calls import Calls
 
         return Calls(self.url, self.timeout)

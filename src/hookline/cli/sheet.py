@@ -91,7 +91,7 @@ class Sheet:
         return "".join("\t".join(cells) + "\n" for cells in lines)
 
     def lines(self, width: int | None = None) -> Iterator[Line]:
-        """What is printed: all of it, or what fits into ``width`` characters."""
+        """Gives what is printed: all of it, or what fits into ``width`` characters."""
         if self.form == "ids":
             yield from (row[:1] for row in self.rows)
             return
@@ -214,7 +214,7 @@ class Facts:
                 yield Text.assemble(Text(" " * len(head.text)) if number else begin, part)
 
     def lines(self) -> Iterator[Line]:
-        """What is printed where nothing folds: two parts a line."""
+        """Gives what is printed where nothing folds: two parts a line."""
         indent = self._indent()
         for name, value in self.pairs:
             for number, part in enumerate(value.text.split("\n")):

@@ -68,7 +68,7 @@ def _look(calls: "Calls", job_ids: tuple[str, ...], jobs: FilterOptions) -> list
 
 
 def _say_why(jobs: list[Job]) -> None:
-    """What became of those that did not succeed, in a line each."""
+    """Prints a line for each job that did not succeed."""
     for job in jobs:
         if job.state in ("dead", "unknown"):
             text = f"{job.id} is {job.state} after {render.tries(job)}: {render.last_answer(job)}"

@@ -29,7 +29,7 @@ Header = tuple[bytes, bytes]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What was answered.
+    """An answer, as far as it came.
 
     Attributes:
         status: of the final answer.
@@ -49,7 +49,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class BadAnswer(HooklineError):
-    """What came is not an answer, or more than an answer may be."""
+    """The server sent something that is not an answer, or more than an answer may be."""
 
     code = "bad_answer"
 
@@ -106,7 +106,7 @@ class AnswerReader:
         self._is_whole = False
 
     def answer(self) -> Answer:
-        """What has come. The final head must be there."""
+        """Gives the answer as far as it has come. The final head must be there."""
         assert self.status is not None
         return Answer(self.status, self._headers, b"".join(self._parts), self._is_whole)
 
@@ -251,7 +251,7 @@ class _Chunks:
         return self._messages == 1
 
     def taken(self) -> bytes:
-        """What came since it was asked last."""
+        """Gives the bytes that came since it was asked last."""
         taken = b"".join(self._parts)
         self._parts.clear()
         return taken

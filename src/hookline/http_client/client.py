@@ -22,7 +22,7 @@ _LINGERING_MAX: Final = 256
 
 
 class HttpEndpoint(NamedTuple):
-    """Where a connection leads.
+    """The far end of a connection.
 
     Attributes:
         address: to connect to; a name is resolved.
@@ -38,7 +38,7 @@ class HttpEndpoint(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What one exchange may take.
+    """The times that one exchange may take.
 
     Attributes:
         all_s: for everything.

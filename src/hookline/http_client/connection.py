@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def sock(self) -> socket.socket:
-        """What it goes over."""
+        """The socket that the connection goes over."""
         assert self._transport is not None
         found: socket.socket = self._transport.get_extra_info("socket")
         return found

@@ -28,7 +28,7 @@ _PROXY_GRACE_S = 20
 
 
 class FleetPlan(msgspec.Struct, frozen=True):
-    """What ``fleet.json`` remembers: how many clusters of how many nodes, and the ports of the proxies."""
+    """The content of ``fleet.json``: how many clusters of how many nodes, and the ports of the proxies."""
 
     clusters: int
     nodes: int

@@ -24,7 +24,7 @@ class EtcdPorts(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """What ``stack.json`` holds: ports by name, and a token that keeps members of other clusters out."""
+    """The content of ``stack.json``: ports by name, and a token that keeps members of other clusters out."""
 
     token: str
     nodes: dict[str, int]
@@ -86,11 +86,11 @@ class Layout(msgspec.Struct, frozen=True):
         return {*self.nodes.values(), *(port for ports in self.etcd.values() for port in (ports.client, ports.peer))}
 
     def node_urls(self) -> dict[str, str]:
-        """Where the nodes serve, by name."""
+        """Lists the nodes' urls, by name."""
         return {name: f"http://127.0.0.1:{port}" for name, port in self.nodes.items()}
 
     def etcd_urls(self) -> dict[str, str]:
-        """Where the etcd members serve clients, by name."""
+        """Lists the urls at which the etcd members serve clients, by name."""
         return {name: f"http://127.0.0.1:{ports.client}" for name, ports in self.etcd.items()}
 
 

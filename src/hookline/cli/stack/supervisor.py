@@ -27,7 +27,7 @@ _ASK_S = 0.5
 
 
 class Supervisor(ABC):
-    """What starts and stops a group of processes.
+    """Starts and stops a group of processes.
 
     Args:
         directory: that holds the data of all; one supervisor at a time works in it.
@@ -50,11 +50,11 @@ class Supervisor(ABC):
 
     @abstractmethod
     def node_urls(self) -> list[str]:
-        """Where the nodes are."""
+        """Lists the urls of the nodes."""
 
     @abstractmethod
     def places(self) -> list[LabelledLines]:
-        """What there is beside the front door, and where."""
+        """Lists what there is beside the front door, and where."""
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Until SIGTERM or SIGINT; a second SIGINT kills everything.
@@ -124,14 +124,14 @@ async def _running(sender: Sender, url: str) -> int:
 
 
 def not_ready(children: Sequence[Child], limit_s: int) -> str:
-    """Which processes did not become ready in time, and the last words of the first of them: it may say why."""
+    """Names the processes that did not become ready in time; the last words of the first of them may say why."""
     late = [child for child in reversed(children) if not child.is_ready.is_set()]
     names = ", ".join(child.name for child in late)
     return f"not ready within {limit_s} s: {names}. The end of {late[0].log}:\n{late[0].log_end()}"
 
 
 def without_identity(environment: "os._Environ[str]") -> dict[str, str]:
-    """What makes a node a particular one, or reaches another etcd, must not come from around us."""
+    """Leaves out of the environment what makes a node a particular one, or reaches another etcd."""
     theirs = ("HOOKLINE_ETCD", "HOOKLINE_ADVERTISE")
     return {name: value for name, value in environment.items() if not name.startswith(theirs)}
 

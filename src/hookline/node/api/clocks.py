@@ -37,7 +37,7 @@ def clock_view(api: Api) -> http.ClockView:
 
 
 def clock_complaint(api: Api) -> str | None:
-    """What an operator should know about the time, None when all is well."""
+    """Tells an operator what is wrong with the time; None when all is well."""
     clock = api.services.clock
     ahead_ms = api.services.replica.newest_ms - clock.wall_ms()
     if (why_not := clock.why_not()) is not None:

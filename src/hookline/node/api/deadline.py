@@ -11,7 +11,7 @@ _DIGITS_MAX = 9
 
 
 async def within_deadline(work: Handler, request: ApiRequest) -> Reply:
-    """What ``work`` gives, if it does so in the time the call allows.
+    """Gives the result of ``work``, if it comes in the time that the call allows.
 
     Raises:
         InvalidRequest: the header cannot be read.

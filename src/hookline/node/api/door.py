@@ -26,7 +26,7 @@ class Door:
         self._leader = LeaderForwarder(api.services.role, api.services.sender)
 
     def to(self, handler: NodeHandler, call: Call) -> Handler:
-        """What answers that call."""
+        """Wraps a handler in the checks that the call needs."""
         here = partial(self._here, handler)
         if call.answered_by == "self":
             return here

@@ -41,7 +41,7 @@ class NewSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleUpdate:
-    """What is to be changed; fields that are None stay."""
+    """The changes that a request asks for; fields that are None stay."""
 
     changes: http.ScheduleChanges
     job: JobSpec | None
@@ -112,7 +112,7 @@ def next_tick(spec: ScheduleSpec, now_ms: int) -> int | None:
 
 
 def due_ticks(row: ScheduleRow, now_ms: int, shard: int) -> RecordTicks | None:
-    """What makes the ticks that a schedule still owes at ``now_ms``; a change after it must not lose them.
+    """Makes the command for the ticks that a schedule still owes at ``now_ms``; a change after it must not lose them.
 
     None: it owes none, is paused, or cannot be read any more. Of a backlog it is what one decision takes.
     """

@@ -22,7 +22,7 @@ from hookline.telemetry import Metrics
 
 @dataclass(frozen=True, slots=True)
 class DestinationStatus:
-    """What is going on at a destination right now."""
+    """The work and the breaker of a destination right now."""
 
     breaker: str  # closed, open, half_open
     breaker_until_ms: int | None
@@ -53,7 +53,7 @@ class Role(Protocol):
         """May this node answer for the cluster now?"""
 
     def leader_url(self) -> str | None:
-        """Where the leader is; None while there is none, or it is this node."""
+        """The leader's url; None while there is none, or it is this node."""
 
     def leader_name(self) -> str | None:
         """The leader's name, this node's too."""
@@ -62,7 +62,7 @@ class Role(Protocol):
         """All nodes of the cluster, by name."""
 
     def position(self) -> Position:
-        """Whose state this node has, and up to which entry."""
+        """The history that this node's state belongs to, and the entry that it has come to."""
 
     def halted(self) -> str | None:
         """Why this node waits for a person; None: it does not."""

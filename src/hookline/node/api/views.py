@@ -236,7 +236,7 @@ def _time(ms: int | None) -> str | None:
 
 
 async def views_of(rows: Sequence[StoredRow], view: Callable[[StoredRow], View]) -> list[View]:
-    """What users see of the rows; other work goes on in between."""
+    """Turns rows into what users see of them; other work goes on in between."""
     views: list[View] = []
     for start in range(0, len(rows), _VIEWS_BETWEEN_YIELDS):
         views += map(view, rows[start : start + _VIEWS_BETWEEN_YIELDS])

@@ -54,7 +54,7 @@ class OwnAddresses:
 
 
 def places_of(urls: Iterable[str]) -> list[HostPort]:
-    """Where the processes of these urls listen; what is not an http url is left out."""
+    """Lists the places where the processes of these urls listen; it leaves out what is not an http url."""
     return [place for url in urls if (place := _place_of(url)) is not None]
 
 
@@ -68,7 +68,7 @@ def _place_of(url: str) -> HostPort | None:
 
 
 def is_unspecified(host: str) -> bool:
-    """Whoever listens there listens at all addresses of its machine."""
+    """Says whether a process that listens there listens at all addresses of its machine."""
     ip = connected_to(host)
     return ip is not None and ip.is_unspecified
 

@@ -175,7 +175,7 @@ class OwnProcesses:
 
 
 def _reach(address: str, port: int) -> HostPort:
-    """Who is called by a loopback address may listen at any of this machine's, and there is no way to tell."""
+    """Takes a loopback address for all of this machine's: the process behind it may listen at any of them."""
     ip = connected_to(address)
     return ("0.0.0.0" if ip is not None and ip.is_loopback else address), port  # noqa: S104 - nothing is bound
 

@@ -31,7 +31,7 @@ _REASONS: Final[dict[int, LookupFault]] = {
 
 
 class _Answer(NamedTuple):
-    """What a lookup brought; a failure is kept as data, so that each caller raises an exception of its own."""
+    """The result of a lookup; a failure is kept as data, so that each caller raises an exception of its own."""
 
     addresses: tuple[str, ...]
     reason: LookupFault | None

@@ -137,7 +137,7 @@ def _break_off(attempt: _Attempt, why: Literal["cancelled", "stopped"]) -> None:
 
 
 def _broken_off(attempt: _Attempt, started_ms: int, took_ms: int) -> Report:
-    """What came of an attempt that this node ended; the request may have been handled."""
+    """Reports an attempt that this node ended; the request may have been handled."""
     if attempt.broken_off == "cancelled":
         error = "cancelled while the request was under way"
         return Report(Outcome.UNKNOWN, "none", started_ms, took_ms, True, error=error)

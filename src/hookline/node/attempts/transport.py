@@ -40,7 +40,7 @@ class Outgoing(NamedTuple):
 
 
 class ReceiverAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What a receiver answered; the body is as much as came in time, up to ``RESPONSE_BYTES_READ_MAX``."""
+    """A receiver's answer; the body is as much as came in time, up to ``RESPONSE_BYTES_READ_MAX``."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -63,7 +63,7 @@ class SendFailed(HooklineError):
 
 
 class Transport(Protocol):
-    """What attempts are sent with; the simulation has a scripted one."""
+    """Sends attempts; the simulation has a scripted one."""
 
     async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         """Make the request, once. Raises SendFailed."""

@@ -116,7 +116,7 @@ class ClockGuard:
     # --- second sources ------------------------------------------------------------------------------------------
 
     def judgement(self, now: Reading) -> Judgement | None:
-        """What the other clocks say of the wall clock; None when none has been heard lately."""
+        """Judges the wall clock by the others; None when none has been heard lately."""
         if now.boot_ms - self._others_ms > KNOWN_FOR_MS:
             return None
         return judge(now.offset_ms, self._others, was_off=self.is_sure)

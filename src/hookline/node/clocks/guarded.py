@@ -66,7 +66,7 @@ class GuardedClock:
         return now_ms if self.is_trusted else max(now_ms, self.machine_ms(), now_ms - int(self._guard.apart_ms))
 
     def why_not(self) -> str | None:
-        """What is wrong with the machine's wall clock, and what to do about it; None while it is trusted."""
+        """Says what is wrong with the machine's wall clock, and what to do about it; None while it is trusted."""
         self.wall_ms()
         if self._guard.is_trusted:
             return None
@@ -82,7 +82,7 @@ class GuardedClock:
         )
 
     def judgement(self) -> Judgement | None:
-        """What other clocks say of the machine's; None when none is known."""
+        """Judges the machine's clock by the others; None when none is known."""
         return self._guard.judgement(self._read())
 
     def hear(self, others: Sequence[KnownClock]) -> None:

@@ -23,7 +23,7 @@ class KnownClock(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What the others mean for this node's own clock.
+    """The majority's judgement on this node's own clock.
 
     Attributes:
         offset_ms, slack_ms: of the majority's clock.

@@ -20,7 +20,7 @@ _DATE_SLACK_MS = 500  # a Date header has whole seconds
 
 
 class ClockReading(msgspec.Struct, frozen=True):
-    """What a node answers: its machine's clock, right or wrong."""
+    """A node's answer: its machine's clock, right or wrong."""
 
     wall_ms: int
 

@@ -83,7 +83,7 @@ class Charters:
         return (await self._client.txn(request, _TRY_S)).succeeded
 
     async def overruled(self, term: int) -> OverruledRecord | None:
-        """What most nodes found of a term's leader, if anything."""
+        """Reads what most nodes found of a term's leader, if anything."""
         kvs = (await self._client.range(rpc.RangeRequest(key=self._keys.overruled_term(term)), _TRY_S)).kvs
         return _record(kvs[0]) if kvs else None
 

@@ -87,7 +87,7 @@ class EtcdCompacted(EtcdRefused):
 
 @dataclass(frozen=True, slots=True)
 class EtcdAddress:
-    """Where etcd is and how to get in.
+    """The way to etcd, and the means to get in.
 
     Attributes:
         endpoints: urls of all members, ``http://`` or ``https://``, all of one kind.
@@ -299,7 +299,7 @@ class _Member:
 
 
 def mapped(error: grpc.RpcError) -> LogFault:
-    """What a gRPC error says about the request's effect."""
+    """Tells from a gRPC error whether the request may have had an effect."""
     code, details = error.code(), error.details() or ""
     text = f"etcd: {_reason(code, details)}"
     denial = next((advice for said, advice in _DENIALS.items() if said in details), None)
@@ -324,7 +324,7 @@ def mapped(error: grpc.RpcError) -> LogFault:
 
 
 def _reason(code: grpc.StatusCode, details: str) -> str:
-    """What an operator needs of what gRPC says; of a chain of causes that is the last."""
+    """Picks from gRPC's words what an operator needs: of a chain of causes the last."""
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return "no answer in time"
     if details.startswith("etcdserver: "):

@@ -14,7 +14,7 @@ _log = structlog.get_logger()
 
 
 class Outage:
-    """What the calls to etcd came to, over all its members.
+    """Follows how the calls to etcd end, over all its members, and logs when it is away and when it is back.
 
     etcd is away when every member failed since one answered last: while some answer, calls go on to those. Lines come
     at most every ``REPEAT_MS``, so that an etcd that comes and goes does not fill the log either.

@@ -49,7 +49,7 @@ def decode_status(value: bytes) -> NodeStatus:
 
 
 async def read_statuses(client: EtcdClient, keys: Keys) -> list[NodeStatus]:
-    """What every node told last. Raises EtcdUnclear, EtcdRefused."""
+    """Reads the newest status of every node. Raises EtcdUnclear, EtcdRefused."""
     request = rpc.RangeRequest(key=keys.nodes, range_end=prefix_end(keys.nodes))
     return [decode_status(kv.value) for kv in (await client.range(request, _TRY_S)).kvs]
 
@@ -100,7 +100,7 @@ class Statuses:
             self._client.rotate()
 
     def others(self) -> list[NodeStatus]:
-        """What the other nodes told, when it was read last."""
+        """Gives the other nodes' statuses, as they were read last."""
         return [status for status in self._read if status.name != self._node]
 
     async def exchange(self) -> None:

@@ -11,7 +11,7 @@ from hookline.node.etcd.keys import Keys, prefix_end
 
 
 class LeaderRecord(msgspec.Struct, frozen=True):
-    """Who leads. ``url`` empty: nobody, the last leader handed over. ``nonce`` tells this write from any other.
+    """The leader. ``url`` empty: nobody, the last leader handed over. ``nonce`` tells this write from any other.
 
     ``owner``: the leader's process, as its claims name it.
     """
@@ -132,7 +132,7 @@ def put_if_unchanged(key: bytes, value: bytes, revision: int) -> rpc.TxnRequest:
 
 
 def found_in(response: rpc.TxnResponse) -> rpc.KeyValue | None:
-    """What the failure branch read."""
+    """Gives the key that the failure branch read; None when it is not there."""
     kvs = response.responses[0].response_range.kvs
     return kvs[0] if kvs else None
 

@@ -95,7 +95,7 @@ def pressure(members: Iterable[MemberSize], quota_bytes: int, *, is_full: bool) 
 
 
 def to_defragment(members: Sequence[MemberSize], quota_bytes: int, *, is_full: bool) -> list[MemberSize]:
-    """Whose file is to be rewritten, one after the other: etcd's leader last, since that one holds up all writes."""
+    """Lists the members to be rewritten, one after the other: etcd's leader last, since it holds up all writes."""
 
     def is_worth_it(member: MemberSize) -> bool:
         if is_full:

@@ -28,7 +28,7 @@ _log = structlog.get_logger()
 
 
 def position_of(machine: StateMachine, node: str) -> Position:
-    """Where a node's state is."""
+    """Gives the position of a node's state in its cluster's log."""
     identity = machine.identity
     if identity is None:
         return Position(node=node)
@@ -174,7 +174,7 @@ class ClusterHistory:
             await self._statuses.exchange()
 
     async def _begin_cluster(self) -> None:
-        """What ``--new-cluster`` asks for: a charter where there is nothing yet. Of several nodes the first decides."""
+        """Writes a charter where there is none yet, as ``--new-cluster`` asks. Of several nodes the first decides."""
         if not (self._machine.applied == 0 or self._machine.is_restored):
             return
         found, _ = await self._charters.read(0)

@@ -30,7 +30,7 @@ class History(Protocol):
         """As ``judge``, after asking the other nodes themselves: before a state leads."""
 
     def beginning(self) -> BeginLog:
-        """What the first entry says, after "begin" was the verdict."""
+        """Gives the words of the first entry, after "begin" was the verdict."""
 
     async def settle(self, entry: Entry) -> bool:
         """The entry was written for another state than this one: True when most nodes have this one, so it is applied.

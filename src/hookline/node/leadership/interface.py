@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Leadership(Protocol):
-    """Who leads, and whether this node may still act on it."""
+    """Decides who leads, and whether this node may still act on it."""
 
     async def acquire(self) -> int:
         """Wait until this node leads; returns its term, larger than every earlier one.

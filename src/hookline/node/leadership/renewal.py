@@ -32,7 +32,7 @@ class Renewal:
         self._alive_ms: float | None = None
 
     def due(self) -> "Beat | None":
-        """What to send now; None while this node does not lead, or has shown it a moment ago."""
+        """Gives the renewal to send now; None while this node does not lead, or has shown it a moment ago."""
         revision, now_ms = self._fence.revision, self._clock.boot_ms()
         if revision is None or now_ms - self._fence.confirmed_ms < RENEWAL_MS:
             return None
