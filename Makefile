@@ -17,7 +17,7 @@ fmt: setup  ## Format the code and fix what can be fixed by a machine
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-lint: setup  ## All static checks: ruff, format, mypy, layers, purity, names, generated docs
+lint: setup  ## All static checks: ruff, format, mypy, layers, purity, names, docstrings, generated docs
 	@tools/lint
 
 types: setup  ## mypy --strict
