@@ -39,7 +39,7 @@ class Cluster:
 def stack(*options: str) -> Iterator[Process]:
     """``hookline up`` with these options in a fresh directory: its pid, and the port of its front door."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", directory, "--port", "17070"]
+        command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", directory, "--port", "0"]
         process = subprocess.Popen(
             [*command, "--allow-private-destinations", *options],
             stdout=subprocess.PIPE,

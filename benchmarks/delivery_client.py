@@ -24,13 +24,12 @@ from pathlib import Path
 import httpx2
 import trustme
 import uvloop
-from node_process import HERE
+from node_process import HERE, ready_port
 from receiver import Receiver
 
 from hookline.node.attempts.transport import HttpTransport, Outgoing, ReceiverAnswer
 from hookline.protocol.urls import parse_url
 
-PORT = 19_200
 BODY = json.dumps({"order": 1234, "text": "x" * 100}).encode()
 HEADERS = [
     ("webhook-id", "0199f2d2-5b0e-7cc3-98c4-dc0c0c07398f"),
@@ -100,19 +99,18 @@ async def serve(delay_s: float, certificate: str) -> None:
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", PORT, backlog=1_024, ssl=context)
-    print("ready", flush=True)
+    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0, backlog=1_024, ssl=context)
+    print(f"ready http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 
 @contextmanager
-def _receiver(delay_s: float, certificate: str) -> Iterator[None]:
+def _receiver(delay_s: float, certificate: str) -> Iterator[int]:
+    """Yields its port."""
     command = [sys.executable, str(HERE / "delivery_client.py"), "--serve", str(delay_s), "--certificate", certificate]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        yield
+        yield ready_port(process)
     finally:
         process.kill()
         process.wait()
@@ -135,12 +133,12 @@ def compare(rounds: int, scale: int, directory: Path) -> None:
     print("|---|---|---|--:|--:|--:|")
     for delay_s, is_tls, count, concurrency in CASES:
         environment = os.environ | ({"SSL_CERT_FILE": str(directory / "ca.pem")} if is_tls else {})
-        url = f"http{'s' if is_tls else ''}://localhost:{PORT}/hook"
         runs: dict[str, list[dict[str, float]]] = {"own": [], "httpx2": []}
-        with _receiver(delay_s, str(directory / "server.pem") if is_tls else ""):
+        with _receiver(delay_s, str(directory / "server.pem") if is_tls else "") as port:
+            url = f"http{'s' if is_tls else ''}://localhost:{port}/hook"
             for _ in range(rounds):
                 for client, found in runs.items():
-                    found.append(_run(client, url, count // scale, concurrency, environment))
+                    found.append(_run(client, url, max(count // scale, concurrency), concurrency, environment))
         cpu = {client: sorted(one["cpu_us"] for one in found) for client, found in runs.items()}
         rate = {client: statistics.median(one["rate"] for one in found) for client, found in runs.items()}
         shown = {client: f"{statistics.median(it):.0f} ({it[0]:.0f}–{it[-1]:.0f})" for client, it in cpu.items()}
@@ -155,7 +153,7 @@ def compare(rounds: int, scale: int, directory: Path) -> None:
 def main() -> None:
     """Compare, or be one of the processes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work, for trying the script")
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the work, for trying the script")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--client", choices=("own", "httpx2"), help=argparse.SUPPRESS)
     for name in ("--url", "--certificate"):
@@ -171,7 +169,7 @@ def main() -> None:
     else:
         print(f"Python {platform.python_version()}, {platform.platform()}, {time.strftime('%Y-%m-%d')}\n")
         with tempfile.TemporaryDirectory() as directory:
-            compare(options.rounds, 10 if options.quick else 1, Path(directory))
+            compare(options.rounds, 100 if options.quick else 1, Path(directory))
 
 
 if __name__ == "__main__":

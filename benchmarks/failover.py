@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from cluster_process import leader_of, stack
 from node_process import Process, receiver, script
 
-PORT = 19_101
 _JOBS = 400  # due every 10 ms
 _EVERY_MS = 10
 _AHEAD_S = 1.0  # from their creation until the first is due
@@ -88,10 +87,10 @@ def main() -> None:
     options = parser.parse_args()
     medians = []
     print("| pending jobs | kills | gap, ms: median (min-max) |\n|---|---|---|")
-    with receiver(0, PORT) as target, stack("--nodes", "3") as front:
+    with receiver(0) as target, stack("--nodes", "3") as front:
         for pending in (0, options.pending):
             if pending:
-                made = script("load.py", leader_of(front).port, PORT, pending, 1_000, 2, 0, 86_400)
+                made = script("load.py", leader_of(front).port, target.port, pending, 1_000, 2, 0, 86_400)
                 assert made["created"] == pending, made
                 wait(lambda: all_are_back(front), "the followers did not catch up")
             gaps = sorted(gap_ms(front, target) for _ in range(options.kills))

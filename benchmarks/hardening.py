@@ -5,6 +5,7 @@ least of three (a garbage collection may come between). The memory is that of a 
 their own: by how much the largest resident size while the request is served is above the size before.
 """
 
+import argparse
 import platform
 import sys
 import tempfile
@@ -55,21 +56,32 @@ Clients that never end a request, or never read an answer, for 4 seconds; then a
 
 def main() -> None:
     """Send all, and write the page."""
-    times = _times()
-    grown = dict(zip((one.name for one in ATTACKS), _grown([partial(_thrice, one) for one in ATTACKS]), strict=True))
-    lines = []
-    for attack in ATTACKS:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="for trying the script: one of each kind, and no page")
+    is_quick = parser.parse_args().quick
+    attacks, streams, tries = (ATTACKS[-1:], STREAMS[-1:], 1) if is_quick else (ATTACKS, STREAMS, 3)
+    warm = 2 if is_quick else _WARM_BATCHES
+    rows = "\n".join(_attack_rows(attacks, tries, warm))
+    stream_rows = "\n".join(_stream_rows(streams, warm))
+    if not is_quick:
+        machine = f"{platform.system()} {platform.machine()}"
+        head = HEAD.format(date=time.strftime("%Y-%m-%d"), python=platform.python_version(), machine=machine)
+        PAGE.write_text(f"{head}{rows}\n{STREAMS_HEAD}{stream_rows}\n")
+
+
+def _attack_rows(attacks: Sequence[Attack], tries: int, warm: int) -> Iterator[str]:
+    times = _times(attacks, tries)
+    grown = _grown([partial(_thrice, one) for one in attacks], warm)
+    for attack, (own, proxys) in zip(attacks, grown, strict=True):
         (status, own_ms), (_, proxy_ms) = times["node", attack.name], times["proxy", attack.name]
-        own, proxys = grown[attack.name]
-        lines.append(_row((attack.name, status, f"{own_ms:.1f}", f"{own:.0f}", f"{proxy_ms:.1f}", f"{proxys:.0f}")))
-    streams = []
-    for stream in STREAMS:
+        yield _row((attack.name, status, f"{own_ms:.1f}", f"{own:.0f}", f"{proxy_ms:.1f}", f"{proxys:.0f}"))
+
+
+def _stream_rows(streams: Sequence[Stream], warm: int) -> Iterator[str]:
+    for stream in streams:
         health: list[float] = []
-        ((own, proxys),) = _grown([partial(_then_health, stream, health)])
-        streams.append(_row((stream.name, f"{own:.0f}", f"{health[0]:.0f}", f"{proxys:.0f}", f"{health[1]:.0f}")))
-    machine = f"{platform.system()} {platform.machine()}"
-    head = HEAD.format(date=time.strftime("%Y-%m-%d"), python=platform.python_version(), machine=machine)
-    PAGE.write_text(head + "\n".join(lines) + "\n" + STREAMS_HEAD + "\n".join(streams) + "\n")
+        ((own, proxys),) = _grown([partial(_then_health, stream, health)], warm)
+        yield _row((stream.name, f"{own:.0f}", f"{health[0]:.0f}", f"{proxys:.0f}", f"{health[1]:.0f}"))
 
 
 def _row(cells: Sequence[object]) -> str:
@@ -78,27 +90,27 @@ def _row(cells: Sequence[object]) -> str:
     return row
 
 
-def _times() -> dict[tuple[str, str], tuple[int, float]]:
+def _times(attacks: Sequence[Attack], tries: int) -> dict[tuple[str, str], tuple[int, float]]:
     """(status, longest step in ms) by who served it and the attack's name."""
     found = {}
     with tempfile.TemporaryDirectory() as directory, measured_steps() as steps, attacked(Path(directory)) as services:
         for name, service in services.items():
-            for attack in ATTACKS:
-                tries = [longest_step_ms(service, steps, attack) for _ in range(3)]
-                found[name, attack.name] = (tries[0][0], min(ms for _, ms in tries))
+            for attack in attacks:
+                steps_ms = [longest_step_ms(service, steps, attack) for _ in range(tries)]
+                found[name, attack.name] = (steps_ms[0][0], min(ms for _, ms in steps_ms))
     return found
 
 
-def _grown(acts: Sequence[Callable[[int], None]]) -> list[tuple[float, float]]:
+def _grown(acts: Sequence[Callable[[int], None]], warm: int) -> list[tuple[float, float]]:
     """By how many MiB a node, and a proxy, is larger at most while each act does something to its port."""
-    return list(zip(list(_grown_one(acts, 0)), list(_grown_one(acts, 1)), strict=True))
+    return list(zip(list(_grown_one(acts, 0, warm)), list(_grown_one(acts, 1, warm)), strict=True))
 
 
-def _grown_one(acts: Sequence[Callable[[int], None]], which: int) -> Iterator[float]:
+def _grown_one(acts: Sequence[Callable[[int], None]], which: int, warm: int) -> Iterator[float]:
     with _processes() as processes:
         process = processes[which]
         fill(FrontDoor(processes[0].port))
-        _warm(FrontDoor(process.port))
+        _warm(FrontDoor(process.port), warm)
         before = process.rss_mib()
         for act in acts:
             Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the largest size is counted anew
@@ -106,13 +118,13 @@ def _grown_one(acts: Sequence[Callable[[int], None]], which: int) -> Iterator[fl
             yield max(0.0, process.peak_rss_mib() - before)
 
 
-def _warm(door: FrontDoor) -> None:
+def _warm(door: FrontDoor, batches: int) -> None:
     """Write and read as much, in small requests, as the caches of the database take."""
     jobs = [{"url": URL, "payload": "x" * 15_000, "delay": "1h"}] * 25
-    for _ in range(_WARM_BATCHES):
+    for _ in range(batches):
         assert door.call("POST", "/jobs/batch", {"jobs": jobs}).status == 200
     cursor = ""
-    for _ in range(_WARM_BATCHES):
+    for _ in range(batches):
         page = door.get(f"/jobs?limit=25{cursor}").json
         cursor = f"&cursor={page['next_cursor']}"
 

@@ -79,19 +79,17 @@ def ready_port(process: subprocess.Popen[str]) -> int:
     for line in process.stdout:
         if match := re.match(r"ready http://127\.0\.0\.1:(\d+)", line):
             return int(match[1])
-    raise RuntimeError("the node did not start")
+    raise RuntimeError("the process did not start")
 
 
 @contextmanager
-def receiver(delay_s: float, port: int) -> Iterator[Process]:
+def receiver(delay_s: float) -> Iterator[Process]:
     """The bare receiver."""
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "receiver.py"), str(port), str(delay_s)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / "receiver.py"), str(delay_s)], stdout=subprocess.PIPE, text=True
     )
     try:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        yield Process(process.pid, port)
+        yield Process(process.pid, ready_port(process))
     finally:
         process.kill()
         process.wait()

@@ -1,7 +1,8 @@
 """A receiver that costs as little as possible: one process, a bare protocol, a fixed delay before each answer.
 
-``python benchmarks/receiver.py PORT DELAY_SECONDS``. ``GET /stats`` answers and resets ``{"count", "lags_ms"}``: how
-many requests came, and for those with ``hookline-scheduled-at`` how long after that time they arrived.
+``python benchmarks/receiver.py DELAY_SECONDS`` takes a free port and prints ``ready URL``. ``GET /stats`` answers and
+resets ``{"count", "lags_ms"}``: how many requests came, and for those with ``hookline-scheduled-at`` how long after
+that time they arrived.
 """
 
 import asyncio
@@ -72,13 +73,13 @@ def _number_after(head: bytes, name: bytes) -> int:
     return int(head[at + len(name) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
 
 
-async def main(port: int, delay_s: float) -> None:
+async def main(delay_s: float) -> None:
     """Serve until killed."""
     Receiver.delay_s = delay_s
-    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", port, backlog=1_024)
-    print("ready", flush=True)
+    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0, backlog=1_024)
+    print(f"ready http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2])))
+    uvloop.run(main(float(sys.argv[1])))

@@ -1,10 +1,9 @@
 """Answers like a node that leads, with ready-made bytes: so that a benchmark shows what is before it.
 
-``python benchmarks/stub_node.py PORT`` prints ``ready``.
+``python benchmarks/stub_node.py`` takes a free port and prints ``ready URL``.
 """
 
 import asyncio
-import sys
 from typing import cast
 
 import uvloop
@@ -42,11 +41,11 @@ class Connection(asyncio.Protocol):
             self.transport.write(HEALTHY if head.startswith(b"get /health") else CREATED)
 
 
-async def _main(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port)
-    print("ready", flush=True)
+async def _main() -> None:
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0)
+    print(f"ready http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(_main(int(sys.argv[1])))
+    uvloop.run(_main())

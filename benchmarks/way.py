@@ -1,4 +1,4 @@
-"""Counts the files on a job's way: ``PYTHONPATH=. python benchmarks/way.py`` prints a table; ``--files`` names them.
+"""Counts the files on a job's way: ``python benchmarks/way.py`` prints a table; ``--files`` names them.
 
 A file counts when one of its functions runs: from ``POST /jobs`` to its answer at a node and at a proxy, and from the
 moment that the job is due until its request is with the receiver. The parts are the product's; the log is in memory.
@@ -16,6 +16,9 @@ import msgspec
 import hookline
 from hookline.peers.sender import NodeAnswer
 from hookline.testing import InProcessNode, run
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from tests.proxy_app import ScriptedProxy
 from tests.proxy_parts import topology
 

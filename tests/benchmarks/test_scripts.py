@@ -1,0 +1,52 @@
+"""Runs each script of benchmarks/ in its smallest size, so that no change breaks one unseen."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPTS = {  # name: its smallest size, and the rows of its tables
+    "run": ("--quick --runs 1 --nodes 1", 9),
+    "clusters": ("--quick --clusters 1", 1),
+    "proxy": ("--runs 1 --count 200", 3),
+    "failover": ("--kills 1 --pending 1000", 2),
+    "start": ("--runs 1", 6),
+    "delivery_client": ("--quick --rounds 1", 4),
+    "hardening": ("--quick", 2),
+    "hostile_neighbours": ("--quick", 2),
+    "way": ("", 3),
+}
+SLOW = {"failover", "hardening"}  # a quarter of a minute each, and more
+PARTS = {  # scripts that the others start, and what they share
+    "bare_loop",
+    "cluster_process",
+    "hostile_streams",
+    "load",
+    "node_process",
+    "receiver",
+    "stub_node",
+}
+
+
+def rows(printed: str) -> list[str]:
+    """Lists the rows of all tables, without their heads."""
+    lines = printed.splitlines()
+    heads = {number for number, line in enumerate(lines) if line.startswith("|--")}
+    return [line for number, line in enumerate(lines) if line.startswith("| ") and number + 1 not in heads]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SCRIPTS]
+)
+def test_it_runs_and_prints_its_tables(name: str) -> None:
+    options, expected = SCRIPTS[name]
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options.split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(rows(done.stdout)) == expected, done.stdout
+
+
+def test_no_script_is_left_out() -> None:
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == SCRIPTS.keys() | PARTS
