@@ -217,9 +217,9 @@ def test_requests_that_do_not_come_are_an_error_that_says_what_came(count: int, 
     async def main() -> None:
         async with InProcessNode() as node:
             await node.client.create_job(URL)
-            await node.receiver.wait_for(count)
+            await node.receiver.wait_for(count, within="1d")
 
-    with pytest.raises(AssertionError, match=rf"{count} requests did not arrive within 30d of virtual time; {have}"):
+    with pytest.raises(AssertionError, match=rf"{count} requests did not arrive within 1d of virtual time; {have}"):
         run(main())
 
 
@@ -238,7 +238,9 @@ def test_a_test_that_is_kept_alive_by_something_periodic_ends_at_the_horizon() -
 
 
 @pytest.mark.uncovered
-def test_a_test_in_which_no_time_passes_ends_too() -> None:
+def test_a_test_in_which_no_time_passes_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hookline.testing.virtual_time._STEPS_MAX", 50_000)
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
 
