@@ -114,6 +114,7 @@ class ClusterClient(threading.Thread):
             "url": f"{self._url}/{self._random.choice((0, 0, 20, 100))}",
             "delay": self._random.choice((0, 0, 0, 0.5, 1, 2)),
             "guarantee": self._random.choice(("at_least_once", "at_least_once", "at_most_once")),
+            "timeout": 10,  # and 5 s: so long is a claim open whose owner's death is not proven
         }
 
     def _call(self, call: Call, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:

@@ -3,7 +3,6 @@
 import http.client
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -168,13 +167,14 @@ class Cluster:
 
     def leader(self, seconds: float = 30) -> ClusterNode:
         """The node that takes writes; waits until there is one."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            for node in self.nodes:
-                health = node.health()
-                if health is not None and health.get("role") == "leader":
-                    return node
-        raise AssertionError(f"no node has led for {seconds:g} s; see {self.directory}")
+        found: list[ClusterNode] = []
+
+        def look() -> bool:
+            found[:] = [node for node in self.nodes if (node.health() or {}).get("role") == "leader"][:1]
+            return bool(found)
+
+        until(look, f"a node leads; see {self.directory}", seconds)
+        return found[0]
 
     def followers(self) -> list[ClusterNode]:
         """The nodes that do not lead."""

@@ -18,7 +18,7 @@ from tests.end_to_end.processes import CLOCK, Journal, answer_ok, journal_receiv
 SLOTS = 20
 _CLIENTS = 6  # so that some go on while others wait for a node that is silent
 _PACE_S = 0.06
-_SETTLE_S = 90  # claims of a leader whose death is not proven are open for 35 s
+_SETTLE_S = 90  # claims of a leader whose death is not proven are open for 15 s
 _STATES = ("pending", "running", "succeeded", "dead", "cancelled", "unknown")
 
 
