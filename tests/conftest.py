@@ -31,6 +31,13 @@ def _logging_as_it_was() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts the folders of ``testpaths`` that take longest first, so that no long test is the last one to run."""
+    folders = [config.rootpath / folder for folder in config.getini("testpaths")]
+    items.sort(key=lambda item: next((n for n, folder in enumerate(folders) if folder in item.path.parents), 0))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """After a failure, says how to get the same order and the same random numbers again."""
     seed = config.getoption("randomly_seed", default=None)
