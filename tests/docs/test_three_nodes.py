@@ -85,6 +85,8 @@ def test_three_nodes_on_three_machines_one_lost_and_etcd_lost(tmp_path: Path) ->
         page.follow("2. etcd")
         machines.start_etcd()
         machines.start_nodes(1, 2, 3)
+        for number in (1, 2, 3):
+            until(partial(machines.is_halted, number), "it serves, and waits for the cluster's id")
         page.follow()
         for number in (1, 2, 3):
             until(partial(machines.is_ready, number), "it is ready")

@@ -1,6 +1,7 @@
 """The real HTTP client against a real socket: one request, no redirects, cookies or decompression, bounded reads."""
 
 import asyncio
+import gc
 import gzip
 import os
 import random
@@ -522,17 +523,17 @@ async def test_only_so_many_connections_are_kept(receiver: Receiver) -> None:
 
 
 async def test_a_lack_of_descriptors_is_ours(receiver: Receiver, transport: HttpTransport) -> None:
+    gc.collect()  # what earlier tests have left open would be closed in between, and a descriptor be free
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-    held = []
+    held: list[socket.socket] = []
     try:
-        with suppress(OSError):
-            while True:
-                held.append(socket.socket())
+        _take_all_descriptors(held)
         with pytest.raises(SendFailed, match="Too many open files") as caught:
             await send(transport, receiver)
         async with Resolver(system_lookup(), SystemClock()) as resolver:
+            _take_all_descriptors(held)  # also one that the request had and gave back
             with pytest.raises(ResolveFailed) as unresolved:
                 await resolver.resolve("name.invalid", 80)
     finally:
@@ -542,6 +543,12 @@ async def test_a_lack_of_descriptors_is_ours(receiver: Receiver, transport: Http
     assert caught.value.kind == "ours"
     assert unresolved.value.reason == "ours"
     assert (await send(transport, receiver)).status == 200
+
+
+def _take_all_descriptors(held: list[socket.socket]) -> None:
+    with suppress(OSError):
+        while True:
+            held.append(socket.socket())
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------
