@@ -3,56 +3,83 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, cast
 
+import msgspec
+
+from hookline.client import requests
 from hookline.client.fields import ScheduledJob
+from hookline.client.requests import Request
 from hookline.clock import Clock
-from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError, Internal, Unavailable
+from hookline.protocol import http
 from hookline.protocol.durations import format_time
-from hookline.testing.client import InProcessClient
+from tests.simulation.asgi import Ask
+from tests.simulation.calling import CallingClient
 from tests.simulation.history import Call, History
 from tests.simulation.receivers import CALM, TROUBLED
+
+Wish = Callable[[], Awaitable[None]]
 
 CRONS = ("* * * * *", "*/2 * * * *", "*/5 * * * *", "3-59/7 * * * *", "0 * * * *")
 LABELS = ("red", "green")
 _NOTICE_S = 22
+_PAGES_MAX = 60
+_LOOKS: dict[str, Callable[[str], Request[Any]]] = {
+    "read": requests.get_job,
+    "cancel": requests.cancel_job,
+    "read_schedule": requests.get_schedule,
+}
 
 
-class Clients:
-    """A few clients at once, then one who tidies up.
+class Clients(CallingClient):
+    """A few clients at once, each with a list of wishes that the seed draws, then one who tidies up.
+
+    Args:
+        ask: carries a call to whatever answers.
 
     Attributes:
         hurries_s: how far their calls are apart on average; one of these.
         ticks_s: how long schedules go on without trouble.
         delay_s: of jobs, on average; and ``run_at_ms``: when they are due, from now.
-        rounds: how many calls each makes.
+        at_once: how many clients there are; ``rounds``: how many calls each makes.
+        batches: how often a client sends what is left of a batch.
+        pages: how many jobs of a list come at once.
         crons, timezone: of schedules.
         is_enough: their trouble is over, so they need not go on.
+        jobs: the ids that were acknowledged.
     """
 
     hurries_s: tuple[float, ...] = (0.1, 1.0, 5.0, 20.0)
     ticks_s = 200
     delay_s = 30
     run_at_ms = (-60_000, 300_000)
+    at_once = (2, 4)
     rounds = (5, 20)
+    batches = 1
+    pages: tuple[int, ...] = (1_000,)
     crons: tuple[str, ...] = CRONS
     timezone = "UTC"
     is_enough: Callable[[], bool]
 
-    def __init__(self, client: InProcessClient, history: History, clock: Clock, seed: int) -> None:
-        self._client = client
-        self._history = history
-        self._clock = clock
-        self._random = random.Random(f"clients {seed}")
-        self._jobs: list[str] = []
+    def __init__(self, ask: Ask, history: History, clock: Clock, seed: int) -> None:
+        super().__init__(ask, history, clock, random.Random(f"clients {seed}"))
+        self.jobs: list[str] = []
         self._schedules: list[str] = []
-        self._hurry_s = self._random.choice(self.hurries_s)
-        self._destinations = (CALM, *TROUBLED[: self._random.randint(1, 4)])
-        self._actions = self._shuffled_actions()
+        self._hurry_s = self.random.choice(self.hurries_s)
+        self._apart_s = self.random.choice((0.0, 0.1, 0.3))
+        self.names = self.random.choice((3, 8))
+        self._destinations = (CALM, *TROUBLED[: self.random.randint(1, 4)])
+        self._drawn = [(wish, self.random.choice((0, 1, 1, 3)) * weight) for wish, weight in self.wishes()]
+        if not any(weight for wish, weight in self._drawn if wish not in (self._read, self._list)):
+            self._drawn.append((self._named, 5))
 
-    def _shuffled_actions(self) -> list[tuple[Callable[[], Awaitable[None]], int]]:
-        weights = (
-            (self._create, 10),
+    def wishes(self) -> tuple[tuple[Wish, int], ...]:
+        """What they can wish for, and how often they do."""
+        return (
+            (self._create, 6),
+            (self._named, 4),
+            (self._twins, 1),
             (self._batch, 2),
             (self._cancel, 3),
             (self._update, 4),
@@ -62,67 +89,49 @@ class Clients:
             (self._schedule, 2),
             (self._change_schedule, 2),
             (self._set_destination, 2),
+            (self._read, 1),
+            (self._list, 1),
         )
-        return [(action, self._random.choice((0, 1, 1, 3)) * weight) for action, weight in weights]
 
     async def work(self) -> None:
         """Everything the clients want, while there is trouble."""
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(self._random.randint(2, 4)):
+            for _ in range(self.random.randint(*self.at_once)):
                 tasks.create_task(self._work())
 
     async def _work(self) -> None:
-        actions, weights = zip(*self._actions, strict=True)
-        if not any(weights):
-            weights = (1,) * len(weights)
-        for _ in range(self._random.randint(*self.rounds)):
-            await asyncio.sleep(self._random.expovariate(1 / self._hurry_s))
-            await self._random.choices(actions, weights)[0]()
+        for _ in range(self.random.randint(*self.rounds)):
+            await asyncio.sleep(self.random.expovariate(1 / self._hurry_s))
+            await self._wish()
+
+    async def _wish(self) -> None:
+        wishes, weights = zip(*self._drawn, strict=True)
+        await self.random.choices(wishes, weights)[0]()
 
     async def tidy(self) -> None:
         """Resume what is paused and end the schedules, so that the world can become quiet."""
         for name in TROUBLED:
-            await self._surely("destination", name, {"paused": False}, self._put_destination)
+            await self._surely(
+                "destination", name, {"paused": False}, requests.put_destination(name, {"paused": False})
+            )
         if self._schedules:
             await asyncio.sleep(self.ticks_s)  # a few ticks without trouble
         for name in self._schedules:
-            await self._surely("delete_schedule", name, {}, self._delete_schedule)
+            await self._surely("delete_schedule", name, {}, requests.delete_schedule(name))
 
-    async def _surely(
-        self, kind: str, target: str, arguments: dict[str, Any], do: Callable[[Call], Awaitable[Any]]
-    ) -> None:
+    async def _surely(self, kind: str, target: str, arguments: dict[str, Any], request: Request[Any]) -> None:
         for _ in range(1_000):
-            call = await self._call(kind, target, arguments, do)
+            call = await self.call(kind, target, arguments, request)
             if call.is_ok or (kind == "delete_schedule" and call.code == "schedule_not_found"):
                 return
             await asyncio.sleep(1)
         raise AssertionError(f"{kind} {target} does not work: {call.code}")
 
-    async def _call(
-        self, kind: str, target: str | None, arguments: dict[str, Any], do: Callable[[Call], Awaitable[Any]]
-    ) -> Call:
-        history = self._history
-        number = len(history.calls) + 1
-        began = history.note(f"call {number}: {kind} {target} {str(arguments)[:300]}")
-        call = Call(number, kind, target, arguments, began, self._clock.wall_ms())
-        history.calls.append(call)
-        try:
-            call.answer = await do(call)
-            call.outcome = "ok"
-        except (Internal, DeadlineExceeded) as error:
-            call.code = error.code
-        except (ConnectionFailed, Unavailable) as error:
-            call.outcome, call.code = "fail", error.code
-        except HooklineError as error:
-            call.outcome, call.code = "fail", error.code
-        call.ended = history.note(f"call {number}: {call.outcome} {call.code or ''}")
-        return call
-
     # --- jobs ------------------------------------------------------------------------------------------------
 
     def _job(self) -> dict[str, Any]:
         """A job, as keyword arguments."""
-        pick = self._random
+        pick = self.random
         job: dict[str, Any] = {
             "url": pick.choice(self._destinations) + "/hook",
             "payload": {"n": pick.randint(1, 3)},
@@ -145,19 +154,19 @@ class Clients:
         if when < 0.3:
             job["delay"] = round(pick.expovariate(1 / self.delay_s), 3)
         elif when < 0.5:
-            job["run_at"] = format_time(self._clock.wall_ms() + pick.randint(*self.run_at_ms))
+            job["run_at"] = format_time(self.clock.wall_ms() + pick.randint(*self.run_at_ms))
         return job
 
-    def _named_job(self) -> dict[str, Any]:
+    def _named_job(self, names: int) -> dict[str, Any]:
         """A job with a name or key, taken from few, and from few bodies, so that they repeat."""
-        pick = self._random
+        pick = self.random
         job = self._job()
         if pick.random() < 0.5:
             for field in ("run_at", "timeout", "retry", "labels", "priority"):
                 job.pop(field, None)
             job["url"] = CALM + "/hook"
             job["delay"] = pick.choice((0, 5))
-        name = pick.randint(1, 6)
+        name = pick.randint(1, names)
         dice = pick.random()
         if dice < 0.6:
             job["id"] = f"job-{name}"
@@ -165,139 +174,193 @@ class Clients:
             job["idempotency_key"] = f"key-{name}"
         return job
 
+    async def create(self, job: dict[str, Any], request: Request[http.Job] | None = None, **way: Any) -> Call:
+        """Ask for a job, as the SDK does, or by a request of one's own."""
+        call = await self.call("create", job.get("id"), job, request or self.request(job), **way)
+        if call.is_ok:
+            call.target = call.answer.id
+            self.jobs.append(call.answer.id)
+        return call
+
+    def request(self, job: dict[str, Any]) -> Request[http.Job]:
+        """As the SDK makes it."""
+        return requests.create_job(job["url"], {name: job[name] for name in job if name != "url"}, self.clock)
+
     async def _create(self) -> None:
-        job = self._named_job() if self._random.random() < 0.4 else self._job()
-        if "id" not in job and "idempotency_key" not in job:
-            job["idempotency_key"] = f"own-{len(self._history.calls)}"
-        for _ in range(self._random.choice((1, 1, 1, 2))):
+        job = self._job() | {"idempotency_key": f"own-{len(self.history.calls)}"}
+        for _ in range(self.random.choice((1, 1, 1, 2))):
+            await self.create(job)
 
-            async def create(_call: Call, job: dict[str, Any] = job) -> Any:
-                return await self._client.create_job(**job)
+    async def _named(self) -> None:
+        await self.create(self._named_job(self.names))
 
-            call = await self._call("create", job.get("id"), job, create)
-            if call.is_ok:
-                self._jobs.append(call.answer.id)
-                call.target = call.answer.id
+    async def _twins(self, names: int = 0) -> None:
+        """Equal requests, at once or nearly, or to several processes."""
+        job = self._named_job(names or self.names)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self.random.choice((2, 2, 4))):
+                tasks.create_task(self._after_a_moment(job))
+
+    async def _after_a_moment(self, job: dict[str, Any]) -> None:
+        await asyncio.sleep(self.random.random() * self._apart_s)
+        await self.create(job)
 
     async def _batch(self) -> None:
-        batch = len(self._history.calls)
-        jobs = [self._job() | {"id": f"b{batch}-{place}"} for place in range(self._random.randint(2, 30))]
-        if self._random.random() < 0.3:
-            jobs[0]["id"] = f"job-{self._random.randint(1, 6)}"
+        jobs = self._batch_jobs()
+        for _ in range(self.batches):
+            request = requests.create_jobs(cast(Any, jobs), self.clock)
+            if not all("id" in job for job in jobs):  # without the SDK, which would mint them
+                request = replace(request, body=msgspec.json.encode({"jobs": jobs}), is_repeatable=False)
+            call = await self.call("batch", None, {"jobs": jobs}, request)
+            self.jobs += call.acknowledged
+            results = call.answer.results if call.is_ok else [None] * len(jobs)
+            pairs = zip(jobs, results, strict=False)
+            jobs = [job for job, result in pairs if "id" in job and (result is None or result.status >= 500)]
+            if not jobs:
+                return
 
-        async def create(_call: Call) -> Any:
-            return await self._client.create_jobs(jobs)  # type: ignore[arg-type]
-
-        call = await self._call("batch", None, {"jobs": jobs}, create)
-        if call.is_ok:
-            self._jobs += [result.job.id for result in call.answer if result.job is not None]
+    def _batch_jobs(self) -> list[dict[str, Any]]:
+        batch = len(self.history.calls)
+        jobs = [self._job() | {"id": f"b{batch}-{place}"} for place in range(self.random.randint(2, 30))]
+        if self.random.random() < 0.3:
+            jobs[0]["id"] = f"job-{self.random.randint(1, self.names)}"
+        return jobs
 
     def _some_job(self) -> str | None:
         """Rather one of the newest."""
-        if not self._jobs:
+        if not self.jobs:
             return None
-        return self._jobs[-1 - min(int(self._random.expovariate(0.3)), len(self._jobs) - 1)]
-
-    async def _on_job(self, kind: str, arguments: dict[str, Any], do: Callable[[str], Awaitable[Any]]) -> None:
-        job = self._some_job()
-        if job is not None:
-            await self._call(kind, job, arguments, lambda _call: do(job))
+        return self.jobs[-1 - min(int(self.random.expovariate(0.3)), len(self.jobs) - 1)]
 
     async def _cancel(self) -> None:
-        await self._on_job("cancel", {}, self._client.cancel_job)
+        if (job := self._some_job()) is not None:
+            await self.look("cancel", job)
 
     async def _run(self) -> None:
-        await self._on_job("run", {}, self._client.run_job)
+        if (job := self._some_job()) is not None:
+            await self.call("run", job, {}, requests.run_job(job))
 
     async def _retry(self) -> None:
         changes: dict[str, Any] = (
-            {"payload": {"retried": len(self._history.calls)}} if self._random.random() < 0.4 else {}
+            {"payload": {"retried": len(self.history.calls)}} if self.random.random() < 0.4 else {}
         )
-        await self._on_job("retry", changes, lambda job: self._client.retry_job(job, **changes))
+        if (job := self._some_job()) is not None:
+            await self.call("retry", job, changes, requests.retry_job(job, changes))
 
     async def _update(self) -> None:
-        changes: dict[str, Any] = {"payload": {"updated": len(self._history.calls)}}
-        if self._random.random() < 0.3:
-            changes["delay"] = self._random.choice((0, 5, 60))
-        if self._random.random() < 0.2:
-            changes["url"] = self._random.choice(self._destinations) + "/moved"
-        await self._on_job("update", changes, lambda job: self._client.update_job(job, **changes))
+        changes: dict[str, Any] = {"payload": {"updated": len(self.history.calls)}}
+        if self.random.random() < 0.3:
+            changes["delay"] = self.random.choice((0, 5, 60))
+        if self.random.random() < 0.2:
+            changes["url"] = self.random.choice(self._destinations) + "/moved"
+        if (job := self._some_job()) is not None:
+            await self.call("update", job, changes, requests.update_job(job, changes))
 
     async def _bulk(self) -> None:
-        label = f"colour={self._random.choice(LABELS)}"
-        if self._random.random() < 0.5:
-            await self._call("bulk_cancel", None, {"label": label}, lambda _: self._client.cancel_jobs(label=label))
+        if self.random.random() < 0.5:
+            await self.cancel_all()
         else:
-            await self._call("bulk_retry", None, {"label": label}, lambda _: self._client.retry_jobs(label=label))
+            label = {"label": f"colour={self.random.choice(LABELS)}"}
+            request = requests.retry_jobs(label, dry_run=False, limit=None, overrides={})
+            await self.call("bulk_retry", None, label, request)
+
+    async def cancel_all(self, **way: Any) -> None:
+        """All jobs with some label."""
+        label = {"label": f"colour={self.random.choice(LABELS)}"}
+        request = requests.cancel_jobs(label, dry_run=False, limit=None)
+        await self.call("bulk_cancel", None, label, request, **way)
+
+    # --- what is there -------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        schedules = [call.target for call in self.history.calls if call.kind == "schedule" and call.is_ok]
+        if schedules and self.random.random() < 0.15:
+            await self.look("read_schedule", schedules[-1] or "")
+        elif (job := self._some_job()) is not None:
+            await self.look("read", job)
+
+    async def look(self, kind: str, wanted: str, **way: Any) -> Call:
+        """Read, or cancel, what has this id."""
+        return await self.call(kind, wanted, {}, _LOOKS[kind](wanted), **way)
+
+    async def _list(self) -> None:
+        await self.list_all(self.random.choice(self.pages))
+
+    async def list_all(self, limit: int, **way: Any) -> Call:
+        """Page by page; gives up when a page does not come."""
+        call = self._begun("list", None, {"limit": limit})
+        call.answer = []
+        cursor: str | None = None
+        for _ in range(_PAGES_MAX):
+            page = await self._send(call, requests.list_jobs({}, limit=limit, cursor=cursor), **way)
+            if page is None:
+                break
+            call.answer.append(page)
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+            if page.incomplete:
+                await asyncio.sleep(0.5)
+        return self._ended(call)
 
     # --- schedules -------------------------------------------------------------------------------------------
 
     async def _schedule(self) -> None:
-        pick = self._random
-        name = f"schedule-{len(self._history.calls)}"
+        name, cron, job, options = self._new_schedule()
+        request = requests.create_schedule(cron, cast(ScheduledJob, job), {"id": name} | options, self.clock)
+        call = await self.call("schedule", name, {"cron": cron, "job": job} | options, request)
+        if call.may_have_worked and name not in self._schedules:
+            self._schedules.append(name)
+
+    def _new_schedule(self) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
+        """(id, cron, job, options)."""
+        pick = self.random
         options: dict[str, Any] = {
-            "id": name,
             "catch_up": {"policy": pick.choice(("skip", "coalesce", "all"))},
             "overlap": pick.choice(("allow", "allow", "skip")),
             "jitter": pick.choice((0, 0, 5)),
             "timezone": self.timezone,
         }
-        job = cast(ScheduledJob, {key: value for key, value in self._job().items() if key not in ("delay", "run_at")})
-        arguments = {"cron": pick.choice(self.crons), "job": job} | options
-
-        async def create(_call: Call) -> Any:
-            return await self._client.create_schedule(arguments["cron"], job, **options)
-
-        call = await self._call("schedule", name, arguments, create)
-        if call.may_have_worked:
-            self._schedules.append(name)
+        job = {key: value for key, value in self._job().items() if key not in ("delay", "run_at")}
+        return f"schedule-{len(self.history.calls)}", pick.choice(self.crons), job, options
 
     async def _change_schedule(self) -> None:
         if not self._schedules:
             return
-        name = self._random.choice(self._schedules)
-        client = self._client
-        kind = self._random.choice(("pause", "resume", "resume", "run_schedule", "new_cron", "new_job", "delete"))
-        payload, cron = {"n": len(self._history.calls)}, self._random.choice(self.crons)
+        name = self.random.choice(self._schedules)
+        kind = self.random.choice(("pause", "resume", "resume", "run_schedule", "new_cron", "new_job", "delete"))
+        payload, cron = {"n": len(self.history.calls)}, self.random.choice(self.crons)
         match kind:
             case "pause":
-                await self._call("pause_schedule", name, {}, lambda _: client.pause_schedule(name))
+                await self.call("pause_schedule", name, {}, requests.pause_schedule(name))
             case "resume":
-                await self._call("resume_schedule", name, {}, lambda _: client.resume_schedule(name))
+                await self.call("resume_schedule", name, {}, requests.resume_schedule(name))
             case "run_schedule":
-                await self._call("run_schedule", name, {}, lambda _: client.run_schedule(name))
+                await self.call("run_schedule", name, {}, requests.run_schedule(name))
             case "new_cron":
-                change = lambda _: client.update_schedule(name, cron=cron)  # noqa: E731
-                await self._call("update_schedule", name, {"cron": cron}, change)
+                change: dict[str, Any] = {"cron": cron}
+                await self.call("update_schedule", name, change, requests.update_schedule(name, change))
             case "new_job":
-                job: Any = {"url": CALM + "/tick", "payload": payload}
-                await self._call("update_schedule", name, job, lambda _: client.update_schedule(name, job=job))
+                change = {"job": {"url": CALM + "/tick", "payload": payload}}
+                await self.call("update_schedule", name, change, requests.update_schedule(name, change))
             case "delete":
-                if self._random.random() < 0.3:
-                    await self._call("delete_schedule", name, {}, lambda _: client.delete_schedule(name))
-
-    async def _delete_schedule(self, call: Call) -> None:
-        assert call.target is not None
-        await self._client.delete_schedule(call.target)
-
-    # --- destinations ----------------------------------------------------------------------------------------
-
-    async def _put_destination(self, call: Call) -> Any:
-        assert call.target is not None
-        return await self._client.put_destination(call.target, **call.arguments)
+                if self.random.random() < 0.3:
+                    await self.call("delete_schedule", name, {}, requests.delete_schedule(name))
 
     async def _set_destination(self) -> None:
-        name = self._random.choice(TROUBLED)
-        settings = self._random.choice(
+        settings = self.random.choice(
             (
                 {"paused": True},
                 {"paused": True},
                 {"paused": False},
-                {"concurrency": self._random.choice((1, 1, 2))},
+                {"concurrency": self.random.choice((1, 1, 2))},
                 {"rate": {"limit": 2, "per": 1}},
             )
         )
-        await self._call("destination", name, settings, self._put_destination)
+        await self.put_destination(self.random.choice(TROUBLED), settings)
+
+    async def put_destination(self, name: str, settings: dict[str, Any], **way: Any) -> Call:
+        return await self.call("destination", name, settings, requests.put_destination(name, settings), **way)
 
 
 class ClusterClients(Clients):
@@ -311,16 +374,14 @@ class ClusterClients(Clients):
     @property
     def ticks_s(self) -> float:  # type: ignore[override]
         """Over the next full minute, and as long as it may take to notice it."""
-        return 60 - self._clock.wall_ms() / 1_000 % 60 + _NOTICE_S
+        return 60 - self.clock.wall_ms() / 1_000 % 60 + _NOTICE_S
 
     async def _work(self) -> None:
         """At least as many calls as anywhere, and then a few more for as long as there is trouble."""
         await super()._work()
-        actions, weights = zip(*self._actions, strict=True)
         while not self.is_enough():
-            await asyncio.sleep(self._random.expovariate(1 / (0.6 + 4 * self._hurry_s)))
-            if any(weights):
-                await self._random.choices(actions, weights)[0]()
+            await asyncio.sleep(self.random.expovariate(1 / (0.6 + 4 * self._hurry_s)))
+            await self._wish()
 
 
 class BerlinClients(ClusterClients):

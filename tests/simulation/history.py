@@ -7,14 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hookline.client.replies import surely_refused
+from hookline.errors import HooklineError, by_code
 from hookline.protocol.codec import Entry
 
 NEVER = 2**62
+_BY_CODE = by_code()
+_CLIENT_ERRORS = range(400, 500)
 
 
 @dataclass(slots=True)
 class Call:
-    """A client's call. ``unknown``: it may or may not have been accepted. ``fail``: it was surely not."""
+    """A client's call, by however many tries. ``unknown``: it may or may not have been accepted. ``fail``: surely not.
+
+    Attributes:
+        tries: the code of each try's error; empty for one that was answered.
+        answer: the reply; of a list the pages that came.
+    """
 
     number: int
     kind: str
@@ -24,12 +33,27 @@ class Call:
     began_ms: int
     ended: int = NEVER
     outcome: str = "unknown"
-    code: str | None = None
+    tries: list[str] = field(default_factory=list)
+    error: HooklineError | None = None
     answer: Any = None
+
+    @property
+    def code(self) -> str | None:
+        """Of the error that it ended in."""
+        return None if self.error is None else self.error.code
 
     @property
     def is_ok(self) -> bool:
         return self.outcome == "ok"
+
+    @property
+    def acknowledged(self) -> list[str]:
+        """The jobs whose creation it acknowledged."""
+        if not self.is_ok or self.kind not in ("create", "run_schedule", "batch"):
+            return []
+        if self.kind == "batch":
+            return [result.job.id for result in self.answer.results if result.job is not None]
+        return [self.answer.id]
 
     @property
     def may_have_worked(self) -> bool:
@@ -38,6 +62,12 @@ class Call:
     def may_act_after(self, at: int) -> bool:
         """It had not ended then; or nobody learned what came of it, and a paused node may have held it back."""
         return self.outcome == "unknown" or self.ended > at
+
+
+def is_refusal(code: str) -> bool:
+    """A try that was told this was surely not accepted."""
+    error = _BY_CODE.get(code, HooklineError)()
+    return bool(code) and (surely_refused(error) or error.http_status in _CLIENT_ERRORS)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from hookline.errors import ConnectionFailed, HooklineError
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
-from tests.simulation.asgi import answer_of, scope_of
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.node import SimulatedNode
@@ -84,14 +83,13 @@ class Network:
         if fate in ("late", "slow"):
             await asyncio.sleep(min(pick.expovariate(1 / (self.late_s if fate == "late" else 0.3)), _LATEST_S))
         try:
-            messages = await node.ask(scope_of(call.method, call.target, call.headers), call.body)
+            found = await node.ask(call)
         except ConnectionFailed:
             _fail(answer, NotSent(f"{url}: connection refused"))
             return
         except HooklineError as error:
             _fail(answer, Unclear(f"{url}: {error.detail}"))
             return
-        found = answer_of(messages)
         self.heard(node)
         await asyncio.sleep(pick.random() * 0.004 + (pick.expovariate(1 / 0.3) if fate == "slow" else 0.0))
         if fate == "deaf":

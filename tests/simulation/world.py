@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Sequence
 
 from hookline.errors import NotLeader
-from hookline.testing.client import InProcessClient
 from tests.simulation.clients import Clients
 from tests.simulation.cluster.cluster import Cluster
 from tests.simulation.history import History, Serving
@@ -70,8 +69,7 @@ class ClusterWorld(World):
     def __init__(self, cluster: Cluster, clients_type: type[Clients], seed: int) -> None:
         super().__init__(cluster.history, (cluster,), cluster.random, cluster.kind)
         self.cluster = cluster
-        client = InProcessClient(lambda: cluster.answer_any, cluster.clock, retries=0)
-        self._clients = clients_type(client, self.history, cluster.clock, seed)
+        self._clients = clients_type(cluster.ask_any, self.history, cluster.clock, seed)
 
     async def _live(self, tasks: asyncio.TaskGroup) -> None:
         cluster, clients = self.cluster, self._clients

@@ -10,7 +10,7 @@ from hookline.clock import Clock
 from hookline.node.assembly import Membership
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.vault import Vault
-from hookline.peers.sender import Sender
+from hookline.peers.sender import NodeAnswer, NodeCall, Sender
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.cluster.etcd import SimulatedEtcd
 from tests.simulation.cluster.loop import Process
@@ -144,23 +144,21 @@ class Cluster:
         """The node that listens there."""
         return next(node for node in self.nodes if node.config.advertised_url == url)
 
-    async def ask(self, url: str, scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
+    async def ask(self, url: str, call: NodeCall) -> NodeAnswer:
         """What one node asks another. Raises as ``SimulatedNode.ask``."""
-        return await self.node_at(url).ask(scope, body)
+        return await self.node_at(url).ask(call)
 
     def leader(self) -> SimulatedNode | None:
         """Who serves now."""
         return next((node for node in self.nodes if node.is_leading()), None)
 
-    async def answer_any(self, scope: Any, receive: Any, send: Any) -> None:
-        """As an ASGI app, a load balancer: any node, and its answer, if both get through."""
-        message = await receive()
+    async def ask_any(self, call: NodeCall) -> NodeAnswer:
+        """As a load balancer: any node, and its answer, if both get through."""
         node = self.random.choice(self.nodes)
         await asyncio.sleep(_LATE_NETWORK_S * self.random.random())
-        messages = await node.ask(scope, message["body"])
+        answer = await node.ask(call)
         await asyncio.sleep(_LATE_NETWORK_S * self.random.random())
-        for message in messages:
-            await send(message)
+        return answer
 
     # --- what is noted -------------------------------------------------------------------------------------------
 

@@ -11,9 +11,7 @@ import apsw
 from hookline.errors import (
     Compacted,
     ConnectionFailed,
-    DeadlineExceeded,
     ForeignState,
-    HooklineError,
     NodeFault,
     StateDamaged,
     leaves,
@@ -27,8 +25,8 @@ from hookline.node.membership.joining import Peers
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import open_state
 from hookline.node.storage import snapshots
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.commands import SetTopology
-from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
 from tests.simulation.cluster.loop import PROCESS, Process, ProcessLoop, outside
 from tests.simulation.cluster.process import NodeProcess
@@ -38,7 +36,6 @@ from tests.simulation.receivers import Receivers
 if TYPE_CHECKING:
     from tests.simulation.cluster.cluster import Cluster
 
-_ANSWER_S = 15.0  # how long a caller waits for an answer
 _DYING_S = 0.001
 
 
@@ -155,10 +152,6 @@ class SimulatedNode:
             while not main.done():  # what it does when it is cancelled has no end either, in a dead process
                 main.cancel()
                 await asyncio.wait({main}, timeout=_DYING_S)
-        for answer in now.asked:
-            if not answer.done():
-                answer.set_exception(DeadlineExceeded("the connection broke"))
-                answer.exception()  # who asked may be dead as well, and never look
         database.close()
 
     def _open(self, process: str) -> Database | None:
@@ -303,49 +296,9 @@ class SimulatedNode:
 
     # --- what others ask of it -----------------------------------------------------------------------------------
 
-    async def ask(self, scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
-        """Carry a request to the node, and its answer's messages back. Raises what the SDK or a forwarder would."""
+    async def ask(self, call: NodeCall) -> NodeAnswer:
+        """Carry a request to the node, and its answer back. Raises as ``Listener.ask``."""
         now = self.now
         if now is None or now.is_closed:
             raise ConnectionFailed("connection refused")
-        answer: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
-        now.asked[answer] = None
-        serving = self._serve(now, scope, body, answer)
-        try:
-            now.tasks.create_task(serving, context=now.process.context.copy())
-        except RuntimeError:
-            serving.close()
-            raise ConnectionFailed("connection refused") from None
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                return await answer
-        except TimeoutError:
-            raise DeadlineExceeded from None
-        finally:
-            now.asked.pop(answer, None)
-
-    async def _serve(
-        self, now: NodeProcess, scope: dict[str, Any], body: bytes, answer: asyncio.Future[list[dict[str, Any]]]
-    ) -> None:
-        try:
-            messages = await self._answer(now, scope, body)
-        except HooklineError as error:
-            if not answer.done():
-                answer.set_exception(error)
-            return
-        await now.process.alive()
-        if not answer.done():
-            answer.set_result(messages)
-
-    async def _answer(self, now: NodeProcess, scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
-        messages: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: dict[str, Any]) -> None:
-            messages.append(message)
-
-        app: App = now.assembly.app
-        await app(scope, receive, send)
-        return messages
+        return await now.listener.ask(call)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hookline.errors import HooklineError
 from hookline.node.assembly import Node, NodeParts, build
@@ -16,6 +16,7 @@ from hookline.node.leadership.renewal import STEP_S, TRY_S, Renewal
 from hookline.node.replica import Replica
 from hookline.node.state_machine.machine import StateMachine
 from hookline.testing.assembly import fixed_vault, lookup
+from tests.simulation.asgi import Listener
 from tests.simulation.cluster.etcd import SimulatedClient
 from tests.simulation.cluster.loop import Process
 from tests.simulation.cluster.sender import NodeSender
@@ -33,7 +34,7 @@ class NodeProcess:
         is_allowed: its state may go on with the log.
         is_closed: it takes no requests any more.
         halted_at_s: when it began to wait for a person.
-        asked: answers that others wait for.
+        listener: takes requests.
     """
 
     def __init__(self, node: "SimulatedNode", process: Process, database: Database) -> None:
@@ -61,7 +62,7 @@ class NodeProcess:
         self._node = node
         self.is_allowed = self.is_closed = False
         self.halted_at_s = 0.0
-        self.asked: dict[asyncio.Future[Any], None] = {}
+        self.listener = Listener(self.assembly.app, self.tasks, process.context)
 
     @property
     def replica(self) -> Replica:

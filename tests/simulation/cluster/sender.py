@@ -2,30 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from hookline.errors import ConnectionFailed, HooklineError
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
-from tests.simulation.asgi import answer_of, scope_of
-
-Message = dict[str, Any]
-Ask = Callable[[str, Message, bytes], Awaitable[list[Message]]]
-"""Asks the node at a url: (url, ASGI scope, body) -> the ASGI messages of its answer."""
 
 
 class NodeSender:
-    """A ``Sender``."""
+    """A ``Sender``; ``ask`` carries a call to the node at a url."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Callable[[str, NodeCall], Awaitable[NodeAnswer]]) -> None:
         self._ask = ask
 
     async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         """Ask the node there."""
         try:
             async with asyncio.timeout(timeout_s):
-                messages = await self._ask(url, scope_of(call.method, call.target, call.headers), call.body)
+                return await self._ask(url, call)
         except ConnectionFailed as error:
             raise NotSent("refused") from error
         except (HooklineError, TimeoutError) as error:
             raise Unclear("no answer") from error
-        return answer_of(messages)

@@ -3,18 +3,18 @@
 import asyncio
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hookline.errors import ConnectionFailed, DeadlineExceeded
-from hookline.peers.sender import NodeAnswer
+from hookline.errors import ConnectionFailed
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.topology import Topology
 from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
-from hookline.testing.client import App
 from hookline.testing.clock import SimulatedClock
-from tests.simulation.asgi import exchange
+from tests.simulation.asgi import Listener
+from tests.simulation.cluster.loop import OUTSIDE
 from tests.simulation.network import SimulatedSender
 
 if TYPE_CHECKING:
@@ -44,15 +44,13 @@ class SimulatedProxy:
             probe_interval_ms=self.random.choice((1_000, 2_000, 5_000)),
         )
         self.known: KnownTopology | None = None
-        self._app: App | None = None
-        self._tasks: asyncio.TaskGroup | None = None
-        self._handling: dict[asyncio.Future[NodeAnswer], asyncio.Task[None]] = {}
+        self._listener: Listener | None = None
         self._killed = asyncio.Event()
 
     @property
     def is_up(self) -> bool:
         """It takes connections."""
-        return self._app is not None
+        return self._listener is not None
 
     async def run(self) -> None:
         """One process after the other, until the world is over."""
@@ -67,48 +65,33 @@ class SimulatedProxy:
         sender = SimulatedSender(self.world.network, self.name)
         proxy = build(ProxyParts(self.config, self.clock, sender, known, KnownHealth(self.file.all_clusters())))
         self.world.history.note(f"{self.name} starts with epoch {known.epoch}")
-        async with asyncio.TaskGroup() as tasks:
 
-            async def serve() -> None:
+        async def serve() -> None:
+            async with asyncio.TaskGroup() as tasks:
                 await proxy.prober.probe_all()
-                self._app = proxy.app
+                self._listener = Listener(proxy.app, tasks, OUTSIDE)
                 await proxy.prober.run()
 
-            self._tasks = tasks
-            serving = tasks.create_task(serve())
+        async with asyncio.TaskGroup() as life:
+            serving = life.create_task(serve())
             await self._killed.wait()
-            self.known, self._app, self._tasks = None, None, None
+            self.known = self._listener = None
             serving.cancel()
-            for answer, handling in self._handling.items():
-                handling.cancel()
-                if not answer.done():
-                    answer.set_exception(DeadlineExceeded("the proxy died"))
-            self._handling.clear()
 
     def kill(self) -> None:
         """Whatever it does ends at once; its callers hear nothing."""
         self.world.history.note(f"{self.name} is killed")
         self._killed.set()
 
-    async def ask(self, scope: dict[str, Any], body: bytes) -> NodeAnswer:
-        """Its answer. Raises ConnectionFailed when it is down, DeadlineExceeded when it dies meanwhile."""
-        app, tasks = self._app, self._tasks
-        if app is None or tasks is None:
+    async def ask(self, call: NodeCall) -> NodeAnswer:
+        """Its answer. Raises as ``Listener.ask``."""
+        if self._listener is None:
             raise ConnectionFailed("connection refused")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[NodeAnswer] = loop.create_future()
-        began_s = loop.time()
-
-        async def serve() -> None:
-            found = await exchange(app, scope, body)
-            took_s = loop.time() - began_s
-            if took_s > self.config.request_timeout_ms / 1_000 + _SLACK_S:
-                self.world.violations.append(f"{self.name} took {took_s:.1f} s for {scope['method']} {scope['path']}")
-            if not answer.done():
-                answer.set_result(found)
-
-        self._handling[answer] = tasks.create_task(serve())
+        now_s = asyncio.get_running_loop().time
+        began_s = now_s()
         try:
-            return await answer
+            return await self._listener.ask(call)
         finally:
-            self._handling.pop(answer, None)
+            took_s = now_s() - began_s
+            if took_s > self.config.request_timeout_ms / 1_000 + _SLACK_S:
+                self.world.violations.append(f"{self.name} took {took_s:.1f} s for {call.method} {call.target}")

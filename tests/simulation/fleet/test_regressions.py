@@ -16,7 +16,7 @@ from hookline.proxy.config import ProxyConfig
 from hookline.proxy.known_topology import KnownTopology
 from hookline.testing.clock import SimulatedClock
 from hookline.testing.virtual_time import run
-from tests.simulation.asgi import exchange, scope_of
+from tests.simulation.asgi import exchange
 
 C0 = ClusterEntry(name="c0", shard=0, nodes=("http://c0:1",))
 C1 = ClusterEntry(name="c1", shard=1, nodes=("http://c1:1",))
@@ -56,7 +56,7 @@ def ask_an_old_proxy(
     async def main() -> NodeAnswer:
         clock = SimulatedClock(asyncio.get_running_loop().time)
         app = build(ProxyParts(ProxyConfig(topology=Path("topology.toml")), clock, sender, KnownTopology(topology))).app
-        return await exchange(app, scope_of(method, target, (JSON_TYPE,)), body)
+        return await exchange(app, NodeCall(method, target, (JSON_TYPE,), body))
 
     return run(main())
 

@@ -10,11 +10,9 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from hookline.client.requests import Request
-from hookline.errors import HooklineError
 from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology, encode_topology
 from hookline.protocol.topology_change import completed, is_completed, placement_of, same_homes
 from tests.simulation.fleet.clients import ProxyClients
-from tests.simulation.fleet.proxy_transport import ProxyTransport
 
 if TYPE_CHECKING:
     from tests.simulation.fleet.proxy import SimulatedProxy
@@ -119,19 +117,17 @@ class Admins:
         """Until it is taken, or another one was."""
         body = encode_topology(topology)
         request = Request("PUT", "/topology", dict, body, {"Content-Type": "application/json"})
-        self.world.history.note(f"to be applied: {body.decode()}")
         for _ in range(_TRIES):
             proxy = by or self.world.any_proxy()
-            try:
-                await ProxyTransport(self.world, 0, proxy).send(request)
-            except HooklineError as error:
-                if error.code in _LOST:
-                    return
-                await asyncio.sleep(0.5)
-                continue
-            self._took(topology)
-            await clients.look_around(proxy)
-            return
+            document = {"by": proxy.name, "document": body.decode()}
+            call = await clients.call("topology", None, document, request, ask=proxy.ask, retries=0)
+            if call.is_ok:
+                self._took(topology)
+                await clients.look_around(proxy.ask, [other.ask for other in self.world.proxies])
+                return
+            if call.code in _LOST:
+                return
+            await asyncio.sleep(0.5)
 
     def another_first(self) -> Topology:
         """A file with which a proxy starts by mistake."""

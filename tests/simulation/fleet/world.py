@@ -5,20 +5,19 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hookline.errors import HooklineError
+from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.topology import ClusterEntry, Topology, encode_topology
 from hookline.protocol.topology_change import decider_of
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.cluster.etcd_cluster import EtcdCluster
 from tests.simulation.cluster.node import SimulatedNode
-from tests.simulation.fleet.client_record import ClientRecord
 from tests.simulation.fleet.clients import ProxyClients
 from tests.simulation.fleet.proxy import SimulatedProxy
-from tests.simulation.fleet.proxy_transport import ProxyTransport
 from tests.simulation.fleet.topologies import Admins
 from tests.simulation.history import History
 from tests.simulation.network import Cut, Network
-from tests.simulation.promises import fleets
+from tests.simulation.promises import broken
+from tests.simulation.promises.fleets import OF_FLEETS, SEEN_AT_ONCE, Fleet
 from tests.simulation.world import World
 
 _WORK_S = 900  # by when the clients have long made all their calls
@@ -39,7 +38,6 @@ class FleetWorld(World):
 
     def __init__(self, history: History, seed: int, directory: Path) -> None:
         pick = random.Random(f"proxy world {seed}")
-        self.record = ClientRecord()
         self._seen_documents: dict[int, bytes] = {}  # by epoch
         self.is_over = False
         self.clock = SimulatedClock(asyncio.get_running_loop().time, seed=seed)
@@ -74,6 +72,12 @@ class FleetWorld(World):
             return up[0]
         return self.random.choice(up if up and self.random.random() < 0.9 else self.proxies)
 
+    async def ask_any(self, call: NodeCall) -> NodeAnswer:
+        """What a client asks of the proxies. Raises as ``SimulatedProxy.ask``."""
+        proxy = self.any_proxy()
+        self.history.note(f"{proxy.name} gets {call.method} {call.target} {call.body!r:.200}")
+        return await proxy.ask(call)
+
     async def _live(self, tasks: asyncio.TaskGroup) -> None:
         clients = ProxyClients(self, self.admins.seed)
         async with self.network:
@@ -104,10 +108,10 @@ class FleetWorld(World):
                 proxy.kill()
 
     def _seen(self) -> list[str]:
-        return [*super()._seen(), *self.record.wrong]
+        return [*super()._seen(), *broken(Fleet(self.history.calls), SEEN_AT_ONCE)]
 
     def violated(self) -> list[str]:
-        return super().violated() or [*self.record.wrong, *fleets.broken(self.record, self.clusters)]
+        return super().violated() or [*broken(Fleet(self.history.calls, self.clusters), OF_FLEETS)]
 
     async def _begin_twice(self) -> None:
         """A proxy starts with another first file, and the cluster that decides refuses its connections for a while.
@@ -170,24 +174,22 @@ class FleetWorld(World):
 
     async def _ask_for_all(self, clients: ProxyClients) -> None:
         """Nothing is wrong any more, so every answer has to come, and be complete."""
-        known = [("read", wanted) for wanted in self.record.acknowledged()]
-        known += [("schedule", wanted) for wanted in self.record.acknowledged("schedule")]
+        told = Fleet(self.history.calls)
+        known = [("read", wanted) for wanted in told.known["job"]]
+        known += [("read_schedule", wanted) for wanted in told.known["schedule"]]
         for proxy in self.proxies:
-            for what, wanted in self.random.sample(known, min(_READS, len(known))):
-                reading = await clients.read(what, wanted, ProxyTransport(self, 2, proxy))
-                if reading.code:
+            for kind, wanted in self.random.sample(known, min(_READS, len(known))):
+                reading = await clients.look(kind, wanted, ask=proxy.ask, retries=2)
+                if not reading.is_ok:
                     self.violations.append(f"{proxy.name} says {reading.code} of {wanted} when nothing is wrong")
-            listing = await clients.list_all(ProxyTransport(self, 2, proxy), 40)
-            if not listing.pages or listing.pages[-1].has_more or any(page.incomplete for page in listing.pages):
+            listing = await clients.list_all(40, ask=proxy.ask, retries=2)
+            if not listing.is_ok or listing.answer[-1].next_cursor or any(page.incomplete for page in listing.answer):
                 self.violations.append(f"{proxy.name} cannot list all when nothing is wrong")
-        named = [
-            one for one in self.record.creations if one.acknowledged and (one.id or one.key) and not one.may_double
-        ]
-        jobs = [one for one in named if one.kind == "job"]
-        for creation in self.random.sample(jobs, min(_REPEATS, len(jobs))):
-            found = await clients.create(creation, clients.request(creation), ProxyTransport(self, 2))
-            if isinstance(found, HooklineError):
-                self.violations.append(f"{creation.marker} was made, and now it is {found.code}")
+        named = [one for one in told.wanted if one.answer is not None and one.is_named and not one.may_double]
+        for one in self.random.sample(named, min(_REPEATS, len(named))):
+            again = await clients.create(one.fields, retries=2)
+            if not again.is_ok:
+                self.violations.append(f"{one.marker} was made, and now it is {again.code}")
 
     # --- trouble -------------------------------------------------------------------------------------------------
 

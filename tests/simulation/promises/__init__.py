@@ -1,10 +1,12 @@
 """The promises of the design, each a check that names what is wrong with a run; without a word it is kept."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from tests.simulation.promises import answers, delivery, state, ticks
+from tests.simulation.promises import answers, delivery, reading, state, ticks
 from tests.simulation.promises.facts import Facts
 
+F = TypeVar("F")
 Check = Callable[[Facts], Iterator[str]]
 
 PROMISES: tuple[Check, ...] = (
@@ -30,6 +32,9 @@ PROMISES: tuple[Check, ...] = (
     answers.a_cancelled_job_stays_quiet,
     answers.the_newest_payload_is_sent,
     answers.a_paused_destination_is_left_alone,
+    reading.what_was_acknowledged_can_be_read,
+    reading.a_list_misses_nothing_without_a_word,
+    reading.a_list_has_nothing_twice,
     ticks.every_tick_makes_one_job,
     state.every_state_is_that_of_the_log,
     state.counters_count_the_rows,
@@ -40,7 +45,7 @@ OF_WORK_AND_CALLS = frozenset({delivery.all_jobs_end, answers.a_refused_job_is_n
 """Of clients that this cluster's history tells of, and of work that ends."""
 
 
-def broken(facts: Facts, promises: Iterable[Check] = PROMISES) -> Iterator[str]:
+def broken(facts: F, promises: Iterable[Callable[[F], Iterator[str]]]) -> Iterator[str]:
     """What breaks a promise, in words."""
     for promise in promises:
         for text in promise(facts):

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hookline.protocol.durations import parse_time
 from hookline.protocol.jobs import State
 from tests.simulation.history import Arrival, Call
-from tests.simulation.promises.facts import CHANGES, Facts, acknowledged, overlap
+from tests.simulation.promises.facts import CHANGES, Facts, overlap
 from tests.simulation.receivers import CALM
 from tests.simulation.replay import FINISHED_STATES
 
@@ -19,7 +19,7 @@ _STAMPS_OF_A_CLAIM = 30  # how much can happen between a decision and its entry
 
 def acknowledged_jobs_are_there(facts: Facts) -> Iterator[str]:
     for call in facts.history.calls:
-        for job in acknowledged(call):
+        for job in call.acknowledged:
             if job not in facts.found.jobs:
                 yield f"{job} was acknowledged by call {call.number} and is gone"
 
@@ -159,7 +159,7 @@ def nothing_is_early(facts: Facts) -> Iterator[str]:
         if early_ms > sum(by_ms for at, by_ms in back if grant.at - _STAMPS_OF_A_CLAIM < at < grant.at):
             yield f"{grant.job} attempt {grant.attempt} was claimed {early_ms} ms before it was due"
     for call in facts.history.calls:
-        for job in acknowledged(call):
+        for job in call.acknowledged:
             run_at_ms = _run_at_ms(call)
             if run_at_ms is None or facts.is_moved(job):
                 continue

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hookline.protocol import commands as c
 from tests.simulation.history import NEVER, Arrival, Call, History
+from tests.simulation.promises.reading import Made, known_since
 from tests.simulation.replay import Replay
 
 CHANGES = ("update", "run", "retry")
@@ -46,6 +47,20 @@ class Facts:
             self.by_job[arrival.job].append(arrival)
         self.bulk_retries = [call for call in self.history.calls if call.kind == "bulk_retry" and call.may_have_worked]
 
+    @property
+    def calls(self) -> list[Call]:
+        return self.history.calls
+
+    @property
+    def known(self) -> dict[str, dict[str, int]]:
+        """When each job and schedule was acknowledged first."""
+        return known_since(self.calls)
+
+    @property
+    def made(self) -> list[Made]:
+        """All jobs there are."""
+        return [Made(self.history.name, job, row["created_ms"]) for job, row in self.found.jobs.items()]
+
     def retries(self, job: str) -> list[Call]:
         """The calls that may have let it be delivered once more."""
         return self.history.about(job, "retry") + self.bulk_retries
@@ -63,17 +78,6 @@ class Facts:
         for at, entry in self.history.entries:
             if any(isinstance(command, c.BeginTerm) for command in entry.commands):
                 yield at, entry.term
-
-
-def acknowledged(call: Call) -> list[str]:
-    """The jobs whose creation the call acknowledged."""
-    if not call.is_ok:
-        return []
-    if call.kind in ("create", "run_schedule"):
-        return [call.answer.id]
-    if call.kind == "batch":
-        return [result.job.id for result in call.answer if result.job is not None]
-    return []
 
 
 def overlap(call: Call, start: int, end: int) -> bool:

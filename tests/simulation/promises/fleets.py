@@ -2,241 +2,267 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import apsw
 import msgspec
 
-from hookline.protocol.durations import parse_time
 from hookline.protocol.jobs import JobSpec, State
 from tests.simulation.cluster.cluster import Cluster
-from tests.simulation.fleet.client_record import ClientRecord, Creation, Listing, Page
 from tests.simulation.fleet.clients import PAUSED, marker_of, url_of
+from tests.simulation.history import Call, is_refusal
+from tests.simulation.promises import reading
+from tests.simulation.promises.reading import Made, known_since
 
 _specs = msgspec.msgpack.Decoder(JobSpec)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A job in the state of a cluster."""
-
-    cluster: str
-    id: str
-    marker: str
-    state: State
-    created_ms: int
+_SAID = frozenset(
+    {
+        "all_clusters_unavailable",
+        "cluster_unavailable",
+        "connection_failed",
+        "deadline_exceeded",
+        "idempotency_mismatch",
+        "job_finished",
+        "queue_full",
+        "schedule_exists",
+    }
+)
+"""The codes that clients of a proxy may meet here. All others are between proxies and nodes, or mistakes."""
 
 
 @dataclass(slots=True)
-class Found:
-    """What all clusters hold in the end."""
+class Wanted:
+    """One job or schedule that a call wanted to have made.
 
-    jobs: list[Made] = field(default_factory=list)
-    schedules: dict[str, list[str]] = field(default_factory=dict)  # clusters by id
-    keys: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # (cluster, job) by key
-    sent: list[tuple[str, str]] = field(default_factory=list)  # (marker, job) of each request at a receiver
+    Attributes:
+        marker: what is made once, whoever asks for it: equal requests have the same one.
+        fields: of the job, as it was asked for; empty for a schedule.
+        told: the code of each try; empty when it was acknowledged.
+        answer: the job that was answered.
+    """
 
-    def by_marker(self) -> dict[str, list[Made]]:
-        return _grouped(self.jobs, lambda job: job.marker)
+    call: Call
+    marker: str
+    fields: dict[str, Any]
+    told: list[str]
+    answer: Any = None
 
-    def by_id(self) -> dict[str, list[Made]]:
-        return _grouped(self.jobs, lambda job: job.id)
+    @property
+    def may_double(self) -> bool:
+        """The client allowed that another cluster than the home takes it."""
+        return "fallback" in self.fields
+
+    @property
+    def is_named(self) -> bool:
+        """The client gave it an id or a key."""
+        return not {"id", "idempotency_key"}.isdisjoint(self.fields)
 
 
-def broken(record: ClientRecord, clusters: Sequence[Cluster]) -> Iterator[str]:
-    """What breaks a promise, in words."""
-    found = look(clusters)
-    for check in CHECKS:
-        for text in check(record, found):
-            yield f"{check.__name__.replace('_', ' ')}: {text}"
+def wanted(call: Call) -> Iterator[Wanted]:
+    """Everything that a call wanted."""
+    match call.kind:
+        case "create":
+            yield Wanted(call, marker_of(call.arguments["url"]), call.arguments, call.tries, call.answer)
+        case "schedule":
+            yield Wanted(call, call.target or "", {}, call.tries)
+        case "batch":
+            for place, fields in enumerate(call.arguments["jobs"]):
+                one = Wanted(call, marker_of(fields["url"]), fields, call.tries)
+                if call.is_ok and place < len(call.answer.results):
+                    result = call.answer.results[place]
+                    one.told, one.answer = [*call.tries[:-1], (result.error or {}).get("code", "")], result.job
+                yield one
 
 
-def look(clusters: Sequence[Cluster]) -> Found:
-    """Read the states, now that nobody writes them."""
-    found = Found()
-    for cluster in clusters:
+class Fleet:
+    """What clients were told, and what all clusters hold in the end, if they have come to it."""
+
+    def __init__(self, calls: Sequence[Call], clusters: Sequence[Cluster] = ()) -> None:
+        self.calls = calls
+        self.known = known_since(calls)
+        self.wanted = [one for call in calls for one in wanted(call)]
+        self.made: list[Made] = []
+        self.markers: dict[str, list[Made]] = defaultdict(list)
+        self.states: dict[tuple[str, str], State] = {}  # by (cluster, id)
+        self.schedules: dict[str, list[str]] = defaultdict(list)  # clusters by id
+        self.keys: dict[str, list[tuple[str, str]]] = defaultdict(list)  # (cluster, job) by key
+        self.sent: list[tuple[str, str]] = []  # (marker, job) of each request at a receiver
+        for cluster in clusters:
+            self._look(cluster)
+
+    def _look(self, cluster: Cluster) -> None:
         connection = apsw.Connection(str(cluster.nodes[0].state_file), flags=apsw.SQLITE_OPEN_READONLY)
         rows = connection.execute("SELECT id, state, created_ms, spec FROM jobs JOIN specs USING (seq)")
         for job_id, state, created_ms, blob in rows:
-            marker = marker_of(_specs.decode(blob).url)
-            found.jobs.append(Made(cluster.name, job_id, marker, State(state), created_ms))
+            job = Made(cluster.name, job_id, created_ms)
+            self.made.append(job)
+            self.markers[marker_of(_specs.decode(blob).url)].append(job)
+            self.states[cluster.name, job_id] = State(state)
         for (name,) in connection.execute("SELECT id FROM schedules"):
-            found.schedules.setdefault(name, []).append(cluster.name)
+            self.schedules[name].append(cluster.name)
         for key, job_id in connection.execute("SELECT key, id FROM idempotency_keys JOIN jobs USING (seq)"):
-            found.keys.setdefault(key, []).append((cluster.name, job_id))
+            self.keys[key].append((cluster.name, job_id))
         connection.close()
-        found.sent += [(marker_of(arrival.url), arrival.job) for arrival in cluster.history.arrivals]
-    return found
+        self.sent += [(marker_of(arrival.url), arrival.job) for arrival in cluster.history.arrivals]
+
+    def by_id(self) -> dict[str, list[Made]]:
+        groups: dict[str, list[Made]] = defaultdict(list)
+        for job in self.made:
+            groups[job.id].append(job)
+        return groups
+
+    def doubled(self) -> set[str]:
+        """The markers of what may be there twice."""
+        return {one.marker for one in self.wanted if one.may_double}
 
 
-def _grouped(jobs: list[Made], key: Callable[[Made], str]) -> dict[str, list[Made]]:
-    groups: dict[str, list[Made]] = defaultdict(list)
-    for job in jobs:
-        groups[key(job)].append(job)
-    return groups
+# --- what a client sees at once --------------------------------------------------------------------------------------
 
 
-# --- promise 1 and 8: what was acknowledged is there, and can be read ---------------------------------------------
+def clients_are_told_what_is_meant_for_them(facts: Fleet) -> Iterator[str]:
+    for call in facts.calls:
+        for code in call.tries if call.kind != "topology" else ():
+            if code and code not in _SAID:
+                yield f"call {call.number} was told {code}"
+    for one in facts.wanted:
+        if one.told and one.told[-1] not in _SAID | {""}:
+            yield f"{one.marker} of call {one.call.number} was told {one.told[-1]}"
 
 
-def what_was_acknowledged_is_there(record: ClientRecord, found: Found) -> Iterator[str]:
-    jobs = found.by_id()
-    for one, (stamp, marker) in record.acknowledged().items():
-        if marker not in {job.marker for job in jobs.get(one, ())}:
-            yield f"{one} for {marker} was acknowledged at {stamp} and is gone"
-    for one, (stamp, _) in record.acknowledged("schedule").items():
-        if one not in found.schedules:
-            yield f"{one} was acknowledged at {stamp} and is gone"
+def an_answer_is_to_what_was_asked(facts: Fleet) -> Iterator[str]:
+    for call in facts.calls:
+        if call.kind == "batch" and call.is_ok and len(call.answer.results) != len(call.arguments["jobs"]):
+            yield f"a batch of {len(call.arguments['jobs'])} has {len(call.answer.results)} results"
+    for one in facts.wanted:
+        if one.answer is not None and one.answer.url != one.fields["url"]:
+            yield f"{one.marker} was answered with the job for {one.answer.url}"
+        if one.answer is not None and one.answer.id != one.fields.get("id", one.answer.id):
+            yield f"{one.fields['id']} was answered with {one.answer.id}"
 
 
-def what_was_acknowledged_can_be_read(record: ClientRecord, _found: Found) -> Iterator[str]:
-    known = {kind: record.acknowledged(kind) for kind in ("job", "schedule")}
-    for reading in record.readings:
-        since, marker = known["schedule" if reading.what == "schedule" else "job"][reading.id]
-        if since > reading.began:
-            continue
-        if reading.code.endswith("_not_found"):
-            yield f"{reading.what} at {reading.began} to {reading.ended}: no {reading.id}, acknowledged at {since}"
-        elif reading.url and reading.url != url_of(marker):
-            yield f"{reading.id} was acknowledged for {marker}, and {reading.url} was read at {reading.ended}"
+# --- promise 1 and 8: what was acknowledged is there, and can be read ------------------------------------------------
 
 
-# --- promise 5: the same id or key, the same job ------------------------------------------------------------------
+def what_was_acknowledged_is_there(facts: Fleet) -> Iterator[str]:
+    for one in facts.wanted:
+        if one.answer is not None and one.answer.id not in {job.id for job in facts.markers.get(one.marker, ())}:
+            yield f"{one.answer.id} for {one.marker} was acknowledged by call {one.call.number} and is gone"
+    for name, stamp in facts.known["schedule"].items():
+        if name not in facts.schedules:
+            yield f"{name} was acknowledged at {stamp} and is gone"
 
 
-def no_id_exists_twice(_record: ClientRecord, found: Found) -> Iterator[str]:
-    for one, jobs in found.by_id().items():
+def what_is_read_is_what_was_acknowledged(facts: Fleet) -> Iterator[str]:
+    urls = {one.answer.id: url_of(one.marker) for one in facts.wanted if one.answer is not None}
+    for call in facts.calls:
+        if call.kind in ("read", "cancel") and call.is_ok and call.answer.url != urls[call.target or ""]:
+            yield f"{call.target} was acknowledged for {urls[call.target or '']}, and {call.answer.url} was read"
+
+
+# --- promise 5: the same id or key, the same job ---------------------------------------------------------------------
+
+
+def no_id_exists_twice(facts: Fleet) -> Iterator[str]:
+    for one, jobs in facts.by_id().items():
         if len(jobs) > 1:
             yield f"{one} is in {[job.cluster for job in jobs]}"
-    for name, clusters in found.schedules.items():
+    for name, clusters in facts.schedules.items():
         if len(clusters) > 1:
             yield f"{name} is in {clusters}"
 
 
-def no_key_exists_twice(record: ClientRecord, found: Found) -> Iterator[str]:
+def no_key_exists_twice(facts: Fleet) -> Iterator[str]:
     """But where a client allowed it."""
-    allowed = {creation.key for creation in record.creations if creation.may_double}
-    for key, places in found.keys.items():
+    allowed = {one.fields["idempotency_key"] for one in facts.wanted if one.may_double}
+    for key, places in facts.keys.items():
         if len(places) > 1 and key not in allowed:
             yield f"the key {key} is in {places}"
 
 
-def what_is_asked_for_once_is_made_once(record: ClientRecord, found: Found) -> Iterator[str]:
+def what_is_asked_for_once_is_made_once(facts: Fleet) -> Iterator[str]:
     """Whoever asks for it, and however often it is sent again: also what has a key of the SDK's or no name at all."""
-    allowed = {creation.marker for creation in record.creations if creation.may_double}
-    for marker, jobs in found.by_marker().items():
+    allowed = facts.doubled()
+    for marker, jobs in facts.markers.items():
         if len(jobs) > 1 and marker not in allowed:
             yield f"{marker} is {[(job.cluster, job.id) for job in jobs]}"
     sent: dict[str, set[str]] = defaultdict(set)
-    for marker, job in found.sent:
+    for marker, job in facts.sent:
         sent[marker].add(job)
     for marker, ids in sent.items():
         if len(ids) > 1 and marker not in allowed:
             yield f"{marker} was carried out for {sorted(ids)}"
 
 
-def equal_requests_are_answered_with_the_same_job(record: ClientRecord, _found: Found) -> Iterator[str]:
+def equal_requests_are_answered_with_the_same_job(facts: Fleet) -> Iterator[str]:
     answered: dict[str, set[str]] = defaultdict(set)
-    for creation in record.creations:
-        if not creation.may_double:
-            answered[creation.marker] |= {one for one, _ in creation.acknowledged}
+    for one in facts.wanted:
+        if one.answer is not None and not one.may_double:
+            answered[one.marker].add(one.answer.id)
     for marker, ids in answered.items():
         if len(ids) > 1:
             yield f"{marker} was answered with {sorted(ids)}"
 
 
-# --- promise 9: what is refused leaves nothing behind --------------------------------------------------------------
+# --- promise 9: what is refused leaves nothing behind ----------------------------------------------------------------
 
 
-def what_was_refused_was_not_made(record: ClientRecord, found: Found) -> Iterator[str]:
-    wanted: dict[str, list[Creation]] = defaultdict(list)
-    for creation in record.creations:
-        wanted[creation.marker].append(creation)
-    jobs = found.by_marker()
-    for marker, creations in wanted.items():
-        is_there = marker in found.schedules or marker in jobs
-        if is_there and all(verdict == "refused" for creation in creations for verdict in creation.verdicts):
+def what_was_refused_was_not_made(facts: Fleet) -> Iterator[str]:
+    told: dict[str, list[str]] = defaultdict(list)
+    for one in facts.wanted:
+        told[one.marker] += one.told
+    for marker, codes in told.items():
+        if (marker in facts.schedules or marker in facts.markers) and all(map(is_refusal, codes)):
             yield f"{marker} was refused, surely not accepted, each time, and is there"
-    for marker in jobs.keys() - wanted.keys():
+    for marker in facts.markers.keys() - told.keys():
         yield f"{marker} is there, and nobody wanted it"
 
 
-# --- promise 10: an acknowledged cancel ---------------------------------------------------------------------------
+# --- promise 10: an acknowledged cancel ------------------------------------------------------------------------------
 
 
-def what_was_cancelled_stays_so(record: ClientRecord, found: Found) -> Iterator[str]:
-    cancelled = {
-        reading.id: reading.ended for reading in record.readings if reading.what == "cancel" and not reading.code
-    }
-    for one, jobs in found.by_id().items():
-        if one in cancelled and any(job.state is not State.CANCELLED for job in jobs):
-            yield f"{one} was cancelled at {cancelled[one]} and is {jobs[0].state.label}"
-    for reading in record.readings:
-        if reading.state and reading.state != "cancelled" and cancelled.get(reading.id, reading.began) < reading.began:
-            yield f"{reading.id} was cancelled at {cancelled[reading.id]} and read as {reading.state}"
+def what_was_cancelled_stays_so(facts: Fleet) -> Iterator[str]:
+    done = [call for call in facts.calls if call.kind == "cancel" and call.is_ok]
+    cancelled = {call.target: call.ended for call in sorted(done, key=lambda call: -call.ended)}  # the first counts
+    for job in facts.made:
+        state = facts.states[job.cluster, job.id]
+        if job.id in cancelled and state is not State.CANCELLED:
+            yield f"{job.id} was cancelled at {cancelled[job.id]} and is {state.label} in {job.cluster}"
+    for call in facts.calls:
+        is_read = call.kind in ("read", "cancel") and call.is_ok and cancelled.get(call.target, call.began) < call.began
+        if is_read and call.answer.state != "cancelled":
+            yield f"{call.target} was cancelled at {cancelled[call.target]} and read as {call.answer.state}"
 
 
-def a_pause_binds_every_cluster_also_one_that_came_later(_record: ClientRecord, found: Found) -> Iterator[str]:
+def a_pause_binds_every_cluster_also_one_that_came_later(facts: Fleet) -> Iterator[str]:
     """Jobs to that destination are made only after the pause was acknowledged."""
-    for marker, job in found.sent:
+    for marker, job in facts.sent:
         if url_of(marker).startswith(PAUSED):
             yield f"{job} was sent to {PAUSED}, which is paused"
 
 
-def what_was_cancelled_by_label_is_not_pending(record: ClientRecord, found: Found) -> Iterator[str]:
-    labels = {creation.marker: creation.label for creation in record.creations}
-    acknowledged = record.acknowledged()
-    for job in found.jobs:
-        since = acknowledged.get(job.id)
-        for done in record.cancellings if since and job.state is State.PENDING else ():
-            if labels.get(job.marker) == done.label and since is not None and since[0] < done.began:
-                yield f"{job.id} is pending, and all {done.label} ones were cancelled at {done.ended}"
+def what_was_cancelled_by_label_is_not_pending(facts: Fleet) -> Iterator[str]:
+    labels = {one.answer.id: one.fields.get("labels", {}) for one in facts.wanted if one.answer is not None}
+    for call in facts.calls:
+        if call.kind != "bulk_cancel" or not call.is_ok:
+            continue
+        if call.answer.incomplete or call.answer.unclear or call.answer.more:
+            continue
+        name, _, value = call.arguments["label"].partition("=")
+        for job in facts.made:
+            is_meant = labels.get(job.id, {}).get(name) == value and facts.known["job"][job.id] < call.began
+            if is_meant and facts.states[job.cluster, job.id] is State.PENDING:
+                yield f"{job.id} is pending, and call {call.number} has cancelled all {value} ones"
 
 
-# --- lists: nothing is missing without a word ---------------------------------------------------------------------
+Promise = Callable[[Fleet], Iterator[str]]
 
-
-def a_list_misses_nothing_without_a_word(record: ClientRecord, found: Found) -> Iterator[str]:
-    acknowledged = record.acknowledged()
-    for listing in record.listings:
-        due = [job for job in found.jobs if job.id in acknowledged and acknowledged[job.id][0] < listing.began]
-        yield from _missed(listing, due)
-
-
-def _missed(listing: Listing, due: list[Made]) -> Iterator[str]:
-    seen: set[str] = set()
-    for number, page in enumerate(listing.pages, 1):
-        seen.update(one for _, one in page.jobs)
-        reached_ms = _reached_ms(page)
-        for job in due:
-            if job.id not in seen and job.created_ms > reached_ms and job.cluster not in page.incomplete:
-                yield (
-                    f"the list of {listing.began} misses {job.id} of {job.cluster} on page {number}, incomplete:"
-                    f" {page.incomplete}"
-                )
-
-
-def _reached_ms(page: Page) -> float:
-    """Everything newer should have come by now."""
-    if not page.has_more:
-        return -1
-    return parse_time(page.jobs[-1][0]) if page.jobs else float("inf")
-
-
-def a_list_has_an_order_and_nothing_twice(record: ClientRecord, _found: Found) -> Iterator[str]:
-    for listing in record.listings:
-        ids = [one for page in listing.pages for _, one in page.jobs]
-        if len(ids) != len(set(ids)):
-            yield f"the list of {listing.began} has {sorted(one for one in ids if ids.count(one) > 1)} twice"
-        for page in listing.pages:
-            created = [created_at for created_at, _ in page.jobs]
-            if created != sorted(created, reverse=True):
-                yield f"a page of the list of {listing.began} is out of order"
-
-
-CHECKS: tuple[Callable[[ClientRecord, Found], Iterator[str]], ...] = (
+SEEN_AT_ONCE: tuple[Promise, ...] = (clients_are_told_what_is_meant_for_them, an_answer_is_to_what_was_asked)
+OF_FLEETS: tuple[Promise, ...] = (
+    *SEEN_AT_ONCE,
     what_was_acknowledged_is_there,
-    what_was_acknowledged_can_be_read,
+    reading.what_was_acknowledged_can_be_read,
+    what_is_read_is_what_was_acknowledged,
     no_id_exists_twice,
     no_key_exists_twice,
     what_is_asked_for_once_is_made_once,
@@ -245,6 +271,7 @@ CHECKS: tuple[Callable[[ClientRecord, Found], Iterator[str]], ...] = (
     what_was_cancelled_stays_so,
     a_pause_binds_every_cluster_also_one_that_came_later,
     what_was_cancelled_by_label_is_not_pending,
-    a_list_misses_nothing_without_a_word,
-    a_list_has_an_order_and_nothing_twice,
+    reading.a_list_misses_nothing_without_a_word,
+    reading.a_list_has_nothing_twice,
+    reading.a_page_is_in_order,
 )
