@@ -1,120 +1,135 @@
-"""The network between proxies and nodes: it delays, loses, cuts off, and delivers when nobody waits any more."""
+"""The network between processes: it delays, loses, cuts off, and delivers when nobody waits any more."""
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable
+from typing import Literal
 
 from hookline.errors import ConnectionFailed, HooklineError
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
-
-if TYPE_CHECKING:
-    from tests.simulation.cluster.node import SimulatedNode
+from tests.simulation.asgi import Ask
+from tests.simulation.cluster.loop import OUTSIDE, PROCESS
 
 Cut = Literal["refuses", "swallows", "deaf"]
-"""Of a way from a proxy to a node: connections are refused, nothing gets through, answers do not come back."""
+"""Of a way: connections are refused, nothing gets through, answers do not come back."""
+
+Way = tuple[str, str]
+"""From whom, by name, to which url."""
 
 Fate = Literal["fine", "refused", "lost", "reset", "deaf", "late", "slow"]
 _LATEST_S = 30.0
 _ROUGH: tuple[Fate, ...] = ("refused", "lost", "reset", "deaf", "deaf", "late", "slow")
+_CUTS: dict[Cut, Fate] = {"refuses": "refused", "swallows": "lost", "deaf": "deaf"}
 
 
 class Network:
-    """One for a world.
+    """Between the nodes of one cluster, or between proxies and nodes.
 
     Attributes:
+        places: by url, what answers there.
         roughness: how often something befalls a request, 0 to 1.
-        cuts: by name of proxy and url of node.
+        cuts: the ways that are cut.
+        under_way: how many requests are.
+        heard: called with the url when one has answered.
+        tasks: in which it carries requests, whatever becomes of who sent them.
     """
 
-    def __init__(self, seed: int) -> None:
+    tasks: asyncio.TaskGroup
+
+    def __init__(self, seed: str, roughness: tuple[float, ...]) -> None:
         self.random = random.Random(f"network {seed}")
-        self.roughness = self.random.choice((0.0, 0.05, 0.15, 0.3))
+        self.roughness = self.random.choice(roughness)
         self.late_s = self.random.choice((0.5, 3.0, 8.0))
-        self.cuts: dict[tuple[str, str], Cut] = {}
-        self.nodes: dict[str, SimulatedNode] = {}
+        self.places: dict[str, Ask] = {}
+        self.cuts: dict[Way, Cut] = {}
         self.under_way = 0
-        self.heard: Callable[[SimulatedNode], None] = lambda _node: None  # called when a node has answered
-        self._tasks = asyncio.TaskGroup()
+        self.heard: Callable[[str], None] = lambda _url: None
 
-    async def __aenter__(self) -> "Network":
-        await self._tasks.__aenter__()
-        return self
+    @property
+    def is_rough(self) -> bool:
+        """A request may not get through."""
+        return bool(self.roughness or self.cuts)
 
-    async def __aexit__(self, *error: object) -> None:
-        await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
+    def cut(self, ways: Iterable[Way], kind: Cut | None = None) -> Cut:
+        """In some way, if no kind is given; says in which."""
+        cut = self.random.choice(tuple(_CUTS)) if kind is None else kind
+        self.cuts.update(dict.fromkeys(ways, cut))
+        return cut
+
+    def mend(self, ways: Iterable[Way]) -> None:
+        """Let them be ways again."""
+        for way in ways:
+            self.cuts.pop(way, None)
 
     def heal(self) -> None:
         """Everything gets through from now on; what is late still comes."""
         self.roughness = 0.0
         self.cuts.clear()
 
-    def begin(self, proxy: str, url: str, call: NodeCall) -> asyncio.Future[NodeAnswer]:
+    def begin(self, way: Way, call: NodeCall) -> asyncio.Future[NodeAnswer]:
         """Send a request on its way; what becomes of it does not depend on who waits for the answer."""
         answer: asyncio.Future[NodeAnswer] = asyncio.get_running_loop().create_future()
-        self._tasks.create_task(self._carry(self._fate(proxy, url), url, call, answer))
+        self.tasks.create_task(self._carry(self._fate(way), way[1], call, answer), context=OUTSIDE.copy())
         return answer
 
-    def _fate(self, proxy: str, url: str) -> Fate:
-        cut = self.cuts.get((proxy, url))
-        if cut is not None:
-            fates: dict[Cut, Fate] = {"refuses": "refused", "swallows": "lost", "deaf": "deaf"}
-            return fates[cut]
+    def _fate(self, way: Way) -> Fate:
+        if way in self.cuts:
+            return _CUTS[self.cuts[way]]
         return self.random.choice(_ROUGH) if self.random.random() < self.roughness else "fine"
 
     async def _carry(self, fate: Fate, url: str, call: NodeCall, answer: asyncio.Future[NodeAnswer]) -> None:
         self.under_way += 1
         try:
-            await self._carry_out(fate, url, call, answer)
+            found = await self._answer(fate, url, call)
+        except (NotSent, Unclear) as error:
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()  # who asked may be dead, and never look
+        else:
+            if found is not None and not answer.done():
+                answer.set_result(found)
         finally:
             self.under_way -= 1
 
-    async def _carry_out(self, fate: Fate, url: str, call: NodeCall, answer: asyncio.Future[NodeAnswer]) -> None:
+    async def _answer(self, fate: Fate, url: str, call: NodeCall) -> NodeAnswer | None:
+        """What gets back to the one who asked; None: nothing. Raises NotSent or Unclear."""
         pick = self.random
         await asyncio.sleep(pick.random() * 0.004)
-        node = self.nodes[url]
-        if fate == "refused" or node.now is None:
-            _fail(answer, NotSent(f"{url}: connection refused"))
-            return
-        if fate in ("lost", "reset"):
-            if fate == "reset":
-                _fail(answer, Unclear(f"{url}: connection reset"))
-            return
+        if fate == "refused":
+            raise NotSent(f"{url}: connection refused")
+        if fate == "reset":
+            raise Unclear(f"{url}: connection reset")
+        if fate == "lost":
+            return None
         if fate in ("late", "slow"):
             await asyncio.sleep(min(pick.expovariate(1 / (self.late_s if fate == "late" else 0.3)), _LATEST_S))
         try:
-            found = await node.ask(call)
+            found = await self.places[url](call)
         except ConnectionFailed:
-            _fail(answer, NotSent(f"{url}: connection refused"))
-            return
+            raise NotSent(f"{url}: connection refused") from None
         except HooklineError as error:
-            _fail(answer, Unclear(f"{url}: {error.detail}"))
-            return
-        self.heard(node)
+            raise Unclear(f"{url}: {error.detail}") from None
+        self.heard(url)
         await asyncio.sleep(pick.random() * 0.004 + (pick.expovariate(1 / 0.3) if fate == "slow" else 0.0))
-        if fate == "deaf":
-            if pick.random() < 0.5:
-                _fail(answer, Unclear(f"{url}: the answer was lost"))
-        elif not answer.done():
-            answer.set_result(found)
+        if fate != "deaf":
+            return found
+        if pick.random() < 0.5:
+            raise Unclear(f"{url}: the answer was lost")
+        return None
 
 
 class SimulatedSender:
-    """The ``Sender`` of one proxy."""
+    """The ``Sender`` of one process."""
 
-    def __init__(self, network: Network, proxy: str) -> None:
-        self._network = network
-        self._proxy = proxy
+    def __init__(self, network: Network, name: str) -> None:
+        self._network, self._name = network, name
 
     async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
-        """The answer of the node at ``url``. Raises NotSent or Unclear."""
+        """The answer of the process at ``url``. Raises NotSent or Unclear."""
+        if (process := PROCESS.get()) is not None:
+            await process.alive()
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._network.begin(self._proxy, url, call)
+                return await self._network.begin((self._name, url), call)
         except TimeoutError:
             raise Unclear(f"{url}: no answer within {timeout_s} s") from None
-
-
-def _fail(answer: asyncio.Future[NodeAnswer], error: NotSent | Unclear) -> None:
-    if not answer.done():
-        answer.set_exception(error)

@@ -36,6 +36,8 @@ class World:
         """The whole run; with ``stops``, until something is seen to be wrong."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                for cluster in self.clusters:
+                    cluster.network.tasks = tasks
                 watching = tasks.create_task(self._look()) if stops else None
                 await self._live(tasks)
                 if watching is not None:
@@ -101,6 +103,7 @@ class ClusterWorld(World):
 
     async def _settle(self) -> None:
         cluster = self.cluster
+        await cluster.until(lambda: not cluster.network.under_way, 60, "requests are still under way")
         await cluster.until(lambda: cluster.leader() is not None, 60, "nobody leads")
         leader = cluster.leader()
         if leader is None:

@@ -17,6 +17,7 @@ from tests.simulation.cluster.loop import Process
 from tests.simulation.cluster.node import SimulatedNode
 from tests.simulation.cluster.process import NodeProcess
 from tests.simulation.history import History
+from tests.simulation.network import Network
 from tests.simulation.promises import OF_WORK_AND_CALLS, PROMISES, broken
 from tests.simulation.promises.facts import Facts
 from tests.simulation.replay import Replay, replay
@@ -33,6 +34,7 @@ class Cluster:
 
     Attributes:
         etcd: None: one node is the whole cluster.
+        network: between its nodes.
         kind: of trouble.
         deaths: of processes, by name: when they ended.
     """
@@ -59,10 +61,12 @@ class Cluster:
         self.deaths: dict[str, int] = {}
         self.slots = 0
         self.start_ms = START_MS
+        self.network = Network(f"of nodes {seed}", (0.0,))
 
     def _begin(self, seed: int) -> None:
         """Once it is chosen how they are: make the nodes, which run later."""
         self.nodes = [SimulatedNode(self, number, seed) for number in range(1, self.size + 1)]
+        self.network.places = {node.config.advertised_url: node.ask for node in self.nodes}
         self.clock: Clock = SimulatedClock(asyncio.get_running_loop().time, seed=seed, start_ms=self.start_ms)
 
     def membership(
@@ -84,6 +88,7 @@ class Cluster:
     def heal(self) -> None:
         """Nothing is wrong from now on."""
         self.is_healed = True
+        self.network.heal()
         for node in self.nodes:
             node.faults.heal()
             node.is_cut_off = node.is_held = False
@@ -143,10 +148,6 @@ class Cluster:
     def node_at(self, url: str) -> SimulatedNode:
         """The node that listens there."""
         return next(node for node in self.nodes if node.config.advertised_url == url)
-
-    async def ask(self, url: str, call: NodeCall) -> NodeAnswer:
-        """What one node asks another. Raises as ``SimulatedNode.ask``."""
-        return await self.node_at(url).ask(call)
 
     def leader(self) -> SimulatedNode | None:
         """Who serves now."""

@@ -29,6 +29,7 @@ from tests.simulation.cluster.process import NodeProcess
 from tests.simulation.history import History
 
 KINDS = ("calm", "hand-over", "hand-over", "clocks", *9 * ("rough",))
+_ROUGHNESS = (0.0, 0.0, 0.03, 0.1)  # of the network between nodes
 _LOOK_S, _OFF_S = 0.5, 5.0  # how often it is looked who leads; how long a leader may take to notice its clock
 
 
@@ -69,7 +70,9 @@ class EtcdCluster(Cluster):
         # Otherwise a minute is soon full.
         self.start_ms = start_ms or hour_ms + self.random.randint(15_000, 58_000)
         self.kind = kind or self.random.choice(KINDS)
-        if self.kind not in ("rough", "fleet"):
+        if self.kind in ("rough", "fleet"):
+            self.network.roughness = self.network.random.choice(_ROUGHNESS)
+        else:
             self.etcd.heal()
         self._begin(seed)
         self.clocks = Clocks(self, seed)
@@ -154,7 +157,14 @@ class EtcdCluster(Cluster):
             self._hand_over_and_crash,
             self._lose_all,
         )
-        some = (self._cut_off_from_receivers, self._restart, self.clocks.jump, self.clocks.blip, self._compact)
+        some = (
+            self._cut_off_from_receivers,
+            self._cut_way,
+            self._restart,
+            self.clocks.jump,
+            self.clocks.blip,
+            self._compact,
+        )
         etcd = (self._etcd_away, self._etcd_without_leader, self._etcd_full)
         return (*self.random.choices(often, k=4), *self.random.choices(some, k=2), *often, *some, *etcd)
 
@@ -162,7 +172,7 @@ class EtcdCluster(Cluster):
         """One trouble of those that proxies can notice."""
         often = (self._crash, self._plan_crash, self._hand_over, self._hand_over_and_crash, self._hold_down)
         some = (self._pause, self._plan_pause, self._cut_off_from_etcd, self._lose_all, self._restart, self._node_down)
-        self.random.choice((*often, *often, *some))()
+        self.random.choice((*often, *often, *some, self._cut_way))()
 
     def _hold_down(self) -> None:
         """All nodes at once, for a while."""
@@ -274,6 +284,13 @@ class EtcdCluster(Cluster):
         self._for_a_while(
             self._some_s(), f"{node.name} is cut off from the receivers", lambda: setattr(node, "is_cut_off", False)
         )
+
+    def _cut_way(self) -> None:
+        """One way from a node to another."""
+        node, other = self.random.sample(self.nodes, 2)
+        ways = [(node.name, other.config.advertised_url)]
+        cut = self.network.cut(ways)
+        self._for_a_while(self._some_s(), f"{cut}: {node.name} to {other.name}", lambda: self.network.mend(ways))
 
     def _etcd_away(self) -> None:
         self.etcd.is_away = True

@@ -19,7 +19,7 @@ from hookline.testing.assembly import fixed_vault, lookup
 from tests.simulation.asgi import Listener
 from tests.simulation.cluster.etcd import SimulatedClient
 from tests.simulation.cluster.loop import Process
-from tests.simulation.cluster.sender import NodeSender
+from tests.simulation.network import SimulatedSender
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.node import SimulatedNode
@@ -42,7 +42,7 @@ class NodeProcess:
         self.process = process
         self.database = database
         self.clock, machine, vault = GuardedClock(node.clock), StateMachine(database), fixed_vault()
-        sender = NodeSender(cluster.ask)
+        sender = SimulatedSender(cluster.network, node.name)
         self.tasks = asyncio.TaskGroup()
         self.membership = cluster.membership(node, self, machine, vault, sender)
         self.assembly: Node = build(

@@ -10,7 +10,6 @@ from hookline.protocol.topology import ClusterEntry, Topology, encode_topology
 from hookline.protocol.topology_change import decider_of
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.cluster.etcd_cluster import EtcdCluster
-from tests.simulation.cluster.node import SimulatedNode
 from tests.simulation.fleet.clients import ProxyClients
 from tests.simulation.fleet.proxy import SimulatedProxy
 from tests.simulation.fleet.topologies import Admins
@@ -41,13 +40,14 @@ class FleetWorld(World):
         self._seen_documents: dict[int, bytes] = {}  # by epoch
         self.is_over = False
         self.clock = SimulatedClock(asyncio.get_running_loop().time, seed=seed)
-        self.network = Network(seed)
+        self.network = Network(f"of proxies {seed}", (0.0, 0.05, 0.15, 0.3))
         self.network.heard = self._heard
         self.favour = pick.choice((0.0, 0.0, 0.8))
         shards = pick.sample(range(5), pick.choice((2, 3, 3)))
         clusters = [self._cluster(history, shard, seed, directory, pick) for shard in shards]
         super().__init__(history, clusters, pick, "fleet")
-        self.network.nodes = {node.config.advertised_url: node for cluster in clusters for node in cluster.nodes}
+        self._nodes = {node.config.advertised_url: node for cluster in clusters for node in cluster.nodes}
+        self.network.places = {url: node.ask for url, node in self._nodes.items()}
         self.admins = Admins(self, [entry_of(cluster) for cluster in clusters], seed)
         names = [f"p{number}" for number in range(pick.choice((2, 2, 3)))]
         self.proxies = [SimulatedProxy(self, name, self.admins.first, seed) for name in names]
@@ -80,32 +80,32 @@ class FleetWorld(World):
 
     async def _live(self, tasks: asyncio.TaskGroup) -> None:
         clients = ProxyClients(self, self.admins.seed)
-        async with self.network:
-            for cluster in self.clusters:
-                for node in cluster.nodes:
-                    tasks.create_task(node.run())
-            for proxy in self.proxies:
-                tasks.create_task(proxy.run())
-            await self._until(lambda: all(it.leader() for it in self.clusters), "not every cluster has a leader")
-            if self.random.random() < 0.25:
-                await self._begin_twice()
-            await asyncio.sleep(self.random.random())
-            trouble = tasks.create_task(self._make_trouble())
-            changing = tasks.create_task(self.admins.work(clients))
-            async with asyncio.timeout(_WORK_S):
-                await clients.work()
-            trouble.cancel()
-            self._heal()
-            await changing
-            await self._until(self._is_level, "not everybody has the newest topology")
-            await asyncio.sleep(_REST_S)
-            await self._ask_for_all(clients)
-            for cluster in self.clusters:
-                await cluster.until(cluster.all_know_all, _LEVEL_S, "not all nodes have all entries")
-                cluster.stop()
-            self.is_over = True
-            for proxy in self.proxies:
-                proxy.kill()
+        self.network.tasks = tasks
+        for cluster in self.clusters:
+            for node in cluster.nodes:
+                tasks.create_task(node.run())
+        for proxy in self.proxies:
+            tasks.create_task(proxy.run())
+        await self._until(lambda: all(it.leader() for it in self.clusters), "not every cluster has a leader")
+        if self.random.random() < 0.25:
+            await self._begin_twice()
+        await asyncio.sleep(self.random.random())
+        trouble = tasks.create_task(self._make_trouble())
+        changing = tasks.create_task(self.admins.work(clients))
+        async with asyncio.timeout(_WORK_S):
+            await clients.work()
+        trouble.cancel()
+        self._heal()
+        await changing
+        await self._until(self._is_level, "not everybody has the newest topology")
+        await asyncio.sleep(_REST_S)
+        await self._ask_for_all(clients)
+        for cluster in self.clusters:
+            await cluster.until(cluster.all_know_all, _LEVEL_S, "not all nodes have all entries")
+            cluster.stop()
+        self.is_over = True
+        for proxy in self.proxies:
+            proxy.kill()
 
     def _seen(self) -> list[str]:
         return [*super()._seen(), *broken(Fleet(self.history.calls), SEEN_AT_ONCE)]
@@ -133,9 +133,9 @@ class FleetWorld(World):
             each.file = known.topology
         self.network.roughness = roughness
 
-    def _heard(self, node: SimulatedNode) -> None:
+    def _heard(self, url: str) -> None:
         """A node has answered, with this topology. After the first epoch there is never another one with the same."""
-        kept = node.topology
+        kept = self._nodes[url].topology
         if kept is None or kept.epoch == 1:
             return
         if self._seen_documents.setdefault(kept.epoch, kept.document) != kept.document:
@@ -155,7 +155,9 @@ class FleetWorld(World):
     def _is_level(self) -> bool:
         """All have the same topology, which is the newest that an admin was told of, or a newer one of a file."""
         newest = self._common()
-        return newest is not None and not self.network.under_way and self.admins.is_after_all(newest)
+        networks = (self.network, *(cluster.network for cluster in self.clusters))
+        is_calm = not any(network.under_way for network in networks)
+        return newest is not None and is_calm and self.admins.is_after_all(newest)
 
     def _is_level_at_first(self) -> bool:
         return self._common() is not None
@@ -226,7 +228,7 @@ class FleetWorld(World):
 
     def _cut(self) -> None:
         """One way between a proxy and a node."""
-        self._cut_ways([(self.random.choice(self.proxies).name, self.random.choice(list(self.network.nodes)))])
+        self._cut_ways([(self.random.choice(self.proxies).name, self.random.choice(list(self._nodes)))])
 
     def _cut_off(self) -> None:
         """A cluster from one proxy, or from all."""
@@ -235,15 +237,8 @@ class FleetWorld(World):
         self._cut_ways([(proxy.name, url) for proxy in proxies for url in urls])
 
     def _cut_ways(self, ways: list[tuple[str, str]], seconds: float | None = None, kind: Cut | None = None) -> None:
-        cuts: tuple[Cut, ...] = ("refuses", "swallows", "deaf")
-        cut: Cut = self.random.choice(cuts) if kind is None else kind
-        self.network.cuts.update(dict.fromkeys(ways, cut))
-
-        def mend() -> None:
-            for way in ways:
-                self.network.cuts.pop(way, None)
-
-        self._for_a_while(f"{cut}: {ways}", mend, seconds)
+        cut = self.network.cut(ways, kind)
+        self._for_a_while(f"{cut}: {ways}", lambda: self.network.mend(ways), seconds)
 
     def part(self, seconds: float) -> tuple[SimulatedProxy, SimulatedProxy]:
         """Two sides, each with a proxy and a cluster or more; how long that lasts does not depend on healing."""
