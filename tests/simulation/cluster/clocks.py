@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
 
-from hookline.node.clocks.majority import KnownClock
+from hookline.http_client.answer import Answer
+from hookline.http_client.client import NoAnswer
 from tests.simulation.cluster.loop import outside
 
 if TYPE_CHECKING:
@@ -13,8 +14,21 @@ if TYPE_CHECKING:
     from tests.simulation.cluster.node import SimulatedNode
 
 _KNOWN_S = 15.0  # for so long a node may go by what it heard of a clock that has been set since
-_LATE_S = 0.002
 _HOUR_MS = 3_600_000
+
+
+class EtcdClocks:
+    """The ``Caller`` of one node to the members of etcd, whose ``Date`` headers are right."""
+
+    def __init__(self, cluster: "EtcdCluster", node: str) -> None:
+        self._cluster, self._node = cluster, node
+
+    async def call(self, _method: str, url: str, _path: str, **_given: Any) -> Answer:
+        """As ``Caller.call``."""
+        if not self._cluster.etcd.is_reached_by(self._node):
+            raise NoAnswer(f"{url} does not answer")
+        date = formatdate(self._cluster.clock.wall_ms() // 1_000, usegmt=True)
+        return Answer(200, [(b"date", date.encode())], b"", is_whole=True)
 
 
 class Clocks:
@@ -26,24 +40,6 @@ class Clocks:
         self._ahead: list[tuple[float, int]] = [
             (0.0, 0)
         ]  # (since when in s, how far the majority is ahead of the truth)
-
-    async def seen_by(self, node: "SimulatedNode") -> Sequence[KnownClock]:
-        """What a node hears when it asks the others, and etcd when they are too few."""
-        asked_ms = node.clock.boot_ms()
-        await asyncio.sleep(_LATE_S * self._random.random())
-        cluster = self._cluster
-        others = [other for other in cluster.nodes if other is not node and _answers(other)]
-        readings = [(other.name, other.clock.wall_ms(), 0, True) for other in others]
-        if len(others) < 2 and cluster.etcd.is_reached_by(node.name):
-            date_ms = cluster.clock.wall_ms() // 1_000 * 1_000 + 500
-            readings += [(f"e{number}", date_ms, 500, False) for number in range(1, 4)]
-        await asyncio.sleep(_LATE_S * self._random.random())
-        heard_ms = node.clock.boot_ms()
-        slack_ms = (heard_ms - asked_ms) / 2
-        return [
-            KnownClock(name, wall_ms - (asked_ms + heard_ms) / 2, slack_ms + more_ms, is_node)
-            for name, wall_ms, more_ms, is_node in readings
-        ]
 
     def start_wrong(self) -> None:
         """Before anything has begun."""
@@ -74,8 +70,10 @@ class Clocks:
             self._set(node, 0)
 
     def is_outvoted(self, node: "SimulatedNode") -> bool:
-        """The clock of a node is wrong, and the other two are right, at work, and can lead."""
+        """The clock of a node is wrong, and the other two are right, at work, can lead, and hear each other."""
         cluster = self._cluster
+        if cluster.network.is_rough:
+            return False
         others = [other for other in cluster.nodes if other is not node]
         is_well = all(
             _answers(other) and cluster.etcd.is_reached_by(other.name) and abs(self._wrong_ms(other)) < 300

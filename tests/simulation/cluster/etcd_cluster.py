@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from hookline.node.clocks.others import Others
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.keys import Keys, prefix_end
@@ -20,7 +21,7 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.testing.clock import START_MS
-from tests.simulation.cluster.clocks import Clocks
+from tests.simulation.cluster.clocks import Clocks, EtcdClocks
 from tests.simulation.cluster.cluster import Cluster
 from tests.simulation.cluster.etcd import CUTS, QUOTA_BYTES, SimulatedClient, SimulatedEtcd
 from tests.simulation.cluster.loop import Process, outside
@@ -30,6 +31,7 @@ from tests.simulation.history import History
 
 KINDS = ("calm", "hand-over", "hand-over", "clocks", *9 * ("rough",))
 _ROUGHNESS = (0.0, 0.0, 0.03, 0.1)  # of the network between nodes
+_ETCD_MEMBERS = tuple(f"http://etcd{number}:2379" for number in range(1, 4))
 _LOOK_S, _OFF_S = 0.5, 5.0  # how often it is looked who leads; how long a leader may take to notice its clock
 
 
@@ -84,12 +86,13 @@ class EtcdCluster(Cluster):
         self, node: SimulatedNode, now: NodeProcess, machine: StateMachine, vault: Vault, sender: Sender
     ) -> EtcdMembership:
         client: Any = SimulatedClient(self.etcd, node.name, node.faults.point)
+        members: Any = EtcdClocks(self, node.name)
         parts = EtcdParts(
             client=client,
             sender=sender,
             renewing=partial(now.renewing, client),
             watch=partial(_Watch, self),
-            ask_clocks=lambda _nodes: partial(self.clocks.seen_by, node),
+            ask_clocks=lambda nodes: Others(nodes, sender, _ETCD_MEMBERS, members, now.clock.boot_ms).ask,
             kernel_agrees=None,
             home=node.name,
             start=now.process.name,
