@@ -53,12 +53,12 @@ class Clocks:
             for node, ahead_ms in zip(self._cluster.nodes, self._some_wrong(), strict=True):
                 self._set(node, ahead_ms)
             return
-        node = self._cluster._target()
+        node = self._cluster.target()
         self._set(node, int(pick.choice((-1, 1)) * 10 ** pick.uniform(2, 4.8)) if pick.random() < 0.7 else 0)
 
     def blip(self) -> None:
         """One is wrong for a moment. Two that are an hour wrong would be the majority, and their hour the time."""
-        node = self._cluster._target()
+        node = self._cluster.target()
         others = [self._wrong_ms(other) for other in self._cluster.nodes if other is not node]
         ahead_ms = self._random.choice((2_000, -2_000) if max(map(abs, others)) > 60_000 else (_HOUR_MS, -_HOUR_MS))
         self._set(node, ahead_ms)

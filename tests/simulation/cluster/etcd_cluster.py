@@ -182,7 +182,7 @@ class EtcdCluster(Cluster):
         self._hold(self.nodes, self.random.choice((0.3, 2.0, 8.0)) * self.random.random())
 
     def _node_down(self) -> None:
-        self._hold([self._target()], self._some_s())
+        self._hold([self.target()], self._some_s())
 
     def _hold(self, nodes: Sequence[SimulatedNode], seconds: float) -> None:
         for node in nodes:
@@ -203,7 +203,7 @@ class EtcdCluster(Cluster):
                 node.config = replace(node.config, pending_jobs_max=jobs)
                 node.stop()
 
-    def _target(self) -> SimulatedNode:
+    def target(self) -> SimulatedNode:
         """Rather the leader."""
         leader = self.leader()
         return leader if leader is not None and self.random.random() < 0.7 else self.random.choice(self.nodes)
@@ -237,10 +237,10 @@ class EtcdCluster(Cluster):
             leader.crash()
 
     def _pause(self) -> None:
-        self._target().pause(self._some_s())
+        self.target().pause(self._some_s())
 
     def _crash(self) -> None:
-        self._target().crash(self.random.choice(("", "", "memory", "disk")))
+        self.target().crash(self.random.choice(("", "", "memory", "disk")))
 
     def _lose_all(self) -> None:
         """Power loss of all three."""
@@ -249,14 +249,14 @@ class EtcdCluster(Cluster):
             node.crash(self.random.choice((kept, "memory")))
 
     def _plan_pause(self) -> None:
-        self._target().faults.plan(self._some_s())
+        self.target().faults.plan(self._some_s())
 
     def _plan_crash(self) -> None:
-        self._target().faults.plan(None)
+        self.target().faults.plan(None)
 
     def _plan_late_requests(self) -> None:
         """The leader sleeps until another one leads, with requests to send when it wakes."""
-        self._target().faults.plan_late_requests(1.8 + 2 * self.random.random())
+        self.target().faults.plan_late_requests(1.8 + 2 * self.random.random())
 
     def _plan_election(self) -> None:
         """The leader is silent for so long that another is elected, which is struck in the middle of that."""
@@ -268,12 +268,12 @@ class EtcdCluster(Cluster):
             self.random.choice((leader.pause, lambda seconds: self._cut_off(leader, seconds)))(seconds)
 
     def _restart(self) -> None:
-        node = self._target()
+        node = self.target()
         self.trouble(f"{node.name} is stopped")
         node.stop()
 
     def _cut_off_from_etcd(self) -> None:
-        self._cut_off(self._target(), self._some_s())
+        self._cut_off(self.target(), self._some_s())
 
     def _cut_off(self, node: SimulatedNode, seconds: float) -> None:
         what = self.etcd.cut_off[node.name] = self.random.choice(CUTS)
@@ -282,7 +282,7 @@ class EtcdCluster(Cluster):
         self._for_a_while(seconds, f"{node.name} is cut off from etcd ({what})", lambda: self.etcd.reach(node.name))
 
     def _cut_off_from_receivers(self) -> None:
-        node = self._target()
+        node = self.target()
         node.is_cut_off = True
         self._for_a_while(
             self._some_s(), f"{node.name} is cut off from the receivers", lambda: setattr(node, "is_cut_off", False)

@@ -89,7 +89,7 @@ class SimulatedNode:
         return self.config.data_dir / "state.db"
 
     @property
-    def _copy(self) -> Path:
+    def copy_file(self) -> Path:
         """What is on the disk for sure: the state as of the last checkpoint."""
         return self.state_file.with_suffix(".copy")
 
@@ -229,15 +229,16 @@ class SimulatedNode:
         lost, self.loses = self.loses, ""
         if not lost or (lost == "disk" and not self.cluster.is_safe_without(self)):
             return
-        self._remove_state()
+        self.remove_state()
         if lost == "disk":
-            self._copy.unlink(missing_ok=True)
+            self.copy_file.unlink(missing_ok=True)
             self.copied = 0
-        elif self._copy.exists():
-            shutil.copy(self._copy, self.state_file)
+        elif self.copy_file.exists():
+            shutil.copy(self.copy_file, self.state_file)
         self.cluster.history.note(f"{self.name} has lost its {lost}, it has {self.copied} entries")
 
-    def _remove_state(self) -> None:
+    def remove_state(self) -> None:
+        """The node has none any more."""
         for suffix in (".db", ".db-wal", ".db-shm"):
             self.state_file.with_suffix(suffix).unlink(missing_ok=True)
 
@@ -250,7 +251,7 @@ class SimulatedNode:
         connection = apsw.Connection(str(other.state_file))
         connection.execute("VACUUM INTO ?", (str(fresh),))
         connection.close()
-        info = snapshots._describe(fresh, 0)
+        info = snapshots.describe(fresh, 0)
         if info.index < peers.at_least or not peers.wants(info):
             return False
         try:
@@ -260,7 +261,7 @@ class SimulatedNode:
             return False
         self.cluster.installs(self, other, fresh)
         self.cluster.installed(self, snapshots.install(self.config.data_dir, fresh, keeps=keeps))
-        shutil.copy(self.state_file, self._copy)
+        shutil.copy(self.state_file, self.copy_file)
         self.copied = info.index
         return True
 
@@ -275,7 +276,7 @@ class SimulatedNode:
             commit()
             self.cluster.note_digest(self.name, machine.applied, machine.digest)
             if machine.durable != durable:
-                shutil.copy(self.state_file, self._copy)
+                shutil.copy(self.state_file, self.copy_file)
                 self.copied = machine.applied
 
         await self.faults.commit(noting)

@@ -74,7 +74,7 @@ class Store:
 
     def _found(self, key: bytes, range_end: bytes, revision: int | None = None) -> Iterator[tuple[bytes, Version]]:
         if not range_end:
-            version = self._at(key, revision)
+            version = self.at(key, revision)
             if version is not None:
                 yield key, version
             return
@@ -82,11 +82,12 @@ class Store:
             name = self._keys[place]
             if name >= range_end:
                 return
-            version = self._at(name, revision)
+            version = self.at(name, revision)
             if version is not None:
                 yield name, version
 
-    def _at(self, key: bytes, revision: int | None) -> Version | None:
+    def at(self, key: bytes, revision: int | None = None) -> Version | None:
+        """A key as it was at a revision, or is."""
         for version in reversed(self._versions.get(key, ())):
             if revision is None or version.mod <= revision:
                 return None if version.value is None else version
@@ -106,7 +107,7 @@ class Store:
         if compare.range_end:
             versions = [version for _, version in self._found(compare.key, compare.range_end)]
             return all(self._compares(compare, version) for version in versions)
-        return self._compares(compare, self._at(compare.key, None))
+        return self._compares(compare, self.at(compare.key))
 
     @staticmethod
     def _compares(compare: rpc.Compare, version: Version | None) -> bool:
@@ -136,7 +137,7 @@ class Store:
                 return rpc.ResponseOp(response_range=self.range(op.request_range))
 
     def _put(self, key: bytes, value: bytes, revision: int) -> None:
-        before = self._at(key, None)
+        before = self.at(key)
         if key not in self._versions:
             insort(self._keys, key)
         versions = self._versions.setdefault(key, [])

@@ -179,9 +179,9 @@ class MixedCluster(EtcdCluster):
 
     def put_copy(self, node: SimulatedNode, copy: Path) -> None:
         """Put a copy in the place of a node's state, which is down."""
-        node._remove_state()
+        node.remove_state()
         shutil.copy(copy, node.state_file)
-        shutil.copy(copy, node._copy)
+        shutil.copy(copy, node.copy_file)
         self.odd.discard(node.name)
 
     def give_back(self, node: SimulatedNode) -> None:
@@ -194,7 +194,7 @@ class MixedCluster(EtcdCluster):
             self._to_give_back.discard(node.name)
             own = self.foreign.pop(node.name)
             self.history.note(f"{node.name} gets its own directory back")
-            node._remove_state()
+            node.remove_state()
             own.rename(node.state_file)
             node.needs = node.ended = None
 
@@ -257,8 +257,7 @@ class MixedCluster(EtcdCluster):
         entries = self.history.entries
         if not 0 < state[0] <= len(entries):
             return False
-        nonce = self.etcd.lineages._chain.get(state, (b"", b""))[0]
-        return entries[state[0] - 1][1].nonce == nonce
+        return entries[state[0] - 1][1].nonce == self.etcd.lineages.newest_in(state)
 
     def installs(self, node: SimulatedNode, other: SimulatedNode, fresh: Path) -> None:
         if other.name in self.odd or other.name in self.foreign:

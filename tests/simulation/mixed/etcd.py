@@ -70,7 +70,7 @@ class MixedEtcd(SimulatedEtcd):
 
     def holds(self, index: int) -> bool:
         """The log has this entry."""
-        return self.store._at(self._keys.entry(index), None) is not None
+        return self.store.at(self._keys.entry(index)) is not None
 
     def wrote(self, stamp: int, entry: Entry) -> None:
         self.lineages.wrote(stamp, entry, self.author)

@@ -41,6 +41,10 @@ class Lineages:
             newer = (newer[0] - 1, self._chain[newer][1])
         return newer == older
 
+    def newest_in(self, state: State) -> bytes:
+        """The nonce of the newest entry in it; empty when no entries have led to it."""
+        return self._chain.get(state, (b"", b""))[0]
+
     def knows(self, state: State) -> bool:
         """Entries have led to it."""
         return state == _EMPTY or state in self._chain

@@ -22,7 +22,7 @@ async def another_clusters_directory(world: "MixedCluster") -> None:
         node.is_held = False
         return
     world.keep_copy(node, own)
-    node._remove_state()
+    node.remove_state()
     what = make_foreign_state(node.state_file, world.random)
     world.foreign[node.name] = own
     world.trouble(f"{node.name} gets {what}")

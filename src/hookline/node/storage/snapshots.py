@@ -182,7 +182,7 @@ class Snapshots:
         try:
             self._copy(partial)
             _sync(partial)
-            info = _describe(partial, self._clock.wall_ms())
+            info = describe(partial, self._clock.wall_ms())
             _write_synced(self._directory / f"{info.name}.json", msgspec.json.encode(info))
             partial.rename(self._directory / f"{info.name}.db")
         except (apsw.CorruptError, apsw.NotADBError) as error:
@@ -355,7 +355,8 @@ def holds_state(data_dir: Path) -> bool:
     return any(data_dir.glob(STATE_FILE + "*"))
 
 
-def _describe(path: Path, created_ms: int) -> SnapshotInfo:
+def describe(path: Path, created_ms: int) -> SnapshotInfo:
+    """What a copy of a state holds that nobody writes to any more."""
     sha256 = sha256_of(path)
     with only_read(path, is_whole=True) as connection:
         found = _position(connection)
