@@ -248,13 +248,17 @@ class Clients(CallingClient):
             await self.call("retry", job, changes, requests.retry_job(job, changes))
 
     async def _update(self) -> None:
+        changes = self._changes()
+        if (job := self._some_job()) is not None:
+            await self.call("update", job, changes, requests.update_job(job, changes))
+
+    def _changes(self) -> dict[str, Any]:
         changes: dict[str, Any] = {"payload": {"updated": len(self.history.calls)}}
         if self.random.random() < 0.3:
             changes["delay"] = self.random.choice((0, 5, 60))
         if self.random.random() < 0.2:
             changes["url"] = self.random.choice(self._destinations) + "/moved"
-        if (job := self._some_job()) is not None:
-            await self.call("update", job, changes, requests.update_job(job, changes))
+        return changes
 
     async def _bulk(self) -> None:
         if self.random.random() < 0.5:

@@ -22,6 +22,7 @@ from tests.simulation.cluster.wall_clock import WallClock
 from tests.simulation.faults import CALL_POINTS, POINTS, SEND_POINTS, FaultyLog
 from tests.simulation.history import NEVER, History, Serving
 
+_TERMS_MAX = 200
 _LOSSES = ("", "", "", "", "memory", "disk")
 
 
@@ -87,6 +88,13 @@ class LoneNode(Cluster):
 
     def known_ms(self, true_s: float) -> float:
         return START_MS + true_s * 1_000 + self.time.believed_ms(true_s)
+
+    async def watch(self) -> None:
+        """It leads as often as it starts, more or less, and not in circles."""
+        while self.leadership.term < _TERMS_MAX:  # noqa: ASYNC110 - it is seen by nobody else
+            await asyncio.sleep(1)
+        stamp = self.history.note("it leads in circles")
+        self.violations.append(f"{self.node.name} has begun term {self.leadership.term} (at {stamp})")
 
     async def make_trouble(self) -> None:
         troubles, pause_s = self.random.choice((0, 1, 3, 6, 12)), self.random.choice((2, 10, 60))

@@ -51,7 +51,10 @@ class ProxyClients(Clients):
             (self._schedule, 2),
             (self._read, 6),
             (self._cancel, 2),
-            (self.cancel_all, 1),
+            (self._update, 2),
+            (self._run, 1),
+            (self._retry, 2),
+            (self._bulk, 2),
             (self._list, 3),
             (self._to_paused, 4),
         )
@@ -114,6 +117,12 @@ class ProxyClients(Clients):
             return _job(f"id-{number}-0") | {"id": f"id-{number}"}
         marker = self._marker("item")
         return _job(marker) | ({"id": f"own-{marker}"} if dice < 0.7 else {})
+
+    def _changes(self) -> dict[str, Any]:
+        """Not the url, by which it is known."""
+        changes = super()._changes()
+        changes.pop("url", None)
+        return changes
 
     def _new_schedule(self) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
         name = f"schedule-{self.random.randint(1, self.names)}"

@@ -24,6 +24,7 @@ _LEVEL_S = 60  # by when everybody has the newest topology
 _REST_S = 8  # breakers let calls through again, and probes have seen it
 _READS = 8  # of all that was acknowledged, through each proxy
 _REPEATS = 5
+_CHANGES = ("cancel", "bulk_cancel", "update", "run", "retry", "bulk_retry")
 ROOM = 10_000  # jobs
 
 
@@ -111,6 +112,9 @@ class FleetWorld(World):
         return [*super()._seen(), *broken(Fleet(self.history.calls), SEEN_AT_ONCE)]
 
     def violated(self) -> list[str]:
+        changes = [call for call in self.history.calls if call.kind in _CHANGES]
+        for cluster in self.clusters:  # whichever has the job
+            cluster.history.calls = changes
         return super().violated() or [*broken(Fleet(self.history.calls, self.clusters), OF_FLEETS)]
 
     async def _begin_twice(self) -> None:

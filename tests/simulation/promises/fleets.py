@@ -24,6 +24,8 @@ _SAID = frozenset(
         "deadline_exceeded",
         "idempotency_mismatch",
         "job_finished",
+        "job_not_pending",
+        "job_not_retryable",
         "queue_full",
         "schedule_exists",
     }
@@ -111,6 +113,11 @@ class Fleet:
         for job in self.made:
             groups[job.id].append(job)
         return groups
+
+    def may_be_retried(self, job: str, at: int) -> bool:
+        """Somebody may have let it be delivered once more since then."""
+        retries = (call for call in self.calls if call.kind in ("retry", "bulk_retry") and call.may_have_worked)
+        return any(call.target in (job, None) and call.may_act_after(at) for call in retries)
 
     def doubled(self) -> set[str]:
         """The markers of what may be there twice."""
@@ -223,6 +230,7 @@ def what_was_refused_was_not_made(facts: Fleet) -> Iterator[str]:
 
 def what_was_cancelled_stays_so(facts: Fleet) -> Iterator[str]:
     done = [call for call in facts.calls if call.kind == "cancel" and call.is_ok]
+    done = [call for call in done if not facts.may_be_retried(call.target or "", call.began)]
     cancelled = {call.target: call.ended for call in sorted(done, key=lambda call: -call.ended)}  # the first counts
     for job in facts.made:
         state = facts.states[job.cluster, job.id]
@@ -251,7 +259,8 @@ def what_was_cancelled_by_label_is_not_pending(facts: Fleet) -> Iterator[str]:
         name, _, value = call.arguments["label"].partition("=")
         for job in facts.made:
             is_meant = labels.get(job.id, {}).get(name) == value and facts.known["job"][job.id] < call.began
-            if is_meant and facts.states[job.cluster, job.id] is State.PENDING:
+            is_pending = facts.states[job.cluster, job.id] is State.PENDING
+            if is_meant and is_pending and not facts.may_be_retried(job.id, call.began):
                 yield f"{job.id} is pending, and call {call.number} has cancelled all {value} ones"
 
 
