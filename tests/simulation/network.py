@@ -69,7 +69,11 @@ class Network:
     def begin(self, way: Way, call: NodeCall) -> asyncio.Future[NodeAnswer]:
         """Send a request on its way; what becomes of it does not depend on who waits for the answer."""
         answer: asyncio.Future[NodeAnswer] = asyncio.get_running_loop().create_future()
-        self.tasks.create_task(self._carry(self._fate(way), way[1], call, answer), context=OUTSIDE.copy())
+        carrying = self._carry(self._fate(way), way[1], call, answer)
+        try:
+            self.tasks.create_task(carrying, context=OUTSIDE.copy())
+        except RuntimeError:  # the world is over, and nothing gets through any more
+            carrying.close()
         return answer
 
     def _fate(self, way: Way) -> Fate:

@@ -43,15 +43,13 @@ class Clocks:
 
     def start_wrong(self) -> None:
         """Before anything has begun."""
-        for node, ahead_ms in zip(self._cluster.nodes, self._some_wrong(), strict=True):
-            self._set(node, ahead_ms)
+        self._set_all(self._some_wrong())
 
     def jump(self) -> None:
         """One or more are set wrong, and stay so until the next jump or the end."""
         pick = self._random
         if pick.random() < 0.4:
-            for node, ahead_ms in zip(self._cluster.nodes, self._some_wrong(), strict=True):
-                self._set(node, ahead_ms)
+            self._set_all(self._some_wrong())
             return
         node = self._cluster.target()
         self._set(node, int(pick.choice((-1, 1)) * 10 ** pick.uniform(2, 4.8)) if pick.random() < 0.7 else 0)
@@ -113,6 +111,15 @@ class Clocks:
         )
         pick.shuffle(wrong)
         return (wrong[0], wrong[1], wrong[2])
+
+    def _set_all(self, wrong: tuple[int, int, int]) -> None:
+        """Who asks meanwhile may hear of some clocks how they were, and of others how they are now."""
+        heard = sorted(
+            max(self._wrong_ms(node), ahead_ms) for node, ahead_ms in zip(self._cluster.nodes, wrong, strict=True)
+        )
+        self._ahead.append((asyncio.get_running_loop().time(), max(0, heard[1])))
+        for node, ahead_ms in zip(self._cluster.nodes, wrong, strict=True):
+            self._set(node, ahead_ms)
 
     def _set(self, node: "SimulatedNode", ahead_ms: int) -> None:
         cluster = self._cluster
