@@ -16,7 +16,7 @@ from hookline.protocol.codec import Entry
 from tests.simulation.cluster.etcd_cluster import EtcdCluster
 from tests.simulation.cluster.node import SimulatedNode
 from tests.simulation.cluster.process import NodeProcess
-from tests.simulation.history import NEVER, Arrival, History
+from tests.simulation.history import NEVER, Arrival, Call, History
 from tests.simulation.mixed.etcd import Backup, MixedEtcd
 from tests.simulation.mixed.lineages import State, Written
 from tests.simulation.mixed.mixups import MIXUPS
@@ -334,8 +334,7 @@ class MixedCluster(EtcdCluster):
     def _set_aside(self) -> None:
         """What came of entries that are in no log any more: of those nobody could know more, or the operator chose so.
 
-        A call that was answered by one may have worked or not, and a request for one has no claim in the log. That the
-        operator had no better choice is checked when he makes it.
+        A call that was answered by one may have worked or not, and a request for one has no claim in the log.
         """
         history = self.history
         kept = {entry.nonce for _, entry in history.entries}
@@ -344,7 +343,13 @@ class MixedCluster(EtcdCluster):
         for call in history.calls:
             if any(call.began < at < call.ended for at in doubtful):
                 call.outcome = "unknown"
+        history.calls[:] = [call for call in history.calls if not self._is_seen_in_lost_log(call)]
         history.arrivals[:] = [arrival for arrival in history.arrivals if not self._is_of(forgotten, arrival)]
+
+    def _is_seen_in_lost_log(self, call: Call) -> bool:
+        """It says what was there between a loss and the decision what to do about it: not what is there for good."""
+        is_look = call.kind in ("read", "read_schedule", "list") or (call.code or "").endswith("_not_found")
+        return is_look and any(loss.at < call.ended and call.began < (loss.decided or NEVER) for loss in self.losses)
 
     def _is_of(self, forgotten: list[Written], arrival: Arrival) -> bool:
         """The newest entry of its term, when it was sent, was one of these."""
