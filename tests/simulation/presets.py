@@ -53,7 +53,7 @@ def _changed(hour_ms: int) -> Callable[[History, int, Path], World]:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("single", _single, seeds=110),
+        Preset("single", _single, seeds=130),
         Preset("cluster", _cluster, seeds=60),
         Preset("mixed", _mixed, seeds=30),
         Preset("fleet", FleetWorld, seeds=30),

@@ -346,8 +346,7 @@ class MixedCluster(EtcdCluster):
         history.calls[:] = [call for call in history.calls if not self._is_seen_in_lost_log(call)]
         history.arrivals[:] = [arrival for arrival in history.arrivals if not self._is_of(forgotten, arrival)]
 
-    def _is_seen_in_lost_log(self, call: Call) -> bool:
-        """It says what was there between a loss and the decision what to do about it: not what is there for good."""
+    def _is_seen_in_lost_log(self, call: Call) -> bool:  # between a loss and the decision what to do about it
         is_look = call.kind in ("read", "read_schedule", "list") or (call.code or "").endswith("_not_found")
         return is_look and any(loss.at < call.ended and call.began < (loss.decided or NEVER) for loss in self.losses)
 
