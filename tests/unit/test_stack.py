@@ -20,10 +20,8 @@ from hookline.cli.stack.children import Child
 from hookline.cli.stack.layout import Layout, free_ports
 from hookline.clock import SystemClock
 from hookline.errors import InvalidConfig, NodeFault
+from hookline.processes.child import EXEC_WITH_PARENT
 from tests.node_parts import ManualClock
-
-EXEC_WITH_PARENT = Path(children.__file__).with_name("exec_with_parent.py")
-
 
 # --- where things are -------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hookline.cli.output import stderr
 from hookline.errors import NodeFault
+from hookline.processes.child import EXEC_WITH_PARENT
 
-_EXEC_WITH_PARENT = Path(__file__).with_name("exec_with_parent.py")
 _READY = b"ready "
 _LOG_BYTES_MAX = 16 * 2**20  # then the log of a new start goes into a new file
 _STARTS_MAX = 3  # until it is ready for the first time; its port may still be held by one that is just being killed
@@ -73,7 +73,7 @@ class Child:
             wait_s = min(wait_s * 2, _WAIT_S_MAX)
 
     async def _run_once(self) -> int:
-        command = [sys.executable, "-I", "-S", str(_EXEC_WITH_PARENT), str(os.getpid()), *self._command]
+        command = [sys.executable, "-I", "-S", str(EXEC_WITH_PARENT), str(os.getpid()), *self._command]
         self._rotate_log()
         with self.log.open("ab") as log:
             # A session of its own, so that Ctrl-C reaches only us, and we can stop all in good order.
