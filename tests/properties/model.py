@@ -86,7 +86,10 @@ class Model:
             case c.BeginTerm():
                 return self._begin_term(command, now)
             case c.ExpireClaims():
-                return self._lose_all(lambda term, ends_ms, _: term < entry.term and ends_ms <= now, now)
+                return self._expire(command.owner, entry.term, now)
+            case c.LoseClaims():
+                lost = set(command.claims)
+                return self._lose_all(lambda job, _term, _ends_ms, _owner: (job.seq, job.attempts) in lost, now)
             case c.CreateJob():
                 return self._create(command, now)
             case c.ClaimJobs():
@@ -291,20 +294,26 @@ class Model:
         return c.Changed(count)
 
     def _begin_term(self, command: c.BeginTerm, now: int) -> c.Result:
-        def is_dead(_term: int, _ends_ms: int, owner: str) -> bool:
+        def is_dead(_job: Job, _term: int, _ends_ms: int, owner: str) -> bool:
             node, place, start = owner.split("/")
             own_node, own_place, own_start = command.owner.split("/")
             return owner in command.dead or ((node, place) == (own_node, own_place) and start != own_start)
 
         return self._lose_all(is_dead, now)
 
-    def _lose_all(self, is_lost: Callable[[int, int, str], bool], now: int) -> c.Result:
+    def _expire(self, own: str, leading: int, now: int) -> c.Result:
+        def is_over(_job: Job, term: int, ends_ms: int, owner: str) -> bool:
+            return ends_ms <= now and not (term == leading and owner == own)
+
+        return self._lose_all(is_over, now)
+
+    def _lose_all(self, is_lost: Callable[["Job", int, int, str], bool], now: int) -> c.Result:
         count = 0
         for job in self.jobs.values():
             if job.state is not State.RUNNING:
                 continue
             assert job.claim is not None
-            if not is_lost(*job.claim):
+            if not is_lost(job, *job.claim):
                 continue
             count += 1
             job.lost, job.claim, job.due_ms = job.lost + 1, None, now

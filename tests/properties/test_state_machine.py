@@ -487,13 +487,22 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
             if once and not is_open:
                 self.claimed_once.add(seq)
 
-    @rule(passed=st.integers(0, 40))
-    def expire_claims(self, passed: int) -> None:
+    @rule(passed=st.integers(0, 40), owner=owners)
+    def expire_claims(self, passed: int, owner: str) -> None:
         self.flush()
         self.now += passed * SECOND
-        over = "state = 1 AND at_most_once AND claim_term < ? AND claim_deadline_ms <= ?"
-        self.claimed_once |= {seq for (seq,) in self.rows(f"SELECT seq FROM jobs WHERE {over}", self.term, self.now)}
-        self.submit(c.ExpireClaims(), more=False)
+        over = "state = 1 AND at_most_once AND (claim_term < ? OR claim_owner <> ?) AND claim_deadline_ms <= ?"
+        once = self.rows(f"SELECT seq FROM jobs WHERE {over}", self.term, owner, self.now)
+        self.claimed_once |= {seq for (seq,) in once}
+        self.submit(c.ExpireClaims(owner), more=False)
+
+    @rule(data=st.data(), is_of_now=st.booleans())
+    def lose_claims(self, data: st.DataObject, is_of_now: bool) -> None:
+        self.flush()
+        claims = self.rows("SELECT seq, attempts, at_most_once FROM jobs WHERE state = 1")
+        lost = [claim for claim in claims if data.draw(st.booleans())]
+        self.claimed_once |= {seq for seq, _, once in lost if once and is_of_now}
+        self.submit(c.LoseClaims(tuple((seq, attempt + (not is_of_now)) for seq, attempt, _ in lost)), more=False)
 
     @rule()
     def restart(self) -> None:

@@ -9,7 +9,11 @@ from hookline.processes.link import linked
 
 async def main() -> None:
     """Until the parent is gone."""
-    link = await linked(own_end(int(sys.argv[1])), lambda message: link.send(message))
+
+    def received(message: bytes) -> None:
+        link.send(message)
+
+    link = await linked(own_end(int(sys.argv[1])), received)
     await link.ended.wait()
 
 

@@ -45,12 +45,13 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.PutDestination("t", "http://h:80", b"p"), "940ca174ab687474703a2f2f683a3830c40170"),
     (c.PurgeFinished(7, 8, 9), "950d070809c0"),
     (c.PurgeKeys(7, 9), "930e0709"),
-    (c.ExpireClaims(), "910f"),
+    (c.ExpireClaims("n1/a/b"), "920fa66e312f612f62"),
     (c.SetTopology(7, b"{}", 3), "941107c4027b7d03"),
     (c.ImportDestinations(7, (("t", "d", b"s"),), True), "94140791 93a174a164c40173 c3".replace(" ", "")),
     (c.BeginLog("f" * 32, 1, "c0", 0), "9512d920" + "66" * 32 + "01a2633000"),
     (c.DeleteJob(300), "9215cd012c"),
     (c.DeletePayload(1, 2, b"s"), "94160102c40173"),
+    (c.LoseClaims(((1, 2),)), "921791920102"),
 ]
 
 
@@ -130,7 +131,8 @@ label_lists = st.lists(texts, max_size=8).map(tuple)
 works = st.builds(Work, ascii_text, ascii_text, ints, st.booleans(), ints, ints, label_lists, blobs)
 any_command = st.one_of(
     st.builds(c.BeginTerm, ascii_text, st.lists(ascii_text, max_size=4).map(tuple)),
-    st.builds(c.ExpireClaims),
+    st.builds(c.ExpireClaims, ascii_text),
+    st.builds(c.LoseClaims, st.lists(st.tuples(ints, ints), max_size=50).map(tuple)),
     st.builds(c.BeginLog, ascii_text, ints, ascii_text, ints),
     st.builds(c.SetTopology, st.integers(0, 2**53), blobs, st.none() | ints),
     st.builds(

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hookline.node.dispatch.dispatcher import Dispatcher
 from hookline.node.dispatch.exchange import LocalExchange, NoExchange
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Plan
+from hookline.node.dispatch.seats import Seat, Seats
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.replica import Commit, Replica, inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
@@ -136,16 +138,15 @@ async def stage(
     machine, log = StateMachine(database), MemoryLog()
     replica = Replica(machine, log, clock, commit=commit)
     guarded, delivery, plan = GuardedClock(clock), ScriptedDelivery(), HeldPlan(slots)
-    runner = Runner(delivery, guarded, Metrics(), NoExchange())  # type: ignore[arg-type]
-    exchange = LocalExchange(1, lambda: True)
+    runner = Runner(delivery, guarded, NoExchange(), slots=slots)  # type: ignore[arg-type]
+    exchange = LocalExchange(1, lambda: math.inf)
     dispatcher = Dispatcher(
         replica,
         LeaderReads(database.reader),
         guarded,
-        owner=OWNER,
         plan=plan,
         secrets=SealedSecrets(VAULT),
-        exchange=exchange,
+        seats=Seats(Seat(OWNER, "n1", "leader", slots, exchange)),
         outcomes=Outcomes(guarded, Metrics(), node="n1"),
     )
     if isinstance(commit, GatedCommit):
@@ -570,6 +571,6 @@ async def test_after_its_close_reports_are_kept_for_whoever_leads_next(tmp_path:
         on.delivery.started[0].done.set_result(GOOD)
         await settle()
         assert on.states() == {"a": "running"}
-        following = LocalExchange(2, lambda: True)
+        following = LocalExchange(2, lambda: math.inf)
         on.runner.attach(following)
         assert following.take_reports() == [ClaimReport(ClaimRef(1, 1), 1, GOOD)]

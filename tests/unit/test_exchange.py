@@ -1,6 +1,7 @@
 """The ways between a leader and a runner: nothing that is reported gets lost, whoever leads next."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -117,21 +118,21 @@ def test_many_big_reports_go_in_several_frames() -> None:
 # --- in one process --------------------------------------------------------------------------------------------------
 
 
-def local(is_valid: Callable[[], bool] = lambda: True) -> tuple[LocalExchange, Inbox]:
-    exchange, inbox = LocalExchange(7, is_valid), Inbox()
+def local(valid_until_ms: Callable[[], float] = lambda: math.inf) -> tuple[LocalExchange, Inbox]:
+    exchange, inbox = LocalExchange(7, valid_until_ms), Inbox()
     exchange.open(inbox, ())
     return exchange, inbox
 
 
 async def test_a_request_leaves_only_in_the_term_that_claimed_it() -> None:
-    leads = True
-    exchange, _ = local(lambda: leads)
-    assert exchange.may_send(7)
-    assert not exchange.may_send(6), "this node led before, and another one in between"
-    leads = False
-    assert not exchange.may_send(7)
+    until_ms = 5.0
+    exchange, _ = local(lambda: until_ms)
+    assert exchange.valid_until_ms(7) == 5.0
+    assert exchange.valid_until_ms(6) == 0.0, "this node led before, and another one in between"
+    until_ms = 9.0
+    assert exchange.valid_until_ms(7) == 9.0, "it moves on while the leader leads"
     elsewhere: tuple[Exchange, ...] = (NoExchange(), HttpExchange("n1", lambda: None, VAULT, Scene()))
-    assert not any(it.may_send(7) for it in elsewhere)
+    assert [it.valid_until_ms(7) for it in elsewhere] == [0.0, 0.0]
 
 
 async def test_a_report_is_kept_until_the_leader_says_that_it_is_in_the_log() -> None:
@@ -159,7 +160,7 @@ async def test_cancelled_jobs_are_broken_off_as_long_as_they_are_worked_on() -> 
 
 
 async def test_claims_of_earlier_terms_are_counted_until_they_are_over() -> None:
-    exchange = LocalExchange(7, lambda: True)
+    exchange = LocalExchange(7, lambda: math.inf)
     exchange.open(Inbox(), [ClaimRef(1, 1), ClaimRef(2, 1)])
     exchange.give([claim(3)])
     assert exchange.earlier == 2

@@ -260,7 +260,7 @@ def test_a_topology_whose_entry_is_rolled_back_is_not_remembered(
     assert machine.tables.topology is None
 
 
-@pytest.mark.parametrize("end", [c.BeginTerm("n2/b", (OWNER,)), c.ExpireClaims()], ids=["term", "expiry"])
+@pytest.mark.parametrize("end", [c.BeginTerm("n2/b", (OWNER,)), c.ExpireClaims(OWNER)], ids=["term", "expiry"])
 def test_an_attempt_whose_node_was_lost_shows_when_it_was_claimed(machine: StateMachine, end: c.AnyCommand) -> None:
     apply(machine, create("a"))
     apply(machine, c.ClaimJobs(((1, T0),), T0 + 5_000, OWNER), time_ms=T0 + 10)

@@ -52,6 +52,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
         trouble: why there is no answer, where the receiver or the way to it is to blame.
         costs_no_attempt: it did not leave, or was broken off, for a reason of our own.
         is_held: and a person has to do something first.
+        is_lost: the part of the runner is dead that made the attempt, and nobody knows what came of it.
     """
 
     outcome: Outcome
@@ -67,6 +68,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     body: bytes = b""
     costs_no_attempt: bool = False
     is_held: bool = False
+    is_lost: bool = False
 
 
 class ClaimReport(msgspec.Struct, frozen=True, array_like=True):

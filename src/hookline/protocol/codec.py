@@ -17,6 +17,7 @@ from hookline.protocol.commands import (
     CreateJob,
     DeletePayload,
     ImportDestinations,
+    LoseClaims,
     PutDestination,
     PutSchedule,
     RecordOutcome,
@@ -91,7 +92,7 @@ def command_size(command: AnyCommand) -> int:
         case RecordOutcome():
             size = _FIXED + len(command.response_body) + _PER_CHAR * (len(command.error or "") + len(command.node))
             return size + sum(map(_texts, command.response_headers))
-        case ClaimJobs():
+        case ClaimJobs() | LoseClaims():
             return _SHORT_TEXTS + 2 * _PER_ITEM * len(command.claims)
         case CancelJobs() | RedriveJobs():
             return _FIXED + _PER_ITEM * len(command.seqs)

@@ -172,7 +172,9 @@ class PurgeKeys(Command, frozen=True, array_like=True, tag=14):
 
 
 class ExpireClaims(Command, frozen=True, array_like=True, tag=15):
-    """Claims of earlier terms whose deadline has passed are lost."""
+    """Claims whose deadline has passed are lost, but those of this term that ``owner``, the leader's process, has."""
+
+    owner: str
 
 
 class SetTopology(Command, frozen=True, array_like=True, tag=17):
@@ -229,6 +231,12 @@ class DeletePayload(Command, frozen=True, array_like=True, tag=22):
     spec: bytes
 
 
+class LoseClaims(Command, frozen=True, array_like=True, tag=23):
+    """These claims are lost, (seq, attempt): a part of the process that made the attempts is proven dead."""
+
+    claims: tuple[tuple[int, int], ...]
+
+
 AnyCommand = (
     BeginLog
     | BeginTerm
@@ -250,6 +258,7 @@ AnyCommand = (
     | ImportDestinations
     | DeleteJob
     | DeletePayload
+    | LoseClaims
 )
 
 

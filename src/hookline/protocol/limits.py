@@ -40,6 +40,7 @@ RESPONSE_BYTES_READ_MAX = 64 * KIB
 RESPONSE_BYTES_KEPT_MAX = 16 * KIB
 ERROR_CHARS_MAX = 500
 RETRY_AFTER_MS_MAX = 24 * 3_600_000
+CLAIMS_AHEAD_SHARE = 8  # of this many slots one claim may wait at the runner for the next that is free
 LOST_CLAIMS_MAX = 3  # claims without a result before a job is poison
 
 # Schedules.

@@ -1,8 +1,9 @@
 """The dispatcher: claims due jobs, hands them out, and puts their outcomes into the log. Runs on the leader only.
 
-A slot is taken from the moment a claim is proposed until its attempt is over. The outcome and the claim that takes
-the slot over go into the log in this order, so there are never more open claims than slots, and a slot is idle for
-one commit only. No claim is handed out before it is committed.
+A slot is taken from the moment a claim is proposed until its attempt is over; the outcome and the claim that follows
+go into the log in this order. No claim is handed out before it is committed. A few claims are ahead of the slots, so
+there are never more open claims than slots and an eighth, and no slot is idle for a commit. While slots are free
+everything is proposed at once; while all are busy, reports gather for a moment (decision 28).
 
 Nothing ticks: it sleeps until the earliest due time and is woken by what happens.
 """
@@ -13,19 +14,20 @@ from dataclasses import dataclass
 
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.dispatch.due import Due
-from hookline.node.dispatch.exchange import LocalExchange
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Now, Plan
+from hookline.node.dispatch.seats import Seat, Seats
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects, Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob, Configured, LeaderReads
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders
 from hookline.protocol.codec import split
-from hookline.protocol.commands import AnyCommand, Claimed, ClaimJobs, RecordOutcome, Result
+from hookline.protocol.commands import AnyCommand, Claimed, ClaimJobs, LoseClaims, RecordOutcome, Result
 from hookline.protocol.jobs import destination_of
 
 _CLAIM_SLACK_MS = 5_000  # from the proposal of a claim until its attempt has begun, and then to tell the outcome
+_GATHER_S = 0.005  # how long reports gather while every slot is busy
 _SLEEP_MAX_S = 60.0  # wake now and then, so that a step of the wall clock cannot leave us asleep
 
 
@@ -34,6 +36,7 @@ class _Proposed:
     """A claim on its way into the log. Two may name one job: of them one at most is granted."""
 
     due: Due
+    seat: Seat
     is_cancelled: bool = False
 
 
@@ -41,26 +44,26 @@ class _Proposed:
 class _Open:
     """A claim of this term that was handed out."""
 
-    lane: int
+    due: Due
+    seat: Seat
     job: ClaimedJob
     is_cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """The contents of one proposal: the claims whose outcomes it records, and those it makes."""
+    """The contents of one proposal: the claims whose outcomes it records, and those it makes, by seat."""
 
     recorded: tuple[ClaimRef, ...]
-    claims: tuple[_Proposed, ...]
+    claims: tuple[tuple[_Proposed, ...], ...]
     begun_by_ms: int
 
 
 class Dispatcher:
-    """Keeps the runner busy within the plan.
+    """Keeps the runners busy within the plan.
 
     Args:
-        owner: the runner's process, as claims name it.
-        exchange: the way to the runner.
+        seats: the runners.
         outcomes: judges reports.
         clock_was_set: called when it notices that the time was set.
     """
@@ -71,20 +74,18 @@ class Dispatcher:
         reads: LeaderReads,
         clock: GuardedClock,
         *,
-        owner: str,
         plan: Plan,
         secrets: SealedSecrets,
-        exchange: LocalExchange,
+        seats: Seats,
         outcomes: Outcomes,
         clock_was_set: Callable[[], None] = lambda: None,
     ) -> None:
         self._replica = replica
         self._reads = reads
         self._clock = clock
-        self._owner = owner
         self._plan = plan
         self._secrets = secrets
-        self._exchange = exchange
+        self._seats = seats
         self._outcomes = outcomes
         self._clock_was_set = clock_was_set
         self._proposed: dict[_Proposed, None] = {}  # a set whose order does not depend on memory addresses
@@ -113,6 +114,8 @@ class Dispatcher:
             self.wake()
         if effects.aborted:
             self._abort(set(effects.aborted))
+        for lost in effects.lost:
+            self._forget(ClaimRef(*lost))
         for changed in effects.destinations:
             found = self._reads.destination(changed.number)
             if found is not None:
@@ -129,7 +132,15 @@ class Dispatcher:
             proposed.is_cancelled |= proposed.due.seq in seqs
         for ref, claim in self._open.items():
             claim.is_cancelled |= ref.seq in seqs
-        self._exchange.cancel(seqs)
+        self._seats.cancel(seqs)
+
+    def _forget(self, ref: ClaimRef) -> None:
+        """The claim is lost: its slot is free, and its report changes nothing."""
+        self._seats.forget(ref)
+        if (claim := self._open.pop(ref, None)) is not None:
+            claim.seat.taken -= 1
+            self._plan.ended(self._now(), claim.due.lane, "none", 0)
+            self._look_again()
 
     def lost(self, ended: Sequence[Ended]) -> None:
         """Write into the log which jobs are over because their node was lost."""
@@ -141,8 +152,9 @@ class Dispatcher:
             while not self._is_over():
                 if self._error is not None:
                     raise self._error
-                self._exchange.wake.clear()
+                self._seats.wake.clear()
                 await self._rest(self._step())
+                await self._gather()
         finally:
             self._outcomes.tell_left_out()
 
@@ -151,14 +163,35 @@ class Dispatcher:
 
     async def _rest(self, now: Now) -> None:
         """Until something happens, or is due after ``now``: what was due by then waits for room."""
-        if self._exchange.wake.is_set() or self._is_over():
+        if self._seats.wake.is_set() or self._is_over():
             return
         next_ms, wait_s = self._plan.next_ms(), _SLEEP_MAX_S
         if next_ms is not None and next_ms > now.wall_ms:
             wait_s = min(wait_s, (next_ms - now.wall_ms) / 1_000)
-        timer = asyncio.get_running_loop().call_later(wait_s, self._exchange.wake.set)
-        await self._exchange.wake.wait()
+        timer = asyncio.get_running_loop().call_later(wait_s, self._seats.wake.set)
+        await self._seats.wake.wait()
         timer.cancel()
+
+    async def _gather(self) -> None:
+        """While every slot is busy, and claims are ahead, nothing is lost by taking more reports into one entry."""
+        wake, is_over = self._seats.wake, False
+
+        def end() -> None:
+            nonlocal is_over
+            is_over = True
+            wake.set()
+
+        timer: asyncio.TimerHandle | None = None
+        while not is_over and self._is_busy():
+            timer = timer or asyncio.get_running_loop().call_later(_GATHER_S, end)
+            wake.clear()
+            await wake.wait()
+        if timer is not None:
+            timer.cancel()
+
+    def _is_busy(self) -> bool:
+        """Will no slot be idle soon?"""
+        return self._error is None and not self._is_stopping and self._seats.is_busy(self._clock.boot_ms())
 
     @property
     def claims(self) -> int:
@@ -167,7 +200,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """There may be something to claim, or the time was set."""
-        self._exchange.wake.set()
+        self._seats.wake.set()
 
     def _look_again(self) -> None:
         self._may_find_more = True
@@ -180,6 +213,8 @@ class Dispatcher:
 
     def forget_proposed(self) -> None:
         """Claims that are not committed are left to the next term."""
+        for proposed in self._proposed:
+            proposed.seat.taken -= 1
         self._proposed.clear()
         self.wake()
 
@@ -195,21 +230,32 @@ class Dispatcher:
         if self._plan.notice(now):
             self._may_find_more = True
             self._clock_was_set()
-        commands: list[RecordOutcome | ClaimJobs] = list(self._recorded(now))
+        commands = self._recorded(now)
         begun_by_ms = now.wall_ms + _CLAIM_SLACK_MS
-        claims = tuple(_Proposed(due) for due in self._take(now))
-        self._proposed |= dict.fromkeys(claims)
-        if claims:
-            jobs = tuple((it.due.seq, it.due.due_ms) for it in claims)
-            commands.append(ClaimJobs(jobs, begun_by_ms, self._owner))
+        claims = self._claims(now)
+        for its in claims:
+            jobs = tuple((it.due.seq, it.due.due_ms) for it in its)
+            commands.append(ClaimJobs(jobs, begun_by_ms, its[0].seat.owner))
         parts = split(commands)  # answers can be big: they need not fit into one entry
-        for number, part in enumerate(parts, 1):
-            recorded = tuple(ClaimRef(it.seq, it.attempt) for it in part if isinstance(it, RecordOutcome))
-            self._propose(part, _Entry(recorded, claims if number == len(parts) else (), begun_by_ms))
+        made = iter(claims)
+        for part in parts:
+            recorded = tuple(ref for it in part for ref in _recorded_by(it))
+            own = tuple(next(made) for it in part if isinstance(it, ClaimJobs))
+            self._propose(part, _Entry(recorded, own, begun_by_ms))
         return now
 
+    def _claims(self, now: Now) -> list[tuple[_Proposed, ...]]:
+        """The claims to propose, by seat."""
+        taken = self._take(now)
+        of: dict[Seat, list[_Proposed]] = {}
+        for due, seat in zip(taken, self._seats.share(len(taken), now.boot_ms), strict=True):
+            proposed = _Proposed(due, seat)
+            self._proposed[proposed] = None
+            of.setdefault(seat, []).append(proposed)
+        return [tuple(its) for its in of.values()]
+
     def _take(self, now: Now) -> list[Due]:
-        limit = self._plan.free - self._exchange.earlier
+        limit = min(self._plan.free, self._seats.room(now.boot_ms))
         if self._is_stopping or limit <= 0:
             return []
         next_ms = self._plan.next_ms()
@@ -239,37 +285,40 @@ class Dispatcher:
             return
         error = done.exception()
         if error is None:
-            self._exchange.recorded(entry.recorded)
+            self._seats.recorded(entry.recorded)
             try:
-                self._hand_out(entry, done.result()[-1])
+                self._hand_out(entry, done.result())
             except Exception as failure:  # noqa: BLE001 - in a callback it would be lost, and with it the slots
                 error = failure
         if error is not None:
             self._error = error
             self.wake()
 
-    def _hand_out(self, entry: _Entry, claimed: Result) -> None:
-        granted = dict(claimed.granted) if entry.claims and isinstance(claimed, Claimed) else {}
-        jobs = self._reads.claimed(granted)
+    def _hand_out(self, entry: _Entry, results: Sequence[Result]) -> None:
+        if not entry.claims:
+            return
+        granted = [dict(it.granted) for it in results if isinstance(it, Claimed)]
+        jobs = self._reads.claimed(seq for its in granted for seq in its)
         now = self._now()
-        claims: list[Claim] = []
-        for proposed in entry.claims:
-            if proposed not in self._proposed:  # it was forgotten
-                continue
-            del self._proposed[proposed]
-            due = proposed.due
-            attempt = granted.pop(due.seq, None)
-            if attempt is None or proposed.is_cancelled:
-                self._plan.refused(now, due.lane)
-                self._look_again()
-                continue
-            self._plan.began(now, due.lane)
-            job = jobs[due.seq]
-            ref = ClaimRef(due.seq, attempt)
-            self._open[ref] = _Open(due.lane, job)
-            claims.append(self._claim(ref, due, job, entry.begun_by_ms))
-        if claims:
-            self._exchange.give(claims)
+        claims: list[tuple[Seat, Claim]] = []
+        for proposals, attempts in zip(entry.claims, granted, strict=True):
+            for proposed in proposals:
+                if proposed not in self._proposed:  # it was forgotten
+                    continue
+                del self._proposed[proposed]
+                due, seat = proposed.due, proposed.seat
+                attempt = attempts.pop(due.seq, None)
+                if attempt is None or proposed.is_cancelled:
+                    seat.taken -= 1
+                    self._plan.refused(now, due.lane)
+                    self._look_again()
+                    continue
+                self._plan.began(now, due.lane)
+                job = jobs[due.seq]
+                ref = ClaimRef(due.seq, attempt)
+                self._open[ref] = _Open(due, seat, job)
+                claims.append((seat, self._claim(ref, due, job, entry.begun_by_ms)))
+        self._seats.give(claims)
 
     def _claim(self, ref: ClaimRef, due: Due, job: ClaimedJob, begun_by_ms: int) -> Claim:
         spec = job.spec
@@ -286,29 +335,40 @@ class Dispatcher:
 
     # --- reports -------------------------------------------------------------------------------------------------
 
-    def _recorded(self, now: Now) -> list[RecordOutcome]:
-        """The outcomes of the attempts that are over; their slots are free."""
-        reports = [] if self._is_closed else self._exchange.take_reports()
+    def _recorded(self, now: Now) -> list[AnyCommand]:
+        """What the attempts that are over came to; their slots are free."""
+        reports = [] if self._is_closed else self._seats.take_reports(now.boot_ms)
         if not reports:
             return []
         self._may_find_more = True
-        found: list[RecordOutcome] = []
+        found: list[AnyCommand] = []
+        lost: list[ClaimRef] = []
         late: list[ClaimReport] = []
-        for it in reports:
+        for seat, it in reports:
             claim = self._open.pop(it.ref, None)
-            if claim is None:
+            if it.report.is_lost:
+                lost.append(it.ref)
+            elif claim is None:
                 late.append(it)
-                continue
-            report = it.report
-            if report.is_held:
-                self._secrets.held_for(self._secrets.of(claim.job.spec, destination_of(claim.lane)))
-            load = self._plan.load(destination_of(claim.lane))
-            policy = None if load is None else load.settings.retry
-            found.append(
-                self._outcomes.decide(it, claim.job, policy, now_ms=now.wall_ms, is_told=not claim.is_cancelled)
-            )
-            self._plan.ended(now, claim.lane, report.verdict, report.duration_ms)
-        return found + self._late(late, now) if late else found
+            else:
+                found.append(self._outcome(it, claim, seat, now))
+            if claim is not None:
+                seat.taken -= 1
+                self._plan.ended(now, claim.due.lane, it.report.verdict, it.report.duration_ms)
+        if lost:
+            found.append(LoseClaims(tuple(lost)))
+        return [*found, *self._late(late, now)] if late else found
+
+    def _outcome(self, it: ClaimReport, claim: _Open, seat: Seat, now: Now) -> RecordOutcome:
+        destination = destination_of(claim.due.lane)
+        if it.report.is_held:
+            self._secrets.held_for(self._secrets.of(claim.job.spec, destination))
+        load = self._plan.load(destination)
+        policy = None if load is None else load.settings.retry
+        self._outcomes.began(it.report.started_ms - claim.due.due_ms)
+        return self._outcomes.decide(
+            it, claim.job, policy, now_ms=now.wall_ms, node=seat.name, is_told=not claim.is_cancelled
+        )
 
     def _late(self, reports: Sequence[ClaimReport], now: Now, node: str | None = None) -> list[RecordOutcome]:
         """The outcomes to record of claims of earlier terms. Those of jobs that are gone are forgotten."""
@@ -318,7 +378,7 @@ class Dispatcher:
         for it in reports:
             job = jobs.get(it.ref.seq)
             if job is None:
-                self._exchange.recorded([it.ref])
+                self._seats.recorded([it.ref])
                 continue
             known = self._reads.destination(destination_of(job.lane))
             policy = None if known is None else known.settings.retry
@@ -331,8 +391,21 @@ class Dispatcher:
 
         Raises what ``Replica.propose`` raises.
         """
-        outcomes = self._late(frame.reports, self._now(), frame.node)
-        for part in split(outcomes):
+        lost = tuple(it.ref for it in frame.reports if it.report.is_lost)
+        told = [it for it in frame.reports if not it.report.is_lost]
+        commands: list[AnyCommand] = [LoseClaims(lost)] if lost else []
+        for part in split([*commands, *self._late(told, self._now(), frame.node)]):
             await self._replica.propose(part)
         is_open = self._reads.open_claims(ref.seq for ref in frame.held)
         return Orders(tuple(ref for ref in frame.held if ref not in is_open))
+
+
+def _recorded_by(command: AnyCommand) -> tuple[ClaimRef, ...]:
+    """The claims that the command closes."""
+    match command:
+        case RecordOutcome():
+            return (ClaimRef(command.seq, command.attempt),)
+        case LoseClaims():
+            return tuple(ClaimRef(*claim) for claim in command.claims)
+        case _:
+            return ()

@@ -63,8 +63,11 @@ class Exchange(Protocol):
     def close(self) -> list[ClaimReport]:
         """Give no more orders; the reports that are not known to be recorded."""
 
-    def may_send(self, term: int) -> bool:
-        """May a request of a claim of this term leave now? Asked as the last step before each one."""
+    def valid_until_ms(self, term: int) -> float:
+        """Until when, by the boot clock, requests of claims of this term may leave; 0: none may.
+
+        Compared as the last step before each one. It moves on while the leader leads.
+        """
 
     def report(self, report: ClaimReport) -> None:
         """An attempt is over. Returns at once; the report is kept until it is recorded."""
@@ -86,8 +89,8 @@ class NoExchange:
         reports, self._reports = self._reports, []
         return reports
 
-    def may_send(self, term: int) -> bool:
-        return False
+    def valid_until_ms(self, term: int) -> float:
+        return 0.0
 
     def report(self, report: ClaimReport) -> None:
         self._reports.append(report)
@@ -101,16 +104,16 @@ class LocalExchange:
 
     Args:
         term: of the leader.
-        is_valid: may a request leave? The leader's proof that it still leads.
+        valid_until_ms: the leader's proof that it still leads ends then, by the boot clock.
 
     Attributes:
         wake: set when the leader has something to look at.
     """
 
-    def __init__(self, term: int, is_valid: Callable[[], bool]) -> None:
+    def __init__(self, term: int, valid_until_ms: Callable[[], float]) -> None:
         self.wake = asyncio.Event()
         self._term = term
-        self._is_valid = is_valid
+        self._valid_until_ms = valid_until_ms
         self._inbox = Inbox()
         self._held: dict[ClaimRef, None] = {}  # a set whose order does not depend on memory addresses
         self._earlier: set[ClaimRef] = set()
@@ -128,8 +131,8 @@ class LocalExchange:
     def close(self) -> list[ClaimReport]:
         return list(self._unrecorded.values())
 
-    def may_send(self, term: int) -> bool:
-        return term == self._term and self._is_valid()
+    def valid_until_ms(self, term: int) -> float:
+        return self._valid_until_ms() if term == self._term else 0.0
 
     def report(self, report: ClaimReport) -> None:
         ref = report.ref
@@ -159,6 +162,16 @@ class LocalExchange:
     def cancel(self, seqs: set[int]) -> None:
         """Have the attempts at these jobs broken off."""
         self._inbox.put(cancelled=[ref for ref in self._held if ref.seq in seqs])
+
+    @property
+    def reported(self) -> int:
+        """Reports that came since they were taken last."""
+        return len(self._reports)
+
+    def forget(self, ref: ClaimRef) -> None:
+        """The claim is lost; nobody waits for its report."""
+        self._held.pop(ref, None)
+        self._earlier.discard(ref)
 
     def take_reports(self) -> list[ClaimReport]:
         """Those that came since this was asked last."""
@@ -203,9 +216,9 @@ class HttpExchange:
         untold, self._untold, self._held = self._untold, {}, {}
         return list(untold.values())
 
-    def may_send(self, term: int) -> bool:
+    def valid_until_ms(self, term: int) -> float:
         """Never: what has not left by now goes back to the leader."""
-        return False
+        return 0.0
 
     def report(self, report: ClaimReport) -> None:
         self._held.pop(report.ref, None)

@@ -1,4 +1,4 @@
-"""Takes claims that an earlier leader handed over, and whose outcome it never told, to be lost at their deadline."""
+"""Takes claims of other processes, whose outcome nobody told, to be lost at their deadline."""
 
 from hookline.clock import Clock
 from hookline.node.dispatch.duty import Duty
@@ -8,10 +8,15 @@ from hookline.protocol.commands import ExpireClaims
 
 
 class ClaimExpiry(Duty):
-    """Runs on a new leader until no claim of an earlier term is open."""
+    """Runs on a new leader until no claim of another process is open.
 
-    def __init__(self, replica: Replica, reads: LeaderReads, clock: Clock) -> None:
+    Args:
+        owner: the leader's own process, whose claims of this term it waits for.
+    """
+
+    def __init__(self, replica: Replica, reads: LeaderReads, clock: Clock, *, owner: str) -> None:
         super().__init__()
+        self._owner = owner
         self._replica = replica
         self._reads = reads
         self._clock = clock
@@ -19,11 +24,11 @@ class ClaimExpiry(Duty):
     async def run(self) -> None:
         """Return when there is nothing left to wait for, or after ``stop``."""
         while not self._is_over:
-            deadline_ms = self._reads.first_claim_to_end_ms(self._replica.term)
+            deadline_ms = self._reads.first_claim_to_end_ms(self._replica.term, self._owner)
             if deadline_ms is None:
                 return
             wait_ms = deadline_ms + 1 - self._clock.wall_ms()
             if wait_ms <= 0:
-                await self._replica.propose([ExpireClaims()], no_timeout=True)
+                await self._replica.propose([ExpireClaims(self._owner)], no_timeout=True)
                 continue
             await self.rest(wait_ms / 1_000)

@@ -40,10 +40,12 @@ class Fairness:
 
     Args:
         slots: attempts that may run at once, in all.
+        ahead: those that may wait for a slot beside them; they count as running.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, ahead: int = 0) -> None:
         self.slots = slots
+        self._most = slots + ahead
         self.share = max(1, slots // 10)
         self.running = 0
         self.slow_running = 0
@@ -60,8 +62,8 @@ class Fairness:
         return self._loads.get(destination)
 
     def free(self) -> int:
-        """Slots that nothing runs in."""
-        return self.slots - self.running
+        """How many more may run, or wait for a slot."""
+        return self._most - self.running
 
     def admit(self, boot_ms: float, now_ms: int, destination: int, retry: bool, beyond: bool) -> Blocked | None:
         """None: the attempt may start, and counts as running from now on. Else why not."""
@@ -135,13 +137,13 @@ class Fairness:
             self.slow_running += -load.running if is_fast else load.running
         if verdict == "timeout":
             load.window = max(1, min(load.window, load.running + 1) // 2)
-        elif load.window < self.slots and is_fast:
+        elif load.window < self._most and is_fast:
             load.window += 1
 
     def _load(self, destination: int) -> Load:
         load = self._loads.get(destination)
         if load is None:
-            load = self._loads[destination] = Load(DestinationSettings(), self.slots)
+            load = self._loads[destination] = Load(DestinationSettings(), self._most)
         return load
 
 

@@ -30,6 +30,10 @@ class Outcomes:
         self._attempt_log = AttemptLog(clock)
         self._counts = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
 
+    def began(self, late_ms: int) -> None:
+        """A job's attempt began this long after the job was due."""
+        self._metrics.due_lag.observe(max(0, late_ms) / 1_000)
+
     def decide(
         self,
         it: ClaimReport,

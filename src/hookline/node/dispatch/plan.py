@@ -29,12 +29,13 @@ class Plan:
 
     Args:
         slots: attempts that may run at once, in all.
+        ahead: claims that may wait for a slot beside those.
         steps: of the clock, until now.
     """
 
-    def __init__(self, slots: int, *, steps: int = 0) -> None:
+    def __init__(self, slots: int, ahead: int = 0, *, steps: int = 0) -> None:
         self._queue = DueQueue()
-        self._fairness = Fairness(slots)
+        self._fairness = Fairness(slots, ahead)
         self._steps = steps
 
     # --- what is pending -----------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ class Plan:
 
     @property
     def free(self) -> int:
-        """Slots that nothing was taken for."""
+        """How many more may be taken: slots, and those ahead of them."""
         return self._fairness.free()
 
     def blocked(self, destination: int) -> Blocked | None:

@@ -39,6 +39,10 @@ class Fence:
         """Another node leads, or this one gave up."""
         self.revision = None
 
+    def valid_until_ms(self) -> float:
+        """Until when requests may leave; 0: none may."""
+        return 0.0 if self.revision is None else self._valid_until_ms
+
     def is_valid(self) -> bool:
         """May a request leave now?"""
-        return self.revision is not None and self._clock.boot_ms() < self._valid_until_ms
+        return self._clock.boot_ms() < self.valid_until_ms()

@@ -151,6 +151,9 @@ class EtcdLeadership:
     def is_valid(self) -> bool:
         return self._fence.is_valid()
 
+    def valid_until_ms(self) -> float:
+        return self._fence.valid_until_ms()
+
     async def lost(self) -> None:
         while self._fence.revision is not None:  # noqa: ASYNC110 - the renewal's thread learns it
             await asyncio.sleep(_LOST_POLL_S)

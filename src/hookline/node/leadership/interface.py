@@ -13,7 +13,10 @@ class Leadership(Protocol):
         """
 
     def is_valid(self) -> bool:
-        """May a request leave now? Asked as the last step before each one."""
+        """May this node act as the leader now?"""
+
+    def valid_until_ms(self) -> float:
+        """Until when, by the boot clock, requests may leave; compared as the last step before each one. 0: none may."""
 
     async def lost(self) -> None:
         """Return when it is known that this node leads no more."""

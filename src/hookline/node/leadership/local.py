@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import math
 import os
 from pathlib import Path
 
@@ -42,6 +43,9 @@ class LocalLeadership:
 
     def is_valid(self) -> bool:
         return self._file is not None
+
+    def valid_until_ms(self) -> float:
+        return math.inf if self._file is not None else 0.0
 
     async def lost(self) -> None:
         """Never: nobody else can take the directory."""

@@ -1,6 +1,7 @@
 """Leadership for tests and the simulation: handed out on request, taken away at will."""
 
 import asyncio
+import math
 
 
 class MemoryLeadership:
@@ -17,6 +18,9 @@ class MemoryLeadership:
 
     def is_valid(self) -> bool:
         return self.valid
+
+    def valid_until_ms(self) -> float:
+        return math.inf if self.valid else 0.0
 
     async def lost(self) -> None:
         """Never by itself: what takes the lead away in a test shows in ``is_valid``."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from hookline.errors import Compacted, Halted, NotLeader, StateDamaged
-from hookline.node.attempts.runner import Runner
+from hookline.node.attempts.runner import Attempts
 from hookline.node.attempts.transport import Transport
 from hookline.node.attempts.vetting import Vetter
 from hookline.node.clocks.guarded import GuardedClock
@@ -19,6 +19,7 @@ from hookline.node.dispatch.duties import duties_of
 from hookline.node.dispatch.exchange import Exchange, LocalExchange, NoExchange
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Plan
+from hookline.node.dispatch.seats import Seat, Seats, ahead_of
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.history.interface import History
 from hookline.node.leadership.interface import Leadership
@@ -66,7 +67,7 @@ class Leader:
     """
 
     def __init__(
-        self, parts: LeaderParts, replica: Replica, *, term: int, runner: Runner, is_serving: asyncio.Event
+        self, parts: LeaderParts, replica: Replica, *, term: int, runner: Attempts, is_serving: asyncio.Event
     ) -> None:
         config, clock = parts.config, parts.clock
         self._parts = parts
@@ -74,18 +75,17 @@ class Leader:
         self._term = term
         self._runner = runner
         reads = LeaderReads(parts.machine.database.reader)
-        self._exchange = LocalExchange(term, parts.leadership.is_valid)
-        self.plan = Plan(config.slots, steps=clock.steps)
+        self._exchange = LocalExchange(term, parts.leadership.valid_until_ms)
+        self.plan = Plan(config.slots, ahead_of(config.slots), steps=clock.steps)
         self.secrets = SealedSecrets(parts.vault)
-        self.duties = duties_of(replica, reads, clock, config)
+        self.duties = duties_of(replica, reads, clock, config, owner=parts.owner)
         self.dispatcher = Dispatcher(
             replica,
             reads,
             clock,
-            owner=parts.owner,
             plan=self.plan,
             secrets=self.secrets,
-            exchange=self._exchange,
+            seats=Seats(Seat(parts.owner, config.node, "leader", config.slots, self._exchange)),
             outcomes=Outcomes(clock, parts.metrics, node=config.node),
             clock_was_set=self.duties.wake,
         )

@@ -46,7 +46,7 @@ class Member:
         self.leader: Leader | None = None
         keys = SigningKeys(parts.vault, default_secret=parts.config.signing_secret)
         delivery = Delivery(parts.vetter, parts.transport, parts.clock, keys=keys.of)
-        self.runner = Runner(delivery, parts.clock, parts.metrics, parts.elsewhere or NoExchange())
+        self.runner = Runner(delivery, parts.clock, parts.elsewhere or NoExchange(), slots=parts.config.slots)
         self._failure: NodeFault | None = None
         self._failed = asyncio.Event()
 

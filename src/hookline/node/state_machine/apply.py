@@ -41,7 +41,9 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
         case c.BeginTerm():
             return apply_jobs.begin_term(tables, effects, now, command)
         case c.ExpireClaims():
-            return apply_jobs.expire_claims(tables, effects, now, entry.term)
+            return apply_jobs.expire_claims(tables, effects, now, entry.term, command)
+        case c.LoseClaims():
+            return apply_jobs.lose_claims(tables, effects, now, command)
         case c.BeginLog():
             return apply_upkeep.begin_log(tables, command)
         case c.SetTopology():

@@ -23,6 +23,8 @@ from hookline.protocol.commands import (
     ClaimJobs,
     Created,
     CreateJob,
+    ExpireClaims,
+    LoseClaims,
     RecordOutcome,
     RedriveJobs,
     Refused,
@@ -223,15 +225,27 @@ def _is_dead(owner: str, begin: BeginTerm) -> bool:
     return owner in begin.dead or is_replaced(owner, begin.owner)
 
 
-def expire_claims(tables: Tables, effects: Effects, time_ms: int, term: int) -> Result:
-    """Take the claims of earlier terms to be lost whose deadline has passed: their owner sends no more."""
-    claims = tables.all(OpenClaim, "expired_claims", term, time_ms)
+def expire_claims(tables: Tables, effects: Effects, time_ms: int, term: int, command: ExpireClaims) -> Result:
+    """Take the claims to be lost whose deadline has passed: their owner sends no more. The leader's own will report."""
+    claims = tables.all(OpenClaim, "expired_claims", term, time_ms, command.owner)
     for claim in claims:
         _lose(tables, effects, time_ms, claim)
     return Changed(len(claims))
 
 
+def lose_claims(tables: Tables, effects: Effects, time_ms: int, command: LoseClaims) -> Result:
+    """Take these claims to be lost, as far as they are open."""
+    count = 0
+    for seq, attempt in command.claims:
+        claim = tables.row(OpenClaim, "open_claim", seq, attempt)
+        if claim is not None:
+            _lose(tables, effects, time_ms, claim)
+            count += 1
+    return Changed(count)
+
+
 def _lose(tables: Tables, effects: Effects, time_ms: int, claim: OpenClaim) -> None:
+    effects.lost.append((claim.seq, claim.attempts))
     lost = claim.lost + 1
     if claim.at_most_once:
         state, error = State.UNKNOWN, "the node was lost during an at-most-once attempt; it is not sent again"

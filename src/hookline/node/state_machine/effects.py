@@ -30,5 +30,6 @@ class Effects:
     due: list[tuple[int, int, int]] = field(default_factory=list)  # (lane, due_ms, seq) that became pending
     aborted: list[int] = field(default_factory=list)  # seqs cancelled while an attempt was under way
     destinations: list[ChangedDestination] = field(default_factory=list)
+    lost: list[tuple[int, int]] = field(default_factory=list)  # claims (seq, attempt) that nobody waits for any more
     ended: list[Ended] = field(default_factory=list)
     schedules_changed: bool = False

@@ -167,9 +167,9 @@ class LeaderReads:
         rows = self._rows("destination_number", tenant, name)
         return rows[0][0] if rows else None
 
-    def first_claim_to_end_ms(self, term: int) -> int | None:
-        """The earliest deadline of the claims that terms before ``term`` left open."""
-        ((deadline_ms,),) = self._rows("first_claim_to_end", term)
+    def first_claim_to_end_ms(self, term: int, owner: str) -> int | None:
+        """The earliest deadline of the open claims but those that ``owner`` has of ``term``."""
+        ((deadline_ms,),) = self._rows("first_claim_to_end", term, owner)
         return deadline_ms if isinstance(deadline_ms, int) else None
 
 

@@ -45,4 +45,4 @@ SELECT {ConfiguredRow} FROM destinations WHERE id = ?
 SELECT id FROM destinations WHERE tenant = ? AND name = ?
 
 -- name: first_claim_to_end
-SELECT min(claim_deadline_ms) FROM jobs WHERE state = 1 AND claim_term < ?
+SELECT min(claim_deadline_ms) FROM jobs WHERE state = 1 AND (claim_term < ?1 OR claim_owner <> ?2)

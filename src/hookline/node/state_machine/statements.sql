@@ -102,7 +102,11 @@ WHERE seq = ?1 AND state > 1 AND size >= 0 RETURNING {RedrivenJob}
 SELECT {OpenClaim} FROM jobs WHERE state = 1 ORDER BY seq
 
 -- name: expired_claims
-SELECT {OpenClaim} FROM jobs WHERE state = 1 AND claim_term < ?1 AND claim_deadline_ms <= ?2 ORDER BY seq
+SELECT {OpenClaim} FROM jobs WHERE state = 1 AND claim_deadline_ms <= ?2 AND (claim_term < ?1 OR claim_owner <> ?3)
+ORDER BY seq
+
+-- name: open_claim
+SELECT {OpenClaim} FROM jobs WHERE seq = ?1 AND state = 1 AND attempts = ?2
 
 -- name: lose_claim
 UPDATE jobs SET state = ?2, due_ms = ?3, finished_ms = ?4, lost = ?5, claim_term = NULL, claim_deadline_ms = NULL,
