@@ -41,9 +41,13 @@ def end_to_end(delay_s: float, count: int, batch: int, connections: int, nodes: 
     with receiver(delay_s) as target:
         if nodes == 1:
             with node() as process:
-                return _load(process, target, count, batch, connections, lambda: {"leader": process.cpu_seconds()})
+                return _load(process, target, count, batch, connections, lambda: _cpu_of(process))
         with cluster() as three:
             return _load(three.leader, target, count, batch, connections, three.cpu_seconds)
+
+
+def _cpu_of(process: Process) -> dict[str, float]:
+    return {"leader": process.cpu_seconds(), "its processes": process.children_cpu_seconds()}
 
 
 def _load(

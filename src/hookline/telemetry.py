@@ -51,8 +51,18 @@ class HeldLines:
             _StandardError().write(line + "\n")
 
 
+_settings: tuple[bool, str] = (True, "info")
+
+
+def log_settings() -> tuple[bool, str]:
+    """(as JSON, level) as ``configure_logs`` was told, for child processes."""
+    return _settings
+
+
 def configure_logs(*, as_json: bool, level: str = "info", held: HeldLines | None = None) -> None:
     """Send structured logs to standard error: one JSON object a line, or coloured text on a terminal."""
+    global _settings  # noqa: PLW0603 - as structlog's own settings, of the whole process
+    _settings = (as_json, level)
     # JSON is written in ASCII; on a terminal, values and tracebacks may hold what strangers sent.
     renderers: list[structlog.typing.Processor] = (
         [structlog.processors.JSONRenderer()]

@@ -1,5 +1,6 @@
 """Turns what users type into what the SDK takes. Unreadable input is a usage error."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hookline.errors import HooklineError
 from hookline.protocol.durations import parse_duration
 from hookline.visible import without_password
 
+_ATTEMPT_PROCESSES_MAX = 4  # one process makes some 7,000 attempts in a second
 _FILE_BYTES_MAX = 64 * 1024 * 1024  # far above what any service takes
 
 
@@ -140,6 +142,16 @@ def ports(text: str) -> frozenset[int]:
     if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= 65_535 for part in parts):
         raise usage_error(f"{text!r} is not a list of ports, such as 443,8443")
     return frozenset(int(part) for part in parts)
+
+
+def attempt_processes(text: str, slots: int | None) -> int:
+    """A number of processes; ``auto``: as many as this machine's cores make use of. Each has a slot at least."""
+    if text == "auto":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(_ATTEMPT_PROCESSES_MAX, cores // 2, slots or 1)
+    if not text.isascii() or not text.isdigit():
+        raise usage_error(f"--attempt-processes is {text!r}; write a number of processes, or auto.")
+    return int(text)
 
 
 def host_names(text: str) -> tuple[str, ...]:

@@ -15,10 +15,14 @@ from starlette.applications import Starlette
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.services import Role, Services
+from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.heard_proxies import HeardProxies
+from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.own_processes import OwnProcesses, may_matter
+from hookline.node.attempts.processes import AttemptProcesses, StartProcess
 from hookline.node.attempts.resolver import Resolver
+from hookline.node.attempts.runner import Attempts, Runner
 from hookline.node.attempts.transport import Transport
 from hookline.node.attempts.vetting import Vetter
 from hookline.node.clocks.guarded import GuardedClock
@@ -100,6 +104,7 @@ class NodeParts:
         sender: carries to other nodes what is meant for the leader.
         own_addresses: where this process listens.
         snapshots: None: the node gives out no copies of its state.
+        start_attempt_process: None: attempts are made in this process, by ``transport``.
         is_stopping: the process was told to end.
     """
 
@@ -114,6 +119,7 @@ class NodeParts:
     sender: Sender
     own_addresses: OwnAddresses
     snapshots: Snapshots | None = None
+    start_attempt_process: StartProcess | None = None
     is_stopping: Callable[[], bool] = lambda: False
 
 
@@ -210,11 +216,21 @@ def _member(parts: NodeParts, metrics: Metrics) -> Member:
             elsewhere=membership.elsewhere,
             commit=parts.commit,
             vault=parts.vault,
-            vetter=Vetter(parts.resolver, parts.config.rules, own_addresses=parts.own_addresses),
-            transport=parts.transport,
+            make_attempts=partial(_attempts, parts),
             metrics=metrics,
         )
     )
+
+
+def _attempts(parts: NodeParts, exchange: Exchange) -> Attempts:
+    """The runner: in this process, or in others."""
+    config, clock = parts.config, parts.clock
+    if parts.start_attempt_process is not None:
+        count = config.attempt_processes
+        return AttemptProcesses(parts.start_attempt_process, count, config.slots, clock, exchange, parts.own_addresses)
+    vetter = Vetter(parts.resolver, config.rules, own_addresses=parts.own_addresses)
+    keys = SigningKeys(parts.vault, default_secret=config.signing_secret)
+    return Runner(Delivery(vetter, parts.transport, clock, keys=keys.of), clock, exchange, slots=config.slots)
 
 
 def _why_not_ready(role: Role) -> str | None:

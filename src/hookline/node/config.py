@@ -35,6 +35,7 @@ class NodeConfig:
 
     # Delivery.
     slots: int = 100
+    attempt_processes: int = 0  # 0: attempts are made in the node's own process
     allow_private_destinations: bool = False
     allow_destinations: Patterns = NO_PATTERNS
     deny_destinations: Patterns = NO_PATTERNS
@@ -60,6 +61,7 @@ class NodeConfig:
 
     def __post_init__(self) -> None:
         check_range(self, "slots", 1, 10_000)
+        check_range(self, "attempt_processes", 0, min(64, self.slots))
         check_range(self, "port", 0, 65_535)
         check_range(self, "shard", 0, 999_999_999)
         check_range(self, "pending_jobs_max", 1, 10**9)

@@ -16,6 +16,7 @@ from hookline.errors import Compacted, ForeignState, Halted, HooklineError, Stat
 from hookline.http_api.server import listen, make_server, settle_memory, url_of
 from hookline.node.assembly import Membership, Node, NodeParts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.process_messages import Setup, encode_setup
 from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.transport import HttpTransport
 from hookline.node.clocks.guarded import GuardedClock
@@ -46,6 +47,8 @@ from hookline.node.storage.snapshots import STATE_FILE, Snapshots, finish_instal
 from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import Sender
+from hookline.processes.child import ChildProcess, start_child
+from hookline.telemetry import log_settings
 
 _READY_POLL_S = 0.005
 _REINSTALL_PAUSE_S = 2.0
@@ -229,6 +232,9 @@ async def _run_node(
                 sender=sender,
                 own_addresses=OwnAddresses([(config.host, config.port)]),
                 snapshots=snapshots,
+                start_attempt_process=partial(_start_attempt_process, config, vault, lock)
+                if config.attempt_processes
+                else None,
                 is_stopping=stop.is_set,
             )
         )
@@ -260,6 +266,16 @@ def _etcd_parts(
         start=clock.token(_START_BYTES).hex(),
         may_lead=scrub.may_lead,
     )
+
+
+async def _start_attempt_process(
+    config: NodeConfig, vault: Vault, lock: LocalLeadership, slots: int, received: Callable[[bytes], None]
+) -> ChildProcess:
+    """It holds the lock on the data directory: no other node starts there while it may still send."""
+    child = await start_child("hookline.node.attempts.process", received, keep=(lock.descriptor,))
+    as_json, level = log_settings()
+    child.link.send(encode_setup(Setup(config, vault.keys, slots, as_json, level)))
+    return child
 
 
 def _single(config: NodeConfig, clock: GuardedClock, machine: StateMachine, lock: LocalLeadership) -> SingleMembership:

@@ -51,10 +51,15 @@ _HOW_TO_MAKE = "make one with: openssl rand -base64 32"
 
 
 class Vault:
-    """Seals and opens secrets with AES-256-GCM. Its repr shows key ids only."""
+    """Seals and opens secrets with AES-256-GCM. Its repr shows key ids only.
+
+    Attributes:
+        keys: as given, for processes of this node's own.
+    """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """Take the keys, 32 bytes each; the first one seals."""
+        self.keys = tuple(keys)
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._sealing_id = _key_id(keys[0])
         self._mac_keys = [hashlib.sha256(b"hookline internal messages" + key).digest() for key in keys]

@@ -32,10 +32,14 @@ class ChildProcess:
         """Wait until it is gone for sure; its exit code, negative for a signal."""
         return await self._process.wait()
 
-    async def end(self) -> int:
-        """Kill it if it runs, and wait until it is gone."""
+    def kill(self) -> None:
+        """Have it gone, whatever it does."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
+
+    async def end(self) -> int:
+        """Kill it if it runs, and wait until it is gone."""
+        self.kill()
         code = await self._process.wait()
         self.link.close()
         return code

@@ -20,10 +20,14 @@ class OwnAddresses:
 
     Args:
         listening: of this process, for good; what is learnt of others comes by ``tell``.
+
+    Attributes:
+        version: grows with each change.
     """
 
     def __init__(self, listening: Iterable[HostPort]) -> None:
         self._told: dict[str, frozenset[HostPort]] = {}
+        self.version = 0
         # By port and host, by how many told places: an attempt elsewhere costs one look.
         self._hosts: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self._ports_of_all: Counter[int] = Counter()
@@ -32,11 +36,17 @@ class OwnAddresses:
     def tell(self, source: str, places: Iterable[HostPort]) -> None:
         """The places that this source knows now, instead of those it told before."""
         told, before = frozenset(places), self._told.get(source, frozenset())
+        self.version += told != before
         self._told[source] = told
         for place in told - before:
             self._count(place, 1)
         for place in before - told:
             self._count(place, -1)
+
+    @property
+    def places(self) -> frozenset[HostPort]:
+        """All of them."""
+        return frozenset().union(*self._told.values())
 
     def _count(self, place: HostPort, change: int) -> None:
         host, port = place

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.dispatch.due import Due
+from hookline.node.dispatch.fresh import FreshJobs
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Now, Plan
 from hookline.node.dispatch.seats import Seat, Seats
@@ -88,6 +89,7 @@ class Dispatcher:
         self._seats = seats
         self._outcomes = outcomes
         self._clock_was_set = clock_was_set
+        self._fresh = FreshJobs()
         self._proposed: dict[_Proposed, None] = {}  # a set whose order does not depend on memory addresses
         self._open: dict[ClaimRef, _Open] = {}
         self._may_find_more = True  # something became free, or may start after all, since the plan was asked last
@@ -110,6 +112,7 @@ class Dispatcher:
 
     def _on_commit(self, effects: Effects) -> None:
         if effects.due:
+            self._fresh.committed(effects, self._clock.wall_ms())
             self._plan.committed(effects.due)
             self.wake()
         if effects.aborted:
@@ -298,7 +301,8 @@ class Dispatcher:
         if not entry.claims:
             return
         granted = [dict(it.granted) for it in results if isinstance(it, Claimed)]
-        jobs = self._reads.claimed(seq for its in granted for seq in its)
+        jobs = self._fresh.take(seq for its in granted for seq in its)
+        jobs |= self._reads.claimed(seq for its in granted for seq in its if seq not in jobs)
         now = self._now()
         claims: list[tuple[Seat, Claim]] = []
         for proposals, attempts in zip(entry.claims, granted, strict=True):

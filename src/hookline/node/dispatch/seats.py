@@ -80,7 +80,7 @@ class Seats:
         self.wake = own.exchange.wake
 
     def is_busy(self, boot_ms: float) -> bool:
-        """Has every runner claims to begin when a slot becomes free? Of those that are ahead at most half are used up."""
+        """Has every runner claims that wait for a slot? Of those that are ahead at most half are used up."""
         return all(2 * (seat.taken - seat.exchange.reported - seat.slots) > seat.ahead(boot_ms) for seat in self._seats)
 
     def room(self, boot_ms: float) -> int:

@@ -31,6 +31,12 @@ class LocalLeadership:
             raise DataDirectoryInUse(f"{self._path.parent} is in use by another process; stop it first") from error
         self._file = file
 
+    @property
+    def descriptor(self) -> int:
+        """Of the locked file: a child that keeps it open holds the lock until it is gone."""
+        assert self._file is not None
+        return self._file
+
     def continue_after(self, term: int) -> None:
         """Terms go on after ``term``, the newest in the state."""
         self._term = term

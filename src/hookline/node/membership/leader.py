@@ -4,14 +4,13 @@ Everything it touches is handed in, so that the simulation runs this very code o
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
 from hookline.errors import Compacted, Halted, NotLeader, StateDamaged
 from hookline.node.attempts.runner import Attempts
-from hookline.node.attempts.transport import Transport
-from hookline.node.attempts.vetting import Vetter
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.dispatcher import Dispatcher
@@ -39,6 +38,7 @@ class LeaderParts:
 
     Attributes:
         owner: this process, as its claims name it.
+        make_attempts: the runner, with its first exchange.
         elsewhere: the runner's way to the leader while this node does not lead; None: there is no other node.
     """
 
@@ -50,8 +50,7 @@ class LeaderParts:
     leadership: Leadership
     commit: Commit
     vault: Vault
-    vetter: Vetter
-    transport: Transport
+    make_attempts: Callable[[Exchange], Attempts]
     metrics: Metrics
     history: History
     elsewhere: Exchange | None = None

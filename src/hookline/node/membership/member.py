@@ -8,9 +8,6 @@ import asyncio
 import structlog
 
 from hookline.errors import Fenced, NodeFault, NotLeader
-from hookline.node.attempts.delivery import Delivery
-from hookline.node.attempts.keys import SigningKeys
-from hookline.node.attempts.runner import Runner
 from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.membership.leader import Leader, LeaderParts
 from hookline.node.replica import Replica
@@ -44,9 +41,7 @@ class Member:
         )
         self.replica.listen(self._on_commit, this_term=False)
         self.leader: Leader | None = None
-        keys = SigningKeys(parts.vault, default_secret=parts.config.signing_secret)
-        delivery = Delivery(parts.vetter, parts.transport, parts.clock, keys=keys.of)
-        self.runner = Runner(delivery, parts.clock, parts.elsewhere or NoExchange(), slots=parts.config.slots)
+        self.runner = parts.make_attempts(parts.elsewhere or NoExchange())
         self._failure: NodeFault | None = None
         self._failed = asyncio.Event()
 

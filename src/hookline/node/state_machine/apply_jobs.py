@@ -99,6 +99,7 @@ def insert_job(
         schedule=schedule,
     )
     effects.due.append((lane, command.due_ms, seq))
+    effects.created.append((seq, lane, command))
     return seq
 
 

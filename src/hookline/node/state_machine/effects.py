@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from hookline.protocol.commands import CreateJob
 from hookline.protocol.jobs import State
 
 
@@ -28,6 +29,7 @@ class Effects:
     """Filled while an entry is applied, handed out after it is committed."""
 
     due: list[tuple[int, int, int]] = field(default_factory=list)  # (lane, due_ms, seq) that became pending
+    created: list[tuple[int, int, CreateJob]] = field(default_factory=list)  # (seq, lane, its command) of new jobs
     aborted: list[int] = field(default_factory=list)  # seqs cancelled while an attempt was under way
     destinations: list[ChangedDestination] = field(default_factory=list)
     lost: list[tuple[int, int]] = field(default_factory=list)  # claims (seq, attempt) that nobody waits for any more

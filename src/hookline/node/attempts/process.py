@@ -1,0 +1,128 @@
+"""An attempt process: ``python -m hookline.node.attempts.process DESCRIPTOR``, started by a node.
+
+It runs a ``Runner`` whose leader is at the other end of a link. It keeps nothing: when it is gone, its open claims are
+lost and its node starts another one; when its node is gone, it ends at once and sends nothing more.
+"""
+
+import asyncio
+import os
+import sys
+
+from hookline.clock import SystemClock
+from hookline.http_api.server import settle_memory
+from hookline.lack import raise_descriptor_limit
+from hookline.node.attempts.delivery import Delivery
+from hookline.node.attempts.keys import SigningKeys
+from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.process_messages import Setup, Work, decode_setup, decode_work, encode
+from hookline.node.attempts.resolver import Resolver, system_lookup
+from hookline.node.attempts.runner import Runner
+from hookline.node.attempts.transport import HttpTransport
+from hookline.node.attempts.vetting import Vetter
+from hookline.node.dispatch.exchange import Inbox
+from hookline.node.vault import Vault
+from hookline.processes.child import own_end
+from hookline.processes.link import Link, linked
+from hookline.protocol.claims import ClaimReport
+from hookline.telemetry import configure_logs
+
+
+class NodeClock(SystemClock):
+    """The time as the node trusts it: the node says how far it is from the boot clock."""
+
+    offset_ms = 0.0
+
+    def wall_ms(self) -> int:
+        return int(self.boot_ms() + self.offset_ms)
+
+
+class LinkExchange:
+    """The runner's side (``dispatch.exchange.Exchange``) of a link: what the node sends goes into the inbox."""
+
+    def __init__(self, link: Link, clock: NodeClock, own_addresses: OwnAddresses) -> None:
+        self._link = link
+        self._clock = clock
+        self._own_addresses = own_addresses
+        self._inbox = Inbox()
+        self._term, self._valid_until_ms = 0, 0.0
+        self._reports: list[ClaimReport] = []
+
+    def open(self, inbox: Inbox, _held: object) -> None:
+        self._inbox = inbox
+
+    def close(self) -> list[ClaimReport]:
+        return []
+
+    def valid_until_ms(self, term: int) -> float:
+        return self._valid_until_ms if term == self._term else 0.0
+
+    def report(self, report: ClaimReport) -> None:
+        if not self._reports:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._reports.append(report)
+
+    def _tell(self) -> None:
+        reports, self._reports = self._reports, []
+        self._link.send(encode(reports))
+
+    async def drained(self) -> None:
+        """The node keeps them until they are recorded."""
+
+    def take(self, work: Work) -> None:
+        """What the node has sent."""
+        self._term, self._valid_until_ms = work.term, work.valid_until_ms
+        self._clock.offset_ms = work.wall_ms
+        if work.places is not None:
+            self._own_addresses.tell("the node", work.places)
+        self._inbox.put(work.claims, work.cancelled)
+
+
+async def run(setup: Setup, link: Link, received: "asyncio.Queue[bytes]") -> None:
+    """Make attempts until cancelled."""
+    clock, own_addresses = NodeClock(), OwnAddresses([])
+    exchange = LinkExchange(link, clock, own_addresses)
+    async with Resolver(system_lookup(), clock) as resolver, asyncio.TaskGroup() as tasks:
+        keys = SigningKeys(Vault(setup.keys), default_secret=setup.config.signing_secret)
+        delivery = Delivery(
+            Vetter(resolver, setup.config.rules, own_addresses=own_addresses),
+            HttpTransport(),
+            clock,
+            keys=keys.of,
+        )
+        runner = Runner(delivery, clock, exchange, slots=setup.slots)
+        tasks.create_task(runner.run())
+        tasks.create_task(_take(runner, exchange, received))
+        settle_memory()
+        link.send(encode([]))  # ready
+
+
+async def _take(runner: Runner, exchange: LinkExchange, received: "asyncio.Queue[bytes]") -> None:
+    while True:
+        work = decode_work(await received.get())
+        exchange.take(work)
+        if work.is_over:
+            await asyncio.sleep(0)  # the runner sees its claims first
+            runner.break_off()
+
+
+async def _main(descriptor: int) -> None:
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+    link = await linked(own_end(descriptor), received.put_nowait)
+    setup = decode_setup(await received.get())
+    raise_descriptor_limit()
+    configure_logs(as_json=setup.logs_as_json, level=setup.log_level)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run(setup, link, received))
+        await link.ended.wait()
+        os._exit(0)  # the node is gone: nothing may leave any more
+
+
+def main() -> None:
+    """Until the node is gone."""
+    import uvloop
+
+    uvloop.run(_main(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
