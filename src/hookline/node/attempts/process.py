@@ -8,13 +8,15 @@ import asyncio
 import os
 import sys
 
+import uvloop
+
 from hookline.clock import SystemClock
 from hookline.http_api.server import settle_memory
 from hookline.lack import raise_descriptor_limit
 from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.own_addresses import OwnAddresses
-from hookline.node.attempts.process_messages import Setup, Work, decode_setup, decode_work, encode
+from hookline.node.attempts.process_messages import Assignment, Setup, decode_assignment, decode_setup, encode
 from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.runner import Runner
 from hookline.node.attempts.transport import HttpTransport
@@ -68,13 +70,13 @@ class LinkExchange:
     async def drained(self) -> None:
         """The node keeps them until they are recorded."""
 
-    def take(self, work: Work) -> None:
+    def take(self, assignment: Assignment) -> None:
         """What the node has sent."""
-        self._term, self._valid_until_ms = work.term, work.valid_until_ms
-        self._clock.offset_ms = work.wall_ms
-        if work.places is not None:
-            self._own_addresses.tell("the node", work.places)
-        self._inbox.put(work.claims, work.cancelled)
+        self._term, self._valid_until_ms = assignment.term, assignment.valid_until_ms
+        self._clock.offset_ms = assignment.wall_ms
+        if assignment.places is not None:
+            self._own_addresses.tell("the node", assignment.places)
+        self._inbox.put(assignment.claims, assignment.cancelled)
 
 
 async def run(setup: Setup, link: Link, received: "asyncio.Queue[bytes]") -> None:
@@ -98,9 +100,9 @@ async def run(setup: Setup, link: Link, received: "asyncio.Queue[bytes]") -> Non
 
 async def _take(runner: Runner, exchange: LinkExchange, received: "asyncio.Queue[bytes]") -> None:
     while True:
-        work = decode_work(await received.get())
-        exchange.take(work)
-        if work.is_over:
+        assignment = decode_assignment(await received.get())
+        exchange.take(assignment)
+        if assignment.is_over:
             await asyncio.sleep(0)  # the runner sees its claims first
             runner.break_off()
 
@@ -119,8 +121,6 @@ async def _main(descriptor: int) -> None:
 
 def main() -> None:
     """Until the node is gone."""
-    import uvloop
-
     uvloop.run(_main(int(sys.argv[1])))
 
 

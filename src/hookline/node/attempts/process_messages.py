@@ -30,7 +30,7 @@ class Setup:
     log_level: str
 
 
-class Work(msgspec.Struct, frozen=True, array_like=True):
+class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """What the node has for it; each replaces the validity, the time and the places of the one before.
 
     Attributes:
@@ -53,7 +53,7 @@ class Work(msgspec.Struct, frozen=True, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
-decode_work = msgspec.msgpack.Decoder(Work).decode
+decode_assignment = msgspec.msgpack.Decoder(Assignment).decode
 decode_reports = msgspec.msgpack.Decoder(list[ClaimReport]).decode
 
 

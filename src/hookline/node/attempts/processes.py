@@ -14,7 +14,7 @@ import structlog
 
 from hookline.clock import Clock
 from hookline.node.attempts.own_addresses import OwnAddresses
-from hookline.node.attempts.process_messages import Work, decode_reports, encode
+from hookline.node.attempts.process_messages import Assignment, decode_reports, encode
 from hookline.node.attempts.transport import NOT_LEADING
 from hookline.node.dispatch.exchange import Exchange, Inbox
 from hookline.processes.child import ChildProcess
@@ -170,8 +170,8 @@ class AttemptProcesses:
         places = None if validity[2] == process.validity[2] else tuple(own.places)
         process.validity = validity
         wall_ms = self._clock.wall_ms() - self._clock.boot_ms()
-        work = Work(validity[0], validity[1], wall_ms, claims, cancelled, places, is_over)
-        process.child.link.send(encode(work))
+        assignment = Assignment(validity[0], validity[1], wall_ms, claims, cancelled, places, is_over)
+        process.child.link.send(encode(assignment))
 
     def _validity(self) -> tuple[int, float, int]:
         return self._term, self._exchange.valid_until_ms(self._term), self._own_addresses.version
