@@ -73,6 +73,10 @@ class NodeProcess:
         assert self._process
         return self._process.pid
 
+    def children(self) -> list[int]:
+        """The processes that it has started and that run."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def kill(self) -> None:
         """SIGKILL; nothing happens to one that is gone already."""
         if not self.is_running:

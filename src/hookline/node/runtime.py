@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from hookline.clock import Clock, SystemClock
-from hookline.errors import Compacted, ForeignState, Halted, HooklineError, StateDamaged, leaves
+from hookline.errors import Compacted, DataDirectoryInUse, ForeignState, Halted, HooklineError, StateDamaged, leaves
 from hookline.http_api.server import listen, make_server, settle_memory, url_of
 from hookline.node.assembly import Membership, Node, NodeParts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
@@ -51,6 +51,7 @@ from hookline.processes.child import ChildProcess, start_child
 from hookline.telemetry import log_settings
 
 _READY_POLL_S = 0.005
+_LOCK_MS = 2_000
 _REINSTALL_PAUSE_S = 2.0
 _ETCD_PAUSE_S = 0.5
 _BEHIND_MS = 1_000
@@ -91,13 +92,27 @@ async def run_node(
     config.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         lock = LocalLeadership(config.data_dir)
-        lock.lock()
+        await _lock(lock, guarded)
         stack.push_async_callback(lock.release)
         refuse_half_restored(config.data_dir)
         vault = await _open_vault(config, guarded, stop)
         is_over = vault is None
         while vault is not None and not is_over:
             is_over = await _run_on_state(config, guarded, lock, vault, Telling(ready, stopping), stop)
+
+
+async def _lock(lock: LocalLeadership, clock: Clock) -> None:
+    """Take the directory. Processes of a node that was killed a moment ago hold it until they are gone, too."""
+    until_ms = clock.boot_ms() + _LOCK_MS
+    while True:
+        try:
+            lock.lock()
+        except DataDirectoryInUse:
+            if clock.boot_ms() > until_ms:
+                raise
+            await asyncio.sleep(_READY_POLL_S)
+        else:
+            return
 
 
 async def _open_vault(config: NodeConfig, clock: Clock, stop: asyncio.Event) -> Vault | None:
