@@ -3,7 +3,7 @@
 A slot is taken from the moment a claim is proposed until its attempt is over; the outcome and the claim that follows
 go into the log in this order. No claim is handed out before it is committed. A few claims are ahead of the slots, so
 there are never more open claims than slots and an eighth, and no slot is idle for a commit. While slots are free
-everything is proposed at once; while all are busy, reports gather for a moment (decision 28).
+everything is proposed at once; while all are busy, reports gather for a moment (decision 27).
 
 Nothing ticks: it sleeps until the earliest due time and is woken by what happens.
 """
