@@ -18,7 +18,7 @@ from hookline.node.dispatch.dispatcher import Dispatcher
 from hookline.node.dispatch.exchange import LocalExchange, NoExchange
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Plan
-from hookline.node.dispatch.seats import Seat, Seats
+from hookline.node.dispatch.seats import Seat, Seats, ahead_of
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.replica import Commit, Replica, inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
@@ -76,7 +76,7 @@ class HeldPlan(Plan):
     """Holds back what becomes pending until the test lets it in."""
 
     def __init__(self, slots: int) -> None:
-        super().__init__(slots)
+        super().__init__(slots, ahead_of(slots))
         self.rows: list[tuple[int, int, int]] = []
 
     def committed(self, due: Iterable[tuple[int, int, int]]) -> None:
@@ -122,6 +122,7 @@ class Stage:
 
 
 GOOD = Report(Outcome.SUCCESS, "good", T0, 5, sent=True, status=200)
+LOST = Report(Outcome.UNKNOWN, "none", T0, 0, sent=True, error="the attempt process was lost", is_lost=True)
 REFUSED = Report(Outcome.RETRYABLE_FAILURE, "bad", T0, 5, error="connection refused")
 
 
@@ -163,6 +164,7 @@ async def stage(
             if isinstance(commit, GatedCommit):
                 commit.stay_open()
             dispatcher.stop()
+            delivery.at_once = GOOD  # what waits for a slot
             for held in delivery.started:
                 if not held.done.done():
                     held.done.set_result(GOOD)
@@ -244,6 +246,95 @@ async def test_open_claims_never_exceed_the_slots(tmp_path: Path) -> None:
         assert on.delivery.most_running == 3
         assert len(on.delivery.started) == 20
         assert on.plan.running == 0
+
+
+async def test_claims_wait_ahead_of_the_slots_once_attempts_end_fast(tmp_path: Path) -> None:
+    """With 16 slots two; the log never has more open claims, and the runner never makes more attempts at once."""
+    slots, most_open = 16, 0
+    async with stage(tmp_path, slots=slots) as on:
+
+        def count(_: object) -> None:
+            nonlocal most_open
+            ((number,),) = on.rows("SELECT count(*) FROM jobs WHERE state = 1")
+            most_open = max(most_open, number)
+
+        on.replica.listen(count)
+        await on.post(*[create(f"j{number}", on_host(number % 5)) for number in range(400)])
+        on.wake()
+        while len(on.delivery.started) < 300:
+            await settle(3)
+            for held in on.delivery.started:
+                if not held.done.done():
+                    held.done.set_result(GOOD)
+                    on.clock.advance(1)
+                    break
+        assert most_open == slots + 2
+        assert on.delivery.most_running == slots
+        on.delivery.at_once = GOOD
+        for held in on.delivery.started:
+            if not held.done.done():
+                held.done.set_result(GOOD)
+        while on.plan.running:
+            await settle()
+        assert set(on.states().values()) == {"succeeded"}
+        assert len(on.delivery.started) == 400
+
+
+async def test_reports_gather_while_claims_wait_ahead(tmp_path: Path) -> None:
+    async with stage(tmp_path, slots=80) as on:
+        await on.post(*[create(f"j{number}", on_host(number % 9)) for number in range(700)])
+        on.wake()
+        await settle()
+        for _ in range(6):  # at the same instant: as many as in a second
+            _end(on, 80)
+            await settle(40)
+        assert on.runner.running == 80 + 10, "ten wait ahead"
+        entries = on.replica.applied
+        _end(on, 3)
+        await settle()
+        assert on.replica.applied == entries, "they gather: no slot is idle"
+        assert on.delivery.running == 80
+        _end(on, 3)
+        await settle()
+        assert on.replica.applied == entries + 1, "half of those ahead are used up"
+        assert on.runner.running == 80 + 10
+
+
+def _end(on: Stage, count: int) -> None:
+    """That many attempts end."""
+    for held in [it for it in on.delivery.started if not it.done.done()][:count]:
+        held.done.set_result(GOOD)
+
+
+async def test_a_claim_that_was_lost_with_a_part_of_its_runner_is_made_again(tmp_path: Path) -> None:
+    async with stage(tmp_path, slots=1) as on:
+        await on.post(create("a"), create("b", job_spec(at_most_once=True)))
+        on.wake()
+        await settle()
+        on.delivery.started[0].done.set_result(LOST)
+        await settle()
+        on.wake()
+        assert [held.claim.ref for held in on.delivery.started] == [ClaimRef(1, 1), ClaimRef(2, 1)]
+        on.delivery.started[1].done.set_result(LOST)
+        await settle()
+        assert on.delivery.started[-1].claim.ref == ClaimRef(1, 2)
+        assert on.states()["b"] == "unknown"
+        assert on.attempts() == [(1, 1, Outcome.UNKNOWN), (2, 1, Outcome.UNKNOWN)]
+        on.delivery.started[-1].done.set_result(GOOD)
+        await settle()
+        assert on.states() == {"a": "succeeded", "b": "unknown"}
+        assert on.plan.running == 0
+
+
+async def test_a_claim_that_the_log_takes_to_be_lost_frees_its_slot(tmp_path: Path) -> None:
+    async with stage(tmp_path, slots=1) as on:
+        await on.post(create("a", job_spec(at_most_once=True)), create("b"))
+        on.wake()
+        await settle()
+        await on.replica.propose([c.LoseClaims(((1, 1),))])
+        await settle()
+        assert on.states() == {"a": "unknown", "b": "running"}
+        assert on.plan.running == 1
 
 
 async def test_a_retry_goes_back_into_the_state_with_its_time(tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ class Dispatcher:
         self._seats.cancel(seqs)
 
     def _forget(self, ref: ClaimRef) -> None:
-        """The claim is lost: its slot is free, and its report changes nothing."""
+        """The claim is lost: its slot is free, its attempt is broken off, and its report changes nothing."""
+        self._seats.cancel({ref.seq})
         self._seats.forget(ref)
         if (claim := self._open.pop(ref, None)) is not None:
             claim.seat.taken -= 1

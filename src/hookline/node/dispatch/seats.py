@@ -79,6 +79,14 @@ class Seats:
         self._seats: Final = [own]
         self.wake = own.exchange.wake
 
+    def join(self, seat: Seat) -> None:
+        """Another runner takes claims from now on."""
+        self._seats.append(seat)
+
+    def leave(self, seat: Seat) -> None:
+        """It gets no more claims; those that it has stay open."""
+        self._seats.remove(seat)
+
     def is_busy(self, boot_ms: float) -> bool:
         """Has every runner claims that wait for a slot? Of those that are ahead at most half are used up."""
         return all(2 * (seat.taken - seat.exchange.reported - seat.slots) > seat.ahead(boot_ms) for seat in self._seats)
