@@ -34,7 +34,7 @@ class ScriptedLink:
         self._more.set()
 
     async def next(self) -> Assignment:
-        """What is sent next."""
+        """The message that is sent next."""
         self._more.clear()
         await self._more.wait()
         return self.sent[-1]

@@ -71,7 +71,7 @@ class LinkExchange:
         """The node keeps them until they are recorded."""
 
     def take(self, assignment: Assignment) -> None:
-        """What the node has sent."""
+        """Take the orders of the node."""
         self._term, self._valid_until_ms = assignment.term, assignment.valid_until_ms
         self._clock.offset_ms = assignment.wall_ms
         if assignment.places is not None:

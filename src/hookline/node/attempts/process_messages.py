@@ -31,7 +31,7 @@ class Setup:
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True):
-    """What the node has for it; each replaces the validity, the time and the places of the one before.
+    """Orders for the process; each replaces the validity, the time and the places of the one before.
 
     Attributes:
         term: requests of its claims may leave until ``valid_until_ms`` (boot clock), and of no other term.

@@ -341,7 +341,7 @@ class Dispatcher:
     # --- reports -------------------------------------------------------------------------------------------------
 
     def _recorded(self, now: Now) -> list[AnyCommand]:
-        """What the attempts that are over came to; their slots are free."""
+        """The outcomes of the attempts that are over; their slots are free."""
         reports = [] if self._is_closed else self._seats.take_reports(now.boot_ms)
         if not reports:
             return []

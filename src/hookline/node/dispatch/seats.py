@@ -96,7 +96,7 @@ class Seats:
         return sum(max(0, seat.room(boot_ms)) for seat in self._seats)
 
     def share(self, count: int, boot_ms: float) -> list[Seat]:
-        """Who shall have ``count`` claims, at most ``room``: whoever has most room first. They count as taken."""
+        """Choose runners for ``count`` claims, at most ``room``: whoever has most room first. They count as taken."""
         if len(self._seats) == 1:
             self._seats[0].taken += count
             return self._seats * count
