@@ -5,8 +5,6 @@ One connection is in ``connection``, the head of a request in ``heads``.
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import socket
 from collections.abc import Generator, Iterable
 from dataclasses import replace
@@ -18,12 +16,10 @@ from hookline.errors import InvalidConfig
 from hookline.http_api.connection import ConnectionLimits, StrictProtocol, protocol_of
 from hookline.http_api.heads import hosts_allowed
 from hookline.lack import descriptors_for_clients
-from hookline.protocol.limits import KIB
 
 _BACKLOG = 2_048
 _LOOK_S = 0.01
 _LAST_LOOKS = 50
-_M_MMAP_THRESHOLD = -3  # of mallopt(3)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -54,20 +50,6 @@ def url_of(listener: socket.socket) -> str:
     """The url at which the socket is reached."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def settle_memory() -> None:
-    """Once a process has loaded what it needs.
-
-    What was loaded stays, and a busy process makes few cycles: looking for them cost 5 % of its time. Large blocks go
-    back to the system: else glibc keeps what large requests took, once, in pieces, for ever. Other C libraries have no
-    such setting.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * KIB)
 
 
 class ApiServer(uvicorn.Server):

@@ -13,7 +13,8 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, DataDirectoryInUse, ForeignState, Halted, HooklineError, StateDamaged, leaves
-from hookline.http_api.server import listen, make_server, settle_memory, url_of
+from hookline.http_api.server import listen, make_server, url_of
+from hookline.memory import settle_memory
 from hookline.node.assembly import Membership, Node, NodeParts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.process_messages import Setup, encode_setup

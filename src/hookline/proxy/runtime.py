@@ -8,7 +8,8 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
-from hookline.http_api.server import ApiServer, listen, make_server, settle_memory, url_of
+from hookline.http_api.server import ApiServer, listen, make_server, url_of
+from hookline.memory import settle_memory
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS, Call

@@ -11,8 +11,8 @@ import sys
 import uvloop
 
 from hookline.clock import SystemClock
-from hookline.http_api.server import settle_memory
 from hookline.lack import raise_descriptor_limit
+from hookline.memory import settle_memory
 from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.own_addresses import OwnAddresses
