@@ -34,7 +34,7 @@ class DeliveryStatus:
         blocked = None if number is None else leader.plan.blocked(number)
         if blocked is not None:
             return blocked.reason, blocked.detail, blocked.until_ms
-        if leader.plan.free > 0:
+        if leader.plan.running < self._slots:
             return "slots", "it is being claimed", None
         return "slots", f"all {self._slots} slots are in use", None
 
@@ -68,4 +68,5 @@ class DeliveryStatus:
     def slots(self) -> tuple[int, int]:
         """(in use, limit). A node that follows may still make attempts that it began as the leader."""
         leader = self._member.leader
-        return leader.plan.running if leader else self._member.runner.running, self._slots
+        running = leader.plan.running if leader else self._member.runner.running
+        return min(running, self._slots), self._slots
