@@ -20,6 +20,40 @@ TELL_MS = 1_000  # after the longest an attempt can take, to have its outcome re
 KeysOf = Callable[[Claim], Sequence[SigningKey]]
 
 
+class _Watch:
+    """Takes the time of one attempt, from when it is made, for the report."""
+
+    __slots__ = ("_clock", "_started_boot", "started_ms")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.started_ms, self._started_boot = clock.wall_ms(), clock.boot_ms()
+
+    def took_ms(self) -> int:
+        """Until now."""
+        return round(self._clock.boot_ms() - self._started_boot)
+
+    def report(
+        self,
+        outcome: Outcome,
+        verdict: DestinationVerdict,
+        error: str,
+        *,
+        trouble: Trouble | None = None,
+        sent: bool = False,
+        costs_no_attempt: bool = False,
+        is_held: bool = False,
+    ) -> Report:
+        """Of an attempt that got no answer."""
+        return Report(
+            *(outcome, verdict, self.started_ms, self.took_ms(), sent),
+            error=error[:ERROR_CHARS_MAX],
+            trouble=trouble,
+            costs_no_attempt=costs_no_attempt,
+            is_held=is_held,
+        )
+
+
 class Delivery:
     """Makes attempts.
 
@@ -45,52 +79,31 @@ class Delivery:
             claim: committed.
             may_send: the last question before each request: does the claim's leader still lead?
         """
-        started_ms, started_boot = self._clock.wall_ms(), self._clock.boot_ms()
-
-        def report(
-            outcome: Outcome,
-            verdict: DestinationVerdict,
-            error: str,
-            *,
-            trouble: Trouble | None = None,
-            sent: bool = False,
-            costs_no_attempt: bool = False,
-            is_held: bool = False,
-        ) -> Report:
-            took = round(self._clock.boot_ms() - started_boot)
-            return Report(
-                *(outcome, verdict, started_ms, took, sent),
-                error=error[:ERROR_CHARS_MAX],
-                trouble=trouble,
-                costs_no_attempt=costs_no_attempt,
-                is_held=is_held,
-            )
-
+        watch = _Watch(self._clock)
         spec = claim.spec
         try:
             target = parse_url(spec.url)
             address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
-            headers = self._headers(claim, started_ms)
+            headers = self._headers(claim, watch.started_ms)
             if (why := self._why_not(may_send, claim.ends_ms - spec.timeout_ms)) is not None:
-                return report(Outcome.RETRYABLE_FAILURE, "none", why, costs_no_attempt=True)
+                return watch.report(Outcome.RETRYABLE_FAILURE, "none", why, costs_no_attempt=True)
             answer = await self._send(claim, target, address, headers, may_send)
         except SendFailed as failure:
             outcome, verdict, sent = _failed(failure, spec.at_most_once)
             trouble = _TROUBLES.get(failure.kind)
             is_ours = failure.kind == "ours"
-            return report(outcome, verdict, failure.detail, trouble=trouble, sent=sent, costs_no_attempt=is_ours)
+            return watch.report(outcome, verdict, failure.detail, trouble=trouble, sent=sent, costs_no_attempt=is_ours)
         except ResolveFailed as error:
             if error.reason == "ours":
-                return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, costs_no_attempt=True)
-            return report(Outcome.RETRYABLE_FAILURE, "bad", error.detail, trouble="connection")
+                return watch.report(Outcome.RETRYABLE_FAILURE, "none", error.detail, costs_no_attempt=True)
+            return watch.report(Outcome.RETRYABLE_FAILURE, "bad", error.detail, trouble="connection")
         except ForbiddenDestination as error:
-            return report(Outcome.PERMANENT_FAILURE, "none", error.detail)
+            return watch.report(Outcome.PERMANENT_FAILURE, "none", error.detail)
         except SecretKeyMissing as error:
-            return report(Outcome.RETRYABLE_FAILURE, "none", error.detail, costs_no_attempt=True, is_held=True)
+            return watch.report(Outcome.RETRYABLE_FAILURE, "none", error.detail, costs_no_attempt=True, is_held=True)
         except HooklineError as error:  # an unreadable secret or url: ours to mend, so the job is tried again
-            return report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
-        took = round(self._clock.boot_ms() - started_boot)
-        return _answered(answer, started_ms, took)
+            return watch.report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
+        return _answered(answer, watch.started_ms, watch.took_ms())
 
     async def _send(
         self,
