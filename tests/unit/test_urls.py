@@ -266,3 +266,11 @@ def test_path_and_query_stay_as_given_for_the_same_origin() -> None:
     assert [parse_url(f"http://same.example/{n}?n={n}").url for n in range(3)] == [
         f"http://same.example/{n}?n={n}" for n in range(3)
     ]
+
+
+def test_a_url_that_was_read_before_is_read_the_same() -> None:
+    for url in ("http://A.test:80/x?y", "http://a.test/" + "x" * 300):
+        assert parse_url(url) == parse_url(url)
+    for _ in range(2):
+        with pytest.raises(InvalidUrl, match="scheme"):
+            parse_url("ftp://a.test/")

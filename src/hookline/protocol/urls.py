@@ -30,6 +30,7 @@ _NEVER_SENT: Final = re.compile(r"[^!$-;=?-\[\]_a-z~]")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")  # no host has "_" by RFC 952, many have it
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_KNOWN_CHARS_MAX: Final = 256  # longer ones are read anew each time
 _CHARACTER_NAMES: Final = {" ": "a space", "#": "a fragment (#…)", "\\": "a backslash", "`": "a backtick"}
 
 
@@ -68,11 +69,15 @@ class _Origin(NamedTuple):
 
 
 def parse_url(url: str) -> Target:
-    """Read a url, about 1 µs when its origin was seen lately.
+    """Read a url, about 2 µs when its origin was seen lately, 0.1 when the whole of it was.
 
     Raises:
         InvalidUrl: it is not a plain http(s) url; the detail says what is wrong.
     """
+    return _parse_known(url) if len(url) <= _KNOWN_CHARS_MAX else _parse(url)
+
+
+def _parse(url: str) -> Target:
     shape = _SHAPE.fullmatch(url)
     if shape is None or len(url) > URL_BYTES_MAX:
         _explain(url)
@@ -84,6 +89,10 @@ def parse_url(url: str) -> Target:
     if len(sent) > URL_BYTES_MAX:  # sent is ASCII; A-labels and the added "/" can make it longer than what came
         _refuse_length()
     return Target(sent, rest, scheme, host, port, destination, is_literal, host_header)
+
+
+# Each job's url is read when it is accepted and at each attempt. Of 1 KB each, so 4 MiB at most.
+_parse_known = lru_cache(maxsize=4096)(_parse)
 
 
 # --- the origin: scheme, host, port -------------------------------------------------------------------------
