@@ -4,7 +4,7 @@ import pytest
 
 from hookline.errors import ForbiddenDestination
 from hookline.protocol.destination_patterns import parse_patterns
-from hookline.protocol.destination_rules import OPEN, Rules, check_address, check_target
+from hookline.protocol.destination_rules import OPEN, KnownRules, Rules, check_address, check_target
 from hookline.protocol.urls import parse_url
 
 CLOSED = Rules()
@@ -162,3 +162,30 @@ def test_denied_is_denied_on_a_laptop_too() -> None:
         assert "is closed by --deny-destinations" in refusal(url, rules)
     with pytest.raises(ForbiddenDestination):
         check_address(parse_url("http://a.test/"), "10.1.1.1", rules)
+
+
+def test_what_is_remembered_is_what_the_rules_say() -> None:
+    known = KnownRules(Rules(deny=parse_patterns("10.1.0.0/16", "deny"), allow=parse_patterns("10.0.0.0/8", "allow")))
+    for _ in range(2):
+        known.check_target(parse_url("http://a.test/"))
+        known.check_address(parse_url("http://a.test/"), "10.2.1.1")
+        known.check_address(parse_url("http://a.test/other"), "8.8.8.8")
+        for refused in ("10.1.1.1", "127.0.0.1"):
+            with pytest.raises(ForbiddenDestination):
+                known.check_address(parse_url("http://a.test/"), refused)
+        with pytest.raises(ForbiddenDestination):
+            known.check_target(parse_url("http://localhost/"))
+
+
+def test_another_port_is_another_question() -> None:
+    known = KnownRules(Rules())
+    known.check_address(parse_url("http://a.test/"), "8.8.8.8")
+    with pytest.raises(ForbiddenDestination):
+        known.check_address(parse_url("http://a.test:22/"), "8.8.8.8")
+
+
+def test_little_is_remembered() -> None:
+    known = KnownRules(Rules())
+    for number in range(10_000):
+        known.check_target(parse_url(f"http://a{number}.test/"))
+    assert len(known) <= 4_096

@@ -62,6 +62,36 @@ class Rules:
 
 
 OPEN: Final = Rules(is_open=True)
+_KNOWN_MAX: Final = 4_096  # of less than 1 KB each
+
+
+class KnownRules:
+    """The rules of one node, which remembers what they let through; what they refuse they are asked again."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._allowed: set[tuple[str, str]] = set()  # destination and address, "" before there is one
+
+    def __len__(self) -> int:
+        """How much is remembered."""
+        return len(self._allowed)
+
+    def check_target(self, target: Target) -> None:
+        """The same as the function of this name: only the destination decides."""
+        if (target.destination, "") not in self._allowed:
+            check_target(target, self.rules)
+            self._remember(target, "")
+
+    def check_address(self, target: Target, address: str) -> None:
+        """The same as the function of this name."""
+        if (target.destination, address) not in self._allowed:
+            check_address(target, address, self.rules)
+            self._remember(target, address)
+
+    def _remember(self, target: Target, address: str) -> None:
+        if len(self._allowed) >= _KNOWN_MAX:
+            self._allowed.clear()
+        self._allowed.add((target.destination, address))
 
 
 def check_target(target: Target, rules: Rules) -> None:

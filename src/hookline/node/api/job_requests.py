@@ -17,7 +17,7 @@ from hookline.node.config import NodeConfig
 from hookline.node.state_machine.read_rows import JobRow
 from hookline.node.vault import NONCE_BYTES, Vault
 from hookline.protocol.commands import CreateJob
-from hookline.protocol.destination_rules import check_target
+from hookline.protocol.destination_rules import KnownRules
 from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
 from hookline.protocol.ids import check_id, mint_id
 from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, State, work_of
@@ -74,7 +74,7 @@ class JobRequests:
 
     def __init__(self, config: NodeConfig, vault: Vault, token: Callable[[int], bytes]) -> None:
         self._config = config
-        self._rules = config.rules
+        self._rules = KnownRules(config.rules)
         self._vault = vault
         self._token = token
         self._random = b""
@@ -206,7 +206,7 @@ class JobRequests:
 
     def _target(self, url: str) -> tuple[str, str]:
         target = parse_url(url)
-        check_target(target, self._rules)
+        self._rules.check_target(target)
         return target.url, target.destination
 
     def _sealed(self, secret: str | None, old: JobSpec) -> bytes | None:

@@ -8,7 +8,7 @@ mixed answer it would be chance which one is taken.
 from collections.abc import Container
 
 from hookline.node.attempts.resolver import Resolver
-from hookline.protocol.destination_rules import Rules, check_address, check_target, leads_back
+from hookline.protocol.destination_rules import KnownRules, Rules, leads_back
 from hookline.protocol.urls import Target
 
 
@@ -23,7 +23,7 @@ class Vetter:
 
     def __init__(self, resolver: Resolver, rules: Rules, *, own_addresses: Container[tuple[str, int]]) -> None:
         self._resolver = resolver
-        self._rules = rules
+        self._rules = KnownRules(rules)
         self._own_addresses: Container[tuple[str, int]] = () if rules.is_open else own_addresses
 
     def vet_cached(self, target: Target) -> str | None:
@@ -32,7 +32,7 @@ class Vetter:
         Raises:
             ForbiddenDestination: as ``vet`` does.
         """
-        check_target(target, self._rules)
+        self._rules.check_target(target)
         addresses = (target.host,) if target.is_literal else self._resolver.fresh(target.host)
         return None if addresses is None else self._choose(target, addresses)
 
@@ -51,13 +51,13 @@ class Vetter:
     def _choose(self, target: Target, addresses: tuple[str, ...]) -> str:
         self._check_own(target, target.host)  # also when the name leads to another address today
         for address in addresses:
-            check_address(target, address, self._rules)
+            self._rules.check_address(target, address)
             self._check_own(target, address)
         return addresses[0]
 
     def _check_own(self, target: Target, host: str) -> None:
         if (host, target.port) not in self._own_addresses:
             return
-        allow = self._rules.allow
+        allow = self._rules.rules.allow
         if not allow.have_place(target.host, target.port) and not allow.have_place(host, target.port):
             raise leads_back(target)
