@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from hookline.tallies import Spread, Tallies
 from hookline.visible import visible
 
 _FAST_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -96,30 +97,30 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.jobs = Gauge("hookline_jobs", "Jobs by state.", ["state"], registry=registry)
-        self.attempts = Counter("hookline_attempts", "Attempts by outcome.", ["outcome"], registry=registry)
-        self.due_lag = Histogram(
+        self.attempts = Tallies("hookline_attempts", "Attempts by outcome.", ["outcome"], registry)
+        self.due_lag = Spread(
             "hookline_due_lag_seconds",
             "From the time an attempt was due to the time its request was sent.",
             buckets=_LAG_BUCKETS,
             registry=registry,
         )
-        self.attempt_seconds = Histogram(
+        self.attempt_seconds = Spread(
             "hookline_attempt_seconds", "How long attempts took.", buckets=_ATTEMPT_BUCKETS, registry=registry
         )
-        self.commit_seconds = Histogram(
+        self.commit_seconds = Spread(
             "hookline_commit_seconds",
             "From gathered to durable, per log entry.",
             buckets=_FAST_BUCKETS,
             registry=registry,
         )
-        self.commit_commands = Counter("hookline_commit_commands", "Commands in log entries.", registry=registry)
-        self.create_seconds = Histogram(
+        self.commit_commands = Tallies("hookline_commit_commands", "Commands in log entries.", [], registry).labels()
+        self.create_seconds = Spread(
             "hookline_create_seconds",
             "From request to answer, per create call.",
             buckets=_FAST_BUCKETS,
             registry=registry,
         )
-        self.rejections = Counter("hookline_rejections", "Refused calls by error code.", ["code"], registry=registry)
+        self.rejections = Tallies("hookline_rejections", "Refused calls by error code.", ["code"], registry)
         self.limit_used = Gauge("hookline_limit_used", "What is used of each limit.", ["limit"], registry=registry)
         self.limit_max = Gauge("hookline_limit_max", "Each limit.", ["limit"], registry=registry)
         self.slots_used = Gauge("hookline_slots_used", "Attempts running now.", registry=registry)
