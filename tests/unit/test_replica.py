@@ -1,6 +1,7 @@
 """Group commit: what is proposed during a commit shares the next entry, and each waiter gets its own results."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -307,6 +308,40 @@ async def test_on_a_real_disk_and_thread_acknowledged_jobs_are_there_after_reope
     assert machine.digest == digest
     assert machine.tables.counters["pending"] == 200
     again.close()
+
+
+async def test_what_a_commit_raises_is_raised_where_it_is_awaited() -> None:
+    commit = ThreadCommit()
+
+    def fail() -> None:
+        raise apsw.FullError("full")
+
+    with pytest.raises(apsw.FullError):
+        await commit(fail)
+    await commit(lambda: None)
+    commit.close()
+
+
+async def test_a_commit_whose_waiter_is_cancelled_is_ended_first() -> None:
+    commit = ThreadCommit()
+    begun, may_end, ended = threading.Event(), threading.Event(), False
+
+    def work() -> None:
+        nonlocal ended
+        begun.set()
+        may_end.wait()
+        ended = True
+
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(commit(work))
+        await asyncio.to_thread(begun.wait)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        may_end.set()
+    assert waiting.cancelled()
+    assert ended
+    commit.close()
 
 
 async def test_a_follower_commits_what_it_read_together_once(tmp_path: Path) -> None:
