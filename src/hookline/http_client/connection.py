@@ -1,6 +1,7 @@
 """One connection: it carries one exchange after the other. Bytes move and time passes here; nothing is decided."""
 
 import asyncio
+import math
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -37,8 +38,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader: AnswerReader | None = None
         self._answered: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # never later than the deadline; moved when it fires
+        self._deadline_s = math.inf
         self._patience_s: float | None = None
+        self._descriptor = -1
         self._has_ended = False
         self._is_tls = False
         self.was_used = False
@@ -65,7 +68,7 @@ class Connection(asyncio.Protocol):
         assert self._reader is None, "one exchange at a time"
         self._reader, self._patience_s = reader, patience_s
         self._answered = answered = self._loop.create_future()
-        self._timer = self._loop.call_at(until_s, self._time_is_up)
+        self._end_at(until_s)
         sent = self._sent_at_once(request)
         for part in request:
             if sent < len(part):
@@ -83,7 +86,7 @@ class Connection(asyncio.Protocol):
         if self._is_tls or self._transport.get_write_buffer_size() or self._transport.is_closing():
             return 0
         try:
-            return os.writev(self._transport.get_extra_info("socket").fileno(), request)
+            return os.writev(self._descriptor, request)
         except OSError:  # no room, or the connection has ended: the transport finds out
             return 0
 
@@ -100,16 +103,15 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         is_reusable = self._reader.is_reusable and not self._has_ended and not self._transport.is_closing()
         is_reusable = is_reusable and self._transport.get_write_buffer_size() == 0  # else it did not read all
-        self._stop_timer()
+        self._deadline_s = math.inf
         self._reader = self._answered = None
         self.was_used = True
         return is_reusable
 
     def linger(self, until_s: float) -> None:
         """The answer is decided, its body is not wanted any more: let the receiver end in peace, but not longer."""
-        self._stop_timer()
         self._answered = None
-        self._timer = self._loop.call_at(until_s, self.abort)
+        self._end_at(until_s)
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -123,8 +125,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._is_tls = transport.get_extra_info("ssl_object") is not None
+        self._descriptor = self.sock.fileno()
         for level, option, value in _KEEP_ALIVE:
-            self._transport.get_extra_info("socket").setsockopt(level, option, value)
+            self.sock.setsockopt(level, option, value)
 
     def data_received(self, data: bytes) -> None:
         if self._has_ended:
@@ -153,12 +156,23 @@ class Connection(asyncio.Protocol):
 
     def _be_patient(self) -> None:
         """The head is there: the body may take so long from now."""
-        if self._patience_s is None or self._timer is None:
-            return
-        until_s = self._loop.time() + self._patience_s
-        if until_s < self._timer.when():
+        if self._patience_s is not None:
+            self._end_at(min(self._deadline_s, self._loop.time() + self._patience_s))
+
+    def _end_at(self, until_s: float) -> None:
+        """Time is up then. A timer for each exchange would cost more than to send it."""
+        self._deadline_s = until_s
+        if self._timer is not None and until_s < self._timer.when():
             self._stop_timer()
-            self._timer = self._loop.call_at(until_s, self._time_is_up)
+        if self._timer is None:
+            self._timer = self._loop.call_at(until_s, self._look_at_the_time)
+
+    def _look_at_the_time(self) -> None:
+        self._timer = None
+        if self._loop.time() >= self._deadline_s:
+            self._time_is_up()
+        elif self._deadline_s < math.inf:
+            self._timer = self._loop.call_at(self._deadline_s, self._look_at_the_time)
 
     def _time_is_up(self) -> None:
         assert self._reader is not None
