@@ -229,8 +229,7 @@ class HttpClient:
             connection.abort()
 
     def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        at_s = self._pool.next_expiry_s()
-        if self._sweep is None and at_s is not None:
+        if self._sweep is None and (at_s := self._pool.next_expiry_s()) is not None:
             self._sweep = loop.call_at(at_s, self._sweep_now, loop)
 
     def _sweep_now(self, loop: asyncio.AbstractEventLoop) -> None:

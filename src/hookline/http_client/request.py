@@ -37,12 +37,21 @@ def request_parts(
     Raises:
         Unsendable: it would not be one request, or not this one.
     """
-    lines = [f"{method} {path} HTTP/1.1\r\nHost: {host}".encode()]
-    lines += [b"%b: %b" % pair for pair in headers]
-    if body or method in _WANT_A_LENGTH:
-        lines.append(b"Content-Length: %d" % len(body))
-    lines.append(b"")
-    head = b"\r\n".join(lines)
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    return _parts(method, path, host, lines, body)
+
+
+def text_request_parts(
+    method: str, path: str, host: str, headers: Sequence[tuple[str, str]], body: bytes = b""
+) -> tuple[bytes, ...]:
+    """The same for headers that are text. Raises UnicodeEncodeError when they are not ASCII."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("ascii")
+    return _parts(method, path, host, lines, body)
+
+
+def _parts(method: str, path: str, host: str, lines: bytes, body: bytes) -> tuple[bytes, ...]:
+    length = b"Content-Length: %d\r\n" % len(body) if body or method in _WANT_A_LENGTH else b""
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n".encode() + lines + length
     if _HEAD.fullmatch(head) is None:
         raise Unsendable("the method, the url or a header has a character that HTTP cannot carry")
     if len(body) > _LARGE_BYTES:

@@ -8,7 +8,7 @@ import msgspec
 from hookline.errors import HooklineError
 from hookline.http_client import answer as http_answer
 from hookline.http_client.client import HttpClient, HttpEndpoint, Limits, NoAnswer, NoConnection, tls_context
-from hookline.http_client.request import Unsendable, request_parts
+from hookline.http_client.request import Unsendable, text_request_parts
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
 
@@ -82,8 +82,8 @@ class HttpTransport:
     async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         target, may_send = outgoing.target, outgoing.may_send
         try:
-            request = request_parts(
-                outgoing.method, target.path, target.host_header, _encoded(outgoing.headers), outgoing.body
+            request = text_request_parts(
+                outgoing.method, target.path, target.host_header, outgoing.headers, outgoing.body
             )
             answer = await self.client.exchange(
                 HttpEndpoint(outgoing.address, target.port, target.host, target.scheme == "https"),
@@ -104,10 +104,6 @@ class HttpTransport:
 
     async def close(self) -> None:
         await self.client.close()
-
-
-def _encoded(headers: Sequence[tuple[str, str]]) -> list[http_answer.Header]:
-    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
 
 
 def _readable(headers: Sequence[http_answer.Header]) -> list[tuple[str, str]]:
