@@ -54,6 +54,8 @@ def test_other_methods_have_a_length_with_a_body_only(method: str) -> None:
         ("/", [(b"", b"v")]),
         ("/", [(b"x", b"line\r\nbreak")]),
         ("/", [(b"x", b"line\nbreak")]),
+        ("/", [(b"x", b"v\r\nanother: header")]),
+        ("/ HTTP/1.1\r\nanother: header\r\nx: y", []),
         ("/", [(b"x", b"return\rhere")]),
         ("/", [(b"x", b"nul\0")]),
         ("/", [(b"x", b"\x1b[31m")]),

@@ -38,7 +38,7 @@ def request_parts(
         Unsendable: it would not be one request, or not this one.
     """
     lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
-    return _parts(method, path, host, lines, body)
+    return _parts(method, path, host, lines, len(headers), body)
 
 
 def text_request_parts(
@@ -46,13 +46,14 @@ def text_request_parts(
 ) -> tuple[bytes, ...]:
     """The same for headers that are text. Raises UnicodeEncodeError when they are not ASCII."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("ascii")
-    return _parts(method, path, host, lines, body)
+    return _parts(method, path, host, lines, len(headers), body)
 
 
-def _parts(method: str, path: str, host: str, lines: bytes, body: bytes) -> tuple[bytes, ...]:
+def _parts(method: str, path: str, host: str, lines: bytes, count: int, body: bytes) -> tuple[bytes, ...]:
     length = b"Content-Length: %d\r\n" % len(body) if body or method in _WANT_A_LENGTH else b""
     head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n".encode() + lines + length
-    if _HEAD.fullmatch(head) is None:
+    has_one_line_each = head.count(b"\n") == 2 + count + bool(length)
+    if not has_one_line_each or _HEAD.fullmatch(head) is None:
         raise Unsendable("the method, the url or a header has a character that HTTP cannot carry")
     if len(body) > _LARGE_BYTES:
         return head + b"\r\n", body
