@@ -32,6 +32,7 @@ from hookline.protocol.commands import (
     UpdateJob,
 )
 from hookline.protocol.jobs import (
+    STATES,
     KeyRecord,
     Outcome,
     State,
@@ -128,7 +129,7 @@ def record_outcome(tables: Tables, effects: Effects, time_ms: int, command: Reco
         done = tables.row(FinishedJob, "finish_job", command.seq, command.attempt, command.state, time_ms)
         is_awaited = done is not None
         if done is not None:
-            tables.moved(done.tenant, State.RUNNING, State(command.state), done.size)
+            tables.moved(done.tenant, State.RUNNING, STATES[command.state], done.size)
     else:
         job = tables.row(RetriedJob, "retry_job", command.seq, command.attempt, command.retry_at_ms, command.is_free)
         is_awaited = job is not None

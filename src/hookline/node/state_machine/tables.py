@@ -160,14 +160,15 @@ class Tables:
     def moved(self, tenant: str, before: State | None, after: State | None, size: int) -> None:
         """Keep the counters when one job changes state (None: it did not exist, or no longer does)."""
         self._counted.add(tenant)
-        was_open = before is State.PENDING or before is State.RUNNING
-        is_open = after is State.PENDING or after is State.RUNNING
+        was_open = is_open = False
         counters = self._counters.get(tenant) or self.counters_of(tenant)
         if before is not None:
             counters[before.label] -= 1
+            was_open = before.is_open
         if after is not None:
             counters[after.label] += 1
-        if was_open != is_open:
+            is_open = after.is_open
+        if was_open is not is_open:
             counters[PENDING_BYTES] += size if is_open else -size
 
     def flush(self) -> None:
