@@ -34,6 +34,8 @@ READ_ONLY = frozenset({*http.Job.__struct_fields__, *http.Schedule.__struct_fiel
 
 def check_utf8(body: bytes) -> None:
     """Raise InvalidJson unless the body is UTF-8 and starts without a byte order mark."""
+    if body.isascii():  # as most are: fifty times as quick
+        return
     for _ in utf8_steps(body):
         pass
 

@@ -4,8 +4,7 @@ Counts what is stored and what is on its way into the log, so that a limit holds
 at once.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from hookline.errors import QueueFull
 from hookline.node.config import NodeConfig
@@ -38,15 +37,22 @@ class Admission:
 
     def usage(self) -> dict[str, tuple[int, int]]:
         """(used, limit) of each limit."""
-        counters = self._counters()
+        jobs, size = self._used()
         return {
-            "pending_jobs": (counters["pending"] + counters["running"] + self._jobs, self._config.pending_jobs_max),
-            "pending_bytes": (counters["pending_bytes"] + self._bytes, self._config.pending_bytes_max),
+            "pending_jobs": (jobs, self._config.pending_jobs_max),
+            "pending_bytes": (size, self._config.pending_bytes_max),
         }
 
-    @contextmanager
-    def reserve(self, jobs: int, size: int) -> Iterator[None]:
-        """Hold room for ``jobs`` with ``size`` bytes of payload together. Raises QueueFull with the figures."""
+    def _used(self) -> tuple[int, int]:
+        counters = self._counters()
+        return counters["pending"] + counters["running"] + self._jobs, counters["pending_bytes"] + self._bytes
+
+    def reserve(self, jobs: int, size: int) -> "Reservation":
+        """Room for ``jobs`` with ``size`` bytes of payload together, to be held while they are proposed."""
+        return Reservation(self, jobs, size)
+
+    def take(self, jobs: int, size: int) -> None:
+        """Hold room. Raises QueueFull with the figures."""
         pressure = self._pressure()
         if pressure >= PRESSURE_MAX:
             raise QueueFull(
@@ -56,20 +62,41 @@ class Admission:
                 used=round(pressure, 3),
                 limit=PRESSURE_MAX,
             )
-        for (name, (used, limit)), wanted in zip(self.usage().items(), (jobs, size), strict=True):
-            if used + wanted > limit:
-                raise QueueFull(
-                    f"{name}: {used} of {limit} are used and {wanted} more were asked for; nothing was stored",
-                    retry_after_s=_RETRY_AFTER_S,
-                    limit_name=name,
-                    used=used,
-                    limit=limit,
-                    wanted=wanted,
-                )
+        used_jobs, used_bytes = self._used()
+        if used_jobs + jobs > self._config.pending_jobs_max:
+            raise _full("pending_jobs", used_jobs, self._config.pending_jobs_max, jobs)
+        if used_bytes + size > self._config.pending_bytes_max:
+            raise _full("pending_bytes", used_bytes, self._config.pending_bytes_max, size)
         self._jobs += jobs
         self._bytes += size
-        try:
-            yield
-        finally:
-            self._jobs -= jobs
-            self._bytes -= size
+
+    def give_back(self, jobs: int, size: int) -> None:
+        """What was held is stored, or is not to be."""
+        self._jobs -= jobs
+        self._bytes -= size
+
+
+class Reservation:
+    """Room that is held from the begin of a ``with`` block to its end. Raises QueueFull at its begin."""
+
+    __slots__ = ("_admission", "_jobs", "_size")
+
+    def __init__(self, admission: Admission, jobs: int, size: int) -> None:
+        self._admission, self._jobs, self._size = admission, jobs, size
+
+    def __enter__(self) -> None:
+        self._admission.take(self._jobs, self._size)
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.give_back(self._jobs, self._size)
+
+
+def _full(name: str, used: int, limit: int, wanted: int) -> QueueFull:
+    return QueueFull(
+        f"{name}: {used} of {limit} are used and {wanted} more were asked for; nothing was stored",
+        retry_after_s=_RETRY_AFTER_S,
+        limit_name=name,
+        used=used,
+        limit=limit,
+        wanted=wanted,
+    )
