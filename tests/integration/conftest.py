@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hookline.http_api.connection import ConnectionLimits
+from hookline.http_api.connection_limits import ConnectionLimits
 from tests.integration.node_under_test import NodeUnderTest, node_config
 from tests.integration.proxy_under_test import Clusters
 

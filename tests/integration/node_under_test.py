@@ -19,7 +19,8 @@ import apsw
 import uvloop
 
 from hookline.clock import SystemClock
-from hookline.http_api.connection import ConnectionLimits, StrictProtocol
+from hookline.http_api.connection import StrictProtocol
+from hookline.http_api.connection_limits import ConnectionLimits
 from hookline.http_api.server import make_server
 from hookline.node.api.app import create_app
 from hookline.node.api.services import DestinationStatus, Services

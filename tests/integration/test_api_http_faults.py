@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hookline.http_api.connection import ConnectionLimits
+from hookline.http_api.connection_limits import ConnectionLimits
 from tests.integration.conftest import StartNode
 from tests.integration.node_under_test import NodeUnderTest, node_config, read_all
 
@@ -401,3 +401,18 @@ def _drip(connection: socket.socket, stopped: threading.Event) -> None:
             connection.sendall(b"a")
         except OSError:
             return
+
+
+def test_every_answer_says_when_it_was_given(hasty_node: NodeUnderTest) -> None:
+    answer = hasty_node.raw(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert b"\r\ndate: " in answer.partition(b"\r\n\r\n")[0]
+
+
+def test_half_a_head_behind_a_whole_request_is_cut(hasty_node: NodeUnderTest) -> None:
+    whole = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    padded = whole.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 3_000 + b"\r\n\r\n")  # parsed in pieces
+    with hasty_node.connection() as connection:
+        connection.sendall(padded + whole[:-4])
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1 ") == 1

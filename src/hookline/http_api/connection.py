@@ -5,20 +5,21 @@ LF or a folded header. What else is refused in a head is in ``heads``. Bounded h
 body, how much is parsed before others have their turn, and clients that do not go on, with a request or an answer.
 """
 
-from asyncio import AbstractEventLoop, TimerHandle, Transport
-from dataclasses import dataclass
+from asyncio import AbstractEventLoop, Event, TimerHandle, Transport
 from typing import Any, cast
 
 import httptools
-import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from hookline.http_api.connection_limits import ConnectionLimits
 from hookline.http_api.heads import WHITE, HeadRules, Refusal
 from hookline.http_api.held import HeldBytes
 from hookline.http_api.joined_transport import JoinedTransport
-from hookline.protocol.limits import KIB, REQUEST_SECONDS_MAX
+from hookline.http_api.messages import AsgiScope
+from hookline.http_api.request_cycle import RequestCycle, refusal_bytes, scope_of
+from hookline.protocol.limits import KIB
 
 _WHOLE_FACTOR = 6  # a whole body, or answer, may take as many times what one pause in it may
 _PIECE_BYTES = 16 * KIB  # of a body, given to the parser at once
@@ -29,32 +30,6 @@ _SMALL_BODY_BYTES = 64 * KIB
 _KEPT_REST_BYTES = 64 * KIB  # of the body of a request that is answered before it is read
 _LINGER_S = 2.0  # for a client that is still sending to see the answer
 _FIRST_REQUEST_S = 0.5  # for a request that is on its way on a new connection while the server ends
-_encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """Bounds of one connection, and of all of them together.
-
-    Attributes:
-        request_s: to send the whole head; then for each pause in the body, which in all may take six times as long.
-            The same for a client that takes its answer.
-        head_bytes: request line, headers and trailers; what stands around chunks may be an eighth of the body more.
-        discarded_bytes: taken after a request was refused, before the connection is cut.
-        unsent_bytes: of answers that clients do not take, over all connections; those who wait longest are cut.
-        requests_bytes: of larger bodies, and of heads that come in parts, over all connections, until they are
-            answered; those that are on their way for longest are refused.
-        idle_s: between two requests.
-        connections: open at once.
-    """
-
-    request_s: float = REQUEST_SECONDS_MAX
-    head_bytes: int = 64 * KIB
-    discarded_bytes: int = 1024 * KIB
-    unsent_bytes: int = 24 * 1024 * KIB
-    requests_bytes: int = 24 * 1024 * KIB
-    idle_s: int = 75
-    connections: int = 10_000
 
 
 def protocol_of(
@@ -77,8 +52,9 @@ class StrictProtocol(HttpToolsProtocol):
     """One connection.
 
     One timer watches it. It is set once and only moved when it fires, so a request costs no timer of its own: what has
-    to arrive has a deadline in ``_deadline``, and None means that we wait for nothing but the next request. An answer
-    that does not fit into the socket's buffer has a timer of its own.
+    to arrive, be it the next request, has a deadline in ``_deadline``, and None means that it is we who work. The timer
+    is never set further ahead than any new deadline can be. An answer that does not fit into the socket's buffer has a
+    timer of its own.
     """
 
     limits: ConnectionLimits
@@ -98,6 +74,7 @@ class StrictProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._wire: Transport
         self._deadline: float | None = None
+        self._is_idle = False  # nothing of a request is there, and no answer is to be sent
         self._body_until = 0.0
         self._timer: TimerHandle | None = None
         self._unread = memoryview(b"")
@@ -119,7 +96,7 @@ class StrictProtocol(HttpToolsProtocol):
             detail = f"more than {self.limits.connections} connections are open; come back later"
             self._refuse(Refusal(503, "overloaded", detail))
             return
-        self._wait_until(self.loop.time() + self.limits.request_s)
+        self._wait_for(self.limits.request_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -141,9 +118,9 @@ class StrictProtocol(HttpToolsProtocol):
         if self._joined.is_closing():
             self._discard(len(data))
             return
-        self._unset_keepalive_if_required()
-        if self._deadline is None and (cast("object", self.cycle) is None or self.cycle.response_complete):
-            self._wait_until(self.loop.time() + self.limits.request_s)
+        if self._is_idle:
+            self._is_idle = False
+            self._wait_for(self.limits.request_s)
         if len(data) <= _HEAD_PIECE_BYTES and not self._unread:
             self._parse(data)
         else:
@@ -213,12 +190,13 @@ class StrictProtocol(HttpToolsProtocol):
         return b"".join(head) + b"\r\n" + rest
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._in_head = True
         self._is_body_open = False
         self._wire_bytes = self._body_bytes = 0
-        if self._deadline is None:
-            self._wait_until(self.loop.time() + self.limits.request_s)
+        if self._is_idle or self._deadline is None:
+            self._is_idle = False
+            self._wait_for(self.limits.request_s)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) > self.rules.headers_max:
@@ -231,7 +209,8 @@ class StrictProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         parser = self.parser
-        refusal = self.rules.refusal(parser.get_method(), parser.get_http_version(), self.url, self.headers)
+        method, version = parser.get_method(), parser.get_http_version()
+        refusal = self.rules.refusal(method, version, self.url, self.headers)
         if refusal is not None:
             self._refusal = refusal
             raise httptools.HttpParserError(refusal.detail)
@@ -241,9 +220,30 @@ class StrictProtocol(HttpToolsProtocol):
         now = self.loop.time()
         self._deadline = now + self.limits.request_s
         self._body_until = now + self.limits.request_s * _WHOLE_FACTOR
-        super().on_headers_complete()
-        if self.is_last_answer:
-            self.cycle.keep_alive = False
+        self._take(scope_of(method, version, self.url, self.headers))
+
+    def _take(self, scope: AsgiScope) -> None:
+        """Hand the request to the app, or let it wait for the answer to the one before."""
+        before: RequestResponseCycle | None = self.cycle
+        is_kept = scope["http_version"] != "1.0" and self.parser.should_keep_alive() and not self.is_last_answer
+        self.cycle = RequestCycle(
+            scope=cast("Any", scope),
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=is_kept,
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -259,6 +259,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._deadline = None
         self.requests.settle(self)
         super().on_message_complete()
+        if self.cycle.response_complete:
+            self._wait_idle()
 
     # --- what goes out ---
 
@@ -274,7 +276,14 @@ class StrictProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._joined.flush()
         self.requests.remove(self)
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self._joined.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._deadline is None:
+            self._wait_idle()
 
     def refuse_unfinished(self) -> None:
         """Others bring large requests, too, and this one is on its way for longest."""
@@ -287,24 +296,10 @@ class StrictProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         if cast("object", cycle) is None or cycle.response_complete or not cycle.response_started:
-            self._write_refusal(refusal)
+            self._wire.write(refusal_bytes(refusal, self.identity))
         self._is_body_open = True  # whatever follows is not read
         self.parser = httptools.HttpRequestParser(self)  # the old one may hold half a head, until the client has left
         self._joined.close()
-
-    def _write_refusal(self, refusal: Refusal) -> None:
-        problem = {
-            "type": f"https://hookline.dev/errors/{refusal.code}",
-            "title": STATUS_LINE[refusal.status][13:-2].decode(),
-            "status": refusal.status,
-            "code": refusal.code,
-            "detail": refusal.detail,
-            "retryable": refusal.status == 503,
-        }
-        body = _encode(problem)
-        retry_after = b"retry-after: 1\r\n" if refusal.status == 503 else b""
-        fields = b"content-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        self._wire.write(STATUS_LINE[refusal.status] + self.identity + retry_after + fields % len(body) + body)
 
     def _ended(self) -> None:
         """The last answer is written. A client that is still sending is listened to for a moment.
@@ -367,11 +362,17 @@ class StrictProtocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    def _wait_until(self, deadline: float) -> None:
-        """Set a deadline when there was none; the timer is moved forward if it would fire too late."""
-        self._deadline = deadline
+    def _wait_for(self, seconds: float) -> None:
+        """Set a deadline."""
+        now = self.loop.time()
+        self._deadline = now + seconds
         if self._timer is None:
-            self._timer = self.loop.call_at(deadline, self._check_deadline)
+            self._timer = self.loop.call_at(min(self._deadline, now + self.limits.look_s), self._check_deadline)
+
+    def _wait_idle(self) -> None:
+        """For the next request."""
+        self._is_idle = True
+        self._wait_for(self.limits.idle_s)
 
     def _set_timer(self, at: float) -> None:
         """The connection ends then."""
@@ -388,6 +389,8 @@ class StrictProtocol(HttpToolsProtocol):
         if self.flow.read_paused:  # it is we who do not read
             deadline = self._deadline = now + self.limits.request_s
         if now < deadline:
-            self._timer = self.loop.call_at(deadline, self._check_deadline)
-            return
-        self._wire.abort()
+            self._timer = self.loop.call_at(min(deadline, now + self.limits.look_s), self._check_deadline)
+        elif self._is_idle:
+            self._joined.close()
+        else:
+            self._wire.abort()

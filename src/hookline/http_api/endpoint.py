@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from hookline.disk_errors import disk_trouble
 from hookline.errors import (
@@ -122,6 +122,19 @@ class Endpoint:
         return problem_reply(error, headers)
 
 
+class Paths:
+    """Finds the endpoint of a path without parameters at once; Starlette's router tries one route after the other."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], router: Router) -> None:
+        self._fixed = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
+        self._router = router
+
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+        """Have the request answered."""
+        endpoint = self._fixed.get(scope["path"])
+        await (self._router if endpoint is None else endpoint)(scope, receive, send)
+
+
 def _failure(error: Exception, fate: Fate) -> HooklineError:
     """The answer to a fault of ours: above all, it says whether the caller can be sure that nothing was accepted."""
     if fate.is_open:
@@ -144,16 +157,14 @@ def application(
     paths: dict[str, dict[str, Served]] = {}
     for one in served:
         paths.setdefault(one.call.path, {})[one.call.method] = one
+    endpoints = {path: Endpoint(paths[path], admit, identity, refused) for path in _in_order(paths)}
     app = Starlette(
-        routes=[
-            Route(path.replace("{host}", "{host:text}"), Endpoint(paths[path], admit, identity, refused))
-            for path in _in_order(paths)
-        ]
+        routes=[Route(path.replace("{host}", "{host:text}"), endpoint) for path, endpoint in endpoints.items()]
     )
     app.router.redirect_slashes = False
     app.router.default = Endpoint(None, admit, identity, refused)
     # Endpoints answer every error themselves; Starlette's own error handling would only cost time around them.
-    app.middleware_stack = app.router
+    app.middleware_stack = Paths(endpoints, app.router)
     app.state.identity = identity
     return app
 

@@ -13,7 +13,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from hookline.errors import InvalidConfig
-from hookline.http_api.connection import ConnectionLimits, StrictProtocol, protocol_of
+from hookline.http_api.connection import StrictProtocol, protocol_of
+from hookline.http_api.connection_limits import ConnectionLimits
 from hookline.http_api.heads import hosts_allowed
 from hookline.lack import descriptors_for_clients
 
