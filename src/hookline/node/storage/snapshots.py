@@ -356,7 +356,7 @@ def holds_state(data_dir: Path) -> bool:
 
 
 def describe(path: Path, created_ms: int) -> SnapshotInfo:
-    """What a copy of a state holds that nobody writes to any more."""
+    """Describes a copy of a state that nobody writes to any more."""
     sha256 = sha256_of(path)
     with only_read(path, is_whole=True) as connection:
         found = _position(connection)
