@@ -118,6 +118,8 @@ def _type(schema: dict[str, Any]) -> str:
     text = type_text(schema)
     if "$ref" in schema:
         return f"[{text}](#{text.lower()})"
+    if "anyOf" in schema and all("$ref" in one for one in schema["anyOf"]):
+        return " or ".join(map(_type, schema["anyOf"]))
     return f"one of {text}" if "enum" in schema else text
 
 

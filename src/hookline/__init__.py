@@ -12,6 +12,7 @@ from hookline.version import __version__ as __version__
 if TYPE_CHECKING:
     from hookline.client.answers import Attempt as Attempt
     from hookline.client.answers import BatchResult as BatchResult
+    from hookline.client.answers import BriefResult as BriefResult
     from hookline.client.answers import BulkResponse as BulkResponse
     from hookline.client.answers import CatchUp as CatchUp
     from hookline.client.answers import Cluster as Cluster
@@ -55,6 +56,7 @@ _NAMES_BY_MODULE = {
     "hookline.client.answers": (
         "Attempt",
         "BatchResult",
+        "BriefResult",
         "BulkResponse",
         "CatchUp",
         "Cluster",

@@ -413,6 +413,7 @@ def test_import_reports_each_refused_line(server: ScriptedServer, run: Run, tmp_
     assert (told["created"], told["existed"], told["refused"]) == (1, 1, 2)
     assert [error["line"] for error in told["errors"]] == [3, 4]
     assert b'"payload":{"a":  1.0}' in server.asked[0].body
+    assert server.asked[0].headers["prefer"] == "return=minimal", "it only counts"
     code, out, err = run("jobs", "import", str(lines))
     assert out == "created 1, existed already 1, refused 2\n"
     assert "line 4: bad (invalid_url)" in err

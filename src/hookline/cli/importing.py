@@ -15,7 +15,7 @@ from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
 from hookline.errors import HooklineError
 from hookline.http_api import strict_json
-from hookline.protocol.http import BatchResult, JobRequest
+from hookline.protocol.http import BriefResult, JobRequest
 
 if TYPE_CHECKING:
     from hookline.cli.calls import Calls
@@ -94,7 +94,7 @@ def _read(line: bytes) -> JobRequest:
 def _send(calls: "Calls", batch: Numbered, tally: dict[str, int], refused: list[dict[str, Any]]) -> None:
     if not batch:
         return
-    results = calls.send(requests.create_jobs([job for _, job in batch], calls.clock)).results
+    results = calls.send(requests.in_brief(requests.create_jobs([job for _, job in batch], calls.clock))).results
     if len(results) != len(batch):
         raise HooklineError(f"The service gave {len(results):,} results for {len(batch):,} jobs. Is the address right?")
     for (number, _), result in zip(batch, results, strict=True):
@@ -104,7 +104,7 @@ def _send(calls: "Calls", batch: Numbered, tally: dict[str, int], refused: list[
             tally["existed" if result.job.deduplicated else "created"] += 1
 
 
-def _reason(result: BatchResult) -> dict[str, Any]:
+def _reason(result: BriefResult) -> dict[str, Any]:
     error = result.error or {}
     return {"code": error.get("code", "error"), "detail": error.get("detail", f"status {result.status}")}
 

@@ -148,6 +148,28 @@ class BatchResponse(Answered, frozen=True):
     results: list[BatchResult]
 
 
+class BriefJob(Answered, frozen=True):
+    """The id and the state of a job that ``create_jobs`` made, or found, with ``minimal=True``."""
+
+    id: str
+    state: StateLabel
+    deduplicated: bool = False
+
+
+class BriefResult(Answered, frozen=True):
+    """The result of one item with ``minimal=True``: 201 or 200 with ``job``, else ``error``."""
+
+    status: int
+    job: BriefJob | None = None
+    error: dict[str, Any] | None = None
+
+
+class BriefResponse(Answered, frozen=True):
+    """In the order of the request."""
+
+    results: list[BriefResult]
+
+
 class BulkResponse(Answered, http.BulkResponse, frozen=True):
     """How many jobs matched and how many were changed; ``more``: it stopped before the end, call again.
 

@@ -121,6 +121,11 @@ def create_jobs(
     return _call("createBatch", http.BatchResponse, body={"jobs": items}, headers=_trace(traceparent))
 
 
+def in_brief(batch: Request[http.BatchResponse]) -> Request[http.BriefResponse]:
+    """The batch, answered with ids and states. A service that does not know that wish says more."""
+    return replace(batch.giving(http.BriefResponse), headers=batch.headers | {"Prefer": "return=minimal"})
+
+
 def get_job(job_id: str) -> Request[http.Job]:
     """``GET /jobs/{id}``."""
     return _call("getJob", http.Job, check_id(job_id))

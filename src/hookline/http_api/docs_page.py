@@ -128,6 +128,8 @@ def _type(schema: dict[str, Any]) -> str:
     text = type_text(schema)
     if "$ref" in schema:
         return f'<a href="#{text}">{text}</a>'
+    if "anyOf" in schema and all("$ref" in one for one in schema["anyOf"]):
+        return " or ".join(map(_type, schema["anyOf"]))
     return escape(text)
 
 

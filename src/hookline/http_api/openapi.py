@@ -80,6 +80,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         _KEY,
         "Any text of yours that names this request; remembered for 24 hours unless configured otherwise.",
     ),
+    "Prefer": _parameter(
+        "header",
+        {"type": "string", "examples": ["return=minimal"]},
+        "`return=minimal`: ids and states will do as the answer (RFC 7240). It costs less.",
+    ),
     "traceparent": _parameter("header", {"type": "string"}, "W3C Trace Context; stored, and sent with the webhook."),
     "Hookline-Fallback": _parameter(
         "header",
@@ -128,6 +133,7 @@ _JOB_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Signs this job (Standard Webhooks). Stored encrypted, never shown. `null` takes it away.",
     },
 }
+_MAYBE_PROBLEM = {"anyOf": [{"type": "null"}, {"$ref": _REF.format(name="Problem")}]}
 _RETRY_WORDS: dict[str, Any] = {"maxItems": limits.RETRY_SCHEDULE_MAX, "examples": [[404, "5xx", "connection"]]}
 REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "JobRequest": _JOB_FIELDS | {"id": _ID},
@@ -156,7 +162,8 @@ REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "BatchRequest": {
         "jobs": {"maxItems": limits.BATCH_JOBS_MAX, "items": {"$ref": _REF.format(name="JobRequest")}},
     },
-    "BatchResult": {"error": {"anyOf": [{"type": "null"}, {"$ref": _REF.format(name="Problem")}]}},
+    "BatchResult": {"error": _MAYBE_PROBLEM},
+    "BriefResult": {"error": _MAYBE_PROBLEM},
     "BulkRequest": {"limit": {"minimum": 1, "maximum": 10_000}},
     "Rate": {"limit": {"minimum": 1, "maximum": 1_000_000}},
     "Topology": {"epoch": {"minimum": 1}, "cluster": {"minItems": 1, "maxItems": topology.CLUSTERS_MAX}},
@@ -193,6 +200,12 @@ _IDENTITY: dict[Server, dict[str, Any]] = {
 }
 _RETRY_AFTER = {"retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _LOCATION = {"location": {"description": "Where the new thing is.", "schema": {"type": "string"}}}
+_APPLIED = {
+    "preference-applied": {
+        "description": "`return=minimal`, if the answer has ids and states only.",
+        "schema": {"type": "string"},
+    }
+}
 _TYPES = (http.JobRequest, http.Problem)
 
 
@@ -201,7 +214,8 @@ def openapi_document(server: Server) -> dict[str, Any]:
     """The document of what a node or a proxy serves, as Python data. The same object each time: do not change it."""
     operations = [operation for operation in OPERATIONS if operation.is_of(server)]
     types = [*_TYPES, *(operation.body for operation in operations if operation.body is not None)]
-    types += [kind for operation in operations for kind, _ in operation.replies.values() if _is_type(kind)]
+    told = [kind for operation in operations for kind, _ in operation.replies.values()]
+    types += [one for kind in told for one in (kind if isinstance(kind, tuple) else (kind,)) if _is_type(one)]
     _, schemas = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -275,6 +289,8 @@ def _responses(operation: Operation, server: Server) -> dict[str, Any]:
         response: dict[str, Any] = {"description": meaning, "headers": dict(identity)}
         if status == 201:
             response["headers"] |= _LOCATION
+        if "Prefer" in operation.headers:
+            response["headers"] |= _APPLIED
         if isinstance(kind, str):
             response["content"] = {kind: {"schema": {"type": "string"}}}
         elif kind is not None:
@@ -307,6 +323,8 @@ def _examples(errors: Iterable[type[e.HooklineError]]) -> dict[str, Any]:
 
 
 def _schema(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, tuple):
+        return {"anyOf": [_schema(one) for one in kind]}
     if _is_type(kind):
         return {"$ref": _REF.format(name=kind.__name__)}
     return {"type": "object"}

@@ -20,7 +20,7 @@ class Operation:
         proxy_headers: those that only a proxy looks at.
         body: the type of the request, if it takes one.
         body_required: whether it must be there.
-        replies: status to (type or media type, what it means).
+        replies: status to (type, types to choose from or media type, what it means).
         refusals: what else it may answer, beyond what every call may.
         example: a body to show.
     """

@@ -49,10 +49,13 @@ OPERATIONS: tuple[Operation, ...] = (
             "came. With an `id` of your own or an `Idempotency-Key` the request can be repeated safely: the same again "
             "answers 200 with `deduplicated`, the same with another body 422."
         ),
-        headers=("Idempotency-Key", "traceparent"),
+        headers=("Idempotency-Key", "Prefer", "traceparent"),
         proxy_headers=("Hookline-Fallback",),
         body=http.JobRequest,
-        replies={201: (http.Job, "Accepted and durable."), 200: (http.Job, "It was accepted before.")},
+        replies={
+            201: ((http.Job, http.BriefJob), "Accepted and durable."),
+            200: ((http.Job, http.BriefJob), "It was accepted before."),
+        },
         refusals=(*_JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull, e.Misdirected),
         example=JOB_EXAMPLE,
     ),
@@ -64,9 +67,9 @@ OPERATIONS: tuple[Operation, ...] = (
             "Each job is accepted or refused on its own; the results are in the order of the request. Give each an "
             "`id` to be able to repeat the whole batch. A bare JSON list of jobs is taken too."
         ),
-        headers=("traceparent",),
+        headers=("Prefer", "traceparent"),
         body=http.BatchRequest,
-        replies={200: (http.BatchResponse, "The result of each job.")},
+        replies={200: ((http.BatchResponse, http.BriefResponse), "The result of each job.")},
         refusals=(*_BODY, e.BatchTooLarge, e.QueueFull),
         example={"jobs": [{"id": "order-4711", "url": f"{SHOP}/paid"}, {"id": "order-4712", "url": f"{SHOP}/paid"}]},
     ),

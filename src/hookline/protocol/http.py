@@ -205,6 +205,28 @@ class BatchResponse(Struct, frozen=True):
     results: list[BatchResult]
 
 
+class BriefJob(Struct, frozen=True, omit_defaults=True):
+    """All of a job that a create answers if the request says ``Prefer: return=minimal``."""
+
+    id: str
+    state: StateLabel
+    deduplicated: bool = False
+
+
+class BriefResult(Struct, frozen=True, omit_defaults=True):
+    """The result of one item as ``Prefer: return=minimal`` has it: 201 or 200 with ``job``, else ``error``."""
+
+    status: int
+    job: BriefJob | None = None
+    error: dict[str, Any] | None = None
+
+
+class BriefResponse(Struct, frozen=True):
+    """The answer to a batch as ``Prefer: return=minimal`` has it, in the order of the request."""
+
+    results: list[BriefResult]
+
+
 class Filter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Chooses jobs; all conditions must hold.
 

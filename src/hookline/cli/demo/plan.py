@@ -50,7 +50,7 @@ def post_all(client: Client, receiver_url: str, made: Callable[[str, JobKind], N
     """Make all jobs; ``made`` is told the id of each."""
     _post_each(client, receiver_url, made)
     items: list[JobItem] = [{"url": f"{receiver_url}/batch", "payload": {"line": n}} for n in range(BATCH.jobs)]
-    for result in client.create_jobs(items):
+    for result in client.create_jobs(items, minimal=True):
         if result.job is None:
             raise HooklineError(f"A job of the batch was refused: {result.error}")
         made(result.job.id, BATCH)

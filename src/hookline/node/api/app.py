@@ -12,6 +12,7 @@ from hookline.node.api import (
     bulk,
     clocks,
     cluster,
+    creating,
     deletes,
     destinations,
     exchange,
@@ -38,7 +39,7 @@ async def _get_docs(_api: Api, request: ApiRequest) -> Reply:
 HANDLERS = bound(
     "node",
     {
-        "createJob": jobs.create_job,
+        "createJob": creating.create_job,
         "createBatch": batches.create_batch,
         "listJobs": jobs.list_jobs,
         "getJob": jobs.get_job,

@@ -10,8 +10,10 @@ from hookline.errors import BatchTooLarge, HooklineError, Internal, PayloadTooLa
 from hookline.http_api import strict_json
 from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.messages import ApiRequest, Reply, answer
+from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, refusal
+from hookline.node.api.creating import known_job
 from hookline.node.api.ownership import Ownership, is_fallback
 from hookline.node.api.views import batch_job
 from hookline.protocol import http
@@ -26,10 +28,13 @@ _ITEM_COST_BYTES = 4 * KIB  # what an item costs beside its bytes, in bytes that
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """An item that was understood. Of what it is to send only the command keeps a copy: a batch can be large."""
+    """An item that was understood. Of what it is to send only the command keeps a copy: a batch can be large.
+
+    ``view`` None: its id and state will do.
+    """
 
     command: CreateJob
-    view: http.BatchJob
+    view: http.BatchJob | None
 
 
 async def create_batch(api: Api, request: ApiRequest) -> Reply:
@@ -49,14 +54,14 @@ async def _create(api: Api, request: ApiRequest) -> Reply:
             f"the batch has {len(items)} jobs; at most {api.config.batch_jobs_max} are allowed",
             limit=api.config.batch_jobs_max,
         )
-    traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
-    read = _at_home(api, request, await _read(api, items, request.caller.tenant, traceparent))
+    is_minimal = wants_minimal(request)
+    read = _at_home(api, request, await _read(api, request, items, is_minimal=is_minimal))
     commands = [item.command for item in read if isinstance(item, _New)]
     with api.services.admission.reserve(len(commands), sum(command.work.size for command in commands)):
         results = iter(await api.propose_all(commands))
     answers = [_result(api, item, next(results)) if isinstance(item, _New) else item for item in read]
     api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
-    return answer(200, http.BatchResponse(answers))
+    return answer(200, {"results": answers}, [APPLIED_MINIMAL] if is_minimal else ())
 
 
 async def _items(request: ApiRequest, most: int) -> list[bytes | Raw]:
@@ -79,10 +84,11 @@ def _small_items(body: bytes) -> list[bytes | Raw]:
 
 
 async def _read(
-    api: Api, items: list[bytes | Raw], tenant: str, traceparent: str | None
+    api: Api, request: ApiRequest, items: list[bytes | Raw], *, is_minimal: bool
 ) -> list[_New | http.BatchResult]:
     """Read all items; the list is empty then, so that not both are held."""
-    now_ms = api.now_ms()
+    now_ms, tenant = api.now_ms(), request.caller.tenant
+    traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
     read: list[_New | http.BatchResult] = []
     largest, since_yield = api.config.job_bytes_max, 0
     items.reverse()
@@ -93,7 +99,7 @@ async def _read(
             if size > largest:
                 raise PayloadTooLarge(f"a job of a batch may have at most {largest} bytes", limit=largest)
             new = api.requests.create(item, now_ms, tenant=tenant, traceparent=traceparent)
-            read.append(_New(new.command, batch_job(new.row(now_ms))))
+            read.append(_New(new.command, None if is_minimal else batch_job(new.row(now_ms))))
         except HooklineError as error:
             read.append(_error(error))  # not the error itself: its traceback holds the item
         since_yield += size + _ITEM_COST_BYTES
@@ -119,13 +125,22 @@ def _stray(ownership: Ownership, item: _New) -> _New | http.BatchResult:
     return item if error is None else _error(error)
 
 
-def _result(api: Api, item: _New, result: Result) -> http.BatchResult:
+def _result(api: Api, item: _New, result: Result) -> http.BatchResult | http.BriefResult:
     if not isinstance(result, Created):
         return _error(refusal(result) if isinstance(result, Refused) else Internal())
+    if item.view is None:
+        return _brief(api, item, result)
     if not result.deduplicated:
         return http.BatchResult(201, item.view)
     row = api.reads.job(item.command.work.tenant, result.id)
     return _error(Internal()) if row is None else http.BatchResult(200, batch_job(row, deduplicated=True))
+
+
+def _brief(api: Api, item: _New, result: Created) -> http.BatchResult | http.BriefResult:
+    if not result.deduplicated:
+        return http.BriefResult(201, http.BriefJob(result.id, "pending"))
+    known = known_job(api, item.command.work.tenant, result.id)
+    return _error(Internal()) if known is None else http.BriefResult(200, known)
 
 
 def _error(error: HooklineError) -> http.BatchResult:

@@ -1,4 +1,4 @@
-"""The calls about single jobs, and the list of jobs."""
+"""The calls about jobs that are there, and the list of jobs."""
 
 from functools import partial
 
@@ -12,8 +12,7 @@ from hookline.node.api.views import attempt_view, page_reply, views_of
 from hookline.node.state_machine.read_rows import JobRow
 from hookline.node.state_machine.reads import PAGE_BYTES_MAX
 from hookline.protocol import http
-from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, Created, RedriveJobs, Refused, UpdateJob
-from hookline.protocol.ids import check_key
+from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, Refused, UpdateJob
 from hookline.protocol.jobs import FINISHED, State, work_of
 
 _REVISION_TRIES = 5
@@ -25,34 +24,6 @@ def found_job(api: Api, tenant: str, job_id: str) -> JobRow:
     if row is None:
         raise JobNotFound
     return row
-
-
-async def create_job(api: Api, request: ApiRequest) -> Reply:
-    """``POST /jobs``."""
-    clock, tenant = api.services.clock, request.caller.tenant
-    started_ms = clock.boot_ms()
-    body = await request.body()
-    strict_json.check_utf8(body)
-    key = request.header(b"idempotency-key")
-    if key is not None:
-        check_key(key)
-    now_ms = clock.wall_ms()
-    traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
-    new = api.requests.create(body, now_ms, tenant=tenant, key=key, traceparent=traceparent)
-    command = new.command
-    api.ownership.check_home(request, command.id if command.id_is_chosen else None, key)
-    with api.services.admission.reserve(1, command.work.size):
-        results = await api.propose(command)
-    (result,) = results
-    if isinstance(result, Refused):
-        raise refusal(result)
-    assert isinstance(result, Created)
-    if result.deduplicated:
-        reply = answer(200, api.views.job(found_job(api, tenant, result.id), deduplicated=True), _location(result.id))
-    else:
-        reply = answer(201, api.views.job(new.row(results.time_ms)), _location(command.id))
-    api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
-    return reply
 
 
 async def get_job(api: Api, request: ApiRequest) -> Reply:
@@ -166,7 +137,3 @@ def _retryable(api: Api, tenant: str, job_id: str) -> JobRow:
     if row.is_payload_removed:
         raise PayloadRemoved
     return row
-
-
-def _location(job_id: str) -> list[tuple[bytes, bytes]]:
-    return [(b"location", b"/jobs/" + job_id.encode())]

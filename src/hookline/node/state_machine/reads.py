@@ -64,6 +64,11 @@ class Reads:
             return job_row(*parted(row))
         return None
 
+    def state(self, tenant: str, job_id: str) -> State | None:
+        """The state of a job by id."""
+        rows = self._all("state_of", job_id, tenant)
+        return State(rows[0][0]) if rows else None
+
     def seq_of(self, tenant: str, job_id: str) -> int | None:
         """The number of a job."""
         rows = self._all("seq_of", job_id, tenant)

@@ -10,6 +10,9 @@ SELECT {StoredJob}, {LastAttemptRow} FROM jobs j JOIN specs s ON s.seq = j.seq L
 LEFT JOIN attempts a ON a.seq = j.seq AND a.number = (SELECT max(number) FROM attempts WHERE seq = j.seq)
 WHERE j.seq = ?
 
+-- name: state_of
+SELECT state FROM jobs WHERE id = ? AND tenant = ?
+
 -- name: seq_of
 SELECT seq FROM jobs WHERE id = ? AND tenant = ?
 

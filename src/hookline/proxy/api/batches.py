@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from hookline.errors import BatchTooLarge, ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidJson
 from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.messages import ApiRequest, Reply, answer
+from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.limits import BATCH_JOBS_MAX, KIB
@@ -71,7 +72,7 @@ async def create_batch(api: ProxyApi, request: ApiRequest) -> Reply:
     request.forget_body()  # the items are copies, and it may be large
     body = b""
     call = call_of(request, is_named=True)  # ids are minted here for those that have none
-    batch = _Batch(api, call, items, await _given_ids(items), deadline_ms)
+    batch = _Batch(api, call, items, await _given_ids(items), deadline_ms, is_minimal=wants_minimal(request))
     await batch.run()
     return batch.reply()
 
@@ -84,7 +85,14 @@ class _Batch:
     """One batch while it is under way: each position gets its result."""
 
     def __init__(
-        self, api: ProxyApi, call: NodeCall, items: Sequence[bytes | Raw], ids: Sequence[_GivenId], deadline_ms: float
+        self,
+        api: ProxyApi,
+        call: NodeCall,
+        items: Sequence[bytes | Raw],
+        ids: Sequence[_GivenId],
+        deadline_ms: float,
+        *,
+        is_minimal: bool,
     ) -> None:
         self._api = api
         self._call = call
@@ -93,6 +101,7 @@ class _Batch:
         self._deadline_ms = deadline_ms
         self._found: dict[int, Raw] = {}
         self._whole: NodeAnswer | None = None  # the one answer about all of it
+        self._is_minimal = is_minimal  # ids and states will do, and no node has said more
 
     async def run(self) -> None:
         """Fill in all results."""
@@ -118,7 +127,8 @@ class _Batch:
         """All results in order."""
         if self._whole is not None:
             return reply_of(self._whole)
-        return answer(200, {"results": [self._found[position] for position in range(len(self._items))]})
+        results = [self._found[position] for position in range(len(self._items))]
+        return answer(200, {"results": results}, [APPLIED_MINIMAL] if self._is_minimal else ())
 
     def _place(self, router: Router, position: int) -> _Place:
         job_id = self._ids[position]
@@ -168,6 +178,7 @@ class _Batch:
                 self._fail([position], error)
                 return
             content = "error" if one.status >= 400 else "job"
+            self._look_whether_minimal(one)
             self._found[position] = Raw(b'{"status":%d,"%s":%s}' % (one.status, content.encode(), one.body))
 
         at_once = asyncio.Semaphore(_MOVING_AT_ONCE)
@@ -176,6 +187,7 @@ class _Batch:
                 tasks.create_task(create(position))
 
     def _take(self, positions: list[int], side: NodeAnswer, *, is_minted: bool) -> None:
+        self._look_whether_minimal(side)
         if side.status == 200:
             results = _results.decode(side.body).results
             for position, result in zip(positions, results, strict=True):
@@ -185,6 +197,11 @@ class _Batch:
         else:
             problem = Raw(b'{"status":%d,"error":%s}' % (side.status, side.body))
             self._found |= dict.fromkeys(positions, problem)
+
+    def _look_whether_minimal(self, made: NodeAnswer) -> None:
+        """A node of another release may say more than was asked for."""
+        if made.status < 300 and APPLIED_MINIMAL not in made.headers:
+            self._is_minimal = False
 
     def _fail(self, positions: Sequence[int], error: HooklineError) -> None:
         problem = Raw(msgspec.json.encode({"status": error.http_status, "error": error.to_problem()}))
