@@ -10,7 +10,7 @@ import pytest
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded
 from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH, TIMEOUT, TOPOLOGY
-from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
+from hookline.peers.sender import NeverLeft, NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.topology import Topology, digest_of, encode_topology, version_of
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
@@ -117,6 +117,19 @@ def test_the_breaker_opens_after_five_calls_and_then_nothing_is_sent() -> None:
 
     run(main())
     assert forwarder.breaker(C1).state == "open"
+
+
+def test_what_never_left_says_nothing_about_the_node() -> None:
+    health = KnownHealth()
+    forwarder, _, _ = parts(lambda url, call: NeverLeft, health)
+
+    async def main() -> None:
+        for _ in range(10):
+            with pytest.raises(ClusterUnavailable):
+                await forwarder.to_cluster(C1, CREATE, 100_000)
+
+    run(main())
+    assert (forwarder.breaker(C1).state, health.node(C1.nodes[0]).state) == ("closed", "unknown")
 
 
 def test_a_cluster_that_does_not_know_the_epoch_is_given_it() -> None:

@@ -6,9 +6,9 @@ import gzip
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear

@@ -108,14 +108,8 @@ class Endpoint:
             return await served.handler(ApiRequest(scope, receive, served.call, caller, headers))
         except Disconnected:
             raise
-        except HooklineError as error:
-            if not isinstance(error, NodeFault):
-                return self._refuse(error)
-            _log.error("request_failed", path=scope["path"], code=error.code, detail=error.detail)
-            return self._refuse(_failure(error, fate))
         except Exception as error:  # noqa: BLE001 - the last place to catch it: the caller gets an answer, the log the reason
-            _log.exception("request_crashed", path=scope["path"], method=scope["method"])
-            return self._refuse(_failure(error, fate))
+            return self._refuse(refusal_of(error, scope, fate))
 
     def _refuse(self, error: HooklineError, headers: list[HeaderPair] | None = None) -> Reply:
         self._refused(error.code)
@@ -133,6 +127,23 @@ class Paths:
         """Have the request answered."""
         endpoint = self._fixed.get(scope["path"])
         await (self._router if endpoint is None else endpoint)(scope, receive, send)
+
+
+def refusal_of(error: Exception, scope: AsgiScope, fate: Fate) -> HooklineError:
+    """The error to answer when a handler raised ``error``; a fault of ours is logged.
+
+    Args:
+        error: whatever it was.
+        scope: of the request.
+        fate: of the request.
+    """
+    if isinstance(error, NodeFault):
+        _log.error("request_failed", path=scope["path"], code=error.code, detail=error.detail)
+        return _failure(error, fate)
+    if isinstance(error, HooklineError):
+        return error
+    _log.error("request_crashed", path=scope["path"], method=scope["method"], exc_info=error)
+    return _failure(error, fate)
 
 
 def _failure(error: Exception, fate: Fate) -> HooklineError:

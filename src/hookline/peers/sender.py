@@ -4,11 +4,11 @@ The one distinction that all of Hookline rests on is made here: ``NotSent``, the
 ``Unclear``, it may have.
 """
 
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from hookline.errors import HooklineError
 from hookline.http_api.messages import PROBLEM_JSON, HeaderPair
@@ -18,8 +18,7 @@ from hookline.protocol.calls import SAFE_METHODS, Call
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeCall:
+class NodeCall(msgspec.Struct, frozen=True, gc=False):
     """One request for a node.
 
     Attributes:
@@ -59,8 +58,7 @@ class NodeCall:
         return replace(self, headers=(*(pair for pair in self.headers if pair[0] not in names), *headers))
 
 
-@dataclass(frozen=True)
-class NodeAnswer:
+class NodeAnswer(msgspec.Struct, frozen=True, dict=True):
     """The answer of a node.
 
     Attributes:
@@ -69,15 +67,17 @@ class NodeAnswer:
         content_type: its type.
         headers: all others but those of the connection; names in lower case.
         is_whole: all of the body is there.
+        waited_ms: before it was sent, for others to travel with.
         is_after_ambiguous: an earlier try of the same call on this cluster may have been accepted.
     """
 
     status: int
     body: bytes = b""
     content_type: bytes = b"application/json"
-    headers: tuple[HeaderPair, ...] = field(default=())
+    headers: tuple[HeaderPair, ...] = ()
     is_after_ambiguous: bool = False
     is_whole: bool = True
+    waited_ms: float = 0
 
     @cached_property
     def problem(self) -> dict[str, Any]:
@@ -103,6 +103,12 @@ class NotSent(HooklineError):
     """Nothing of the call reached the node."""
 
     code = "not_sent"
+
+
+class NeverLeft(NotSent):
+    """Its time was over before anything was tried, which says nothing about the node."""
+
+    code = "never_left"
 
 
 class Unclear(HooklineError):

@@ -6,13 +6,15 @@ Two ways a call fails, kept apart everywhere: ``ClusterUnavailable``, it surely 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+
+from msgspec.structs import replace
 
 from hookline.clock import Clock
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.forwarded_headers import CLUSTER, EPOCH, TIMEOUT, TOPOLOGY
-from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
+from hookline.peers.sender import NeverLeft, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.breaker import CircuitBreaker
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, Version
@@ -222,29 +224,37 @@ class Forwarder:
     async def _try(self, asking: _ClusterCall, step: Send) -> NodeAnswer | None:
         """The answer, if it ends the call."""
         sent_ms = self._clock.boot_ms()
-        asking.has_tried = True
-        call = asking.call.with_headers(
-            (EPOCH, b"%d" % asking.version.epoch),
-            (TOPOLOGY, asking.version.digest.encode()),
-            (CLUSTER, asking.cluster.name.encode()),
-            (TIMEOUT, b"%d" % max(1, int(step.timeout_ms))),
+        call = replace(  # it has no headers of these names: nobody believes a client's
+            asking.call,
+            headers=(
+                *asking.call.headers,
+                (EPOCH, b"%d" % asking.version.epoch),
+                (TOPOLOGY, asking.version.digest.encode()),
+                (CLUSTER, asking.cluster.name.encode()),
+                (TIMEOUT, b"%d" % max(1, int(step.timeout_ms))),
+            ),
+            is_again=asking.plan.is_ambiguous,
         )
-        if asking.plan.is_ambiguous:
-            call = replace(call, is_again=True)
         try:
             answer = await self._sender.send(step.url, call, step.timeout_ms / 1_000)
+        except NeverLeft:
+            asking.plan.not_accepted()
+            return None
         except NotSent:
+            asking.has_tried = True
             asking.plan.not_accepted()
             self._health.failed(step.url)
             return None
         except Unclear:
+            asking.has_tried = True
             asking.plan.ambiguous()
             self._metrics.ambiguous(asking.cluster.name)
             waited_ms = self._clock.boot_ms() - sent_ms
             if step.timeout_ms >= _SHORT_MS or waited_ms < step.timeout_ms / 2:
                 self._health.failed(step.url)
             return None
-        asking.took_ms = self._clock.boot_ms() - sent_ms
+        asking.has_tried = True
+        asking.took_ms = self._clock.boot_ms() - sent_ms - answer.waited_ms
         code = answer.code if answer.status in _TELLING else ""
         if code in _NOT_ACCEPTED:
             self._refused(asking, step.url, code)

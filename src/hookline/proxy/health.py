@@ -112,13 +112,25 @@ class KnownHealth:
 
         Where all refuse connections a try costs nothing, and is sure to tell: that is ``is_refusing``.
         """
+        if self._is_heard(entry):
+            return False
         own = self._own(entry)
-        return all(node.missed >= _MISSED_MAX for node in own) and not (own and all(node.is_refusing for node in own))
+        return not (own and all(node.is_refusing for node in own))
 
     def is_refusing(self, entry: ClusterEntry) -> bool:
         """Each of its nodes refused the connections of the last two probes."""
+        if self._is_heard(entry):
+            return False
         own = self._own(entry)
-        return bool(own) and all(node.is_refusing and node.missed >= _MISSED_MAX for node in own)
+        return bool(own) and all(node.is_refusing for node in own)
+
+    def _is_heard(self, entry: ClusterEntry) -> bool:
+        """One of its nodes answered one of the last two probes, or something since. Asked with every call."""
+        for url in entry.nodes:
+            node = self.node(url)
+            if node.missed < _MISSED_MAX and not node.stranger and self.has_met(entry, url):
+                return True
+        return False
 
     def _own(self, entry: ClusterEntry) -> list[NodeHealth]:
         return [node for node in map(self.node, entry.nodes) if not node.stranger and self.has_met(entry, node.url)]
@@ -135,7 +147,7 @@ class KnownHealth:
 
     def unmet(self, entry: ClusterEntry) -> list[str]:
         """The cluster's nodes that were never probed, if it has no other: they may be its own all the same."""
-        if self._met is None or self._own(entry):
+        if self._met is None or any(not self.node(url).stranger and self.has_met(entry, url) for url in entry.nodes):
             return []
         return [url for url in entry.nodes if not (self.node(url).missed or self.node(url).stranger)]
 

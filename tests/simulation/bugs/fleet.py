@@ -87,7 +87,8 @@ def a_minted_id_is_minted_anew_for_a_repetition(patch: Patch) -> None:
 
     async def with_another_id(self: Forwarder, asking: Any, step: Any) -> Any:
         if asking.plan.is_ambiguous and asking.call.body.startswith(b'{"id":"0'):
-            asking.call = replace(asking.call, body=asking.call.body.replace(b'"id":"01', b'"id":"02', 1))
+            body = asking.call.body.replace(b'"id":"01', b'"id":"02', 1)
+            asking.call = msgspec.structs.replace(asking.call, body=body)
         return await trying(self, asking, step)
 
     patch.setattr(Forwarder, "_try", with_another_id)

@@ -6,12 +6,12 @@ jobs with it. Jobs that a change of the topology moves are created one by one, a
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from enum import Enum, auto
 from functools import partial
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from hookline.errors import BatchTooLarge, ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidJson
 from hookline.http_api.big_batches import BIG_BYTES, big_items

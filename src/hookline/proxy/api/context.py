@@ -60,6 +60,8 @@ class ProxyApi:
         Weighted order by Efraimidis and Spirakis (2006): the largest of ``random ** (1 / weight)`` first.
         """
         clusters = router.topology.clusters
+        if len(clusters) == 1:
+            return list(clusters)
         is_weighted = router.topology.strategy == "ring"
         drawn = {entry.name: self.clock.random() ** (1 / (entry.weight if is_weighted else 1)) for entry in clusters}
         return sorted(clusters, key=lambda entry: (not self.forwarder.can_take_calls(entry), -drawn[entry.name]))

@@ -4,10 +4,11 @@ The id is fixed before the first try, so that a repetition on the same cluster i
 changes, an id or key that moved is created at its new home only after the old one has said that it has no such job.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded
 from hookline.http_api.forwarded_headers import FALLBACK
