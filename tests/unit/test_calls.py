@@ -75,6 +75,7 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "takeTopology": ("internal", "always"),
         "readSettings": ("internal", "always"),
         "takeSettings": ("internal", "always"),
+        "createGathered": ("internal", "always"),
         "confirmAbsence": ("internal", "always"),
         "exchange": ("internal", "always"),
     }

@@ -76,12 +76,20 @@ class ApiRequest:
         call: the row of the call that it makes.
         caller: who makes it.
         headers: those that the caller may send.
+
+    ``body``: it is there already.
     """
 
     __slots__ = ("_body", "call", "caller", "headers", "path", "receive", "scope")
 
     def __init__(
-        self, scope: AsgiScope, receive: AsgiReceive, call: Call, caller: "ApiCaller", headers: list[HeaderPair]
+        self,
+        scope: AsgiScope,
+        receive: AsgiReceive,
+        call: Call,
+        caller: "ApiCaller",
+        headers: list[HeaderPair],
+        body: bytes | None = None,
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -89,7 +97,7 @@ class ApiRequest:
         self.caller = caller
         self.headers = headers
         self.path: dict[str, str] = scope.get("path_params", {})
-        self._body: bytes | None = None
+        self._body = body
 
     def header(self, name: bytes) -> str | None:
         """The header's value as text. Raises InvalidRequest when it is there more than once."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from hookline.protocol.limits import ENTRY_BYTES_MAX, KIB, REQUEST_BYTES_MAX, TOPOLOGY_BYTES_MAX
+from hookline.protocol.limits import ENTRY_BYTES_MAX, GATHERED_BYTES_MAX, KIB, REQUEST_BYTES_MAX, TOPOLOGY_BYTES_MAX
 
 Server = Literal["node", "proxy"]
 BOTH: tuple[Server, ...] = ("node", "proxy")
@@ -196,6 +196,7 @@ _ROWS = (
     _internal("takeTopology", "PUT", "topology", body_bytes_max=TOPOLOGY_BYTES_MAX),
     _internal("readSettings", "GET", "destinations", answered_by="any", checks_epoch="required"),
     _internal("takeSettings", "PUT", "destinations", body_bytes_max=1024 * KIB),
+    _internal("createGathered", "POST", "jobs", checks_epoch="if_given", body_bytes_max=2 * GATHERED_BYTES_MAX),
     _internal("confirmAbsence", "POST", "absence", checks_epoch="required", body_bytes_max=8 * KIB),
     _internal(
         "exchange", "POST", "exchange", checks_epoch="if_given", needs_mac=True, body_bytes_max=2 * ENTRY_BYTES_MAX

@@ -4,6 +4,24 @@ from typing import Literal
 
 from msgspec import Struct
 
+MESSAGEPACK = b"application/msgpack"
+
+
+class GatheredCreate(Struct, frozen=True, array_like=True):
+    """One ``POST /jobs`` that travels with others. ``headers`` are its own, as they would be if it travelled alone."""
+
+    body: bytes
+    headers: list[tuple[bytes, bytes]]
+
+
+class GatheredAnswer(Struct, frozen=True, array_like=True):
+    """The answer to one of them; headers that all answers of the node carry are left out."""
+
+    status: int
+    body: bytes
+    content_type: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+
 
 class AbsenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A proxy asks the former home of an id or a key: is it there?"""

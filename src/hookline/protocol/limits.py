@@ -28,6 +28,9 @@ BULK_JOBS_MAX = 500  # jobs changed by one log command of a retry or cancel by f
 PAGE_DEFAULT, PAGE_MAX = 50, 1_000
 TOPOLOGY_BYTES_MAX = 256 * KIB
 REQUEST_BYTES_MAX = 16 * KIB * KIB
+GATHERED_JOBS_MAX = 64  # creates that a proxy sends together
+GATHERED_BYTES_MAX = 128 * KIB  # of them together, with their headers
+GATHERED_JOB_BYTES_MAX = 32 * KIB  # of one of them; a larger one travels alone
 REQUEST_SECONDS_MAX = 10  # to send the whole head of a request
 PREVIEW_TICKS_MAX = 1_000
 

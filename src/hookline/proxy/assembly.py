@@ -10,6 +10,7 @@ from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.gathering import GatheringSender
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
@@ -58,7 +59,7 @@ def build(parts: ProxyParts) -> Proxy:
     """Wire the parts. Nothing runs yet."""
     config, clock, sender, known, health = parts.config, parts.clock, parts.sender, parts.known, parts.health
     metrics = ProxyMetrics()
-    forwarder = Forwarder(sender, health, known, clock, metrics, config)
+    forwarder = Forwarder(GatheringSender(sender, metrics), health, known, clock, metrics, config)
     prober = Prober(sender, health, known, forwarder, clock, config, parts.listens)
     api = ProxyApi(forwarder, known, health, config, clock, metrics)
     return Proxy(known, health, metrics, forwarder, prober, api, create_app(api))

@@ -9,6 +9,7 @@ from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 
 _ADDED_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
+_GATHERED_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 _BREAKER_STATES = ("closed", "half_open", "open")
 
 
@@ -27,6 +28,12 @@ class ProxyMetrics:
             "hookline_proxy_added_latency_seconds",
             "What the proxy added to a call: all but the time the node took for the answer that counted.",
             buckets=_ADDED_BUCKETS,
+            registry=registry,
+        )
+        self._gathered = Histogram(
+            "hookline_proxy_gathered_jobs",
+            "Creates that travelled to a node together, per call; 1: alone.",
+            buckets=_GATHERED_BUCKETS,
             registry=registry,
         )
         self.rejections = Counter("hookline_proxy_rejections", "Refused calls by code.", ["code"], registry=registry)
@@ -61,6 +68,10 @@ class ProxyMetrics:
         child.inc()
         if added_s is not None:
             self._added.observe(added_s)
+
+    def gathered(self, jobs: int) -> None:
+        """So many creates travelled together."""
+        self._gathered.observe(jobs)
 
     def fell_back(self, cluster: str) -> None:
         """A call went to the next cluster, since this one surely did not take it."""

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from itertools import chain
 
+import msgspec
+
 from hookline.errors import DeadlineExceeded, HooklineError, Internal, Unavailable, by_code
 from hookline.http_api.fate import is_open_now
 from hookline.http_api.messages import ApiRequest
@@ -11,6 +13,7 @@ from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.ownership import Ownership
 from hookline.node.api.services import Services
 from hookline.node.api.views import Views
+from hookline.protocol.calls import CALLS
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Refused, Result, Results
 from hookline.protocol.ids import check_id
@@ -29,6 +32,8 @@ class Api:
         self.requests = JobRequests(services.config, services.vault, services.clock.token)
         self.views = Views(services)
         self.ownership = Ownership(services.config, services.replica)
+        # The row of a create, with the limit that this node's operator set.
+        self.create_call = msgspec.structs.replace(CALLS["createJob"], body_bytes_max=services.config.job_bytes_max)
         # Settings of a destination are read, merged and replaced as a whole; one call at a time.
         self.destinations = asyncio.Lock()
         # Of what takes several megabytes, little is made at once; all is the work of one thread anyway.
