@@ -4,9 +4,14 @@
 """
 
 import asyncio
+import sys
+from functools import cache
 from typing import cast
 
+import msgspec
 import uvloop
+
+from hookline.protocol.internal_http import GatheredAnswer
 
 BODY = (
     b'{"id":"0192f0c1-0000-7000-8000-000000000000-0","url":"http://127.0.0.1/hook","method":"POST","state":"pending"}'
@@ -20,6 +25,21 @@ def _answer(status: bytes, body: bytes) -> bytes:
 
 
 CREATED, HEALTHY = _answer(b"201 Created", BODY), _answer(b"200 OK", HEALTH)
+
+
+@cache
+def _all_created(count: int) -> bytes:
+    """The answer to so many creates that came together."""
+    one = GatheredAnswer(201, BODY, b"application/json", ())
+    return _answer(b"200 OK", msgspec.msgpack.encode([one] * count))
+
+
+def _answer_to(head: bytes, body: bytes) -> bytes:
+    if head.startswith(b"get /health"):
+        return HEALTHY
+    if head.startswith(b"post /internal/jobs"):
+        return _all_created(len(msgspec.msgpack.decode(body, type=list[msgspec.Raw])))
+    return CREATED
 
 
 class Connection(asyncio.Protocol):
@@ -37,8 +57,8 @@ class Connection(asyncio.Protocol):
             length = int(head[at + 16 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(self.buffer) < end + 4 + length:
                 return
-            self.buffer = self.buffer[end + 4 + length :]
-            self.transport.write(HEALTHY if head.startswith(b"get /health") else CREATED)
+            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
+            self.transport.write(_answer_to(head, body))
 
 
 async def _main() -> None:

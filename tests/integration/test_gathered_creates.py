@@ -1,5 +1,6 @@
 """Creates that travel to a node together: each gets what it would have got alone, byte for byte."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -10,10 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from hookline.errors import DeadlineExceeded, HooklineError, LogFault, NotLeader, PayloadTooLarge
+from hookline.node.api import creating, gathered
 from hookline.protocol.internal_http import MESSAGEPACK, GatheredAnswer, GatheredCreate
 from hookline.protocol.limits import GATHERED_JOBS_MAX
 from tests.integration.conftest import StartNode
-from tests.integration.node_under_test import Answer, NodeUnderTest
+from tests.integration.node_under_test import Answer, NodeUnderTest, node_config
 from tests.integration.proxy_under_test import JOB, Clusters
 
 Told = tuple[int, list[tuple[str, str]], bytes]
@@ -59,8 +62,6 @@ CASES: dict[str, tuple[bytes, Headers]] = {
 @pytest.fixture(scope="module")
 def small_node(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """It takes payloads of a kilobyte."""
-    from tests.integration.node_under_test import node_config
-
     config = node_config(tmp_path_factory.mktemp("node"), payload_bytes_max=1_000)
     with NodeUnderTest(config, None).running() as running:
         yield running
@@ -150,6 +151,55 @@ def test_what_is_no_batch_of_them_is_refused(node: NodeUnderTest) -> None:
     assert _post(node, [b"x" * 500_000]).code == "payload_too_large"
     assert together(node) == []
     assert node.stored()["jobs"] == 0
+
+
+def _told_by_the_log(node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch, *rounds: list[HooklineError | None]) -> None:
+    """The log says this of the proposals of each round, and takes those with None."""
+    propose = node.replica.propose
+    said = [error for one in rounds for error in one]
+
+    def scripted(commands: Any) -> Any:
+        error = said.pop(0) if said else None
+        if error is None:
+            return propose(commands)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.set_exception(error)
+        return future
+
+    monkeypatch.setattr(node.replica, "propose", scripted)
+
+
+def test_what_becomes_of_one_in_the_log_is_not_the_others_fate(
+    node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _told_by_the_log(node, monkeypatch, [None, NotLeader(), DeadlineExceeded(), PayloadTooLarge(), None])
+    assert [told[0] for told in together(node, *[(body(), PLAIN)] * 5)] == [201, 503, 504, 413, 201]
+    assert node.stored()["jobs"] == 2
+
+
+def test_where_none_was_accepted_the_leader_is_looked_for(node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    _told_by_the_log(node, monkeypatch, [NotLeader(), NotLeader()], [NotLeader(), NotLeader()], [None, None])
+    answers = together(node, (body(), PLAIN), (b"{}", PLAIN), (body(), PLAIN))
+    assert [told[0] for told in answers] == [201, 400, 201], "as for one alone, a moment is waited"
+
+
+def test_a_fault_of_ours_in_one_is_not_the_others(node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = creating.understood
+
+    async def stumble(api: Any, request: Any) -> Any:
+        if b"poison" in await request.body():
+            raise KeyError("poison")
+        return await real(api, request)
+
+    monkeypatch.setattr(gathered, "understood", stumble)
+    answers = together(node, (body(), PLAIN), (body(id="poison"), PLAIN), (body(), PLAIN))
+    assert [told[0] for told in answers] == [201, 500, 201]
+
+
+def test_a_fault_of_the_log_leaves_all_open(node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    _told_by_the_log(node, monkeypatch, [None, LogFault("gone")])
+    answer = _post(node, [GatheredCreate(body(), PLAIN)] * 2)
+    assert (answer.status, answer.code) == (504, "deadline_exceeded")
 
 
 def test_through_proxies_each_client_gets_its_own_answer(three: Clusters) -> None:

@@ -82,7 +82,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(mixed.the_leader_is_right_by_definition, "mixed", 3),
     Planted(mixed.the_old_state_is_deleted_when_another_is_installed, "mixed", 3),
     Planted(mixed.the_rows_are_not_checked_at_the_start, "mixed", 1),
-    Planted(mixed.a_renewal_does_not_look_for_the_newest_entry, "mixed", 53),
+    Planted(mixed.a_renewal_does_not_look_for_the_newest_entry, "mixed", 766),
     Planted(mixed.the_operator_may_choose_an_older_state, "mixed", 10),
     Planted(fleet.an_unclear_failure_is_taken_for_a_refusal, "fleet", 2),
     Planted(fleet.a_refusal_after_an_unclear_try_is_taken_for_the_whole_truth, "fleet", 2),
