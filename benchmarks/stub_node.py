@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import sys
 from functools import cache
 from typing import cast
 
