@@ -70,7 +70,7 @@ class Gate:
 
     @property
     def loads(self) -> list[list[str]]:
-        """What travelled with each call."""
+        """The creates that travelled with each call."""
         return [names(call) for _, call, _ in self.sent]
 
     async def arrive(self, *calls: NodeCall, url: str = NODE, timeout_s: float = 4.0) -> list[asyncio.Task[NodeAnswer]]:

@@ -1,4 +1,4 @@
-"""What plain numbers show is what prometheus_client itself would show after the same events."""
+"""Plain numbers show the same as prometheus_client itself after the same events."""
 
 import re
 

@@ -16,7 +16,7 @@ _LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+: [^\x00-\x08\x0a-\x1f\x7f]*\
 
 
 def scope_of(method: bytes, version: str, url: bytes, headers: list[HeaderPair]) -> AsgiScope:
-    """What ASGI says of a request. Raises HttpParserInvalidURLError."""
+    """Build the ASGI scope of a request. Raises HttpParserInvalidURLError."""
     target = httptools.parse_url(url)
     path = target.path.decode("ascii")
     return {

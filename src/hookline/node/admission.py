@@ -71,7 +71,7 @@ class Admission:
         self._bytes += size
 
     def give_back(self, jobs: int, size: int) -> None:
-        """What was held is stored, or is not to be."""
+        """Give room back: what was held is stored, or is not to be."""
         self._jobs -= jobs
         self._bytes -= size
 

@@ -35,7 +35,7 @@ _Headers = tuple[HeaderPair, ...]
 
 
 class _Told(Enum):
-    """What a create is told that does not wait any longer, if it is not its answer."""
+    """Hold the error for a create that does not wait any longer."""
 
     CARRY = auto()  # take the batch to the node, and tell the others
     ALONE = auto()  # travel by yourself
@@ -221,7 +221,7 @@ class GatheringSender:
     async def _ask(
         self, way: tuple[str, _Headers], batch: Sequence[_Passenger], until_s: float
     ) -> Sequence[NodeAnswer | _Told]:
-        """What each of them is told. Raises NotSent or Unclear."""
+        """Ask the node; one answer for each of them. Raises NotSent or Unclear."""
         url, route = way
         now_s = asyncio.get_running_loop().time()
         timeout_s = max(0.0, until_s - now_s)
