@@ -1,4 +1,4 @@
-"""Measures the cost of a job that is created by itself through a proxy: ``python benchmarks/gathering.py`` (about 2 minutes).
+"""Measures what a job costs that is created alone through a proxy: ``python benchmarks/gathering.py`` (2 minutes).
 
 One node and one proxy on this machine, creates one by one over some connections, for jobs that are due later; the CPU
 is that of the two processes. ``--against PYTHON`` names the interpreter of another release, or of another checkout:

@@ -17,6 +17,7 @@ SCRIPTS = {  # name: its smallest size, and the rows of its tables
     "hardening": ("--quick", 2),
     "hostile_neighbours": ("--quick", 2),
     "way": ("", 3),
+    "gathering": ("--runs 1 --count 200 --connections 8 --rate 100", 1),
 }
 SLOW = {"failover", "hardening"}  # a quarter of a minute each, and more
 PARTS = {  # scripts that the others start, and what they share

@@ -35,7 +35,7 @@ _Headers = tuple[HeaderPair, ...]
 
 
 class _Told(Enum):
-    """Hold the error for a create that does not wait any longer."""
+    """The fates of a create that waits, other than to be answered."""
 
     CARRY = auto()  # take the batch to the node, and tell the others
     ALONE = auto()  # travel by yourself
