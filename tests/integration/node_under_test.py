@@ -23,6 +23,7 @@ from hookline.http_api.connection import StrictProtocol
 from hookline.http_api.connection_limits import ConnectionLimits
 from hookline.http_api.server import make_server
 from hookline.node.api.app import create_app
+from hookline.node.api.context import Api
 from hookline.node.api.services import DestinationStatus, Services
 from hookline.node.assembly import NodeParts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
@@ -268,7 +269,7 @@ class NodeUnderTest:
         node.member.is_serving.set()  # as a leader does, but nothing is dispatched
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]
-        self._server = server = make_server(create_app(self.services), listener, self._limits, grace_s=1)
+        self._server = server = make_server(create_app(Api(self.services)), listener, self._limits, grace_s=1)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(replica.lead())
             serving = tasks.create_task(server.serve(sockets=[listener]))

@@ -27,6 +27,7 @@ from hookline.http_api.problems import problem_reply
 from hookline.protocol.calls import Call, Server, calls_of
 
 Handler = Callable[[ApiRequest], Awaitable[Reply]]
+AsgiApp = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 H = TypeVar("H")
 
 _log = structlog.get_logger()
@@ -119,7 +120,7 @@ class Endpoint:
 class Paths:
     """Finds the endpoint of a path without parameters at once; Starlette's router tries one route after the other."""
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], router: Router) -> None:
+    def __init__(self, endpoints: Mapping[str, AsgiApp], router: Router) -> None:
         self._fixed = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
         self._router = router
 
@@ -139,16 +140,16 @@ def refusal_of(error: Exception, scope: AsgiScope, fate: Fate) -> HooklineError:
     """
     if isinstance(error, NodeFault):
         _log.error("request_failed", path=scope["path"], code=error.code, detail=error.detail)
-        return _failure(error, fate)
+        return failure_of(error, is_open=fate.is_open)
     if isinstance(error, HooklineError):
         return error
     _log.error("request_crashed", path=scope["path"], method=scope["method"], exc_info=error)
-    return _failure(error, fate)
+    return failure_of(error, is_open=fate.is_open)
 
 
-def _failure(error: Exception, fate: Fate) -> HooklineError:
+def failure_of(error: Exception, *, is_open: bool) -> HooklineError:
     """The answer to a fault of ours: above all, it says whether the caller can be sure that nothing was accepted."""
-    if fate.is_open:
+    if is_open:
         return DeadlineExceeded(
             "the node failed while it worked on the request, which may or may not have been accepted; repeat it with "
             "the same id or key"
@@ -168,12 +169,17 @@ def application(
     paths: dict[str, dict[str, Served]] = {}
     for one in served:
         paths.setdefault(one.call.path, {})[one.call.method] = one
-    endpoints = {path: Endpoint(paths[path], admit, identity, refused) for path in _in_order(paths)}
+    endpoints = {path: Endpoint(methods, admit, identity, refused) for path, methods in paths.items()}
+    return routed(endpoints, Endpoint(None, admit, identity, refused), identity)
+
+
+def routed(endpoints: Mapping[str, AsgiApp], other: AsgiApp, identity: list[HeaderPair]) -> Starlette:
+    """The ASGI application of these paths, and of all others."""
     app = Starlette(
-        routes=[Route(path.replace("{host}", "{host:text}"), endpoint) for path, endpoint in endpoints.items()]
+        routes=[Route(path.replace("{host}", "{host:text}"), endpoints[path]) for path in _in_order(endpoints)]
     )
     app.router.redirect_slashes = False
-    app.router.default = Endpoint(None, admit, identity, refused)
+    app.router.default = other
     # Endpoints answer every error themselves; Starlette's own error handling would only cost time around them.
     app.middleware_stack = Paths(endpoints, app.router)
     app.state.identity = identity

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
+from hookline.node.api.context import Api
 from hookline.node.api.services import Role, Services
 from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.heard_proxies import HeardProxies
@@ -132,6 +133,7 @@ class Node:
         clocks: to run beside it, as ``lag`` and ``own_processes`` if they are of use.
         app: the API, to be served.
         services: what the API works with.
+        api: what its handlers work with.
         resolver: to be entered, if host names are used.
     """
 
@@ -145,6 +147,7 @@ class Node:
     lag: LoopLag
     own_processes: OwnProcesses
     services: Services
+    api: Api
     app: Starlette
 
 
@@ -178,6 +181,7 @@ def build(parts: NodeParts) -> Node:
         on_proxy=proxies.heard,
         kept_aside=lambda: [file.name for file in kept_aside(config.data_dir)],
     )
+    api = Api(services)
     own_processes = OwnProcesses(
         parts.own_addresses,
         proxies,
@@ -198,7 +202,8 @@ def build(parts: NodeParts) -> Node:
         lag=lag,
         own_processes=own_processes,
         services=services,
-        app=create_app(services),
+        api=api,
+        app=create_app(api),
     )
 
 

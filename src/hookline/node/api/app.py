@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_ours
 from hookline.http_api.endpoint import Served, application, bound
-from hookline.http_api.messages import ApiRequest, Reply
+from hookline.http_api.messages import ApiRequest, HeaderPair, Reply
 from hookline.node.api import (
     batches,
     bulk,
@@ -25,7 +25,7 @@ from hookline.node.api import (
 )
 from hookline.node.api.context import Api
 from hookline.node.api.door import Door
-from hookline.node.api.services import Services
+from hookline.node.config import NodeConfig
 from hookline.protocol.calls import Call, calls_of
 
 
@@ -90,21 +90,21 @@ HANDLERS = bound(
 )
 
 
-def create_app(services: Services) -> Starlette:
+def create_app(api: Api) -> Starlette:
     """The ASGI application of a node. ``app.state.identity`` holds the headers that every answer carries."""
-    api = Api(services)
     door = Door(api)
-    identity = [
-        (b"hookline-cluster", services.config.cluster.encode()),
-        (b"hookline-node", services.config.node.encode()),
-    ]
-    served = [Served(call, door.to(HANDLERS[call.name], call)) for call in _calls_of(api)]
-    return application(served, admit_ours, identity, lambda code: services.metrics.rejections.labels(code).inc())
+    served = [Served(call, door.to(HANDLERS[call.name], call)) for call in limited_calls(api.config)]
+    return application(served, admit_ours, identity_of(api.config), api.count_refusal)
 
 
-def _calls_of(api: Api) -> list[Call]:
-    """The rows, with the limits that this node's operator set."""
-    largest = api.config.job_bytes_max
+def identity_of(config: NodeConfig) -> list[HeaderPair]:
+    """The headers that every answer of a node carries."""
+    return [(b"hookline-cluster", config.cluster.encode()), (b"hookline-node", config.node.encode())]
+
+
+def limited_calls(config: NodeConfig) -> list[Call]:
+    """The rows of a node's calls, with the limits that its operator set."""
+    largest = config.job_bytes_max
     return [
         msgspec.structs.replace(call, body_bytes_max=largest) if call.carries_job else call for call in calls_of("node")
     ]

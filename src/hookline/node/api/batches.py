@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
-from hookline.errors import BatchTooLarge, HooklineError, Internal, PayloadTooLarge
+from hookline.errors import BatchTooLarge, HooklineError, Internal, Misdirected, PayloadTooLarge
 from hookline.http_api import strict_json
 from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
 from hookline.node.api import job_fields
-from hookline.node.api.context import Api, refusal
+from hookline.node.api.context import refusal
 from hookline.node.api.creating import known_job
-from hookline.node.api.ownership import Ownership, is_fallback
+from hookline.node.api.jobs_api import JobsApi
 from hookline.node.api.views import batch_job
 from hookline.protocol import http
 from hookline.protocol.commands import Created, CreateJob, Refused, Result
@@ -37,7 +37,7 @@ class _New:
     view: http.BatchJob | None
 
 
-async def create_batch(api: Api, request: ApiRequest) -> Reply:
+async def create_batch(api: JobsApi, request: ApiRequest) -> Reply:
     """``POST /jobs/batch``."""
     if len(await request.body()) <= BIG_BYTES:
         return await _create(api, request)
@@ -45,8 +45,8 @@ async def create_batch(api: Api, request: ApiRequest) -> Reply:
         return await _create(api, request)
 
 
-async def _create(api: Api, request: ApiRequest) -> Reply:
-    clock = api.services.clock
+async def _create(api: JobsApi, request: ApiRequest) -> Reply:
+    clock = api.clock
     started_ms = clock.boot_ms()
     items = await _items(request, api.config.batch_jobs_max)
     if len(items) > api.config.batch_jobs_max:
@@ -55,12 +55,11 @@ async def _create(api: Api, request: ApiRequest) -> Reply:
             limit=api.config.batch_jobs_max,
         )
     is_minimal = wants_minimal(request)
-    read = _at_home(api, request, await _read(api, request, items, is_minimal=is_minimal))
+    read = await _read(api, request, items, is_minimal=is_minimal)
     commands = [item.command for item in read if isinstance(item, _New)]
-    with api.services.admission.reserve(len(commands), sum(command.work.size for command in commands)):
-        results = iter(await api.propose_all(commands))
+    results = iter(await api.create_each(request, commands))
     answers = [_result(api, item, next(results)) if isinstance(item, _New) else item for item in read]
-    api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
+    api.observe_create((clock.boot_ms() - started_ms) / 1000)
     return answer(200, {"results": answers}, [APPLIED_MINIMAL] if is_minimal else ())
 
 
@@ -84,7 +83,7 @@ def _small_items(body: bytes) -> list[bytes | Raw]:
 
 
 async def _read(
-    api: Api, request: ApiRequest, items: list[bytes | Raw], *, is_minimal: bool
+    api: JobsApi, request: ApiRequest, items: list[bytes | Raw], *, is_minimal: bool
 ) -> list[_New | http.BatchResult]:
     """Read all items; the list is empty then, so that not both are held."""
     now_ms, tenant = api.now_ms(), request.caller.tenant
@@ -109,23 +108,9 @@ async def _read(
     return read
 
 
-def _at_home(api: Api, request: ApiRequest, items: list[_New | http.BatchResult]) -> list[_New | http.BatchResult]:
-    """Those whose home is another cluster turned into errors. They are proposed right after it."""
-    ownership = api.ownership
-    if ownership.epoch == 0:
-        return items
-    ownership.check_epoch(request)
-    if is_fallback(request):
-        return items
-    return [_stray(ownership, item) if isinstance(item, _New) and item.command.id_is_chosen else item for item in items]
-
-
-def _stray(ownership: Ownership, item: _New) -> _New | http.BatchResult:
-    error = ownership.stray(item.command.id)
-    return item if error is None else _error(error)
-
-
-def _result(api: Api, item: _New, result: Result) -> http.BatchResult | http.BriefResult:
+def _result(api: JobsApi, item: _New, result: Result | Misdirected) -> http.BatchResult | http.BriefResult:
+    if isinstance(result, Misdirected):
+        return _error(result)
     if not isinstance(result, Created):
         return _error(refusal(result) if isinstance(result, Refused) else Internal())
     if item.view is None:
@@ -136,7 +121,7 @@ def _result(api: Api, item: _New, result: Result) -> http.BatchResult | http.Bri
     return _error(Internal()) if row is None else http.BatchResult(200, batch_job(row, deduplicated=True))
 
 
-def _brief(api: Api, item: _New, result: Created) -> http.BatchResult | http.BriefResult:
+def _brief(api: JobsApi, item: _New, result: Created) -> http.BatchResult | http.BriefResult:
     if not result.deduplicated:
         return http.BriefResult(201, http.BriefJob(result.id, "pending"))
     known = known_job(api, item.command.work.tenant, result.id)

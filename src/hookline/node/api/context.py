@@ -1,4 +1,4 @@
-"""Context of every handler: the node's services, and what the API builds once on top of them."""
+"""Context of a node's handlers: its services, and what the API builds once on top of them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,43 +6,58 @@ from itertools import chain
 
 import msgspec
 
-from hookline.errors import DeadlineExceeded, HooklineError, Internal, Unavailable, by_code
+from hookline.errors import DeadlineExceeded, HooklineError, Internal, Misdirected, Unavailable, by_code
 from hookline.http_api.fate import is_open_now
 from hookline.http_api.messages import ApiRequest
 from hookline.node.api.job_requests import JobRequests
+from hookline.node.api.jobs_api import JobsApi, ProcessShare
 from hookline.node.api.ownership import Ownership
 from hookline.node.api.services import Services
 from hookline.node.api.views import Views
+from hookline.node.state_machine.read_rows import JobRow
 from hookline.protocol.calls import CALLS
 from hookline.protocol.codec import split
-from hookline.protocol.commands import AnyCommand, Refused, Result, Results
+from hookline.protocol.commands import AnyCommand, CreateJob, Refused, Result, Results
 from hookline.protocol.ids import check_id
 
 _ERRORS = by_code()
-_PAGES_AT_ONCE = 2
 
 
-class Api:
+class Api(JobsApi):
     """One per app."""
 
     def __init__(self, services: Services) -> None:
-        self.services = services
-        self.config = services.config
-        self.reads = services.reads
-        self.requests = JobRequests(services.config, services.vault, services.clock.token)
+        requests = JobRequests(services.config, services.vault, services.clock.token)
         self.views = Views(services)
+        super().__init__(ProcessShare(services.config, services.clock, services.reads, requests), self.views)
+        self.services = services
         self.ownership = Ownership(services.config, services.replica)
         # The row of a create, with the limit that this node's operator set.
         self.create_call = msgspec.structs.replace(CALLS["createJob"], body_bytes_max=services.config.job_bytes_max)
         # Settings of a destination are read, merged and replaced as a whole; one call at a time.
         self.destinations = asyncio.Lock()
-        # Of what takes several megabytes, little is made at once; all is the work of one thread anyway.
-        self.pages = asyncio.Semaphore(_PAGES_AT_ONCE)
-        self.large_batch = asyncio.Lock()
 
-    def now_ms(self) -> int:
-        """The wall clock."""
-        return self.services.clock.wall_ms()
+    async def create(self, request: ApiRequest, command: CreateJob, *, is_shown: bool = True) -> Results:
+        self.ownership.check_home(request, command.id if command.id_is_chosen else None, command.key)
+        with self.services.admission.reserve(1, command.work.size):
+            return await self.propose(command)
+
+    async def create_each(self, request: ApiRequest, commands: Sequence[CreateJob]) -> list[Result | Misdirected]:
+        found = self.ownership.strays(request, commands)
+        own = [command for command, stray in zip(commands, found, strict=True) if stray is None]
+        with self.services.admission.reserve(len(own), sum(command.work.size for command in own)):
+            results = iter(await self.propose_all(own))
+        return [next(results) if stray is None else stray for stray in found]
+
+    async def look_at(self, rows: Sequence[JobRow]) -> None:
+        """All of it is in this process."""
+
+    def observe_create(self, seconds: float) -> None:
+        self.services.metrics.create_seconds.observe(seconds)
+
+    def count_refusal(self, code: str) -> None:
+        """A call was answered with that problem."""
+        self.services.metrics.rejections.labels(code).inc()
 
     async def propose(self, *commands: AnyCommand) -> Results:
         """Put the commands into the log, in one entry; their results once they are durable."""

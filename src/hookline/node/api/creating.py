@@ -7,8 +7,9 @@ from hookline.http_api import strict_json
 from hookline.http_api.messages import ApiRequest, HeaderPair, Reply, answer
 from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
 from hookline.node.api import job_fields
-from hookline.node.api.context import Api, refusal
+from hookline.node.api.context import refusal
 from hookline.node.api.job_requests import NewJob
+from hookline.node.api.jobs_api import JobsApi
 from hookline.protocol import http
 from hookline.protocol.commands import Created, Refused, Result
 from hookline.protocol.ids import check_key
@@ -23,21 +24,18 @@ class Wish:
     is_minimal: bool
 
 
-async def create_job(api: Api, request: ApiRequest) -> Reply:
+async def create_job(api: JobsApi, request: ApiRequest) -> Reply:
     """``POST /jobs``."""
-    clock = api.services.clock
+    clock = api.clock
     started_ms = clock.boot_ms()
     wish = await understood(api, request)
-    command = wish.new.command
-    api.ownership.check_home(request, command.id if command.id_is_chosen else None, wish.key)
-    with api.services.admission.reserve(1, command.work.size):
-        results = await api.propose(command)
-    reply = answered(api, wish, results[0], results.time_ms)
-    api.services.metrics.create_seconds.observe((clock.boot_ms() - started_ms) / 1000)
+    results = await api.create(request, wish.new.command, is_shown=not wish.is_minimal)
+    reply = await answered(api, wish, results[0], results.time_ms)
+    api.observe_create((clock.boot_ms() - started_ms) / 1000)
     return reply
 
 
-async def understood(api: Api, request: ApiRequest) -> Wish:
+async def understood(api: JobsApi, request: ApiRequest) -> Wish:
     """Read the request. Raises what is wrong with it."""
     body = await request.body()
     strict_json.check_utf8(body)
@@ -49,7 +47,7 @@ async def understood(api: Api, request: ApiRequest) -> Wish:
     return Wish(new, key, wants_minimal(request))
 
 
-def answered(api: Api, wish: Wish, result: Result, time_ms: int) -> Reply:
+async def answered(api: JobsApi, wish: Wish, result: Result, time_ms: int) -> Reply:
     """The answer to a result of the log, from an entry stamped ``time_ms``. Raises the error that it stands for."""
     if isinstance(result, Refused):
         raise refusal(result)
@@ -57,14 +55,15 @@ def answered(api: Api, wish: Wish, result: Result, time_ms: int) -> Reply:
     if wish.is_minimal:
         return _brief(api, wish, result)
     if not result.deduplicated:
-        return answer(201, api.views.job(wish.new.row(time_ms)), [_location(result.id)])
+        return answer(201, api.job_views.job(wish.new.row(time_ms)), [_location(result.id)])
     row = api.reads.job(wish.new.command.work.tenant, result.id)
     if row is None:
         raise JobNotFound
-    return answer(200, api.views.job(row, deduplicated=True), [_location(result.id)])
+    await api.look_at([row])
+    return answer(200, api.job_views.job(row, deduplicated=True), [_location(result.id)])
 
 
-def _brief(api: Api, wish: Wish, result: Created) -> Reply:
+def _brief(api: JobsApi, wish: Wish, result: Created) -> Reply:
     headers = [_location(result.id), APPLIED_MINIMAL]
     if not result.deduplicated:
         return answer(201, http.BriefJob(result.id, "pending"), headers)
@@ -74,7 +73,7 @@ def _brief(api: Api, wish: Wish, result: Created) -> Reply:
     return answer(200, known, headers)
 
 
-def known_job(api: Api, tenant: str, job_id: str) -> http.BriefJob | None:
+def known_job(api: JobsApi, tenant: str, job_id: str) -> http.BriefJob | None:
     """A job that was there before, as ``Prefer: return=minimal`` has it."""
     state = api.reads.state(tenant, job_id)
     if state is None:

@@ -35,8 +35,7 @@ class Door:
 
     async def _for_cluster(self, here: Handler, led: Handler, request: ApiRequest) -> Reply:
         """A call that one node answers for all: the leader, or any where the caller says that this will do."""
-        if self._api.services.is_overloaded():
-            raise Overloaded(retry_after_s=1)
+        self.check_load()
         if (
             request.call.answered_by == "any"
             and b"consistency=" in request.scope["query_string"]
@@ -54,7 +53,7 @@ class Door:
 
     async def _here(self, handler: NodeHandler, request: ApiRequest) -> Reply:
         """By this node; a state that is found damaged ends it."""
-        self._check_caller(request)
+        self.check_caller(request)
         if request.call.needs_mac:
             await self._check_mac(request)
         try:
@@ -67,7 +66,12 @@ class Door:
             self._api.services.on_damage(damage)
             raise damage from error
 
-    def _check_caller(self, request: ApiRequest) -> None:
+    def check_load(self) -> None:
+        """Raise Overloaded while this process has more to do than it can."""
+        if self._api.services.is_overloaded():
+            raise Overloaded(retry_after_s=1)
+
+    def check_caller(self, request: ApiRequest) -> None:
         """Callers mean this cluster, and their topology is ours: else raise what tells them so."""
         self._api.ownership.check_cluster(request)
         match request.call.checks_epoch:

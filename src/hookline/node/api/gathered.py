@@ -36,7 +36,7 @@ async def create_gathered(api: Api, request: ApiRequest) -> Reply:
     creates = _read(await request.whole_body())
     asked = [await _understood(api, request, create) for create in creates]
     results = await _proposed(api, request, asked)
-    replies = [_reply(api, one, result) for one, result in zip(asked, results, strict=True)]
+    replies = [await _reply(api, one, result) for one, result in zip(asked, results, strict=True)]
     took_s = (clock.boot_ms() - started_ms) / 1000
     for reply in replies:
         if reply.status < 300:
@@ -134,13 +134,13 @@ def _may_be_accepted(result: Results | HooklineError) -> bool:
     return isinstance(result, (Results, DeadlineExceeded))
 
 
-def _reply(api: Api, asked: _Asked | HooklineError, result: Results | HooklineError) -> Reply:
+async def _reply(api: Api, asked: _Asked | HooklineError, result: Results | HooklineError) -> Reply:
     try:
         if isinstance(asked, HooklineError):
             raise asked
         if isinstance(result, HooklineError):
             raise result
-        return answered(api, asked.wish, result[0], result.time_ms)
+        return await answered(api, asked.wish, result[0], result.time_ms)
     except NodeFault:
         raise
     except HooklineError as error:

@@ -8,6 +8,7 @@ from hookline.http_api.cursors import decode_number, encode_cursor
 from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, id_of, refusal
+from hookline.node.api.jobs_api import JobsApi
 from hookline.node.api.views import attempt_view, page_reply, views_of
 from hookline.node.state_machine.read_rows import JobRow
 from hookline.node.state_machine.reads import PAGE_BYTES_MAX
@@ -18,7 +19,7 @@ from hookline.protocol.jobs import FINISHED, State, work_of
 _REVISION_TRIES = 5
 
 
-def found_job(api: Api, tenant: str, job_id: str) -> JobRow:
+def found_job(api: JobsApi, tenant: str, job_id: str) -> JobRow:
     """The job. Raises JobNotFound."""
     row = api.reads.job(tenant, job_id)
     if row is None:
@@ -26,13 +27,15 @@ def found_job(api: Api, tenant: str, job_id: str) -> JobRow:
     return row
 
 
-async def get_job(api: Api, request: ApiRequest) -> Reply:
+async def get_job(api: JobsApi, request: ApiRequest) -> Reply:
     """``GET /jobs/{id}``."""
     request.query()
-    return answer(200, api.views.job(found_job(api, request.caller.tenant, id_of(request))))
+    row = found_job(api, request.caller.tenant, id_of(request))
+    await api.look_at([row])
+    return answer(200, api.job_views.job(row))
 
 
-async def list_jobs(api: Api, request: ApiRequest) -> Reply:
+async def list_jobs(api: JobsApi, request: ApiRequest) -> Reply:
     """``GET /jobs``."""
     query = request.query(*http.FILTERS, "limit", "cursor")
     limit = page_limit(query)
@@ -46,11 +49,12 @@ async def list_jobs(api: Api, request: ApiRequest) -> Reply:
         is_cut = rows and rows[-1].seq != found.matches[-1].seq
         next_before = rows[-1].seq if is_cut else found.next_before
         next_cursor = None if next_before is None else encode_cursor(str(next_before), scope)
-        page = http.JobPage(await views_of(rows, partial(api.views.job, payload=False)), next_cursor)
+        await api.look_at(rows)
+        page = http.JobPage(await views_of(rows, partial(api.job_views.job, payload=False)), next_cursor)
         return page_reply(request, page, scope, [str(row.seq) for row in rows])
 
 
-async def list_attempts(api: Api, request: ApiRequest) -> Reply:
+async def list_attempts(api: JobsApi, request: ApiRequest) -> Reply:
     """``GET /jobs/{id}/attempts``."""
     request.query()
     job = found_job(api, request.caller.tenant, id_of(request))

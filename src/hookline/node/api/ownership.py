@@ -4,6 +4,7 @@ Only proxies send an epoch. Ids and keys of clients are checked whoever sends th
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -13,7 +14,7 @@ from hookline.http_api.forwarded_headers import FALLBACK
 from hookline.http_api.messages import ApiRequest
 from hookline.node.config import NodeConfig
 from hookline.node.replica import Replica
-from hookline.protocol.commands import SetTopology
+from hookline.protocol.commands import CreateJob, SetTopology
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, Version, digest_of, parse_topology
 from hookline.protocol.topology_change import decider_of, outranks
@@ -142,6 +143,15 @@ class Ownership:
                 error.figures |= self._figures()
             raise error
 
+    def strays(self, request: ApiRequest, commands: Sequence[CreateJob]) -> list[Misdirected | None]:
+        """The same for each job of a batch; raises Misdirected only for what holds for the whole of it."""
+        if self.epoch == 0:
+            return [None] * len(commands)
+        self.check_epoch(request)
+        if is_fallback(request):
+            return [None] * len(commands)
+        return [self.stray(command.id) if command.id_is_chosen else None for command in commands]
+
     def stray(self, job_id: str | None, key: str | None = None) -> Misdirected | None:
         """The error that names another home of that id, or of that key if the id is minted here; None: it is ours."""
         router = self.router()
@@ -150,7 +160,7 @@ class Ownership:
         home = (router.key_home(key or "") if job_id is None else router.new_home(job_id)).cluster.name
         if home == self._cluster:
             return None
-        return Misdirected(f"cluster {home} is the home of that {'key' if job_id is None else 'id'}", home=home)
+        return not_at_home(home, "key" if job_id is None else "id")
 
     def check_own(self, topology: Topology) -> None:
         """Raise InvalidTopology when it gives this cluster another shard, or its shard or node to another cluster."""
@@ -179,6 +189,11 @@ class Ownership:
             "digest": self.version.digest,
             "decided_by": kept.decided_by,
         }
+
+
+def not_at_home(home: str, what: str) -> Misdirected:
+    """The error for an id or a key, as ``what`` says, that belongs to another cluster."""
+    return Misdirected(f"cluster {home} is the home of that {what}", home=home)
 
 
 def is_fallback(request: ApiRequest) -> bool:

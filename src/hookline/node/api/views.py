@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -31,14 +32,39 @@ StoredRow = TypeVar("StoredRow")
 View = TypeVar("View")
 
 
-class Views:
-    """Builds views; knows the destinations' settings, without asking the database for each job."""
+class Pending(NamedTuple):
+    """The part of a pending job that says why it waits."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._signs_all = services.config.signing_secret is not None
-        self._settings_known: dict[tuple[str, str], DestinationSettings] = {}
-        services.replica.listen(self._forget_destinations, this_term=False)
+    tenant: str
+    destination: str
+    due_ms: int
+    attempts: int
+    sealed_secret: bytes | None = None
+
+
+def pending_of(row: JobRow) -> Pending:
+    """Of a job that is pending."""
+    spec = row.spec
+    return Pending(row.tenant, spec.destination, row.due_ms, row.attempts, spec.sealed_secret)
+
+
+class JobViews(ABC):
+    """Builds views of jobs.
+
+    Args:
+        signs_all: the node signs what has no secret of its own.
+    """
+
+    def __init__(self, *, signs_all: bool) -> None:
+        self._signs_all = signs_all
+
+    @abstractmethod
+    def settings(self, tenant: str, destination: str) -> DestinationSettings:
+        """The settings that are in force for a destination."""
+
+    @abstractmethod
+    def waiting_for(self, of: Pending) -> http.WaitingFor:
+        """The reason why a pending job waits."""
 
     def job(self, row: JobRow, *, payload: bool = True, deduplicated: bool = False) -> http.Job:
         """A job; ``payload`` only where one job is shown."""
@@ -54,7 +80,7 @@ class Views:
             finished_at=_time(row.finished_ms),
             attempts_made=row.attempts,
             next_attempt_at=format_time(row.due_ms) if is_pending else None,
-            waiting_for=self._waiting_for(row.tenant, spec, row.due_ms, row.attempts) if is_pending else None,
+            waiting_for=self.waiting_for(pending_of(row)) if is_pending else None,
             last_attempt=_last_attempt(row.last_attempt),
             labels=labels_view(spec),
             guarantee=guarantee_view(spec),
@@ -63,7 +89,7 @@ class Views:
             headers=masked(spec.headers, spec.redact),
             redact=list(spec.redact),
             timeout=_timeout(spec.timeout_ms),
-            retry=retry_view(in_force(spec.retry, self._settings(row.tenant, spec.destination).retry)),
+            retry=retry_view(in_force(spec.retry, self.settings(row.tenant, spec.destination).retry)),
             signed=self.is_signed(row.tenant, spec),
             schedule=row.schedule,
             payload=Raw(spec.body) if payload and spec.is_json else UNSET,
@@ -71,6 +97,22 @@ class Views:
             deduplicated=True if deduplicated else UNSET,
             payload_removed=row.is_payload_removed,
         )
+
+    def is_signed(self, tenant: str, spec: JobSpec) -> bool:
+        """Whether its requests will carry a signature."""
+        if self._signs_all or spec.sealed_secret is not None:
+            return True
+        return bool(self.settings(tenant, spec.destination).sealed_secrets)
+
+
+class Views(JobViews):
+    """Those of a node; knows the destinations' settings, without asking the database for each job."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(signs_all=services.config.signing_secret is not None)
+        self._services = services
+        self._settings_known: dict[tuple[str, str], DestinationSettings] = {}
+        services.replica.listen(self._forget_destinations, this_term=False)
 
     def destination(self, row: DestinationRow) -> http.Destination:
         """A destination: its settings, and what is going on there."""
@@ -91,18 +133,7 @@ class Views:
             retry=None if settings.retry is None else given_retry(settings.retry),
         )
 
-    def is_signed(self, tenant: str, spec: JobSpec) -> bool:
-        """Whether its requests will carry a signature."""
-        if self._signs_all or spec.sealed_secret is not None:
-            return True
-        return bool(self._settings(tenant, spec.destination).sealed_secrets)
-
-    def _missing_keys(self, tenant: str, spec: JobSpec) -> set[str]:
-        own = spec.sealed_secret
-        sealed = self._settings(tenant, spec.destination).sealed_secrets if own is None else (own,)
-        return missing_keys(sealed, self._services.vault) if sealed else set()
-
-    def _settings(self, tenant: str, destination: str) -> DestinationSettings:
+    def settings(self, tenant: str, destination: str) -> DestinationSettings:
         known = self._settings_known.get((tenant, destination))
         if known is None:
             row = self._services.reads.destination(tenant, destination)
@@ -116,11 +147,14 @@ class Views:
         for changed in effects.destinations:
             self._settings_known.pop((changed.tenant, changed.name), None)
 
-    def _waiting_for(self, tenant: str, spec: JobSpec, due_ms: int, attempts: int) -> http.WaitingFor:
-        if missing := self._missing_keys(tenant, spec):
+    def waiting_for(self, of: Pending) -> http.WaitingFor:
+        own = of.sealed_secret
+        sealed = self.settings(of.tenant, of.destination).sealed_secrets if own is None else (own,)
+        if sealed and (missing := missing_keys(sealed, self._services.vault)):
             keys = ", ".join(sorted(missing))
             return http.WaitingFor("key", f"its secret is sealed with key {keys}, which this node does not have")
-        reason, detail, until_ms = self._services.delivery.why_waiting(tenant, spec.destination, due_ms, attempts)
+        why = self._services.delivery.why_waiting(of.tenant, of.destination, of.due_ms, of.attempts)
+        reason, detail, until_ms = why
         return http.WaitingFor(reason, detail, _time(until_ms))  # type: ignore[arg-type]
 
 
