@@ -14,12 +14,36 @@ from tests.integration.proxy_under_test import Clusters
 StartNode = Callable[..., AbstractContextManager[NodeUnderTest]]
 
 
+# Their tests run twice: against a node itself, and against one behind a front.
+BOTH_WAYS = {
+    "test_answers_to_writes",
+    "test_api_batches",
+    "test_api_jobs",
+    "test_api_snapshots",
+    "test_api_topology",
+    "test_idempotency",
+    "test_return_minimal",
+    "test_why_waiting",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "has_front" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in BOTH_WAYS:
+        metafunc.parametrize("has_front", [False, True], ids=["node", "front"], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def has_front(request: pytest.FixtureRequest) -> bool:
+    """Is a front before the node?"""
+    return getattr(request, "param", False)
+
+
 @pytest.fixture
-def start_node(tmp_path: Path) -> StartNode:
+def start_node(tmp_path: Path, has_front: bool) -> StartNode:
     """Start a node with settings: ``with start_node(pending_jobs_max=2) as node``; again: the same data directory."""
 
     def start(limits: ConnectionLimits | None = None, **settings: Any) -> AbstractContextManager[NodeUnderTest]:
-        return NodeUnderTest(node_config(tmp_path / "node", **settings), limits).running()
+        return NodeUnderTest(node_config(tmp_path / "node", **settings), limits, has_front=has_front).running()
 
     return start
 
@@ -32,9 +56,9 @@ def node(start_node: StartNode) -> Iterator[NodeUnderTest]:
 
 
 @pytest.fixture(scope="module")
-def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
+def shared_node(tmp_path_factory: pytest.TempPathFactory, has_front: bool) -> Iterator[NodeUnderTest]:
     """One node for all tests of a module that leave nothing behind, or do not mind what is there."""
-    with NodeUnderTest(node_config(tmp_path_factory.mktemp("node")), None).running() as running:
+    with NodeUnderTest(node_config(tmp_path_factory.mktemp("node")), None, has_front=has_front).running() as running:
         yield running
 
 

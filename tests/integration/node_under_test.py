@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Res
 from hookline.protocol.jobs import Outcome, State
 from hookline.testing import Receiver
 from hookline.testing.assembly import lookup
+from tests.front_parts import front_before
 from tests.node_parts import OWNER
 
 _TABLES = ("jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules", "destinations")
@@ -108,8 +109,9 @@ class Answer:
 class NodeUnderTest:
     """A handle on a running node."""
 
-    def __init__(self, config: NodeConfig, limits: ConnectionLimits | None) -> None:
+    def __init__(self, config: NodeConfig, limits: ConnectionLimits | None, *, has_front: bool = False) -> None:
         self.config = config
+        self._has_front = has_front
         self.clock = ShiftedClock()
         self.delivery = StubDelivery()
         self.is_stopping = False
@@ -269,8 +271,12 @@ class NodeUnderTest:
         node.member.is_serving.set()  # as a leader does, but nothing is dispatched
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]
-        self._server = server = make_server(create_app(Api(self.services)), listener, self._limits, grace_s=1)
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
+            api = Api(self.services)
+            app = create_app(api)
+            if self._has_front:
+                app = await stack.enter_async_context(front_before(api, app, tasks))
+            self._server = server = make_server(app, listener, self._limits, grace_s=1)
             running = tasks.create_task(replica.lead())
             serving = tasks.create_task(server.serve(sockets=[listener]))
             self._up.set()

@@ -30,6 +30,8 @@ def test_defaults_named_in_the_help_are_the_real_ones() -> None:
         if f"{option}_ms" in real:
             assert isinstance(default, int)
             assert text in (format_duration(default), f"{default // 3_600_000}h"), option
+        elif text == "auto":  # the command line chooses by the machine; a node in a program has none beside it
+            assert (option.endswith("_processes"), default) == (True, 0), option
         elif isinstance(default, frozenset):
             assert text == ",".join(str(port) for port in sorted(default)), option
         else:

@@ -17,6 +17,7 @@ from hookline.protocol.durations import parse_duration
 from hookline.visible import without_password
 
 _ATTEMPT_PROCESSES_MAX = 4  # one process makes some 7,000 attempts in a second
+_API_PROCESSES_MAX = 4  # they keep one leader busy
 _FILE_BYTES_MAX = 64 * 1024 * 1024  # far above what any service takes
 
 
@@ -147,10 +148,24 @@ def ports(text: str) -> frozenset[int]:
 def attempt_processes(text: str, slots: int | None) -> int:
     """A number of processes; ``auto``: as many as this machine's cores make use of. Each has a slot at least."""
     if text == "auto":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(_ATTEMPT_PROCESSES_MAX, cores // 2, slots or 1)
+        return min(_ATTEMPT_PROCESSES_MAX, _cores() // 2, slots or 1)
+    return _processes(text, "attempt-processes")
+
+
+def api_processes(text: str) -> int:
+    """A number of processes; ``auto``: one for each four of the cores that this process may use."""
+    if text == "auto":
+        return min(_API_PROCESSES_MAX, _cores() // 4)
+    return _processes(text, "api-processes")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processes(text: str, option: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise usage_error(f"--attempt-processes is {text!r}; write a number of processes, or auto.")
+        raise usage_error(f"--{option} is {text!r}; write a number of processes, or auto.")
     return int(text)
 
 

@@ -25,6 +25,7 @@ class NodeOptions:
     Attributes:
         slots: Attempts that may run at once. [100]
         attempt_processes: Processes that make the attempts; 0: the node's own does; auto: by the cores. [auto]
+        api_processes: Processes that take and answer requests; 0: the node's own does; auto: by the cores. [auto]
         allow_private_destinations: Allow all private addresses and all ports; only for laptops and tests.
         allow_destinations: Private networks and names that may be called, at all ports: 10.2.0.0/16,*.svc.cluster.local
         deny_destinations: Networks and names that may not be called, whatever else is allowed.
@@ -50,6 +51,7 @@ class NodeOptions:
 
     slots: Annotated[int | None, _env("SLOTS")] = None
     attempt_processes: Annotated[str | None, _env("ATTEMPT_PROCESSES")] = None
+    api_processes: Annotated[str | None, _env("API_PROCESSES")] = None
     allow_private_destinations: Annotated[Flag, _env("ALLOW_PRIVATE_DESTINATIONS")] = False
     allow_destinations: Annotated[str | None, _env("ALLOW_DESTINATIONS")] = None
     deny_destinations: Annotated[str | None, _env("DENY_DESTINATIONS")] = None
@@ -87,6 +89,7 @@ class NodeOptions:
         settings = inputs.given(
             slots=self.slots,
             attempt_processes=inputs.attempt_processes(self.attempt_processes or "auto", self.slots),
+            api_processes=inputs.api_processes(self.api_processes or "auto"),
             allow_private_destinations=self.allow_private_destinations,
             allow_destinations=parse_patterns(self.allow_destinations or "", "allow-destinations"),
             deny_destinations=parse_patterns(self.deny_destinations or "", "deny-destinations"),

@@ -32,6 +32,7 @@ class NodeConfig:
     advertise: str | None = None
     allow_hosts: tuple[str, ...] = ()  # names that a node at a loopback address answers to
     new_cluster: bool = False
+    api_processes: int = 0  # 0: the node's own process takes connections
 
     # Delivery.
     slots: int = 100
@@ -62,6 +63,7 @@ class NodeConfig:
     def __post_init__(self) -> None:
         check_range(self, "slots", 1, 10_000)
         check_range(self, "attempt_processes", 0, min(64, self.slots))
+        check_range(self, "api_processes", 0, 64)
         check_range(self, "port", 0, 65_535)
         check_range(self, "shard", 0, 999_999_999)
         check_range(self, "pending_jobs_max", 1, 10**9)

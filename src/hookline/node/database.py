@@ -109,6 +109,18 @@ class Database:
 
 
 @contextmanager
+def read_beside(path: Path) -> Iterator[apsw.Connection]:
+    """A reading connection beside another process that has the database open, and writes to it.
+
+    It changes nothing, not even by a checkpoint when it is closed last.
+    """
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, statementcachesize=200)) as connection:
+        connection.set_busy_timeout(5_000)
+        connection.pragma("query_only", True)
+        yield connection
+
+
+@contextmanager
 def only_read(path: Path, *, is_whole: bool = False) -> Iterator[apsw.Connection]:
     """The database in a file that nobody has open. Nothing beside it changes, unless its write-ahead log is there.
 

@@ -7,13 +7,12 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, DataDirectoryInUse, ForeignState, Halted, HooklineError, StateDamaged, leaves
-from hookline.http_api.server import listen, make_server, url_of
+from hookline.http_api.server import listen, url_of
 from hookline.memory import settle_memory
 from hookline.node.assembly import Membership, Node, NodeParts, build
 from hookline.node.attempts.own_addresses import OwnAddresses
@@ -39,6 +38,7 @@ from hookline.node.membership.joining import address_of, agree_on_secret_key, fi
 from hookline.node.membership.single import SingleMembership
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
+from hookline.node.serving import Doors, doors_of, serve_when
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.storage.restoring import refuse_half_restored
 from hookline.node.storage.scrub import Scrub
@@ -257,7 +257,8 @@ async def _run_node(
         await stack.enter_async_context(membership.running())
         await _until_allowed(node, listener, stop)
         if not stop.is_set():
-            await _run(node, scrub, listener, telling=telling, stop=stop)
+            doors = doors_of(node, listener, lock.descriptor)
+            await _run(node, scrub, doors, url_of(listener), telling=telling, stop=stop)
 
 
 def _etcd_parts(
@@ -334,41 +335,24 @@ async def _until_allowed(node: Node, listener: socket.socket, stop: asyncio.Even
 
         allowed = tasks.create_task(node.membership.until_allowed(told))
         stopping = tasks.create_task(stop.wait())
-        telling = tasks.create_task(_serve_when(halted, node, listener))
+        telling = tasks.create_task(serve_when(halted, node, listener))
         await asyncio.wait({allowed, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in (allowed, stopping, telling):
             task.cancel()
 
 
-def _hosts(config: NodeConfig) -> tuple[str, ...]:
-    """The names this node is called by, beside those of the loopback address."""
-    return (*config.allow_hosts, urlsplit(config.advertised_url).netloc)
-
-
-async def _serve_when(halted: asyncio.Event, node: Node, listener: socket.socket) -> None:
-    await halted.wait()
-    # On a socket of its own: uvicorn closes what it was given, and the node goes on to serve on the first one.
-    own = listener.dup()
-    server = make_server(node.app, own, allow_hosts=_hosts(node.config))
-    try:
-        await server.serve(sockets=[own])
-    finally:
-        own.close()
-
-
-async def _run(node: Node, scrub: Scrub, listener: socket.socket, *, telling: Telling, stop: asyncio.Event) -> None:
+async def _run(node: Node, scrub: Scrub, doors: Doors, url: str, *, telling: Telling, stop: asyncio.Event) -> None:
     config, member, services = node.config, node.member, node.services
-    server = make_server(node.app, listener, allow_hosts=_hosts(config))
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(node.clocks.run(member))
         running = tasks.create_task(member.run())
         scrubbing = tasks.create_task(scrub.run())
         learning = tasks.create_task(node.own_processes.run())
         await _first(running, _until_ready(node))
-        serving = tasks.create_task(server.serve(sockets=[listener]))
+        serving = tasks.create_task(doors.run())
         measuring = tasks.create_task(node.lag.run())
         settle_memory()
-        url = url_of(listener)
+        await _first(running, doors.ready.wait())
         _log.info("node_ready", url=url, cluster=config.cluster, node=config.node)
         telling.ready(url)
         await _first(running, stop.wait())
@@ -377,7 +361,7 @@ async def _run(node: Node, scrub: Scrub, listener: socket.socket, *, telling: Te
         telling.stopping(in_slots)
         member.stop()
         await running
-        server.should_exit = True
+        doors.stop()
         await serving
         measuring.cancel()
         scrubbing.cancel()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 _LENGTH_BYTES: Final = 4
+_BEHIND_BYTES: Final = 1024 * 1024
 MESSAGE_BYTES_MAX: Final = 64 * 2**20
 
 
@@ -24,6 +25,8 @@ class Link(asyncio.Protocol):
 
     def __init__(self, received: Callable[[bytes], None]) -> None:
         self.ended = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
         self._received = received
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
@@ -43,6 +46,10 @@ class Link(asyncio.Protocol):
         """How much the other end has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
+    async def room(self) -> None:
+        """Wait while the other end is behind; after the end there is room for what goes nowhere."""
+        await self._has_room.wait()
+
     def close(self) -> None:
         """End it, once all is sent."""
         self._flush()
@@ -58,6 +65,13 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment] # uvloop's transports are of no class of asyncio's
+        transport.set_write_buffer_limits(high=_BEHIND_BYTES)  # type: ignore[attr-defined]
+
+    def pause_writing(self) -> None:
+        self._has_room.clear()
+
+    def resume_writing(self) -> None:
+        self._has_room.set()
 
     def data_received(self, data: bytes) -> None:
         incoming = self._incoming
@@ -74,6 +88,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
+        self._has_room.set()
         self.ended.set()
 
 

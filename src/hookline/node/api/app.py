@@ -1,12 +1,11 @@
 """Maps each call to the node's handler for it. No business logic."""
 
-import msgspec
 from starlette.applications import Starlette
 
 from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_ours
 from hookline.http_api.endpoint import Served, application, bound
-from hookline.http_api.messages import ApiRequest, HeaderPair, Reply
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api import (
     batches,
     bulk,
@@ -25,8 +24,7 @@ from hookline.node.api import (
 )
 from hookline.node.api.context import Api
 from hookline.node.api.door import Door
-from hookline.node.config import NodeConfig
-from hookline.protocol.calls import Call, calls_of
+from hookline.node.api.served_calls import identity_of, limited_calls
 
 
 async def _get_openapi(_api: Api, request: ApiRequest) -> Reply:
@@ -95,16 +93,3 @@ def create_app(api: Api) -> Starlette:
     door = Door(api)
     served = [Served(call, door.to(HANDLERS[call.name], call)) for call in limited_calls(api.config)]
     return application(served, admit_ours, identity_of(api.config), api.count_refusal)
-
-
-def identity_of(config: NodeConfig) -> list[HeaderPair]:
-    """The headers that every answer of a node carries."""
-    return [(b"hookline-cluster", config.cluster.encode()), (b"hookline-node", config.node.encode())]
-
-
-def limited_calls(config: NodeConfig) -> list[Call]:
-    """The rows of a node's calls, with the limits that its operator set."""
-    largest = config.job_bytes_max
-    return [
-        msgspec.structs.replace(call, body_bytes_max=largest) if call.carries_job else call for call in calls_of("node")
-    ]

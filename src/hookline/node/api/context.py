@@ -55,9 +55,9 @@ class Api(JobsApi):
     def observe_create(self, seconds: float) -> None:
         self.services.metrics.create_seconds.observe(seconds)
 
-    def count_refusal(self, code: str) -> None:
-        """A call was answered with that problem."""
-        self.services.metrics.rejections.labels(code).inc()
+    def count_refusal(self, code: str, times: int = 1) -> None:
+        """Calls were answered with that problem."""
+        self.services.metrics.rejections.labels(code).inc(times)
 
     async def propose(self, *commands: AnyCommand) -> Results:
         """Put the commands into the log, in one entry; their results once they are durable."""

@@ -6,6 +6,7 @@ Everything is checked here, before anything is stored; what comes out can be del
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -15,7 +16,7 @@ from hookline.http_api import strict_json
 from hookline.node.api import job_fields as fields
 from hookline.node.config import NodeConfig
 from hookline.node.state_machine.read_rows import JobRow
-from hookline.node.vault import NONCE_BYTES, Vault
+from hookline.node.vault import NONCE_BYTES
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.destination_rules import KnownRules
 from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
@@ -63,6 +64,16 @@ class NewJob:
         )
 
 
+class Sealer(Protocol):
+    """A ``Vault``, as far as a request asks for it."""
+
+    def seal(self, plaintext: str, *, nonce: bytes) -> bytes:
+        """Encrypt a secret."""
+
+    def open(self, sealed: bytes) -> str:
+        """The inverse."""
+
+
 class JobRequests:
     """Reads job requests.
 
@@ -72,7 +83,7 @@ class JobRequests:
         token: fresh random bytes, for ids and nonces.
     """
 
-    def __init__(self, config: NodeConfig, vault: Vault, token: Callable[[int], bytes]) -> None:
+    def __init__(self, config: NodeConfig, vault: Sealer, token: Callable[[int], bytes]) -> None:
         self._config = config
         self._rules = KnownRules(config.rules)
         self._vault = vault

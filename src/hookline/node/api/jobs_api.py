@@ -38,7 +38,7 @@ class ProcessShare:
 
 
 class JobsApi(ABC):
-    """What a handler works with."""
+    """Stands for the node to a handler."""
 
     def __init__(self, share: ProcessShare, views: JobViews) -> None:
         self.config = share.config
