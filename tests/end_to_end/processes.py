@@ -213,7 +213,7 @@ def journal_receiver(answer: Answer = answer_ok, host: str = "127.0.0.1") -> Ite
 def has_open_jobs(node: NodeProcess) -> bool:
     """By the lists: the counts of /health are ahead of what can be read by one commit."""
     pages = [node.call("GET", f"/jobs?state={state}&limit=1") for state in ("pending", "running")]
-    assert [status for status, _ in pages] == [200, 200]
+    assert [status for status, _ in pages] == [200, 200], pages
     return any(page["data"] for _, page in pages)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from hookline.protocol.limits import CLAIMS_AHEAD_SHARE
 from tests.end_to_end.clients import LoadingClient
-from tests.end_to_end.processes import CLOCK, has_open_jobs, journal_receiver, running_node, until
+from tests.end_to_end.processes import CLOCK, NodeProcess, has_open_jobs, journal_receiver, running_node, until
 
 KILLS = 12
 SLOTS = 20
@@ -51,7 +51,7 @@ def test_every_acknowledged_job_is_accounted_for(tmp_path: Path, processes: int)
         cancelled = set().union(*(ledger.cancelled for ledger in ledgers))
         unclear = set().union(*(ledger.unclear for ledger in ledgers))
         until(lambda: not has_open_jobs(node), "nothing is pending or running", 60)
-        jobs = {job["id"]: job for job in _all_jobs(node)}
+        jobs = {job["id"]: job for job in all_jobs(node)}
         assert node.stop() == 0
 
     arrivals = Counter(found for found, *_ in journal.requests)
@@ -83,7 +83,8 @@ def test_every_acknowledged_job_is_accounted_for(tmp_path: Path, processes: int)
     print(f"{len(acknowledged)} acknowledged, {delivered}, {len(duplicates)} duplicates in {KILLS} kills")
 
 
-def _all_jobs(node: Any) -> list[dict[str, Any]]:
+def all_jobs(node: NodeProcess) -> list[dict[str, Any]]:
+    """By the list."""
     jobs: list[dict[str, Any]] = []
     cursor = ""
     while True:
