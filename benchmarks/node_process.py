@@ -20,7 +20,7 @@ SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 ENVIRONMENT = os.environ | {"HOOKLINE_SIGNING_SECRET": SECRET}
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -34,12 +34,15 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        return _cpu_seconds(self.pid)
+        return cpu_seconds(self.pid)
 
     def children_cpu_seconds(self) -> float:
         """The same of the processes that it has started and that run."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(_cpu_seconds(int(child)) for child in children)
+        return sum(map(cpu_seconds, self.children()))
+
+    def children(self) -> list[int]:
+        """The processes that it has started and that run."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     def rss_mib(self) -> float:
         """Resident memory."""
@@ -67,11 +70,11 @@ class Process:
 
 
 @contextmanager
-def node(data_dir: Path | None = None) -> Iterator[Process]:
+def node(data_dir: Path | None = None, *options: str) -> Iterator[Process]:
     """``hookline up`` with one node on the local log; a fresh directory unless one is given."""
     with tempfile.TemporaryDirectory() as fresh:
         command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(data_dir or fresh), "--port", "0"]
-        command += ["--allow-private-destinations"]
+        command += ["--allow-private-destinations", *options]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, text=True
         )
