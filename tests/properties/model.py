@@ -7,6 +7,7 @@ from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry
 from hookline.protocol.jobs import PAYLOAD_REMOVED, Outcome, State, lane_of
 from hookline.protocol.limits import LOST_CLAIMS_MAX
+from hookline.protocol.modes import Mode
 from hookline.protocol.settings import decode_destination
 
 FINISHED = (State.SUCCEEDED, State.DEAD, State.CANCELLED, State.UNKNOWN)
@@ -72,6 +73,7 @@ class Model:
     schedules_ever: int = 0
     topology: c.SetTopology | None = None
     settings_epoch: int = 0
+    mode: Mode = "leader"
     due: list[tuple[int, int, int]] = field(default_factory=list)
     aborted: list[int] = field(default_factory=list)
 
@@ -134,6 +136,9 @@ class Model:
                 for _, key, tenant in old[: command.limit]:
                     del self.keys[tenant, key]
                 return c.Changed(len(old[: command.limit]))
+            case c.SetMode():
+                before, self.mode = self.mode, command.mode
+                return c.Changed(int(before != self.mode))
             case c.DeleteJob():
                 return self._delete(command.seq)
             case c.DeletePayload():

@@ -29,6 +29,7 @@ from hookline.protocol.jobs import (
     without_payload,
     work_of,
 )
+from hookline.protocol.modes import ATTEMPTING, Mode
 from hookline.protocol.settings import DELETED, DestinationSettings, encode
 from tests.node_parts import T0, create, entry, job_spec, outcome
 from tests.properties.model import FINISHED, OPEN, Model, Name
@@ -503,6 +504,12 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         lost = [claim for claim in claims if data.draw(st.booleans())]
         self.claimed_once |= {seq for seq, _, once in lost if once and is_of_now}
         self.submit(c.LoseClaims(tuple((seq, attempt + (not is_of_now)) for seq, attempt, _ in lost)), more=False)
+
+    @rule(mode=st.sampled_from(list(ATTEMPTING)))
+    def set_mode(self, mode: Mode) -> None:
+        self.submit(c.SetMode(mode), more=False)
+        self.flush()
+        assert self.machine.tables.mode == mode
 
     @rule()
     def restart(self) -> None:

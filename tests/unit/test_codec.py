@@ -13,6 +13,7 @@ from hookline.protocol import commands as c
 from hookline.protocol.codec import VERSION, Entry, command_size, decode_entry, encode_entry, split
 from hookline.protocol.jobs import DEFAULT_TENANT, Work
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
+from hookline.protocol.modes import ATTEMPTING
 
 # What this release writes. Never change a line: entries of earlier releases are read again. A new field has a default
 # and is added at the end; a new command gets a new line.
@@ -52,6 +53,7 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.DeleteJob(300), "9215cd012c"),
     (c.DeletePayload(1, 2, b"s"), "94160102c40173"),
     (c.LoseClaims(((1, 2),)), "921791920102"),
+    (c.SetMode("hybrid"), "9218a6687962726964"),
 ]
 
 
@@ -133,6 +135,7 @@ any_command = st.one_of(
     st.builds(c.BeginTerm, ascii_text, st.lists(ascii_text, max_size=4).map(tuple)),
     st.builds(c.ExpireClaims, ascii_text),
     st.builds(c.LoseClaims, st.lists(st.tuples(ints, ints), max_size=50).map(tuple)),
+    st.builds(c.SetMode, st.sampled_from(list(ATTEMPTING))),
     st.builds(c.BeginLog, ascii_text, ints, ascii_text, ints),
     st.builds(c.SetTopology, st.integers(0, 2**53), blobs, st.none() | ints),
     st.builds(

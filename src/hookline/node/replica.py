@@ -35,6 +35,7 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import VERSION, Entry, command_size
 from hookline.protocol.commands import AnyCommand, BeginTerm, Result, Results, SetTopology
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
+from hookline.protocol.modes import Mode
 
 PROPOSAL_MS_MAX = 10_000  # how long a proposal is waited for
 _PAUSE_S = 0.03  # before a log that did not answer is asked again
@@ -171,6 +172,11 @@ class Replica:
     def settings_epoch(self) -> int:
         """For the topology of which epoch the fleet's settings of destinations were brought here; 0: for none."""
         return self._machine.tables.settings_epoch
+
+    @property
+    def mode(self) -> Mode:
+        """The cluster's mode in the state: which runners make attempts."""
+        return self._machine.tables.mode
 
     @property
     def newest_ms(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hookline.protocol.jobs import Work
+from hookline.protocol.modes import Mode
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True):
@@ -237,6 +238,12 @@ class LoseClaims(Command, frozen=True, array_like=True, tag=23):
     claims: tuple[tuple[int, int], ...]
 
 
+class SetMode(Command, frozen=True, array_like=True, tag=24):
+    """Which runners of the cluster make attempts from now on; those under way go on."""
+
+    mode: Mode
+
+
 AnyCommand = (
     BeginLog
     | BeginTerm
@@ -259,6 +266,7 @@ AnyCommand = (
     | DeleteJob
     | DeletePayload
     | LoseClaims
+    | SetMode
 )
 
 

@@ -52,6 +52,8 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_upkeep.import_destinations(tables, effects, command)
         case c.DeleteJob():
             return apply_deletes.delete_job(tables, effects, now, command)
+        case c.SetMode():
+            return apply_upkeep.set_mode(tables, effects, command)
         case c.DeletePayload():
             return apply_deletes.delete_payload(tables, command)
         case _:

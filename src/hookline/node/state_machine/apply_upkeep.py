@@ -17,6 +17,7 @@ from hookline.protocol.commands import (
     PutDestination,
     Refused,
     Result,
+    SetMode,
     SetTopology,
 )
 from hookline.protocol.jobs import FINISHED
@@ -68,6 +69,15 @@ def set_topology(tables: Tables, command: SetTopology) -> Result:
         tables.keep_topology(command)
         return Changed(1)
     return Changed(0) if command.document == kept.document else Refused(EpochTaken.code)
+
+
+def set_mode(tables: Tables, effects: Effects, command: SetMode) -> Result:
+    """Keep the mode, if it is another one."""
+    if command.mode == tables.mode:
+        return Changed(0)
+    tables.keep_mode(command.mode)
+    effects.mode_changed = True
+    return Changed(1)
 
 
 def purge_finished(tables: Tables, time_ms: int, command: PurgeFinished) -> Result:

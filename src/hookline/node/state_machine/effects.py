@@ -35,3 +35,4 @@ class Effects:
     lost: list[tuple[int, int]] = field(default_factory=list)  # claims (seq, attempt) that nobody waits for any more
     ended: list[Ended] = field(default_factory=list)
     schedules_changed: bool = False
+    mode_changed: bool = False

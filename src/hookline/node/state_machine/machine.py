@@ -142,8 +142,10 @@ class StateMachine:
         effects.due += mine.due
         effects.aborted += mine.aborted
         effects.destinations += mine.destinations
+        effects.lost += mine.lost
         effects.ended += mine.ended
         effects.schedules_changed |= mine.schedules_changed
+        effects.mode_changed |= mine.mode_changed
         return result
 
     def _undo(self, savepoint: str) -> None:

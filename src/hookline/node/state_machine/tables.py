@@ -10,6 +10,7 @@ import msgspec
 from hookline.node.state_machine import rows, sql, sums
 from hookline.protocol.commands import BeginLog, SetTopology
 from hookline.protocol.jobs import State
+from hookline.protocol.modes import DEFAULT_MODE, Mode
 from hookline.protocol.settings import decode_destination
 
 PENDING_BYTES = "pending_bytes"
@@ -17,6 +18,7 @@ _TOPOLOGY = "topology"
 _SUMS = "sums"
 _IDENTITY = "identity"
 _SETTINGS_EPOCH = "settings_epoch"
+_MODE = "mode"
 STATEMENTS = sql.load("statements.sql", rows.COLUMNS)
 
 R = TypeVar("R", bound=sql.Row)
@@ -57,6 +59,7 @@ class Tables:
         self.topology = None if kept is None else msgspec.msgpack.decode(kept, type=SetTopology)
         self.settings_epoch: int = self._meta(_SETTINGS_EPOCH) or 0
         self.identity = read_identity(self._writer)
+        self.mode: Mode = self._meta(_MODE) or DEFAULT_MODE
 
     def _meta(self, name: str) -> Any:
         rows: list[sql.Values] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
@@ -145,6 +148,11 @@ class Tables:
         """Note that all of the fleet's settings of destinations are here, as of the topology of that epoch."""
         self.run("put_meta", _SETTINGS_EPOCH, epoch)
         self.settings_epoch = epoch
+
+    def keep_mode(self, mode: Mode) -> None:
+        """Replace the cluster's mode."""
+        self.run("put_meta", _MODE, mode)
+        self.mode = mode
 
     def counters_of(self, tenant: str) -> dict[str, int]:
         """One tenant's jobs by state, and bytes of pending payload."""
