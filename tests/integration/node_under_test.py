@@ -31,6 +31,7 @@ from hookline.node.attempts.resolver import Resolver
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
+from hookline.node.dispatch.seats import RunnerStatus
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.membership.single import SingleMembership
 from hookline.node.replica import Replica, ThreadCommit
@@ -74,6 +75,8 @@ class StubDelivery:
     status: DestinationStatus = field(default_factory=lambda: DestinationStatus("closed", None, 0, 0))
     ready: str | None = None
     lacks: list[str] = field(default_factory=list)
+    runs: list[RunnerStatus] = field(default_factory=list)
+    nobody: str | None = None
 
     def why_waiting(self, tenant: str, destination: str, due_ms: int, attempts: int) -> tuple[str, str, int | None]:
         return self.waiting
@@ -86,6 +89,12 @@ class StubDelivery:
 
     def lacking_keys(self) -> list[str]:
         return self.lacks
+
+    def runners(self) -> list[RunnerStatus]:
+        return self.runs
+
+    def why_nobody_attempts(self) -> str | None:
+        return self.nobody
 
 
 @dataclass(frozen=True)

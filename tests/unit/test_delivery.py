@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
-from hookline.node.attempts.delivery import TELL_MS, Delivery
+from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.transport import FailureKind, Outgoing, ReceiverAnswer, SendFailed
-from hookline.protocol.claims import Claim, ClaimRef, Report
+from hookline.protocol.claims import TELL_MS, Claim, ClaimRef, Report
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey, generate_secret, parse_secret, verify

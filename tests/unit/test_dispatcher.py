@@ -26,7 +26,7 @@ from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.vault import Vault
 from hookline.protocol import commands as c
-from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders, Report
+from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report
 from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
 from hookline.protocol.limits import RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.settings import DestinationSettings, encode
@@ -147,7 +147,7 @@ async def stage(
         guarded,
         plan=plan,
         secrets=SealedSecrets(VAULT),
-        seats=Seats(Seat(OWNER, "n1", "leader", slots, exchange)),
+        seats=Seats(Seat(OWNER, "n1", "leader", slots, exchange), exchange.wake),
         outcomes=Outcomes(guarded, Metrics(), node="n1"),
     )
     if isinstance(commit, GatedCommit):
@@ -619,38 +619,6 @@ async def test_the_secrets_of_a_destination_go_with_its_claims_as_they_are_now(t
             on.wake()
             await settle()
         assert [held.claim.sealed for held in on.delivery.started] == [(old,), (new,)]
-
-
-# --- what other processes report ---------------------------------------------------------------------------------
-
-
-async def test_a_report_of_an_earlier_term_is_recorded_with_the_node_that_made_the_attempt(tmp_path: Path) -> None:
-    async with stage(tmp_path) as on:
-        await on.post(create("a"), create("b", job_spec(retry=RetryPolicy(schedule_ms=(7_000,)))))
-        await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000, OWNER)])  # as a leader before would have
-        frame = Frame(
-            "n9",
-            (
-                ClaimReport(ClaimRef(1, 1), 0, GOOD),
-                ClaimReport(ClaimRef(2, 1), 0, REFUSED),
-                ClaimReport(ClaimRef(99, 1), 0, GOOD),
-            ),
-            (),
-        )
-        assert await on.dispatcher.swap(frame) == Orders(())
-        assert on.states() == {"a": "succeeded", "b": "pending"}
-        rows = on.machine.database.writer.execute("SELECT seq, node, term, due_ms FROM attempts JOIN jobs USING (seq)")
-        assert rows.fetchall() == [(1, "n9", 0, T0), (2, "n9", 0, T0 + 7_000)]
-        await on.dispatcher.swap(frame)  # its answer got lost
-        assert len(on.attempts()) == 2
-
-
-async def test_a_runner_elsewhere_learns_which_of_its_claims_are_not_open_any_more(tmp_path: Path) -> None:
-    async with stage(tmp_path) as on:
-        await on.post(create("a"), create("b"))
-        await on.replica.propose([c.ClaimJobs(((1, T0), (2, T0)), T0 + 5_000, OWNER), c.CancelJobs((1,))])
-        held = (ClaimRef(1, 1), ClaimRef(2, 1), ClaimRef(3, 1))
-        assert await on.dispatcher.swap(Frame("n9", (), held)) == Orders((ClaimRef(1, 1), ClaimRef(3, 1)))
 
 
 async def test_after_its_close_reports_are_kept_for_whoever_leads_next(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The runners of a leader: who gets a claim, and how many wait ahead of free slots."""
 
+import asyncio
 import math
 
 import pytest
@@ -9,7 +10,11 @@ from hookline.node.dispatch.seats import Seat, Seats, Turnover, ahead_of
 
 
 def seat(slots: int, *, taken: int = 0) -> Seat:
-    return Seat(f"n1/a/{slots}", "n1", "leader", slots, LocalExchange(1, lambda: math.inf), taken)
+    return Seat(f"n1/a/{slots}", "n1", "leader", slots, LocalExchange(1, lambda: math.inf), taken=taken)
+
+
+def seats_of(own: Seat) -> Seats:
+    return Seats(own, asyncio.Event())
 
 
 @pytest.mark.parametrize(("ended", "ahead"), [(0, 0), (3, 0), (40, 1), (200, 5), (500, 12), (5_000, 12)])
@@ -36,20 +41,20 @@ def test_the_turnover_is_that_of_the_last_second() -> None:
 
 def test_claims_go_to_whoever_has_most_room() -> None:
     small, large = seat(2), seat(5)
-    seats = Seats(small)
+    seats = seats_of(small)
     seats.join(large)
     assert seats.room(0.0) == 7
     assert seats.share(5, 0.0).count(large) == 4
     assert (small.taken, large.taken) == (1, 4)
-    seats.leave(small)
-    assert seats.share(1, 0.0) == [large]
+    seats.leave(large)
+    assert seats.share(1, 0.0) == [small]
 
 
 def test_slots_are_busy_while_more_than_half_of_what_is_ahead_waits() -> None:
     one = seat(16, taken=18)
     one.turnover.freed(1_000, 0.0)
-    seats = Seats(one)
+    seats = seats_of(one)
     assert seats.is_busy(0.0)
     one.taken = 17
     assert not seats.is_busy(0.0)
-    assert not Seats(seat(4, taken=4)).is_busy(0.0), "nothing is ahead: its slot is idle until the commit"
+    assert not seats_of(seat(4, taken=4)).is_busy(0.0), "nothing is ahead: its slot is idle until the commit"

@@ -9,6 +9,7 @@ from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
 from hookline.errors import InvalidRequest
 from hookline.protocol import http
+from hookline.protocol.modes import Mode
 
 app = App(name="cluster", help="Who leads, whether it is fit to take jobs, and whose log etcd holds.")
 app.command(charter.init)
@@ -36,8 +37,29 @@ def show(name: AnyText | None = None, /, *, service: Service = DEFAULT_SERVICE) 
         return
     for cluster in found.data if isinstance(found, http.ClusterList) else [found]:
         show_whole(render.cluster_table(cluster))
+        if cluster.runners:
+            show_whole(render.runner_table(cluster))
     if isinstance(found, http.ClusterList):
         warn_incomplete(found.incomplete)
+
+
+@app.command
+def mode(mode: Mode, name: AnyText | None = None, /, *, service: Service = DEFAULT_SERVICE) -> None:
+    """Choose which processes make attempts. Attempts under way go on.
+
+    For example: hookline cluster mode workers
+
+    Args:
+        mode: leader: the leader's; hybrid: those of all nodes; workers: only those of hookline worker.
+        name: Of the cluster, if a proxy has more than one.
+        service: Where Hookline is.
+    """
+    with service.calls() as calls:
+        found = calls.send(requests.cluster_mode(mode, name))
+    if service.json:
+        print_json(found)
+    else:
+        show_whole(render.runner_table(found))
 
 
 @app.command(name="trust-clock")

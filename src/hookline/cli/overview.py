@@ -37,6 +37,12 @@ COMMANDS = (
         "proxy:proxy",
         'Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.',
     ),
+    CliEntry(
+        "worker",
+        "worker:worker",
+        'Run one worker, which makes attempts for a cluster. Prints "ready URL" when it works; '
+        "SIGTERM or Ctrl-C lets it finish what is under way.",
+    ),
     CliEntry("listen", "listen:listen", "Receive webhooks, verify their signatures and print them. Ctrl-C ends it."),
     CliEntry("jobs", "jobs:app", "Make, look at and change jobs."),
     CliEntry("schedules", "schedules:app", "Make, look at and change schedules."),

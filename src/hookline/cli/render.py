@@ -256,6 +256,17 @@ def cluster_table(cluster: http.Cluster) -> Sheet:
     return sheet
 
 
+def runner_table(cluster: http.Cluster) -> Sheet:
+    """The processes that make a cluster's attempts."""
+    sheet = Sheet(
+        (Column("RUNNER"), Column("KIND"), Column("SLOTS", is_number=True), Column("RUNNING", is_number=True)),
+        title=f"cluster {cluster.name} · mode {cluster.mode}",
+    )
+    for runner in cluster.runners:
+        sheet.add(runner.name, runner.kind, f"{runner.slots:,}", f"{runner.running:,}")
+    return sheet
+
+
 def clock_facts(clock: http.ClockView) -> Facts:
     """Is a machine's clock the time?"""
     offset = None if clock.offset_ms is None else f"{clock.offset_ms:+,} ms from the majority"

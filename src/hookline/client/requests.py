@@ -21,6 +21,7 @@ from hookline.clock import Clock
 from hookline.protocol import http
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.ids import check_id, mint_id
+from hookline.protocol.modes import Mode
 
 if TYPE_CHECKING:
     from hookline.protocol.topology import Topology
@@ -267,6 +268,14 @@ def delete_destination(host: str) -> Request[None]:
 def cluster(name: str | None) -> Request[http.Cluster]:
     """``GET /cluster``, or at a proxy ``GET /clusters/{name}``."""
     return _call("getCluster", http.Cluster) if name is None else _call("getOneCluster", http.Cluster, name)
+
+
+def cluster_mode(mode: Mode, name: str | None) -> Request[http.Cluster]:
+    """``PATCH /cluster``, or at a proxy ``PATCH /clusters/{name}``."""
+    body = msgspec.json.encode(http.ClusterChange(mode))
+    if name is None:
+        return _call("changeCluster", http.Cluster, body=body)
+    return _call("changeOneCluster", http.Cluster, name, body=body)
 
 
 def clusters() -> Request[http.ClusterList]:

@@ -22,6 +22,16 @@ FLEET: tuple[Operation, ...] = (
         refusals=(e.ClusterNotFound,),
     ),
     Operation(
+        name="changeOneCluster",
+        tag="Clusters",
+        summary="Choose the execution mode of one of the clusters",
+        description="As `PATCH /cluster`.",
+        body=http.ClusterChange,
+        replies={200: (http.Cluster, "The cluster as it is now.")},
+        refusals=(e.ClusterNotFound, e.InvalidJson, e.UnknownField, e.PayloadTooLarge, e.UnsupportedMedia),
+        example={"mode": "hybrid"},
+    ),
+    Operation(
         name="handOneOver",
         tag="Clusters",
         summary="Hand the lead of one of the clusters over",

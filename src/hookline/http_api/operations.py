@@ -309,6 +309,19 @@ OPERATIONS: tuple[Operation, ...] = (
         replies={200: (http.Cluster, "The cluster and its nodes.")},
     ),
     Operation(
+        name="changeCluster",
+        tag="Service",
+        summary="Choose the execution mode",
+        description=(
+            "Which processes make attempts: `leader`, the leader's; `hybrid`, those of all nodes; `workers`, only "
+            "`hookline worker` processes. Attempts under way go on. At a proxy as `GET /cluster`."
+        ),
+        body=http.ClusterChange,
+        replies={200: (http.Cluster, "The cluster as it is now.")},
+        refusals=_BODY,
+        example={"mode": "hybrid"},
+    ),
+    Operation(
         name="handover",
         tag="Service",
         summary="Hand the lead over",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+import msgspec
 from starlette.applications import Starlette
 
 from hookline.node.admission import Admission
@@ -44,6 +45,7 @@ from hookline.node.state_machine.reads import Reads
 from hookline.node.storage.snapshots import Snapshots, kept_aside
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
+from hookline.protocol.claims import Frame, Orders
 from hookline.telemetry import Metrics
 
 
@@ -173,7 +175,7 @@ def build(parts: NodeParts) -> Node:
         role=membership,
         sender=parts.sender,
         clocks=membership.clocks,
-        swap=member.swap,
+        swap=partial(_swap, member, parts.own_addresses),
         is_stopping=parts.is_stopping,
         is_overloaded=lag.is_high,
         snapshots=parts.snapshots,
@@ -236,6 +238,15 @@ def _attempts(parts: NodeParts, exchange: Exchange) -> Attempts:
     vetter = Vetter(parts.resolver, config.rules, own_addresses=parts.own_addresses)
     keys = SigningKeys(parts.vault, default_secret=config.signing_secret)
     return Runner(Delivery(vetter, parts.transport, clock, keys=keys.of), clock, exchange, slots=config.slots)
+
+
+async def _swap(member: Member, own: OwnAddresses, frame: Frame) -> Orders:
+    """The leader's answer; workers learn with it where our processes listen, which jobs must not call."""
+    orders = await member.swap(frame)
+    version = f"{member.owner}/{own.version}"
+    if frame.kind != "worker" or frame.places == version:
+        return orders
+    return msgspec.structs.replace(orders, places=tuple(sorted(own.places)), version=version)
 
 
 def _why_not_ready(role: Role) -> str | None:

@@ -2,9 +2,11 @@
 
 from hookline.node.api.services import DestinationStatus
 from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.dispatch.seats import RunnerStatus
 from hookline.node.membership.member import Member
 from hookline.node.state_machine.leader_reads import LeaderReads
 
+NO_WORKER = "no worker is connected; start one with: hookline worker --cluster URL"
 _NUMBERS_KEPT = 10_000
 _IDLE = DestinationStatus("closed", None, 0, 0)
 
@@ -34,9 +36,11 @@ class DeliveryStatus:
         blocked = None if number is None else leader.plan.blocked(number)
         if blocked is not None:
             return blocked.reason, blocked.detail, blocked.until_ms
-        if leader.plan.running < self._slots:
+        if leader.plan.running < leader.plan.slots:
             return "slots", "it is being claimed", None
-        return "slots", f"all {self._slots} slots are in use", None
+        if leader.plan.slots == 0:
+            return "slots", NO_WORKER, None
+        return "slots", f"all {leader.plan.slots} slots are in use", None
 
     def _number(self, tenant: str, destination: str) -> int | None:
         """Of a destination; it never has another one. Each create asks, so the database is asked once only."""
@@ -66,7 +70,18 @@ class DeliveryStatus:
         return leader.secrets.lacking() if leader else []
 
     def slots(self) -> tuple[int, int]:
-        """(in use, limit). A node that follows may still make attempts that it began as the leader."""
+        """(in use, limit): of the cluster at its leader, else of this node, whose attempts may go on."""
         leader = self._member.leader
-        running = leader.plan.running if leader else self._member.runner.running
-        return min(running, self._slots), self._slots
+        if leader is None:
+            return self._member.runner.running, self._slots
+        return min(leader.plan.running, leader.plan.slots), leader.plan.slots
+
+    def why_nobody_attempts(self) -> str | None:
+        """There are no slots at all."""
+        leader = self._member.leader
+        return None if leader is None or leader.plan.slots else NO_WORKER
+
+    def runners(self) -> list[RunnerStatus] | None:
+        """The processes that make attempts; None: the leader knows."""
+        leader = self._member.leader
+        return leader.seats.status() if leader else None

@@ -78,15 +78,20 @@ class Vault:
         Raises:
             InvalidConfig: a key cannot be read, or both settings are given; names the setting and the fix.
         """
-        if env is not None and key_file is not None:
-            raise errors.InvalidConfig(f"Both {ENV_NAME} and {FILE_OPTION} are set; keep one of them.", field=ENV_NAME)
-        if env is not None:
-            return cls(_parse_keys(env.split(","), ENV_NAME))
-        if key_file is not None:
-            return cls(_parse_keys(_read_lines(key_file, FILE_OPTION), f"{FILE_OPTION} {key_file}"))
+        if env is not None or key_file is not None:
+            return cls.of(key_file, env)
         default = data_dir / DEFAULT_FILE
         _ensure_key_file(default, clock)
         return cls(_parse_keys(_read_lines(default, str(default)), str(default)))
+
+    @classmethod
+    def of(cls, key_file: Path | None, env: str | None) -> "Vault":
+        """Take the keys that were given, in one of the two ways. Raises InvalidConfig, as ``load``."""
+        if env is not None and key_file is not None:
+            raise errors.InvalidConfig(f"Both {ENV_NAME} and {FILE_OPTION} are set; keep one of them.", field=ENV_NAME)
+        if key_file is not None:
+            return cls(_parse_keys(_read_lines(key_file, FILE_OPTION), f"{FILE_OPTION} {key_file}"))
+        return cls(_parse_keys((env or "").split(","), ENV_NAME))
 
     def seal(self, plaintext: str, *, nonce: bytes) -> bytes:
         """Encrypt ``plaintext`` with the first key. ``nonce`` is 12 random bytes, never used twice."""

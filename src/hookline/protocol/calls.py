@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hookline.protocol.limits import ENTRY_BYTES_MAX, GATHERED_BYTES_MAX, KIB, REQUEST_BYTES_MAX, TOPOLOGY_BYTES_MAX
 
-Server = Literal["node", "proxy"]
+Server = Literal["node", "proxy", "worker"]
 BOTH: tuple[Server, ...] = ("node", "proxy")
 Scope = Literal["open", "read", "write", "cancel", "admin", "internal"]
 Repeatable = Literal["always", "named", "dry_run", "never"]
@@ -90,9 +90,9 @@ def _read(name: str, path: str, at_proxy: AtProxy) -> Call:
     return Call(name, "GET", path, "read", at_proxy, answered_by="any")
 
 
-def _own(name: str, path: str, scope: Scope, at_proxy: AtProxy = "self") -> Call:
+def _own(name: str, path: str, scope: Scope, at_proxy: AtProxy = "self", servers: tuple[Server, ...] = BOTH) -> Call:
     """A call about the process itself."""
-    return Call(name, "GET", path, scope, at_proxy, answered_by="self", checks_epoch="no")
+    return Call(name, "GET", path, scope, at_proxy, servers, answered_by="self", checks_epoch="no")
 
 
 def _job(name: str, method: str, path: str, at_proxy: AtProxy, repeatable: Repeatable, scope: Scope = "write") -> Call:
@@ -108,7 +108,7 @@ def _act(name: str, path: str, scope: Scope, repeatable: Repeatable) -> Call:
 
 def _fleet(name: str, method: str, path: str, scope: Scope, at_proxy: AtProxy, body_bytes_max: int = 0) -> Call:
     """A call that only proxies have."""
-    repeatable: Repeatable = "never" if method == "POST" else "always"
+    repeatable: Repeatable = "never" if method in ("POST", "PATCH") else "always"
     return Call(name, method, path, scope, at_proxy, ("proxy",), repeatable=repeatable, body_bytes_max=body_bytes_max)
 
 
@@ -166,11 +166,13 @@ _ROWS = (
     Call("deleteDestination", "DELETE", "/destinations/{host}", "admin", "all", gone_code="destination_not_found"),
     _fleet("listClusters", "GET", "/clusters", "read", "all"),
     _fleet("getOneCluster", "GET", "/clusters/{name}", "read", "one"),
+    _fleet("changeOneCluster", "PATCH", "/clusters/{name}", "admin", "one", _SETTINGS),
     _fleet("handOneOver", "POST", "/clusters/{name}/handover", "admin", "one", _EMPTY),
     _fleet("getTopology", "GET", "/topology", "read", "topology"),
     _fleet("putTopology", "PUT", "/topology", "admin", "topology", TOPOLOGY_BYTES_MAX),
     _fleet("getRoute", "GET", "/topology/route", "read", "topology"),
     _own("getCluster", "/cluster", "read", "one"),
+    Call("changeCluster", "PATCH", "/cluster", "admin", "one", repeatable="never", body_bytes_max=_SETTINGS),
     Call("handover", "POST", "/cluster/handover", "admin", "one", repeatable="never", body_bytes_max=_EMPTY),
     Call(
         "trustClock",
@@ -183,9 +185,9 @@ _ROWS = (
         body_bytes_max=_SETTINGS,
     ),
     _own("getHealth", "/health", "open"),
-    _own("getLivez", "/livez", "open"),
-    _own("getReadyz", "/readyz", "open"),
-    _own("getMetrics", "/metrics", "read"),
+    _own("getLivez", "/livez", "open", servers=(*BOTH, "worker")),
+    _own("getReadyz", "/readyz", "open", servers=(*BOTH, "worker")),
+    _own("getMetrics", "/metrics", "read", servers=(*BOTH, "worker")),
     _own("getOpenapi", "/openapi.json", "open"),
     _own("getDocs", "/docs", "open"),
     _internal("readClock", "GET", "clock", answered_by="self"),

@@ -3,11 +3,13 @@
 All of it is MessagePack between processes, array-like: a field may be added at the end with a default.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from hookline.protocol.jobs import JobSpec, Outcome
+from hookline.protocol.modes import RunnerKind
 
 DestinationVerdict = Literal["good", "bad", "timeout", "none"]
 """An attempt's news of its destination: it works, it fails, it did not answer in time, or nothing new."""
@@ -80,34 +82,79 @@ class ClaimReport(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """From a runner to the leader: reports, and which claims it still works on. ``node``: where the attempts ran."""
+    """From a runner to the leader: who it is, how its attempts ended, and which claims it still works on.
+
+    Attributes:
+        node: its name, as it is recorded with the attempts.
+        reports: none twice.
+        held: all its claims whose report is not among ``reports``.
+        owner: its process, as claims name it.
+        slots: attempts that it makes at once; 0: it takes no claims any more.
+        number: of the frame; a later one of the same process has a larger number.
+        unanswered: numbers of frames before it whose answers the runner may still take.
+        term: the newest whose leader has answered the runner.
+        places: the version of the places that it knows, see ``Orders``.
+        is_last: it ends, and holds nothing.
+    """
 
     node: str
     reports: tuple[ClaimReport, ...]
     held: tuple[ClaimRef, ...]
+    owner: str
+    kind: RunnerKind = "follower"
+    slots: int = 0
+    number: int = 0
+    unanswered: tuple[int, ...] = ()
+    term: int = 0
+    places: str = ""
+    is_last: bool = False
 
 
 class Orders(msgspec.Struct, frozen=True, array_like=True):
-    """The leader's answer: which of the claims that the runner works on it shall break off."""
+    """The leader's answer, once all reports of the frame are in the log.
+
+    Durations count from when the frame arrived. The runner takes them from when it sent the frame, which was before.
+
+    Attributes:
+        cancelled: of the claims that the runner works on, those to break off.
+        claims: to attempt. The ``ends_ms`` of each is a duration here.
+        term: of the leader.
+        valid_for_ms: for as long requests of claims of this term may leave.
+        wall_ms: the leader's trusted time when the frame arrived.
+        places: (host, port) where the cluster's processes listen; None: as the runner knows.
+        version: of these places.
+    """
 
     cancelled: tuple[ClaimRef, ...]
+    claims: tuple[Claim, ...] = ()
+    term: int = 0
+    valid_for_ms: int = 0
+    wall_ms: int = 0
+    places: tuple[tuple[str, int], ...] | None = None
+    version: str = ""
+
+
+TELL_MS: Final = 1_000  # after the longest an attempt can take, to have its outcome recorded before its claim ends
+
+
+def not_sent(why: str, now_ms: int) -> Report:
+    """The result of an attempt that was not begun, for a reason of our own."""
+    return Report(Outcome.RETRYABLE_FAILURE, "none", now_ms, 0, error=why, costs_no_attempt=True)
 
 
 _BYTES_FIXED, _BYTES_PER_CHAR = 128, 4
 
 
-def frames(node: str, reports: list[ClaimReport], held: tuple[ClaimRef, ...], *, bytes_max: int) -> list[Frame]:
-    """The reports in their order, in frames of about ``bytes_max`` at most, and at least one frame."""
-    parts: list[list[ClaimReport]] = [[]]
+def first_of(reports: Iterable[ClaimReport], bytes_max: int) -> tuple[ClaimReport, ...]:
+    """As many of the reports as have about ``bytes_max`` together; one at least, if there is one."""
+    found: list[ClaimReport] = []
     size = 0
     for it in reports:
-        more = _size(it.report)
-        if parts[-1] and size + more > bytes_max:
-            parts.append([])
-            size = 0
-        parts[-1].append(it)
-        size += more
-    return [Frame(node, tuple(part), held) for part in parts]
+        size += _size(it.report)
+        if found and size > bytes_max:
+            break
+        found.append(it)
+    return tuple(found)
 
 
 def _size(report: Report) -> int:

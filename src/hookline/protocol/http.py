@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hookline.protocol.limits import BULK_LIMIT_MAX
+from hookline.protocol.modes import DEFAULT_MODE, Mode, RunnerKind
 
 Duration = str | int | float
 Labels = dict[str, str] | list[str]
@@ -428,12 +429,27 @@ class ClockWord(Struct, frozen=True, forbid_unknown_fields=True):
     trust: bool
 
 
+class RunnerView(Struct, frozen=True):
+    """A process that makes attempts. ``slots``: those it has in the present mode; ``running``: its open claims."""
+
+    name: str
+    kind: RunnerKind
+    slots: int
+    running: int
+
+
+class ClusterChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be another one from now on."""
+
+    mode: Mode
+
+
 class Cluster(Struct, frozen=True):
     """A cluster and its nodes. ``clock`` is that of the node that answers, ``clock_offset_ms`` as it sees the others.
 
     A clock's offset is how far it is ahead of the majority of the cluster's clocks. ``id`` was made once for the
     cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the files of states that the asked
-    node has replaced and kept.
+    node has replaced and kept. ``mode`` says which of ``runners`` make attempts; only a leader knows them.
     """
 
     name: str
@@ -445,6 +461,8 @@ class Cluster(Struct, frozen=True):
     id: str | None = None
     generation: int = 0
     kept_aside: list[str] = []
+    mode: Mode = DEFAULT_MODE
+    runners: list[RunnerView] = []
 
 
 class ClusterList(Struct, frozen=True):

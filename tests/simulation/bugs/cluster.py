@@ -10,7 +10,7 @@ from hookline.node.api.context import Api
 from hookline.node.attempts.runner import Runner
 from hookline.node.clocks.guard import ClockGuard
 from hookline.node.clocks.watch import ClockWatch
-from hookline.node.dispatch.exchange import HttpExchange
+from hookline.node.dispatch.http_exchange import HttpExchange
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdUnclear

@@ -65,6 +65,7 @@ HANDLERS = bound(
         "putDestination": destinations.put_destination,
         "deleteDestination": destinations.delete_destination,
         "getCluster": cluster.get_cluster,
+        "changeCluster": cluster.change_cluster,
         "handover": cluster.handover,
         "trustClock": clocks.trust_clock,
         "getHealth": cluster.get_health,

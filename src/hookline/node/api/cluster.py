@@ -2,25 +2,50 @@
 
 from typing import Literal
 
+import msgspec
+
 from hookline.errors import Conflict
-from hookline.http_api.forwarded_headers import PROXY
+from hookline.http_api import strict_json
+from hookline.http_api.forwarded_headers import FORWARDED, PROXY
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
 from hookline.node.api.clocks import clock_complaint, clock_view
 from hookline.node.api.context import Api
+from hookline.peers.sender import UNREADABLE, NodeCall, NotSent, Unclear
 from hookline.protocol import http
+from hookline.protocol.calls import CALLS
+from hookline.protocol.commands import SetMode
 from hookline.protocol.jobs import State
 
+_ASK_S = 1.0  # the leader, who runs attempts
+_CHANGES = msgspec.json.Decoder(http.ClusterChange)
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Runners(msgspec.Struct):
+    runners: list[http.RunnerView] = []
 
 
 async def get_cluster(api: Api, request: ApiRequest) -> Reply:
     """``GET /cluster``: the nodes as this one sees them."""
     request.query()
+    return answer(200, await _view(api, request))
+
+
+async def change_cluster(api: Api, request: ApiRequest) -> Reply:
+    """``PATCH /cluster``: which runners make attempts."""
+    body = await request.body()
+    strict_json.check_utf8(body)
+    change = strict_json.decode(_CHANGES, body)
+    await api.propose(SetMode(change.mode))
+    return answer(200, await _view(api, request))
+
+
+async def _view(api: Api, request: ApiRequest) -> http.Cluster:
     config, role = api.config, api.services.role
     position = role.position()
-    view = http.Cluster(
+    return http.Cluster(
         config.cluster,
         config.shard,
         api.services.replica.term,
@@ -30,8 +55,25 @@ async def get_cluster(api: Api, request: ApiRequest) -> Reply:
         position.cluster_id or None,
         position.generation,
         api.services.kept_aside(),
+        api.services.replica.mode,
+        await _runners(api, request),
     )
-    return answer(200, view)
+
+
+async def _runners(api: Api, request: ApiRequest) -> list[http.RunnerView]:
+    """The leader knows them, and is asked for them."""
+    known = api.services.delivery.runners()
+    if known is not None:
+        return [http.RunnerView(*one) for one in known]
+    url = api.services.role.leader_url()
+    if url is None or request.caller.is_forwarded:
+        return []
+    call = NodeCall("GET", CALLS["getCluster"].path, ((FORWARDED, b"1"),))
+    try:
+        reply = await api.services.sender.send(url, call, _ASK_S)
+        return msgspec.json.decode(reply.body, type=_Runners).runners if reply.status == 200 else []
+    except (NotSent, Unclear, *UNREADABLE):
+        return []
 
 
 async def get_position(api: Api, request: ApiRequest) -> Reply:
@@ -98,7 +140,8 @@ def _why_not(api: Api) -> str | None:
 
 def _why_held(api: Api) -> str | None:
     if not (missing := api.services.delivery.lacking_keys()):
-        return None
+        nobody = api.services.delivery.why_nobody_attempts()
+        return None if nobody is None else f"the mode is {api.services.replica.mode}, but {nobody}; jobs wait"
     return (
         f"jobs are held: their secrets are sealed with key {', '.join(missing)}, which this node does not have; "
         "give that key in --secret-key-file or HOOKLINE_SECRET_KEY and start again"

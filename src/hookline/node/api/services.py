@@ -9,6 +9,7 @@ from hookline.node.admission import Admission
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
+from hookline.node.dispatch.seats import RunnerStatus
 from hookline.node.identity import Position
 from hookline.node.replica import Replica
 from hookline.node.state_machine.reads import Reads
@@ -41,6 +42,12 @@ class DeliveryView(Protocol):
 
     def slots(self) -> tuple[int, int]:
         """(in use, limit)."""
+
+    def runners(self) -> list[RunnerStatus] | None:
+        """The processes that make attempts; None: only the leader knows."""
+
+    def why_nobody_attempts(self) -> str | None:
+        """Why no claim is made, in the present mode; None: claims are made, or this node does not lead."""
 
     def lacking_keys(self) -> list[str]:
         """Ids of keys that jobs are held for, since this node does not have them."""

@@ -7,7 +7,7 @@ from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, 
 from hookline.node.attempts.answers import is_success, parse_retry_after
 from hookline.node.attempts.transport import NOT_LEADING, FailureKind, Outgoing, ReceiverAnswer, SendFailed, Transport
 from hookline.node.attempts.vetting import Vetter
-from hookline.protocol.claims import Claim, DestinationVerdict, Report, Trouble
+from hookline.protocol.claims import TELL_MS, Claim, DestinationVerdict, Report, Trouble
 from hookline.protocol.jobs import Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey
@@ -15,7 +15,6 @@ from hookline.protocol.urls import Target, parse_url
 from hookline.protocol.webhook import webhook_headers, with_defaults
 
 _HEADERS_KEPT_BYTES = 4_096
-TELL_MS = 1_000  # after the longest an attempt can take, to have its outcome recorded before its claim ends
 
 KeysOf = Callable[[Claim], Sequence[SigningKey]]
 

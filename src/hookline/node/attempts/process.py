@@ -67,6 +67,9 @@ class LinkExchange:
         reports, self._reports = self._reports, []
         self._link.send(encode(reports))
 
+    def leave(self) -> None:
+        """The node asks."""
+
     async def drained(self) -> None:
         """The node keeps them until they are recorded."""
 

@@ -86,6 +86,7 @@ class AttemptProcesses:
         self._waiting: dict[ClaimRef, Claim] = {}  # for a process that is ready
         self._changed = asyncio.Event()
         self._is_over = False
+        self._is_leaving = False
         exchange.open(self._inbox, ())
 
     @property
@@ -104,6 +105,8 @@ class AttemptProcesses:
         exchange.open(self._inbox, held)
         for report in unrecorded:
             exchange.report(report)
+        if self._is_leaving:
+            exchange.leave()
         self._hand_on()
         self._renew()
 
@@ -279,6 +282,10 @@ class AttemptProcesses:
         self._hand_on()
         for process in self._processes:
             self._send(process, is_over=True)
+
+    def leave(self) -> None:
+        self._is_leaving = True
+        self._exchange.leave()
 
     async def drained(self) -> None:
         await self._exchange.drained()

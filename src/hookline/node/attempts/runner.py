@@ -14,7 +14,7 @@ from hookline.lack import is_lack
 from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.transport import NOT_LEADING
 from hookline.node.dispatch.exchange import Exchange, Inbox
-from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report
+from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report, not_sent
 from hookline.protocol.durations import format_duration
 from hookline.protocol.jobs import Outcome
 
@@ -50,6 +50,9 @@ class Attempts(Protocol):
     def break_off(self) -> None:
         """End the attempts under way, and those that are about to begin; that is their outcome."""
 
+    def leave(self) -> None:
+        """Have no more claims asked for."""
+
     async def drained(self) -> None:
         """Return when every report is recorded."""
 
@@ -74,6 +77,7 @@ class Runner:
         self._tasks = asyncio.TaskGroup()
         self._changed = asyncio.Event()  # attempts have begun, or one has ended
         self._is_over = False
+        self._is_leaving = False
         self._exchange = exchange
         exchange.open(self._inbox, ())
 
@@ -87,6 +91,8 @@ class Runner:
         exchange.open(self._inbox, tuple(self._attempts))
         for report in unrecorded:
             exchange.report(report)
+        if self._is_leaving:
+            exchange.leave()
         self._fill_slots()
 
     async def run(self) -> None:
@@ -147,6 +153,10 @@ class Runner:
             _break_off(attempt, "stopped")
         self._give_back_broken_off()
 
+    def leave(self) -> None:
+        self._is_leaving = True
+        self._exchange.leave()
+
     async def drained(self) -> None:
         await self._exchange.drained()
 
@@ -191,7 +201,7 @@ def _not_begun(attempt: _Attempt, now_ms: int) -> Report:
     """The result of an attempt for which there was no slot before it had to be given back."""
     why = {"cancelled": "cancelled before the request left", "stopped": "the node was stopped before the request left"}
     error = NOT_LEADING if attempt.broken_off is None else why[attempt.broken_off]
-    return Report(Outcome.RETRYABLE_FAILURE, "none", now_ms, 0, error=error, costs_no_attempt=True)
+    return not_sent(error, now_ms)
 
 
 def _broken_off(attempt: _Attempt, started_ms: int, took_ms: int) -> Report:

@@ -22,7 +22,7 @@ from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects, Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob, Configured, LeaderReads
-from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders
+from hookline.protocol.claims import Claim, ClaimRef, ClaimReport
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Claimed, ClaimJobs, LoseClaims, RecordOutcome, Result
 from hookline.protocol.jobs import destination_of
@@ -104,6 +104,8 @@ class Dispatcher:
         for lane in self._reads.lanes():
             self._plan.open_lane(lane)
         self._refill()
+        self._seats.changed(self._replica.mode)
+        self.seats_changed()
         self._replica.listen(self._on_commit)
 
     def _now(self) -> Now:
@@ -119,11 +121,19 @@ class Dispatcher:
             self._abort(set(effects.aborted))
         for lost in effects.lost:
             self._forget(ClaimRef(*lost))
+        if effects.mode_changed:
+            self._seats.changed(self._replica.mode)
+            self.seats_changed()
         for changed in effects.destinations:
             found = self._reads.destination(changed.number)
             if found is not None:
                 self._configure(found)
                 self._look_again()
+
+    def seats_changed(self) -> None:
+        """There are more slots, or fewer."""
+        self._plan.resize(self._seats.slots, self._seats.ahead)
+        self._look_again()
 
     def _configure(self, known: Configured) -> None:
         self._plan.configure(known.number, known.settings, self._now())
@@ -348,13 +358,13 @@ class Dispatcher:
         self._may_find_more = True
         found: list[AnyCommand] = []
         lost: list[ClaimRef] = []
-        late: list[ClaimReport] = []
+        late: dict[Seat, list[ClaimReport]] = {}
         for seat, it in reports:
             claim = self._open.pop(it.ref, None)
             if it.report.is_lost:
                 lost.append(it.ref)
             elif claim is None:
-                late.append(it)
+                late.setdefault(seat, []).append(it)
             else:
                 found.append(self._outcome(it, claim, seat, now))
             if claim is not None:
@@ -362,7 +372,9 @@ class Dispatcher:
                 self._plan.ended(now, claim.due.lane, it.report.verdict, it.report.duration_ms)
         if lost:
             found.append(LoseClaims(tuple(lost)))
-        return [*found, *self._late(late, now)] if late else found
+        for seat, its in late.items():
+            found += self._late(its, now, seat.name)
+        return found
 
     def _outcome(self, it: ClaimReport, claim: _Open, seat: Seat, now: Now) -> RecordOutcome:
         destination = destination_of(claim.due.lane)
@@ -375,7 +387,7 @@ class Dispatcher:
             it, claim.job, policy, now_ms=now.wall_ms, node=seat.name, is_told=not claim.is_cancelled
         )
 
-    def _late(self, reports: Sequence[ClaimReport], now: Now, node: str | None = None) -> list[RecordOutcome]:
+    def _late(self, reports: Sequence[ClaimReport], now: Now, node: str) -> list[RecordOutcome]:
         """The outcomes to record of claims of earlier terms. Those of jobs that are gone are forgotten."""
         found = []
         seqs = {it.ref.seq for it in reports}
@@ -390,19 +402,6 @@ class Dispatcher:
             is_told = it.ref in is_open
             found.append(self._outcomes.decide(it, job, policy, now_ms=now.wall_ms, node=node, is_told=is_told))
         return found
-
-    async def swap(self, frame: Frame) -> Orders:
-        """Record what another process reports of claims of earlier terms, and say which of them it shall break off.
-
-        Raises what ``Replica.propose`` raises.
-        """
-        lost = tuple(it.ref for it in frame.reports if it.report.is_lost)
-        told = [it for it in frame.reports if not it.report.is_lost]
-        commands: list[AnyCommand] = [LoseClaims(lost)] if lost else []
-        for part in split([*commands, *self._late(told, self._now(), frame.node)]):
-            await self._replica.propose(part)
-        is_open = self._reads.open_claims(ref.seq for ref in frame.held)
-        return Orders(tuple(ref for ref in frame.held if ref not in is_open))
 
 
 def _recorded_by(command: AnyCommand) -> tuple[ClaimRef, ...]:

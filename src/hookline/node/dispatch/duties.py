@@ -13,13 +13,15 @@ from hookline.node.replica import Replica
 from hookline.node.state_machine.leader_reads import LeaderReads
 
 
-def duties_of(replica: Replica, reads: LeaderReads, clock: GuardedClock, config: NodeConfig, *, owner: str) -> "Duties":
-    """Those of every leader; ``owner``: its process, as claims name it."""
+def duties_of(
+    replica: Replica, reads: LeaderReads, clock: GuardedClock, config: NodeConfig, *, expiry: ClaimExpiry
+) -> "Duties":
+    """Those of every leader."""
     return Duties(
         (
             Ticks(replica, reads, clock, shard=config.shard),
             Retention(replica, reads, clock, config),
-            ClaimExpiry(replica, reads, clock, owner=owner),
+            expiry,
         )
     )
 

@@ -1,31 +1,15 @@
 """The only way between a leader and the processes that make attempts: reports in, claims and cancellations out.
 
-A runner has one exchange at a time. While its own node leads that is a ``LocalExchange``, and ``HttpExchange`` while
-another node does. When one takes the other's place, it is given the reports that the first did not get rid of: a
-report that comes twice changes nothing.
+A runner has one exchange at a time. While its own node leads that is a ``LocalExchange``, and an ``HttpExchange``
+(http_exchange.py) while the leader is another process. When one takes the other's place, it is given the reports that
+the first did not get rid of: a report that comes twice changes nothing.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-import msgspec
-import structlog
-
-from hookline.http_api.forwarded_headers import FORWARDED, MAC
-from hookline.node.vault import Vault
-from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
-from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders, frames
-from hookline.protocol.limits import ENTRY_BYTES_GATHER
-
-PATH = "/internal/exchange"
-_PAUSE_S = 0.05  # before a leader that did not answer is asked again
-_LOOK_S = 0.5  # so often it is looked whether a claim was cancelled
-_TIMEOUT_S = 2.0
-
-_log = structlog.get_logger()
-_encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Orders)
+from hookline.protocol.claims import Claim, ClaimRef, ClaimReport
 
 
 class Inbox:
@@ -45,6 +29,11 @@ class Inbox:
         self._claims += claims
         self._cancelled += cancelled
         self.filled.set()
+
+    @property
+    def waiting(self) -> list[ClaimRef]:
+        """The claims that the runner has not taken yet."""
+        return [claim.ref for claim in self._claims]
 
     def take(self) -> tuple[list[Claim], list[ClaimRef]]:
         """All of it, and nothing is left."""
@@ -72,6 +61,9 @@ class Exchange(Protocol):
     def report(self, report: ClaimReport) -> None:
         """An attempt is over. Returns at once; the report is kept until it is recorded."""
 
+    def leave(self) -> None:
+        """Ask for no claims any more; reports go on."""
+
     async def drained(self) -> None:
         """Return when every report is recorded."""
 
@@ -94,6 +86,9 @@ class NoExchange:
 
     def report(self, report: ClaimReport) -> None:
         self._reports.append(report)
+
+    def leave(self) -> None:
+        """It gives none."""
 
     async def drained(self) -> None:
         """At once."""
@@ -142,6 +137,9 @@ class LocalExchange:
         self._reports.append(report)
         self.wake.set()
 
+    def leave(self) -> None:
+        """The leader stops by itself."""
+
     async def drained(self) -> None:
         while self._unrecorded:
             self._changed.clear()
@@ -183,97 +181,3 @@ class LocalExchange:
         for ref in refs:
             self._unrecorded.pop(ref, None)
         self._changed.set()
-
-
-class HttpExchange:
-    """To the present leader, over ``POST /internal/exchange``: MessagePack, many reports in one request.
-
-    It gives no new claims: the runner ends those it has. Runs ``run`` beside it.
-
-    Args:
-        node: where the attempts run, as it is recorded with them.
-        leader_url: who leads now; None while nobody or this node does.
-        vault: its key shows the leader that the message is from its own cluster.
-    """
-
-    def __init__(self, node: str, leader_url: Callable[[], str | None], vault: Vault, sender: Sender) -> None:
-        self._node = node
-        self._leader_url = leader_url
-        self._vault = vault
-        self._sender = sender
-        self._inbox = Inbox()
-        self._held: dict[ClaimRef, None] = {}
-        self._untold: dict[ClaimRef, ClaimReport] = {}
-        self._wake = asyncio.Event()
-        self._told = asyncio.Event()
-
-    def open(self, inbox: Inbox, held: Sequence[ClaimRef]) -> None:
-        self._inbox = inbox
-        self._held = dict.fromkeys(held)
-        self._wake.set()
-
-    def close(self) -> list[ClaimReport]:
-        untold, self._untold, self._held = self._untold, {}, {}
-        return list(untold.values())
-
-    def valid_until_ms(self, term: int) -> float:
-        """Never: what has not left by now goes back to the leader."""
-        return 0.0
-
-    def report(self, report: ClaimReport) -> None:
-        self._held.pop(report.ref, None)
-        self._untold[report.ref] = report
-        self._wake.set()
-
-    async def drained(self) -> None:
-        while self._untold:
-            self._told.clear()
-            await self._told.wait()
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            await self._rest()
-            if not await self._swap():
-                await asyncio.sleep(_PAUSE_S)
-
-    async def _rest(self) -> None:
-        """Until there is something to tell; while claims are held, only for a while: they may be cancelled."""
-        if self._untold:
-            return
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(_LOOK_S if self._held else None):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-
-    async def _swap(self) -> bool:
-        """Tell all there is to tell; False when nobody took it."""
-        if not self._untold and not self._held:
-            return True
-        url = self._leader_url()
-        if url is None:
-            return not self._untold
-        held = tuple(self._held)
-        for frame in frames(self._node, list(self._untold.values()), held, bytes_max=ENTRY_BYTES_GATHER):
-            orders = await self._ask(url, frame)
-            if orders is None:
-                return False
-            for it in frame.reports:
-                self._untold.pop(it.ref, None)
-            self._told.set()
-            self._inbox.put(cancelled=[ref for ref in orders.cancelled if ref in self._held])
-        return True
-
-    async def _ask(self, url: str, frame: Frame) -> Orders | None:
-        body = _encode(frame)
-        headers = ((MAC, self._vault.mac(body).encode()), (FORWARDED, b"1"))  # it leads, or says so at once
-        try:
-            answer = await self._sender.send(url, NodeCall("POST", PATH, headers, body), _TIMEOUT_S)
-            return _decoder.decode(answer.body) if answer.status == 200 else None
-        except (NotSent, Unclear) as error:
-            _log.info("reports_not_told", url=url, error=error.detail)
-        except msgspec.MsgspecError as error:
-            _log.warning("orders_unreadable", url=url, error=str(error))
-        return None

@@ -44,14 +44,22 @@ class Fairness:
     """
 
     def __init__(self, slots: int, ahead: int = 0) -> None:
-        self.slots = slots
-        self._most = slots + ahead
-        self.share = max(1, slots // 10)
         self.running = 0
         self.slow_running = 0
-        self._slow_max = max(1, slots * 4 // 5)
         self.retries = 0
+        self._most = 0
         self._loads: dict[int, Load] = {}
+        self.resize(slots, ahead)
+
+    def resize(self, slots: int, ahead: int) -> None:
+        """There are so many from now on, and all shares are shares of these; what runs goes on."""
+        most = slots + ahead
+        for load in self._loads.values():
+            load.window = most if load.window >= self._most else max(1, min(load.window, most))
+        self.slots = slots
+        self._most = most
+        self.share = max(1, slots // 10)
+        self._slow_max = max(1, slots * 4 // 5)
 
     def configure(self, destination: int, settings: DestinationSettings) -> None:
         """Put settings in force."""

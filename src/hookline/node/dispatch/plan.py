@@ -38,6 +38,15 @@ class Plan:
         self._fairness = Fairness(slots, ahead)
         self._steps = steps
 
+    def resize(self, slots: int, ahead: int) -> None:
+        """There are so many slots from now on; what runs goes on."""
+        self._fairness.resize(slots, ahead)
+
+    @property
+    def slots(self) -> int:
+        """Attempts that may run at once, in all."""
+        return self._fairness.slots
+
     # --- what is pending -----------------------------------------------------------------------------------------
 
     def open_lane(self, lane: int) -> None:

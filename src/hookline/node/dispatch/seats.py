@@ -1,16 +1,14 @@
 """The runners that a leader has: who they are, how many claims each takes, and which reports came from them."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import exp
-from typing import Final, Literal
+from typing import Final, NamedTuple, Protocol
 
-from hookline.node.dispatch.exchange import LocalExchange
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport
 from hookline.protocol.limits import CLAIMS_AHEAD_SHARE
-
-RunnerKind = Literal["leader", "follower", "worker"]
-
+from hookline.protocol.modes import ATTEMPTING, DEFAULT_MODE, Mode, RunnerKind
 
 _COMMIT_MS: Final = 25  # for as long claims are ahead: a moment of gathering and a commit
 _MEMORY_MS: Final = 1_000
@@ -38,6 +36,42 @@ class Turnover:
         return self._per_ms * exp((self._since_ms - boot_ms) / _MEMORY_MS)
 
 
+class LeadersSide(Protocol):
+    """An exchange with one runner, as the leader uses it."""
+
+    @property
+    def earlier(self) -> int:
+        """How many claims of earlier terms the runner still works on: they take slots, too."""
+
+    @property
+    def reported(self) -> int:
+        """Reports that came since they were taken last."""
+
+    def give(self, claims: Sequence[Claim]) -> None:
+        """Have attempts made."""
+
+    def cancel(self, seqs: set[int]) -> None:
+        """Have the attempts at these jobs broken off."""
+
+    def forget(self, ref: ClaimRef) -> None:
+        """The claim is lost; nobody waits for its report."""
+
+    def take_reports(self) -> list[ClaimReport]:
+        """Those that came since this was asked last."""
+
+    def recorded(self, refs: Iterable[ClaimRef]) -> None:
+        """These reports are in the log."""
+
+
+class RunnerStatus(NamedTuple):
+    """A runner as users see it."""
+
+    name: str
+    kind: RunnerKind
+    slots: int
+    running: int
+
+
 @dataclass(slots=True, eq=False)
 class Seat:
     """One runner.
@@ -47,6 +81,7 @@ class Seat:
         name: recorded with its attempts.
         slots: attempts that it makes at once.
         exchange: the way to it.
+        is_present: it asks for claims.
         taken: its claims, proposed or open.
         turnover: how fast its attempts end.
     """
@@ -55,7 +90,8 @@ class Seat:
     name: str
     kind: RunnerKind
     slots: int
-    exchange: LocalExchange
+    exchange: LeadersSide
+    is_present: bool = True
     taken: int = 0
     turnover: Turnover = field(default_factory=Turnover)
 
@@ -73,35 +109,73 @@ class Seats:
 
     Args:
         own: in the leader's process, or beside it.
+        wake: set when the leader has something to look at.
+
+    Attributes:
+        mode: which kinds of them get claims.
+        given_elsewhere: told of claims that another process got.
     """
 
-    def __init__(self, own: Seat) -> None:
+    def __init__(self, own: Seat, wake: asyncio.Event) -> None:
+        self._own: Final = own
         self._seats: Final = [own]
-        self.wake = own.exchange.wake
+        self._active = [own]
+        self.mode: Mode = DEFAULT_MODE
+        self.wake = wake
+        self.given_elsewhere: Callable[[Sequence[Claim]], None] = lambda _claims: None
 
     def join(self, seat: Seat) -> None:
-        """Another runner takes claims from now on."""
+        """A runner in another process."""
         self._seats.append(seat)
+        self.changed()
 
     def leave(self, seat: Seat) -> None:
-        """It gets no more claims; those that it has stay open."""
+        """It is gone, and has no claims."""
         self._seats.remove(seat)
+        self.changed()
+
+    def changed(self, mode: Mode | None = None) -> None:
+        """A runner came or went, or the mode is another one: whoever attempts no more ends what it has."""
+        self.mode = mode or self.mode
+        self._active = [seat for seat in self._seats if seat.is_present and seat.kind in ATTEMPTING[self.mode]]
+
+    @property
+    def slots(self) -> int:
+        """Attempts that are made at once, in all."""
+        return sum(seat.slots for seat in self._active)
+
+    @property
+    def ahead(self) -> int:
+        """How many claims may wait for a slot at most, in all."""
+        return sum(ahead_of(seat.slots) for seat in self._active)
+
+    def status(self) -> list[RunnerStatus]:
+        """Those that attempt, might in another mode, or still have claims; the leader's own first."""
+        return [
+            RunnerStatus(seat.name, seat.kind, seat.slots if seat in self._active else 0, seat.taken)
+            for seat in self._seats
+            if seat in self._active or seat.taken or (seat.is_present and seat is not self._own)
+        ]
 
     def is_busy(self, boot_ms: float) -> bool:
         """Has every runner claims that wait for a slot? Of those that are ahead at most half are used up."""
-        return all(2 * (seat.taken - seat.exchange.reported - seat.slots) > seat.ahead(boot_ms) for seat in self._seats)
+        return bool(self._active) and all(
+            2 * (seat.taken - seat.exchange.reported - seat.slots) > seat.ahead(boot_ms) for seat in self._active
+        )
 
     def room(self, boot_ms: float) -> int:
         """How many more claims can be handed out."""
-        return sum(max(0, seat.room(boot_ms)) for seat in self._seats)
+        return sum(max(0, seat.room(boot_ms)) for seat in self._active)
 
     def share(self, count: int, boot_ms: float) -> list[Seat]:
         """Choose runners for ``count`` claims, at most ``room``: whoever has most room first. They count as taken."""
-        if len(self._seats) == 1:
-            self._seats[0].taken += count
-            return self._seats * count
+        if count == 0:
+            return []
+        if len(self._active) == 1:
+            self._active[0].taken += count
+            return self._active * count
         chosen = []
-        room = {seat: seat.room(boot_ms) for seat in self._seats}
+        room = {seat: seat.room(boot_ms) for seat in self._active}
         for _ in range(count):
             seat = max(room, key=room.__getitem__)
             room[seat] -= 1
@@ -115,6 +189,8 @@ class Seats:
         for seat, claim in claims:
             of.setdefault(seat, []).append(claim)
         for seat, its in of.items():
+            if seat is not self._own:
+                self.given_elsewhere(its)
             seat.exchange.give(its)
 
     def cancel(self, seqs: set[int]) -> None:

@@ -11,7 +11,7 @@ from hookline.errors import Fenced, Halted, LogFault
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import Ask, ClockWatch
 from hookline.node.config import NodeConfig
-from hookline.node.dispatch.exchange import HttpExchange
+from hookline.node.dispatch.http_exchange import HttpExchange, RunnerIdentity
 from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdClient, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.fence import Fence
@@ -114,7 +114,14 @@ class EtcdMembership:
         )
         self.leadership.continue_after(machine.term)
         self._renewal = Renewal(keys, self.fence, clock)
-        self.elsewhere = HttpExchange(config.node, self.leader_url, vault, parts.sender)
+        self.elsewhere = HttpExchange(
+            RunnerIdentity(config.node, self.owner, "follower", config.slots),
+            self.leader_url,
+            vault,
+            parts.sender,
+            clock,
+            wants_claims=lambda: machine.tables.mode == "hybrid",
+        )
         self._name = OwnName(client, keys)
         self._has_name = asyncio.Event()
         self._statuses = Statuses(client, keys, self._own_status, node=config.node)

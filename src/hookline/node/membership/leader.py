@@ -16,8 +16,10 @@ from hookline.node.config import NodeConfig
 from hookline.node.dispatch.dispatcher import Dispatcher
 from hookline.node.dispatch.duties import duties_of
 from hookline.node.dispatch.exchange import Exchange, LocalExchange, NoExchange
+from hookline.node.dispatch.expiry import ClaimExpiry
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Plan
+from hookline.node.dispatch.runners import Runners
 from hookline.node.dispatch.seats import Seat, Seats, ahead_of
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.history.interface import History
@@ -75,18 +77,30 @@ class Leader:
         self._runner = runner
         reads = LeaderReads(parts.machine.database.reader)
         self._exchange = LocalExchange(term, parts.leadership.valid_until_ms)
+        self.seats = Seats(Seat(parts.owner, config.node, "leader", config.slots, self._exchange), self._exchange.wake)
         self.plan = Plan(config.slots, ahead_of(config.slots), steps=clock.steps)
         self.secrets = SealedSecrets(parts.vault)
-        self.duties = duties_of(replica, reads, clock, config, owner=parts.owner)
+        expiry = ClaimExpiry(replica, reads, clock, owner=parts.owner)
+        self.seats.given_elsewhere = expiry.given
+        self.duties = duties_of(replica, reads, clock, config, expiry=expiry)
         self.dispatcher = Dispatcher(
             replica,
             reads,
             clock,
             plan=self.plan,
             secrets=self.secrets,
-            seats=Seats(Seat(parts.owner, config.node, "leader", config.slots, self._exchange)),
+            seats=self.seats,
             outcomes=Outcomes(clock, parts.metrics, node=config.node),
             clock_was_set=self.duties.wake,
+        )
+        self.runners = Runners(
+            replica,
+            reads,
+            clock,
+            self.seats,
+            term=term,
+            valid_until_ms=parts.leadership.valid_until_ms,
+            changed=self.dispatcher.seats_changed,
         )
         self._stop = asyncio.Event()
         self._is_serving = is_serving
@@ -113,6 +127,7 @@ class Leader:
         try:
             await self._lead()
         finally:
+            self.runners.close()
             self._runner.attach(self._parts.elsewhere or NoExchange())
 
     async def _lead(self) -> None:
@@ -122,6 +137,7 @@ class Leader:
             tasks.create_task(self.duties.run())
             guard = tasks.create_task(self._notice_loss())
             late = tasks.create_task(self.replica.answer_late_waiters())
+            watching = tasks.create_task(self.runners.run())
             self._is_serving.set()
             try:
                 await self._stop.wait()
@@ -136,6 +152,7 @@ class Leader:
                 await self._settle(replica)
             else:
                 await self._hand_over(replica)
+            watching.cancel()
             late.cancel()
 
     async def _notice_loss(self) -> None:
@@ -154,6 +171,7 @@ class Leader:
     async def _hand_over(self, replica: asyncio.Task[None]) -> None:
         """Give the lead up at once; attempts go on, and the next leader gets their outcomes."""
         self.dispatcher.close()
+        self.runners.close()
         self.replica.close(NotLeader("this node hands over; the request was not accepted"))
         try:
             await self._settle(replica)

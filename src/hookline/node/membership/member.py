@@ -21,6 +21,7 @@ class Member:
     """One node of its cluster.
 
     Attributes:
+        owner: this process, as claims name it.
         replica: the node's, through all its roles.
         runner: likewise.
         leader: of the present term, None while another node leads.
@@ -29,6 +30,7 @@ class Member:
 
     def __init__(self, parts: LeaderParts) -> None:
         self._parts = parts
+        self.owner = parts.owner
         self._stop = asyncio.Event()
         self.is_serving = asyncio.Event()
         self.replica = Replica(
@@ -123,10 +125,10 @@ class Member:
             self.leader = None
 
     async def swap(self, frame: Frame) -> Orders:
-        """Take the reports of another process, as the leader. Raises NotLeader, and what stops a proposal."""
+        """Answer a runner in another process, as the leader. Raises NotLeader."""
         if self.leader is None or not self.is_serving.is_set():
             raise NotLeader
-        return await self.leader.dispatcher.swap(frame)
+        return await self.leader.runners.swap(frame)
 
     def hand_over(self) -> bool:
         """Let another node lead, and follow; False when this node does not lead."""
@@ -143,4 +145,5 @@ class Member:
     def stop(self) -> None:
         """Make ``run`` return in good order."""
         self._stop.set()
+        self.runner.leave()
         self.hand_over()

@@ -123,6 +123,15 @@ class LeaderReads:
         numbers = array("q", seqs)
         return {ClaimRef(*row) for row in self._rows("open_claims", apsw.carray(numbers))} if numbers else set()
 
+    def claims_of(self, owner: str, before_term: int) -> list[tuple[ClaimRef, int]]:
+        """The open claims that a process has of terms before this one, each with its term."""
+        rows = self._rows("claims_of", owner, before_term)
+        return [(ClaimRef(seq, attempt), term) for seq, attempt, term in rows]
+
+    def claim_owners(self) -> list[str]:
+        """The processes that have open claims."""
+        return [owner for (owner,) in self._rows("claim_owners")]
+
     def named(self, seqs: Iterable[int]) -> dict[int, NamedJob]:
         """Jobs by their number."""
         numbers = array("q", seqs)

@@ -17,6 +17,12 @@ SELECT {ClaimedRow} FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.seq IN car
 -- name: open_claims
 SELECT {ClaimRef} FROM jobs WHERE state = 1 AND seq IN carray(?)
 
+-- name: claims_of
+SELECT {ClaimRef}, claim_term FROM jobs WHERE state = 1 AND claim_owner = ?1 AND claim_term < ?2 ORDER BY seq
+
+-- name: claim_owners
+SELECT DISTINCT claim_owner FROM jobs WHERE state = 1 ORDER BY claim_owner
+
 -- name: named
 SELECT {NamedJob} FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 WHERE j.seq IN carray(?)
 

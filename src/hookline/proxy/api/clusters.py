@@ -45,6 +45,16 @@ async def get_one(api: ProxyApi, request: ApiRequest) -> Reply:
     return await _pass_on(api, request, _named(api, request), "getCluster")
 
 
+async def change_one(api: ProxyApi, request: ApiRequest) -> Reply:
+    """``PATCH /clusters/{name}``."""
+    return await _pass_on(api, request, _named(api, request), "changeCluster")
+
+
+async def change_only(api: ProxyApi, request: ApiRequest) -> Reply:
+    """``PATCH /cluster``: when there is only one."""
+    return await _pass_on(api, request, _only(api), "changeCluster")
+
+
 async def hand_one_over(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /clusters/{name}/handover``."""
     return await _pass_on(api, request, _named(api, request), "handover")

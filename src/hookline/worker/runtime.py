@@ -1,0 +1,170 @@
+"""Runs a worker: a runner whose leader is in another process. It keeps nothing on any disk."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+from starlette.applications import Starlette
+
+from hookline.clock import SystemClock
+from hookline.http_api.callers import admit_clients
+from hookline.http_api.endpoint import Served, application, bound
+from hookline.http_api.messages import ApiRequest, Reply
+from hookline.http_api.probes import get_livez, readiness
+from hookline.http_api.server import listen, make_server, settle_memory, url_of
+from hookline.node.attempts.delivery import Delivery
+from hookline.node.attempts.keys import SigningKeys
+from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.process import NodeClock
+from hookline.node.attempts.resolver import Resolver, system_lookup
+from hookline.node.attempts.runner import Runner
+from hookline.node.attempts.transport import HttpTransport
+from hookline.node.attempts.vetting import Vetter
+from hookline.node.dispatch.exchange import NoExchange
+from hookline.node.dispatch.http_exchange import HttpExchange, RunnerIdentity
+from hookline.node.vault import Vault
+from hookline.peers.http_sender import HttpSender
+from hookline.protocol.calls import calls_of
+from hookline.protocol.claims import Orders
+from hookline.protocol.owners import Owner
+from hookline.telemetry import Metrics
+from hookline.worker.config import WorkerConfig
+from hookline.worker.finding import LeaderFinder
+
+_PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+_TELL_MS = 2_000  # a leader that has not answered for so long is not there
+_LAST_WORDS_S = 5.0
+_NAME_BYTES = 3
+
+_log = structlog.get_logger()
+
+
+class Worker:
+    """The runner, its way to the leader, and what it tells about itself."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        clock: NodeClock,
+        resolver: Resolver,
+        sender: HttpSender,
+        own_addresses: OwnAddresses,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.finder = LeaderFinder(config.cluster, sender)
+        self.is_stopping = False
+        self._own_addresses = own_addresses
+        self._places = ""
+        self._heard_ms = 0.0
+        self._metrics = Metrics()
+        start = clock.token(8).hex()
+        name = config.name or f"worker-{clock.token(_NAME_BYTES).hex()}"
+        vault = Vault.of(config.secret_key_file, config.secret_key)
+        self.exchange = HttpExchange(
+            RunnerIdentity(name, str(Owner(name, start, start)), "worker", config.slots),
+            self.finder.url,
+            vault,
+            sender,
+            clock,
+            wants_claims=lambda: True,
+            heard=self._heard,
+            places=lambda: self._places,
+            failed=self.finder.doubt,
+        )
+        self.transport = HttpTransport()
+        keys = SigningKeys(vault, default_secret=config.signing_secret)
+        vetter = Vetter(resolver, config.rules, own_addresses=own_addresses)
+        delivery = Delivery(vetter, self.transport, clock, keys=keys.of)
+        self.runner = Runner(delivery, clock, NoExchange(), slots=config.slots)
+        self.name = name
+
+    def _heard(self, orders: Orders, sent_boot: float, is_idle: bool) -> None:
+        self._heard_ms = self.clock.boot_ms()
+        if orders.places is not None:
+            self._places = orders.version
+            self._own_addresses.tell("the cluster", orders.places)
+        if is_idle:  # not while claims are held, whose ends are times of this clock
+            self.clock.offset_ms = orders.wall_ms - sent_boot
+
+    def why_not_ready(self) -> str | None:
+        """It gets no claims; None: it does, in the modes that ask workers."""
+        if self.is_stopping:
+            return "the worker stops"
+        if not self._heard_ms or self.clock.boot_ms() - self._heard_ms > _TELL_MS:
+            return "no leader has answered; is the cluster up, and is --secret-key-file that of its nodes?"
+        return None
+
+    def metrics_text(self) -> bytes:
+        """For Prometheus."""
+        self._metrics.slots_used.set(self.runner.running)
+        self._metrics.slots_max.set(self.config.slots)
+        return self._metrics.text()
+
+
+def create_app(worker: Worker) -> Starlette:
+    """What a worker answers: whether it works."""
+
+    async def ready(request: ApiRequest) -> Reply:
+        return readiness(request, worker.why_not_ready())
+
+    async def metrics(request: ApiRequest) -> Reply:
+        request.query()
+        return Reply(200, worker.metrics_text(), _PROMETHEUS)
+
+    handlers = bound("worker", {"getLivez": get_livez, "getReadyz": ready, "getMetrics": metrics})
+    served = [Served(call, handlers[call.name]) for call in calls_of("worker")]
+    return application(served, admit_clients, [(b"hookline-worker", worker.name.encode())], lambda _code: None)
+
+
+async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Run one worker until ``stop`` is set, then end what runs within the grace, and tell the leader.
+
+    Args:
+        config: the worker's settings.
+        ready: called once with the url it serves at; it is, whether or not a leader is there.
+        stop: set it to end.
+
+    Raises:
+        InvalidConfig: the address cannot be listened on, or the key cannot be read.
+    """
+    clock = NodeClock()
+    system = SystemClock()
+    clock.offset_ms = system.wall_ms() - system.boot_ms()  # until a leader tells
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(listen(config.host, config.port))
+        sender = await stack.enter_async_context(HttpSender())
+        resolver = await stack.enter_async_context(Resolver(system_lookup(), clock))
+        own_addresses = OwnAddresses([listener.getsockname()[:2]])
+        worker = Worker(config, clock, resolver, sender, own_addresses)
+        stack.push_async_callback(worker.transport.close)
+        server = make_server(create_app(worker), listener, allow_hosts=config.allow_hosts)
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(one) for one in (worker.finder.run(), worker.exchange.run(), worker.runner.run())
+            ]
+            worker.runner.attach(worker.exchange)
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            settle_memory()
+            url = url_of(listener)
+            _log.info("worker_ready", url=url, name=worker.name, slots=config.slots)
+            ready(url)
+            await stop.wait()
+            await _end(worker)
+            server.should_exit = True
+            await serving
+            for task in running:
+                task.cancel()
+
+
+async def _end(worker: Worker) -> None:
+    worker.is_stopping = True
+    _log.info("worker_stopping", running=worker.runner.running)
+    worker.runner.leave()
+    await worker.runner.end(worker.config.shutdown_grace_ms / 1_000)
+    try:
+        async with asyncio.timeout(_LAST_WORDS_S):
+            await worker.runner.drained()
+    except TimeoutError:
+        _log.warning("reports_not_told_in_time")
