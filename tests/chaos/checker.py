@@ -72,6 +72,7 @@ def check(
     slots: int,
     quiet_ms: Sequence[tuple[int, int]],
     early_ms: int = 0,
+    runners_lost: int = 0,
 ) -> Findings:
     """Compare all sources.
 
@@ -81,6 +82,7 @@ def check(
         held: the jobs of each source: what each node answered, and what each database has.
         slots: attempts that may run at once, so claims that may be open when a leader is lost.
         early_ms: how much too soon a request may come, while clocks are wrong.
+        runners_lost: runners that were lost while their leader's term went on.
         quiet_ms: (from, to) between which load was on; gaps are looked for in there.
     """
     findings = Findings(arrivals=len(arrivals))
@@ -95,7 +97,7 @@ def check(
     _compare_sources(findings, held)
     _acknowledged(findings, history, jobs, by_job)
     _keys(findings, history, jobs)
-    _duplicates(findings, jobs, by_job, slots)
+    _duplicates(findings, jobs, by_job, slots, runners_lost)
     _early(findings, arrivals, jobs, early_ms)
     _terms(findings, arrivals)
     _cancels(findings, history, jobs, by_job)
@@ -148,10 +150,11 @@ def _keys(findings: Findings, history: History, jobs: Mapping[str, HeldJob]) -> 
 
 
 def _duplicates(
-    findings: Findings, jobs: Mapping[str, HeldJob], by_job: Mapping[str, list[Arrival]], slots: int
+    findings: Findings, jobs: Mapping[str, HeldJob], by_job: Mapping[str, list[Arrival]], slots: int, runners_lost: int
 ) -> None:
-    """A second request is explained by a claim of an earlier term, open when that term ended, and by nothing else."""
+    """A second request is explained by a claim that was open when its term ended or its runner was lost, not else."""
     open_at_loss: Counter[int] = Counter()
+    of_lost_runners: list[str] = []
     for job_id, requests in by_job.items():
         if len(requests) > 1 and job_id in jobs and jobs[job_id].at_most_once:
             findings.once_twice.append(f"{job_id}: {requests}")
@@ -159,8 +162,13 @@ def _duplicates(
             if second.term > first.term and second.attempt > first.attempt:
                 open_at_loss[first.term] += 1
                 findings.explained += 1
+            elif runners_lost and second.attempt > first.attempt:
+                of_lost_runners.append(f"{job_id}: {first} and {second}")
+                findings.explained += 1
             else:
                 findings.unexplained.append(f"{job_id}: {first} and {second}")
+    if len(of_lost_runners) > runners_lost * slots:
+        findings.unexplained += of_lost_runners
     findings.unexplained += [
         f"{count} claims of term {term} were sent again, and {slots} at most can have been open"
         for term, count in open_at_loss.items()

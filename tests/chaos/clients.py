@@ -58,10 +58,13 @@ class ClusterClient(threading.Thread):
         pace_s: how long it rests between calls.
     """
 
-    def __init__(self, nodes: Sequence[ClusterNode], url: str, seed: int, history: History, pace_s: float) -> None:
+    def __init__(
+        self, nodes: Sequence[ClusterNode], url: str, seed: int, history: History, pace_s: float, timeout: str = "30s"
+    ) -> None:
         super().__init__(daemon=True, name=f"client-{seed}")
         self._nodes = nodes
         self._url = url
+        self._timeout = timeout
         self._random = random.Random(seed)
         self._history = history
         self._pace_s = pace_s
@@ -113,6 +116,7 @@ class ClusterClient(threading.Thread):
             "id": str(uuid.UUID(int=self._random.getrandbits(128))),
             "url": f"{self._url}/{self._random.choice((0, 0, 20, 100))}",
             "delay": self._random.choice((0, 0, 0, 0.5, 1, 2)),
+            "timeout": self._timeout,
             "guarantee": self._random.choice(("at_least_once", "at_least_once", "at_most_once")),
             "timeout": 10,  # and 5 s: so long is a claim open whose owner's death is not proven
         }

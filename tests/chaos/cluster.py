@@ -97,6 +97,32 @@ class ClusterNode(NodeProcess):
         return -1
 
 
+class WorkerProcess(NodeProcess):
+    """``hookline worker`` of a cluster."""
+
+    def __init__(self, name: str, directory: Path, urls: Sequence[str], *options: str) -> None:
+        super().__init__(directory / name, *options)
+        self.name = name
+        self.urls = tuple(urls)
+        self.log = directory / f"{name}.log"
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "hookline.cli.app", "worker", "--cluster", ",".join(self.urls)),
+            *("--name", self.name, "--listen", f"{self.host}:{self.port}"),
+            *("--secret-key-file", str(self.log.parent / "secret.key")),
+            *("--allow-private-destinations", "--log-json", *self._options),
+        ]
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+
 class Cluster:
     """Three members and three nodes; a context manager that starts and ends them.
 
@@ -106,6 +132,8 @@ class Cluster:
         proxied: the nodes reach etcd through proxies, ``proxies[node]``, one for each member, that can be told to harm.
         etcd_quota_bytes: of each member; etcd's default unless given.
         disks: what the data lies on, when it is not an ordinary directory; mounted while the cluster runs.
+        mode: which runners make attempts.
+        workers: how many of them run, each with ``worker_slots``.
         clocks: each node has a wall clock of its own, that ``set_clock`` sets wrong.
         network: with a place for each node, which its etcd member shares; up while the cluster exists.
     """
@@ -119,6 +147,9 @@ class Cluster:
         disks: Disks | None = None,
         network: Network | None = None,
         clocks: bool = False,
+        mode: str = "leader",
+        workers: int = 0,
+        worker_slots: int = 0,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         key = directory / "secret.key"
@@ -139,6 +170,12 @@ class Cluster:
             targets = [url.removeprefix("http://") for url in self.etcd.endpoints]
             self.proxies = {name: [FaultyProxy(target).__enter__() for target in targets] for name in NAMES}
         self.nodes = [ClusterNode(name, directory, self._endpoints(name), *options) for name in NAMES]
+        self.mode = mode
+        urls = [node.url for node in self.nodes]
+        self.workers = [
+            WorkerProcess(f"w{number}", directory, urls, "--slots", str(worker_slots))
+            for number in range(1, workers + 1)
+        ]
         if clocks:
             for node in self.nodes:
                 node.clock = directory / f"{node.name}.clock"
@@ -205,10 +242,34 @@ class Cluster:
                 node.set_clock(0)
         self.start_nodes()
         self.wait_until_serving()
+        self.start_workers()
+
+    def start_workers(self) -> None:
+        """Those that do not run; the others are resumed."""
+        for worker in self.workers:
+            if worker.is_running:
+                worker.resume()
+            else:
+                worker.start()
+
+    def set_mode(self, mode: str) -> None:
+        """``PATCH /cluster``."""
+        self.mode = mode
+        status, answer = self.leader().call("PATCH", "/cluster", {"mode": mode})
+        assert (status, answer["mode"]) == (200, mode)
+
+    def runners(self) -> dict[str, int]:
+        """The slots that take part, by runner."""
+        _, cluster = self.leader().call("GET", "/cluster")
+        return {runner["name"]: runner["slots"] for runner in cluster["runners"] if runner["slots"]}
+
+    def wait_for_runners(self, *names: str) -> None:
+        """Until these take part, and no others."""
+        until(lambda: set(self.runners()) == set(names), f"{names} attempt; see {self.directory}")
 
     def kill_all(self) -> None:
         """Every process, as if the power failed."""
-        for node in self.nodes:
+        for node in (*self.workers, *self.nodes):
             node.kill()
         self.etcd.close()
 
@@ -219,6 +280,9 @@ class Cluster:
             self.etcd.start()
             self.run("init", "--shard", "0")
             self.start_nodes()
+            self.start_workers()
+            if self.mode != "leader":
+                self.set_mode(self.mode)
         except BaseException:
             self.close()
             raise

@@ -36,6 +36,9 @@ class Run:
         chance: seeded; all choices of the nemesis come from it.
         failovers_ms: from each loss of a leader to the first request of a later term.
         acted: what shows that the faults acted.
+        timeout: of jobs; a claim ends 5 s after that.
+        runners_lost: while the leader's term went on.
+        slots: in all.
     """
 
     cluster: Cluster
@@ -45,6 +48,9 @@ class Run:
     history: History = field(default_factory=History)
     failovers_ms: list[int] = field(default_factory=list)
     acted: list[str] = field(default_factory=list)
+    timeout: str = "30s"
+    runners_lost: int = 0
+    slots: int = SLOTS
     loaded_ms: list[tuple[int, int]] = field(default_factory=list)
     _seen: int = 0
     _arrivals: list[Arrival] = field(default_factory=list)
@@ -54,7 +60,8 @@ class Run:
         """Clients at work, from the first requests on until the block ends."""
         nodes = self.cluster.nodes
         clients = [
-            ClusterClient(nodes, self.url, self.chance.getrandbits(32), self.history, pace_s) for _ in range(_CLIENTS)
+            ClusterClient(nodes, self.url, self.chance.getrandbits(32), self.history, pace_s, self.timeout)
+            for _ in range(_CLIENTS)
         ]
         for client in clients:
             client.start()
@@ -117,7 +124,15 @@ class Run:
         positions = self._level_positions(cluster.leader().applied())
         held = {f"database of {node.name}": database_jobs(node) for node in cluster.nodes}
         held |= {node.name: _answered_jobs(node) for node in cluster.nodes}
-        findings = check(self.history, self.arrivals(), held, slots=SLOTS, quiet_ms=self.loaded_ms, early_ms=early_ms)
+        findings = check(
+            self.history,
+            self.arrivals(),
+            held,
+            slots=self.slots,
+            quiet_ms=self.loaded_ms,
+            early_ms=early_ms,
+            runners_lost=self.runners_lost,
+        )
         if len(set(positions.values())) > 1:
             findings.nodes_differ.append(f"digests: {positions}")
         return findings
