@@ -1,4 +1,4 @@
-"""What a leader keeps for a runner in another process: no claim is handed out twice, and none is forgotten."""
+"""The leader's side of a runner in another process: no claim is handed out twice, and none is forgotten."""
 
 import asyncio
 

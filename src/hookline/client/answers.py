@@ -12,6 +12,7 @@ from msgspec import Struct, field, to_builtins
 
 from hookline.protocol import http
 from hookline.protocol.http import Guarantee, Labels, OutcomeLabel, StateLabel
+from hookline.protocol.modes import DEFAULT_MODE, Mode
 
 if TYPE_CHECKING:
     from hookline.client.fields import ScheduledJob
@@ -279,8 +280,12 @@ class ClockView(Answered, http.ClockView, frozen=True):
     """
 
 
+class RunnerView(Answered, http.RunnerView, frozen=True):
+    """A process that makes attempts. ``slots``: those it has in the present mode; ``running``: its open claims."""
+
+
 class Cluster(Answered, frozen=True):
-    """A cluster and its nodes. ``clock`` is that of the node that answers.
+    """A cluster and its nodes. ``clock`` is that of the node that answers; ``mode`` says which of ``runners`` attempt.
 
     ``id`` was made once for the cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the
     files of states that the asked node has replaced and kept.
@@ -295,6 +300,8 @@ class Cluster(Answered, frozen=True):
     id: str | None = None
     generation: int = 0
     kept_aside: list[str] = []
+    mode: Mode = DEFAULT_MODE
+    runners: list[RunnerView] = []
 
 
 class ClusterList(Answered, frozen=True):

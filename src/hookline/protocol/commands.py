@@ -239,7 +239,7 @@ class LoseClaims(Command, frozen=True, array_like=True, tag=23):
 
 
 class SetMode(Command, frozen=True, array_like=True, tag=24):
-    """Which runners of the cluster make attempts from now on; those under way go on."""
+    """Choose the runners that make the cluster's attempts from now on; those under way go on."""
 
     mode: Mode
 

@@ -439,7 +439,7 @@ class RunnerView(Struct, frozen=True):
 
 
 class ClusterChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be another one from now on."""
+    """A change of a cluster's settings."""
 
     mode: Mode
 

@@ -19,15 +19,15 @@ _NODES_MAX: Final = 16
 _log = structlog.get_logger()
 
 
-class _Node(msgspec.Struct):
+class _ToldNode(msgspec.Struct):
     name: str
     url: str
 
 
-class _Cluster(msgspec.Struct):
+class _ToldCluster(msgspec.Struct):
     name: str
     leader: str | None
-    nodes: list[_Node]
+    nodes: list[_ToldNode]
 
 
 class LeaderFinder:
@@ -90,7 +90,7 @@ class LeaderFinder:
     async def _ask(self, url: str) -> str | None:
         try:
             answer = await self._sender.send(url, NodeCall.to(CALLS["getCluster"]), _TIMEOUT_S)
-            cluster = msgspec.json.decode(answer.body, type=_Cluster) if answer.status == 200 else None
+            cluster = msgspec.json.decode(answer.body, type=_ToldCluster) if answer.status == 200 else None
         except (NotSent, Unclear, *UNREADABLE):
             return None
         if cluster is None or cluster.leader is None:

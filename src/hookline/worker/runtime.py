@@ -104,7 +104,7 @@ class Worker:
 
 
 def create_app(worker: Worker) -> Starlette:
-    """What a worker answers: whether it works."""
+    """The ASGI application of a worker, which says whether it works."""
 
     async def ready(request: ApiRequest) -> Reply:
         return readiness(request, worker.why_not_ready())

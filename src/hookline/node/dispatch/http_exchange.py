@@ -37,7 +37,7 @@ Heard = Callable[[Orders, float, bool], None]
 
 @dataclass(frozen=True, slots=True)
 class RunnerIdentity:
-    """Who a runner is.
+    """A runner, as it introduces itself.
 
     Attributes:
         name: recorded with its attempts.
@@ -118,7 +118,7 @@ class HttpExchange:
         self._wake.set()
 
     def close(self) -> list[ClaimReport]:
-        """What may still be answered is given up: it brings no claims any more."""
+        """Frames that may still be answered are given up: they bring no claims any more."""
         for frame in self._under_way.values():
             frame.task.cancel()
         self._under_way.clear()

@@ -115,7 +115,7 @@ class RemoteExchange:
     # --- frames ------------------------------------------------------------------------------------------------------
 
     def take(self, frame: Frame) -> bool:
-        """What a frame says; False: a newer one came before it, so only its reports count."""
+        """Note all that a frame says; False: a newer one came before it, so only its reports count."""
         for report in frame.reports:
             self.take_report(report)
         if frame.number < self.newest:
@@ -169,7 +169,7 @@ class RemoteExchange:
         return bool(self._open or self._held or self._unrecorded)
 
     def orders(self, arrived_ms: int) -> tuple[tuple[ClaimRef, ...], tuple[Claim, ...]]:
-        """What to break off and what to attempt, for the answer to the newest frame, which arrived then."""
+        """The claims to break off and those to attempt, for the answer to the newest frame, which arrived then."""
         claims: list[Claim] = []
         size, now_ms = 0, self._clock.wall_ms()
         for ref in list(self._queued):
@@ -197,5 +197,5 @@ class RemoteExchange:
         await self._changed.wait()
 
     def let_go(self) -> None:
-        """Whoever waits for a change looks again."""
+        """Have everybody who waits for a change look again."""
         self._tell_change()
