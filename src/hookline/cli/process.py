@@ -12,6 +12,7 @@ from hookline.cli.first_words import say_ready
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr, waiting
 from hookline.errors import InvalidConfig
+from hookline.protocol.modes import Mode
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
@@ -45,7 +46,7 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
     return 0
 
 
-def run_cluster_until_stopped(config: "NodeConfig", options: NodeOptions) -> int:
+def run_cluster_until_stopped(config: "NodeConfig", options: NodeOptions, mode: Mode | None) -> int:
     """Run etcd and three nodes like ``config``, as processes; ends as ``run_until_stopped`` does."""
     from hookline.cli.stack.one_cluster import OneCluster
 
@@ -53,13 +54,20 @@ def run_cluster_until_stopped(config: "NodeConfig", options: NodeOptions) -> int
     warn_of_reach(config, is_for_all=True)
     with readable("The cluster", config.data_dir):
         cluster = OneCluster(config.data_dir, config, options)
+        cluster.mode = mode
         asyncio.run(cluster.run(lambda url: say_ready(config, url, cluster.places())))
     _say("stopped")
     return 0
 
 
 def run_fleet_until_stopped(
-    config: "NodeConfig", options: NodeOptions, clusters: int, nodes: Literal[1, 3], proxies: int
+    config: "NodeConfig",
+    options: NodeOptions,
+    clusters: int,
+    nodes: Literal[1, 3],
+    proxies: int,
+    *,
+    mode: Mode | None,
 ) -> int:
     """Run clusters and proxies, as processes; ends as ``run_until_stopped`` does."""
     from hookline.cli.stack.fleet import Fleet
@@ -68,6 +76,7 @@ def run_fleet_until_stopped(
     warn_of_reach(config, is_for_all=True)
     with readable("The clusters", config.data_dir):
         fleet = Fleet(config.data_dir, config, options, clusters, nodes, proxies)
+        fleet.mode = mode
         asyncio.run(fleet.run(lambda url: say_ready(config, url, fleet.places())))
     _say("stopped")
     return 0

@@ -9,6 +9,7 @@ from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
 from hookline.cli.parameters import NamedPath
 from hookline.cli.process import run_cluster_until_stopped, run_fleet_until_stopped, run_until_stopped
 from hookline.errors import InvalidConfig
+from hookline.protocol.modes import Mode
 
 STACK_FILE = "stack.json"
 FLEET_FILE = "fleet.json"
@@ -23,6 +24,7 @@ def up(
     clusters: int = 1,
     nodes: Literal[1, 3] = 1,
     proxies: int = 0,
+    mode: Mode | None = None,
     options: NodeOptions = DEFAULT_NODE_OPTIONS,
 ) -> int:
     """Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.
@@ -38,15 +40,18 @@ def up(
         clusters: How many clusters.
         nodes: How many nodes in each. Three survive the loss of one; they need etcd, which has to be installed.
         proxies: How many proxies; the first is the front door. Several clusters have at least one.
+        mode: Which processes make attempts: the leader's, those of all nodes (hybrid), or only those of hookline worker
+            (workers). Without it the mode stays as it was, at first leader.
         options: How the nodes work.
     """
     for option, value, least in (("clusters", clusters, 1), ("proxies", proxies, 0)):
         if not least <= value <= _AT_MOST:
             raise InvalidConfig(f"--{option} is {value}; use {least} to {_AT_MOST}", field=option)
     host = host.removeprefix("[").removesuffix("]")
-    config = options.config(data_dir=data_dir, host=host, port=port)
+    alone = nodes == clusters == 1 and not proxies
+    config = options.config(data_dir=data_dir, host=host, port=port, mode=mode if alone else None)
     if clusters > 1 or proxies:
-        return run_fleet_until_stopped(config, options, clusters, nodes, max(1, proxies))
+        return run_fleet_until_stopped(config, options, clusters, nodes, max(1, proxies), mode=mode)
     if (data_dir / FLEET_FILE).exists():
         raise InvalidConfig(
             f"{data_dir} holds clusters behind proxies; start it with the --clusters and --proxies it had",
@@ -56,4 +61,4 @@ def up(
         if (data_dir / STACK_FILE).exists():
             raise InvalidConfig(f"{data_dir} holds a cluster of three nodes; start it with --nodes 3", field="nodes")
         return run_until_stopped(config, options, greet=True)
-    return run_cluster_until_stopped(config, options)
+    return run_cluster_until_stopped(config, options, mode)

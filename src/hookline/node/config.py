@@ -8,6 +8,7 @@ from hookline.protocol import limits
 from hookline.protocol.destination_patterns import NO_PATTERNS, Patterns
 from hookline.protocol.destination_rules import DEFAULT_PORTS, Rules
 from hookline.protocol.limits import check_range
+from hookline.protocol.modes import Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class NodeConfig:
     api_processes: int = 0  # 0: the node's own process takes connections
 
     # Delivery.
+    mode: Mode | None = None  # of a cluster of one node, from its start on; None: as it was
     slots: int = 100
     attempt_processes: int = 0  # 0: attempts are made in the node's own process
     allow_private_destinations: bool = False

@@ -49,6 +49,7 @@ from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import Sender
 from hookline.processes.child import ChildProcess, start_child
+from hookline.protocol.commands import SetMode
 from hookline.telemetry import log_settings
 
 _READY_POLL_S = 0.005
@@ -349,6 +350,8 @@ async def _run(node: Node, scrub: Scrub, doors: Doors, url: str, *, telling: Tel
         scrubbing = tasks.create_task(scrub.run())
         learning = tasks.create_task(node.own_processes.run())
         await _first(running, _until_ready(node))
+        if config.mode is not None:
+            await member.replica.propose([SetMode(config.mode)])
         serving = tasks.create_task(doors.run())
         measuring = tasks.create_task(node.lag.run())
         settle_memory()

@@ -14,16 +14,18 @@ from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import stderr, waiting
 from hookline.cli.stack.children import Child
 from hookline.clock import Clock
-from hookline.errors import HooklineError
+from hookline.errors import HooklineError, NodeFault
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
-from hookline.protocol.http import Health
+from hookline.protocol.http import ClusterChange, Health
+from hookline.protocol.modes import Mode
 
 _INTERRUPTED = 130
 _ASK_S = 0.5
+_SET_S = 15.0
 
 
 class Supervisor(ABC):
@@ -31,10 +33,14 @@ class Supervisor(ABC):
 
     Args:
         directory: that holds the data of all; one supervisor at a time works in it.
+
+    Attributes:
+        mode: to be set when all serve; None: as it was.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
+        self.mode: Mode | None = None
 
     @abstractmethod
     async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
@@ -74,7 +80,7 @@ class Supervisor(ABC):
         loop.add_signal_handler(signal.SIGINT, self._interrupted, stop)
         try:
             async with asyncio.TaskGroup() as tasks:
-                await self._first(tasks, stop, self.start(tasks, ready))
+                await self._first(tasks, stop, self._start(tasks, ready))
                 await stop.wait()
                 if text := waiting(await running_at(self.node_urls())):
                     told(text)
@@ -83,6 +89,13 @@ class Supervisor(ABC):
             raise _first_reason(group) from group
         finally:
             await lock.release()
+
+    async def _start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
+        serving: list[str] = []
+        await self.start(tasks, serving.append)
+        if self.mode is not None:
+            await set_mode(self.node_urls(), self.mode)
+        ready(serving[0])
 
     async def _first(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, start: Coroutine[None, None, None]) -> None:
         """Start, or stop trying when told to."""
@@ -104,6 +117,19 @@ class Supervisor(ABC):
 def told(text: str) -> None:
     """A line while something starts: it takes a while."""
     stderr().print(text, style="dim", soft_wrap=True)
+
+
+async def set_mode(urls: Sequence[str], mode: Mode) -> None:
+    """Have the clusters of these nodes work in this mode. Raises NodeFault."""
+    async with HttpSender() as sender:
+        for url in urls:
+            call = NodeCall.to(CALLS["changeCluster"], msgspec.json.encode(ClusterChange(mode)))
+            try:
+                answer = await sender.send(url, call, _SET_S)
+            except (NotSent, Unclear) as error:
+                raise NodeFault(f"the mode cannot be set: {error.detail}") from error
+            if answer.status != 200:
+                raise NodeFault(f"the mode cannot be set: {url} answered {answer.status} {answer.code}")
 
 
 async def running_at(urls: Sequence[str]) -> int:
