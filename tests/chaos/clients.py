@@ -59,7 +59,7 @@ class ClusterClient(threading.Thread):
     """
 
     def __init__(
-        self, nodes: Sequence[ClusterNode], url: str, seed: int, history: History, pace_s: float, timeout: str = "30s"
+        self, nodes: Sequence[ClusterNode], url: str, seed: int, history: History, pace_s: float, timeout: str = "10s"
     ) -> None:
         super().__init__(daemon=True, name=f"client-{seed}")
         self._nodes = nodes
@@ -118,7 +118,6 @@ class ClusterClient(threading.Thread):
             "delay": self._random.choice((0, 0, 0, 0.5, 1, 2)),
             "timeout": self._timeout,
             "guarantee": self._random.choice(("at_least_once", "at_least_once", "at_most_once")),
-            "timeout": 10,  # and 5 s: so long is a claim open whose owner's death is not proven
         }
 
     def _call(self, call: Call, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:

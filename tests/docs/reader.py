@@ -22,6 +22,7 @@ SERVERS = {
     "hookline up": "^ready http",
     "hookline serve": "^ready http",
     "hookline proxy": "^ready http",
+    "hookline worker": "^ready http",
     "hookline listen": "^ready http",
     "gunicorn": "Booting worker",
     "uvicorn": "Uvicorn running on",

@@ -7,6 +7,7 @@ import pytest
 
 import hookline
 from tests.docs.conftest import Opens, Surroundings
+from tests.end_to_end.fleet import fresh_port
 from tests.end_to_end.processes import Answer, journal_receiver, running_node, until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # which from-celery has too
@@ -128,6 +129,17 @@ def test_long_calls(opens: Opens) -> None:
     with opens("long-calls") as page:
         page.follow()
         assert '"timeout":"20m"' in page.shown
+
+
+def test_workers(opens: Opens, surroundings: Surroundings) -> None:
+    url = f"http://127.0.0.1:{fresh_port()}"
+    with opens("workers", HOOKLINE_URL=url) as page:
+        page.here.ports[7070] = int(url.rpartition(":")[2])  # `hookline up` starts here
+        page.follow()
+        with hookline.Client(url) as client:
+            made = client.create_job(surroundings.receiver, payload=1).id
+            assert client.wait_for_job(made).state == "succeeded"
+            assert [attempt.node for attempt in client.attempts(made)] == ["w1"]
 
 
 def test_private_networks(opens: Opens) -> None:

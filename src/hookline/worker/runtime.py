@@ -12,7 +12,8 @@ from hookline.http_api.callers import admit_clients
 from hookline.http_api.endpoint import Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.probes import get_livez, readiness
-from hookline.http_api.server import listen, make_server, settle_memory, url_of
+from hookline.http_api.server import listen, make_server, url_of
+from hookline.memory import settle_memory
 from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.own_addresses import OwnAddresses
@@ -33,8 +34,9 @@ from hookline.worker.config import WorkerConfig
 from hookline.worker.finding import LeaderFinder
 
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
-_TELL_MS = 2_000  # a leader that has not answered for so long is not there
+_SILENT_MS = 2_000  # a leader that has not answered for so long is not there
 _LAST_WORDS_S = 5.0
+_PATIENCE_S = 5.0
 _NAME_BYTES = 3
 
 _log = structlog.get_logger()
@@ -58,6 +60,7 @@ class Worker:
         self._own_addresses = own_addresses
         self._places = ""
         self._heard_ms = 0.0
+        self.is_heard = asyncio.Event()
         self._metrics = Metrics()
         start = clock.token(8).hex()
         name = config.name or f"worker-{clock.token(_NAME_BYTES).hex()}"
@@ -82,6 +85,7 @@ class Worker:
 
     def _heard(self, orders: Orders, sent_boot: float, is_idle: bool) -> None:
         self._heard_ms = self.clock.boot_ms()
+        self.is_heard.set()
         if orders.places is not None:
             self._places = orders.version
             self._own_addresses.tell("the cluster", orders.places)
@@ -92,7 +96,7 @@ class Worker:
         """It gets no claims; None: it does, in the modes that ask workers."""
         if self.is_stopping:
             return "the worker stops"
-        if not self._heard_ms or self.clock.boot_ms() - self._heard_ms > _TELL_MS:
+        if not self._heard_ms or self.clock.boot_ms() - self._heard_ms > _SILENT_MS:
             return "no leader has answered; is the cluster up, and is --secret-key-file that of its nodes?"
         return None
 
@@ -123,7 +127,7 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
 
     Args:
         config: the worker's settings.
-        ready: called once with the url it serves at; it is, whether or not a leader is there.
+        ready: called once with the url it serves at, when a leader has answered, or after a while without one.
         stop: set it to end.
 
     Raises:
@@ -147,6 +151,7 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
             worker.runner.attach(worker.exchange)
             serving = tasks.create_task(server.serve(sockets=[listener]))
             settle_memory()
+            await _first_answer(worker, stop)
             url = url_of(listener)
             _log.info("worker_ready", url=url, name=worker.name, slots=config.slots)
             ready(url)
@@ -156,6 +161,14 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
             await serving
             for task in running:
                 task.cancel()
+
+
+async def _first_answer(worker: Worker, stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(worker.is_heard.wait()), tasks.create_task(stop.wait())]
+        await asyncio.wait(waiting, timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
 
 
 async def _end(worker: Worker) -> None:

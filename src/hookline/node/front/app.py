@@ -64,7 +64,7 @@ class FrontParts:
     is_overloaded: Callable[[], bool]
 
 
-class Heard:
+class Listener:
     """Keeps what was read of a request, so that it can be read once more."""
 
     def __init__(self, receive: AsgiReceive) -> None:
@@ -103,7 +103,7 @@ class FrontEndpoint:
         if call is None:
             await self._parts.end.relay(scope, receive, send)
             return
-        heard = Heard(receive)
+        heard = Listener(receive)
         try:
             reply = await self._reply(scope, heard, call)
         except RelayInstead:
@@ -113,7 +113,7 @@ class FrontEndpoint:
         else:
             await reply.send(send, self._identity)
 
-    async def _reply(self, scope: AsgiScope, heard: Heard, call: Call) -> Reply:
+    async def _reply(self, scope: AsgiScope, heard: Listener, call: Call) -> Reply:
         fate = begin()
         if b"consistency=" in scope["query_string"]:
             raise RelayInstead
