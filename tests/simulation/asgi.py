@@ -16,7 +16,7 @@ Ask = Callable[[NodeCall], Awaitable[NodeAnswer]]
 
 
 class Listener:
-    """Where one process takes requests, in its own tasks and context. Who waits when it dies hears that."""
+    """Takes requests for one process, in its own tasks and context. Callers that wait when it dies are told."""
 
     def __init__(self, app: App, tasks: asyncio.TaskGroup, context: Context) -> None:
         self._app, self._tasks, self._context = app, tasks, context

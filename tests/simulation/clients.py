@@ -75,7 +75,7 @@ class Clients(CallingClient):
             self._drawn.append((self._named, 5))
 
     def wishes(self) -> tuple[tuple[Wish, int], ...]:
-        """What they can wish for, and how often they do."""
+        """All wishes they can have, each with its weight: how often they have it."""
         return (
             (self._create, 6),
             (self._named, 4),

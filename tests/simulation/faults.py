@@ -1,4 +1,4 @@
-"""What befalls one node: delays everywhere, and a crash or a pause at a chosen point."""
+"""Brings trouble to one node: delays everywhere, and a crash or a pause at a chosen point."""
 
 import asyncio
 import random

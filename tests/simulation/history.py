@@ -1,4 +1,4 @@
-"""What was seen from outside during a run: the clients' calls, the receivers' journal, the node's ups and downs.
+"""Notes what was seen from outside during a run: the clients' calls, the receivers' journal, the node's ups and downs.
 
 Everything is stamped from one counter, so that "before" and "after" are exact even within one millisecond.
 """
@@ -115,7 +115,7 @@ class Journal:
 
 @dataclass(slots=True)
 class History:
-    """What befell one cluster, or the clients before several; one journal for all.
+    """Holds what befell one cluster, or the clients before several. There is one journal for all.
 
     Attributes:
         name: stands before its lines, where there are several.

@@ -1,4 +1,4 @@
-"""What the history of a simulated world keeps of the logs: complaints that should never come."""
+"""Keeps, in the history of a simulated world, the complaints that should never be logged."""
 
 import sys
 import traceback

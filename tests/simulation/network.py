@@ -96,7 +96,7 @@ class Network:
             self.under_way -= 1
 
     async def _answer(self, fate: Fate, url: str, call: NodeCall) -> NodeAnswer | None:
-        """What gets back to the one who asked; None: nothing. Raises NotSent or Unclear."""
+        """The answer that gets back to the caller; None: nothing does. Raises NotSent or Unclear."""
         pick = self.random
         await asyncio.sleep(pick.random() * 0.004)
         if fate == "refused":

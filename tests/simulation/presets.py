@@ -77,6 +77,6 @@ def simulate(preset: str, seed: int, directory: Path, *, stops: bool = False) ->
 
 
 def _is_alive() -> bool:
-    """Who logs is no process that has died."""
+    """The process that logs is alive, or the log line is not from a process."""
     process = PROCESS.get()
     return process is None or not process.is_dead

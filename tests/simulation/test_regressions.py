@@ -1,4 +1,4 @@
-"""What the simulation has found, each as the shortest story that shows it."""
+"""Tells the bugs that the simulation has found, each as the shortest story that shows it."""
 
 from pathlib import Path
 

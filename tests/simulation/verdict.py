@@ -1,4 +1,4 @@
-"""What is wrong with a run, and how a test says it."""
+"""Finds what is wrong with a run, and words it for a test."""
 
 import gc
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def is_rotten(wrong: str) -> bool:
 
 
 def first_wrong(preset: str, seed: int, directory: Path, bug: Bug | None = None) -> str | None:
-    """What is seen first to be wrong, with a bug or without; None when every promise is kept."""
+    """The first thing that is seen to be wrong, with a bug or without; None when every promise is kept."""
     with TemporaryDirectory(dir=directory) as name, _planted(bug):
         try:
             world = simulate(preset, seed, Path(name), stops=True)

@@ -52,7 +52,7 @@ class World:
         raise SeenWrong
 
     def _seen(self) -> list[str]:
-        """What was seen to be wrong so far."""
+        """All that was seen to be wrong so far."""
         return [*self.violations, *self.history.complaints, *(text for it in self.clusters for text in it.seen())]
 
     def violated(self) -> list[str]:

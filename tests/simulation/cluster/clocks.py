@@ -113,7 +113,7 @@ class Clocks:
         return (wrong[0], wrong[1], wrong[2])
 
     def _set_all(self, wrong: tuple[int, int, int]) -> None:
-        """Who asks meanwhile may hear of some clocks how they were, and of others how they are now."""
+        """Set all clocks. A node that asks meanwhile may hear old readings of some clocks, and new ones of others."""
         heard = sorted(
             max(self._wrong_ms(node), ahead_ms) for node, ahead_ms in zip(self._cluster.nodes, wrong, strict=True)
         )

@@ -107,7 +107,7 @@ class Cluster:
         self.violations.append(f"{complaint} {patience_s} s after everything was healed: {states}")
 
     def seen(self) -> list[str]:
-        """What was seen to be wrong while it ran."""
+        """All that was seen to be wrong while it ran."""
         return [*self.violations, *self.history.complaints]
 
     def violated(self) -> list[str]:
@@ -117,7 +117,7 @@ class Cluster:
         return wrong or [*broken(self.facts(replay(self.history, self.directory)), promises)]
 
     def facts(self, found: Replay) -> Facts:
-        """What its promises are checked against."""
+        """The facts that its promises are checked against."""
         return Facts(
             history=self.history,
             found=found,
@@ -150,7 +150,7 @@ class Cluster:
         return next(node for node in self.nodes if node.config.advertised_url == url)
 
     def leader(self) -> SimulatedNode | None:
-        """Who serves now."""
+        """The node that serves now; None: no node does."""
         return next((node for node in self.nodes if node.is_leading()), None)
 
     async def ask_any(self, call: NodeCall) -> NodeAnswer:
@@ -200,7 +200,7 @@ class Cluster:
         """A process sends a request."""
 
     def is_safe_without(self, lost: SimulatedNode) -> bool:
-        """What it has on its disk is elsewhere too."""
+        """All that this node has on its disk is elsewhere too."""
         return True
 
     def install(self, node: SimulatedNode, *, keeps: bool) -> bool:

@@ -64,7 +64,7 @@ class SimulatedEtcd:
         self.stale = self.lossy = self.slow = self.deaf = 0.0
 
     def cut_of(self, node: str) -> str | None:
-        """What becomes of a node's requests; None: they are answered."""
+        """The fate of a node's requests; None: they are answered."""
         return self.cut_off.get(node, "gone" if self.is_away else None)
 
     def hold(self, node: str, execute: Callable[[], object]) -> None:

@@ -100,7 +100,7 @@ class EtcdCluster(Cluster):
         return EtcdMembership(node.config, now.clock, machine, vault, parts)
 
     def is_gone(self, url: str) -> bool:
-        """What a ``LeaderWatch`` finds out, some time after it has become true."""
+        """The node at this URL has been down for some time. A real ``LeaderWatch`` finds that out late, too."""
         if not url:
             return False  # nobody leads
         node = self.node_at(url)
@@ -351,7 +351,7 @@ class EtcdCluster(Cluster):
 
 
 class _Watch:
-    """What a ``LeaderWatch`` finds out."""
+    """Stands in for a ``LeaderWatch``: it asks the cluster whether the leader is gone."""
 
     def __init__(self, cluster: EtcdCluster, _leader: OtherLeader) -> None:
         self.is_gone = cluster.is_gone

@@ -46,7 +46,7 @@ class LoneNode(Cluster):
 
     @property
     def assembly(self) -> Node | None:
-        """What runs now."""
+        """The parts of the process that runs now; None: it is down."""
         return self.node.now.assembly if self.node.now is not None else None
 
     def membership(

@@ -42,7 +42,7 @@ class Process:
         self._loop.run_soon(held)
 
     def die(self) -> None:
-        """Whatever it still does while its tasks are cancelled has no effect outside."""
+        """End it. All that it still does while its tasks are cancelled has no effect outside."""
         self.is_dead = True
         self.resume()
 

@@ -90,7 +90,7 @@ class SimulatedNode:
 
     @property
     def copy_file(self) -> Path:
-        """What is on the disk for sure: the state as of the last checkpoint."""
+        """The state as of the last checkpoint. It is on the disk for sure."""
         return self.state_file.with_suffix(".copy")
 
     def is_leading(self) -> bool:
@@ -99,7 +99,7 @@ class SimulatedNode:
 
     @property
     def topology(self) -> SetTopology | None:
-        """What is in its state; None: nothing, or it is down."""
+        """The topology in its state; None: there is none, or the node is down."""
         return self.now.assembly.machine.tables.topology if self.now is not None else None
 
     # --- lives ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is changed in the real parts for a simulation: how often they do things, and how much they hold."""
+"""Changes figures of the real parts for a simulation: how often they do things, and how much they hold."""
 
 import random
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from hookline.node.state_machine import machine
 
 @contextmanager
 def patched(pick: random.Random, kind: str, seed: int) -> Iterator[None]:
-    """What a node does once in thousands of entries or in a minute, it does here after a few."""
+    """Make a node do after a few entries or seconds what it else does after thousands of entries, or once a minute."""
     # A node that hands over does not follow until its last attempts have ended; that alone must not take the log away.
     kept = pick.choice((20, 100, 100_000)) if kind == "rough" else 100_000
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""What etcd keeps: keys with all their versions. It executes the real transactions and range requests."""
+"""Holds keys with all their versions, as etcd does. It executes the real transactions and range requests."""
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator

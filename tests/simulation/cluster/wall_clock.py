@@ -45,7 +45,7 @@ class WallClock:
         self._believe()
 
     def node_ends(self) -> None:
-        """What it knew of the time is lost with it."""
+        """Forget the node's knowledge of the time, which is lost with it."""
         self._lead_ms = self.wall_ms() - self._machine.wall_ms()
 
     def jump(self) -> None:

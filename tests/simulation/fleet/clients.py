@@ -170,7 +170,7 @@ def _plain(request: Request[http.Job]) -> Request[http.Job]:
 
 
 def url_of(marker: str) -> str:
-    """Where the job with that marker is sent."""
+    """The URL to which the job with that marker is sent."""
     return f"{PAUSED}/{marker}" if marker.startswith(_PAUSED_MARKER) else HOST + marker
 
 

@@ -79,7 +79,7 @@ class SimulatedProxy:
             serving.cancel()
 
     def kill(self) -> None:
-        """Whatever it does ends at once; its callers hear nothing."""
+        """End all that it does at once. Its callers hear nothing."""
         self.world.history.note(f"{self.name} is killed")
         self._killed.set()
 

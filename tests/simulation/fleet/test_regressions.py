@@ -1,4 +1,4 @@
-"""What the simulation of proxies has found, each as the shortest story that shows it."""
+"""Tells the bugs that the simulation of proxies has found, each as the shortest story that shows it."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""Who applies which topology in a simulated world: one change, maybe with a rival, maybe taken back.
+"""Applies topologies in a simulated world, as admins do: one change, maybe with a rival, maybe taken back.
 
-And what admins should not do: give a proxy another file, apply two documents while the fleet is parted, or a second
-change over an open one. No id may be made twice by that.
+Admins also do what they should not: give a proxy another file, apply two documents while the fleet is parted, or
+a second change over an open one. No id may be made twice by that.
 """
 
 import asyncio

@@ -74,7 +74,7 @@ class FleetWorld(World):
         return self.random.choice(up if up and self.random.random() < 0.9 else self.proxies)
 
     async def ask_any(self, call: NodeCall) -> NodeAnswer:
-        """What a client asks of the proxies. Raises as ``SimulatedProxy.ask``."""
+        """Hand a client's request to one of the proxies. Raises as ``SimulatedProxy.ask``."""
         proxy = self.any_proxy()
         self.history.note(f"{proxy.name} gets {call.method} {call.target} {call.body!r:.200}")
         return await proxy.ask(call)
@@ -167,7 +167,7 @@ class FleetWorld(World):
         return self._common() is not None
 
     def _common(self) -> Topology | None:
-        """What all have, if it is the same."""
+        """The topology that all proxies and nodes have; None: they differ, or one of the proxies has none."""
         known = [proxy.known for proxy in self.proxies if proxy.known is not None and proxy.known.is_in_force]
         if len(known) < len(self.proxies):
             return None

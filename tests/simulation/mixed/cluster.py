@@ -332,7 +332,7 @@ class MixedCluster(EtcdCluster):
         return wrong + [f"{job} was sent" for job in sent]
 
     def _set_aside(self) -> None:
-        """What came of entries that are in no log any more: of those nobody could know more, or the operator chose so.
+        """Set aside what came of lost entries. Nobody could know more of them, or the operator chose to lose them.
 
         A call that was answered by one may have worked or not, and a request for one has no claim in the log.
         """

@@ -1,4 +1,4 @@
-"""What disks, memories and hasty people do to the rows of a state."""
+"""Damages the rows of a state, as disks, memories and hasty people do."""
 
 import random
 from pathlib import Path

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Backup(NamedTuple):
-    """What ``etcdctl snapshot save`` keeps, and what the simulation knows of that moment."""
+    """Holds what ``etcdctl snapshot save`` keeps, and what the simulation knows of that moment."""
 
     image: Image
     entries: list[Written]
@@ -58,7 +58,7 @@ class MixedEtcd(SimulatedEtcd):
         self.break_watches()
 
     def sent(self, execute: Callable[[], T]) -> Callable[[], T]:
-        """What was on its way to the members of before does not arrive at those that take their place."""
+        """Bind a request to the members of now. It does not arrive at members that take their place."""
         life = self._life
 
         def arrive() -> T:

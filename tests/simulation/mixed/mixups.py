@@ -1,4 +1,4 @@
-"""What gets mixed up. Each ends when nothing more is done; what comes of it, the nodes and the operator see to."""
+"""Mixes things up. Each mix-up ends when it does nothing more. The nodes and the operator see to what comes of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

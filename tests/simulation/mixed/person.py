@@ -41,7 +41,7 @@ class Person:
                 self._world.history.note(f"the operator waits: {error.detail}")
 
     def _give_back(self) -> None:
-        """Who got another cluster's directory, and says so, gets his own."""
+        """Give each node that got another cluster's directory, and says so, its own."""
         for node in self._world.nodes:
             says_so = isinstance(node.ended, ForeignState) or (node.now and node.now.has_another_history())
             if node.name in self._world.foreign and says_so:

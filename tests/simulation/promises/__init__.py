@@ -46,7 +46,7 @@ OF_WORK_AND_CALLS = frozenset({delivery.all_jobs_end, answers.a_refused_job_is_n
 
 
 def broken(facts: F, promises: Iterable[Callable[[F], Iterator[str]]]) -> Iterator[str]:
-    """What breaks a promise, in words."""
+    """Say in words all that breaks a promise."""
     for promise in promises:
         for text in promise(facts):
             yield f"{promise.__name__.replace('_', ' ')}: {text}"

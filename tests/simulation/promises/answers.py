@@ -1,4 +1,4 @@
-"""What clients were told is so: one key is one job, a refusal leaves nothing, and the newest word counts."""
+"""Checks that answers to clients are true: one key is one job, a refusal leaves nothing, and the newest word counts."""
 
 import json
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What the promises are checked against: what was seen of a cluster, and what its log came to."""
+"""Gathers the facts that promises are checked against: what was seen of a cluster, and what its log came to."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping

@@ -78,7 +78,7 @@ def wanted(call: Call) -> Iterator[Wanted]:
 
 
 class Fleet:
-    """What clients were told, and what all clusters hold in the end, if they have come to it."""
+    """Holds what clients were told, and what all clusters hold in the end, if they have come to it."""
 
     def __init__(self, calls: Sequence[Call], clusters: Sequence[Cluster] = ()) -> None:
         self.calls = calls
@@ -188,7 +188,7 @@ def no_key_exists_twice(facts: Fleet) -> Iterator[str]:
 
 
 def what_is_asked_for_once_is_made_once(facts: Fleet) -> Iterator[str]:
-    """Whoever asks for it, and however often it is sent again: also what has a key of the SDK's or no name at all."""
+    """Allow one job, whoever asks and however often. This holds for keys of the SDK's, and for jobs without a name."""
     allowed = facts.doubled()
     for marker, jobs in facts.markers.items():
         if len(jobs) > 1 and marker not in allowed:

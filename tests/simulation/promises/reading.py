@@ -1,4 +1,4 @@
-"""What was acknowledged can be read and listed, before one node, a cluster, or proxies."""
+"""Checks that acknowledged jobs can be read and listed, from one node, a cluster, or proxies."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -19,7 +19,7 @@ class Made(NamedTuple):
 
 
 class Readable(Protocol):
-    """What was called, what of it was acknowledged, and what came of it."""
+    """Tells what was called, what of it was acknowledged, and what came of it."""
 
     @property
     def calls(self) -> Sequence[Call]:

@@ -1,4 +1,4 @@
-"""Which ticks a schedule must have made, worked out by another cron library from the log of its changes."""
+"""Checks the ticks of schedules. Another cron library works them out from the log of their changes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def every_tick_makes_one_job(facts: Facts) -> Iterator[str]:
 
 
 def _overlaps(history: History, found: Replay, ticks: dict[str, tuple[str, int]]) -> Iterator[str]:
-    """Where it is not wanted, a tick makes no job while the one before is unfinished.
+    """Find ticks that made a job while the one before was unfinished, though their schedule skips overlaps.
 
     A job made by hand takes the place of the one before, so schedules with such jobs are left out.
     """
@@ -102,9 +102,10 @@ def _instants(period: Period, latest_ms: int, slack_ms: int) -> Iterator[int]:
 
 
 def _calendar(spec: ScheduleSpec, start: datetime) -> Iterator[datetime]:
-    """Where the hour is left open, all zones with whole hours agree. At a fixed hour it ticks once a day: in a day
+    """The ticks of a calendar after a start.
 
-    without that hour when it would have begun, in a day with two of them in the first.
+    All zones with whole hours agree on a calendar that leaves the hour open. One with a fixed hour ticks once a day.
+    A day without that hour has its tick when the hour would have begun. A day with two such hours has it in the first.
     """
     minute, hour, *_ = spec.cron.split()
     if hour == "*":
