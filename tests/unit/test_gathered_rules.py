@@ -9,7 +9,9 @@ import pytest
 from hookline.http_api.messages import PROBLEM_JSON
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.internal_http import MESSAGEPACK, GatheredAnswer, GatheredCreate
+from hookline.protocol.limits import GATHERED_JOBS_MAX
 from hookline.protocol.routing import Router
+from hookline.proxy.gathering import BATCHES_MAX
 from tests.proxy_app import ScriptedProxy, ScriptedRequest
 from tests.proxy_parts import problem, topology
 
@@ -164,7 +166,7 @@ def test_a_minted_one_that_was_known_from_its_first_try_is_new_to_the_client() -
 
 def test_one_whose_deadline_ends_behind_a_slow_batch_surely_was_not_accepted() -> None:
     nodes = Nodes(lambda call: 0.0)
-    slow = [create(name_at("c0", f"slow{n}")) for n in range(2 * 64)]
+    slow = [create(name_at("c0", f"slow{n}")) for n in range(BATCHES_MAX * GATHERED_JOBS_MAX)]
     hurried = [create(name_at("c0", f"hurried{n}"), (b"hookline-timeout-ms", b"300")) for n in range(10)]
     answers = nodes.at_once(*slow, *hurried)
     assert {(status, body["code"]) for status, body in answers[len(slow) :]} == {(503, "cluster_unavailable")}

@@ -157,7 +157,7 @@ def test_a_slow_batch_does_not_hold_up_the_others() -> None:
             await gate.arrive(create(f"next-{number}"))
             await gate.let(number)
             assert gate.loads[-1] == [f"next-{number}"]
-        assert [it.done() for it in gate.travellers] == [False, *[True] * 5, False]
+        assert [it.done() for it in gate.travellers] == [False, *[True] * 5, *[False] * (BATCHES_MAX - 1)]
 
     run(test)
 
@@ -191,7 +191,7 @@ def test_a_batch_is_bounded_in_number_and_bytes() -> None:
         assert len(one) == GATHERED_BYTES_MAX // GATHERED_JOB_BYTES_MAX
         assert len(two) == GATHERED_JOBS_MAX
         await gate.let(2)
-        assert len(one) + len(two) + len(gate.loads[4]) == 6 + GATHERED_JOBS_MAX
+        assert len(one) + len(two) + len(gate.loads[BATCHES_MAX + 2]) == 6 + GATHERED_JOBS_MAX
 
     run(test)
 

@@ -23,7 +23,7 @@ from hookline.protocol.internal_http import MESSAGEPACK, GatheredAnswer, Gathere
 from hookline.protocol.limits import GATHERED_BYTES_MAX, GATHERED_JOB_BYTES_MAX, GATHERED_JOBS_MAX
 from hookline.proxy.metrics import ProxyMetrics
 
-BATCHES_MAX: Final = 2  # under way to one node: while it commits one, the next is on its way
+BATCHES_MAX: Final = 3  # under way to one node: one it commits, one waits for that, one is on its way
 WITHOUT_S: Final = 60.0  # how long a node that does not know the call is not asked again
 _CREATE, _TOGETHER = CALLS["createJob"], CALLS["createGathered"]
 _ROUTE = frozenset({EPOCH, TOPOLOGY, CLUSTER})  # the same for all that travel together
