@@ -67,7 +67,7 @@ class _Proposal(NamedTuple):
 class ThreadCommit:
     """Commits in one thread of its own, so that the loop goes on gathering while the disk works.
 
-    A thread of a pool would do it, too, and costs twice the CPU for each commit.
+    A thread of a pool would do it, too, and costs half as much CPU again for each commit.
     """
 
     def __init__(self) -> None:
