@@ -17,15 +17,18 @@ SCRIPTS = {  # name: its smallest size, and the rows of its tables
     "hardening": ("--quick", 2),
     "hostile_neighbours": ("--quick", 2),
     "way": ("", 3),
+    "fronts": ("--quick --runs 1", 9),
+    "modes": ("--quick --runs 1 --nodes 1", 2),
     "gathering": ("--runs 1 --count 200 --connections 8 --rate 100", 1),
 }
-SLOW = {"failover", "hardening"}  # a quarter of a minute each, and more
+SLOW = {"failover", "hardening", "fronts", "modes"}  # a quarter of a minute each, and more
 PARTS = {  # scripts that the others start, and what they share
     "bare_loop",
     "cluster_process",
     "hostile_streams",
     "load",
     "node_process",
+    "parts",
     "receiver",
     "stub_node",
 }

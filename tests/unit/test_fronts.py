@@ -29,6 +29,16 @@ def test_auto_goes_by_the_cores_that_this_process_may_use(
     assert inputs.api_processes("auto") == chosen
 
 
+@pytest.mark.parametrize(
+    ("cores", "slots", "chosen"), [(1, None, 0), (3, None, 0), (4, None, 2), (8, 100, 4), (96, 100, 4), (8, 1, 1)]
+)
+def test_auto_leaves_attempts_in_the_node_on_a_small_machine(
+    monkeypatch: pytest.MonkeyPatch, cores: int, slots: int | None, chosen: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
+    assert inputs.attempt_processes("auto", slots) == chosen
+
+
 @pytest.mark.parametrize("text", ["many", "-1", "1.5", ""])
 def test_anything_but_a_number_is_refused(text: str) -> None:
     with pytest.raises(CycloptsError):
@@ -46,8 +56,9 @@ def test_a_number_is_taken_up_to_a_limit(tmp_path: Path) -> None:
 def test_nodes_that_share_a_machine_get_those_that_were_asked_for(
     tmp_path: Path, given: str | None, passed_on: str
 ) -> None:
-    environment = node_environment(tmp_path, NodeOptions(api_processes=given), ManualClock())
-    assert environment["HOOKLINE_API_PROCESSES"] == passed_on
+    options = NodeOptions(api_processes=given, attempt_processes=given)
+    environment = node_environment(tmp_path, options, ManualClock())
+    assert environment["HOOKLINE_API_PROCESSES"] == environment["HOOKLINE_ATTEMPT_PROCESSES"] == passed_on
 
 
 async def _no_app(_scope: AsgiScope, _receive: AsgiReceive, _send: AsgiSend) -> None:

@@ -165,8 +165,9 @@ def without_identity(environment: "os._Environ[str]") -> dict[str, str]:
 def node_environment(directory: Path, options: NodeOptions, clock: Clock) -> dict[str, str]:
     """The environment of all nodes that share ``directory``: the options, and one key for their secrets."""
     environment = without_identity(os.environ) | options.environment()
-    if options.api_processes in (None, "auto"):  # the nodes share the cores of this machine already
-        environment["HOOKLINE_API_PROCESSES"] = "0"
+    for name in ("api_processes", "attempt_processes"):
+        if getattr(options, name) in (None, "auto"):  # the nodes share the cores of this machine already
+            environment[f"HOOKLINE_{name.upper()}"] = "0"
     if options.secret_key is None and options.secret_key_file is None:
         Vault.load(directory, None, None, clock)  # makes the file
         environment["HOOKLINE_SECRET_KEY_FILE"] = str(directory / DEFAULT_FILE)
