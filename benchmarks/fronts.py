@@ -8,6 +8,7 @@ one attempt process.
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from node_process import Process, cpu_seconds, node, receiver, script
 from run import wait_delivered
 
 CONNECTIONS = 32
+KINDS = ("accepted", "delivered", "attempts elsewhere")
 MODULE = b"hookline.node.front.process"
 
 
@@ -36,8 +38,10 @@ def measure(kind: str, fronts: int, count: int) -> dict[str, float]:
         before = process.cpu_seconds(), [cpu_seconds(pid) for pid in pids]
         started = time.time()
         figures = script("load.py", process.port, target.port, count, 1, CONNECTIONS, 0, delay)
+        if figures["created"] != count:  # the machine was busy with something else for so long that the node refused
+            print(f"once more, since creates were refused: {figures}", file=sys.stderr)
+            return measure(kind, fronts, count)
         ended = wait_delivered(process, 400 + count) if not delay else started + figures["seconds"]
-        assert figures["created"] == count, figures
         each = [cpu_seconds(pid) - used for pid, used in zip(pids, before[1], strict=True)]
         return {
             "rate": count / (ended - started),
@@ -53,13 +57,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a twentieth of the work, for trying the script")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--kind", choices=KINDS, action="append", help="only this one; again for more")
     options = parser.parse_args()
     count = 10_000 // (20 if options.quick else 1)
     print(
         "| single creates | API processes | jobs/s | leader, CPU µs a job | its API processes | create p50 / p99 ms |"
     )
     print("|---|--:|--:|--:|--:|--:|")
-    for kind in ("accepted", "delivered", "attempts elsewhere"):
+    for kind in options.kind or KINDS:
         runs: dict[int, list[dict[str, float]]] = {0: [], 1: [], 2: []}
         for _ in range(options.runs):
             for fronts, found in runs.items():
