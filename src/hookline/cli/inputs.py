@@ -147,7 +147,7 @@ def ports(text: str) -> frozenset[int]:
 
 
 def attempt_processes(text: str, slots: int | None) -> int:
-    """A number of processes; ``auto``: none on fewer than four cores, else one for each two, and not more than slots."""
+    """A number of processes; ``auto``: none on fewer than four cores, else one for each two, at most one for a slot."""
     if text == "auto":
         cores = _cores()
         return 0 if cores < _CORES_MIN else min(_ATTEMPT_PROCESSES_MAX, cores // 2, slots or cores)

@@ -220,7 +220,7 @@ class StrictProtocol(HttpToolsProtocol):
         now = self.loop.time()
         self._deadline = now + self.limits.request_s
         self._body_until = now + self.limits.request_s * _WHOLE_FACTOR
-        self._take(scope_of(method, version, self.url, self.headers))
+        self._take(scope_of(method, version, self.url, self.headers, self.client))
 
     def _take(self, scope: AsgiScope) -> None:
         """Hand the request to the app, or let it wait for the answer to the one before."""

@@ -15,8 +15,10 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+: [^\x00-\x08\x0a-\x1f\x7f]*\r\n)*")
 
 
-def scope_of(method: bytes, version: str, url: bytes, headers: list[HeaderPair]) -> AsgiScope:
-    """Build the ASGI scope of a request. Raises HttpParserInvalidURLError."""
+def scope_of(
+    method: bytes, version: str, url: bytes, headers: list[HeaderPair], client: tuple[str, int] | None
+) -> AsgiScope:
+    """Build the ASGI scope of a request from ``client``, (address, port). Raises HttpParserInvalidURLError."""
     target = httptools.parse_url(url)
     path = target.path.decode("ascii")
     return {
@@ -30,6 +32,7 @@ def scope_of(method: bytes, version: str, url: bytes, headers: list[HeaderPair])
         "query_string": target.query or b"",
         "root_path": "",
         "headers": headers,
+        "client": client,
     }
 
 
