@@ -116,7 +116,7 @@ class ClusterClient(threading.Thread):
             "id": str(uuid.UUID(int=self._random.getrandbits(128))),
             "url": f"{self._url}/{self._random.choice((0, 0, 20, 100))}",
             "delay": self._random.choice((0, 0, 0, 0.5, 1, 2)),
-            "timeout": self._timeout,
+            "timeout": self._timeout,  # and 5 s: so long is a claim open whose owner's death is not proven
             "guarantee": self._random.choice(("at_least_once", "at_least_once", "at_most_once")),
         }
 

@@ -48,7 +48,7 @@ class Run:
     history: History = field(default_factory=History)
     failovers_ms: list[int] = field(default_factory=list)
     acted: list[str] = field(default_factory=list)
-    timeout: str = "30s"
+    timeout: str = "10s"
     runners_lost: int = 0
     slots: int = SLOTS
     loaded_ms: list[tuple[int, int]] = field(default_factory=list)

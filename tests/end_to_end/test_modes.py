@@ -44,7 +44,9 @@ def _names(run: Run) -> set[str]:
 
 def test_in_hybrid_mode_followers_attempt_and_nodes_can_be_lost(tmp_path: Path) -> None:
     run, _ = survive(
-        tmp_path, "hybrid", [faults.leader_killed, faults.follower_killed, faults.handover, faults.leader_paused(3)]
+        tmp_path,
+        "hybrid",
+        [faults.leader_killed, worker_faults.follower_killed, faults.handover, faults.leader_paused(3)],
     )
     assert len(run.failovers_ms) == 3
 

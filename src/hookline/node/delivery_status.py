@@ -73,7 +73,7 @@ class DeliveryStatus:
         """(in use, limit): of the cluster at its leader, else of this node, whose attempts may go on."""
         leader = self._member.leader
         if leader is None:
-            return self._member.runner.running, self._slots
+            return min(self._member.runner.running, self._slots), self._slots
         return min(leader.plan.running, leader.plan.slots), leader.plan.slots
 
     def why_nobody_attempts(self) -> str | None:
