@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from hypothesis import settings
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # The machine may be busy, so a slow example is not a failure; pytest-timeout bounds the whole test.
 settings.register_profile("hookline", deadline=None, print_blob=True)
@@ -29,6 +31,18 @@ def _logging_as_it_was() -> Iterator[None]:
     """A test that sets up logging, as a process does, must not hide the lines that a later one looks for."""
     yield
     structlog.reset_defaults()
+
+
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps a module in one process; simulated runs share nothing, and would keep one process busy for minutes."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith("tests/simulation/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Shares out by modules where ``--dist loadscope`` asks for it."""
+    return ByModule(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(trylast=True)

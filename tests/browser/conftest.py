@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.integration.conftest import shared_node, start_node, three
+from tests.integration.conftest import has_front, shared_node, start_node, three
 
-__all__ = ["shared_node", "start_node", "three"]
+__all__ = ["has_front", "shared_node", "start_node", "three"]
 _WAIT_MS = 20_000
 
 

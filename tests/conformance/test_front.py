@@ -244,6 +244,7 @@ OTHERS = [
     Asked("createJob", "POST", "/jobs", JOB | {"id": "to-plain"}),
     Asked("getCluster", "GET", "/cluster"),
     Asked("handover", "POST", "/cluster/handover"),
+    Asked("changeCluster", "PATCH", "/cluster", {"mode": "leader"}),
     Asked("trustClock", "POST", "/cluster/clock", {}),
     Asked("getHealth", "GET", "/health", None, {"Hookline-Proxy": "192.0.2.1:7000"}),
     Asked("getLivez", "GET", "/livez"),

@@ -1,5 +1,6 @@
 """Mistakes of a cluster, and some that it shares with a node alone; the checker must find each."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -89,7 +90,7 @@ def the_log_is_truncated_before_the_state_is_durable(patch: Patch) -> None:
 
 
 def the_lead_is_valid_until_another_one_is_heard_of(patch: Patch) -> None:
-    patch.setattr(Fence, "is_valid", lambda self: self.revision is not None)
+    patch.setattr(Fence, "valid_until_ms", lambda self: 0.0 if self.revision is None else math.inf)
 
 
 def nobody_asks_before_a_request_whether_the_lead_is_valid(patch: Patch) -> None:
