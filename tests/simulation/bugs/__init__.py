@@ -76,7 +76,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(node.running_attempts_survive_a_cancel, "cluster", 32),
     Planted(mixed.whose_a_state_is_is_not_compared, "mixed", 10),
     Planted(mixed.a_node_ahead_of_the_log_follows_all_the_same, "mixed", 10),
-    Planted(mixed.nobody_asks_what_the_others_have, "mixed", 40),
+    Planted(mixed.nobody_asks_what_the_others_have, "mixed", 110),
     Planted(mixed.an_empty_node_begins_a_log, "mixed", 27),
     Planted(mixed.the_digests_of_entries_are_not_compared, "mixed", 3),
     Planted(mixed.the_leader_is_right_by_definition, "mixed", 3),
