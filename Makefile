@@ -2,7 +2,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types layers test coverage test-fast demo simulate mutations chaos bench docs docs-serve changelog ci clean
+.PHONY: help setup fmt lint types layers test coverage test-fast demo simulate mutations chaos bench bench-quick docs docs-serve changelog ci clean
 
 BIN := .venv/bin
 export PYTHON
@@ -51,6 +51,9 @@ chaos: setup  ## Every fault on three nodes with real etcd, and docs/reference/c
 
 bench: setup  ## Measure this machine (ARGS=… goes to benchmarks/run.py)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-quick: setup  ## Tell in two minutes whether a job costs more CPU than it did; fails on a loss of a quarter
+	@$(BIN)/python benchmarks/quick.py $(ARGS)
 
 docs:  ## Build the documentation into site/
 	@tools/setup --docs

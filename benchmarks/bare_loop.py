@@ -1,6 +1,6 @@
 """The yardstick: a bare loop that only POSTs with the HTTP client that attempts use.
 
-``python benchmarks/bare_loop.py RECEIVER_PORT COUNT CONCURRENCY`` prints ``{"count", "seconds"}``.
+``python benchmarks/bare_loop.py RECEIVER_PORT COUNT CONCURRENCY`` prints ``{"count", "seconds", "cpu_seconds"}``.
 """
 
 import asyncio
@@ -24,12 +24,13 @@ async def main(port: int, count: int, concurrency: int) -> None:
         for _ in range(times):
             await transport.send(outgoing)
 
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), time.process_time()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(concurrency):
             tasks.create_task(worker(count // concurrency))
     seconds = time.perf_counter() - started
-    print(json.dumps({"count": count // concurrency * concurrency, "seconds": seconds}))
+    cpu_seconds = time.process_time() - cpu_before
+    print(json.dumps({"count": count // concurrency * concurrency, "seconds": seconds, "cpu_seconds": cpu_seconds}))
 
 
 if __name__ == "__main__":
