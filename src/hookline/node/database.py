@@ -63,12 +63,7 @@ class Database:
 
     def quick_check(self) -> None:
         """Raise StateDamaged unless SQLite finds the file sound."""
-        try:
-            answer = self.writer.execute("PRAGMA quick_check(1)").fetchall()
-        except apsw.CorruptError as error:
-            raise StateDamaged(f"{self.path}: {error}") from error
-        if answer != [("ok",)]:
-            raise StateDamaged(f"{self.path}: {answer[0][0]}")
+        quick_check(self.writer, self.path)
 
     def begin(self) -> None:
         """Start the transaction of an entry, unless the local log has started it already."""
@@ -106,6 +101,16 @@ class Database:
         self.rollback()
         self.reader.close()
         self.writer.close()
+
+
+def quick_check(connection: apsw.Connection, path: Path) -> None:
+    """Raise StateDamaged unless SQLite finds the structure of the file sound. Reads all of it."""
+    try:
+        answer = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except apsw.CorruptError as error:
+        raise StateDamaged(f"{path}: {error}") from error
+    if answer != [("ok",)]:
+        raise StateDamaged(f"{path}: {answer[0][0]}")
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from hookline.node.clocks.kernel import kernel_agrees
 from hookline.node.clocks.others import Others, caller_for
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
+from hookline.node.database import Database
 from hookline.node.etcd.blocking import BlockingTxn
 from hookline.node.etcd.client import EtcdClient, EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.outage import Outage
@@ -40,6 +41,7 @@ from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.serving import Doors, doors_of, serve_when
 from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.node.storage.closing_mark import leave_mark, take_mark
 from hookline.node.storage.restoring import refuse_half_restored
 from hookline.node.storage.scrub import Scrub
 from hookline.node.storage.sealed_state import check_before_making, check_keys, sealing_keys
@@ -213,10 +215,8 @@ async def _run_node(
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(config.host, config.port))
         finish_install(config.data_dir)
-        database = open_state(config.data_dir / STATE_FILE, durable=not config.etcd)
-        stack.callback(database.close)
-        database.quick_check()
-        scrub = Scrub(database, clock)
+        database, is_as_closed = stack.enter_context(_open_state(config))
+        scrub = Scrub(database, clock, is_structure_checked=not is_as_closed)
         stack.callback(scrub.close)
         await scrub.start()
         machine = StateMachine(database)
@@ -260,6 +260,18 @@ async def _run_node(
         if not stop.is_set():
             doors = doors_of(node, listener, lock.descriptor)
             await _run(node, scrub, doors, url_of(listener), telling=telling, stop=stop)
+
+
+@contextmanager
+def _open_state(config: NodeConfig) -> Iterator[tuple[Database, bool]]:
+    """The state, and whether it is as it was closed in order: then SQLite has not checked it again."""
+    path = config.data_dir / STATE_FILE
+    is_as_closed = take_mark(path)
+    with closing(open_state(path, durable=not config.etcd)) as database:
+        if not is_as_closed:
+            database.quick_check()
+        yield database, is_as_closed
+    leave_mark(path)
 
 
 def _etcd_parts(

@@ -13,7 +13,7 @@ import structlog
 
 from hookline.clock import Clock
 from hookline.errors import ShuttingDown, StateDamaged
-from hookline.node.database import Database
+from hookline.node.database import Database, quick_check
 from hookline.node.state_machine.contents import check_contents
 
 _JOBS = "SELECT coalesce(sum(value), 0) FROM counters WHERE name <> 'pending_bytes'"
@@ -21,6 +21,7 @@ _SMALL_JOBS = 200_000  # read in half a second
 _PAUSE_S = 0.002  # after each slice, of a large state: the node's own work goes first
 _PATIENCE_MS = 10_000
 _EVERY_S = 24 * 3_600.0
+_STEPS_BETWEEN_LOOKS = 10_000  # of SQLite, some 100 us
 
 _log = structlog.get_logger()
 
@@ -31,13 +32,15 @@ class Scrub:
     Args:
         database: the state.
         clock: measures how long it took.
+        is_structure_checked: SQLite has looked through the file at this start, so the first time that is left out.
 
     Attributes:
         is_done: the state was read once since the start, and was sound.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, is_structure_checked: bool) -> None:
         self._database = database
+        self._is_structure_checked = is_structure_checked
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scrub")
@@ -79,11 +82,22 @@ class Scrub:
         try:
             with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
                 connection.set_busy_timeout(5_000)
+                if not self._is_structure_checked:
+                    connection.set_progress_handler(self._stopping.is_set, _STEPS_BETWEEN_LOOKS)
+                    quick_check(connection, path)
+                    connection.set_progress_handler(None)
+                self._is_structure_checked = False
                 check_contents(connection, pause)
+        except apsw.InterruptError:
+            raise ShuttingDown from None
         except (apsw.CorruptError, apsw.NotADBError) as error:
             raise StateDamaged(f"{path}: {error}") from error
 
+    def interrupt(self) -> None:
+        """Break off what is being read: it raises ShuttingDown."""
+        self._stopping.set()
+
     def close(self) -> None:
         """Break off what is being read, and end the thread."""
-        self._stopping.set()
+        self.interrupt()
         self._thread.shutdown()

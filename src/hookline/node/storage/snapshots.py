@@ -22,7 +22,7 @@ import structlog
 from hookline.clock import Clock
 from hookline.disk_errors import disk_trouble
 from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
-from hookline.node.database import Database, only_read
+from hookline.node.database import Database, only_read, quick_check
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import SCHEMA_VERSION
 from hookline.node.state_machine.tables import read_identity
@@ -260,8 +260,7 @@ def verify_content(path: Path, info: SnapshotInfo) -> None:
     """As ``verify``, of a file that was written to since: its structure and its position in the log."""
     try:
         with only_read(path, is_whole=True) as connection:
-            if (answer := connection.execute("PRAGMA quick_check(1)").fetchall()) != [("ok",)]:
-                raise StateDamaged(f"{path}: {answer[0][0]}")
+            quick_check(connection, path)
             found = _position(connection)
             if found.version == SCHEMA_VERSION:
                 check_contents(connection)
