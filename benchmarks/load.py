@@ -1,15 +1,16 @@
 """Creates jobs over HTTP as cheaply as possible: bare protocols with ready-made request bytes.
 
-``python benchmarks/load.py NODE_PORT RECEIVER_PORT COUNT BATCH CONNECTIONS [RATE [DELAY]]`` prints one JSON line:
+``python benchmarks/load.py NODE_PORT RECEIVER_PORT COUNT BATCH CONNECTIONS [RATE [DELAY [AT]]]`` prints one JSON line:
 ``{"created", "seconds", "latencies_ms": {"p50", "p99"}, "refused"}``. BATCH 1 uses ``POST /jobs``. RATE: jobs a
-second, 0 for as fast as it goes. DELAY: seconds from creation to due.
+second, 0 for as fast as it goes. DELAY: seconds from creation to due. AT: the second since 1970 at which all are due.
 """
 
 import asyncio
 import json
 import sys
 import time
-from typing import cast
+from datetime import UTC, datetime
+from typing import NamedTuple, cast
 
 import uvloop
 
@@ -52,16 +53,31 @@ class Connection(asyncio.Protocol):
         self.load.closed()
 
 
+class Work(NamedTuple):
+    """The arguments, see above."""
+
+    node_port: int
+    receiver_port: int
+    jobs: int
+    batch: int
+    connections: int
+    rate: int = 0
+    delay: int = 0
+    at: int = 0
+
+
 class Load:
     """The jobs that are left to create."""
 
-    def __init__(self, receiver_port: int, count: int, batch: int, connections: int, rate: float, delay: int) -> None:
-        url, payload = f"http://127.0.0.1:{receiver_port}/hook", {"order": 1234, "text": "x" * 100}
+    def __init__(self, work: Work) -> None:
+        url, payload = f"http://127.0.0.1:{work.receiver_port}/hook", {"order": 1234, "text": "x" * 100}
         job: dict[str, object] = {"url": url, "payload": payload}
-        if delay:
-            job["delay"] = delay
-        body = json.dumps({"jobs": [job] * batch} if batch > 1 else job).encode()
-        path = b"/jobs/batch" if batch > 1 else b"/jobs"
+        if work.delay:
+            job["delay"] = work.delay
+        if work.at:
+            job["run_at"] = datetime.fromtimestamp(work.at, UTC).isoformat()
+        body = json.dumps({"jobs": [job] * work.batch} if work.batch > 1 else job).encode()
+        path = b"/jobs/batch" if work.batch > 1 else b"/jobs"
         self.request = (
             b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
             % (
@@ -70,15 +86,15 @@ class Load:
                 body,
             )
         )
-        self.left = count // batch
-        self.batch = batch
-        self.rate = rate
+        self.left = work.jobs // work.batch
+        self.batch = work.batch
+        self.rate = work.rate
         self.started = time.perf_counter()
         self.scheduled = 0
         self.latencies: list[float] = []
         self.refused = 0
         self.refusal = ""
-        self.open = connections
+        self.open = work.connections
         self.done = asyncio.get_running_loop().create_future()
 
     def take(self) -> bytes | None:
@@ -107,21 +123,20 @@ class Load:
             self.done.set_result(None)
 
 
-async def main(node: int, receiver: int, count: int, batch: int, connections: int, rate: float, delay: int) -> None:
+async def main(work: Work) -> None:
     """Create them all and print the figures."""
-    load = Load(receiver, count, batch, connections, rate, delay)
-    for _ in range(connections):
-        await asyncio.get_running_loop().create_connection(lambda: Connection(load), "127.0.0.1", node)
+    load = Load(work)
+    for _ in range(work.connections):
+        await asyncio.get_running_loop().create_connection(lambda: Connection(load), "127.0.0.1", work.node_port)
     await load.done
     latencies = sorted(load.latencies)
     seconds = time.perf_counter() - load.started
     figures = {"p50": latencies[len(latencies) // 2] * 1e3, "p99": latencies[int(len(latencies) * 0.99)] * 1e3}
-    created = (len(latencies) - load.refused) * batch
+    created = (len(latencies) - load.refused) * work.batch
     if not created:
         sys.exit(f"every request was refused: {load.refusal}")
     print(json.dumps({"created": created, "seconds": seconds, "latencies_ms": figures, "refused": load.refused}))
 
 
 if __name__ == "__main__":
-    node_port, receiver_port, count, batch, connections, rate, delay = [*map(int, sys.argv[1:]), 0, 0][:7]
-    uvloop.run(main(node_port, receiver_port, count, batch, connections, rate, delay))
+    uvloop.run(main(Work(*map(int, sys.argv[1:]))))

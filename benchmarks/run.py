@@ -87,6 +87,25 @@ def _lag(process: Process, target: Process, seconds: int) -> dict[str, float]:
     return {"p50": statistics.median(lags), "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
 
 
+def herd(count: int, nodes: int) -> dict[str, float]:
+    """Lateness of arrivals when ``count`` jobs are due at one instant; 0 ms receiver."""
+    if nodes == 1:
+        with receiver(0) as target, node() as process:
+            return _herd(process, target, count)
+    with receiver(0) as target, cluster() as three:
+        return _herd(three.leader, target, count)
+
+
+def _herd(process: Process, target: Process, count: int) -> dict[str, float]:
+    at = int(time.time()) + 4
+    figures = script("load.py", process.port, target.port, count, 100, 2, 0, 0, at)
+    assert time.time() < at, "creating them took too long"
+    wait_delivered(process, figures["created"])
+    lags = sorted(target.get("/stats")["lags_ms"])
+    assert len(lags) == figures["created"], (len(lags), figures)
+    return {"p50": statistics.median(lags), "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
+
+
 def many_pending(count: int) -> dict[str, float]:
     """Memory with ``count`` jobs pending, and the time a start with them takes."""
     with tempfile.TemporaryDirectory() as directory:
@@ -156,6 +175,12 @@ def main() -> None:
             lag = due_lag(max(1, 60 // scale), nodes)
             figures = f"{lag['p50']:.1f} | {lag['p99']:.1f} | {lag['max']:.1f}"
             print(f"| arrival after `hookline-scheduled-at`, nodes: {nodes} | {figures} | p99 < 20 |", flush=True)
+    size = max(100, 2_000 // scale)
+    print(f"\n| {size:,} jobs due at one instant, 0 ms receiver | p50 ms | p99 ms | max ms |\n|---|---|---|---|")
+    for nodes in (1, 3):
+        if options.nodes in (None, nodes):
+            lag = herd(size, nodes)
+            print(f"| lag, nodes: {nodes} | {lag['p50']:.0f} | {lag['p99']:.0f} | {lag['max']:.0f} |", flush=True)
     if options.nodes != 3:
         many = many_pending(1_000_000 // scale)
         print(f"\n| one node, {1_000_000 // scale:,} pending jobs | measured | target |\n|---|---|---|")

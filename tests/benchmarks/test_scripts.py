@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPTS = {  # name: its smallest size, and the rows of its tables
-    "run": ("--quick --runs 1 --nodes 1", 9),
+    "run": ("--quick --runs 1 --nodes 1", 10),
     "clusters": ("--quick --clusters 1", 1),
     "proxy": ("--runs 1 --count 200", 3),
     "failover": ("--kills 1 --pending 1000", 2),
