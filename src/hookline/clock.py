@@ -41,3 +41,16 @@ class SystemClock:
     def token(self, size: int) -> bytes:
         # Nothing is kept for the next call: threads, and the two sides of a fork, would be given the same bytes.
         return os.urandom(size)
+
+
+class ToldClock(SystemClock):
+    """The time as another process trusts it, which says how far it is ahead of the boot clock.
+
+    Attributes:
+        offset_ms: as it was told last.
+    """
+
+    offset_ms = 0.0
+
+    def wall_ms(self) -> int:
+        return int(self.boot_ms() + self.offset_ms)

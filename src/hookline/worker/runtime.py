@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import structlog
 from starlette.applications import Starlette
 
-from hookline.clock import SystemClock
+from hookline.clock import SystemClock, ToldClock
 from hookline.http_api.callers import admit_clients
 from hookline.http_api.endpoint import Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
@@ -17,7 +17,6 @@ from hookline.memory import settle_memory
 from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.own_addresses import OwnAddresses
-from hookline.node.attempts.process import NodeClock
 from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.runner import Runner
 from hookline.node.attempts.transport import HttpTransport
@@ -48,7 +47,7 @@ class Worker:
     def __init__(
         self,
         config: WorkerConfig,
-        clock: NodeClock,
+        clock: ToldClock,
         resolver: Resolver,
         sender: HttpSender,
         own_addresses: OwnAddresses,
@@ -133,7 +132,7 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
     Raises:
         InvalidConfig: the address cannot be listened on, or the key cannot be read.
     """
-    clock = NodeClock()
+    clock = ToldClock()
     system = SystemClock()
     clock.offset_ms = system.wall_ms() - system.boot_ms()  # until a leader tells
     async with AsyncExitStack() as stack:

@@ -11,13 +11,12 @@ from pathlib import Path
 from hookline.cli.output import stderr
 from hookline.errors import NodeFault
 from hookline.processes.child import EXEC_WITH_PARENT
+from hookline.processes.restarts import Restarts
 
 _READY = b"ready "
 _LOG_BYTES_MAX = 16 * 2**20  # then the log of a new start goes into a new file
 _STARTS_MAX = 3  # until it is ready for the first time; its port may still be held by one that is just being killed
-_WAIT_S = 0.2
-_WAIT_S_MAX = 5.0
-_CALM_S = 10.0  # who ran as long is started again at once
+_WAIT_S = 0.2  # before it is started again, longer each time
 
 
 class Child:
@@ -53,8 +52,8 @@ class Child:
         Raises:
             NodeFault: it ended before it was ever ready; has the end of its log.
         """
-        loop = asyncio.get_running_loop()
-        starts, wait_s = 0, _WAIT_S
+        loop, restarts = asyncio.get_running_loop(), Restarts(_WAIT_S)
+        starts = 0
         while not self._stopping.is_set():
             started = loop.time()
             starts += 1
@@ -63,14 +62,12 @@ class Child:
                 return
             if not self.is_ready.is_set() and starts == _STARTS_MAX:
                 raise NodeFault(f"{self.name} ended with code {code}. The end of {self.log}:\n{self.log_end()}")
-            if loop.time() - started > _CALM_S:
-                wait_s = _WAIT_S
+            wait_s = restarts.pause_s(loop.time() - started)
             if self.is_ready.is_set():
                 self._report(f"{self.name} ended with code {code}; it is started again in {wait_s:g} s. See {self.log}")
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._stopping.wait()
-            wait_s = min(wait_s * 2, _WAIT_S_MAX)
 
     async def _run_once(self) -> int:
         command = [sys.executable, "-I", "-S", str(EXEC_WITH_PARENT), str(os.getpid()), *self._command]

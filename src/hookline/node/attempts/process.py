@@ -10,7 +10,7 @@ import sys
 
 import uvloop
 
-from hookline.clock import SystemClock
+from hookline.clock import ToldClock
 from hookline.lack import raise_descriptor_limit
 from hookline.memory import settle_memory
 from hookline.node.attempts.delivery import Delivery
@@ -29,19 +29,10 @@ from hookline.protocol.claims import ClaimReport
 from hookline.telemetry import configure_logs
 
 
-class NodeClock(SystemClock):
-    """The time as the node trusts it: the node says how far it is from the boot clock."""
-
-    offset_ms = 0.0
-
-    def wall_ms(self) -> int:
-        return int(self.boot_ms() + self.offset_ms)
-
-
 class LinkExchange:
     """The runner's side (``dispatch.exchange.Exchange``) of a link: what the node sends goes into the inbox."""
 
-    def __init__(self, link: Link, clock: NodeClock, own_addresses: OwnAddresses) -> None:
+    def __init__(self, link: Link, clock: ToldClock, own_addresses: OwnAddresses) -> None:
         self._link = link
         self._clock = clock
         self._own_addresses = own_addresses
@@ -84,7 +75,7 @@ class LinkExchange:
 
 async def run(setup: Setup, link: Link, received: "asyncio.Queue[bytes]") -> None:
     """Make attempts until cancelled."""
-    clock, own_addresses = NodeClock(), OwnAddresses([])
+    clock, own_addresses = ToldClock(), OwnAddresses([])
     exchange = LinkExchange(link, clock, own_addresses)
     async with Resolver(system_lookup(), clock) as resolver, asyncio.TaskGroup() as tasks:
         keys = SigningKeys(Vault(setup.keys), default_secret=setup.config.signing_secret)

@@ -18,14 +18,12 @@ from hookline.node.attempts.process_messages import Assignment, decode_reports, 
 from hookline.node.attempts.transport import NOT_LEADING
 from hookline.node.dispatch.exchange import Exchange, Inbox
 from hookline.processes.child import ChildProcess
+from hookline.processes.restarts import Restarts
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report
 from hookline.protocol.jobs import Outcome
 
 RENEWAL_S: Final = 0.1  # so often a process hears that its leader still leads
 _HANGS_MS: Final = 5_000  # after the end of a claim
-_PAUSE_S: Final = 0.1  # before a process is started again, more each time
-_PAUSE_S_MAX: Final = 5.0
-_CALM_S: Final = 10.0  # one that ran as long is started again at once
 _LAST_WORDS_S: Final = 5.0  # for the reports of attempts that were broken off
 
 _log = structlog.get_logger()
@@ -212,8 +210,7 @@ class AttemptProcesses:
 
     async def _keep(self, process: _Process) -> None:
         """Start the process, and again whenever it ends."""
-        loop = asyncio.get_running_loop()
-        pause_s = _PAUSE_S
+        loop, restarts = asyncio.get_running_loop(), Restarts()
         while True:
             began_s = loop.time()
             try:
@@ -222,10 +219,7 @@ class AttemptProcesses:
                 _log.error("attempt_process_not_started", error=str(error))
             else:
                 await self._live(process, process.started)
-            if loop.time() - began_s > _CALM_S:
-                pause_s = _PAUSE_S
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+            await asyncio.sleep(restarts.pause_s(loop.time() - began_s))
 
     async def _live(self, process: _Process, child: ChildProcess) -> None:
         try:

@@ -4,6 +4,7 @@ import asyncio
 from itertools import count
 from typing import TypeVar
 
+from hookline.clock import ToldClock
 from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend, Reply
 from hookline.node.front.messages import (
     Begin,
@@ -60,7 +61,7 @@ class FrontEnd:
     Attributes:
         link: to the node; to be set before anything is sent.
         term: in which the node leads, as far as the front has heard; 0: it does not.
-        offset_ms: by how much the trusted time is ahead of the boot clock.
+        clock: the time as the node trusts it.
         draining: set when the front is to end.
     """
 
@@ -71,7 +72,7 @@ class FrontEnd:
         self._questions: dict[int, asyncio.Future[Told]] = {}
         self._relayed: dict[int, asyncio.Queue[Piece]] = {}
         self.term = 0
-        self.offset_ms = 0.0
+        self.clock = ToldClock()
         self.draining = asyncio.Event()
 
     def send(self, message: FromFront) -> None:
@@ -99,7 +100,7 @@ class FrontEnd:
                 if (pieces := self._relayed.get(message.number)) is not None:
                     pieces.put_nowait(message)
             case NodeTime():
-                self.offset_ms, self.term = message.offset_ms, message.term
+                self.clock.offset_ms, self.term = message.offset_ms, message.term
             case Drain():
                 self.draining.set()
 

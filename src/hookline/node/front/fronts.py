@@ -16,14 +16,12 @@ from hookline.node.api.context import Api
 from hookline.node.front.node_end import NodeEnd
 from hookline.node.front.setup import FrontSetup, encode_setup, without_secrets
 from hookline.processes.child import ChildProcess, start_child
+from hookline.processes.restarts import Restarts
 from hookline.telemetry import log_settings
 
 MODULE: Final = "hookline.node.front.process"
 TELL_S: Final = 1.0
 HANGS_S: Final = 30.0  # without a word; a front says something every second
-_PAUSE_S: Final = 0.1  # before one is started again; longer each time
-_PAUSE_S_MAX: Final = 5.0
-_CALM_S: Final = 10.0  # one that ran as long is started again at once
 _STARTS_MAX: Final = 3  # until one is ready for the first time
 _DRAIN_S: Final = 15.0  # for the requests under way when the node stops
 _LAST_ANSWERS_S: Final = 0.5  # for those whose fate was decided by whatever ends the node
@@ -96,8 +94,8 @@ class Fronts:
                     child.kill()
 
     async def _keep(self, begun: asyncio.TaskGroup) -> None:
-        loop = asyncio.get_running_loop()
-        starts, pause_s = 0, _PAUSE_S
+        loop, restarts = asyncio.get_running_loop(), Restarts()
+        starts = 0
         while not self._stopping.is_set():
             started_s = loop.time()
             starts += 1
@@ -106,13 +104,11 @@ class Fronts:
                 return
             if not self.ready.is_set() and starts == _STARTS_MAX:
                 raise NodeFault(f"an API process ended with code {code} before it took connections, three times")
-            if loop.time() - started_s > _CALM_S:
-                pause_s = _PAUSE_S
+            pause_s = restarts.pause_s(loop.time() - started_s)
             _log.error("front_ended", code=code, again_in_s=pause_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
-            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
 
     async def _run_one(self, begun: asyncio.TaskGroup) -> int:
         """One life of a front; its exit code."""

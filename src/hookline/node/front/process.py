@@ -10,7 +10,6 @@ import socket
 import sys
 from contextlib import ExitStack
 
-from hookline.clock import SystemClock
 from hookline.http_api.server import ApiServer, make_server
 from hookline.memory import settle_memory
 from hookline.node.api.job_requests import JobRequests
@@ -30,16 +29,6 @@ from hookline.processes.link import linked
 from hookline.telemetry import configure_logs
 
 _READY_POLL_S = 0.005
-
-
-class ToldClock(SystemClock):
-    """The time as the node trusts it: the node says how far it is from the boot clock."""
-
-    def __init__(self, end: FrontEnd) -> None:
-        self._end = end
-
-    def wall_ms(self) -> int:
-        return int(self.boot_ms() + self._end.offset_ms)
 
 
 class _Inbox:
@@ -72,7 +61,7 @@ async def _main(descriptor: int, listening: int) -> None:
 
 
 async def _serve(setup: FrontSetup, end: FrontEnd, listening: int) -> None:
-    config, clock, counted = setup.config, ToldClock(end), Counted(end)
+    config, clock, counted = setup.config, end.clock, Counted(end)
     lag = LoopLag(clock)
     with ExitStack() as stack:
         reader = stack.enter_context(read_beside(config.data_dir / STATE_FILE))
