@@ -114,10 +114,20 @@ class NodeProcess:
     def call(
         self, method: str, path: str, body: Any = None, *, timeout_s: float = 30, **headers: str
     ) -> tuple[int, Any]:
-        """One request; (status, parsed body). Raises OSError or HTTPException when the node is away."""
+        """One request; (status, parsed body). Raises OSError or HTTPException when the node is away.
+
+        Repeated while the node is overloaded, as it may be on a busy machine: then it took nothing.
+        """
         data = None if body is None else json.dumps(body)
-        status, raw = self.raw_call(method, path, data, {"content-type": "application/json", **headers}, timeout_s)
-        return status, json.loads(raw) if raw else None
+        answers: list[tuple[int, Any]] = []
+
+        def is_answered() -> bool:
+            status, raw = self.raw_call(method, path, data, {"content-type": "application/json", **headers}, timeout_s)
+            answers.append((status, json.loads(raw) if raw else None))
+            return not (status == 503 and answers[-1][1].get("code") == "overloaded")
+
+        until(is_answered, f"{method} {path} is answered")
+        return answers[-1]
 
     def raw_call(
         self, method: str, path: str, data: str | None, headers: dict[str, str], timeout_s: float = 30
