@@ -17,11 +17,13 @@ class FaultyHttpProxy(FaultyProxy):
 
     Attributes:
         harmed: only requests that begin so are cut, lose their answer, and are counted.
+        spared: requests that begin so come through a black hole, and their answers.
     """
 
     def __init__(self, target: str) -> None:
         super().__init__(target)
-        self.harmed = b"POST /jobs"
+        self.harmed = (b"POST /jobs", b"POST /internal/jobs")  # creates, alone and together, and changes
+        self.spared: tuple[bytes, ...] = ()
         self._made = 0
         self._silent_to = 0
 
@@ -43,6 +45,7 @@ class FaultyHttpProxy(FaultyProxy):
         self.requests_to_cut = self.answers_to_lose = 0
         self.lose_by_reset = True
         self.is_black_hole = False
+        self.spared = ()
 
 
 class _HttpConnection:
@@ -51,6 +54,7 @@ class _HttpConnection:
         self._number = number
         self._is_answer_due = False
         self._is_harmed = False
+        self._is_spared = False
         self._is_silent = False
 
     async def carry_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,6 +62,7 @@ class _HttpConnection:
             if not self._is_answer_due:
                 self._is_answer_due = True
                 self._is_harmed = data.startswith(self._rules.harmed)
+                self._is_spared = data.startswith(self._rules.spared)
                 if self._is_harmed and self._rules.requests_to_cut > 0:
                     self._rules.requests_to_cut -= 1
                     raise ConnectionResetError
@@ -77,7 +82,7 @@ class _HttpConnection:
 
     async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
         if not (self._is_silent or self._rules.is_silent(self._number)):
-            await self._rules.pass_on(data, writer)
+            await self._rules.pass_on(data, writer, is_spared=self._is_spared)
 
 
 async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

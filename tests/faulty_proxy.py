@@ -92,11 +92,11 @@ class FaultyProxy:
         self._reset_all()
         server.close()
 
-    async def pass_on(self, data: bytes, writer: asyncio.StreamWriter) -> None:
-        """By the rules for all connections."""
+    async def pass_on(self, data: bytes, writer: asyncio.StreamWriter, *, is_spared: bool = False) -> None:
+        """By the rules for all connections; no black hole takes what ``is_spared``."""
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
-        if not self.is_black_hole:
+        if is_spared or not self.is_black_hole:
             writer.write(data)
             await writer.drain()
 

@@ -45,7 +45,7 @@ class LoopClock:
         return bytes(size)
 
 
-Script = Callable[[str, NodeCall], NodeAnswer | type[Exception] | float]
+Script = Callable[[str, NodeCall], NodeAnswer | type[Exception] | Exception | float]
 
 
 class ScriptedSender:
@@ -61,7 +61,7 @@ class ScriptedSender:
         if isinstance(said, NodeAnswer):
             await asyncio.sleep(0.001)
             return said
-        if isinstance(said, type):
+        if isinstance(said, type | Exception):
             raise said
         await asyncio.sleep(timeout_s)
         raise Unclear

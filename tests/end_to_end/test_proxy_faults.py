@@ -9,13 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.end_to_end.harmed_fleet import ENDLESS, SHORT, HarmedFleet, Reply, harmed_fleet
+from tests.end_to_end.processes import until
 
 EQUAL = 50
+# A call's silence counts against a cluster when it was asked for a second or more.
+LONG_ENOUGH: dict[str, Any] = {"hookline-timeout-ms": "3000"}
 T = TypeVar("T")
 
 
@@ -151,26 +154,31 @@ def test_a_change_that_may_have_been_made_is_not_made_again(place: HarmedFleet) 
 def test_a_cluster_that_takes_connections_and_never_answers_is_left_alone_until_it_does(
     place: HarmedFleet, threads: ThreadPoolExecutor
 ) -> None:
+    place.network.spared = (b"GET /health",)  # creates alone tell for now
     place.network.is_black_hole = True
     lost = [place.fleet.name_for("c2") for _ in range(5)]
-    asked = [threads.submit(place.create_named, name, **SHORT) for name in lost]
+    asked = [threads.submit(place.create_named, name, **LONG_ENOUGH) for name in lost]
     others = []
     while not all(one.done() for one in asked):
         others += place.create_at("c0", "c1")
     assert len(others) > 10
     replies = [one.result() for one in asked]
-    never_left = [reply for reply in replies if reply[0] == 503]  # they waited for the others, and for the breaker
+    never_left = [reply for reply in replies if reply[0] == 503]  # they waited for the others
     assert {problem["code"] for _, problem in never_left} <= {"cluster_unavailable"}
     assert len(never_left) < len(lost)
     for name, reply in zip(lost, replies, strict=True):
         if reply not in never_left:
             _check_unclear(reply, name)
 
-    assert place.breaker("c2") == "open"
+    assert place.breaker("c2") == "open", "five creates without an answer, whether they were on their way or waited"
+    place.network.spared = ()
+    until(lambda: "the last probes" in place.create_named(lost[0])[1]["detail"], "nothing is sent there any more")
+    requests = place.network.requests
     status, problem = place.create_named(lost[0])
     assert (status, problem["code"]) == (503, "cluster_unavailable")
     minted = [place.create(place.mark(), {}) for _ in range(12)]
     assert {(status, job["id"][-2:]) for status, job in minted} == {(201, "-0"), (201, "-1")}
+    assert place.network.requests == requests
 
     place.recover()
     assert place.breaker("c2") == "closed"
@@ -180,8 +188,10 @@ def test_a_cluster_that_takes_connections_and_never_answers_is_left_alone_until_
 
 
 def test_connections_whose_peer_has_vanished_are_replaced(place: HarmedFleet, threads: ThreadPoolExecutor) -> None:
-    _all_at_once(threads, [lambda: place.create_at("c2")] * 10)
-    assert place.network.connections >= 5
+    place.network.delay_s = 0.1  # reads that meet need a connection each: no two of them travel together
+    read = partial(place.call, "GET", f"/jobs/{place.fleet.name_for('c2')}")
+    until(lambda: len(_all_at_once(threads, [read] * 10)) == 10 and place.network.connections >= 5, "there are five")
+    place.network.delay_s = 0.0
     place.network.silence_connections()
     names = [place.fleet.name_for("c2") for _ in range(4)]
     unanswered = place.unanswered("c2")

@@ -13,7 +13,7 @@ from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH, TIMEOUT
 from hookline.peers.sender import NeverLeft, NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.topology import Topology, digest_of, encode_topology, version_of
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import Forwarder
+from hookline.proxy.forwarder import BREAKER_FAILURES, Forwarder
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
@@ -130,6 +130,28 @@ def test_what_never_left_says_nothing_about_the_node() -> None:
 
     run(main())
     assert (forwarder.breaker(C1).state, health.node(C1.nodes[0]).state) == ("closed", "unknown")
+
+
+@pytest.mark.parametrize(("timeout_ms", "state"), [(1_200, "open"), (900, "closed")], ids=["long", "short"])
+def test_those_that_waited_in_vain_behind_a_silent_cluster_count_as_those_that_were_sent(
+    timeout_ms: int, state: str
+) -> None:
+    forwarder, _, _ = parts(lambda url, call: NeverLeft(is_silence=True))
+
+    async def main() -> None:
+        for _ in range(BREAKER_FAILURES):
+            assert forwarder.breaker(C1).state == "closed"
+            with pytest.raises(ClusterUnavailable):
+                await forwarder.to_cluster(C1, CREATE, LoopClock().boot_ms() + timeout_ms, rounds_max=1)
+
+    run(main())
+    assert forwarder.breaker(C1).state == state
+
+
+def test_one_that_waited_in_vain_goes_by_itself_over_a_connection_of_its_own() -> None:
+    forwarder, sender, _ = parts(lambda url, call: OK if call.is_again else NeverLeft(is_silence=True))
+    assert run(forwarder.to_cluster(C1, CREATE, 10_000)) == OK  # and not as one that may have been taken before
+    assert [call.is_again for _, call in sender.sent] == [False, True]
 
 
 def test_a_cluster_that_does_not_know_the_epoch_is_given_it() -> None:

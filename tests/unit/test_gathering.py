@@ -287,6 +287,44 @@ def test_one_whose_time_is_over_before_it_leaves_surely_has_not() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("said", "is_silence"),
+    [(None, True), (Unclear("reset"), True), (well, False), (problem(503, "no_leader"), False)],
+    ids=["nothing", "reset", "answer", "problem"],
+)
+def test_one_that_never_left_knows_whether_the_node_answered_while_it_waited(
+    said: Said | None, is_silence: bool
+) -> None:
+    async def test(gate: Gate) -> None:
+        await gate.fill()
+        large = [create(f"{number}" + "x" * (GATHERED_JOB_BYTES_MAX - 200)) for number in range(5)]
+        *_, last = await gate.arrive(*large, create("last"), timeout_s=0.5)
+        await asyncio.sleep(0.1)
+        if said is not None:
+            await gate.let(0, said)
+        await asyncio.sleep(0.5)
+        error = last.exception()
+        assert isinstance(error, NeverLeft)
+        assert error.is_silence is is_silence
+
+    run(test)
+
+
+def test_an_answer_from_before_it_came_is_silence_all_the_same() -> None:
+    async def test(gate: Gate) -> None:
+        await gate.fill()
+        await gate.let(0)
+        await asyncio.sleep(0.1)
+        await gate.arrive(create("first-again"))
+        (last,) = await gate.arrive(create("last"), timeout_s=0.5)
+        await asyncio.sleep(0.6)
+        error = last.exception()
+        assert isinstance(error, NeverLeft)
+        assert error.is_silence
+
+    run(test)
+
+
 # --- nobody waits any more -------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ class NodeCall(msgspec.Struct, frozen=True, gc=False):
         headers: as they are sent; names in lower case.
         body: passed on as it is.
         is_repeatable: sending it twice has the effect of sending it once.
-        is_again: it was sent before and got no answer.
+        is_again: it was sent before and got no answer, or waited for others that got none.
         fresh: over a connection of its own; None: if it may not be repeated, or was sent before.
         may_be_cut: an answer that broke off is of use, too.
     """
@@ -106,9 +106,18 @@ class NotSent(HooklineError):
 
 
 class NeverLeft(NotSent):
-    """Its time was over before anything was tried, which says nothing about the node."""
+    """Its time was over before anything was tried, which by itself says nothing about the node.
+
+    Args:
+        detail: for people.
+        is_silence: the node answered nothing in all that time, though calls before this one waited for it.
+    """
 
     code = "never_left"
+
+    def __init__(self, detail: str | None = None, *, is_silence: bool = False) -> None:
+        super().__init__(detail)
+        self.is_silence = is_silence
 
 
 class Unclear(HooklineError):

@@ -48,6 +48,7 @@ class _ClusterCall:
     is_probe: bool = False  # of the breaker
     was_pushed: bool = False  # the topology, on this call's behalf
     has_tried: bool = False
+    waited_in_vain: bool = False  # for others, whom the node did not answer: it goes by itself now
     got_answer: bool = False  # an answer that speaks for the cluster
     took_ms: float = 0  # by the node, for the newest try
 
@@ -233,11 +234,15 @@ class Forwarder:
                 (CLUSTER, asking.cluster.name.encode()),
                 (TIMEOUT, b"%d" % max(1, int(step.timeout_ms))),
             ),
-            is_again=asking.plan.is_ambiguous,
+            is_again=asking.plan.is_ambiguous or asking.waited_in_vain,
         )
         try:
             answer = await self._sender.send(step.url, call, step.timeout_ms / 1_000)
-        except NeverLeft:
+        except NeverLeft as error:
+            if error.is_silence:
+                asking.waited_in_vain = True
+                # It counts as those do that it waited for, or the breaker would see but the few that were on their way.
+                asking.has_tried |= step.timeout_ms >= _SHORT_MS
             asking.plan.not_accepted()
             return None
         except NotSent:

@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
+from math import inf
 from typing import Final
 
 import msgspec
@@ -75,9 +76,12 @@ class _Passenger:
         self.told: asyncio.Future[NodeAnswer | _Told] = asyncio.get_running_loop().create_future()
         self.batch: Sequence[_Passenger] = ()
 
-    def is_late(self) -> None:
-        """Its time is over."""
-        self.fail(Unclear("no answer in time") if self.batch else NeverLeft("it waited for others to return"))
+    def is_late(self, answered_s: float) -> None:
+        """Its time is over; the node answered others at ``answered_s`` last."""
+        if self.batch:
+            self.fail(Unclear("no answer in time"))
+        else:
+            self.fail(NeverLeft("it waited for others to return", is_silence=answered_s < self.came_s))
 
     def tell(self, how: NodeAnswer | _Told) -> None:
         """Say how it goes on, unless it has gone."""
@@ -93,12 +97,13 @@ class _Passenger:
 class _Stop:
     """The place where creates gather that go to one node by one topology."""
 
-    __slots__ = ("is_called", "under_way", "waiting")
+    __slots__ = ("answered_s", "is_called", "under_way", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[_Passenger] = deque()
         self.under_way = 0
         self.is_called = False
+        self.answered_s = -inf  # the node, last
 
     @property
     def is_idle(self) -> bool:
@@ -187,7 +192,8 @@ class GatheringSender:
             stop = self._stops[way] = _Stop()
         stop.waiting.append(passenger)
         stop.call_soon()
-        timer = asyncio.get_running_loop().call_at(passenger.until_s, passenger.is_late)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_at(passenger.until_s, lambda: passenger.is_late(stop.answered_s))
         try:
             told = await passenger.told
         except BaseException:
@@ -204,6 +210,7 @@ class GatheringSender:
         self._metrics.gathered(len(batch))
         try:
             told = await self._ask(way, batch, carrier.until_s)
+            stop.answered_s = asyncio.get_running_loop().time()
         except BaseException as error:
             kind = NotSent if isinstance(error, NotSent) else Unclear
             for passenger in batch:
