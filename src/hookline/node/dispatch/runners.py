@@ -77,6 +77,7 @@ class Runners:
         self._valid_until_ms = valid_until_ms
         self._seats_changed = changed
         self._guests: dict[str, _Guest] = {}  # by owner
+        self._has_guests = asyncio.Event()
         self._is_closed = False
 
     async def swap(self, frame: Frame) -> Orders:
@@ -139,6 +140,7 @@ class Runners:
             exchange = RemoteExchange(self._seats.wake, self._clock)
             seat = Seat(frame.owner, frame.node, frame.kind, 0, exchange, is_present=False)
             guest = self._guests[frame.owner] = _Guest(seat, exchange, self._clock.boot_ms())
+            self._has_guests.set()
             self._seats.join(seat)
             self._lose_replaced(frame.owner)
         return guest
@@ -189,6 +191,9 @@ class Runners:
     async def run(self) -> None:
         """Notice who is not heard of any more, until cancelled."""
         while True:
+            if not self._guests:  # most leaders never have any
+                self._has_guests.clear()
+                await self._has_guests.wait()
             await asyncio.sleep(_LOOK_S)
             before_ms = self._clock.boot_ms() - SILENT_MS
             for owner, guest in list(self._guests.items()):
