@@ -3,9 +3,20 @@
 import contextlib
 import ctypes
 import gc
+from collections.abc import Iterator
 
 _M_MMAP_THRESHOLD = -3  # of mallopt(3)
 _LARGE_BYTES = 128 * 1024
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Import in here: what is loaded stays, and looking for cycles in it takes a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def settle_memory() -> None:

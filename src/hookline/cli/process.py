@@ -12,6 +12,7 @@ from hookline.cli.first_words import say_ready
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr, waiting
 from hookline.errors import InvalidConfig
+from hookline.memory import loading
 from hookline.protocol.modes import Mode
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
         options: how it was asked for.
         greet: somebody began this by hand: say where things are, and when it is over.
     """
-    import uvloop
+    with loading():
+        import uvloop
 
-    from hookline.lack import raise_descriptor_limit
-    from hookline.telemetry import HeldLines, configure_logs
+        from hookline.lack import raise_descriptor_limit
+        from hookline.telemetry import HeldLines, configure_logs
 
     check_log_level(options.log_level)
     raise_descriptor_limit()
@@ -90,7 +92,8 @@ def check_log_level(level: str) -> None:
 
 async def _run(config: "NodeConfig", held: "HeldLines | None") -> None:
     """``held``: what was logged, to be let go after the first words; None: nobody wants to hear them."""
-    from hookline.node.runtime import run_node
+    with loading():
+        from hookline.node.runtime import run_node
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

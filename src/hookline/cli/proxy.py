@@ -12,6 +12,7 @@ from hookline.cli.failures import readable
 from hookline.cli.output import announce
 from hookline.cli.parameters import Flag, NamedPath, Texts
 from hookline.cli.process import check_log_level, interrupted
+from hookline.memory import loading
 
 if TYPE_CHECKING:
     from hookline.proxy.config import ProxyConfig
@@ -54,10 +55,11 @@ def proxy(
 
 
 def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool) -> int:
-    import uvloop
+    with loading():
+        import uvloop
 
-    from hookline.lack import raise_descriptor_limit
-    from hookline.telemetry import configure_logs
+        from hookline.lack import raise_descriptor_limit
+        from hookline.telemetry import configure_logs
 
     check_log_level(log_level)
     raise_descriptor_limit()
@@ -68,7 +70,8 @@ def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool)
 
 
 async def _run(config: "ProxyConfig") -> None:
-    from hookline.proxy.runtime import run_proxy
+    with loading():
+        from hookline.proxy.runtime import run_proxy
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -12,6 +12,7 @@ from hookline.cli.failures import readable
 from hookline.cli.output import announce
 from hookline.cli.parameters import Flag, NamedPath
 from hookline.cli.process import check_log_level, interrupted
+from hookline.memory import loading
 
 if TYPE_CHECKING:
     from hookline.worker.config import WorkerConfig
@@ -87,10 +88,11 @@ def worker(
 
 
 def _run_until_stopped(config: "WorkerConfig", log_level: str, *, log_json: bool) -> int:
-    import uvloop
+    with loading():
+        import uvloop
 
-    from hookline.lack import raise_descriptor_limit
-    from hookline.telemetry import configure_logs
+        from hookline.lack import raise_descriptor_limit
+        from hookline.telemetry import configure_logs
 
     check_log_level(log_level)
     raise_descriptor_limit()
@@ -101,7 +103,8 @@ def _run_until_stopped(config: "WorkerConfig", log_level: str, *, log_json: bool
 
 
 async def _run(config: "WorkerConfig") -> None:
-    from hookline.worker.runtime import run_worker
+    with loading():
+        from hookline.worker.runtime import run_worker
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
