@@ -8,6 +8,7 @@ import pytest
 from tests.simulation.bugs import cluster, fleet, mixed, node
 
 Bug = Callable[[pytest.MonkeyPatch], None]
+OUTDATED = "outdated_seed"  # property of a test that had to look for another seed
 
 
 class Planted(NamedTuple):
@@ -48,13 +49,13 @@ PLANTED: tuple[Planted, ...] = (
     Planted(node.a_window_that_was_filled_counts_as_the_whole_lane, "single", 2),
     Planted(node.retry_after_is_ignored, "single", 14),
     Planted(node.failures_count_as_success, "single", 0),
-    Planted(cluster.a_wall_clock_is_the_time_whatever_the_others_say, "cluster", 39),
+    Planted(cluster.a_wall_clock_is_the_time_whatever_the_others_say, "cluster", 29),
     Planted(cluster.nobody_asks_the_others_for_their_time, "cluster", 39),
     Planted(cluster.a_jump_is_believed_when_it_stays, "cluster", 31),
     Planted(cluster.a_leader_that_is_off_goes_on, "cluster", 189),
     Planted(cluster.a_timeout_is_taken_for_a_failure, "cluster", 2),
     Planted(cluster.what_a_read_does_not_show_is_taken_for_not_written, "cluster", 4),
-    Planted(cluster.an_append_is_not_fenced, "cluster", 16),
+    Planted(cluster.an_append_is_not_fenced, "cluster", 7),
     Planted(cluster.the_log_is_truncated_before_the_state_is_durable, "cluster", 31),
     Planted(cluster.the_lead_is_valid_until_another_one_is_heard_of, "cluster", 111),
     Planted(cluster.nobody_asks_before_a_request_whether_the_lead_is_valid, "cluster", 111),
@@ -65,7 +66,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(cluster.a_process_that_leads_again_forgets_what_it_still_sends, "cluster", 3),
     Planted(cluster.a_silent_leader_is_taken_to_be_dead, "cluster", 32),
     Planted(cluster.with_a_leader_all_before_it_are_taken_to_be_dead, "cluster", 48),
-    Planted(cluster.a_node_that_hands_over_keeps_its_outcomes_to_itself, "cluster", 5),
+    Planted(cluster.a_node_that_hands_over_keeps_its_outcomes_to_itself, "cluster", 9),
     Planted(cluster.a_node_applies_in_its_own_way_and_the_digest_is_not_checked, "cluster", 0),
     Planted(cluster.cancels_do_not_get_into_the_log, "cluster", 2),
     Planted(node.applying_looks_at_the_clock, "cluster", 0),
@@ -75,7 +76,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(node.cancelled_jobs_are_claimed, "cluster", 2),
     Planted(node.running_attempts_survive_a_cancel, "cluster", 32),
     Planted(mixed.whose_a_state_is_is_not_compared, "mixed", 10),
-    Planted(mixed.a_node_ahead_of_the_log_follows_all_the_same, "mixed", 10),
+    Planted(mixed.a_node_ahead_of_the_log_follows_all_the_same, "mixed", 13),
     Planted(mixed.nobody_asks_what_the_others_have, "mixed", 110),
     Planted(mixed.an_empty_node_begins_a_log, "mixed", 27),
     Planted(mixed.the_digests_of_entries_are_not_compared, "mixed", 3),
