@@ -1,5 +1,6 @@
 """Settings of every test: hypothesis without a stopwatch, and how to replay a failed run."""
 
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -48,8 +49,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Puts the folders of ``testpaths`` that take longest first, so that no long test is the last one to run."""
-    folders = [config.rootpath / folder for folder in config.getini("testpaths")]
-    items.sort(key=lambda item: next((n for n, folder in enumerate(folders) if folder in item.path.parents), 0))
+    order = {folder: number for number, folder in enumerate(config.getini("testpaths"))}
+    items.sort(key=lambda item: order.get("/".join(item.nodeid.split("/", 2)[:2]), 0))
+
+
+def pytest_collection_finish() -> None:
+    """Eight thousand tests stay: nobody needs to look for cycles in them again and again."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
