@@ -193,7 +193,7 @@ class EtcdMembers:
         """The clients' urls of all members."""
         return tuple(member.url for member in self.members)
 
-    def start(self, timeout_s: float = 30) -> None:
+    def start(self, timeout_s: float = 60) -> None:
         """Start all members and wait until they answer."""
         for member in self.members:
             member.start()
@@ -205,7 +205,7 @@ class EtcdMembers:
             self.close()
             raise
 
-    def wait_until_healthy(self, timeout_s: float = 30) -> None:
+    def wait_until_healthy(self, timeout_s: float = 60) -> None:
         """Wait until every member that runs answers. Raises TimeoutError, ChildProcessError when one has ended."""
         waiting = [member for member in self.members if member.is_running]
 

@@ -123,7 +123,7 @@ def _auth(members: EtcdMembers, path: str, body: dict[str, str], token: str = ""
     request = urllib.request.Request(
         f"{members.endpoints[0]}/v3/auth/{path}", json.dumps(body).encode(), {"authorization": token} if token else {}
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         found: dict[str, str] = json.load(answer)
         return found
 

@@ -29,7 +29,7 @@ BOUNDED = ("pooled", "plain")  # a client of the caller's bounds each step by it
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
-def call_of(url: str, *, timeout_s: float = 5.0, method: str = "GET", body: bytes | None = None) -> CarrierCall:
+def call_of(url: str, *, timeout_s: float = 60.0, method: str = "GET", body: bytes | None = None) -> CarrierCall:
     end_s = time.monotonic() + timeout_s
     return CarrierCall(method, url, "/jobs?limit=1", {"x-a": "b"}, body, timeout_s, lambda: end_s - time.monotonic())
 

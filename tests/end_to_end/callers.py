@@ -50,7 +50,7 @@ class Caller(threading.Thread):
     def stop(self) -> None:
         """End after the call that is under way."""
         self._stopped.set()
-        self.join(30)
+        self.join(60)
         assert not self.is_alive()
 
     def run(self) -> None:
@@ -94,7 +94,7 @@ class Caller(threading.Thread):
     def _try(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """(status, body); (0, None) when there was no answer."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
             data = None if body is None else json.dumps(body)
             self._connection.request(method, path, data, {"content-type": "application/json"})

@@ -36,7 +36,7 @@ class HarmedFleet:
 
     def call(self, method: str, path: str, body: Any = None, *, proxy: int = 0, **headers: str) -> Reply:
         """One request to a proxy."""
-        return self.fleet.proxies[proxy].call(method, path, body, timeout_s=20, **headers)
+        return self.fleet.proxies[proxy].call(method, path, body, timeout_s=60, **headers)
 
     def create(self, mark: str, fields: dict[str, Any], proxy: int = 0, **headers: str) -> Reply:
         """One job without an id, unless it is among the fields."""

@@ -133,7 +133,7 @@ def hostile_receivers(behaviours: Mapping[str, Behave]) -> Iterator[dict[str, in
         yield ports
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
 
 
 def _connection(behave: Behave) -> Behave:

@@ -82,7 +82,7 @@ class MixedUp:
         for node in self.nodes:
             if node.is_running:
                 try:
-                    status, answer = node.call("POST", "/jobs", {"url": self._url}, timeout_s=20)
+                    status, answer = node.call("POST", "/jobs", {"url": self._url}, timeout_s=60)
                 except AWAY:
                     continue
                 assert status == 503, answer

@@ -112,7 +112,7 @@ class NodeProcess:
         return code
 
     def call(
-        self, method: str, path: str, body: Any = None, *, timeout_s: float = 30, **headers: str
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = 60, **headers: str
     ) -> tuple[int, Any]:
         """One request; (status, parsed body). Raises OSError or HTTPException when the node is away.
 
@@ -130,7 +130,7 @@ class NodeProcess:
         return answers[-1]
 
     def raw_call(
-        self, method: str, path: str, data: str | None, headers: dict[str, str], timeout_s: float = 30
+        self, method: str, path: str, data: str | None, headers: dict[str, str], timeout_s: float = 60
     ) -> tuple[int, bytes]:
         """One request; (status, body). Raises OSError or HTTPException when the node is away."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)

@@ -47,7 +47,7 @@ def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def ended(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[int, str, str]:
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -60,7 +60,7 @@ def test_a_job_is_delivered_signed_and_survives_a_restart(tmp_path: Path) -> Non
         with started(*UP, str(tmp_path / "data")) as (process, url), Client(url) as client:
             client.put_destination(receiver.url, secrets=[SECRET])
             job = client.create_job(f"{receiver.url}/hook", payload={"n": 1}, retry={"schedule": ["1ms"]})
-            assert client.wait_for_job(job.id, timeout=20).state == "succeeded"
+            assert client.wait_for_job(job.id, timeout=60).state == "succeeded"
             assert [attempt.status for attempt in client.attempts(job.id)] == [503, 200]
             later = client.create_job(f"{receiver.url}/later", delay="1h")
             client.create_job(f"{receiver.url}/later", delay="2h")
@@ -76,7 +76,7 @@ def test_a_job_is_delivered_signed_and_survives_a_restart(tmp_path: Path) -> Non
             assert client.get_job(job.id).state == "succeeded"
             assert client.get_job(later.id).state == "pending"
             assert client.run_job(later.id).id == later.id
-            assert client.wait_for_job(later.id, timeout=20).state == "succeeded"
+            assert client.wait_for_job(later.id, timeout=60).state == "succeeded"
             assert ended(process, signal.SIGINT)[0] == 0
 
 
@@ -130,12 +130,12 @@ def test_serve_names_itself_and_refuses_a_second_process(tmp_path: Path) -> None
             assert (cluster.name, cluster.shard, cluster.leader) == ("c7", 7, "n3")
             assert client.create_job("http://example.com/", delay="1h").id.endswith("-7")
         second = start(*arguments, data)
-        out, err = second.communicate(timeout=20)
+        out, err = second.communicate(timeout=60)
         assert (second.returncode, out) == (1, "")
         assert "code: data_directory_in_use" in err
         assert "Traceback" not in err
         taken = start("up", "--port", url.rpartition(":")[2], "--data-dir", str(tmp_path / "other"))
-        out, err = taken.communicate(timeout=20)
+        out, err = taken.communicate(timeout=60)
         assert (taken.returncode, out) == (1, "")
         assert "ddress already in use" in err
         assert "Traceback" not in err

@@ -72,7 +72,7 @@ def test_a_shop_under_gunicorn_preload(framework: str, environment: dict[str, st
         answers: list[Any] = []
         for _ in range(8):
             request = urllib.request.Request(f"{found[1]}/order", method="POST", data=b"")
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 answers.append(json.loads(answer.read()))
     assert {client.get_job(answer["id"]).state for answer in answers} == {"pending"}
     assert len({answer["id"] for answer in answers}) == 8
@@ -97,7 +97,7 @@ def test_tasks_in_celerys_prefork_pool(environment: dict[str, str], redis_url: s
     worker = ("celery", "-A", f"{HERE}.tasks", "worker", "--concurrency", "2", "--loglevel", "info", *alone)
     asking = (
         f"from {HERE}.tasks import order\n"
-        "import json; print(json.dumps([one.get(timeout=30) for one in [order.delay() for _ in range(8)]]))"
+        "import json; print(json.dumps([one.get(timeout=60) for one in [order.delay() for _ in range(8)]]))"
     )
     with process(*worker, until=r"celery@\S+ ready", environment=environment):
         done = subprocess.run(

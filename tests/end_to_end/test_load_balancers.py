@@ -143,7 +143,7 @@ def _address(server: ScriptedServer) -> str:
 
 
 def _status(port: int, method: str, path: str) -> int | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path, "{}", {"content-type": "application/json"})
         return connection.getresponse().status

@@ -21,7 +21,7 @@ from tests.chaos.directories import (
     set_etcd_back,
 )
 from tests.end_to_end.mixed_up import LoneNode, hookline, mixed_up
-from tests.end_to_end.processes import journal_receiver, until
+from tests.end_to_end.processes import CLOCK, journal_receiver, until
 from tests.etcd_members import EtcdMembers, free_ports
 from tests.etcd_parts import disable_users, enable_users
 
@@ -243,10 +243,12 @@ def test_a_single_node_does_not_start_on_rows_that_were_changed(tmp_path: Path) 
         node = LoneNode(tmp_path / "n")
         node.data_dir.mkdir()
         node.start()
-        body = {"url": f"http://127.0.0.1:{port}/", "delay": "3s", "payload": {"amount": "100.00"}}
+        body = {"url": f"http://127.0.0.1:{port}/", "delay": "8s", "payload": {"amount": "100.00"}}
         assert node.call("POST", "/jobs", body)[0] == 201
+        created_ms = CLOCK.wall_ms()
         assert node.stop() == 0
         edit(node.data_dir / "state.db", CHANGE_PAYLOAD)
+        until(lambda: CLOCK.wall_ms() > created_ms + 8_000, "it is due")
         assert "changed on the disk" in node.refused()
         assert not journal.requests
 

@@ -18,7 +18,7 @@ def test_new_jobs_are_taken_again_though_nothing_else_happens(tmp_path: Path) ->
 
         def create() -> int:
             job = {"url": f"http://127.0.0.1:{port}/", "body_base64": _BODY}
-            status, answer = node.call("POST", "/jobs", job, timeout_s=20)
+            status, answer = node.call("POST", "/jobs", job, timeout_s=60)
             assert status in (201, 429, 503, 504), answer  # on a busy machine etcd may lose its leader
             if status == 201:
                 taken.append(answer["id"])

@@ -146,7 +146,7 @@ class NodeUnderTest:
         given = dict(headers or {})
         if data is not None:
             given.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, data, given)
             answer = connection.getresponse()
@@ -180,7 +180,7 @@ class NodeUnderTest:
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
         """A raw connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             yield connection
 
     def raw(self, data: bytes) -> bytes:
@@ -195,7 +195,7 @@ class NodeUnderTest:
         async def proposed() -> list[Result]:
             return await self.replica.propose(commands)
 
-        return asyncio.run_coroutine_threadsafe(proposed(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(proposed(), self._loop).result(60)
 
     def run(self, job_id: str, outcome: Outcome = Outcome.SUCCESS, *, state: State | None = None) -> None:
         """One attempt: claimed, and ended with this outcome; the job is then finished as ``state``."""
@@ -306,11 +306,11 @@ class NodeUnderTest:
         thread = threading.Thread(target=lambda: self.run_loop(self._serve()), name="node")
         thread.start()
         try:
-            assert self._up.wait(10)
+            assert self._up.wait(60)
             yield self
         finally:
             self._loop.call_soon_threadsafe(self._stop.set)
-            thread.join(10)
+            thread.join(60)
         assert not thread.is_alive()
 
 

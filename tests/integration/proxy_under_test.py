@@ -30,7 +30,7 @@ class FrontDoor:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json"} if data is not None else {}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, data, given)
             answer = connection.getresponse()
@@ -112,11 +112,11 @@ def _proxy_running(config: ProxyConfig, run_loop: RunLoop) -> Iterator[int]:
     thread = threading.Thread(target=lambda: run_loop(serve()), name="proxy")
     thread.start()
     try:
-        assert up.wait(10)
+        assert up.wait(60)
         yield int(found[0].rpartition(":")[2])
     finally:
         inside[0][0].call_soon_threadsafe(inside[0][1].set)
-        thread.join(15)
+        thread.join(60)
     assert not thread.is_alive()
 
 

@@ -16,13 +16,13 @@ from tests.integration.node_under_test import NodeUnderTest, node_config, read_a
 
 JOB = b'{"url":"https://example.com/hook"}'
 HEAD = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-CUT_S = 0.3
+CUT_S = 1.0
 
 
 @pytest.fixture(scope="module")
 def hasty_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
     """A node with little patience."""
-    limits = ConnectionLimits(request_s=CUT_S, discarded_bytes=100_000, idle_s=1, connections=20)
+    limits = ConnectionLimits(request_s=CUT_S, discarded_bytes=100_000, idle_s=3, connections=20)
     with NodeUnderTest(node_config(tmp_path_factory.mktemp("node")), limits).running() as running:
         yield running
 

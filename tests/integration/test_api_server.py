@@ -43,7 +43,7 @@ async def _cancelled_server_leaves_nothing() -> None:
 
 
 def test_a_cancelled_server_frees_its_port_and_its_connections() -> None:
-    uvloop.run(asyncio.wait_for(_cancelled_server_leaves_nothing(), 10))
+    uvloop.run(asyncio.wait_for(_cancelled_server_leaves_nothing(), 60))
 
 
 async def _a_request_under_way_is_answered() -> bytes:
@@ -72,6 +72,6 @@ async def _a_request_under_way_is_answered() -> bytes:
 
 
 def test_what_is_under_way_when_a_server_is_cancelled_is_answered() -> None:
-    answer = uvloop.run(asyncio.wait_for(_a_request_under_way_is_answered(), 10))
+    answer = uvloop.run(asyncio.wait_for(_a_request_under_way_is_answered(), 60))
     assert answer.startswith(b"HTTP/1.1 504 ")
     assert answer.endswith(b"it is not known")

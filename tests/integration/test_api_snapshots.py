@@ -102,5 +102,5 @@ def test_who_goes_away_in_the_middle_does_no_harm(start_node: StartNode) -> None
         with node.connection() as connection:
             request = f"GET /internal/snapshot/{info.name} HTTP/1.1\r\nHost: localhost\r\n\r\n"
             connection.sendall(request.encode())
-            assert given_up.wait(5)
+            assert given_up.wait(60)
         assert hashlib.sha256(node.get(f"/internal/snapshot/{info.name}").body).hexdigest() == info.sha256

@@ -344,7 +344,7 @@ def test_no_id_is_absent_there_and_created_later_by_a_call_that_was_under_way(no
     thread.start()
     put(node, document(2, "c1", previous=before()))
     said_absent = {job_id for job_id in moving if absence(node, 2, id=job_id).json["absent"]}
-    thread.join(10)
+    thread.join(60)
     assert said_absent == {job_id for job_id, status in created.items() if status == 421}
 
 
@@ -355,7 +355,7 @@ def test_a_call_ends_when_its_time_is_over(node: NodeUnderTest, monkeypatch: pyt
     real, may_commit = StateMachine.commit, threading.Event()
 
     def commit(machine: StateMachine) -> None:
-        assert may_commit.wait(10)
+        assert may_commit.wait(60)
         real(machine)
 
     monkeypatch.setattr(StateMachine, "commit", commit)

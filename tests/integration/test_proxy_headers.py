@@ -12,7 +12,7 @@ def _answers(three: Clusters, request: bytes) -> list[bytes]:
     """Status line and body, from a proxy and from a node."""
     found = []
     for port in (three.start_proxy().port, three.nodes["c0"].port):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(request)
             answer = read_all(connection)
         found.append(answer.partition(b"\r\n")[0] + b" " + answer.partition(b"\r\n\r\n")[2])

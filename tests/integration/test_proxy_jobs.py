@@ -179,7 +179,7 @@ def test_internal_headers_of_a_client_do_not_reach_a_node(three: Clusters) -> No
 def test_the_server_is_as_strict_as_a_nodes(three: Clusters) -> None:
     door = three.start_proxy()
     head = b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=60) as connection:
         connection.sendall(head)
         assert read_all(connection).startswith(b"HTTP/1.1 400 ")
     assert door.get("/none").code == "route_not_found"

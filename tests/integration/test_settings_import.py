@@ -178,10 +178,10 @@ def test_no_setting_is_acknowledged_under_an_older_topology_and_missing_in_what_
 
     thread = threading.Thread(target=set_all)
     thread.start()
-    assert some.wait(10)
+    assert some.wait(60)
     put(node, document(2, "c1", previous=before()))
     answer = node.call("GET", "/internal/destinations", headers={"hookline-epoch": "2"})
-    thread.join(10)
+    thread.join(60)
     read = {name for _, name, _ in msgspec.json.decode(answer.body, type=DestinationsPage).data}
     assert read == {f"https://{name}.example:443" for name, status in said.items() if status == 200}
 

@@ -61,7 +61,7 @@ def breaking_proxy(port: int, *, after_bytes: int, flip: bool = False) -> Iterat
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join(60)
 
 
 def test_a_verified_copy_arrives(filled: NodeUnderTest, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def send(sender: HttpSender, node: Node, call: NodeCall = CREATE, timeout_s: float = 5.0) -> NodeAnswer:
+async def send(sender: HttpSender, node: Node, call: NodeCall = CREATE, timeout_s: float = 60.0) -> NodeAnswer:
     return await sender.send(node.url, call, timeout_s)
 
 

@@ -324,7 +324,7 @@ def in_child(act: Any) -> str:
 @pytest.mark.parametrize("used_before", [True, False])
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_has_connections_of_its_own_and_the_parent_keeps_its(server: ScriptedServer, used_before: bool) -> None:
-    with Client(server.url, timeout=5, retries=0) as client:
+    with Client(server.url, timeout=60, retries=0) as client:
         if used_before:
             client.get_job("j1")
         for _ in range(3):
@@ -336,7 +336,7 @@ def test_a_child_has_connections_of_its_own_and_the_parent_keeps_its(server: Scr
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_fork_amid_calls_of_other_threads_does_not_hang(server: ScriptedServer) -> None:
     stop = threading.Event()
-    with Client(server.url, timeout=5, retries=0) as client, ThreadPoolExecutor(4) as threads:
+    with Client(server.url, timeout=60, retries=0) as client, ThreadPoolExecutor(4) as threads:
 
         def keep_calling() -> int:
             calls = 0
@@ -365,7 +365,7 @@ def test_a_client_of_the_callers_own_that_was_used_says_what_to_give_instead(ser
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_client_for_asyncio_works_in_a_child(server: ScriptedServer) -> None:
-    client = AsyncClient(server.url, timeout=5, retries=0)
+    client = AsyncClient(server.url, timeout=60, retries=0)
     with asyncio.Runner() as runner:
         assert runner.run(call(client)) == "j1"
         assert in_child(lambda: asyncio.run(call(client))) == "j1"

@@ -288,7 +288,7 @@ def test_it_starts_watches_and_stops(tmp_path: Path) -> None:
         os.kill(started["n2"], signal.SIGKILL)
         until(lambda: sum(line[:2] == ["n2", "started"] for line in journal(tmp_path)) == 2)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert "n2 ended with code -9" in err
     for port in layout["nodes"].values():
@@ -311,13 +311,13 @@ def test_nothing_is_left_when_it_is_killed(tmp_path: Path) -> None:
         )
         assert "in use by another process" in second.stderr
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         assert process.returncode == 0
 
 
 def test_a_node_that_cannot_start_ends_everything(tmp_path: Path) -> None:
     with stack(tmp_path, "raise SystemExit('no such setting')") as process:
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
     assert "no such setting" in err
     assert "Traceback" not in err

@@ -10,7 +10,7 @@ from django.urls import path
 
 import hookline
 
-client = hookline.Client(timeout=5)
+client = hookline.Client(timeout=60)
 if os.environ["USED_BEFORE"] == "yes":
     client.health()
 

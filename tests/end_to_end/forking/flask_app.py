@@ -6,7 +6,7 @@ from flask import Flask
 
 import hookline
 
-client = hookline.Client(timeout=5)
+client = hookline.Client(timeout=60)
 app = Flask(__name__)
 if os.environ["USED_BEFORE"] == "yes":
     client.health()

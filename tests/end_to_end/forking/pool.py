@@ -5,7 +5,7 @@ import os
 
 import hookline
 
-client = hookline.Client(timeout=5)
+client = hookline.Client(timeout=60)
 if os.environ["USED_BEFORE"] == "yes":
     client.health()
 

@@ -7,7 +7,7 @@ from celery import Celery
 import hookline
 
 app = Celery("shop", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
-client = hookline.Client(timeout=5)
+client = hookline.Client(timeout=60)
 if os.environ["USED_BEFORE"] == "yes":
     client.health()
 
