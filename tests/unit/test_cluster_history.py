@@ -1,19 +1,24 @@
 """One node's view of the history: it waits for a person, and what it has says nothing about the log meanwhile."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hookline.errors import Halted, StateDiffers
 from hookline.node.config import NodeConfig
+from hookline.node.etcd.charters import OverruledRecord
 from hookline.node.etcd.client import EtcdDenied, EtcdUnclear
+from hookline.node.etcd.statuses import NodeStatus
 from hookline.node.history import cluster as cluster_history
 from hookline.node.history.cluster import ClusterHistory
-from hookline.node.identity import Charter, Log
+from hookline.node.identity import Charter, Log, Position
 from hookline.node.state_machine.machine import StateMachine, open_state
-from tests.node_parts import ManualClock
+from hookline.protocol.codec import VERSION, Entry
+from hookline.protocol.commands import BeginLog
+from tests.node_parts import T0, ManualClock
 
 CHARTER = Charter(cluster_id="c" * 32, cluster="c0", shard=0)
 
@@ -23,24 +28,40 @@ class Charters:
 
     def __init__(self) -> None:
         self.charter: Charter | None = None
+        self.record: OverruledRecord | None = None
+
+    async def overruled(self, _term: int) -> OverruledRecord | None:
+        return self.record
 
     async def read(self, _applied: int) -> tuple[Charter | None, Log]:
         return self.charter, Log()
 
 
 class Statuses:
-    """A node without others; counts how often it told about itself."""
+    """A node without others, unless the test tells of some; counts how often it told about itself."""
 
     def __init__(self) -> None:
         self.told: list[str | None] = []
         self.history: ClusterHistory | None = None
+        self.found: list[NodeStatus] = []
+        self.exchanged: Callable[[], None] = lambda: None
 
-    def others(self) -> list[Any]:
-        return []
+    def others(self) -> list[NodeStatus]:
+        return self.found
+
+    def all(self) -> list[NodeStatus]:
+        return [status("n1", 1), *self.found]
 
     async def exchange(self) -> None:
         assert self.history is not None
         self.told.append(self.history.halted)
+        self.exchanged()
+
+
+def status(node: str, applied: int, *, cluster_id: str = CHARTER.cluster_id, halted: str | None = None) -> NodeStatus:
+    """Of a node that has started anew, so it knows the digests of no earlier entries."""
+    position = Position(node=node, cluster_id=cluster_id, cluster="c0", generation=1, applied=applied)
+    return NodeStatus(node, "", "follower", applied, applied, "", T0, position, halted)
 
 
 @pytest.fixture
@@ -109,3 +130,53 @@ async def test_a_node_that_etcd_does_not_let_in_says_why_once_and_goes_on_when_i
     await history.until_allowed(said.append, lambda: None)
     assert said == ["who are you?"]
     assert history.is_clear
+
+
+@pytest.fixture
+def disputed(
+    parts: tuple[ClusterHistory, Charters, Statuses], monkeypatch: pytest.MonkeyPatch
+) -> tuple[ClusterHistory, Charters, Statuses, Entry]:
+    """The node has one entry, and the next one was written for another state. Nobody leads in its term any more."""
+    history, charters, statuses = parts
+    monkeypatch.setattr(cluster_history, "_UNDECIDED_MS", -1)  # one look
+    beginning = BeginLog(CHARTER.cluster_id, 1, "c0", 0)
+    history._machine.apply(Entry(VERSION, 1, 1, T0, b"first", b"", (beginning,)))
+    return history, charters, statuses, Entry(VERSION, 1, 2, T0, b"second", b"another state", ())
+
+
+async def test_nodes_that_applied_an_entry_had_the_state_it_was_written_for(
+    disputed: tuple[ClusterHistory, Charters, Statuses, Entry],
+) -> None:
+    """They have started since, and so has their leader: nobody knows the digest any more, and it is clear all the same."""
+    history, _, statuses, entry = disputed
+    statuses.found = [status("n2", 2), status("n3", 30)]
+    with pytest.raises(StateDiffers):
+        await history.settle(entry)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [status("n3", 1), status("n3", 30, halted="it waits"), status("n3", 30, cluster_id="f" * 32)],
+    ids=["not so far", "halted", "of another cluster"],
+)
+async def test_one_node_of_three_is_not_most(
+    disputed: tuple[ClusterHistory, Charters, Statuses, Entry], other: NodeStatus
+) -> None:
+    history, _, statuses, entry = disputed
+    statuses.found = [status("n2", 30), other]
+    with pytest.raises(Halted):
+        await history.settle(entry)
+
+
+async def test_nodes_that_applied_an_entry_of_an_overruled_term_say_nothing_for_its_leader(
+    disputed: tuple[ClusterHistory, Charters, Statuses, Entry],
+) -> None:
+    """They overrule it and apply the entry just when this node looks."""
+    history, charters, statuses, entry = disputed
+
+    def overrule() -> None:
+        charters.record = OverruledRecord(term=1, index=2, digest=history._machine.digest.hex(), by="n2")
+        statuses.found = [status("n2", 2), status("n3", 2)]
+
+    statuses.exchanged = overrule
+    assert await history.settle(entry)

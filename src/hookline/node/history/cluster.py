@@ -261,17 +261,19 @@ class ClusterHistory:
     async def _ruling(self, entry: Entry) -> bool | None:
         """As ``settle``; None: not yet."""
         own = self._machine.digest.hex()
+        # The others first: a node overrules a leader before it applies the entry, and tells that it did after that.
+        await self._statuses.exchange()
+        statuses = self._statuses.all()
         found = await self._charters.overruled(entry.term)
         if found is not None and found.index <= entry.index:
             if found.index == entry.index and found.digest != own:
                 raise StateDiffers(f"most nodes had another state before entry {entry.index} than this one")
             return True
-        await self._statuses.exchange()
-        statuses = self._statuses.all()
         leader = self._leader()
         author = leader[0] if leader is not None and leader[1] == entry.term else None
         dispute = Dispute(entry.index, own, entry.before.hex(), None if author == self._config.node else author)
-        ruling = rule(dispute, self._config.node, len(statuses), _votes_on(entry.index, statuses))
+        applied = dict.fromkeys(self._past(entry), dispute.written)
+        ruling = rule(dispute, self._config.node, len(statuses), applied | _votes_on(entry.index, statuses))
         if ruling == "odd":
             raise StateDiffers(f"most nodes have another state before entry {entry.index} than this one")
         if ruling == "mine":
@@ -279,6 +281,21 @@ class ClusterHistory:
             await self._charters.overrule(record)
             _log.error("leader_overruled", term=entry.term, index=entry.index, leader=author)
         return None
+
+    def _past(self, entry: Entry) -> list[str]:
+        """The other nodes that have applied an entry of a term that nobody has overruled.
+
+        Their states were the one it was written for, whether they still know that digest or have started since.
+        """
+        own = position_of(self._machine, self._config.node)
+        return [
+            it.name
+            for it in self._statuses.others()
+            if it.halted is None
+            and it.position is not None
+            and _is_same(it.position, own)
+            and it.position.applied >= entry.index
+        ]
 
 
 def _votes_on(index: int, statuses: Sequence[NodeStatus]) -> dict[str, str]:
