@@ -56,7 +56,14 @@ def init(
                     f"new. Go on with it: hookline cluster recover --cluster {cluster} --etcd … --from {status.name}",
                     field="cluster",
                 )
-        return await charters.begin(fresh)
+        begun = await charters.begin(fresh)
+        if begun is None:
+            raise InvalidConfig(
+                f"etcd holds a log of cluster {cluster} up to entry {log.last}, and not whose it is; somebody removed "
+                "that. Nothing was changed. See docs/how-to/etcd-was-lost.md",
+                field="cluster",
+            )
+        return begun
 
     charter = _with_etcd(quorum, cluster, begin)
     if charter != fresh:

@@ -69,12 +69,14 @@ class Charters:
         )
         return (_charter(charter[0].value) if charter else None), log
 
-    async def begin(self, charter: Charter) -> Charter:
-        """Write it, unless there is one or a log; returns the one that is there now."""
+    async def begin(self, charter: Charter) -> Charter | None:
+        """Write it, unless there is one or a log; returns the one that is there now; None: there is only a log."""
         keys = self._keys
         response = await self._client.txn(transactions.begin_cluster(keys, msgspec.json.encode(charter)), _TRY_S)
-        found = transactions.found_in(response) if not response.succeeded else None
-        return charter if found is None else _charter(found.value)
+        if response.succeeded:
+            return charter
+        found = transactions.found_in(response)
+        return _charter(found.value) if found is not None else None
 
     async def replace(self, before: Charter | None, charter: Charter) -> bool:
         """Forget the log and begin a new one; False when the charter is not ``before`` any more. A person decided."""

@@ -97,9 +97,13 @@ def truncate(keys: Keys, upto: int, leader_revision: int) -> rpc.TxnRequest:
 
 
 def begin_cluster(keys: Keys, charter: bytes) -> rpc.TxnRequest:
-    """Write the charter of a new cluster, if there is none, no log and no leader; a refusal brings the charter."""
+    """Write the charter of a new cluster, if there is none and no log; a refusal brings the charter.
+
+    There may be a leader: a node that ran while etcd was emptied stands for election, and finds only then that it must
+    not write. Nobody can before the charter is there.
+    """
     return rpc.TxnRequest(
-        compare=[_absent(keys.charter), _none_in(keys.log), _absent(keys.leader)],
+        compare=[_absent(keys.charter), _none_in(keys.log)],
         success=[_put(keys.charter, charter)],
         failure=[_get(keys.charter)],
     )
