@@ -3,7 +3,6 @@
 import asyncio
 import random
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -14,13 +13,17 @@ from hookline.node.state_machine.contents import check_contents
 from hookline.node.storage import snapshots
 from hookline.protocol.codec import Entry
 from tests.simulation.cluster.etcd_cluster import EtcdCluster
+from tests.simulation.cluster.loop import Process
 from tests.simulation.cluster.node import SimulatedNode
 from tests.simulation.cluster.process import NodeProcess
-from tests.simulation.history import NEVER, Arrival, Call, History
+from tests.simulation.history import History
+from tests.simulation.mixed.aside import Loss, doubt_what_the_odd_one_answered, drop_requests_in_vain, set_aside
 from tests.simulation.mixed.etcd import Backup, MixedEtcd
-from tests.simulation.mixed.lineages import State, Written
+from tests.simulation.mixed.lineages import State
 from tests.simulation.mixed.mixups import MIXUPS
 from tests.simulation.mixed.person import Person
+from tests.simulation.promises.facts import Facts
+from tests.simulation.replay import Replay
 
 _WELL_S = 150  # by when all is well again
 _NOTICE_S = 4.0  # so soon a node knows what the others have
@@ -34,25 +37,6 @@ _NOT_OF_THE_ODD = (
 )
 
 
-@dataclass(slots=True)
-class Loss:
-    """Entries that etcd no longer has.
-
-    Attributes:
-        main: the log as it was, and ``missing`` what it has lost of that; the nonces.
-        is_continued: somebody went on with the log as if nothing were lost.
-        decided: when somebody did, or nothing was lost any more; by the counter.
-    """
-
-    at: int
-    at_s: float
-    is_all: bool
-    main: list[bytes]
-    missing: set[bytes]
-    is_continued: bool = False
-    decided: int = 0
-
-
 class MixedCluster(EtcdCluster):
     """As ``EtcdCluster``.
 
@@ -62,6 +46,7 @@ class MixedCluster(EtcdCluster):
         odd: the nodes whose state was changed by something else than the log.
         has_lost_rows: one of them while it ran.
         losses: of etcd.
+        was_unfounded: etcd held no charter for a while.
     """
 
     etcd_type = MixedEtcd
@@ -74,6 +59,7 @@ class MixedCluster(EtcdCluster):
         self.odd: set[str] = set()
         self.has_lost_rows = False
         self.losses: list[Loss] = []
+        self.was_unfounded = False
         self.person = Person(self)
         self._replaced: dict[str, tuple[State, bool]] = {}
         self._to_give_back: set[str] = set()
@@ -84,6 +70,7 @@ class MixedCluster(EtcdCluster):
             self.etcd.lossy, self.etcd.slow = chance.choice((0.03, 0.15)), chance.choice((0.0, 0.05, 0.2))
         self.etcd.began_again = self._decided
         self.etcd.noted = self._entry_noted
+        self.etcd.founded = self._founded
 
     @property
     def is_lost(self) -> bool:
@@ -155,6 +142,7 @@ class MixedCluster(EtcdCluster):
         main = [entry.nonce for _, entry in self.history.entries]
         self.trouble(what)
         self.etcd.put_back(backup)
+        self.was_unfounded |= not self.etcd.is_founded
         kept = {entry.nonce for _, entry in self.history.entries}
         if set(main) - kept:
             now_s = asyncio.get_running_loop().time()
@@ -239,6 +227,14 @@ class MixedCluster(EtcdCluster):
         if known[0] != digest:
             self.wrong(f"after entry {index} the state of {node} is not that of {known[1]}")
 
+    def sends(self, process: Process, term: int) -> None:
+        """In an etcd that was emptied or set back somebody else may win an election; he cannot write. The leader of
+        before does not know it for as long as the proof is good that he leads.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if not self.losses or now_s - self.losses[-1].at_s > _LEAD_S:
+            super().sends(process, term)
+
     def gives_up(self, node: SimulatedNode, now: NodeProcess, why: BaseException) -> None:
         machine = now.assembly.machine
         state, generation = (machine.applied, machine.digest), machine.identity.generation if machine.identity else 0
@@ -251,7 +247,8 @@ class MixedCluster(EtcdCluster):
     generation = 1
 
     def halts(self, node: SimulatedNode, why: BaseException) -> None:
-        if isinstance(why, Halted) and not self.losses and not self.odd and not self.foreign and not self.stale:
+        has_reason = self.losses or self.was_unfounded or self.odd or self.foreign or self.stale
+        if isinstance(why, Halted) and not has_reason:
             self.wrong(f"{node.name} waits for a person, and nothing was lost: {why}")
 
     def _is_in_log(self, state: State) -> bool:
@@ -321,10 +318,22 @@ class MixedCluster(EtcdCluster):
             if missing:
                 self.wrong(f"the operator goes on from entry {chosen[0]}, and {node.name} has {missing} too")
 
+    def _founded(self) -> None:
+        for node in self.nodes:
+            if node.state_file.exists() and self._has_entries(node):
+                self.wrong(f"the operator begins a new cluster, and {node.name} has the state of the old one")
+        if self.is_lost:
+            self.losses[-1].decided = self.history.note("what is lost was in no state")
+
+    def _has_entries(self, node: SimulatedNode) -> bool:
+        return node.name not in self.foreign and _state_in(node.state_file)[0] > 0
+
     # --- when it is over -------------------------------------------------------------------------------------------
 
     def violated(self) -> list[str]:
-        self._set_aside()
+        set_aside(self.history, self.etcd.lineages, self.losses)
+        if self.has_lost_rows:
+            doubt_what_the_odd_one_answered(self.history)
         wrong = super().violated()
         if self.has_lost_rows:  # what the odd one claimed in vain, the others have as claimed
             wrong = [text for text in wrong if not text.startswith(_NOT_OF_THE_ODD)]
@@ -332,44 +341,10 @@ class MixedCluster(EtcdCluster):
         sent = [arrival.job for arrival in self.history.arrivals if arrival.job.startswith("foreign")]
         return wrong + [f"{job} was sent" for job in sent]
 
-    def _set_aside(self) -> None:
-        """Set aside what came of lost entries. Nobody could know more of them, or the operator chose to lose them.
-
-        A call that was answered by one may have worked or not, and a request for one has no claim in the log.
-        """
-        history = self.history
-        kept = {entry.nonce for _, entry in history.entries}
-        forgotten = [(at, entry) for nonce, (at, entry) in self.etcd.lineages.written.items() if nonce not in kept]
-        doubtful = [at for at, _ in forgotten] + self._answered_by_the_odd_one()
-        for call in history.calls:
-            if any(call.began < at < call.ended for at in doubtful):
-                call.outcome = "unknown"
-        history.calls[:] = [call for call in history.calls if not self._is_seen_in_lost_log(call)]
-        history.arrivals[:] = [arrival for arrival in history.arrivals if not self._is_of(forgotten, arrival)]
-
-    def _is_seen_in_lost_log(self, call: Call) -> bool:  # between a loss and the decision what to do about it
-        is_look = call.kind in ("read", "read_schedule", "list") or (call.code or "").endswith("_not_found")
-        return is_look and any(loss.at < call.ended and call.began < (loss.decided or NEVER) for loss in self.losses)
-
-    def _is_of(self, forgotten: list[Written], arrival: Arrival) -> bool:
-        """The newest entry of its term, when it was sent, was one of these."""
-        if not forgotten:
-            return False
-        before = [it for it in self.etcd.lineages.written.values() if it[1].term == arrival.term and it[0] < arrival.at]
-        return bool(before) and max(before, key=lambda it: it[0]) in forgotten
-
-    def _answered_by_the_odd_one(self) -> list[int]:
-        """When entries were written by a leader that had lost rows.
-
-        It answers before the others can find that it is wrong: it may take a repeat for a new job, which it is not. The
-        first of these entries is the one before those that are overruled.
-        """
-        overruled = self.history.overruled
-        return [
-            at
-            for at, entry in self.history.entries
-            if self.has_lost_rows and entry.index >= overruled.get(entry.term, NEVER) - 1
-        ]
+    def facts(self, found: Replay) -> Facts:
+        if self.has_lost_rows:
+            drop_requests_in_vain(self.history, found)
+        return super().facts(found)
 
 
 def _is_well(node: SimulatedNode) -> bool:

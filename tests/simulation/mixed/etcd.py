@@ -34,6 +34,7 @@ class MixedEtcd(SimulatedEtcd):
 
     Attributes:
         began_again: called with the charter when the log is begun anew.
+        founded: called when a cluster is begun in an etcd that was emptied.
         noted: called with (stamp, entry, author) for each entry.
     """
 
@@ -42,6 +43,7 @@ class MixedEtcd(SimulatedEtcd):
         self.lineages = Lineages()
         self._life = 0
         self.began_again: Callable[[Charter], None] = lambda _charter: None
+        self.founded: Callable[[], None] = lambda: None
         self.noted: Callable[[int, Entry, str], None] = lambda *_: None
 
     def backup(self) -> Backup:
@@ -68,6 +70,11 @@ class MixedEtcd(SimulatedEtcd):
 
         return arrive
 
+    @property
+    def is_founded(self) -> bool:
+        """It holds a charter."""
+        return self.store.at(self._keys.charter) is not None
+
     def holds(self, index: int) -> bool:
         """The log has this entry."""
         return self.store.at(self._keys.entry(index)) is not None
@@ -88,6 +95,8 @@ class MixedEtcd(SimulatedEtcd):
                 self.history.entries[:] = entries
                 self.authors = {entry.term: lineages.authors[entry.nonce] for _, entry in entries}
                 self.began_again(charter)
+            else:
+                self.founded()
         elif key.startswith(self._keys.overruled):
             record = msgspec.json.decode(value, type=OverruledRecord)
             self.history.overruled[record.term] = record.index

@@ -7,8 +7,9 @@ from hookline.errors import ForeignState, InvalidConfig, LogFault
 from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdClient
 from hookline.node.etcd.statuses import NodeStatus, read_statuses
+from hookline.node.history.interface import CLUSTER_ID_BYTES
 from hookline.node.history.recovery import Candidate, plan_recovery
-from hookline.node.identity import Position
+from hookline.node.identity import Charter, Position
 from tests.simulation.cluster.etcd import SimulatedClient
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _AWAY_MS = 10_000
 
 
 class Person:
-    """One operator. What he does is what docs/how-to/etcd-was-lost.md says."""
+    """One operator. What he does is what docs/how-to/etcd-was-lost.md says, and what nodes that wait ask for."""
 
     def __init__(self, world: "MixedCluster") -> None:
         self._world = world
@@ -52,6 +53,9 @@ class Person:
         statuses = await read_statuses(self._client, world.keys)
         now_ms = max((it.at_ms for it in statuses), default=0)
         there = [it for it in statuses if it.at_ms > now_ms - _AWAY_MS]
+        if not world.etcd.is_founded and len(there) == len(world.nodes) and not any(it.applied for it in there):
+            await self._found_again()
+            return
         waiting = [it for it in there if it.halted is not None and it.name not in world.foreign]
         if not world.is_lost or not waiting or world.foreign:
             self._looks = self._refusals = 0
@@ -59,6 +63,14 @@ class Person:
         self._looks += 1
         if self._looks >= _PATIENCE or (self._looks >= _LOOKS and len(there) == len(world.nodes)):
             await self._recover(there, self.choose(waiting))
+
+    async def _found_again(self) -> None:
+        """As ``hookline cluster init``: nobody has a state, so nothing is lost."""
+        self._looks += 1
+        if self._looks >= _LOOKS:
+            world = self._world
+            cluster_id = world.random.randbytes(CLUSTER_ID_BYTES).hex()
+            await self._charters.begin(Charter(cluster_id=cluster_id, cluster=world.name, shard=world.shard))
 
     def choose(self, waiting: list[NodeStatus]) -> NodeStatus:
         """The newest; where the log was continued from an old directory, not that one if there is another."""
