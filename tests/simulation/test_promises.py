@@ -8,14 +8,8 @@ import pytest
 from tests.simulation.presets import simulate
 from tests.simulation.verdict import journal, report
 
-UNEXPLAINED = {
-    ("mixed", 28): "the operator goes on from an entry that another node has passed: his choice or the check is wrong"
-}
-
 
 def test_every_promise_is_kept(preset: str, seed: int, directory: Path) -> None:
-    if (why := UNEXPLAINED.get((preset, seed))) is not None:
-        pytest.xfail(why)
     report(preset, seed, directory)
 
 

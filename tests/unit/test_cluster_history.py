@@ -65,15 +65,23 @@ def status(node: str, applied: int, *, cluster_id: str = CHARTER.cluster_id, hal
 
 
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ClusterHistory, Charters, Statuses]]:
-    monkeypatch.setattr(cluster_history, "_HALTED_POLL_S", 0)
+def machine(tmp_path: Path) -> Iterator[StateMachine]:
     database = open_state(tmp_path / "state.db", durable=False)
+    yield StateMachine(database)
+    database.close()
+
+
+@pytest.fixture
+def parts(
+    tmp_path: Path, machine: StateMachine, monkeypatch: pytest.MonkeyPatch
+) -> tuple[ClusterHistory, Charters, Statuses]:
+    monkeypatch.setattr(cluster_history, "_HALTED_POLL_S", 0)
     charters: Any = Charters()
     statuses: Any = Statuses()
     history = ClusterHistory(
         charters,
         statuses,
-        StateMachine(database),
+        machine,
         NodeConfig(data_dir=tmp_path),
         ManualClock(),
         digest_at=lambda _index: None,
@@ -81,8 +89,7 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Clu
         ask=lambda _url: asyncio.sleep(0, None),
     )
     statuses.history = history
-    yield history, charters, statuses
-    database.close()
+    return history, charters, statuses
 
 
 async def test_a_node_halts_tells_so_at_once_and_goes_on_by_itself(
@@ -134,20 +141,20 @@ async def test_a_node_that_etcd_does_not_let_in_says_why_once_and_goes_on_when_i
 
 @pytest.fixture
 def disputed(
-    parts: tuple[ClusterHistory, Charters, Statuses], monkeypatch: pytest.MonkeyPatch
+    parts: tuple[ClusterHistory, Charters, Statuses], machine: StateMachine, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[ClusterHistory, Charters, Statuses, Entry]:
     """The node has one entry, and the next one was written for another state. Nobody leads in its term any more."""
     history, charters, statuses = parts
     monkeypatch.setattr(cluster_history, "_UNDECIDED_MS", -1)  # one look
     beginning = BeginLog(CHARTER.cluster_id, 1, "c0", 0)
-    history._machine.apply(Entry(VERSION, 1, 1, T0, b"first", b"", (beginning,)))
+    machine.apply(Entry(VERSION, 1, 1, T0, b"first", b"", (beginning,)))
     return history, charters, statuses, Entry(VERSION, 1, 2, T0, b"second", b"another state", ())
 
 
 async def test_nodes_that_applied_an_entry_had_the_state_it_was_written_for(
     disputed: tuple[ClusterHistory, Charters, Statuses, Entry],
 ) -> None:
-    """They have started since, and so has their leader: nobody knows the digest any more, and it is clear all the same."""
+    """They have started since, and so has their leader, so nobody knows the digest any more."""
     history, _, statuses, entry = disputed
     statuses.found = [status("n2", 2), status("n3", 30)]
     with pytest.raises(StateDiffers):
@@ -169,13 +176,13 @@ async def test_one_node_of_three_is_not_most(
 
 
 async def test_nodes_that_applied_an_entry_of_an_overruled_term_say_nothing_for_its_leader(
-    disputed: tuple[ClusterHistory, Charters, Statuses, Entry],
+    disputed: tuple[ClusterHistory, Charters, Statuses, Entry], machine: StateMachine
 ) -> None:
     """They overrule it and apply the entry just when this node looks."""
     history, charters, statuses, entry = disputed
 
     def overrule() -> None:
-        charters.record = OverruledRecord(term=1, index=2, digest=history._machine.digest.hex(), by="n2")
+        charters.record = OverruledRecord(term=1, index=2, digest=machine.digest.hex(), by="n2")
         statuses.found = [status("n2", 2), status("n3", 2)]
 
     statuses.exchanged = overrule

@@ -1,5 +1,7 @@
 """A cluster goes on with one log when a person has chosen a state."""
 
+from dataclasses import replace
+
 import pytest
 
 from hookline.errors import InvalidConfig
@@ -17,6 +19,7 @@ def candidate(node: str, applied: int, *, generation: int = 1, cluster_id: str =
 
 
 CHARTER = Charter(cluster_id=ID, cluster="c0", shard=0)
+SILENT = replace(candidate("n2", 40), answers=False)
 EMPTY = Candidate(Position(node="n3"), is_waiting=True)
 
 
@@ -38,6 +41,8 @@ def test_its_generation_is_newer_than_any_that_is_known() -> None:
         (candidate("n1", 50), [candidate("n2", 51)], None, Log(), "Choose n2"),
         (candidate("n1", 50), [candidate("n2", 3, generation=2)], None, Log(), "Choose n2"),
         (candidate("n1", 50, waits=False), [], CHARTER, Log(1, 50), "nothing to recover"),
+        (candidate("n1", 50), [SILENT], CHARTER, Log(1, 50), "n2 does not answer.* entry 40"),
+        (candidate("n1", 50), [SILENT, candidate("n3", 51)], CHARTER, Log(1, 50), "Choose n3"),
         (candidate("n1", 50), [], CHARTER, Log(1, 60), "goes up to entry 60"),
         (candidate("n1", 50), [], Charter(cluster_id=OTHER, cluster="c0", shard=0), Log(1, 3), "another cluster"),
     ],

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -18,10 +17,9 @@ if TYPE_CHECKING:
     from hookline.node.etcd.charters import Charters
     from hookline.node.etcd.statuses import NodeStatus
     from hookline.node.history.recovery import Candidate
-    from hookline.node.identity import Charter, Log, Position
+    from hookline.node.identity import Charter, Log
 
 T = TypeVar("T")
-_AWAY_MS = 10_000  # a node that has told nothing for so long is not running
 
 
 def init(
@@ -86,10 +84,13 @@ def survey(*, quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS, cluster: str = 
     """
 
     async def look(charters: "Charters", statuses: "list[NodeStatus]") -> "tuple[Charter | None, Log]":
+        charter, log = await charters.read(0)
         found.extend(statuses)
-        return await charters.read(0)
+        candidates.update(await _ask(statuses, charter))
+        return charter, log
 
     found: list[NodeStatus] = []
+    candidates: dict[str, Candidate] = {}
     charter, log = _with_etcd(quorum, cluster, look)
     if json:
         print_json({"charter": charter, "log": {"first": log.first, "last": log.last}, "nodes": found})
@@ -98,11 +99,11 @@ def survey(*, quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS, cluster: str = 
     columns = ("NODE", "ROLE", "CLUSTER ID", "GENERATION", "ENTRY", "DIGEST", "WHY")
     sheet = Sheet([Column(name) for name in columns], form="wide")
     for status in found:
-        position = _position(status)
+        candidate = candidates[status.name]
+        position = candidate.position
         id_, digest = position.cluster_id[:8] or "-", position.digest[:8] or "-"
-        sheet.add(
-            status.name, status.role, id_, str(position.generation), str(status.applied), digest, status.halted or ""
-        )
+        why = (status.halted or "") if candidate.answers else "does not answer; it told this once, and may have more"
+        sheet.add(status.name, status.role, id_, str(position.generation), str(position.applied), digest, why)
     show_whole(sheet)
 
 
@@ -127,14 +128,15 @@ def recover(
         json: Print exactly one JSON document on stdout.
     """
     from hookline.node.history.recovery import plan_recovery
+    from hookline.node.membership.home import known_home
 
     async def begin_again(charters: "Charters", statuses: "list[NodeStatus]") -> "Charter":
         charter, log = await charters.read(0)
-        now_ms = max((status.at_ms for status in statuses), default=0)
-        others = [_candidate(status, charter, now_ms) for status in statuses if status.name != source]
-        named = next((status for status in statuses if status.name == source), None)
-        chosen = await _asked(named, charter, now_ms) if named is not None else _on_disk(source)
-        planned = plan_recovery(chosen, others, charter, log, force=force)
+        home = known_home(Path(source))
+        candidates = await _ask([it for it in statuses if home is None or it.home != home], charter)
+        chosen = candidates.pop(source, None) or _on_disk(source)
+        _refuse_silent(chosen)
+        planned = plan_recovery(chosen, [*candidates.values()], charter, log, force=force)
         if planned.cluster != cluster:
             raise InvalidConfig(f"{source} has the state of cluster {planned.cluster}, not of {cluster}", field="from")
         if not await charters.replace(charter, planned):
@@ -179,33 +181,21 @@ def _with_etcd(
     return asyncio.run(run())
 
 
-def _position(status: "NodeStatus") -> "Position":
-    from hookline.node.identity import Position
-
-    return status.position or Position(node=status.name)
-
-
-def _candidate(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> "Candidate":
-    from hookline.node.history.recovery import Candidate
-
-    is_waiting = charter is None or status.halted is not None or status.at_ms < now_ms - _AWAY_MS
-    return Candidate(_position(status), is_waiting)
-
-
-async def _asked(status: "NodeStatus", charter: "Charter | None", now_ms: int) -> "Candidate":
-    """The node's state as the node itself tells it: what it told last may be older. Raises InvalidConfig."""
-    from hookline.node.membership.positions import ask_position
+async def _ask(statuses: "list[NodeStatus]", charter: "Charter | None") -> "dict[str, Candidate]":
+    from hookline.node.membership.positions import ask_candidates
     from hookline.peers.http_sender import HttpSender
 
     async with HttpSender() as sender:
-        position = await ask_position(sender, status.url)
-    if position is None or position.node != status.name:
+        return await ask_candidates(sender, statuses, charter)
+
+
+def _refuse_silent(chosen: "Candidate") -> None:
+    if not chosen.answers:
         raise InvalidConfig(
-            f"node {status.name} does not answer at {status.url}, so nobody knows what state it has. Start it; or run "
-            "this where its disk is, with its data directory as --from",
+            f"node {chosen.position.node} does not answer, so nobody knows what state it has. Start it; or run this "
+            "where its disk is, with its data directory as --from",
             field="from",
         )
-    return replace(_candidate(status, charter, now_ms), position=position)
 
 
 def _on_disk(source: str) -> "Candidate":

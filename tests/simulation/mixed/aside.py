@@ -70,9 +70,7 @@ def drop_requests_in_vain(history: History, found: Replay) -> None:
     for at, entry in history.entries:
         if _is_of_the_odd_one(history, entry.term, entry.index):
             since.setdefault(entry.term, at)
-    history.arrivals[:] = [
-        it for it in history.arrivals if it.at < since.get(it.term, NEVER) or _is_granted(it, found)
-    ]
+    history.arrivals[:] = [it for it in history.arrivals if it.at < since.get(it.term, NEVER) or _is_granted(it, found)]
 
 
 def _is_granted(arrival: Arrival, found: Replay) -> bool:

@@ -8,9 +8,11 @@ from hookline.node.etcd.charters import Charters
 from hookline.node.etcd.client import EtcdClient
 from hookline.node.etcd.statuses import NodeStatus, read_statuses
 from hookline.node.history.interface import CLUSTER_ID_BYTES
-from hookline.node.history.recovery import Candidate, plan_recovery
+from hookline.node.history.recovery import plan_recovery
 from hookline.node.identity import Charter, Position
+from hookline.node.membership.positions import ask_candidates
 from tests.simulation.cluster.etcd import SimulatedClient
+from tests.simulation.network import SimulatedSender
 
 if TYPE_CHECKING:
     from tests.simulation.mixed.cluster import MixedCluster
@@ -29,6 +31,7 @@ class Person:
         client: Any = SimulatedClient(world.etcd, "person", _nowhere)
         self._client: EtcdClient = client
         self._charters = Charters(client, world.keys)
+        self._sender = SimulatedSender(world.network, "person")
         self._looks = self._refusals = 0
 
     async def run(self) -> None:
@@ -62,7 +65,7 @@ class Person:
             return
         self._looks += 1
         if self._looks >= _PATIENCE or (self._looks >= _LOOKS and len(there) == len(world.nodes)):
-            await self._recover(there, self.choose(waiting))
+            await self._recover(statuses, self.choose(waiting))
 
     async def _found_again(self) -> None:
         """As ``hookline cluster init``: nobody has a state, so nothing is lost."""
@@ -77,18 +80,22 @@ class Person:
         stale = self._world.stale if self._world.losses[-1].is_continued else ()
         return max(waiting, key=lambda it: (it.name not in stale, _position(it).generation, it.applied))
 
-    async def _recover(self, there: list[NodeStatus], chosen: NodeStatus) -> None:
-        """As ``hookline cluster recover``, with --force when it was refused."""
+    async def _recover(self, statuses: list[NodeStatus], chosen: NodeStatus) -> None:
+        """As ``hookline cluster recover``, with --force when it was refused, and a node that is silent stays so."""
         world = self._world
         charter, log = await self._charters.read(0)
-        others = [Candidate(_position(it), it.halted is not None) for it in there if it is not chosen]
-        candidate = Candidate(_position(chosen), is_waiting=True)
+        candidates = await ask_candidates(self._sender, statuses, charter)
+        candidate = candidates.pop(chosen.name)
+        others = [*candidates.values()]
+        if not candidate.answers:
+            return
         try:
             planned = plan_recovery(candidate, others, charter, log, force=False)
         except InvalidConfig as error:
             world.history.note(f"the operator does not get his way: {error.detail}")
             self._refusals += 1
-            if self._refusals < _LOOKS or candidate.position.is_empty:
+            waits = self._looks < _PATIENCE and not all(it.answers for it in others)
+            if waits or self._refusals < _LOOKS or candidate.position.is_empty:
                 return  # somebody who has just started may not have said yet that he waits
             planned = plan_recovery(candidate, others, charter, log, force=True)
         if await self._charters.replace(charter, planned):

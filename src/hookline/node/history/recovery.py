@@ -9,10 +9,16 @@ from hookline.node.identity import Charter, Log, Position
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A state that a log could go on from. ``is_waiting``: its node is halted, or is not running."""
+    """A state that a log could go on from.
+
+    Attributes:
+        is_waiting: its node is halted, or is not running.
+        answers: the node says so itself, now; else it told so once, and may have come further.
+    """
 
     position: Position
     is_waiting: bool
+    answers: bool = True
 
 
 def plan_recovery(
@@ -64,6 +70,14 @@ def _refuse_loss(chosen: Candidate, others: Sequence[Candidate], charter: Charte
                 "--force, which leaves the rest in the state that is kept aside",
                 field="from",
             )
+    silent = next((other.position for other in others if not other.answers), None)
+    if silent is not None:
+        raise InvalidConfig(
+            f"node {silent.node} does not answer, so nobody knows what it has: etcd says entry {silent.applied}, and "
+            "what etcd says may be old. Start it; or add --force, which leaves what only it has in the state that is "
+            "kept aside",
+            field="from",
+        )
     if charter is None or log.is_empty:
         return
     if charter.cluster_id != state.cluster_id:
