@@ -43,14 +43,16 @@ class SystemClock:
         return os.urandom(size)
 
 
-class ToldClock(SystemClock):
-    """The time as another process trusts it, which says how far it is ahead of the boot clock.
+class ToldClock:
+    """The time as another process trusts it, which says how far it is ahead of the boot clock of ``machine``.
 
     Attributes:
         offset_ms: as it was told last.
     """
 
-    offset_ms = 0.0
+    def __init__(self, machine: Clock) -> None:
+        self.offset_ms = 0.0
+        self.boot_ms, self.random, self.token = machine.boot_ms, machine.random, machine.token
 
     def wall_ms(self) -> int:
         return int(self.boot_ms() + self.offset_ms)

@@ -1,8 +1,8 @@
 """Runs a worker: a runner whose leader is in another process. It keeps nothing on any disk."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from starlette.applications import Starlette
@@ -19,12 +19,13 @@ from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.runner import Runner
-from hookline.node.attempts.transport import HttpTransport
+from hookline.node.attempts.transport import HttpTransport, Transport
 from hookline.node.attempts.vetting import Vetter
 from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.dispatch.http_exchange import HttpExchange, RunnerIdentity
 from hookline.node.vault import Vault
 from hookline.peers.http_sender import HttpSender
+from hookline.peers.sender import Sender
 from hookline.protocol.calls import calls_of
 from hookline.protocol.claims import Orders
 from hookline.protocol.owners import Owner
@@ -36,21 +37,30 @@ _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 _SILENT_MS = 2_000  # a leader that has not answered for so long is not there
 _LAST_WORDS_S = 5.0
 _PATIENCE_S = 5.0
-_NAME_BYTES = 3
+_NAME_BYTES, _START_BYTES = 3, 8
 
 _log = structlog.get_logger()
 
 
 class Worker:
-    """The runner, its way to the leader, and what it tells about itself."""
+    """The runner, its way to the leader, and what it tells about itself.
+
+    Args:
+        transport: carries the attempts.
+        own_addresses: where this process listens; the leader tells where the cluster's do.
+        start: tells this process from all others.
+    """
 
     def __init__(
         self,
         config: WorkerConfig,
         clock: ToldClock,
         resolver: Resolver,
-        sender: HttpSender,
+        sender: Sender,
+        transport: Transport,
         own_addresses: OwnAddresses,
+        *,
+        start: str,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -61,7 +71,6 @@ class Worker:
         self._heard_ms = 0.0
         self.is_heard = asyncio.Event()
         self._metrics = Metrics()
-        start = clock.token(8).hex()
         name = config.name or f"worker-{clock.token(_NAME_BYTES).hex()}"
         vault = Vault.of(config.secret_key_file, config.secret_key)
         self.exchange = HttpExchange(
@@ -75,10 +84,9 @@ class Worker:
             places=lambda: self._places,
             failed=self.finder.doubt,
         )
-        self.transport = HttpTransport()
         keys = SigningKeys(vault, default_secret=config.signing_secret)
         vetter = Vetter(resolver, config.rules, own_addresses=own_addresses)
-        delivery = Delivery(vetter, self.transport, clock, keys=keys.of)
+        delivery = Delivery(vetter, transport, clock, keys=keys.of)
         self.runner = Runner(delivery, clock, NoExchange(), slots=config.slots)
         self.name = name
 
@@ -90,6 +98,28 @@ class Worker:
             self._own_addresses.tell("the cluster", orders.places)
         if is_idle:  # not while claims are held, whose ends are times of this clock
             self.clock.offset_ms = orders.wall_ms - sent_boot
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Make attempts, from the entry to the exit."""
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(one) for one in (self.finder.run(), self.exchange.run(), self.runner.run())]
+            self.runner.attach(self.exchange)
+            yield
+            for task in running:
+                task.cancel()
+
+    async def end(self) -> None:
+        """End what runs within the grace, and have the leader know."""
+        self.is_stopping = True
+        _log.info("worker_stopping", running=self.runner.running)
+        self.runner.leave()
+        await self.runner.end(self.config.shutdown_grace_ms / 1_000)
+        try:
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self.runner.drained()
+        except TimeoutError:
+            _log.warning("reports_not_told_in_time")
 
     def why_not_ready(self) -> str | None:
         """It gets no claims; None: it does, in the modes that ask workers."""
@@ -132,22 +162,20 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
     Raises:
         InvalidConfig: the address cannot be listened on, or the key cannot be read.
     """
-    clock = ToldClock()
     system = SystemClock()
+    clock = ToldClock(system)
     clock.offset_ms = system.wall_ms() - system.boot_ms()  # until a leader tells
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(config.host, config.port))
         sender = await stack.enter_async_context(HttpSender())
         resolver = await stack.enter_async_context(Resolver(system_lookup(), clock))
         own_addresses = OwnAddresses([listener.getsockname()[:2]])
-        worker = Worker(config, clock, resolver, sender, own_addresses)
-        stack.push_async_callback(worker.transport.close)
+        transport = HttpTransport()
+        stack.push_async_callback(transport.close)
+        start = clock.token(_START_BYTES).hex()
+        worker = Worker(config, clock, resolver, sender, transport, own_addresses, start=start)
         server = make_server(create_app(worker), listener, allow_hosts=config.allow_hosts)
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(one) for one in (worker.finder.run(), worker.exchange.run(), worker.runner.run())
-            ]
-            worker.runner.attach(worker.exchange)
+        async with worker.running(), asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             settle_memory()
             await _first_answer(worker, stop)
@@ -155,11 +183,9 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
             _log.info("worker_ready", url=url, name=worker.name, slots=config.slots)
             ready(url)
             await stop.wait()
-            await _end(worker)
+            await worker.end()
             server.should_exit = True
             await serving
-            for task in running:
-                task.cancel()
 
 
 async def _first_answer(worker: Worker, stop: asyncio.Event) -> None:
@@ -168,15 +194,3 @@ async def _first_answer(worker: Worker, stop: asyncio.Event) -> None:
         await asyncio.wait(waiting, timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
-
-
-async def _end(worker: Worker) -> None:
-    worker.is_stopping = True
-    _log.info("worker_stopping", running=worker.runner.running)
-    worker.runner.leave()
-    await worker.runner.end(worker.config.shutdown_grace_ms / 1_000)
-    try:
-        async with asyncio.timeout(_LAST_WORDS_S):
-            await worker.runner.drained()
-    except TimeoutError:
-        _log.warning("reports_not_told_in_time")

@@ -10,16 +10,16 @@ import sys
 
 import uvloop
 
-from hookline.clock import ToldClock
+from hookline.clock import Clock, SystemClock, ToldClock
 from hookline.lack import raise_descriptor_limit
 from hookline.memory import settle_memory
 from hookline.node.attempts.delivery import Delivery
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.process_messages import Assignment, Setup, decode_assignment, decode_setup, encode
-from hookline.node.attempts.resolver import Resolver, system_lookup
+from hookline.node.attempts.resolver import Lookup, Resolver, system_lookup
 from hookline.node.attempts.runner import Runner
-from hookline.node.attempts.transport import HttpTransport
+from hookline.node.attempts.transport import HttpTransport, Transport
 from hookline.node.attempts.vetting import Vetter
 from hookline.node.dispatch.exchange import Inbox
 from hookline.node.vault import Vault
@@ -73,22 +73,25 @@ class LinkExchange:
         self._inbox.put(assignment.claims, assignment.cancelled)
 
 
-async def run(setup: Setup, link: Link, received: "asyncio.Queue[bytes]") -> None:
+async def run(
+    setup: Setup,
+    link: Link,
+    received: "asyncio.Queue[bytes]",
+    *,
+    machine: Clock,
+    lookup: Lookup,
+    transport: Transport,
+) -> None:
     """Make attempts until cancelled."""
-    clock, own_addresses = ToldClock(), OwnAddresses([])
+    clock, own_addresses = ToldClock(machine), OwnAddresses([])
     exchange = LinkExchange(link, clock, own_addresses)
-    async with Resolver(system_lookup(), clock) as resolver, asyncio.TaskGroup() as tasks:
+    async with Resolver(lookup, clock) as resolver, asyncio.TaskGroup() as tasks:
         keys = SigningKeys(Vault(setup.keys), default_secret=setup.config.signing_secret)
-        delivery = Delivery(
-            Vetter(resolver, setup.config.rules, own_addresses=own_addresses),
-            HttpTransport(),
-            clock,
-            keys=keys.of,
-        )
+        vetter = Vetter(resolver, setup.config.rules, own_addresses=own_addresses)
+        delivery = Delivery(vetter, transport, clock, keys=keys.of)
         runner = Runner(delivery, clock, exchange, slots=setup.slots)
         tasks.create_task(runner.run())
         tasks.create_task(_take(runner, exchange, received))
-        settle_memory()
         link.send(encode([]))  # ready
 
 
@@ -107,8 +110,10 @@ async def _main(descriptor: int) -> None:
     setup = decode_setup(await received.get())
     raise_descriptor_limit()
     configure_logs(as_json=setup.logs_as_json, level=setup.log_level)
+    settle_memory()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run(setup, link, received))
+        machine, lookup, transport = SystemClock(), system_lookup(), HttpTransport()
+        tasks.create_task(run(setup, link, received, machine=machine, lookup=lookup, transport=transport))
         await link.ended.wait()
         os._exit(0)  # the node is gone: nothing may leave any more
 

@@ -4,7 +4,7 @@ import asyncio
 from itertools import count
 from typing import TypeVar
 
-from hookline.clock import ToldClock
+from hookline.clock import SystemClock, ToldClock
 from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend, Reply
 from hookline.node.front.messages import (
     Begin,
@@ -72,7 +72,7 @@ class FrontEnd:
         self._questions: dict[int, asyncio.Future[Told]] = {}
         self._relayed: dict[int, asyncio.Queue[Piece]] = {}
         self.term = 0
-        self.clock = ToldClock()
+        self.clock = ToldClock(SystemClock())
         self.draining = asyncio.Event()
 
     def send(self, message: FromFront) -> None:
