@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from hookline.errors import ConnectionFailed, HooklineError
+from hookline.node.dispatch.http_exchange import PATH as EXCHANGE
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from tests.simulation.asgi import Ask
 from tests.simulation.cluster.loop import OUTSIDE, PROCESS
@@ -29,7 +30,7 @@ class Network:
         places: by url, what answers there.
         roughness: how often something befalls a request, 0 to 1.
         cuts: the ways that are cut.
-        under_way: how many requests are.
+        under_way: how many requests are, beside those of runners.
         heard: called with the url when one has answered.
         tasks: in which it carries requests, whatever becomes of who sent them.
     """
@@ -82,7 +83,8 @@ class Network:
         return self.random.choice(_ROUGH) if self.random.random() < self.roughness else "fine"
 
     async def _carry(self, fate: Fate, url: str, call: NodeCall, answer: asyncio.Future[NodeAnswer]) -> None:
-        self.under_way += 1
+        counts = call.target != EXCHANGE  # there is always one of these, that the leader holds
+        self.under_way += counts
         try:
             found = await self._answer(fate, url, call)
         except (NotSent, Unclear) as error:
@@ -93,7 +95,7 @@ class Network:
             if found is not None and not answer.done():
                 answer.set_result(found)
         finally:
-            self.under_way -= 1
+            self.under_way -= counts
 
     async def _answer(self, fate: Fate, url: str, call: NodeCall) -> NodeAnswer | None:
         """The answer that gets back to the caller; None: nothing does. Raises NotSent or Unclear."""

@@ -69,7 +69,7 @@ def simulate(preset: str, seed: int, directory: Path, *, stops: bool = False) ->
     async def main() -> World:
         history = History(Journal(asyncio.get_running_loop().time))
         world = PRESETS[preset].build(history, seed, directory)
-        with complaints_kept(history, _is_alive), patched(world.random, world.kind, seed):
+        with complaints_kept(history, _is_alive), patched(world.random, world.kind, seed, commit_ms=world.commit_ms):
             await world.live(stops=stops)
         return world
 

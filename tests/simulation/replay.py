@@ -107,7 +107,7 @@ class _Follower:
                     self._grant(at, entry, seq, attempt, due[seq], command)
             case c.RecordOutcome(), c.Changed(1):
                 found.outcomes.setdefault((self._job(command.seq), command.attempt), (at, command))
-            case c.BeginTerm() | c.ExpireClaims(), c.Changed(count):
+            case c.BeginTerm() | c.ExpireClaims() | c.LoseClaims(), c.Changed(count):
                 if isinstance(command, c.BeginTerm):
                     found.lost.append((at, count))
                 self._note_lost(at, entry.time_ms)

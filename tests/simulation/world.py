@@ -32,6 +32,11 @@ class World:
         self.violations: list[str] = []
         self.fatal = ""
 
+    @property
+    def commit_ms(self) -> int | None:
+        """As long as a leader takes a commit to last, if that is to be changed."""
+        return next((it.elsewhere.commit_ms for it in self.clusters if it.elsewhere is not None), None)
+
     async def live(self, *, stops: bool) -> None:
         """The whole run; with ``stops``, until something is seen to be wrong."""
         try:
@@ -70,13 +75,15 @@ class ClusterWorld(World):
 
     def __init__(self, cluster: Cluster, clients_type: type[Clients], seed: int) -> None:
         super().__init__(cluster.history, (cluster,), cluster.random, cluster.kind)
-        self.cluster = cluster
+        self.cluster, self._seed = cluster, seed
         self._clients = clients_type(cluster.ask_any, self.history, cluster.clock, seed)
 
     async def _live(self, tasks: asyncio.TaskGroup) -> None:
         cluster, clients = self.cluster, self._clients
         for node in cluster.nodes:
             tasks.create_task(node.run())
+        if cluster.elsewhere is not None:
+            tasks.create_task(cluster.elsewhere.run(self._seed))
         trouble = tasks.create_task(cluster.make_trouble())
         watching = tasks.create_task(cluster.watch())
         clients.is_enough = trouble.done
@@ -91,8 +98,8 @@ class ClusterWorld(World):
         if cluster.etcd is not None:
             await self._settle()
         await clients.tidy()
-        for node in cluster.nodes:
-            node.receivers.is_healed = True
+        for machine in cluster.machines:
+            machine.receivers.is_healed = True
         patience_s = _NODE_PATIENCE_S if cluster.etcd is None else _CLUSTER_PATIENCE_S
         if cluster.etcd is None:
             patience_s += sum(by_ms for _, by_ms in self.history.steps_back) // 1_000

@@ -12,8 +12,10 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.node.vault import Vault
 from hookline.peers.sender import NodeAnswer, NodeCall, Sender
 from hookline.testing.clock import START_MS, SimulatedClock
+from tests.simulation.cluster.elsewhere import Elsewhere
 from tests.simulation.cluster.etcd import SimulatedEtcd
 from tests.simulation.cluster.loop import Process
+from tests.simulation.cluster.machine import Machine
 from tests.simulation.cluster.node import SimulatedNode
 from tests.simulation.cluster.process import NodeProcess
 from tests.simulation.history import History
@@ -37,6 +39,7 @@ class Cluster:
         network: between its nodes.
         kind: of trouble.
         deaths: of processes, by name: when they ended.
+        elsewhere: where attempts are made beside the leader's process; None: nowhere.
     """
 
     size = 1
@@ -57,7 +60,8 @@ class Cluster:
         self.settings = dict(settings or {})
         self.violations: list[str] = []
         self.digests: dict[int, tuple[bytes, str]] = {}
-        self.is_healed = False
+        self.healed = asyncio.Event()
+        self.elsewhere = Elsewhere.chosen(self, seed)
         self.deaths: dict[str, int] = {}
         self.slots = 0
         self.start_ms = START_MS
@@ -65,6 +69,9 @@ class Cluster:
 
     def _begin(self, seed: int) -> None:
         """Once it is chosen how they are: make the nodes, which run later."""
+        if self.elsewhere is not None:
+            self.slots = self.elsewhere.slots
+            self.settings["attempt_processes"] = self.elsewhere.processes
         self.nodes = [SimulatedNode(self, number, seed) for number in range(1, self.size + 1)]
         self.network.places = {node.config.advertised_url: node.ask for node in self.nodes}
         self.clock: Clock = SimulatedClock(asyncio.get_running_loop().time, seed=seed, start_ms=self.start_ms)
@@ -87,11 +94,13 @@ class Cluster:
 
     def heal(self) -> None:
         """Nothing is wrong from now on."""
-        self.is_healed = True
+        self.healed.set()
         self.network.heal()
+        if self.elsewhere is not None:
+            self.elsewhere.heal()
         for node in self.nodes:
-            node.faults.heal()
-            node.is_cut_off = node.is_held = False
+            node.heal()
+            node.is_held = False
             if node.now is not None and node.now.process.is_paused:
                 node.now.process.resume()
 
@@ -138,10 +147,17 @@ class Cluster:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """All nodes, for good."""
+        """All nodes and workers, for good."""
+        if self.elsewhere is not None:
+            self.elsewhere.stop()
         for node in self.nodes:
             node.is_over = True
             node.stop()
+
+    @property
+    def machines(self) -> list[Machine]:
+        """All that send to receivers."""
+        return [*self.nodes, *(self.elsewhere.workers if self.elsewhere is not None else ())]
 
     # --- who is where --------------------------------------------------------------------------------------------
 

@@ -71,6 +71,8 @@ class EtcdCluster(Cluster):
         self.slots = self.random.choice((3, 5, 10, 20))
         # Otherwise a minute is soon full.
         self.start_ms = start_ms or hour_ms + self.random.randint(15_000, 58_000)
+        if kind is not None:
+            self.elsewhere = None
         self.kind = kind or self.random.choice(KINDS)
         if self.kind in ("rough", "fleet"):
             self.network.roughness = self.network.random.choice(_ROUGHNESS)
@@ -233,7 +235,7 @@ class EtcdCluster(Cluster):
 
     def _crash_leader(self) -> None:
         leader = self.leader()
-        if leader is not None and not self.is_healed:
+        if leader is not None and not self.healed.is_set():
             leader.crash()
 
     def _pause(self) -> None:

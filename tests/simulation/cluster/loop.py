@@ -20,12 +20,17 @@ OUTSIDE = Context()
 
 
 class Process:
-    """One life of a node."""
+    """One life of a node, or of another machine's program.
+
+    Attributes:
+        killed: set when it is to end at once.
+    """
 
     def __init__(self, loop: "ProcessLoop", name: str) -> None:
         self.name = name
         self.is_dead = False
         self.is_paused = False
+        self.killed = asyncio.Event()
         self.held: list[asyncio.Handle] = []
         self._loop = loop
         self.context = copy_context()

@@ -1,7 +1,6 @@
 """One node of a simulated cluster: a place where processes run one after the other, and what it is on the network."""
 
 import asyncio
-import random
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from hookline.errors import (
     StateDamaged,
     leaves,
 )
-from hookline.node.attempts.transport import Outgoing, ReceiverAnswer, SendFailed
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
 from hookline.node.history.cluster import own_of
@@ -27,23 +25,18 @@ from hookline.node.state_machine.machine import open_state
 from hookline.node.storage import snapshots
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.commands import SetTopology
-from hookline.testing.clock import SimulatedClock
-from tests.simulation.cluster.loop import PROCESS, Process, ProcessLoop, outside
+from tests.simulation.cluster.loop import Process, ProcessLoop
+from tests.simulation.cluster.machine import Machine
 from tests.simulation.cluster.process import NodeProcess
-from tests.simulation.faults import Faults
-from tests.simulation.receivers import Receivers
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.cluster import Cluster
 
-_DYING_S = 0.001
 
-
-class SimulatedNode:
-    """A place where processes run one after the other; the ``Transport`` of all of them.
+class SimulatedNode(Machine):
+    """A place where processes run one after the other.
 
     Attributes:
-        is_cut_off: from the receivers.
         now: the process that runs, None while the node is down.
         needs: the node waits for another one's state; whether its own is to be kept aside.
         ended: why the last process ended by itself.
@@ -52,11 +45,7 @@ class SimulatedNode:
     """
 
     def __init__(self, cluster: "Cluster", number: int, seed: int) -> None:
-        self.name = f"n{number}"
-        self.cluster = cluster
-        self.random = random.Random(f"node {number} {seed}")
-        now_s = asyncio.get_running_loop().time
-        self.clock = SimulatedClock(now_s, seed=seed * 10 + number, start_ms=cluster.start_ms)
+        super().__init__(cluster, f"n{number}", number, seed)
         directory = cluster.directory / self.name
         directory.mkdir()
         self.config = NodeConfig(
@@ -69,13 +58,8 @@ class SimulatedNode:
             slots=cluster.slots,
             **{"shutdown_grace_ms": 5_000} | cluster.settings,
         )
-        self.faults = Faults(self.clock, f"{number} {seed}", self._crashed, self._paused)
-        self.receivers = Receivers(cluster.history, self.faults, seed, number)
-        self.is_cut_off = False
         self.now: NodeProcess | None = None
         self.down_since_s = 0.0
-        self.lives = 0
-        self._ended = asyncio.Event()
         self.needs: bool | None = None
         self.ended: BaseException | None = None
         self.is_over = False
@@ -127,7 +111,6 @@ class SimulatedNode:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, ProcessLoop)
         process = Process(loop, f"{self.name}.{self.lives}")
-        self._ended = asyncio.Event()
         database = self._open(process.name)
         if database is None:
             return
@@ -142,16 +125,14 @@ class SimulatedNode:
         self.cluster.history.note(f"{process.name} starts at {now.assembly.machine.applied}")
         async with asyncio.TaskGroup() as tasks:
             main = tasks.create_task(self._main(now), context=process.context)
-            crashed = tasks.create_task(self._ended.wait())
+            crashed = tasks.create_task(process.killed.wait())
             await asyncio.wait({main, crashed}, return_when=asyncio.FIRST_COMPLETED)
-            self.cluster.ends(self, now, is_crash=self._ended.is_set())
+            self.cluster.ends(self, now, is_crash=process.killed.is_set())
             self.now = None
-            process.die()
-            self.cluster.deaths[process.name] = self.cluster.history.note(f"{process.name} has ended")
+            for child in now.children:  # the kernel sees to that
+                child.kill()
             crashed.cancel()
-            while not main.done():  # what it does when it is cancelled has no end either, in a dead process
-                main.cancel()
-                await asyncio.wait({main}, timeout=_DYING_S)
+            await self.bury(process, main)
         database.close()
 
     def _open(self, process: str) -> Database | None:
@@ -190,11 +171,6 @@ class SimulatedNode:
             if not now.process.is_dead:
                 self.cluster.history.complaints.append(f"{now.process.name} broke down: {errors.exceptions[0]!r}")
 
-    def _crashed(self, process: Process) -> None:
-        process.is_dead = True
-        self.cluster.trouble(f"{process.name} crashes")
-        self._ended.set()
-
     def crash(self, loses: str = "") -> None:
         """The process is gone at once, and with it what is not on the disk ("memory"), or the disk as well."""
         if self.now is not None:
@@ -204,25 +180,14 @@ class SimulatedNode:
     def stop(self) -> None:
         """SIGTERM."""
         if self.now is not None and not self.now.is_allowed:
-            self._ended.set()  # it waits for a person, and nothing of it has begun
+            self.now.process.killed.set()  # it waits for a person, and nothing of it has begun
         elif self.now is not None:
             self.now.assembly.member.stop()
 
-    def _paused(self, process: Process, seconds: float) -> None:
-        self.cluster.trouble(f"{process.name} is paused for {seconds:.2f} s")
-        process.pause()
-
-        def go_on() -> None:
-            if process.is_paused:
-                self.cluster.history.note(f"{process.name} goes on")
-                process.resume()
-
-        outside(seconds, go_on)
-
     def pause(self, seconds: float) -> None:
         """SIGSTOP and, later, SIGCONT."""
-        if self.now is not None and not self.now.process.is_paused:
-            self._paused(self.now.process, seconds)
+        if self.now is not None:
+            self.hold_up(self.now.process, seconds)
 
     def _lose(self) -> None:
         """The state file falls back to what was surely written, or is gone, if that is the node's fate."""
@@ -280,20 +245,6 @@ class SimulatedNode:
                 self.copied = machine.applied
 
         await self.faults.commit(noting)
-
-    async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
-        """Carry a request to the receivers."""
-        process = PROCESS.get()
-        assert process is not None
-        await process.alive()
-        self.cluster.sends(process, int(dict(outgoing.headers)["hookline-term"]))
-        if self.is_cut_off:
-            await asyncio.sleep(self.random.choice((0.01, min(outgoing.timeout_ms / 1_000, 3.0))))
-            raise SendFailed("connect", "no route to the receivers")
-        return await self.receivers.send(outgoing)
-
-    async def close(self) -> None:
-        """Nothing to close."""
 
     # --- what others ask of it -----------------------------------------------------------------------------------
 

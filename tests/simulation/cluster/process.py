@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hookline.errors import HooklineError
@@ -17,6 +18,7 @@ from hookline.node.replica import Replica
 from hookline.node.state_machine.machine import StateMachine
 from hookline.testing.assembly import fixed_vault, lookup
 from tests.simulation.asgi import Listener
+from tests.simulation.cluster.attempt_process import SimulatedChild, start
 from tests.simulation.cluster.etcd import SimulatedClient
 from tests.simulation.cluster.loop import Process
 from tests.simulation.network import SimulatedSender
@@ -33,6 +35,7 @@ class NodeProcess:
     Attributes:
         is_allowed: its state may go on with the log.
         is_closed: it takes no requests any more.
+        children: its attempt processes, dead ones too.
         halted_at_s: when it began to wait for a person.
         listener: takes requests.
     """
@@ -44,6 +47,7 @@ class NodeProcess:
         self.clock, machine, vault = GuardedClock(node.clock), StateMachine(database), fixed_vault()
         sender = SimulatedSender(cluster.network, node.name)
         self.tasks = asyncio.TaskGroup()
+        self.children: list[SimulatedChild] = []
         self.membership = cluster.membership(node, self, machine, vault, sender)
         self.assembly: Node = build(
             NodeParts(
@@ -57,6 +61,7 @@ class NodeProcess:
                 transport=node,
                 sender=sender,
                 own_addresses=OwnAddresses([]),
+                start_attempt_process=partial(start, node, self) if node.config.attempt_processes else None,
             )
         )
         self._node = node

@@ -30,7 +30,7 @@ _NOTICE_S = 4.0  # so soon a node knows what the others have
 _TOLD_S = 2.0  # so soon it is in etcd what a node tells about itself
 _LEAD_S = 1.25  # so long the proof that a node leads is good
 _NOT_OF_THE_ODD = (
-    "a lost process had a claim for each slot at most",
+    "a runner has a claim for each slot and few ahead",
     "nobody sends what another has claimed",
     "what was acknowledged can be read",
     "a list misses nothing without a word",

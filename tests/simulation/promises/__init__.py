@@ -17,7 +17,7 @@ PROMISES: tuple[Check, ...] = (
     delivery.at_most_once_means_once,
     delivery.an_attempt_is_one_request,
     delivery.duplicates_have_a_reason,
-    delivery.a_lost_process_had_a_claim_for_each_slot_at_most,
+    delivery.a_runner_has_a_claim_for_each_slot_and_few_ahead,
     delivery.a_claim_is_given_up_only_when_its_owner_is_lost,
     delivery.nobody_sends_what_another_has_claimed,
     delivery.without_trouble_nothing_is_lost,

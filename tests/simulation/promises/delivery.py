@@ -1,8 +1,10 @@
 """Never gone, how often, not before its time, and nobody starves: each check names what is wrong."""
 
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
+from hookline.node.dispatch.seats import ahead_of
 from hookline.protocol.durations import parse_time
 from hookline.protocol.jobs import State
 from tests.simulation.history import Arrival, Call
@@ -87,36 +89,43 @@ def duplicates_have_a_reason(facts: Facts) -> Iterator[str]:
                 yield f"{job} arrived again as attempt {second.attempt}, and no owner was lost before"
 
 
-def a_lost_process_had_a_claim_for_each_slot_at_most(facts: Facts) -> Iterator[str]:
-    found, slots = facts.found, facts.slots
-    closed = {key: at for key, (at, _) in found.outcomes.items()}
-    for at, term in facts.begins():
-        for lost in {grant.term for grant in found.grants.values() if grant.term < term}:
-            count = sum(
-                grant.term == lost and grant.at < at and closed.get(key, at) >= at and not facts.is_cancelled(grant.job)
-                for key, grant in found.grants.items()
-            )
-            if count > slots:
-                yield f"term {lost} had {count} open claims when term {term} began, there are {slots} slots (at {at})"
+def a_runner_has_a_claim_for_each_slot_and_few_ahead(facts: Facts) -> Iterator[str]:
+    """At any moment, of each term: so many may be open when it is lost."""
+    found, most = facts.found, facts.slots + ahead_of(facts.slots)
+    changes: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
+    for key, grant in found.grants.items():
+        if facts.is_cancelled(grant.job):
+            continue
+        its = changes[grant.term, grant.owner]
+        its.append((grant.at, 1))
+        its += [(ended[key][0], -1) for ended in (found.outcomes, found.given_up) if key in ended][:1]
+    for (term, owner), its in changes.items():
+        for (at, _), count in zip(sorted(its), accumulate(by for _, by in sorted(its)), strict=True):
+            if count > most:
+                yield f"{owner} had {count} open claims of term {term}, and has {facts.slots} slots (at {at})"
+                break
     for at, count in found.lost if facts.is_alone else ():
-        if count > slots:
-            yield f"a term found {count} open claims, there are {slots} slots (at {at})"
+        if count > most:
+            yield f"a term found {count} open claims, there are {facts.slots} slots (at {at})"
 
 
 def a_claim_is_given_up_only_when_its_owner_is_lost(facts: Facts) -> Iterator[str]:
-    """After its deadline, or when its owner is dead; until then that may still send it, or tell."""
+    """After its deadline, or when its owner, or its part that makes the attempt, is dead: else it may send or tell."""
+    senders = {(arrival.job, arrival.attempt): arrival.process for arrival in facts.history.arrivals}
     for key, (at, time_ms) in facts.found.given_up.items():
         grant = facts.found.grants[key]
         early_ms = grant.ends_ms - time_ms
         owner = grant.owner.rpartition("/")[2]
-        if early_ms > 0 and facts.deaths.get(owner, at) >= at:
+        dead = {name for name, died in facts.deaths.items() if died < at}
+        parts = {name for name in dead if name.startswith(f"{owner}~") and senders.get(key, name) == name}
+        if early_ms > 0 and owner not in dead and not parts:
             yield f"{key[0]} attempt {key[1]} was given up {early_ms} ms before its deadline, and {owner} still lived"
 
 
 def nobody_sends_what_another_has_claimed(facts: Facts) -> Iterator[str]:
     for it in facts.history.arrivals:
         grant = facts.found.grants.get((it.job, it.attempt))
-        if grant is not None and grant.owner.rpartition("/")[2] != it.process:
+        if grant is not None and grant.owner.rpartition("/")[2] != it.process.partition("~")[0]:
             yield f"{it.job} attempt {it.attempt} is claimed by {grant.owner}, and was sent by {it.process}"
 
 
