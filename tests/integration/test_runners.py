@@ -215,6 +215,27 @@ def test_a_cancel_reaches_the_worker(led: Any) -> None:
     led(script)
 
 
+def test_a_cancelled_attempt_of_a_worker_that_falls_silent_keeps_no_slot(led: Any) -> None:
+    """Cluster seed 339: the breaker's only probe was there, and no job of that destination was sent any more."""
+
+    async def script(desk: Desk) -> None:
+        await desk.create("a", "b")
+        first, second = (await desk.frame()).claims
+        await desk.frame(first.ref, second.ref)
+        leader = desk.node.member.leader
+        assert leader is not None
+        await desk.node.member.replica.propose([CancelJobs((first.ref.seq,))])
+        await asyncio.sleep(10)
+        assert leader.plan.running == 2, "it may still be under way"
+        await asyncio.sleep(10)
+        assert leader.plan.running == leader.dispatcher.claims == 0
+        assert desk.states() == [State.CANCELLED, State.PENDING]
+        assert desk.runners() == []
+        assert (await desk.frame(owner="w2/a/1")).claims[0].ref == ClaimRef(second.ref.seq, 2)
+
+    led(script)
+
+
 def test_an_at_most_once_job_of_a_worker_that_falls_silent_is_unknown(led: Any) -> None:
     async def script(desk: Desk) -> None:
         await desk.create("a", at_most_once=True)

@@ -54,7 +54,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
         trouble: why there is no answer, where the receiver or the way to it is to blame.
         costs_no_attempt: it did not leave, or was broken off, for a reason of our own.
         is_held: and a person has to do something first.
-        is_lost: the part of the runner is dead that made the attempt, and nobody knows what came of it.
+        is_lost: nobody tells of the attempt any more: the part of the runner that made it is dead, for one.
     """
 
     outcome: Outcome
@@ -140,6 +140,11 @@ TELL_MS: Final = 1_000  # after the longest an attempt can take, to have its out
 def not_sent(why: str, now_ms: int) -> Report:
     """The result of an attempt that was not begun, for a reason of our own."""
     return Report(Outcome.RETRYABLE_FAILURE, "none", now_ms, 0, error=why, costs_no_attempt=True)
+
+
+def lost(now_ms: int) -> Report:
+    """The result of an attempt that nobody tells of any more."""
+    return Report(Outcome.UNKNOWN, "none", now_ms, 0, True, is_lost=True)
 
 
 _BYTES_FIXED, _BYTES_PER_CHAR = 128, 4

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from hookline.clock import Clock
-from hookline.protocol.claims import TELL_MS, Claim, ClaimRef, ClaimReport, Frame, not_sent
+from hookline.protocol.claims import TELL_MS, Claim, ClaimRef, ClaimReport, Frame, lost, not_sent
 
 _ANSWER_BYTES: Final = 4 * 2**20  # of payloads; what is beyond it goes with the next answer
 _CANCELLED: Final = "cancelled before the request left"
@@ -101,6 +101,14 @@ class RemoteExchange:
         if is_gone:
             self._give_back_queued()
 
+    def lose_cancelled(self) -> None:
+        """Wait no longer for the ends of cancelled attempts whose claims have ended. The log does not: no job does."""
+        now_ms = self._clock.wall_ms()
+        for ref in list(self._cancelled):
+            if (claim := self._open.get(ref)) is not None and claim.ends_ms < now_ms:
+                del self._cancelled[ref]
+                self.take_report(ClaimReport(ref, claim.term, lost(now_ms)))
+
     def _give_back_queued(self) -> None:
         for ref in list(self._queued):
             self._give_back(ref, _GONE)
@@ -165,8 +173,8 @@ class RemoteExchange:
 
     @property
     def is_used(self) -> bool:
-        """May the runner have claims, or hold some?"""
-        return bool(self._open or self._held or self._unrecorded)
+        """Does the leader wait for the end of a claim, or for a report to be recorded?"""
+        return bool(self._open or self._unrecorded)
 
     def orders(self, arrived_ms: int) -> tuple[tuple[ClaimRef, ...], tuple[Claim, ...]]:
         """The claims to break off and those to attempt, for the answer to the newest frame, which arrived then."""

@@ -189,7 +189,7 @@ class Runners:
             losing.add_done_callback(lambda done: done.cancelled() or done.exception())  # else their deadline comes
 
     async def run(self) -> None:
-        """Notice who is not heard of any more, until cancelled."""
+        """Notice who is not heard of any more, and which ends need not be waited for, until cancelled."""
         while True:
             if not self._guests:  # most leaders never have any
                 self._has_guests.clear()
@@ -197,6 +197,7 @@ class Runners:
             await asyncio.sleep(_LOOK_S)
             before_ms = self._clock.boot_ms() - SILENT_MS
             for owner, guest in list(self._guests.items()):
+                guest.exchange.lose_cancelled()
                 if guest.frames or guest.heard_ms > before_ms:
                     continue
                 self._seat(guest, 0)
