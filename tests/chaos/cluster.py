@@ -30,6 +30,7 @@ class ClusterNode(NodeProcess):
         self.etcd = tuple(etcd)
         self.log = directory / f"{name}.log"
         self.is_paused = False
+        self.losses = -1  # processes that ended otherwise than by SIGTERM
         self.inside: list[str] = []  # of a namespace
         self.clock: Path | None = None  # of a machine that can be set wrong
 
@@ -56,7 +57,12 @@ class ClusterNode(NodeProcess):
 
     def spawn(self) -> None:
         self.is_paused = False
+        self.losses += 1
         super().spawn()
+
+    def stop(self) -> int:
+        self.losses -= 1
+        return super().stop()
 
     def pause(self) -> None:
         """SIGSTOP: connections stay, nothing answers."""
@@ -171,11 +177,6 @@ class Cluster:
             self.proxies = {name: [FaultyProxy(target).__enter__() for target in targets] for name in NAMES}
         self.nodes = [ClusterNode(name, directory, self._endpoints(name), *options) for name in NAMES]
         self.mode = mode
-        urls = [node.url for node in self.nodes]
-        self.workers = [
-            WorkerProcess(f"w{number}", directory, urls, "--slots", str(worker_slots))
-            for number in range(1, workers + 1)
-        ]
         if clocks:
             for node in self.nodes:
                 node.clock = directory / f"{node.name}.clock"
@@ -183,6 +184,11 @@ class Cluster:
         if network is not None:
             for node in self.nodes:
                 node.host, node.inside = network.address[node.name], network.inside(node.name)
+        urls = [node.url for node in self.nodes]
+        self.workers = [
+            WorkerProcess(f"w{number}", directory, urls, "--slots", str(worker_slots))
+            for number in range(1, workers + 1)
+        ]
 
     def _endpoints(self, name: str) -> Sequence[str]:
         proxies = self.proxies.get(name)

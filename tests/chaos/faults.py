@@ -135,6 +135,7 @@ def everything_killed(run: Run) -> None:
     run.cluster.kill_all()
     run.cluster.etcd.start()
     run.cluster.start_nodes()
+    run.cluster.start_workers()
     run.cluster.wait_until_serving()
     run.wait_for_later_term(term, lost_ms)
 

@@ -8,11 +8,15 @@ from tests.chaos import clock_faults as clocks
 from tests.chaos import faults
 from tests.chaos import mixup_faults as mixups
 from tests.chaos import storage_faults as storage
+from tests.chaos import worker_faults as workers
 from tests.chaos.cluster import NAMES, Cluster
 from tests.chaos.disks import Disks, loop_mounts_work
 from tests.chaos.faults import Fault
 from tests.chaos.networks import Network, namespaces_work
 from tests.chaos.scenario import SLOTS
+
+MODES = ("leader", "hybrid", "workers")
+_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Row:
         program: that has to be on PATH.
         has_clocks: each node has a wall clock of its own.
         has_network: each node in a network namespace of its own; needs root.
+        modes: in which it is run.
     """
 
     name: str
@@ -40,13 +45,14 @@ class Row:
     program: str = "etcd"
     has_network: bool = False
     has_clocks: bool = False
+    modes: tuple[str, ...] = MODES
 
     @property
     def early_ms(self) -> int:
         """How much too soon a request may come."""
         return clocks.EARLY_MS if self.has_clocks else 0
 
-    def cluster(self, directory: Path) -> Cluster:
+    def cluster(self, directory: Path, mode: str) -> Cluster:
         """As the fault needs it, not started."""
         disks = Disks(directory, self.disk_places, self.disk_bytes) if self.disk_places else None
         options = ("--slots", str(SLOTS))
@@ -58,6 +64,9 @@ class Row:
             disks=disks,
             network=Network(NAMES) if self.has_network else None,
             clocks=self.has_clocks,
+            mode=mode,
+            workers=_WORKERS if mode == "workers" else 0,
+            worker_slots=SLOTS,
         )
 
     def why_not(self, directory: Path) -> str | None:
@@ -80,6 +89,7 @@ _ALL_PLACES = (*NAMES, *_ETCD_PLACES)
 
 LEADER_KILLED = "leader killed"
 BOTH_KILLED = "leader and etcd's leader killed"
+TIMED = (LEADER_KILLED, BOTH_KILLED)
 
 
 def rows(kills: int) -> list[Row]:
@@ -131,4 +141,13 @@ def rows(kills: int) -> list[Row]:
         Row("disk of the leader full", storage.disk_full(storage.leader), 1, disk_bytes=_SMALL_DISK, disk_places=NAMES),
         Row("disks of all etcd members full", storage.etcd_disks_full, 2, disk_bytes=_DISK, disk_places=_ETCD_PLACES),
         Row("power of all nodes and etcd lost", storage.power_lost, 2, disk_bytes=_DISK, disk_places=_ALL_PLACES),
+        Row("worker killed", workers.worker_killed, 3, modes=("workers",)),
+        Row("worker paused for 9 s", workers.worker_paused(9), 2, modes=("workers",)),
+        Row("worker stopped", workers.worker_stopped, 3, is_planned=True, modes=("workers",)),
+        Row("mode changed", workers.mode_changed, 2, is_planned=True, modes=("workers",)),
     ]
+
+
+def slots_of(mode: str) -> int:
+    """All runners' together."""
+    return SLOTS * {"leader": 1, "hybrid": len(NAMES), "workers": _WORKERS}[mode]

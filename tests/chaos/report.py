@@ -75,14 +75,14 @@ def _line(result: RowResult) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def failover_table(samples_ms: Mapping[str, Sequence[int]]) -> str:
+def failover_table(samples_ms: Mapping[tuple[str, str], Sequence[int]]) -> str:
     """Quantiles of the time from a kill to the first request of a later term."""
-    lines = ["| killed | kills | p50 ms | p99 ms | max ms |", "|---|--:|--:|--:|--:|"]
-    for name, samples in samples_ms.items():
+    lines = ["| mode | killed | kills | p50 ms | p99 ms | max ms |", "|---|---|--:|--:|--:|--:|"]
+    for (mode, name), samples in samples_ms.items():
         if samples:
             ordered = sorted(samples)
             cells = (len(ordered), _quantile(ordered, 0.5), _quantile(ordered, 0.99), ordered[-1])
-            lines.append(f"| {name} | " + " | ".join(f"{cell:,}" for cell in cells) + " |")
+            lines.append(f"| {mode} | {name} | " + " | ".join(f"{cell:,}" for cell in cells) + " |")
     return "\n".join(lines)
 
 
@@ -91,9 +91,29 @@ def _quantile(ordered: Sequence[int], share: float) -> int:
     return ordered[max(0, -(-int(share * 1_000) * len(ordered) // 1_000) - 1)]
 
 
-def page(results: Sequence[RowResult], samples_ms: Mapping[str, Sequence[int]], *, facts: Sequence[str]) -> str:
-    """All of ``docs/reference/chaos.md``."""
-    broken = [f"- {result.name}: {what}" for result in results for what in result.broken()[:5]]
+_MODES = {
+    "leader": "The leader makes all attempts.",
+    "hybrid": "All nodes make attempts. A duplicate is also explained when a follower was lost.",
+    "workers": "Workers make all attempts. A duplicate is also explained when a worker was lost.",
+}
+
+
+def page(
+    results: Mapping[str, Sequence[RowResult]],
+    samples_ms: Mapping[tuple[str, str], Sequence[int]],
+    *,
+    facts: Sequence[str],
+) -> str:
+    """All of ``docs/reference/chaos.md``. ``results`` are by mode."""
+    broken = [
+        f"- {mode}: {result.name}: {what}"
+        for mode, its in results.items()
+        for result in its
+        for what in result.broken()[:5]
+    ]
+    tables = [
+        line for mode, its in results.items() for line in (f"## Mode {mode}", "", _MODES[mode], "", table(its), "")
+    ]
     return "\n".join(
         [
             "# Chaos runs",
@@ -105,10 +125,9 @@ def page(results: Sequence[RowResult], samples_ms: Mapping[str, Sequence[int]], 
             "",
             *(f"- {fact}" for fact in facts),
             "",
-            table(results),
-            "",
-            "*Explained* is a second request for a claim that was open when its leader was lost; it carries the same",
-            "`webhook-id` and a later term. *Calls that failed* had used up the SDK's three retries; each try goes to",
+            *tables,
+            "*Explained* is a second request for a claim that was open when its runner was lost; it carries the same",
+            "`webhook-id`. *Calls that failed* had used up the SDK's three retries; each try goes to",
             "the next node. The *longest gap* is between two requests at the receiver while load was on.",
             "",
             "## Failover",

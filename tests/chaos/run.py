@@ -13,7 +13,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.chaos.plan import BOTH_KILLED, LEADER_KILLED, Row, rows
+from tests.chaos.plan import MODES, TIMED, Row, rows, slots_of
 from tests.chaos.report import RowResult, page
 from tests.chaos.scenario import SLOTS, running
 from tests.end_to_end.processes import CLOCK
@@ -21,13 +21,14 @@ from tests.end_to_end.processes import CLOCK
 PAGE = Path("docs/reference/chaos.md")
 
 
-def run_row(row: Row, seed: int) -> RowResult:
+def run_row(row: Row, mode: str, seed: int) -> RowResult:
     """Make the fault as often as the row says; the data of a run that broke a promise is kept."""
     directory = Path(tempfile.mkdtemp(prefix="hookline-chaos-"))
     try:
         if (reason := row.why_not(directory / "probe")) is not None:
             return RowResult(row.name, 0, None, error=reason, is_skipped=True)
-        with running(row.cluster(directory), seed) as run:
+        with running(row.cluster(directory, mode), seed) as run:
+            run.slots = slots_of(mode)
             with run.load():
                 for _ in range(row.times):
                     row.fault(run)
@@ -50,13 +51,16 @@ def merge(old: RowResult | None, new: RowResult) -> RowResult:
 
 def facts(arguments: argparse.Namespace, took_s: float) -> list[str]:
     """Under which circumstances the figures came about."""
+    chosen = "".join(f" --mode {mode}" for mode in arguments.mode or ())
+    chosen += f' --only "{arguments.only}"' if arguments.only else ""
     etcd = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
     return [
-        f"Command: `python -m tests.chaos.run --seed {arguments.seed} --kills {arguments.kills}` (`make chaos`)",
+        f"Command: `python -m tests.chaos.run --seed {arguments.seed} --kills {arguments.kills}{chosen}` (`make chaos`)",
         f"Date: {datetime.fromtimestamp(CLOCK.wall_ms() / 1_000, UTC):%Y-%m-%d}, {took_s / 60:.0f} minutes",
         f"Machine: {os.cpu_count()} cores for everything, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, {etcd}",
-        f"Each node with {SLOTS} slots; receivers answer after 0, 20 or 100 ms; "
+        f"Each node with {SLOTS} slots, in the mode `workers` two workers with as many; "
+        "receivers answer after 0, 20 or 100 ms; "
         "a third of the jobs are at-most-once, half are delayed by up to 2 s, some are cancelled",
     ]
 
@@ -68,26 +72,28 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0, help="make rounds for so long; one round at least")
     parser.add_argument("--only", default="", help="parts of names of faults, separated by commas")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--mode", choices=MODES, action="append", help="which runners make attempts; all if not given")
     arguments = parser.parse_args()
     only = [text.strip() for text in arguments.only.split(",") if text.strip()]
-    chosen = [row for row in rows(arguments.kills) if not only or any(text in row.name for text in only)]
+    named = [row for row in rows(arguments.kills) if not only or any(text in row.name for text in only)]
+    chosen = [(mode, row) for mode in arguments.mode or MODES for row in named if mode in row.modes]
     chance = random.Random(arguments.seed)
     print(f"seed {arguments.seed}")
     began = time.monotonic()
-    results: dict[str, RowResult] = {}
-    samples: dict[str, list[int]] = {LEADER_KILLED: [], BOTH_KILLED: []}
+    results: dict[tuple[str, str], RowResult] = {}
+    samples: dict[tuple[str, str], list[int]] = {(mode, name): [] for mode in MODES for name in TIMED}
     while not results or time.monotonic() - began < arguments.minutes * 60:
-        for row in chance.sample(chosen, len(chosen)):
-            result = run_row(row, chance.getrandbits(32))
-            results[row.name] = merge(results.get(row.name), result)
-            samples.get(row.name, []).extend(result.failovers_ms)
-            print(f"{row.name}: {result.broken()[:5] or 'ok'} {list(result.failovers_ms)}", flush=True)
-    ordered = [results[row.name] for row in chosen]
+        for mode, row in chance.sample(chosen, len(chosen)):
+            result = run_row(row, mode, chance.getrandbits(32))
+            results[mode, row.name] = merge(results.get((mode, row.name)), result)
+            samples.get((mode, row.name), []).extend(result.failovers_ms)
+            print(f"{mode}: {row.name}: {result.broken()[:5] or 'ok'} {list(result.failovers_ms)}", flush=True)
+    ordered = {mode: [results[mode, row.name] for its, row in chosen if its == mode] for mode, _ in chosen}
     text = page(ordered, samples, facts=facts(arguments, time.monotonic() - began))
     print(text)
-    if not only:
+    if not only and not arguments.mode:
         PAGE.write_text(text)
-    return 1 if any(result.broken() for result in ordered) else 0
+    return 1 if any(result.broken() for its in ordered.values() for result in its) else 0
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Run:
         failovers_ms: from each loss of a leader to the first request of a later term.
         acted: what shows that the faults acted.
         timeout: of jobs; a claim ends 5 s after that.
-        runners_lost: while the leader's term went on.
+        runners_lost: workers that were lost while the leader's term went on.
         slots: in all.
     """
 
@@ -131,7 +131,8 @@ class Run:
             slots=self.slots,
             quiet_ms=self.loaded_ms,
             early_ms=early_ms,
-            runners_lost=self.runners_lost,
+            runners_lost=self.runners_lost
+            + (sum(it.losses for it in cluster.nodes) if cluster.mode == "hybrid" else 0),
         )
         if len(set(positions.values())) > 1:
             findings.nodes_differ.append(f"digests: {positions}")

@@ -104,6 +104,7 @@ def power_lost(run: Run) -> None:
     disks_of(run).cut_power()
     run.cluster.etcd.start()
     run.cluster.start_nodes()
+    run.cluster.start_workers()
     run.cluster.wait_until_serving()
     run.wait_for_later_term(term, lost_ms)
     for node in run.cluster.nodes:

@@ -1,14 +1,7 @@
-"""Faults of runners that are not the leader's."""
+"""Faults of workers, and changes of the mode."""
 
-from tests.chaos import faults
 from tests.chaos.faults import Fault
 from tests.chaos.scenario import Run
-
-
-def follower_killed(run: Run) -> None:
-    """SIGKILL of a node that follows and attempts; its next process proves that what it had may be sent again."""
-    run.runners_lost += 1
-    faults.follower_killed(run)
 
 
 def worker_killed(run: Run) -> None:

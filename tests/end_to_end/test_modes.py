@@ -46,7 +46,7 @@ def test_in_hybrid_mode_followers_attempt_and_nodes_can_be_lost(tmp_path: Path) 
     run, _ = survive(
         tmp_path,
         "hybrid",
-        [faults.leader_killed, worker_faults.follower_killed, faults.handover, faults.leader_paused(3)],
+        [faults.leader_killed, faults.follower_killed, faults.handover, faults.leader_paused(3)],
     )
     assert len(run.failovers_ms) == 3
 
