@@ -55,7 +55,7 @@ def facts(arguments: argparse.Namespace, took_s: float) -> list[str]:
     chosen += f' --only "{arguments.only}"' if arguments.only else ""
     etcd = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
     return [
-        f"Command: `python -m tests.chaos.run --seed {arguments.seed} --kills {arguments.kills}{chosen}` (`make chaos`)",
+        f"Command: `python -m tests.chaos.run --seed {arguments.seed} --kills {arguments.kills}{chosen}`",
         f"Date: {datetime.fromtimestamp(CLOCK.wall_ms() / 1_000, UTC):%Y-%m-%d}, {took_s / 60:.0f} minutes",
         f"Machine: {os.cpu_count()} cores for everything, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, {etcd}",

@@ -87,6 +87,11 @@ class Arrival:
     retry_after_s: int = 0
     answered_ms: int = 0
 
+    @property
+    def is_from_elsewhere(self) -> bool:
+        """A worker or an attempt process sent it."""
+        return self.process.startswith("w") or "~" in self.process
+
 
 @dataclass(slots=True)
 class Serving:

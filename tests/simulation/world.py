@@ -54,6 +54,8 @@ class World:
     async def _look(self) -> None:
         while not self._seen():  # noqa: ASYNC110 - it is seen in many places
             await asyncio.sleep(1)
+        for cluster in self.clusters:
+            cluster.wake_all()  # else what they do never ends, also when it is cancelled
         raise SeenWrong
 
     def _seen(self) -> list[str]:

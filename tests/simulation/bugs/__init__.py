@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.simulation.bugs import cluster, fleet, mixed, node
+from tests.simulation.bugs import cluster, elsewhere, fleet, mixed, node
 
 Bug = Callable[[pytest.MonkeyPatch], None]
 OUTDATED = "outdated_seed"  # property of a test that had to look for another seed
@@ -75,6 +75,17 @@ PLANTED: tuple[Planted, ...] = (
     Planted(node.calls_are_answered_before_the_log_has_them, "cluster", 3),
     Planted(node.cancelled_jobs_are_claimed, "cluster", 2),
     Planted(node.running_attempts_survive_a_cancel, "cluster", 32),
+    Planted(elsewhere.a_runner_elsewhere_ignores_its_validity, "cluster", 4),
+    Planted(elsewhere.an_attempt_process_ignores_its_validity, "cluster", 21),
+    Planted(elsewhere.a_validity_counts_from_the_answer, "cluster", 4),
+    Planted(elsewhere.a_silent_workers_claims_are_given_to_another, "cluster", 96),
+    Planted(elsewhere.claims_expire_before_their_deadline, "cluster", 4),
+    Planted(elsewhere.an_at_most_once_job_is_sent_again_after_its_claim_was_lost, "single", 146),
+    Planted(elsewhere.any_number_of_claims_is_ahead, "single", 49),
+    Planted(elsewhere.what_a_runner_does_not_hold_was_never_told, "cluster", 26),
+    Planted(elsewhere.a_report_counts_as_told_when_it_is_sent, "cluster", 4),
+    Planted(elsewhere.a_broken_link_is_taken_for_a_dead_process, "single", 14),
+    Planted(elsewhere.the_claims_of_a_dead_process_are_sent_again_as_failures, "single", 42),
     Planted(mixed.whose_a_state_is_is_not_compared, "mixed", 10),
     Planted(mixed.a_node_ahead_of_the_log_follows_all_the_same, "mixed", 13),
     Planted(mixed.nobody_asks_what_the_others_have, "mixed", 110),

@@ -60,6 +60,13 @@ class SimulatedChild:
         node.cluster.network.tasks.create_task(self._live(), context=OUTSIDE.copy())
 
     async def _live(self) -> None:
+        try:
+            await self._until_ended()
+        finally:
+            self.break_link()
+            self._gone.set()
+
+    async def _until_ended(self) -> None:
         context = self.process.context
         async with asyncio.TaskGroup() as tasks:
             main = tasks.create_task(self._main(), context=context)
@@ -69,8 +76,6 @@ class SimulatedChild:
             alone.cancel()
             killed.cancel()
             await self._node.bury(self.process, main)
-        self.break_link()
-        self._gone.set()
 
     async def _main(self) -> None:
         setup, node = decode_setup(await self._received.get()), self._node

@@ -96,13 +96,19 @@ class Cluster:
         """Nothing is wrong from now on."""
         self.healed.set()
         self.network.heal()
-        if self.elsewhere is not None:
-            self.elsewhere.heal()
+        for machine in self.machines:
+            machine.heal()
         for node in self.nodes:
-            node.heal()
             node.is_held = False
-            if node.now is not None and node.now.process.is_paused:
-                node.now.process.resume()
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        """Let paused processes go on."""
+        processes = [node.now.process for node in self.nodes if node.now is not None]
+        processes += [] if self.elsewhere is None else self.elsewhere.processes_now()
+        for process in processes:
+            if process.is_paused:
+                process.resume()
 
     async def until(self, holds: Callable[[], bool], patience_s: int, complaint: str) -> None:
         """Wait until something holds; it is wrong if it never does."""

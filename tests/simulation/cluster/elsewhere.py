@@ -10,16 +10,21 @@ from hookline.errors import HooklineError
 from hookline.peers.sender import NodeCall
 from hookline.protocol.modes import Mode
 from tests.simulation.cluster.attempt_process import SimulatedChild
-from tests.simulation.cluster.loop import OUTSIDE, outside
+from tests.simulation.cluster.loop import OUTSIDE, Process, ProcessLoop, outside
 from tests.simulation.cluster.worker import SimulatedWorker
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.cluster import Cluster
+    from tests.simulation.cluster.node import SimulatedNode
 
 _SHARE = 0.5  # of all runs
+_SLEEP = 0.25  # of these
+SLEEPERS = "sleepers"
 _MODES: tuple[Mode, ...] = ("leader", "hybrid", "hybrid", "workers", "workers")
 _SLOTS = (8, 8, 16)  # so that a claim or two may be ahead
 _COMMIT_MS = (25, 1_000, 4_000)  # what the leader takes a commit to last: how eager it is to claim ahead
+_WAITS, _WAIT_S = 200, 0.01  # for a claim
+_TURNS_MAX = 1_500_000  # of the loop: runners ask the leader every second, also in the hours that a job waits
 _APART_S = (1.0, 3.0, 8.0)
 
 
@@ -30,6 +35,7 @@ class Elsewhere:
         slots: of each runner.
         processes: attempt processes of each node; 0: attempts are made in its own.
         commit_ms: the longer, the more claims are ahead of free slots.
+        sleeps: of several nodes the only trouble is that runners sleep until another node leads.
     """
 
     def __init__(self, cluster: "Cluster", pick: random.Random) -> None:
@@ -41,6 +47,7 @@ class Elsewhere:
         self.commit_ms = pick.choice(_COMMIT_MS)
         self._count = pick.choice((1, 2, 3)) if self._mode == "workers" or self._changes else 0
         self._apart_s = pick.choice(_APART_S)
+        self.sleeps = pick.random() < _SLEEP
         self.workers: list[SimulatedWorker] = []
 
     @classmethod
@@ -51,6 +58,9 @@ class Elsewhere:
 
     async def run(self, seed: int) -> None:
         """Until the world is over."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, ProcessLoop)
+        loop.turns_max = _TURNS_MAX
         self.workers = [SimulatedWorker(self._cluster, number, seed) for number in range(self._count)]
         async with asyncio.TaskGroup() as tasks:
             for worker in self.workers:
@@ -60,12 +70,10 @@ class Elsewhere:
             await self._cluster.healed.wait()
             trouble.cancel()
 
-    def heal(self) -> None:
-        """Nothing is wrong from now on."""
-        for worker in self.workers:
-            worker.heal()
-        for child in self._children():
-            child.process.resume()
+    def processes_now(self) -> list[Process]:
+        """All that live."""
+        workers = [worker.now for worker in self.workers if worker.now is not None]
+        return [*workers, *(child.process for child in self._children())]
 
     def stop(self) -> None:
         """All workers, for good."""
@@ -94,6 +102,9 @@ class Elsewhere:
         troubles: list[Callable[[], None]] = []
         if self._changes:
             troubles.append(self._change_mode)
+        while self._cluster.kind == SLEEPERS:
+            await asyncio.sleep(2 * self._random.random())
+            await self._sleep_over_a_term()
         if self._cluster.kind not in ("calm", "hand-over"):
             if self.workers:
                 troubles += [self._worker_crashes, self._worker_crashes, self._worker_pauses, self._worker_pauses]
@@ -113,6 +124,35 @@ class Elsewhere:
 
     def _worker(self) -> SimulatedWorker:
         return self._random.choice(self.workers)
+
+    async def _sleep_over_a_term(self) -> None:
+        """Runners sleep, get claims, and wake when another node leads than the one that gave them."""
+        leader = self._cluster.leader()
+        if leader is None or leader.now is None:
+            return
+        follower = self._random.choice([node.now for node in self._cluster.nodes if node is not leader])
+        asleep = [worker.now for worker in self.workers if worker.now is not None]
+        asleep += [child.process for child in leader.now.children]
+        asleep += [] if follower is None else [follower.process]
+        self._cluster.trouble(f"{[process.name for process in asleep]} sleep over a term")
+        for process in asleep:
+            process.pause()
+        before = self._claims(leader)
+        for _ in range(_WAITS):
+            await asyncio.sleep(_WAIT_S)
+            if self._claims(leader) > before:
+                break
+        await asyncio.sleep(0.1 * self._random.random())
+        if not self._cluster.healed.is_set():
+            leader.pause(4)
+            await asyncio.sleep(2.2 + 1.2 * self._random.random())
+        for process in asleep:
+            process.resume()
+
+    @staticmethod
+    def _claims(node: "SimulatedNode") -> int:
+        leader = None if node.now is None else node.now.assembly.member.leader
+        return 0 if leader is None else leader.dispatcher.claims
 
     def _worker_crashes(self) -> None:
         worker = self._worker()
@@ -162,6 +202,8 @@ class Elsewhere:
 
     def _link_breaks(self) -> None:
         def befall(child: SimulatedChild) -> None:
+            if self._random.random() < 0.5:
+                child.pause(self._some_s())  # it does not find out for a while
             self._cluster.trouble(f"the link of {child.process.name} breaks")
             child.break_link()
 

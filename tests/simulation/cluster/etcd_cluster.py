@@ -23,6 +23,7 @@ from hookline.peers.sender import Sender
 from hookline.testing.clock import START_MS
 from tests.simulation.cluster.clocks import Clocks, EtcdClocks
 from tests.simulation.cluster.cluster import Cluster
+from tests.simulation.cluster.elsewhere import SLEEPERS
 from tests.simulation.cluster.etcd import CUTS, QUOTA_BYTES, SimulatedClient, SimulatedEtcd
 from tests.simulation.cluster.loop import Process, outside
 from tests.simulation.cluster.node import SimulatedNode
@@ -32,6 +33,7 @@ from tests.simulation.history import History
 KINDS = ("calm", "hand-over", "hand-over", "clocks", *9 * ("rough",))
 _ROUGHNESS = (0.0, 0.0, 0.03, 0.1)  # of the network between nodes
 _ETCD_MEMBERS = tuple(f"http://etcd{number}:2379" for number in range(1, 4))
+_SLEEPERS_S = 30
 _LOOK_S, _OFF_S = 0.5, 5.0  # how often it is looked who leads; how long a leader may take to notice its clock
 
 
@@ -74,6 +76,8 @@ class EtcdCluster(Cluster):
         if kind is not None:
             self.elsewhere = None
         self.kind = kind or self.random.choice(KINDS)
+        if self.elsewhere is not None and self.elsewhere.sleeps:
+            self.kind = SLEEPERS
         if self.kind in ("rough", "fleet"):
             self.network.roughness = self.network.random.choice(_ROUGHNESS)
         else:
@@ -134,6 +138,9 @@ class EtcdCluster(Cluster):
     async def make_trouble(self) -> None:
         """Until there was enough of it."""
         if self.kind == "calm":
+            return
+        if self.kind == SLEEPERS:
+            await asyncio.sleep(_SLEEPERS_S)
             return
         count, seconds = self.random.choice((2, 4, 8, 12)), self.random.choice((4, 12, 25))
         if self.kind == "clocks":

@@ -61,16 +61,21 @@ PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
 class ProcessLoop(VirtualTimeLoop):
-    """Holds back what belongs to paused processes. A run that goes round in circles is broken off."""
+    """Holds back what belongs to paused processes. A run that goes round in circles is broken off.
+
+    Attributes:
+        turns_max: then it is.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.turns_max = _TURNS_MAX
         self._turns = 0
 
     def _run_once(self) -> None:
         self._turns += 1
-        if self._turns > _TURNS_MAX:
-            raise RuntimeError(f"no end after {_TURNS_MAX} turns")
+        if self._turns > self.turns_max:
+            raise RuntimeError(f"no end after {self.turns_max} turns")
         super()._run_once()  # type: ignore[misc]
 
     def call_soon(

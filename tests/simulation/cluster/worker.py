@@ -81,8 +81,3 @@ class SimulatedWorker(Machine):
     def stop(self) -> None:
         """SIGTERM."""
         self._stop.set()
-
-    def heal(self) -> None:
-        super().heal()
-        if self.now is not None and self.now.is_paused:
-            self.now.resume()

@@ -55,7 +55,7 @@ def a_cancel_is_refused_only_for_what_has_ended(facts: Facts) -> Iterator[str]:
 
 
 def a_cancelled_job_stays_quiet(facts: Facts) -> Iterator[str]:
-    """It is not claimed any more. What one process alone had claimed is not sent either."""
+    """It is not claimed any more. What one process alone had claimed, and sends itself, is not sent either."""
     for call in facts.history.calls:
         if call.kind != "cancel" or not call.is_ok or call.target is None:
             continue
@@ -92,7 +92,7 @@ def _decided(facts: Facts, job: str) -> Iterator[tuple[int, int]]:
     """(when it arrived, when that could last be prevented) of each request for a job."""
     for arrival in facts.by_job.get(job, ()):
         grant = facts.found.grants.get((job, arrival.attempt))
-        if facts.is_alone:
+        if facts.is_alone and not arrival.is_from_elsewhere:
             yield arrival.at, arrival.at
         elif grant is not None:
             yield arrival.at, grant.at

@@ -186,8 +186,8 @@ def nothing_is_early_by_the_truth(facts: Facts) -> Iterator[str]:
         row = facts.found.jobs.get(arrival.job)
         if row is None or row["attempts_before"] or facts.history.about(arrival.job, *CHANGES):
             continue
-        if not facts.is_alone and arrival.attempt > 1:
-            continue  # once it was due, it does not matter that most clocks were wrong then and are set back
+        if arrival.attempt > 1:
+            continue  # once it was due, it does not matter that clocks were wrong then and are set back
         early_ms = row["run_at_ms"] - facts.now_ms(arrival.true_s)
         if early_ms > facts.early_ms:
             yield f"{arrival.job} attempt {arrival.attempt} arrived {early_ms:.0f} ms early (at {arrival.at})"

@@ -64,6 +64,7 @@ def _overlaps(history: History, found: Replay, ticks: dict[str, tuple[str, int]]
     A job made by hand takes the place of the one before, so schedules with such jobs are left out.
     """
     jobs: dict[str, list[str]] = {}
+    back_ms = sum(by_ms for _, by_ms in history.steps_back)
     for job, (schedule, _) in sorted(ticks.items(), key=lambda item: found.jobs.get(item[0], {"seq": 0})["seq"]):
         if job in found.jobs:
             jobs.setdefault(schedule, []).append(job)
@@ -74,7 +75,7 @@ def _overlaps(history: History, found: Replay, ticks: dict[str, tuple[str, int]]
             for before, after in pairwise(made):
                 finished_ms = found.jobs[before]["finished_ms"] or NEVER
                 was_retried = found.jobs[before]["attempts_before"] or history.about(before, "retry")
-                if found.jobs[after]["created_ms"] < finished_ms and not was_retried:
+                if found.jobs[after]["created_ms"] + back_ms < finished_ms and not was_retried:
                     yield f"{schedule} made {after} while {before} was unfinished"
 
 
