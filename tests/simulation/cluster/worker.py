@@ -4,8 +4,8 @@ import asyncio
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from hookline.clock import ToldClock
 from hookline.node.attempts.own_addresses import OwnAddresses
-from hookline.node.attempts.process import NodeClock
 from hookline.node.attempts.resolver import Resolver
 from hookline.testing.assembly import fixed_vault, lookup
 from hookline.worker.config import WorkerConfig
@@ -65,7 +65,7 @@ class SimulatedWorker(Machine):
                 await asyncio.sleep(self.random.choice(_RESTS_S) * self.random.random())
 
     async def _main(self, process: Process, stop: asyncio.Event) -> None:
-        clock = NodeClock(self.clock)
+        clock = ToldClock(self.clock)
         clock.offset_ms = self.clock.wall_ms() - self.clock.boot_ms()
         sender = SimulatedSender(self.cluster.network, self.name)
         try:
