@@ -49,6 +49,7 @@ class Elsewhere:
         self._apart_s = pick.choice(_APART_S)
         self.sleeps = pick.random() < _SLEEP
         self.workers: list[SimulatedWorker] = []
+        self._is_over = False
 
     @classmethod
     def chosen(cls, cluster: "Cluster", seed: int) -> "Elsewhere | None":
@@ -77,6 +78,7 @@ class Elsewhere:
 
     def stop(self) -> None:
         """All workers, for good."""
+        self._is_over = True
         for worker in self.workers:
             worker.is_over = True
             worker.stop()
@@ -87,7 +89,7 @@ class Elsewhere:
         headers = tuple((name.lower().encode(), value.encode()) for name, value in request.headers.items())
         call = NodeCall(request.method, request.path, headers, request.body or b"")
         status = 0
-        while status != 200:
+        while status != 200 and not self._is_over:
             try:
                 async with asyncio.timeout(15):
                     status = (await self._cluster.ask_any(call)).status
