@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hookline.protocol import commands as c
+from hookline.protocol.api_keys import decode_key
 from hookline.protocol.codec import Entry
 from hookline.protocol.jobs import PAYLOAD_REMOVED, Outcome, State, lane_of
 from hookline.protocol.limits import LOST_CLAIMS_MAX
@@ -74,6 +75,7 @@ class Model:
     topology: c.SetTopology | None = None
     settings_epoch: int = 0
     mode: Mode = "leader"
+    api_keys: dict[str, tuple[bytes, int]] = field(default_factory=dict)  # record, last use
     due: list[tuple[int, int, int]] = field(default_factory=list)
     aborted: list[int] = field(default_factory=list)
 
@@ -145,8 +147,35 @@ class Model:
                 return self._delete_payload(command)
             case c.SetTopology():
                 return self._set_topology(command)
+            case c.PutApiKeys():
+                return c.Changed(sum(self._put_api_key(key_id, record) for key_id, record in command.keys))
+            case c.TouchApiKeys():
+                return c.Changed(sum(self._touch_api_key(key_id, used_ms) for key_id, used_ms in command.uses))
             case _:
                 raise NotImplementedError(f"the model does not know {command}")
+
+    # --- API keys -------------------------------------------------------------------------------------------------
+
+    def _put_api_key(self, key_id: str, blob: bytes) -> bool:
+        known = self.api_keys.get(key_id)
+        if known is not None:
+            new, old = decode_key(blob), decode_key(known[0])
+            is_newer = new.revision > old.revision or (new.revision == old.revision and blob > known[0])
+            if (new.revoked_ms is None, old.revoked_ms is None) == (True, False):
+                is_newer = False
+            elif (new.revoked_ms is None, old.revoked_ms is None) == (False, True):
+                is_newer = True
+            if not is_newer:
+                return False
+        self.api_keys[key_id] = (blob, 0 if known is None else known[1])
+        return True
+
+    def _touch_api_key(self, key_id: str, used_ms: int) -> bool:
+        known = self.api_keys.get(key_id)
+        if known is None or used_ms <= known[1]:
+            return False
+        self.api_keys[key_id] = (known[0], used_ms)
+        return True
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from msgspec.structs import replace as changed
 
 from hookline.node.database import Database
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.tables import new_counters, read_counters
 from hookline.protocol import commands as c
+from hookline.protocol.api_keys import ApiKey, KeySecret, decode_key, encode_key
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
 from hookline.protocol.jobs import (
     PAYLOAD_REMOVED,
@@ -164,6 +166,10 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     def check_tables(self) -> None:
         assert self.machine.tables.topology == self.model.topology
         assert self.machine.tables.settings_epoch == self.model.settings_epoch
+        keys = [(key_id, *self.model.api_keys[key_id]) for key_id in sorted(self.model.api_keys)]
+        assert self.rows("SELECT id, record, used_ms FROM api_keys ORDER BY id") == keys
+        in_memory = self.machine.tables.api_keys.by_id
+        assert sorted((key.id, key.blob, key.used_ms) for key in in_memory.values()) == keys
         jobs = self.model.jobs.values()
         assert self.rows(
             "SELECT seq, tenant, id, state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts,"
@@ -510,6 +516,22 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         self.submit(c.SetMode(mode), more=False)
         self.flush()
         assert self.machine.tables.mode == mode
+
+    @rule(key_id=st.sampled_from(["k1", "k2"]), data=st.data(), more=more)
+    def put_api_key(self, key_id: str, data: st.DataObject, more: bool) -> None:
+        record = ApiKey("", "ci", ("read",), (KeySecret(b"h"),), T0)
+        known = self.model.api_keys.get(key_id)
+        if known is not None and data.draw(st.booleans()):
+            record = decode_key(known[0])
+        step = data.draw(st.integers(-1, 1))
+        record = changed(record, revision=record.revision + step, name=data.draw(st.sampled_from(["ci", "dj"])))
+        if data.draw(st.sampled_from([False, False, True])):
+            record = record.revoked(self.now)
+        self.submit(c.PutApiKeys(((key_id, encode_key(record)), ("k3", encode_key(record)))), more)
+
+    @rule(key_id=st.sampled_from(["k1", "k2", "none"]), more=more)
+    def touch_api_key(self, key_id: str, more: bool) -> None:
+        self.submit(c.TouchApiKeys(((key_id, self.now), (key_id, self.now - SECOND))), more)
 
     @rule()
     def restart(self) -> None:

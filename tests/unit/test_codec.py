@@ -54,6 +54,8 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.DeletePayload(1, 2, b"s"), "94160102c40173"),
     (c.LoseClaims(((1, 2),)), "921791920102"),
     (c.SetMode("hybrid"), "9218a6687962726964"),
+    (c.PutApiKeys((("k", b"r"),)), "921e9192a16bc40172"),
+    (c.TouchApiKeys((("k", 7),)), "921f9192a16b07"),
 ]
 
 
@@ -166,6 +168,8 @@ any_command = st.one_of(
     st.builds(c.PurgeFinished, ints, ints, ints, st.none() | ints),
     st.builds(c.PurgeKeys, ints, ints),
     st.builds(c.DeleteJob, ints),
+    st.builds(c.PutApiKeys, st.lists(st.tuples(ascii_text, blobs), max_size=20).map(tuple)),
+    st.builds(c.TouchApiKeys, st.lists(st.tuples(ascii_text, ints), max_size=20).map(tuple)),
     st.builds(c.DeletePayload, ints, ints, blobs),
 )
 

@@ -12,6 +12,7 @@ from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.reads import Reads
 from hookline.protocol import commands as c
+from hookline.protocol.api_keys import ApiKey, KeySecret, encode_key
 from hookline.protocol.jobs import DEFAULT_TENANT, encode_spec, without_payload, work_of
 from hookline.protocol.settings import DestinationSettings, encode
 from tests.node_parts import OWNER, T0, apply, create, job_spec, outcome, work
@@ -31,6 +32,9 @@ def state(tmp_path: Path) -> Path:
     apply(machine, c.ClaimJobs(((1, T0), (2, T0), (3, T0)), T0 + 9, OWNER))
     apply(machine, outcome(1, 1), outcome(2, 1, state=0, kind=1, retry_at_ms=T0 + 5), c.CancelJobs((4,)))
     apply(machine, c.PutDestination("", DESTINATION, encode(DestinationSettings(paused=True))))
+    key = ApiKey("", "ci", ("read",), (KeySecret(b"h"),), T0)
+    apply(machine, c.PutApiKeys((("k", encode_key(key)), ("gone", encode_key(key)))), c.TouchApiKeys((("k", T0),)))
+    apply(machine, c.PutApiKeys((("gone", encode_key(key.revoked(T0))),)))
     apply(machine, c.PurgeFinished(T0 + 1, 0, 1), c.RunSchedule("", "s", "tick", T0))
     spec = job_spec(labels=("y",), body=b"new")
     apply(machine, c.UpdateJob(5, 1, T0, work_of(spec, DEFAULT_TENANT)), create("z", spec))
@@ -83,6 +87,10 @@ def test_what_was_written_is_sound(state: Path) -> None:
         "UPDATE schedules SET paused = 1",
         "UPDATE schedules SET next_tick_ms = next_tick_ms + 1",
         "UPDATE destinations SET settings = NULL",
+        "DELETE FROM api_keys WHERE id = 'gone'",
+        "UPDATE api_keys SET record = (SELECT record FROM api_keys WHERE id = 'k') WHERE id = 'gone'",
+        "UPDATE api_keys SET id = 'other' WHERE id = 'k'",
+        "UPDATE api_keys SET used_ms = 0",
         "UPDATE destinations SET name = name || 'x' WHERE id = 1",
         "UPDATE counters SET value = value + 1 WHERE name = 'pending'",
         "INSERT INTO jobs SELECT 99, 'forged', tenant, state, lane, due_ms, run_at_ms, created_ms, finished_ms, "

@@ -30,6 +30,7 @@ from hookline.errors import (
 from hookline.node.history.interface import History, LonelyHistory, require
 from hookline.node.identity import Verdict
 from hookline.node.replicated_log.interface import ReplicatedLog
+from hookline.node.state_machine.api_keys import ApiKeys
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import VERSION, Entry, command_size
@@ -177,6 +178,11 @@ class Replica:
     def mode(self) -> Mode:
         """The cluster's mode in the state: which runners make attempts."""
         return self._machine.tables.mode
+
+    @property
+    def api_keys(self) -> ApiKeys:
+        """The API keys, as of the newest applied entry."""
+        return self._machine.tables.api_keys
 
     @property
     def newest_ms(self) -> int:

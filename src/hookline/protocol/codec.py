@@ -18,12 +18,14 @@ from hookline.protocol.commands import (
     DeletePayload,
     ImportDestinations,
     LoseClaims,
+    PutApiKeys,
     PutDestination,
     PutSchedule,
     RecordOutcome,
     RecordTicks,
     RedriveJobs,
     SetTopology,
+    TouchApiKeys,
     UpdateJob,
 )
 from hookline.protocol.jobs import Work
@@ -104,14 +106,18 @@ def command_size(command: AnyCommand) -> int:
             return _FIXED + sum(3 * _PER_ITEM + len(job_id) for _, _, job_id in command.ticks)
         case PutDestination(settings=blob) | SetTopology(document=blob) | DeletePayload(spec=blob):
             return _SHORT_TEXTS + len(blob)
-        case ImportDestinations():
-            return _FIXED + sum(4 * _PER_ITEM + sum(map(len, one)) for one in command.settings)
+        case ImportDestinations(settings=rows) | PutApiKeys(keys=rows) | TouchApiKeys(uses=rows):
+            return _FIXED + sum(map(_row, rows))
         case _:
             return _SHORT_TEXTS
 
 
 def _work(work: Work) -> int:
     return len(work.tenant) + len(work.destination) + len(work.spec) + _texts(work.labels)
+
+
+def _row(values: Sequence[str | bytes | int]) -> int:
+    return 4 * _PER_ITEM + sum(len(value) for value in values if not isinstance(value, int))
 
 
 def _texts(texts: tuple[str, ...]) -> int:

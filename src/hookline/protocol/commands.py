@@ -244,6 +244,18 @@ class SetMode(Command, frozen=True, array_like=True, tag=24):
     mode: Mode
 
 
+class PutApiKeys(Command, frozen=True, array_like=True, tag=30):
+    """Keep these API keys, (id, record as stored), each unless the one that is kept outranks it: ``api_keys``."""
+
+    keys: tuple[tuple[str, bytes], ...]
+
+
+class TouchApiKeys(Command, frozen=True, array_like=True, tag=31):
+    """Note about when API keys were used last, (id, time)."""
+
+    uses: tuple[tuple[str, int], ...]
+
+
 AnyCommand = (
     BeginLog
     | BeginTerm
@@ -267,6 +279,8 @@ AnyCommand = (
     | DeletePayload
     | LoseClaims
     | SetMode
+    | PutApiKeys
+    | TouchApiKeys
 )
 
 

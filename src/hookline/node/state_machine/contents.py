@@ -22,6 +22,7 @@ _ROWS = {
     sums.KEYS: "SELECT key, tenant, seq, fingerprint, expires_ms FROM idempotency_keys",
     sums.SCHEDULES: "SELECT * FROM schedules",
     sums.DESTINATIONS: "SELECT id, tenant, name, settings FROM destinations",
+    sums.API_KEYS: "SELECT id, record, used_ms FROM api_keys",
 }
 _COUNTS = {sums.ATTEMPTS: "SELECT count(*) FROM attempts", sums.LABELS: "SELECT count(*) FROM labels"}
 

@@ -32,7 +32,7 @@ _GUARDED = (
 )
 
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _RESTORED = "restored"
 _CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 

@@ -169,6 +169,14 @@ class TickingSchedule(Row, frozen=True):
     work: bytes
 
 
+class ApiKeyRow(Row, frozen=True):
+    """An API key as it is stored: the values that its sum is over."""
+
+    id: str
+    record: bytes
+    used_ms: int
+
+
 COLUMNS = {
     "AttemptRecord": columns(AttemptRecord),
     "attempt_places": places(AttemptRecord),
@@ -186,5 +194,6 @@ COLUMNS = {
     "PurgedSpec": columns(PurgedSpec),
     "KnownSchedule": columns(KnownSchedule),
     "TickingSchedule": columns(TickingSchedule),
+    "ApiKeyRow": columns(ApiKeyRow),
 }
 """The columns that stand for each type in the statements."""

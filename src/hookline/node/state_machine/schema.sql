@@ -95,6 +95,13 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_ms);
 CREATE INDEX idempotency_keys_of_job ON idempotency_keys (seq);
 
+-- Who may call the API. No text of a key is kept, only hashes.
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY,
+    record BLOB NOT NULL,               -- MessagePack of ApiKey
+    used_ms INTEGER NOT NULL DEFAULT 0  -- about; 0: never
+) WITHOUT ROWID;
+
 CREATE TABLE schedules (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never one of a deleted schedule: its jobs and claims still name it
     tenant TEXT NOT NULL,

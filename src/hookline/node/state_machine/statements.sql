@@ -181,3 +181,15 @@ SELECT {StoredKey} FROM idempotency_keys WHERE expires_ms < ? ORDER BY expires_m
 
 -- name: purge_key
 DELETE FROM idempotency_keys WHERE key = ? AND tenant = ?
+
+-- name: api_key
+SELECT {ApiKeyRow} FROM api_keys WHERE id = ?
+
+-- name: put_api_key
+INSERT OR REPLACE INTO api_keys (id, record, used_ms) VALUES (?, ?, ?)
+
+-- name: delete_api_key
+DELETE FROM api_keys WHERE id = ?
+
+-- name: all_api_keys
+SELECT {ApiKeyRow} FROM api_keys ORDER BY id

@@ -8,6 +8,8 @@ import apsw
 import msgspec
 
 from hookline.node.state_machine import rows, sql, sums
+from hookline.node.state_machine.api_keys import ApiKeys
+from hookline.node.state_machine.rows import ApiKeyRow
 from hookline.protocol.commands import BeginLog, SetTopology
 from hookline.protocol.jobs import State
 from hookline.protocol.modes import DEFAULT_MODE, Mode
@@ -32,6 +34,7 @@ class Tables:
     Attributes:
         found: what the entry's statements have read and returned so far; part of the digest.
         sums: of each table, see ``sums``.
+        api_keys: who may call the API.
         counters: of all tenants together, as of the last ``flush``; see ``counters_of``.
     """
 
@@ -60,6 +63,7 @@ class Tables:
         self.settings_epoch: int = self._meta(_SETTINGS_EPOCH) or 0
         self.identity = read_identity(self._writer)
         self.mode: Mode = self._meta(_MODE) or DEFAULT_MODE
+        self.api_keys = ApiKeys(self._writer.execute(STATEMENTS["all_api_keys"]))
 
     def _meta(self, name: str) -> Any:
         rows: list[sql.Values] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
@@ -153,6 +157,23 @@ class Tables:
         """Replace the cluster's mode."""
         self.run("put_meta", _MODE, mode)
         self.mode = mode
+
+    def keep_api_key(self, row: ApiKeyRow) -> None:
+        """Insert or replace an API key."""
+        self._drop_api_key_sum(row.id)
+        self.run("put_api_key", row.id, row.record, row.used_ms)
+        self.summed(sums.API_KEYS, sums.row_sum(row.id, row.record, row.used_ms))
+        self.api_keys.put(row.id, row.record, row.used_ms)
+
+    def drop_api_key(self, key_id: str) -> None:
+        """Forget an API key."""
+        self._drop_api_key_sum(key_id)
+        self.run("delete_api_key", key_id)
+        self.api_keys.drop(key_id)
+
+    def _drop_api_key_sum(self, key_id: str) -> None:
+        for values in self.rows("api_key", key_id):
+            self.summed(sums.API_KEYS, -sums.row_sum(*values))
 
     def counters_of(self, tenant: str) -> dict[str, int]:
         """One tenant's jobs by state, and bytes of pending payload."""
