@@ -16,10 +16,12 @@ from hookline.node.front.app import FrontParts, front_app
 from hookline.node.front.counted import Counted
 from hookline.node.front.front_end import FrontEnd
 from hookline.node.front.jobs_api import FrontVault
+from hookline.node.front.keys import front_guard
 from hookline.node.front.node_end import NodeEnd
 from hookline.node.front.setup import without_secrets
 from hookline.node.state_machine.reads import Reads
 from hookline.processes.link import linked
+from hookline.protocol.api_keys import hash_of
 
 
 @asynccontextmanager
@@ -45,7 +47,9 @@ async def front_before(api: Api, app: Starlette, tasks: asyncio.TaskGroup) -> As
         share = ProcessShare(config, clock, Reads(reader), JobRequests(config, FrontVault(), clock.token))
         telling = tasks.create_task(_tell(node, counted))
         try:
-            yield front_app(FrontParts(share, front, counted, lambda: False))
+            root = None if api.config.root_key is None else hash_of(api.config.root_key)
+            guard = front_guard(root, share.reads, clock)
+            yield front_app(FrontParts(share, front, counted, lambda: False, guard))
         finally:
             telling.cancel()
             front.link.close()

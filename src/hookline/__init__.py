@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hookline.client.answers import Health as Health
     from hookline.client.answers import Job as Job
     from hookline.client.answers import JobPage as JobPage
+    from hookline.client.answers import KeyView as KeyView
+    from hookline.client.answers import NewKey as NewKey
     from hookline.client.answers import Rate as Rate
     from hookline.client.answers import RetryRequest as RetryRequest
     from hookline.client.answers import Schedule as Schedule
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from hookline.errors import ConnectionFailed as ConnectionFailed
     from hookline.errors import DeadlineExceeded as DeadlineExceeded
     from hookline.errors import DestinationNotFound as DestinationNotFound
+    from hookline.errors import Forbidden as Forbidden
     from hookline.errors import HooklineError as HooklineError
     from hookline.errors import IdempotencyMismatch as IdempotencyMismatch
     from hookline.errors import InvalidRequest as InvalidRequest
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from hookline.errors import JobNotPending as JobNotPending
     from hookline.errors import JobNotRetryable as JobNotRetryable
     from hookline.errors import JobRunning as JobRunning
+    from hookline.errors import KeyNotFound as KeyNotFound
     from hookline.errors import NotFound as NotFound
     from hookline.errors import PayloadRemoved as PayloadRemoved
     from hookline.errors import PayloadTooLarge as PayloadTooLarge
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from hookline.errors import ScheduleExists as ScheduleExists
     from hookline.errors import ScheduleNotFound as ScheduleNotFound
     from hookline.errors import TooManyRequests as TooManyRequests
+    from hookline.errors import Unauthorized as Unauthorized
     from hookline.errors import Unavailable as Unavailable
     from hookline.protocol.http import JobRequest as JobRequest
 
@@ -64,6 +69,8 @@ _NAMES_BY_MODULE = {
         "Health",
         "Job",
         "JobPage",
+        "KeyView",
+        "NewKey",
         "Rate",
         "RetryRequest",
         "Schedule",
@@ -77,6 +84,7 @@ _NAMES_BY_MODULE = {
         "ConnectionFailed",
         "DeadlineExceeded",
         "DestinationNotFound",
+        "Forbidden",
         "HooklineError",
         "IdempotencyMismatch",
         "InvalidRequest",
@@ -87,6 +95,7 @@ _NAMES_BY_MODULE = {
         "JobNotPending",
         "JobNotRetryable",
         "JobRunning",
+        "KeyNotFound",
         "NotFound",
         "PayloadRemoved",
         "PayloadTooLarge",
@@ -94,6 +103,7 @@ _NAMES_BY_MODULE = {
         "ScheduleExists",
         "ScheduleNotFound",
         "TooManyRequests",
+        "Unauthorized",
         "Unavailable",
     ),
     "hookline.protocol.http": ("JobRequest",),

@@ -6,20 +6,21 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── InvalidRequest            400  the caller must change the request
     │   ├── InvalidUrl · InvalidHeader · InvalidTime · InvalidCron · InvalidTimezone
     │   ├── InvalidId · InvalidCursor · InvalidJson · UnknownField · InvalidSecret · InvalidTopology
-    ├── HostNotAllowed            403
+    ├── Unauthorized              401
+    ├── Forbidden                 403  HostNotAllowed is a 403, too
     ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · ClusterNotFound ·
-    │                                  RouteNotFound
+    │                                  KeyNotFound · RouteNotFound
     ├── MethodNotAllowed          405
     ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · JobRunning ·
     │                                  JobNotFinished · PayloadRemoved · ScheduleExists
     │                                  EpochUnknown · EpochTaken · ChangeOpen · NotDecider · SettingsNeeded ·
-    │                                  SecretKeyDiffers
+    │                                  SecretKeyDiffers · TooManyKeys
     ├── PayloadTooLarge           413  (BatchTooLarge)
     ├── UnsupportedMedia          415
     ├── RangeNotSatisfiable       416
     ├── Misdirected               421  WrongCluster
     ├── IdempotencyMismatch       422
-    ├── TooManyRequests           429  QueueFull
+    ├── TooManyRequests           429  QueueFull · TooManyBadKeys
     ├── Internal                  500  the fault is ours
     └── Unavailable               503  NotLeader · Overloaded · ShuttingDown · NotEnoughSpace · SnapshotUnavailable
                                        ClusterUnavailable · AllClustersUnavailable
@@ -163,6 +164,23 @@ class InvalidSecret(InvalidRequest):
     code = "invalid_secret"
 
 
+# --- 401, 403 -----------------------------------------------------------------------------------------------
+
+
+class Unauthorized(HooklineError):
+    """The call needs a valid API key; send one as Authorization: Bearer KEY."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class Forbidden(HooklineError):
+    """The API key does not have the scope that this call needs; use another key."""
+
+    code = "forbidden"
+    http_status = 403
+
+
 # --- 404, 405, 409 ------------------------------------------------------------------------------------------
 
 
@@ -195,6 +213,12 @@ class ClusterNotFound(NotFound):
     """The topology has no cluster of that name; GET /clusters lists them."""
 
     code = "cluster_not_found"
+
+
+class KeyNotFound(NotFound):
+    """No API key has this id, or it was revoked."""
+
+    code = "key_not_found"
 
 
 class RouteNotFound(NotFound):
@@ -298,6 +322,12 @@ class SecretKeyDiffers(Conflict):
 # --- 413, 415, 416, 422, 429 --------------------------------------------------------------------------------
 
 
+class TooManyKeys(Conflict):
+    """There are as many API keys as there may be; revoke some that nobody needs."""
+
+    code = "too_many_keys"
+
+
 class PayloadTooLarge(HooklineError):
     """The body is larger than this service takes."""
 
@@ -358,6 +388,12 @@ class TooManyRequests(HooklineError):
     code = "too_many_requests"
     http_status = 429
     retryable = True
+
+
+class TooManyBadKeys(TooManyRequests):
+    """Too many requests without a valid key came from this address; a valid key is served."""
+
+    code = "too_many_bad_keys"
 
 
 class QueueFull(TooManyRequests):

@@ -49,7 +49,7 @@ class FrontDoor:
 class Clusters:
     """Clusters c0, c1, …, which can be stopped one by one, and proxies before them."""
 
-    def __init__(self, directory: Path, count: int, run_loop: RunLoop = uvloop.run) -> None:
+    def __init__(self, directory: Path, count: int, run_loop: RunLoop = uvloop.run, **settings: Any) -> None:
         self.names = [f"c{shard}" for shard in range(count)]
         self.nodes: dict[str, NodeUnderTest] = {}
         self._running: dict[str, ExitStack] = {}
@@ -57,7 +57,7 @@ class Clusters:
         self._directory = directory
         self._run_loop = run_loop
         for shard, name in enumerate(self.names):
-            config = node_config(directory / name, cluster=name, shard=shard)
+            config = node_config(directory / name, cluster=name, shard=shard, **settings)
             self._running[name] = stack = ExitStack()
             node = NodeUnderTest(config, None)
             node.run_loop = run_loop

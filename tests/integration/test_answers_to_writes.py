@@ -57,6 +57,7 @@ DESTINATION_WRITES: tuple[Any, ...] = (
 NO_RECORD = {"retryJobs", "cancelJobs", "deleteJob", "deleteSchedule", "deleteDestination"}
 ELSEWHERE = {"createJob", "createBatch", "createSchedule", "putDestination"}
 NOT_OF_RECORDS = {"handover", "trustClock", "changeCluster"}
+KEYS = {"createKey", "rotateKey", "revokeKey"}  # see test_keys.py
 
 few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -77,7 +78,7 @@ def assert_kept(node: NodeUnderTest, answer: Answer, path: str) -> None:
 
 
 def test_every_call_that_writes_is_tried_here() -> None:
-    tried = {name for name, *_ in (*JOB_WRITES, *SCHEDULE_WRITES)} | ELSEWHERE | NO_RECORD | NOT_OF_RECORDS
+    tried = {name for name, *_ in (*JOB_WRITES, *SCHEDULE_WRITES)} | ELSEWHERE | NO_RECORD | NOT_OF_RECORDS | KEYS
     assert {call.name for call in calls_of("node") if call.method != "GET" and call.scope != "internal"} == tried
 
 

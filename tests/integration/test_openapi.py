@@ -16,12 +16,13 @@ from hookline.http_api.openapi import openapi_document
 from hookline.protocol.calls import BOTH, Server, calls_of
 from tests.integration.node_under_test import NodeUnderTest, node_config
 
+ROOT_KEY = "root-key-of-the-tests"
 EXAMPLES = 10  # for each of the 29 calls, good and bad: about 15 seconds in all
 
 
 @pytest.fixture(scope="module")
 def api_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
-    with NodeUnderTest(node_config(tmp_path_factory.mktemp("node")), None).running() as running:
+    with NodeUnderTest(node_config(tmp_path_factory.mktemp("node"), root_key=ROOT_KEY), None).running() as running:
         yield running
 
 
@@ -59,7 +60,8 @@ def _check(node: NodeUnderTest, call: str, mode: GenerationMode, excluded: list[
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=CALLS[call].as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case[Any]) -> None:
-        case.call_and_validate(base_url=f"http://127.0.0.1:{node.port}", excluded_checks=excluded)
+        key = {"Authorization": f"Bearer {ROOT_KEY}"}
+        case.call_and_validate(base_url=f"http://127.0.0.1:{node.port}", headers=key, excluded_checks=excluded)
 
     check()
 
@@ -96,7 +98,7 @@ def test_the_examples_work(api_node: NodeUnderTest) -> None:
             example = call.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
             if example is not None and "{id}" not in path:
                 url = path.replace("{host}", "shop.example")
-                answer = api_node.call(method.upper(), url, example)
+                answer = api_node.call(method.upper(), url, example, {"Authorization": f"Bearer {ROOT_KEY}"})
                 assert answer.status in (200, 201), (path, answer.body)
 
 

@@ -14,6 +14,8 @@ from hookline.http_api.openapi import openapi_document
 from hookline.protocol.calls import calls_of
 from tests.integration.proxy_under_test import JOB, Clusters, FrontDoor
 
+ROOT_KEY = "root-key-of-the-tests"
+SHOWN = {"Authorization": f"Bearer {ROOT_KEY}"}
 EXAMPLES = 6  # of each call below: some seconds in all. What the nodes answer, test_openapi.py looks at.
 DESCRIBED = schemathesis.openapi.from_dict(openapi_document("proxy"))
 # What is too long for its field may be too large for the call: that is a refusal as well.
@@ -54,12 +56,12 @@ BREAKABLE = [
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDoor]:
     """A proxy before two clusters, one of which is down: so the answers say who is missing."""
-    clusters = Clusters(tmp_path_factory.mktemp("clusters"), 2)
+    clusters = Clusters(tmp_path_factory.mktemp("clusters"), 2, root_key=ROOT_KEY)
     try:
         # Without probes: they draw random numbers in another thread, which hypothesis takes for the strategies' doing.
-        door = clusters.start_proxy(probe_interval_ms=60_000)
+        door = clusters.start_proxy(probe_interval_ms=60_000, root_key=ROOT_KEY)
         for number in range(6):
-            assert door.post("/jobs", {"id": f"job-{number}"} | JOB).status == 201
+            assert door.post("/jobs", {"id": f"job-{number}"} | JOB, **SHOWN).status == 201
         clusters.stop("c1")
         yield door
     finally:
@@ -74,7 +76,7 @@ def test_schemathesis_finds_nothing_with_good_data(door: FrontDoor, call: str) -
 @pytest.mark.parametrize("call", BREAKABLE)
 def test_schemathesis_finds_nothing_with_bad_data(door: FrontDoor, call: str) -> None:
     _check(door, call, GenerationMode.NEGATIVE, [])
-    assert door.get("/topology").json["epoch"] == 1
+    assert door.get("/topology", **SHOWN).json["epoch"] == 1
 
 
 def _check(door: FrontDoor, call: str, mode: GenerationMode, excluded: list[Any]) -> None:
@@ -84,7 +86,8 @@ def _check(door: FrontDoor, call: str, mode: GenerationMode, excluded: list[Any]
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=CALLS[call].as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case[Any]) -> None:
-        case.call_and_validate(base_url=f"http://127.0.0.1:{door.port}", excluded_checks=excluded)
+        base_url = f"http://127.0.0.1:{door.port}"
+        case.call_and_validate(base_url=base_url, headers=SHOWN, excluded_checks=excluded)
 
     check()
 
@@ -92,7 +95,7 @@ def _check(door: FrontDoor, call: str, mode: GenerationMode, excluded: list[Any]
 def test_what_is_missing_is_described_and_said(door: FrontDoor) -> None:
     shapes = openapi_document("proxy")["components"]["schemas"]
     for path, shape in (("/jobs", "JobPage"), ("/clusters", "ClusterList")):
-        answer = door.get(path).json
+        answer = door.get(path, **SHOWN).json
         assert answer["incomplete"] == ["c1"]
         assert answer.keys() <= shapes[shape]["properties"].keys()
     health = door.get("/health").json

@@ -142,7 +142,7 @@ def test_where_an_allowed_job_can_go_our_own_processes_are_looked_for(allow: str
 
 
 def test_nodes_know_the_proxies_before_them(clusters: Clusters) -> None:
-    anywhere = clusters.start_proxy(host="0.0.0.0")
+    anywhere = clusters.start_proxy(host="0.0.0.0", no_auth=True)
     at_one = clusters.start_proxy(host="127.0.0.1")
     for node in clusters.nodes.values():
         assert ("127.0.0.9", anywhere.port) in node.own_addresses

@@ -63,6 +63,11 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "changeCluster": ("admin", "never"),
         "handover": ("admin", "never"),
         "trustClock": ("admin", "always"),
+        "createKey": ("admin", "never"),
+        "listKeys": ("admin", "always"),
+        "getKey": ("admin", "always"),
+        "rotateKey": ("admin", "never"),
+        "revokeKey": ("admin", "always"),
         "getHealth": ("open", "always"),
         "getLivez": ("open", "always"),
         "getReadyz": ("open", "always"),
@@ -70,6 +75,7 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "getOpenapi": ("open", "always"),
         "getDocs": ("open", "always"),
         "readClock": ("internal", "always"),
+        "readCluster": ("internal", "always"),
         "readPosition": ("internal", "always"),
         "describeSnapshot": ("internal", "always"),
         "readSnapshot": ("internal", "always"),
@@ -77,6 +83,8 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "takeTopology": ("internal", "always"),
         "readSettings": ("internal", "always"),
         "takeSettings": ("internal", "always"),
+        "readKeys": ("internal", "always"),
+        "takeKeys": ("internal", "always"),
         "createGathered": ("internal", "always"),
         "confirmAbsence": ("internal", "always"),
         "exchange": ("internal", "always"),
@@ -127,7 +135,7 @@ async def test_each_call_is_reached_at_its_path_and_gets_its_row(server: Server)
         return noted
 
     calls = calls_of(server)
-    app = application([Served(call, noting(call.name)) for call in calls], admit_clients, [], lambda _code: None)
+    app = application([Served(call, noting(call.name)) for call in calls], admit_clients, None, [], lambda _code: None)
     for call in calls:
         parameter = "http://a.example:80/x\n" if "{host}" in call.path else "a-1" if "{" in call.path else ""
         for method in (call.method, "HEAD") if call.method == "GET" else (call.method,):
@@ -182,6 +190,11 @@ SENT: dict[str, Callable[[], requests.Request[Any]]] = {
     "getDestination": lambda: requests.get_destination("x"),
     "putDestination": lambda: requests.put_destination("x", {}),
     "deleteDestination": lambda: requests.delete_destination("x"),
+    "createKey": lambda: requests.create_key("ci", ["read"], tenant=None, expires=None),
+    "listKeys": lambda: requests.list_keys(cursor=None),
+    "getKey": lambda: requests.get_key("x"),
+    "rotateKey": lambda: requests.rotate_key("x", overlap=0),
+    "revokeKey": lambda: requests.revoke_key("x"),
     "listClusters": requests.clusters,
     "getOneCluster": lambda: requests.cluster("x"),
     "getTopology": requests.topology,

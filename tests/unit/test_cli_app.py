@@ -85,7 +85,8 @@ def test_what_is_out_of_range_is_said_clearly(capsys: pytest.CaptureFixture[str]
 
 def test_every_setting_of_a_node_can_be_given() -> None:
     options = {field.name for field in fields(NodeOptions) + fields(EtcdOptions)}
-    settings = {field.name.removesuffix("_ms").replace("quota_bytes", "quota") for field in fields(NodeConfig)}
+    other_names = {"etcd_quota_bytes": "etcd_quota", "root_key": "root_key_file"}
+    settings = {other_names.get(field.name, field.name.removesuffix("_ms")) for field in fields(NodeConfig)}
     told_by_command = {"data_dir", "host", "port", "cluster", "shard", "node", "mode"}
     assert settings == (options - {"log_level", "log_json"}) | told_by_command
 

@@ -29,7 +29,7 @@ def test_nobody_is_warned_of_an_address_that_only_this_machine_reaches(
 def test_an_address_that_others_reach_is_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str
 ) -> None:
-    process.warn_of_reach(NodeConfig(data_dir=tmp_path, host=host), is_for_all=True)
+    process.warn_of_reach(NodeConfig(data_dir=tmp_path, host=host, no_auth=True), is_for_all=True)
     assert f"listens at {host}, and asks nobody for a key" in capsys.readouterr().err
 
 

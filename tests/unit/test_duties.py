@@ -1,20 +1,36 @@
 """A leader's duties beside dispatching: it rests until something is due, and lets others get in between."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.dispatch.duties import Duties
 from hookline.node.dispatch.duty import Duty
+from hookline.node.dispatch.key_uses import KeyUses
 from hookline.node.dispatch.ticks import Ticks
 from hookline.node.replica import Replica
+from hookline.node.state_machine.api_keys import ApiKeys
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import LeaderReads
+from hookline.node.state_machine.machine import StateMachine, open_state
+from hookline.protocol.api_keys import ApiKey, encode_key
+from hookline.protocol.commands import PutApiKeys
 from hookline.protocol.due_ticks import DueSchedule
 from hookline.protocol.settings import ScheduleSpec
-from tests.node_parts import T0, ManualClock, settle
+from tests.node_parts import T0, ManualClock, apply, settle
 
 SPEC = ScheduleSpec("* * * * *", "UTC", "all", 10**9, False, 0, None, None)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[StateMachine]:
+    database = open_state(tmp_path / "state.db", durable=False)
+    yield StateMachine(database)
+    database.close()
 
 
 class TickingReplica:
@@ -118,3 +134,32 @@ async def test_a_wake_up_during_work_ends_the_next_rest() -> None:
     async with asyncio.timeout(60):
         await duty.rest(10**6)
         await duty.rest(10**6)
+
+
+async def test_the_use_of_a_key_is_written_down_once_an_hour(machine: StateMachine) -> None:
+    hour_ms, record = 3_600_000, ApiKey("", "ci", ("read",), (), T0)
+    apply(machine, PutApiKeys((("a", encode_key(record)), ("b", encode_key(record)))))
+    uses: dict[str, int] = {}
+
+    class AppliedAtOnce:
+        proposed = 0
+
+        @property
+        def api_keys(self) -> ApiKeys:
+            return machine.tables.api_keys
+
+        async def propose(self, commands: Any, *, no_timeout: bool) -> None:
+            self.proposed += 1
+            apply(machine, *commands)
+
+    replica = AppliedAtOnce()
+    duty = KeyUses(cast("Replica", replica), uses)
+    await duty.step()
+    assert replica.proposed == 0, "an idle node writes nothing"
+    uses |= {"a": T0, "gone": T0}
+    for used_ms, proposed in ((T0, 1), (T0 + hour_ms - 1, 1), (T0 + hour_ms, 2)):
+        uses["a"] = used_ms
+        await duty.step()
+        assert replica.proposed == proposed
+    known = machine.tables.api_keys.by_id
+    assert {key: known[key].used_ms for key in known} == {"a": T0 + hour_ms, "b": 0}

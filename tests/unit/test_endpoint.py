@@ -49,7 +49,7 @@ async def answered(raises: Exception, *, proposed: bool, in_a_task: bool = False
 
     scope = {"type": "http", "method": "POST", "path": "/jobs", "headers": [], "query_string": b""}
     served = {"POST": Served(CALLS["createJob"], handler)}
-    await Endpoint(served, admit_ours, [], lambda _code: None)(scope, receive, send)
+    await Endpoint(served, admit_ours, None, [], lambda _code: None)(scope, receive, send)
     return sent[0]["status"], json.decode(sent[1]["body"])["code"]
 
 

@@ -40,6 +40,13 @@ def read_file(name: str) -> bytes:
     return read
 
 
+def root_key(file: Path | None) -> str | None:
+    """The root key in a file, or else in HOOKLINE_ROOT_KEY; None: there is none."""
+    if file is not None:
+        return read_file(str(file)).decode("utf-8", "replace").strip()
+    return os.environ.get("HOOKLINE_ROOT_KEY", "").strip() or None
+
+
 @contextmanager
 def readable_file(name: str) -> Iterator[BinaryIO]:
     """The file, or stdin (``-``); that it cannot be opened or read is a usage error."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
 
 
+_ACCESS = ("HOOKLINE_ROOT_KEY_FILE", "HOOKLINE_NO_AUTH")
+
+
 def _env(name: str) -> Parameter:
     return Parameter(env_var=f"HOOKLINE_{name}")
 
@@ -35,6 +38,8 @@ class NodeOptions:
         secret_key: The key that seals stored secrets.
         secret_key_file: A file that holds this key.
         allow_missing_secret_key: Start although stored secrets are sealed with a lost key, and hold their jobs.
+        root_key_file: A file that holds the first key, which may do everything; or have it in HOOKLINE_ROOT_KEY.
+        no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
         attempt_max: The longest timeout that a job may ask for, up to 24h; a job that asks for none has 30s. [1h]
         shutdown_grace: How long running attempts may take to end at shutdown, up to 24h. [10s]
         pending_jobs_max: Unfinished jobs that are taken at most. [10000000]
@@ -61,6 +66,8 @@ class NodeOptions:
     secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
     secret_key_file: Annotated[NamedPath | None, _env("SECRET_KEY_FILE")] = None
     allow_missing_secret_key: Annotated[Flag, _env("ALLOW_MISSING_SECRET_KEY")] = False
+    root_key_file: Annotated[NamedPath | None, _env("ROOT_KEY_FILE")] = None
+    no_auth: Annotated[Flag, _env("NO_AUTH")] = False
     attempt_max: Annotated[str | None, _env("ATTEMPT_MAX")] = None
     shutdown_grace: Annotated[str | None, _env("SHUTDOWN_GRACE")] = None
     pending_jobs_max: Annotated[int | None, _env("PENDING_JOBS_MAX")] = None
@@ -99,6 +106,8 @@ class NodeOptions:
             secret_key=self.secret_key,
             secret_key_file=self.secret_key_file,
             allow_missing_secret_key=self.allow_missing_secret_key,
+            root_key=inputs.root_key(self.root_key_file),
+            no_auth=self.no_auth,
             pending_jobs_max=self.pending_jobs_max,
             pending_bytes_max=self.pending_bytes_max,
             payload_bytes_max=self.payload_bytes_max,
@@ -116,6 +125,10 @@ class NodeOptions:
             for name, value in values.items()
             if value is not None
         }
+
+    def access_environment(self) -> dict[str, str]:
+        """The part of it that says who may call, for a proxy."""
+        return {name: value for name, value in self.environment().items() if name in _ACCESS}
 
 
 DEFAULT_NODE_OPTIONS = NodeOptions()

@@ -63,6 +63,14 @@ COMMANDS = (
     CliEntry(
         "state", "state:app", "Look into the state of a stopped node, or one that was kept aside, and get jobs back."
     ),
+    CliEntry(
+        "keys", "keys:app", "API keys: who may call, and what. Needs a key with the scope admin, as the root key is."
+    ),
+    CliEntry(
+        "login",
+        "login:login",
+        "Keep the address and an API key in your config file, for the commands that follow.",
+    ),
     CliEntry("secret", "secret:app", "Make keys to sign and verify webhooks with."),
     CliEntry(
         "completion",

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 
 from hookline.cli.failures import readable
@@ -12,6 +11,7 @@ from hookline.cli.first_words import say_ready
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr, waiting
 from hookline.errors import InvalidConfig
+from hookline.http_api.access import is_loopback
 from hookline.memory import loading
 from hookline.protocol.modes import Mode
 
@@ -128,13 +128,6 @@ def say_waiting(running: int) -> None:
         _say(text)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _say(text: str) -> None:
     stderr().print(text, style="dim", soft_wrap=True)
 
@@ -143,7 +136,7 @@ def warn_of_reach(config: "NodeConfig", *, is_for_all: bool) -> None:
     """Say what a node may call, and ``is_for_all`` who may call it, where that is unusual."""
     if config.allow_private_destinations:
         _warn_of_private_destinations()
-    if is_for_all and not _is_loopback(config.host):
+    if is_for_all and config.no_auth and not is_loopback(config.host):
         stderr().print(
             f"WARNING: it listens at {config.host}, and asks nobody for a key. Whoever reaches the port can make,\n"
             "         read and cancel jobs. Let a firewall or a gateway decide who does.",

@@ -26,6 +26,8 @@ def proxy(
     allow_hosts: Annotated[str | None, Parameter(env_var="HOOKLINE_ALLOW_HOSTS")] = None,
     request_timeout: Annotated[str | None, Parameter(env_var="HOOKLINE_REQUEST_TIMEOUT")] = None,
     requests_max: Annotated[int | None, Parameter(env_var="HOOKLINE_REQUESTS_MAX")] = None,
+    root_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_ROOT_KEY_FILE")] = None,
+    no_auth: Annotated[Flag, Parameter(env_var="HOOKLINE_NO_AUTH")] = False,
     log_level: Annotated[str, Parameter(env_var="HOOKLINE_LOG_LEVEL")] = "info",
     log_json: Annotated[Flag, Parameter(env_var="HOOKLINE_LOG_JSON")] = False,
 ) -> int:
@@ -38,6 +40,8 @@ def proxy(
         allow_hosts: Names in requests' Host that a proxy at a loopback address answers to, separated by commas.
         request_timeout: How long a request may take in all. [10s]
         requests_max: Requests under way at once; more are refused. [1000]
+        root_key_file: A file that holds the root key of the nodes; or have it in HOOKLINE_ROOT_KEY.
+        no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
     """
@@ -48,6 +52,8 @@ def proxy(
         request_timeout_ms=None if request_timeout is None else inputs.duration_ms(request_timeout),
         requests_max=requests_max,
         allow_hosts=None if allow_hosts is None else inputs.host_names(allow_hosts),
+        root_key=inputs.root_key(root_key_file),
+        no_auth=no_auth,
     )
     seeds = tuple(inputs.service_url(url, "--seed") for url in seed or ())
     config = ProxyConfig(host=host, port=port, topology=topology, seeds=seeds, **settings)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import Flag, NamedPath
 from hookline.client.place import DEFAULT_URL
 
 if TYPE_CHECKING:
     from hookline.cli.calls import Calls
+    from hookline.cli.profiles import ServicePlace
 
 
 @Parameter(name="*")
@@ -18,12 +19,16 @@ class Service:
     """The place of Hookline, and the form of the output.
 
     Attributes:
-        url: A node or a proxy.
+        url: A node or a proxy. [that of the profile, else http://127.0.0.1:7070]
+        profile: A profile that hookline login made; without it the one called default is taken, if there is one.
+        api_key_file: A file that holds the API key; or have the key in HOOKLINE_API_KEY.
         json: Print exactly one JSON document on stdout.
         timeout: Seconds for each try of a call.
     """
 
-    url: Annotated[str, Parameter(env_var="HOOKLINE_URL")] = DEFAULT_URL
+    url: Annotated[str | None, Parameter(env_var="HOOKLINE_URL")] = None
+    profile: Annotated[str | None, Parameter(env_var="HOOKLINE_PROFILE")] = None
+    api_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_API_KEY_FILE")] = None
     json: Flag = False
     timeout: Annotated[float, Parameter(name="--http-timeout", env_var="HOOKLINE_HTTP_TIMEOUT")] = 10.0
 
@@ -31,7 +36,18 @@ class Service:
         """Makes the object that sends calls to it; to be used in a ``with``."""
         from hookline.cli.calls import Calls
 
-        return Calls(self.url, self.timeout)
+        place = self.place()
+        return Calls(place.url, self.timeout, place.key)
+
+    def place(self) -> "ServicePlace":
+        """The url and the key: given, of the environment, or of a profile. Raises InvalidConfig."""
+        from hookline.cli.profiles import ServicePlace, profile_of, read_key
+
+        key = read_key(self.api_key_file)
+        if self.url is not None and self.profile is None:
+            return ServicePlace(self.url, key)  # not with the key of a profile, which is for another place
+        known = profile_of(self.profile) or ServicePlace(DEFAULT_URL)
+        return ServicePlace(known.url, known.key or key)
 
 
 DEFAULT_SERVICE = Service()

@@ -36,7 +36,7 @@ def _proxy(service: Service) -> "Iterator[Calls]":
         try:
             yield calls
         except RouteNotFound as error:
-            where = service.url
+            where = service.place().url
             raise InvalidConfig(
                 f"{where} is not a proxy: a node has no topology to show or to change; give --url of a proxy",
                 field="url",

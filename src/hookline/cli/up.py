@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
-from hookline.cli.parameters import NamedPath
+from hookline.cli.parameters import Flag, NamedPath
 from hookline.cli.process import run_cluster_until_stopped, run_fleet_until_stopped, run_until_stopped
+from hookline.cli.root_key import with_root_key
 from hookline.errors import InvalidConfig
 from hookline.protocol.modes import Mode
 
@@ -25,6 +26,7 @@ def up(
     nodes: Literal[1, 3] = 1,
     proxies: int = 0,
     mode: Mode | None = None,
+    auth: Flag = False,
     options: NodeOptions = DEFAULT_NODE_OPTIONS,
 ) -> int:
     """Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.
@@ -42,12 +44,15 @@ def up(
         proxies: How many proxies; the first is the front door. Several clusters have at least one.
         mode: Which processes make attempts: the leader's, those of all nodes (hybrid), or only those of hookline worker
             (workers). Without it the mode stays as it was, at first leader.
+        auth: Ask for a key also on this machine. Without --root-key-file one is made: root.key, beside the data.
         options: How the nodes work.
     """
     for option, value, least in (("clusters", clusters, 1), ("proxies", proxies, 0)):
         if not least <= value <= _AT_MOST:
             raise InvalidConfig(f"--{option} is {value}; use {least} to {_AT_MOST}", field=option)
     host = host.removeprefix("[").removesuffix("]")
+    if auth:
+        options = with_root_key(options, data_dir)
     alone = nodes == clusters == 1 and not proxies
     config = options.config(data_dir=data_dir, host=host, port=port, mode=mode if alone else None)
     if clusters > 1 or proxies:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, field, to_builtins
 
 from hookline.protocol import http
+from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import Guarantee, Labels, OutcomeLabel, StateLabel
 from hookline.protocol.modes import DEFAULT_MODE, Mode
 
@@ -262,6 +263,48 @@ class DestinationPage(Answered, frozen=True):
     """All destinations that jobs or settings name; ``incomplete`` as in ``JobPage``."""
 
     data: list[Destination]
+    next_cursor: str | None
+    incomplete: list[str] = []
+
+
+# --- keys -----------------------------------------------------------------------------------------------------
+
+
+class KeyView(Answered, frozen=True):
+    """An API key without its text. ``previous_until``: until then a text from before the rotation holds, too."""
+
+    id: str
+    name: str
+    scopes: list[KeyScope]
+    tenant: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None  # true to the hour
+    rotated_at: datetime | None
+    previous_until: datetime | None
+
+
+class NewKey(Answered, frozen=True):
+    """An API key with its text, ``key``, which is shown this once. ``incomplete``: clusters that get it later."""
+
+    id: str
+    key: str
+    name: str
+    scopes: list[KeyScope]
+    tenant: str
+    created_at: datetime
+    expires_at: datetime | None
+    previous_until: datetime | None
+    incomplete: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"NewKey(id={self.id!r}, key='***', name={self.name!r}, scopes={self.scopes!r})"
+
+
+class KeyPage(Answered, frozen=True):
+    """A page of keys; ``incomplete`` as in ``JobPage``."""
+
+    data: list[KeyView]
     next_cursor: str | None
     incomplete: list[str] = []
 

@@ -22,6 +22,9 @@ from hookline.client.answers import (
     Health,
     Job,
     JobPage,
+    KeyPage,
+    KeyView,
+    NewKey,
     Preview,
     Route,
     Schedule,
@@ -30,10 +33,12 @@ from hookline.client.answers import (
 )
 from hookline.client.blocking_transport import BlockingTransport
 from hookline.client.connections import Connecting, Verify
+from hookline.client.fields import Length
 from hookline.client.pooled_connections import PooledConnections
 from hookline.client.retrying import RETRIES, Retrying
-from hookline.client.transport import service_url
+from hookline.client.transport import service_url, with_key
 from hookline.clock import Clock, SystemClock
+from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import JobRequest
 from hookline.protocol.topology import Topology
 
@@ -48,6 +53,7 @@ class Client:
 
     Args:
         base_url: where Hookline listens; HOOKLINE_URL when None, else a node on this machine.
+        api_key: shows who calls; HOOKLINE_API_KEY when None.
         timeout: seconds for each try of a call, from looking up the name to the last byte of the answer.
         retries: how often a call is tried again, if that is safe.
         headers: sent with every call, such as the token of a gateway.
@@ -66,6 +72,7 @@ class Client:
         self,
         base_url: str | None = None,
         *,
+        api_key: str | None = None,
         timeout: float = 10.0,
         retries: int = RETRIES,
         headers: Mapping[str, str] | None = None,
@@ -77,7 +84,11 @@ class Client:
     ) -> None:
         self._clock = clock or SystemClock()
         connecting = Connecting(
-            url=service_url(base_url), headers=headers or {}, verify=verify, proxy=proxy, http_client=http_client
+            url=(url := service_url(base_url)),
+            headers=with_key(headers, api_key, url),
+            verify=verify,
+            proxy=proxy,
+            http_client=http_client,
         )
         retrying = Retrying(retries, timeout, self._clock)
         self._transport = BlockingTransport(connecting, retrying, sleep, PooledConnections)
@@ -280,6 +291,28 @@ class Client:
     def delete_destination(self, host: str) -> None:
         """Forget the settings of a destination; jobs that a pause held back go. Raises ``DestinationNotFound``."""
         self._transport.send(requests.delete_destination(host))
+
+    def create_key(
+        self, name: str, scopes: Sequence[KeyScope], *, tenant: str | None = None, expires: Length | None = None
+    ) -> NewKey:
+        """Make an API key; its ``key`` is shown this once. It holds for ``expires``, or until it is revoked."""
+        return self._ask(requests.create_key(name, scopes, tenant=tenant, expires=expires), NewKey)
+
+    def keys(self) -> Iterator[KeyView]:
+        """All API keys but those that were revoked, the oldest first, without their texts."""
+        return self._transport.items(lambda cursor: requests.list_keys(cursor=cursor).giving(KeyPage))
+
+    def get_key(self, key_id: str) -> KeyView:
+        """An API key without its text. Raises ``KeyNotFound``."""
+        return self._ask(requests.get_key(key_id), KeyView)
+
+    def rotate_key(self, key_id: str, *, overlap: Length = "24h") -> NewKey:
+        """Give an API key a new text; those before hold for ``overlap`` more. Raises ``KeyNotFound``."""
+        return self._ask(requests.rotate_key(key_id, overlap=overlap), NewKey)
+
+    def revoke_key(self, key_id: str) -> None:
+        """Have an API key refused from now on. Raises ``KeyNotFound``."""
+        self._transport.send(requests.revoke_key(key_id))
 
     def cluster(self, name: str | None = None) -> Cluster:
         """The cluster of a node; at a proxy the only one, or the one of that name."""

@@ -15,6 +15,8 @@ _BY_CODE = errors.by_code()
 # Of an error that this SDK does not know yet.
 _BY_STATUS: dict[int, type[errors.HooklineError]] = {
     400: errors.InvalidRequest,
+    401: errors.Unauthorized,
+    403: errors.Forbidden,
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
     409: errors.Conflict,

@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 import msgspec
 
 from hookline import errors
-from hookline.client.fields import JobItem, ScheduledJob, Time, time_text, to_json
+from hookline.client.fields import JobItem, Length, ScheduledJob, Time, time_text, to_json
 from hookline.client.headers import check_headers
 from hookline.client.json_values import encode_json
 from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
-from hookline.protocol import http
+from hookline.protocol import http, http_keys
+from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.ids import check_id, mint_id
 from hookline.protocol.modes import Mode
@@ -263,6 +264,36 @@ def put_destination(host: str, fields: Mapping[str, Any]) -> Request[http.Destin
 def delete_destination(host: str) -> Request[None]:
     """``DELETE /destinations/{host}``."""
     return _call("deleteDestination", type(None), host)
+
+
+def create_key(
+    name: str, scopes: Sequence[KeyScope], *, tenant: str | None, expires: Length | None
+) -> Request[http_keys.NewKey]:
+    """``POST /keys``. Never sent twice: each time makes another key."""
+    fields: dict[str, Any] = {"name": name, "scopes": list(scopes)}
+    fields |= {} if tenant is None else {"tenant": tenant}
+    fields |= {} if expires is None else {"expires": expires}
+    return _call("createKey", http_keys.NewKey, body=to_json(fields))
+
+
+def list_keys(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http_keys.KeyPage]:
+    """``GET /keys``, one page."""
+    return _call("listKeys", http_keys.KeyPage, query={"limit": limit, "cursor": cursor})
+
+
+def get_key(key_id: str) -> Request[http_keys.KeyView]:
+    """``GET /keys/{id}``."""
+    return _call("getKey", http_keys.KeyView, check_id(key_id))
+
+
+def rotate_key(key_id: str, *, overlap: Length) -> Request[http_keys.NewKey]:
+    """``POST /keys/{id}/rotate``. Never sent twice: each time makes another text."""
+    return _call("rotateKey", http_keys.NewKey, check_id(key_id), body=to_json({"overlap": overlap}))
+
+
+def revoke_key(key_id: str) -> Request[None]:
+    """``DELETE /keys/{id}``."""
+    return _call("revokeKey", type(None), check_id(key_id))
 
 
 def cluster(name: str | None) -> Request[http.Cluster]:

@@ -5,7 +5,7 @@ service is reached, and a carrier (``carriers``) through what.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hookline.client.carriers import AsyncCarrier, Carrier, CarrierCall
@@ -20,6 +20,7 @@ from hookline.visible import without_password
 if TYPE_CHECKING:
     import httpx2
 
+API_KEY = "HOOKLINE_API_KEY"
 T = TypeVar("T")
 Item_co = TypeVar("Item_co", covariant=True)
 
@@ -58,6 +59,27 @@ def own_headers(connecting: Connecting[Any]) -> dict[str, str]:
         "accept-encoding": "identity",
         "user-agent": f"hookline-python/{__version__}",
     } | {name.lower(): value for name, value in connecting.headers.items()}
+
+
+def with_key(headers: Mapping[str, str] | None, api_key: str | None, url: str) -> dict[str, str]:
+    """The caller's headers and the one that shows its key: ``api_key``, else HOOKLINE_API_KEY.
+
+    The variable is not looked at where the caller shows something else, by a header or by the url.
+
+    Raises:
+        InvalidConfig: there is a key, and something else to show in its place.
+    """
+    own = dict(headers or {})
+    has_other = "authorization" in map(str.lower, own) or Place(url).user_and_password is not None
+    if api_key is not None and has_other:
+        raise InvalidConfig(
+            "there is an api_key, and an Authorization header or a user in the url; only one can be sent",
+            field="api_key",
+        )
+    key = api_key if api_key is not None else os.environ.get(API_KEY, "")
+    if key.strip() and not has_other:
+        own["authorization"] = f"Bearer {key.strip()}"
+    return own
 
 
 def service_url(given: str | None) -> str:

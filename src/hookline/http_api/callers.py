@@ -3,7 +3,7 @@
 *Proven* means today: by nothing but the network. A node believes whoever can reach it and says what only proxies and
 nodes say, so nobody else may reach its port; see docs/how-to/run-three-nodes.md. Whoever says so is heard, no more:
 nodes check the routes that proxies chose. Only calls whose row says ``needs_mac`` ask for a proof. A proxy believes
-nobody. Keys will be checked here, and nowhere else.
+nobody. For whom a client acts and what it may do, its key says: see ``guard``.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from hookline.http_api.forwarded_headers import (
     TOPOLOGY,
 )
 from hookline.http_api.messages import HeaderPair, only_value, whole_number
+from hookline.protocol.api_keys import KEY_SCOPES, KeyScope
 from hookline.protocol.jobs import DEFAULT_TENANT
 
 _OURS = b"hookline-"
@@ -41,6 +42,8 @@ class ApiCaller(NamedTuple):
         cluster: whom the caller believes to call; None: it did not say.
         is_forwarded: a follower passed it on; it goes no further.
         tenant: for whom it acts: whose jobs, keys, schedules and destinations it sees.
+        key: id of its API key, ``ROOT`` or, where nobody is asked for one, nothing.
+        scopes: of that key.
     """
 
     kind: Literal["client", "proxy", "node"] = "client"
@@ -49,6 +52,8 @@ class ApiCaller(NamedTuple):
     cluster: str | None = None
     is_forwarded: bool = False
     tenant: str = DEFAULT_TENANT
+    key: str = ""
+    scopes: tuple[KeyScope, ...] = KEY_SCOPES
 
 
 CLIENT = ApiCaller()

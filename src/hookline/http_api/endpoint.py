@@ -22,6 +22,7 @@ from hookline.errors import (
 )
 from hookline.http_api.callers import Admit
 from hookline.http_api.fate import Fate, begin
+from hookline.http_api.guard import Guard
 from hookline.http_api.messages import ApiRequest, AsgiReceive, AsgiScope, AsgiSend, Disconnected, HeaderPair, Reply
 from hookline.http_api.problems import problem_reply
 from hookline.protocol.calls import Call, Server, calls_of
@@ -68,6 +69,7 @@ class Endpoint:
     Args:
         served: by method; None: there is no such path.
         admit: says who calls.
+        guard: asks for a key; None: nobody needs one.
         identity: the headers that every answer carries.
         refused: told the code of each problem that is answered.
     """
@@ -76,11 +78,13 @@ class Endpoint:
         self,
         served: dict[str, Served] | None,
         admit: Admit,
+        guard: Guard | None,
         identity: list[HeaderPair],
         refused: Callable[[str], None],
     ) -> None:
         self._served = served
         self._admit = admit
+        self._guard = guard
         self._identity = identity
         self._refused = refused
         if served is not None and "GET" in served:
@@ -106,6 +110,8 @@ class Endpoint:
             if served is None:
                 return self._refuse(MethodNotAllowed(), [(b"allow", self._allow)])
             caller, headers = self._admit(scope["headers"])
+            if self._guard is not None:
+                caller = await self._guard.admitted(served.call, caller, scope["headers"], scope.get("client"))
             return await served.handler(ApiRequest(scope, receive, served.call, caller, headers))
         except Disconnected:
             raise
@@ -160,7 +166,11 @@ def failure_of(error: Exception, *, is_open: bool) -> HooklineError:
 
 
 def application(
-    served: Iterable[Served], admit: Admit, identity: list[HeaderPair], refused: Callable[[str], None]
+    served: Iterable[Served],
+    admit: Admit,
+    guard: Guard | None,
+    identity: list[HeaderPair],
+    refused: Callable[[str], None],
 ) -> Starlette:
     """The ASGI application of these calls.
 
@@ -169,8 +179,8 @@ def application(
     paths: dict[str, dict[str, Served]] = {}
     for one in served:
         paths.setdefault(one.call.path, {})[one.call.method] = one
-    endpoints = {path: Endpoint(methods, admit, identity, refused) for path, methods in paths.items()}
-    return routed(endpoints, Endpoint(None, admit, identity, refused), identity)
+    endpoints = {path: Endpoint(methods, admit, guard, identity, refused) for path, methods in paths.items()}
+    return routed(endpoints, Endpoint(None, admit, guard, identity, refused), identity)
 
 
 def routed(endpoints: Mapping[str, AsgiApp], other: AsgiApp, identity: list[HeaderPair]) -> Starlette:

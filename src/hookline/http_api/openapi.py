@@ -199,6 +199,7 @@ _IDENTITY: dict[Server, dict[str, Any]] = {
     },
 }
 _RETRY_AFTER = {"retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_AUTHENTICATE = {"www-authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}}}
 _LOCATION = {"location": {"description": "Where the new thing is.", "schema": {"type": "string"}}}
 _APPLIED = {
     "preference-applied": {
@@ -206,6 +207,12 @@ _APPLIED = {
         "schema": {"type": "string"},
     }
 }
+_API_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key, `hookline_…`, or the root key. Only a service that was started with a root key asks.",
+}
+_GUARDED = (e.Unauthorized, e.Forbidden, e.TooManyBadKeys)
 _TYPES = (http.JobRequest, http.Problem)
 
 
@@ -232,7 +239,11 @@ def openapi_document(server: Server) -> dict[str, Any]:
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
-        "components": {"schemas": _refined(schemas, server, errors.keys()), "examples": _error_examples(errors)},
+        "components": {
+            "schemas": _refined(schemas, server, errors.keys()),
+            "examples": _error_examples(errors),
+            "securitySchemes": {"apiKey": _API_KEY},
+        },
     }
 
 
@@ -269,6 +280,8 @@ def _operation(operation: Operation, server: Server) -> dict[str, Any]:
     }
     if operation.description:
         described["description"] = operation.description
+    scope = operation.call.needed_scope
+    described["security"] = [] if scope is None else [{"apiKey": [scope]}]
     names = [part[1:-1] for part in operation.call.path.split("/") if part.startswith("{")]
     names += [*operation.query, *operation.headers, *(operation.proxy_headers if server == "proxy" else ())]
     parameters = [{"name": name, **PARAMETERS[name]} for name in names]
@@ -302,6 +315,8 @@ def _responses(operation: Operation, server: Server) -> dict[str, Any]:
         known["content"] |= problem
         if status in (429, 503):
             known["headers"] = known["headers"] | _RETRY_AFTER
+        if status == 401:
+            known["headers"] = known["headers"] | _AUTHENTICATE
         codes = ", ".join(f"`{error.code}`" for error in errors)
         known["description"] = f"{known['description']} {codes}".strip()
     return responses
@@ -315,7 +330,8 @@ def _by_status(errors: Iterable[type[e.HooklineError]]) -> dict[int, list[type[e
 
 
 def _refusals(operation: Operation, server: Server) -> tuple[type[e.HooklineError], ...]:
-    return (*operation.refusals, *COMMON_REFUSALS[server])
+    guarded = _GUARDED if operation.call.needed_scope is not None else ()
+    return (*operation.refusals, *guarded, *COMMON_REFUSALS[server])
 
 
 def _examples(errors: Iterable[type[e.HooklineError]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from hookline import errors as e
 from hookline.http_api.fleet_operations import FLEET
+from hookline.http_api.key_operations import KEYS
 from hookline.http_api.operation import NO_BODY, Operation
 from hookline.protocol import http
 from hookline.protocol.calls import Server
@@ -342,6 +343,7 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=(*NO_BODY, e.Conflict),
         example={"trust": True},
     ),
+    *KEYS,
     Operation(
         name="getHealth",
         tag="Service",

@@ -14,6 +14,8 @@ def problem_reply(error: HooklineError, headers: list[HeaderPair] | None = None)
     retry_after_s = error.retry_after_s
     if retry_after_s is None and error.http_status == 503:
         retry_after_s = 1
+    if error.http_status == 401:
+        extra.append((b"www-authenticate", b"Bearer"))
     problem = error.to_problem()
     if retry_after_s is not None:
         problem["retry_after"] = retry_after_s

@@ -13,8 +13,10 @@ from typing import Protocol
 import msgspec
 from starlette.applications import Starlette
 
+from hookline.http_api.guard import Guard
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
+from hookline.node.api.catching_up import catch_up
 from hookline.node.api.context import Api
 from hookline.node.api.services import Role, Services
 from hookline.node.attempts.delivery import Delivery
@@ -45,6 +47,7 @@ from hookline.node.state_machine.reads import Reads
 from hookline.node.storage.snapshots import Snapshots, kept_aside
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
+from hookline.protocol.api_keys import ApiKey, hash_of
 from hookline.protocol.claims import Frame, Orders
 from hookline.telemetry import Metrics
 
@@ -157,7 +160,8 @@ def build(parts: NodeParts) -> Node:
     """Wire the parts. Nothing runs yet."""
     config, clock, machine, membership = parts.config, parts.clock, parts.machine, parts.membership
     metrics, lag = Metrics(), LoopLag(clock)
-    member = _member(parts, metrics)
+    uses: dict[str, int] = {}
+    member = _member(parts, metrics, uses)
     membership.serve(member)
     membership.clocks.serve(member)
     proxies = HeardProxies(parts.own_addresses, clock)
@@ -175,6 +179,7 @@ def build(parts: NodeParts) -> Node:
         role=membership,
         sender=parts.sender,
         clocks=membership.clocks,
+        guard=_guard(parts, member, uses),
         swap=partial(_swap, member, parts.own_addresses),
         is_stopping=parts.is_stopping,
         is_overloaded=lag.is_high,
@@ -209,7 +214,26 @@ def build(parts: NodeParts) -> Node:
     )
 
 
-def _member(parts: NodeParts, metrics: Metrics) -> Member:
+def _guard(parts: NodeParts, member: Member, uses: dict[str, int]) -> Guard | None:
+    if parts.config.root_key is None:
+        return None
+    role, replica = parts.membership, member.replica
+
+    def find(key_id: str) -> ApiKey | None:
+        kept = replica.api_keys.by_id.get(key_id)
+        return None if kept is None else kept.record
+
+    return Guard(
+        hash_of(parts.config.root_key),
+        find,
+        parts.clock,
+        partial(catch_up, replica, role, parts.sender),
+        lambda: not role.is_leading(),
+        uses,
+    )
+
+
+def _member(parts: NodeParts, metrics: Metrics, uses: dict[str, int]) -> Member:
     membership = parts.membership
     return Member(
         LeaderParts(
@@ -225,6 +249,7 @@ def _member(parts: NodeParts, metrics: Metrics) -> Member:
             vault=parts.vault,
             make_attempts=partial(_attempts, parts),
             metrics=metrics,
+            key_uses=uses,
         )
     )
 

@@ -1,9 +1,10 @@
 """Settings of a node: parsed once, frozen, checked with messages that name the setting and the fix."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hookline.errors import InvalidConfig
+from hookline.http_api.access import check_access
 from hookline.protocol import limits
 from hookline.protocol.destination_patterns import NO_PATTERNS, Patterns
 from hookline.protocol.destination_rules import DEFAULT_PORTS, Rules
@@ -34,6 +35,10 @@ class NodeConfig:
     allow_hosts: tuple[str, ...] = ()  # names that a node at a loopback address answers to
     new_cluster: bool = False
     api_processes: int = 0  # 0: the node's own process takes connections
+
+    # Who may call.
+    root_key: str | None = field(default=None, repr=False)  # None: nobody is asked for a key
+    no_auth: bool = False
 
     # Delivery.
     mode: Mode | None = None  # of a cluster of one node, from its start on; None: as it was
@@ -78,10 +83,15 @@ class NodeConfig:
         check_range(self, "retention_jobs", 0, 10**9)
         check_range(self, "attempt_max_ms", limits.TIMEOUT_MS_MIN, limits.ATTEMPT_MS_MAX)
         check_range(self, "shutdown_grace_ms", 0, limits.ATTEMPT_MS_MAX)
+        check_access(self.host, self.root_key, no_auth=self.no_auth)
         for name in ("cluster", "node"):
             value = getattr(self, name)
             if not value or not value.replace("-", "").replace("_", "").isalnum() or not value.isascii():
                 raise InvalidConfig(f"{name} is {value!r}; use letters, digits, - and _", field=name)
+
+    def without_root_key(self) -> "NodeConfig":
+        """For a process of the node that has no use for it; it still sees whether there is one."""
+        return self if self.root_key is None else replace(self, root_key="-" * 16)
 
     @property
     def job_bytes_max(self) -> int:

@@ -304,7 +304,7 @@ async def _start_attempt_process(
     """It holds the lock on the data directory: no other node starts there while it may still send."""
     child = await start_child("hookline.node.attempts.process", received, keep=(lock.descriptor,))
     as_json, level = log_settings()
-    child.link.send(encode_setup(Setup(config, vault.keys, slots, as_json, level)))
+    child.link.send(encode_setup(Setup(config.without_root_key(), vault.keys, slots, as_json, level)))
     return child
 
 

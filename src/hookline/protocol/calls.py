@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.limits import ENTRY_BYTES_MAX, GATHERED_BYTES_MAX, KIB, REQUEST_BYTES_MAX, TOPOLOGY_BYTES_MAX
 
 Server = Literal["node", "proxy", "worker"]
 BOTH: tuple[Server, ...] = ("node", "proxy")
-Scope = Literal["open", "read", "write", "cancel", "admin", "internal"]
+Scope = KeyScope | Literal["open", "internal"]
 Repeatable = Literal["always", "named", "dry_run", "never"]
 AnsweredBy = Literal["self", "leader", "any"]
 EpochCheck = Literal["no", "if_given", "required"]
@@ -46,6 +47,7 @@ class Call(Struct, frozen=True):
         checks_epoch: is the topology that the caller routed by compared with the cluster's? ``required``: the caller
             must say which it was.
         needs_mac: the caller proves by a MAC of the body that it is a node of this cluster.
+        needs_admin: an internal call that asks for a key with the scope ``admin``, as proxies have in their root key.
         body_bytes_max: 0: the body is not looked at.
         carries_job: a node takes less than ``body_bytes_max``, by the payload that its operator allows.
     """
@@ -61,8 +63,16 @@ class Call(Struct, frozen=True):
     answered_by: AnsweredBy = "leader"
     checks_epoch: EpochCheck = "if_given"
     needs_mac: bool = False
+    needs_admin: bool = False
     body_bytes_max: int = 0
     carries_job: bool = False
+
+    @property
+    def needed_scope(self) -> KeyScope | None:
+        """The scope that the caller's key has to have; None: the call asks for no key."""
+        if self.needs_admin:
+            return "admin"
+        return None if self.scope == "open" or self.scope == "internal" else self.scope  # noqa: PLR1714 - for mypy
 
     @property
     def is_safe(self) -> bool:
@@ -120,6 +130,7 @@ def _internal(
     answered_by: AnsweredBy = "leader",
     checks_epoch: EpochCheck = "no",
     needs_mac: bool = False,
+    needs_admin: bool = False,
     body_bytes_max: int = 0,
 ) -> Call:
     """A call that proxies and nodes make: docs/reference/internal-http.md."""
@@ -132,6 +143,7 @@ def _internal(
         answered_by=answered_by,
         checks_epoch=checks_epoch,
         needs_mac=needs_mac,
+        needs_admin=needs_admin,
         body_bytes_max=body_bytes_max,
     )
 
@@ -184,6 +196,11 @@ _ROWS = (
         checks_epoch="no",
         body_bytes_max=_SETTINGS,
     ),
+    Call("createKey", "POST", "/keys", "admin", "all", repeatable="never", body_bytes_max=_SETTINGS),
+    Call("listKeys", "GET", "/keys", "admin", "all", answered_by="any"),
+    Call("getKey", "GET", "/keys/{id}", "admin", "all", answered_by="any"),
+    Call("rotateKey", "POST", "/keys/{id}/rotate", "admin", "all", repeatable="never", body_bytes_max=_SETTINGS),
+    Call("revokeKey", "DELETE", "/keys/{id}", "admin", "all", gone_code="key_not_found", body_bytes_max=_EMPTY),
     _own("getHealth", "/health", "open"),
     _own("getLivez", "/livez", "open", servers=(*BOTH, "worker")),
     _own("getReadyz", "/readyz", "open", servers=(*BOTH, "worker")),
@@ -191,6 +208,7 @@ _ROWS = (
     _own("getOpenapi", "/openapi.json", "open"),
     _own("getDocs", "/docs", "open"),
     _internal("readClock", "GET", "clock", answered_by="self"),
+    _internal("readCluster", "GET", "cluster", answered_by="self"),
     _internal("readPosition", "GET", "position", answered_by="self"),
     _internal("describeSnapshot", "GET", "snapshot", answered_by="self"),
     _internal("readSnapshot", "GET", "snapshot/{name}", answered_by="self"),
@@ -198,6 +216,8 @@ _ROWS = (
     _internal("takeTopology", "PUT", "topology", body_bytes_max=TOPOLOGY_BYTES_MAX),
     _internal("readSettings", "GET", "destinations", answered_by="any", checks_epoch="required"),
     _internal("takeSettings", "PUT", "destinations", body_bytes_max=1024 * KIB),
+    _internal("readKeys", "GET", "keys", answered_by="any", needs_admin=True),
+    _internal("takeKeys", "PUT", "keys", needs_admin=True, body_bytes_max=1024 * KIB),
     _internal("createGathered", "POST", "jobs", checks_epoch="if_given", body_bytes_max=2 * GATHERED_BYTES_MAX),
     _internal("confirmAbsence", "POST", "absence", checks_epoch="required", body_bytes_max=8 * KIB),
     _internal(

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from starlette.applications import Starlette
 
 from hookline.clock import Clock
+from hookline.http_api.guard import Guard
 from hookline.peers.sender import Sender
+from hookline.protocol.api_keys import hash_of
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.config import ProxyConfig
+from hookline.proxy.fleet_keys import FleetKeys
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.gathering import GatheringSender
 from hookline.proxy.health import KnownHealth
@@ -61,5 +64,9 @@ def build(parts: ProxyParts) -> Proxy:
     metrics = ProxyMetrics()
     forwarder = Forwarder(GatheringSender(sender, metrics), health, known, clock, metrics, config)
     prober = Prober(sender, health, known, forwarder, clock, config, parts.listens)
-    api = ProxyApi(forwarder, known, health, config, clock, metrics)
+    keys = FleetKeys(sender, known, health, config.root_key)
+    guard = None
+    if config.root_key is not None:
+        guard = Guard(hash_of(config.root_key), keys.known.find, clock, keys.look_again, lambda: True)
+    api = ProxyApi(forwarder, known, health, config, clock, metrics, keys, guard)
     return Proxy(known, health, metrics, forwarder, prober, api, create_app(api))

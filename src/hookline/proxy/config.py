@@ -1,9 +1,10 @@
 """Settings of a proxy: parsed once, frozen, checked with messages that name the setting and the fix."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hookline.errors import InvalidConfig
+from hookline.http_api.access import check_access
 from hookline.protocol.limits import check_range
 
 
@@ -21,6 +22,8 @@ class ProxyConfig:
         list_timeout_ms: how long a call that goes to all clusters waits for one that stays silent.
         requests_max: requests under way at once; more are refused.
         shutdown_grace_ms: for requests under way when the proxy stops.
+        root_key: that of the nodes; None: nobody is asked for a key.
+        no_auth: that is so wherever it listens.
     """
 
     host: str = "127.0.0.1"
@@ -36,6 +39,8 @@ class ProxyConfig:
     list_timeout_ms: int = 2_000
     requests_max: int = 1_000
     shutdown_grace_ms: int = 10_000
+    root_key: str | None = field(default=None, repr=False)
+    no_auth: bool = False
 
     def __post_init__(self) -> None:
         check_range(self, "port", 0, 65_535)
@@ -47,5 +52,6 @@ class ProxyConfig:
         check_range(self, "list_timeout_ms", 50, 300_000)
         check_range(self, "requests_max", 1, 100_000)
         check_range(self, "shutdown_grace_ms", 0, 300_000)
+        check_access(self.host, self.root_key, no_auth=self.no_auth)
         if (self.topology is None) == (not self.seeds):
             raise InvalidConfig("give either --topology FILE or --seed URL", field="topology")

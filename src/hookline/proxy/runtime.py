@@ -8,6 +8,7 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
+from hookline.http_api.guard import bearer
 from hookline.http_api.server import ApiServer, listen, make_server, url_of
 from hookline.memory import settle_memory
 from hookline.peers.http_sender import HttpSender
@@ -66,9 +67,13 @@ async def run_proxy(
         grace_s = -(-config.shutdown_grace_ms // 1_000)
         server = make_server(proxy.app, listener, grace_s=grace_s, allow_hosts=config.allow_hosts)
         await proxy.prober.probe_all()  # so that the first requests know who leads
+        if config.root_key is not None:
+            await proxy.api.keys.pull()
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
-            probing = tasks.create_task(proxy.prober.run())
+            beside = [tasks.create_task(proxy.prober.run())]
+            if config.root_key is not None:
+                beside.append(tasks.create_task(proxy.api.keys.run()))
             url = url_of(listener)
             settle_memory()
             _log.info("proxy_ready", url=url, epoch=proxy.known.epoch)
@@ -77,7 +82,8 @@ async def run_proxy(
             await _leave(proxy.api, server)
             server.should_exit = True
             await serving
-            probing.cancel()
+            for task in beside:
+                task.cancel()
 
 
 async def _stopped_or_ended(serving: "asyncio.Task[None]", stop: asyncio.Event) -> None:
@@ -116,7 +122,7 @@ async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -
     while not stop.is_set():
         for url in config.seeds:
             for call in _SEED_CALLS:
-                topology = await _ask_seed(sender, url, call)
+                topology = await _ask_seed(sender, url, call, config.root_key)
                 if topology is not None:
                     return topology
         _log.warning("no_seed_has_a_topology", seeds=[without_password(url) for url in config.seeds])
@@ -124,9 +130,10 @@ async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -
     return None
 
 
-async def _ask_seed(sender: Sender, url: str, call: Call) -> Topology | None:
+async def _ask_seed(sender: Sender, url: str, call: Call, root_key: str | None) -> Topology | None:
+    proof = () if root_key is None else (bearer(root_key),)
     try:
-        answer = await sender.send(url, NodeCall.to(call), _SEED_TIMEOUT_S)
+        answer = await sender.send(url, NodeCall.to(call, b"", *proof), _SEED_TIMEOUT_S)
         return parse_topology(answer.body) if answer.status == 200 else None
     except (NotSent, Unclear, InvalidTopology) as error:
         _log.warning("seed_failed", url=without_password(url), detail=error.detail)

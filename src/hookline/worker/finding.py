@@ -89,7 +89,7 @@ class LeaderFinder:
 
     async def _ask(self, url: str) -> str | None:
         try:
-            answer = await self._sender.send(url, NodeCall.to(CALLS["getCluster"]), _TIMEOUT_S)
+            answer = await self._sender.send(url, NodeCall.to(CALLS["readCluster"]), _TIMEOUT_S)
             cluster = msgspec.json.decode(answer.body, type=_ToldCluster) if answer.status == 200 else None
         except (NotSent, Unclear, *UNREADABLE):
             return None

@@ -148,7 +148,7 @@ def create_app(worker: Worker) -> Starlette:
 
     handlers = bound("worker", {"getLivez": get_livez, "getReadyz": ready, "getMetrics": metrics})
     served = [Served(call, handlers[call.name]) for call in calls_of("worker")]
-    return application(served, admit_clients, [(b"hookline-worker", worker.name.encode())], lambda _code: None)
+    return application(served, admit_clients, None, [(b"hookline-worker", worker.name.encode())], lambda _code: None)
 
 
 async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:

@@ -88,10 +88,12 @@ class Fleet(Supervisor):
         proxies: int,
     ) -> None:
         super().__init__(directory)
+        self.root_key = config.root_key
         self._host = config.host
         clock = SystemClock()
         plan = FleetPlan.load(self.directory, clusters, nodes, proxies, config.port, clock)
         environment = node_environment(self.directory, options, clock)
+        self._proxy_environment = without_identity(os.environ) | options.access_environment()
         taken = set(plan.proxies)
         self.clusters = []
         for shard in range(clusters):
@@ -120,7 +122,7 @@ class Fleet(Supervisor):
     def _proxy(self, number: int, port: int) -> Child:
         command = [*PROXY, "--listen", address(self._host, port), "--topology", str(self.directory / TOPOLOGY)]
         name = f"proxy{number}"
-        return Child(name, command, self.directory / "logs" / f"{name}.log", without_identity(os.environ))
+        return Child(name, command, self.directory / "logs" / f"{name}.log", self._proxy_environment)
 
     async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
         limit_s = _START_S + 10 * len(self.clusters)

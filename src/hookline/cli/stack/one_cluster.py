@@ -35,6 +35,7 @@ class OneCluster(Supervisor):
         self, directory: Path, config: NodeConfig, options: NodeOptions, *, count: int = 3, serve: Sequence[str] = SERVE
     ) -> None:
         super().__init__(directory)
+        self.root_key = config.root_key
         etcd.program()
         clock = SystemClock()
         layout = Layout.load(self.directory, count, config.port, clock)

@@ -15,6 +15,7 @@ from hookline.cli.output import stderr, waiting
 from hookline.cli.stack.children import Child
 from hookline.clock import Clock
 from hookline.errors import HooklineError, NodeFault
+from hookline.http_api.guard import bearer
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.peers.http_sender import HttpSender
@@ -36,11 +37,13 @@ class Supervisor(ABC):
 
     Attributes:
         mode: to be set when all serve; None: as it was.
+        root_key: of the nodes; None: they ask nobody for a key.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
         self.mode: Mode | None = None
+        self.root_key: str | None = None
 
     @abstractmethod
     async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
@@ -94,7 +97,7 @@ class Supervisor(ABC):
         serving: list[str] = []
         await self.start(tasks, serving.append)
         if self.mode is not None:
-            await set_mode(self.node_urls(), self.mode)
+            await set_mode(self.node_urls(), self.mode, self.root_key)
         ready(serving[0])
 
     async def _first(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, start: Coroutine[None, None, None]) -> None:
@@ -119,11 +122,13 @@ def told(text: str) -> None:
     stderr().print(text, style="dim", soft_wrap=True)
 
 
-async def set_mode(urls: Sequence[str], mode: Mode) -> None:
+async def set_mode(urls: Sequence[str], mode: Mode, root_key: str | None = None) -> None:
     """Have the clusters of these nodes work in this mode. Raises NodeFault."""
     async with HttpSender() as sender:
         for url in urls:
             call = NodeCall.to(CALLS["changeCluster"], msgspec.json.encode(ClusterChange(mode)))
+            if root_key is not None:
+                call = call.with_headers(bearer(root_key))
             try:
                 answer = await sender.send(url, call, _SET_S)
             except (NotSent, Unclear) as error:

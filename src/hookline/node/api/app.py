@@ -17,6 +17,7 @@ from hookline.node.api import (
     exchange,
     gathered,
     jobs,
+    keys,
     schedules,
     settings_import,
     snapshots,
@@ -68,6 +69,13 @@ HANDLERS = bound(
         "changeCluster": cluster.change_cluster,
         "handover": cluster.handover,
         "trustClock": clocks.trust_clock,
+        "createKey": keys.create_key,
+        "listKeys": keys.list_keys,
+        "getKey": keys.get_key,
+        "rotateKey": keys.rotate_key,
+        "revokeKey": keys.revoke_key,
+        "readKeys": keys.read_keys,
+        "takeKeys": keys.take_keys,
         "getHealth": cluster.get_health,
         "getLivez": cluster.get_livez,
         "getReadyz": cluster.get_readyz,
@@ -75,6 +83,7 @@ HANDLERS = bound(
         "getOpenapi": _get_openapi,
         "getDocs": _get_docs,
         "readClock": clocks.read_clock,
+        "readCluster": cluster.get_cluster,
         "readPosition": cluster.get_position,
         "describeSnapshot": snapshots.get_snapshot,
         "readSnapshot": snapshots.read_snapshot,
@@ -93,4 +102,4 @@ def create_app(api: Api) -> Starlette:
     """The ASGI application of a node. ``app.state.identity`` holds the headers that every answer carries."""
     door = Door(api)
     served = [Served(call, door.to(HANDLERS[call.name], call)) for call in limited_calls(api.config)]
-    return application(served, admit_ours, identity_of(api.config), api.count_refusal)
+    return application(served, admit_ours, api.services.guard, identity_of(api.config), api.count_refusal)

@@ -68,7 +68,7 @@ async def _runners(api: Api, request: ApiRequest) -> list[http.RunnerView]:
     url = api.services.role.leader_url()
     if url is None or request.caller.is_forwarded:
         return []
-    call = NodeCall("GET", CALLS["getCluster"].path, ((FORWARDED, b"1"),))
+    call = NodeCall.to(CALLS["readCluster"], b"", (FORWARDED, b"1"))
     try:
         reply = await api.services.sender.send(url, call, _ASK_S)
         return msgspec.json.decode(reply.body, type=_Runners).runners if reply.status == 200 else []

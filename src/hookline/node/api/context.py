@@ -36,6 +36,7 @@ class Api(JobsApi):
         self.create_call = msgspec.structs.replace(CALLS["createJob"], body_bytes_max=services.config.job_bytes_max)
         # Settings of a destination are read, merged and replaced as a whole; one call at a time.
         self.destinations = asyncio.Lock()
+        self.keys = asyncio.Lock()  # so are keys
 
     async def create(self, request: ApiRequest, command: CreateJob, *, is_shown: bool = True) -> Results:
         self.ownership.check_home(request, command.id if command.id_is_chosen else None, command.key)

@@ -55,9 +55,11 @@ def _read(body: bytes) -> list[GatheredCreate]:
 
 
 async def _understood(api: Api, request: ApiRequest, create: GatheredCreate) -> _Asked | HooklineError:
-    call = api.create_call
-    alone = ApiRequest(request.scope, request.receive, call, request.caller, create.headers, create.body)
+    call, caller, guard = api.create_call, request.caller, api.services.guard
     try:
+        if guard is not None:
+            caller = await guard.admitted(call, caller, create.headers, request.scope.get("client"))
+        alone = ApiRequest(request.scope, request.receive, call, caller, create.headers, create.body)
         return _Asked(alone, await understood(api, alone))
     except Exception as error:  # noqa: BLE001 - what one create does to us is not the others' fault
         return refusal_of(error, request.scope, Fate())

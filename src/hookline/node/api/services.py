@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hookline.errors import NotLeader, StateDamaged
+from hookline.http_api.guard import Guard
 from hookline.node.admission import Admission
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
@@ -102,6 +103,7 @@ class Services:
     role: Role
     sender: Sender  # to the other nodes
     clocks: ClockWatch
+    guard: Guard | None = None  # None: nobody is asked for a key
     swap: Callable[[Frame], Awaitable[Orders]] = nobody_leads  # takes what a runner reports to the leader
     is_stopping: Callable[[], bool] = lambda: False
     is_overloaded: Callable[[], bool] = lambda: False

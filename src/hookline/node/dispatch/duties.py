@@ -7,6 +7,7 @@ from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.duty import Duty
 from hookline.node.dispatch.expiry import ClaimExpiry
+from hookline.node.dispatch.key_uses import KeyUses
 from hookline.node.dispatch.retention import Retention
 from hookline.node.dispatch.ticks import Ticks
 from hookline.node.replica import Replica
@@ -14,7 +15,13 @@ from hookline.node.state_machine.leader_reads import LeaderReads
 
 
 def duties_of(
-    replica: Replica, reads: LeaderReads, clock: GuardedClock, config: NodeConfig, *, expiry: ClaimExpiry
+    replica: Replica,
+    reads: LeaderReads,
+    clock: GuardedClock,
+    config: NodeConfig,
+    *,
+    expiry: ClaimExpiry,
+    key_uses: dict[str, int],
 ) -> "Duties":
     """Those of every leader."""
     return Duties(
@@ -22,6 +29,7 @@ def duties_of(
             Ticks(replica, reads, clock, shard=config.shard),
             Retention(replica, reads, clock, config),
             expiry,
+            KeyUses(replica, key_uses),
         )
     )
 

@@ -13,9 +13,10 @@ import structlog
 from starlette.applications import Starlette
 
 from hookline.errors import HooklineError, NodeFault, Overloaded
-from hookline.http_api.callers import admit_ours
+from hookline.http_api.callers import ApiCaller, HeaderPairs, admit_ours
 from hookline.http_api.endpoint import AsgiApp, failure_of, routed
 from hookline.http_api.fate import begin
+from hookline.http_api.guard import Guard
 from hookline.http_api.messages import (
     ApiRequest,
     AsgiMessage,
@@ -55,6 +56,7 @@ class FrontParts:
     """Holds the parts of a front.
 
     Attributes:
+        guard: knows the keys; None: nobody is asked for one.
         is_overloaded: this process has more to do than it can.
     """
 
@@ -62,6 +64,7 @@ class FrontParts:
     end: FrontEnd
     counted: Counted
     is_overloaded: Callable[[], bool]
+    guard: Guard | None = None
 
 
 class Listener:
@@ -117,10 +120,7 @@ class FrontEndpoint:
         fate = begin()
         if b"consistency=" in scope["query_string"]:
             raise RelayInstead
-        try:
-            caller, headers = admit_ours(scope["headers"])
-        except HooklineError as error:
-            raise RelayInstead from error
+        caller, headers = self._admitted(scope, call)
         request = ApiRequest(scope, heard, call, caller, headers)
         try:
             if self._parts.is_overloaded():
@@ -138,6 +138,19 @@ class FrontEndpoint:
                 raise RelayInstead from error
             _log.exception("request_crashed", path=scope["path"], method=scope["method"])
             return self._refuse(failure_of(error, is_open=True))
+
+    def _admitted(self, scope: AsgiScope, call: Call) -> tuple[ApiCaller, HeaderPairs]:
+        """Raises RelayInstead for whoever is to be refused: the node does it, and counts how often."""
+        try:
+            caller, headers = admit_ours(scope["headers"])
+        except HooklineError as error:
+            raise RelayInstead from error
+        if (guard := self._parts.guard) is None:
+            return caller, headers
+        known = guard.known(caller, scope["headers"])
+        if known is None or call.needed_scope not in known.scopes:
+            raise RelayInstead
+        return known, headers
 
     async def _by_handler(self, handler: JobHandler, request: ApiRequest) -> Reply:
         parts = self._parts

@@ -37,6 +37,8 @@ class FrontDoor:
             request = self._plain[call]
         else:
             request = _request(CALLS[call], caller or CLIENT, _ALLOW if is_fallback else [])
+        if caller is not None and self._api.services.guard is not None:
+            self._api.services.guard.note_use(caller)
         self._door.check_load()
         if not self._api.services.role.is_leading():
             raise NotLeader

@@ -17,6 +17,7 @@ from hookline.node.front.node_end import NodeEnd
 from hookline.node.front.setup import FrontSetup, encode_setup, without_secrets
 from hookline.processes.child import ChildProcess, start_child
 from hookline.processes.restarts import Restarts
+from hookline.protocol.api_keys import hash_of
 from hookline.telemetry import log_settings
 
 MODULE: Final = "hookline.node.front.process"
@@ -148,4 +149,6 @@ class Fronts:
             self.ready.set()
 
     def _setup(self) -> FrontSetup:
-        return FrontSetup(without_secrets(self._api.config), self._hosts, *log_settings())
+        config = self._api.config
+        root = None if config.root_key is None else hash_of(config.root_key)
+        return FrontSetup(without_secrets(config), self._hosts, *log_settings(), root)

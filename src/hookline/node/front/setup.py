@@ -18,6 +18,7 @@ class FrontSetup:
     Attributes:
         config: the node's, without its secrets.
         hosts: names that the node is called by, beside those of the loopback address.
+        root: hash of the root key; None: nobody is asked for a key.
         logs_as_json, log_level: as the node writes its logs.
     """
 
@@ -25,12 +26,15 @@ class FrontSetup:
     hosts: tuple[str, ...]
     logs_as_json: bool
     log_level: str
+    root: bytes | None = None
 
 
 def without_secrets(config: NodeConfig) -> NodeConfig:
     """For a process that strangers talk to: it learns whether the node signs all jobs, and not with which secret."""
     signing = None if config.signing_secret is None else _UNTOLD
-    return replace(config, signing_secret=signing, secret_key=None, secret_key_file=None, etcd_password=None)
+    return replace(
+        config.without_root_key(), signing_secret=signing, secret_key=None, secret_key_file=None, etcd_password=None
+    )
 
 
 def encode_setup(setup: FrontSetup) -> bytes:

@@ -5,7 +5,7 @@ Everything it touches is handed in, so that the simulation runs this very code o
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -42,6 +42,7 @@ class LeaderParts:
         owner: this process, as its claims name it.
         make_attempts: the runner, with its first exchange.
         elsewhere: the runner's way to the leader while this node does not lead; None: there is no other node.
+        key_uses: ids of API keys, and when each was used last at this node.
     """
 
     config: NodeConfig
@@ -56,6 +57,7 @@ class LeaderParts:
     metrics: Metrics
     history: History
     elsewhere: Exchange | None = None
+    key_uses: dict[str, int] = field(default_factory=dict)
 
 
 class Leader:
@@ -82,7 +84,7 @@ class Leader:
         self.secrets = SealedSecrets(parts.vault)
         expiry = ClaimExpiry(replica, reads, clock, owner=parts.owner)
         self.seats.given_elsewhere = expiry.given
-        self.duties = duties_of(replica, reads, clock, config, expiry=expiry)
+        self.duties = duties_of(replica, reads, clock, config, expiry=expiry, key_uses=parts.key_uses)
         self.dispatcher = Dispatcher(
             replica,
             reads,

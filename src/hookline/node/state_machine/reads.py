@@ -187,6 +187,11 @@ class Reads:
         """Up to ``limit`` destinations of all tenants that have settings, by number, those after ``after``."""
         return [StoredDestination(*row) for row in self._all("destinations_set", after, limit)]
 
+    def api_key(self, key_id: str) -> bytes | None:
+        """The record of an API key, as it is stored."""
+        rows = self._all("api_key", key_id)
+        return rows[0][0] if rows else None
+
     def _window(self, tenant: str, state: State | None, before: int) -> tuple[list[Match], bool]:
         """The next rows below ``before``, never empty unless it is the end; and whether it is.
 

@@ -69,3 +69,6 @@ FROM destinations d WHERE d.id = ?
 
 -- name: destinations_set
 SELECT {StoredDestination} FROM destinations d WHERE id > ?1 AND settings IS NOT NULL ORDER BY id LIMIT ?2
+
+-- name: api_key
+SELECT record FROM api_keys WHERE id = ?

@@ -11,7 +11,7 @@ from hookline.http_api.callers import admit_clients
 from hookline.http_api.endpoint import Handler, Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.protocol.calls import Call, calls_of
-from hookline.proxy.api import batches, bulk, clusters, creating, destinations, finding, lists, topology
+from hookline.proxy.api import batches, bulk, clusters, creating, destinations, finding, keys, lists, topology
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import call_of, reply_of
 
@@ -56,6 +56,11 @@ HANDLERS = bound(
         "getCluster": clusters.get_only,
         "changeCluster": clusters.change_only,
         "handover": clusters.hand_only_over,
+        "createKey": keys.create_key,
+        "listKeys": keys.list_keys,
+        "getKey": keys.get_key,
+        "rotateKey": keys.rotate_key,
+        "revokeKey": keys.revoke_key,
         "getHealth": clusters.get_health,
         "getLivez": clusters.get_livez,
         "getReadyz": clusters.get_readyz,
@@ -70,7 +75,9 @@ IDENTITY = [(b"hookline-proxy", b"1")]
 def create_app(api: ProxyApi) -> Starlette:
     """The ASGI application of a proxy. ``app.state.identity`` holds the headers of the answers that are its own."""
     served = [Served(call, _answering(api, call)) for call in calls_of("proxy")]
-    return application(served, admit_clients, IDENTITY, lambda code: api.metrics.rejections.labels(code).inc())
+    return application(
+        served, admit_clients, api.guard, IDENTITY, lambda code: api.metrics.rejections.labels(code).inc()
+    )
 
 
 def _answering(api: ProxyApi, call: Call) -> Handler:

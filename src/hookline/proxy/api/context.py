@@ -8,11 +8,13 @@ from functools import partial
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidRequest
 from hookline.http_api.forwarded_headers import TIMEOUT
+from hookline.http_api.guard import Guard
 from hookline.http_api.messages import ApiRequest
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
+from hookline.proxy.fleet_keys import FleetKeys
 from hookline.proxy.forwarder import CallFor, Forwarder
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
@@ -27,6 +29,8 @@ class ProxyApi:
     """One per app.
 
     Attributes:
+        keys: the API keys of all clusters.
+        guard: asks for a key; None: nobody needs one.
         in_flight: requests under way.
         asked_ms: when the newest request came, on ``boot_ms``.
         is_leaving: the proxy is about to stop.
@@ -38,6 +42,8 @@ class ProxyApi:
     config: ProxyConfig
     clock: Clock
     metrics: ProxyMetrics
+    keys: FleetKeys
+    guard: Guard | None = None
     in_flight: int = 0
     asked_ms: float = 0
     is_leaving: bool = False
