@@ -67,6 +67,21 @@ def test_a_call_that_reads_is_sent_at_once(docs: Page, shared_node: NodeUnderTes
     expect(answer.locator(".status")).to_contain_text("No answer")
 
 
+def test_a_call_shows_the_key_that_was_given(docs: Page) -> None:
+    sent: list[str | None] = []
+    docs.on("request", lambda request: sent.append(request.headers.get("authorization")))
+    call = docs.locator("#listJobs")
+    call.get_by_text("Try it").click()
+    status = call.get_by_role("status").locator(".status")
+    call.get_by_role("button", name="Send GET /jobs").click()
+    expect(status).to_contain_text("200")
+    docs.get_by_label("API key").fill("k1")
+    call.get_by_label("limit (query)").fill("0")
+    call.get_by_role("button").click()
+    expect(status).to_contain_text("400")
+    assert sent == [None, "Bearer k1"]
+
+
 def test_a_call_that_changes_something_asks_first(docs: Page, shared_node: NodeUnderTest) -> None:
     before = shared_node.stored()
     call = docs.locator("#createJob")

@@ -49,16 +49,23 @@ class Reader:
         here: Here,
         *,
         url: str = "http://127.0.0.1:7070",
+        api_key: str | None = None,
         is_measured: bool = False,
         **environment: str,
     ) -> None:
-        """``url``: where Hookline is, as the page has it. ``is_measured``: what is started counts for coverage."""
+        """Open a page.
+
+        Args:
+            url: where Hookline is, as the page has it.
+            api_key: for ``client``.
+            is_measured: what is started counts for coverage.
+        """
         self.page = page
         self.directory = directory
         self.here = here
         self.id = ""
         self.shown = ""
-        self.client = Client(here.here(url), timeout=20, retries=6)
+        self.client = Client(here.here(url), api_key=api_key, timeout=20, retries=6)
         self._left = blocks_of(page)
         self._number = 0
         own = {"HOME": str(directory), "COLUMNS": "110", "NO_COLOR": "1", "HOOKLINE_URL": here.here(url)}

@@ -2,11 +2,14 @@
 
 import http.server
 import json
+from pathlib import Path
 
 import pytest
 
 import hookline
 from tests.docs.conftest import Opens, Surroundings
+from tests.docs.here import Here
+from tests.docs.reader import Reader
 from tests.end_to_end.fleet import fresh_port
 from tests.end_to_end.processes import Answer, journal_receiver, running_node, until
 
@@ -188,6 +191,14 @@ def test_test_your_webhooks(opens: Opens) -> None:
 def test_clock_wrong(opens: Opens) -> None:
     with opens("clock-wrong", {"http://10.0.0.1:7070": "http://127.0.0.1:7070"}) as page:
         page.follow()
+
+
+def test_use_api_keys(tmp_path: Path) -> None:
+    here = Here({"hookline up": "hookline up --port 7070"})
+    with Reader("docs/how-to/use-api-keys.md", tmp_path / "reader", here) as page:
+        page.follow()
+        assert "shop" not in page.run("hookline keys list"), "it was revoked"
+        assert "operator" in page.run("hookline keys list --profile demo")
 
 
 DJANGO_SITE = """

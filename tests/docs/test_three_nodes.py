@@ -18,12 +18,14 @@ from tests.docs.pages import ROOT
 from tests.docs.reader import Reader
 from tests.end_to_end.processes import until
 
+ROOT_KEY = "the-root-key-of-three-machines"
+
 
 def test_three_nodes_on_one_machine_and_their_backup(tmp_path: Path) -> None:
     directory = tmp_path / "reader"
     words = {"apt-get install etcd-server": "etcd --version", "/home/me/demo": f"{directory}/demo"}
     with Reader(GUIDE, directory, Here(words), is_measured=True) as page:
-        page.follow("1. One secret key")
+        page.follow("1. Two keys")
         page.leave()
         page.client.create_job("https://shop.example.com/hook", id="waits", delay="1h")
         stack = page.served("hookline up")
@@ -76,12 +78,22 @@ def _back_up_and_restore(tmp_path: Path, stack: Reader) -> None:
 
 
 def test_three_nodes_on_three_machines_one_lost_and_etcd_lost(tmp_path: Path) -> None:
-    words = {" -o root -g hookline": "", "systemctl enable --now hookline": "true"}  # the machines do that
+    words = {
+        " -o root -g hookline": "",
+        "systemctl enable --now hookline": "true",  # the machines do that
+        "openssl rand -hex 32": f"echo {ROOT_KEY}",
+    }
     with (
         Machines(tmp_path / "machines") as machines,
-        Reader(GUIDE, tmp_path / "reader", Here(words, usual=machines.words), url="http://10.0.0.1:7070") as page,
+        Reader(
+            GUIDE,
+            tmp_path / "reader",
+            Here(words, usual=machines.words),
+            url="http://10.0.0.1:7070",
+            api_key=ROOT_KEY,
+        ) as page,
     ):
-        page.leave("1. One secret key")
+        page.leave("1. Two keys")
         page.follow("2. etcd")
         machines.start_etcd()
         machines.start_nodes(1, 2, 3)
@@ -96,18 +108,25 @@ def test_three_nodes_on_three_machines_one_lost_and_etcd_lost(tmp_path: Path) ->
         _etcd_was_lost(tmp_path, machines, page.client)
 
 
+def _opened(guide: str, directory: Path, here: Here) -> Reader:
+    """One of "docs/how-to/clock-wrong.md", "docs/how-to/replace-a-node.md", "docs/how-to/etcd-was-lost.md"."""
+    url = "http://10.0.0.1:7070"
+    return Reader(f"docs/how-to/{guide}.md", directory, here, url=url, HOOKLINE_API_KEY=ROOT_KEY)
+
+
 def _clock_wrong(tmp_path: Path, machines: Machines) -> None:
     here = Here(usual=machines.words)
-    with Reader("docs/how-to/clock-wrong.md", tmp_path / "clock", here, url="http://10.0.0.1:7070") as page:
+    with _opened("clock-wrong", tmp_path / "clock", here) as page:
         page.follow()
 
 
 def _replace_a_node(tmp_path: Path, machines: Machines) -> None:
     machines.nodes[2].signal(signal.SIGKILL)
     here = Here({"/var/lib/hookline": f"{machines.data_dir(9)}"}, usual=machines.words)
-    with Reader("docs/how-to/replace-a-node.md", tmp_path / "replacing", here) as page:
+    with _opened("replace-a-node", tmp_path / "replacing", here) as page:
         page.follow()
-        assert '"name":"n2","url":"http://10.0.0.9:7070"' in page.run("curl http://10.0.0.9:7070/cluster")
+        shown = json.loads(page.run("hookline cluster show --json --url http://10.0.0.9:7070"))
+        assert ("n2", "http://10.0.0.9:7070") in [(node["name"], node["url"]) for node in shown["nodes"]]
         page.served("hookline serve").signal(signal.SIGKILL)
         page.run("export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=http://10.0.0.1:2379")
         assert page.run("etcdctl del /hookline/c0/nodes/n2") == "1\n"  # as the text says
@@ -124,7 +143,7 @@ def _etcd_was_lost(tmp_path: Path, machines: Machines, client: Client) -> None:
     shutil.move(machines.data_dir(3) / "state.db", machines.data_dir(1) / "state.db.replaced-1204200")
     shutil.rmtree(machines.data_dir(3))
     words = {"http://10.0.0.1:2379,… ": "http://10.0.0.1:2379 ", "/var/lib/hookline": str(machines.data_dir(1))}
-    with Reader("docs/how-to/etcd-was-lost.md", tmp_path / "lost", Here(words, usual=machines.words)) as page:
+    with _opened("etcd-was-lost", tmp_path / "lost", Here(words, usual=machines.words)) as page:
         machines.start_etcd()
         machines.start_nodes(1, 2, 3)
         for number in (1, 2, 3):

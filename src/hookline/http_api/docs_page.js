@@ -15,6 +15,10 @@ for (const details of document.querySelectorAll("details.try")) {
   details.hidden = false;
 }
 
+// Kept in the page alone, and gone with it.
+const key = document.querySelector("#api-key");
+key.closest("p").hidden = false;
+
 async function tryCall(form) {
   const { method } = form.dataset;
   const target = targetOf(form);
@@ -49,6 +53,7 @@ function targetOf(form) {
 
 function headersOf(form) {
   const headers = Object.fromEntries(given(form, "header").map((field) => [field.name, field.value]));
+  if (key.value !== "") headers.Authorization = `Bearer ${key.value}`;
   if (form.dataset.method !== "GET") headers["Content-Type"] = "application/json";
   return headers;
 }

@@ -83,6 +83,8 @@ def _how_to_read() -> str:
         'are RFC 3339 with a zone; durations are <code>"1h30m"</code> or seconds; lists go on at '
         "<code>next_cursor</code>. Unknown fields are refused. The machine-readable form is "
         '<a href="/openapi.json">/openapi.json</a>.</p>'
+        '<p hidden><label for="api-key">API key, to try calls where one is needed</label> '
+        '<input id="api-key" type="password" autocomplete="off" spellcheck="false"></p>'
     )
 
 
