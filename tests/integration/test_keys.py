@@ -306,6 +306,16 @@ def test_a_cluster_that_was_away_gets_what_it_missed(clusters: Clusters, tmp_pat
         assert proxy.call("DELETE", f"/keys/{id_of(before)}").status == 404
 
 
+def test_a_new_cluster_has_the_keys_before_anybody_is_sent_there(clusters: Clusters) -> None:
+    topology = clusters.topology(1, ["c0"])
+    proxy = Guarded("proxy", clusters.start_proxy(topology, root_key=ROOT).port)
+    key = proxy.new("read")
+    node = Guarded("node", clusters.nodes["c1"].port)
+    assert node.call("GET", "/jobs", key=key).status == 401
+    assert proxy.call("PUT", "/topology", clusters.topology(2)).status == 200
+    assert node.call("GET", "/jobs", key=key).status == 200
+
+
 def test_no_text_of_a_key_is_on_a_disk(clusters: Clusters, tmp_path: Path) -> None:
     proxy = Guarded("proxy", clusters.start_proxy(root_key=ROOT).port)
     node = Guarded("node", clusters.nodes["c0"].port)

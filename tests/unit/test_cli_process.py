@@ -64,6 +64,13 @@ def test_the_first_words_say_where_things_are_and_what_to_do_next(
     ]
 
 
+def test_the_first_words_say_that_a_key_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    say_ready(NodeConfig(data_dir=tmp_path, root_key="r" * 16), "http://127.0.0.1:7070")
+    shown = capsys.readouterr().err
+    assert "key   export HOOKLINE_API_KEY=" in shown
+    assert "rrrr" not in shown
+
+
 def test_what_is_logged_while_a_node_starts_comes_after_the_first_words(capsys: pytest.CaptureFixture[str]) -> None:
     held = HeldLines()
     configure_logs(as_json=True, level="debug", held=held)

@@ -12,6 +12,8 @@ from hookline.client.place import DEFAULT_URL
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
 
+_SHOW_KEY = "export HOOKLINE_API_KEY=…, the root key or one that hookline keys create made"
+
 LabelledLines = tuple[str, Sequence[str]]
 """A name, and a line for each place where it is."""
 
@@ -29,6 +31,11 @@ def say_ready(config: "NodeConfig", url: str, places: Sequence[LabelledLines] = 
         *places,
         ("data", [str(config.data_dir.absolute())]),
         ("API", [f"{shown}/docs"]),
+        *(
+            []
+            if config.root_key is None
+            else [("key", ["export HOOKLINE_API_KEY=… the root key, or one of hookline keys create"])]
+        ),
         ("try", first_commands(config, shown)),
         ("stop", ["Ctrl-C"]),
     )

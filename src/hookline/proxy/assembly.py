@@ -67,6 +67,7 @@ def build(parts: ProxyParts) -> Proxy:
     keys = FleetKeys(sender, known, health, config.root_key)
     guard = None
     if config.root_key is not None:
+        forwarder.pusher.bring_keys = keys.bring
         guard = Guard(hash_of(config.root_key), keys.known.find, clock, keys.look_again, lambda: True)
     api = ProxyApi(forwarder, known, health, config, clock, metrics, keys, guard)
     return Proxy(known, health, metrics, forwarder, prober, api, create_app(api))

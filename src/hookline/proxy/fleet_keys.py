@@ -22,6 +22,7 @@ from hookline.proxy.known_topology import KnownTopology
 _TIMEOUT_S = 2.0
 _PULL_S = 1.0  # so long, and a little, a revoked key may still be let pass here; the nodes refuse it themselves
 _PAGE_KEYS = 200
+_UNAUTHORIZED = 401
 _told = msgspec.json.Decoder(KeysTold)
 _encode = msgspec.json.Encoder().encode
 
@@ -95,14 +96,23 @@ class FleetKeys:
             giving = {one.name: tasks.create_task(self.give(one, keys)) for one in clusters}
         return {name: one.result() for name, one in giving.items()}
 
+    async def bring(self, cluster: ClusterEntry) -> None:
+        """Tell the cluster what it lacks, as it is about to be sent calls; if that fails, ``run`` does it later."""
+        if await self._pull(cluster, with_uses=False):
+            await self._complete(cluster)
+
     async def _spread(self) -> None:
-        """Tell each cluster what it lacks: it is new, or was away when a key was made, rotated or revoked."""
         for entry in self._topology.topology.all_clusters():
-            if lacking := self.known.lacking(entry.name):
-                answer = await self.give(entry, lacking)
-                if answer is None or answer.status != 200:
-                    why = "no answer" if answer is None else answer.code or str(answer.status)
-                    _log.warning("keys_not_taken", cluster=entry.name, keys=len(lacking), why=why)
+            await self._complete(entry)
+
+    async def _complete(self, cluster: ClusterEntry) -> None:
+        """Tell the cluster what it lacks: it is new, or was away when a key was made, rotated or revoked."""
+        if not (lacking := self.known.lacking(cluster.name)):
+            return
+        answer = await self.give(cluster, lacking)
+        if answer is None or answer.status != 200:
+            why = "no answer" if answer is None else answer.code or str(answer.status)
+            _log.warning("keys_not_taken", cluster=cluster.name, keys=len(lacking), why=why)
 
     async def _pull(self, cluster: ClusterEntry, *, with_uses: bool) -> bool:
         """Has it answered?"""
@@ -110,6 +120,8 @@ class FleetKeys:
         query = f"?{urlencode({'version': version})}" if version else ""
         answer = await self._ask(cluster, NodeCall.to(CALLS["readKeys"], b"", *self._headers(cluster), query=query))
         if answer is None or answer.status != 200:
+            if answer is not None and answer.status == _UNAUTHORIZED:
+                _log.error("root_key_differs", cluster=cluster.name, advice="give proxies and nodes the same root key")
             return False
         try:
             told = _told.decode(answer.body)

@@ -5,7 +5,7 @@ a cluster that has the topology already.
 """
 
 import asyncio
-from collections.abc import Iterator, Set
+from collections.abc import Awaitable, Callable, Iterator, Set
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -54,6 +54,9 @@ class TopologyPusher:
         known: what is pushed; learns what is newer.
         clock: says when what was pushed to a node.
         health: whom to ask for the settings of destinations.
+
+    Attributes:
+        bring_keys: gives a cluster the API keys that it lacks, before anybody is sent there. Set by the assembly.
     """
 
     def __init__(self, sender: Sender, known: KnownTopology, clock: Clock, health: KnownHealth) -> None:
@@ -63,6 +66,7 @@ class TopologyPusher:
         self._health = health
         self._pushed: dict[str, _Pushed] = {}  # by url
         self._pushing: dict[str, asyncio.Lock] = {}
+        self.bring_keys: Callable[[ClusterEntry], Awaitable[None]] = _nothing_to_bring
 
     async def push(self, url: str, *, since_ms: float | None = None) -> bool:
         """Put our topology into the cluster of that node; learn its own if that is newer. True when it has ours.
@@ -106,6 +110,7 @@ class TopologyPusher:
                 why_not = await self._bring_settings(entry, url)
                 if why_not is not None:
                     return why_not, True
+                await self.bring_keys(entry)
                 answer = await self._put(url, entry)
         except (NotSent, Unclear):
             return _SILENT, False
@@ -200,6 +205,10 @@ class TopologyPusher:
         if answer.status < 300 or answer.code == "misdirected":  # somebody else was faster, and it has the topology
             return None
         return _detail(answer)
+
+
+async def _nothing_to_bring(_cluster: ClusterEntry) -> None:
+    return
 
 
 def pushing(known: KnownTopology, entry: ClusterEntry | None) -> NodeCall:
