@@ -10,10 +10,10 @@ Nothing ticks: it sleeps until the earliest due time and is woken by what happen
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.dispatch.due import Due
+from hookline.node.dispatch.entries import HandedOutClaim, ProposedClaim, ProposedEntry, recorded_by
 from hookline.node.dispatch.fresh import FreshJobs
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Now, Plan
@@ -30,34 +30,6 @@ from hookline.protocol.jobs import destination_of
 _CLAIM_SLACK_MS = 5_000  # from the proposal of a claim until its attempt has begun, and then to tell the outcome
 _GATHER_S = 0.005  # how long reports gather while every slot is busy
 _SLEEP_MAX_S = 60.0  # wake now and then, so that a step of the wall clock cannot leave us asleep
-
-
-@dataclass(slots=True, eq=False)
-class _Proposed:
-    """A claim on its way into the log. Two may name one job: of them one at most is granted."""
-
-    due: Due
-    seat: Seat
-    is_cancelled: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    """A claim of this term that was handed out."""
-
-    due: Due
-    seat: Seat
-    job: ClaimedJob
-    is_cancelled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """The contents of one proposal: the claims whose outcomes it records, and those it makes, by seat."""
-
-    recorded: tuple[ClaimRef, ...]
-    claims: tuple[tuple[_Proposed, ...], ...]
-    begun_by_ms: int
 
 
 class Dispatcher:
@@ -90,8 +62,8 @@ class Dispatcher:
         self._outcomes = outcomes
         self._clock_was_set = clock_was_set
         self._fresh = FreshJobs()
-        self._proposed: dict[_Proposed, None] = {}  # a set whose order does not depend on memory addresses
-        self._open: dict[ClaimRef, _Open] = {}
+        self._proposed: dict[ProposedClaim, None] = {}  # a set whose order does not depend on memory addresses
+        self._open: dict[ClaimRef, HandedOutClaim] = {}
         self._may_find_more = True  # something became free, or may start after all, since the plan was asked last
         self._is_stopping = False
         self._is_closed = False
@@ -253,17 +225,17 @@ class Dispatcher:
         parts = split(commands)  # answers can be big: they need not fit into one entry
         made = iter(claims)
         for part in parts:
-            recorded = tuple(ref for it in part for ref in _recorded_by(it))
+            recorded = tuple(ref for it in part for ref in recorded_by(it))
             own = tuple(next(made) for it in part if isinstance(it, ClaimJobs))
-            self._propose(part, _Entry(recorded, own, begun_by_ms))
+            self._propose(part, ProposedEntry(recorded, own, begun_by_ms))
         return now
 
-    def _claims(self, now: Now) -> list[tuple[_Proposed, ...]]:
+    def _claims(self, now: Now) -> list[tuple[ProposedClaim, ...]]:
         """The claims to propose, by seat."""
         taken = self._take(now)
-        of: dict[Seat, list[_Proposed]] = {}
+        of: dict[Seat, list[ProposedClaim]] = {}
         for due, seat in zip(taken, self._seats.share(len(taken), now.boot_ms), strict=True):
-            proposed = _Proposed(due, seat)
+            proposed = ProposedClaim(due, seat)
             self._proposed[proposed] = None
             of.setdefault(seat, []).append(proposed)
         return [tuple(its) for its in of.values()]
@@ -290,11 +262,11 @@ class Dispatcher:
             self._plan.refill(short, self._reads.lane_rows(short.lane, short.after, short.limit))
         return bool(shorts)
 
-    def _propose(self, commands: Sequence[AnyCommand], entry: _Entry) -> None:
+    def _propose(self, commands: Sequence[AnyCommand], entry: ProposedEntry) -> None:
         future = self._replica.propose(commands, no_timeout=True)
         future.add_done_callback(lambda done: self._committed(entry, done))
 
-    def _committed(self, entry: _Entry, done: asyncio.Future[list[Result]]) -> None:
+    def _committed(self, entry: ProposedEntry, done: asyncio.Future[list[Result]]) -> None:
         if done.cancelled():
             return
         error = done.exception()
@@ -308,7 +280,7 @@ class Dispatcher:
             self._error = error
             self.wake()
 
-    def _hand_out(self, entry: _Entry, results: Sequence[Result]) -> None:
+    def _hand_out(self, entry: ProposedEntry, results: Sequence[Result]) -> None:
         if not entry.claims:
             return
         granted = [dict(it.granted) for it in results if isinstance(it, Claimed)]
@@ -331,7 +303,7 @@ class Dispatcher:
                 self._plan.began(now, due.lane)
                 job = jobs[due.seq]
                 ref = ClaimRef(due.seq, attempt)
-                self._open[ref] = _Open(due, seat, job)
+                self._open[ref] = HandedOutClaim(due, seat, job)
                 claims.append((seat, self._claim(ref, due, job, entry.begun_by_ms)))
         self._seats.give(claims)
 
@@ -376,7 +348,7 @@ class Dispatcher:
             found += self._late(its, now, seat.name)
         return found
 
-    def _outcome(self, it: ClaimReport, claim: _Open, seat: Seat, now: Now) -> RecordOutcome:
+    def _outcome(self, it: ClaimReport, claim: HandedOutClaim, seat: Seat, now: Now) -> RecordOutcome:
         destination = destination_of(claim.due.lane)
         if it.report.is_held:
             self._secrets.held_for(self._secrets.of(claim.job.spec, destination))
@@ -402,14 +374,3 @@ class Dispatcher:
             is_told = it.ref in is_open
             found.append(self._outcomes.decide(it, job, policy, now_ms=now.wall_ms, node=node, is_told=is_told))
         return found
-
-
-def _recorded_by(command: AnyCommand) -> tuple[ClaimRef, ...]:
-    """The claims that the command closes."""
-    match command:
-        case RecordOutcome():
-            return (ClaimRef(command.seq, command.attempt),)
-        case LoseClaims():
-            return tuple(ClaimRef(*claim) for claim in command.claims)
-        case _:
-            return ()
