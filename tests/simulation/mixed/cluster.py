@@ -321,7 +321,7 @@ class MixedCluster(EtcdCluster):
     def _founded(self) -> None:
         for node in self.nodes:
             if node.state_file.exists() and self._has_entries(node):
-                self.wrong(f"the operator begins a new cluster, and {node.name} has the state of the old one")
+                self.wrong(f"a new cluster is begun, and {node.name} has the state of the old one")
         if self.is_lost:
             self.losses[-1].decided = self.history.note("what is lost was in no state")
 
