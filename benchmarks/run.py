@@ -9,7 +9,8 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -36,14 +37,21 @@ def bare(delay_s: float, count: int, concurrency: int) -> float:
     return float(figures["count"] / figures["seconds"])
 
 
+@contextmanager
+def serving(nodes: int) -> Iterator[tuple[Process, Callable[[], dict[str, float]]]]:
+    """One node or three; the node that leads, and the CPU seconds of all by role."""
+    if nodes == 1:
+        with node() as process:
+            yield process, lambda: _cpu_of(process)
+    else:
+        with cluster() as three:
+            yield three.leader, three.cpu_seconds
+
+
 def end_to_end(delay_s: float, count: int, batch: int, connections: int, nodes: int) -> dict[str, float]:
     """Jobs per second from the first create to the last arrival, and the latency of creates."""
-    with receiver(delay_s) as target:
-        if nodes == 1:
-            with node() as process:
-                return _load(process, target, count, batch, connections, lambda: _cpu_of(process))
-        with cluster() as three:
-            return _load(three.leader, target, count, batch, connections, three.cpu_seconds)
+    with receiver(delay_s) as target, serving(nodes) as (process, cpu):
+        return _load(process, target, count, batch, connections, cpu)
 
 
 def _cpu_of(process: Process) -> dict[str, float]:
@@ -71,38 +79,25 @@ def _load(
 
 
 def due_lag(seconds: int, nodes: int) -> dict[str, float]:
-    """Lateness of arrivals at 350 jobs/s, each due 2 s after its creation."""
-    if nodes == 1:
-        with receiver(0.05) as target, node() as process:
-            return _lag(process, target, seconds)
-    with receiver(0.05) as target, cluster() as three:
-        return _lag(three.leader, target, seconds)
-
-
-def _lag(process: Process, target: Process, seconds: int) -> dict[str, float]:
-    figures = script("load.py", process.port, target.port, 350 * seconds, 1, 16, 350, 2)
-    wait_delivered(process, 350 * seconds)
-    lags = sorted(target.get("/stats")["lags_ms"])
-    assert len(lags) == figures["created"], (len(lags), figures)
-    return {"p50": statistics.median(lags), "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
+    """Lateness of arrivals at 350 jobs/s, each due 2 s after its creation; 50 ms receiver."""
+    with receiver(0.05) as target, serving(nodes) as (process, _):
+        figures = script("load.py", process.port, target.port, 350 * seconds, 1, 16, 350, 2)
+        return _lags(process, target, figures["created"])
 
 
 def herd(count: int, nodes: int) -> dict[str, float]:
     """Lateness of arrivals when ``count`` jobs are due at one instant; 0 ms receiver."""
-    if nodes == 1:
-        with receiver(0) as target, node() as process:
-            return _herd(process, target, count)
-    with receiver(0) as target, cluster() as three:
-        return _herd(three.leader, target, count)
+    with receiver(0) as target, serving(nodes) as (process, _):
+        at = int(time.time()) + 4
+        figures = script("load.py", process.port, target.port, count, 100, 2, 0, 0, at)
+        assert time.time() < at, "creating them took too long"
+        return _lags(process, target, figures["created"])
 
 
-def _herd(process: Process, target: Process, count: int) -> dict[str, float]:
-    at = int(time.time()) + 4
-    figures = script("load.py", process.port, target.port, count, 100, 2, 0, 0, at)
-    assert time.time() < at, "creating them took too long"
-    wait_delivered(process, figures["created"])
+def _lags(process: Process, target: Process, created: int) -> dict[str, float]:
+    wait_delivered(process, created)
     lags = sorted(target.get("/stats")["lags_ms"])
-    assert len(lags) == figures["created"], (len(lags), figures)
+    assert len(lags) == created, (len(lags), created)
     return {"p50": statistics.median(lags), "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
 
 

@@ -7,7 +7,7 @@ from cyclopts import App
 from hookline.cli import render
 from hookline.cli.job_options import NO_RETRY_OPTIONS, RetryOptions
 from hookline.cli.listing import DEFAULT_LISTING, ListOutput
-from hookline.cli.output import confirm, print_json, show_whole, stderr, stdout, usage_error
+from hookline.cli.output import confirm, print_done, print_json, show_whole, stderr, usage_error
 from hookline.cli.parameters import AnyText, Texts, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
@@ -131,10 +131,7 @@ def delete(host: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_SER
         return 1
     with service.calls() as calls:
         calls.send(requests.delete_destination(host))
-    if service.json:
-        print_json({"deleted": host})
-    else:
-        stdout().print(f"deleted {host}", soft_wrap=True)
+    print_done("deleted", host, as_json=service.json)
     return 0
 
 

@@ -8,7 +8,7 @@ from cyclopts import App
 from hookline.cli import render
 from hookline.cli.filter_options import ALL_JOBS, FilterOptions
 from hookline.cli.listing import DEFAULT_LISTING, ListOutput
-from hookline.cli.output import confirm, print_json, show_whole, stdout, usage_error, warn_incomplete
+from hookline.cli.output import confirm, print_done, print_json, show_whole, usage_error, warn_incomplete
 from hookline.cli.parameters import AnyText, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
@@ -124,10 +124,7 @@ def delete(job_id: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_S
         return 1
     with service.calls() as calls:
         calls.send(requests.delete_job(job_id))
-    if service.json:
-        print_json({"deleted": job_id})
-    else:
-        stdout().print(f"deleted {job_id}")
+    print_done("deleted", job_id, as_json=service.json)
     return 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from cyclopts import App
 
 from hookline.cli.listing import DEFAULT_LISTING, ListOutput
-from hookline.cli.output import confirm, print_json, stderr, stdout, usage_error, warn
+from hookline.cli.output import confirm, print_done, print_json, stderr, stdout, usage_error, warn
 from hookline.cli.parameters import AnyText, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.sheet import Column, Sheet, facts
@@ -112,10 +112,7 @@ def revoke(key_id: AnyText, /, *, yes: Yes = False, service: Service = DEFAULT_S
         return 1
     with service.calls() as calls:
         calls.send(requests.revoke_key(key_id))
-    if service.json:
-        print_json({"revoked": key_id})
-    else:
-        stdout().print(f"revoked {key_id}", soft_wrap=True)
+    print_done("revoked", key_id, as_json=service.json)
     return 0
 
 

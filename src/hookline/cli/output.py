@@ -124,6 +124,14 @@ def usage_error(message: str) -> CycloptsError:
     return CycloptsError(msg=message)
 
 
+def print_done(verb: str, what: str, *, as_json: bool) -> None:
+    """Say on stdout what was done to what: ``deleted ID``, or as JSON ``{"deleted": "ID"}``."""
+    if as_json:
+        print_json({verb: what})
+    else:
+        stdout().print(f"{verb} {what}", soft_wrap=True)
+
+
 def confirm(question: str, *, yes: bool) -> bool:
     """Ask on the terminal, unless ``yes`` has answered; a no is said to have changed nothing.
 

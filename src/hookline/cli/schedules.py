@@ -7,7 +7,7 @@ from cyclopts import App
 from hookline.cli import inputs, render
 from hookline.cli.job_options import NO_JOB_OPTIONS, JobOptions
 from hookline.cli.listing import DEFAULT_LISTING, ListOutput
-from hookline.cli.output import confirm, print_json, show_whole, stdout, usage_error
+from hookline.cli.output import confirm, print_done, print_json, show_whole, stdout, usage_error
 from hookline.cli.parameters import AnyText, Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
@@ -222,10 +222,7 @@ def delete(
         return 1
     with service.calls() as calls:
         calls.send(requests.delete_schedule(schedule_id))
-    if service.json:
-        print_json({"deleted": schedule_id})
-    else:
-        stdout().print(f"deleted {schedule_id}")
+    print_done("deleted", schedule_id, as_json=service.json)
     return 0
 
 
