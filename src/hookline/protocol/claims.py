@@ -142,9 +142,9 @@ def not_sent(why: str, now_ms: int) -> Report:
     return Report(Outcome.RETRYABLE_FAILURE, "none", now_ms, 0, error=why, costs_no_attempt=True)
 
 
-def lost(now_ms: int) -> Report:
+def lost(now_ms: int, why: str | None = None) -> Report:
     """The result of an attempt that nobody tells of any more."""
-    return Report(Outcome.UNKNOWN, "none", now_ms, 0, True, is_lost=True)
+    return Report(Outcome.UNKNOWN, "none", now_ms, 0, True, error=why, is_lost=True)
 
 
 _BYTES_FIXED, _BYTES_PER_CHAR = 128, 4

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from hookline.node.attempts.process import LinkExchange
 from hookline.node.attempts.processes import AttemptProcesses
@@ -111,9 +112,9 @@ def a_broken_link_is_taken_for_a_dead_process(patch: Patch) -> None:
 
 
 def the_claims_of_a_dead_process_are_sent_again_as_failures(patch: Patch) -> None:
-    report = AttemptProcesses._report
+    tell = AttemptProcesses._report
 
-    def failed(self: Any, claim: Any, outcome: Any, error: str, **options: Any) -> None:
-        report(self, claim, outcome, error, **(options | {"is_lost": False}))
+    def failed(self: Any, claim: Any, report: Any) -> None:
+        tell(self, claim, replace(report, is_lost=False, sent=False))
 
     patch.setattr(AttemptProcesses, "_report", failed)

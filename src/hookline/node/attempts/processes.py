@@ -19,8 +19,7 @@ from hookline.node.attempts.transport import NOT_LEADING
 from hookline.node.dispatch.exchange import Exchange, Inbox
 from hookline.processes.child import ChildProcess
 from hookline.processes.restarts import Restarts
-from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report
-from hookline.protocol.jobs import Outcome
+from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report, lost, not_sent
 
 RENEWAL_S: Final = 0.1  # so often a process hears that its leader still leads
 _HANGS_MS: Final = 5_000  # after the end of a claim
@@ -133,7 +132,7 @@ class AttemptProcesses:
             why = "the node was stopped before the request left" if self._is_over else NOT_LEADING
             for claim in list(self._waiting.values()):
                 del self._waiting[claim.ref]
-                self._report(claim, Outcome.RETRYABLE_FAILURE, why, costs_no_attempt=True)
+                self._report(claim, not_sent(why, self._clock.wall_ms()))
             return
         ready = [process for process in self._processes if process.child is not None]
         if not ready:
@@ -153,9 +152,7 @@ class AttemptProcesses:
                 self._send(process, cancelled=its)
         for ref in cancelled:
             if (claim := self._waiting.pop(ref, None)) is not None:
-                self._report(
-                    claim, Outcome.RETRYABLE_FAILURE, "cancelled before the request left", costs_no_attempt=True
-                )
+                self._report(claim, not_sent("cancelled before the request left", self._clock.wall_ms()))
 
     def _send(
         self,
@@ -195,15 +192,7 @@ class AttemptProcesses:
                 self._exchange.report(report)
         self._changed.set()
 
-    def _report(
-        self, claim: Claim, outcome: Outcome, error: str, *, costs_no_attempt: bool = False, is_lost: bool = False
-    ) -> None:
-        report = Report(
-            *(outcome, "none", self._clock.wall_ms(), 0, is_lost),
-            error=error,
-            costs_no_attempt=costs_no_attempt,
-            is_lost=is_lost,
-        )
+    def _report(self, claim: Claim, report: Report) -> None:
         self._exchange.report(ClaimReport(claim.ref, claim.term, report))
 
     # --- the processes -----------------------------------------------------------------------------------------------
@@ -228,11 +217,11 @@ class AttemptProcesses:
         finally:
             process.started = process.child = None
             await child.end()
-        lost, process.held = process.held, {}
+        held, process.held = process.held, {}
         process.validity = _UNTOLD
-        _log.error("attempt_process_lost", number=process.number, code=code, claims=len(lost))
-        for claim in lost.values():
-            self._report(claim, Outcome.UNKNOWN, "the attempt process was lost", is_lost=True)
+        _log.error("attempt_process_lost", number=process.number, code=code, claims=len(held))
+        for claim in held.values():
+            self._report(claim, lost(self._clock.wall_ms(), "the attempt process was lost"))
         self._changed.set()
 
     async def _watch(self) -> None:
