@@ -1,6 +1,8 @@
 """Settings of every test: hypothesis without a stopwatch, and how to replay a failed run."""
 
 import gc
+import importlib
+import pkgutil
 import sys
 from collections.abc import Iterator
 
@@ -9,6 +11,8 @@ import structlog
 from hypothesis import settings
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+import hookline
 
 # The machine may be busy, so a slow example is not a failure; pytest-timeout bounds the whole test.
 settings.register_profile("hookline", deadline=None, print_blob=True)
@@ -51,6 +55,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Puts the folders of ``testpaths`` that take longest first, so that no long test is the last one to run."""
     order = {folder: number for number, folder in enumerate(config.getini("testpaths"))}
     items.sort(key=lambda item: order.get("/".join(item.nodeid.split("/", 2)[:2]), 0))
+
+
+def pytest_sessionstart() -> None:
+    """Imports all of the product: a module that comes in during a test would keep what that test has replaced."""
+    for module in pkgutil.walk_packages(hookline.__path__, "hookline."):
+        importlib.import_module(module.name)
 
 
 def pytest_collection_finish() -> None:

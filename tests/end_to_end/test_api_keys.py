@@ -34,6 +34,7 @@ def test_a_fleet_asks_for_keys_and_writes_none_down(tmp_path: Path) -> None:
         with Client(url) as stranger, pytest.raises(hookline.Unauthorized):
             stranger.get_job("none")
         with Client(url, api_key=root) as client:
+            until(lambda: len(client.cluster().nodes) == 3, "each node has told the others of itself")
             nodes = [node.url for node in client.cluster().nodes]
             assert client.cluster().mode == "hybrid", "hookline up shows the root key as it sets the mode"
         place = ("--url", url, "--api-key-file", str(root_file), "--json")
