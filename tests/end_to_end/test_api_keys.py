@@ -37,6 +37,7 @@ def test_a_fleet_asks_for_keys_and_writes_none_down(tmp_path: Path) -> None:
             until(lambda: len(client.cluster().nodes) == 3, "each node has told the others of itself")
             nodes = [node.url for node in client.cluster().nodes]
             assert client.cluster().mode == "hybrid", "hookline up shows the root key as it sets the mode"
+            assert client.set_mode("leader").mode == "leader"
         place = ("--url", url, "--api-key-file", str(root_file), "--json")
         made: dict[str, Any] = json.loads(cli("keys", "create", "--name", "shop", "--scope", "write,read", *place))
         assert made.keys() >= {"id", "key", "name", "scopes", "tenant", "expires_at"}

@@ -16,7 +16,6 @@ from hookline.errors import HooklineError
 from hookline.protocol.durations import parse_duration
 from hookline.visible import without_password
 
-_CORES_MIN = 4  # on fewer, one process is the whole thing
 _ATTEMPT_PROCESSES_MAX = 4  # one process makes some 7,000 attempts in a second
 _API_PROCESSES_MAX = 4  # they keep one leader busy
 _FILE_BYTES_MAX = 64 * 1024 * 1024  # far above what any service takes
@@ -154,10 +153,10 @@ def ports(text: str) -> frozenset[int]:
 
 
 def attempt_processes(text: str, slots: int | None) -> int:
-    """A number of processes; ``auto``: none on fewer than four cores, else one for each two, at most one for a slot."""
+    """A number of processes; ``auto``: one for each two cores that this process may use, at most one a slot."""
     if text == "auto":
         cores = _cores()
-        return 0 if cores < _CORES_MIN else min(_ATTEMPT_PROCESSES_MAX, cores // 2, slots or cores)
+        return min(_ATTEMPT_PROCESSES_MAX, cores // 2, slots or cores)
     return _processes(text, "attempt-processes")
 
 

@@ -40,6 +40,7 @@ from hookline.client.transport import service_url, with_key
 from hookline.clock import Clock, SystemClock
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import JobRequest
+from hookline.protocol.modes import Mode
 from hookline.protocol.topology import Topology
 
 if TYPE_CHECKING:
@@ -317,6 +318,10 @@ class Client:
     def cluster(self, name: str | None = None) -> Cluster:
         """The cluster of a node; at a proxy the only one, or the one of that name."""
         return self._ask(requests.cluster(name), Cluster)
+
+    def set_mode(self, mode: Mode, name: str | None = None) -> Cluster:
+        """Let the leader's process make the attempts, or those of all nodes (hybrid), or only workers' (workers)."""
+        return self._ask(requests.cluster_mode(mode, name), Cluster)
 
     def clusters(self) -> ClusterList:
         """All clusters behind a proxy."""
