@@ -56,11 +56,14 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as full, tempfile.TemporaryDirectory() as empty:
         with node(Path(full), *_ROOM) as process:
-            figures = script("load.py", process.port, _NOBODY, arguments.count, 1_000, 4, 0, _MONTH_S)
-            assert figures["created"] == arguments.count, figures
-            loaded_mib = process.rss_mib()
+            began = time.monotonic()
+            created = 0
+            while created < arguments.count:  # a busy node refuses some
+                left = arguments.count - created
+                created += script("load.py", process.port, _NOBODY, left, 1_000, 4, 0, _MONTH_S)["created"]
+            took_s, loaded_mib = time.monotonic() - began, process.rss_mib()
         size, many = sum(file.stat().st_size for file in Path(full).iterdir()) / 2**30, f"{arguments.count:,}"
-        print(f"{many} jobs: made in {figures['seconds']:.0f} s, {loaded_mib:.0f} MiB then, {size:.2f} GiB on disk\n")
+        print(f"{many} jobs: made in {took_s:.0f} s, {loaded_mib:.0f} MiB then, {size:.2f} GiB on disk\n")
         print("| pending | start, s | MiB when ready | MiB after the load | jobs/s (min–max) |\n|---|--:|--:|--:|--:|")
         runs: dict[str, list[Figures]] = {"none": [], many: []}
         for _ in range(arguments.runs):
