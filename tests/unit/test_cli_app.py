@@ -101,6 +101,7 @@ def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("hookline.cli.serve.run_until_stopped", note)
     monkeypatch.setattr("hookline.cli.up.run_until_stopped", note)
     monkeypatch.setenv("HOOKLINE_RETENTION", "36h")
+    monkeypatch.setenv("HOOKLINE_ATTEMPT_PROCESSES", "2")
     monkeypatch.setenv("HOOKLINE_SIGNING_SECRET", "whsec_x")
     monkeypatch.setenv("HOOKLINE_ALLOW_PRIVATE_DESTINATIONS", "true")
     monkeypatch.setenv("HOOKLINE_DENY_DESTINATIONS", "10.2.9.0/24")
@@ -117,6 +118,7 @@ def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPa
         shard=2,
         node="n3",
         slots=7,
+        attempt_processes=2,
         allow_private_destinations=True,
         allow_destinations=parse_patterns("10.2.0.0/16,*.svc.cluster.local", "allow-destinations"),
         deny_destinations=parse_patterns("10.2.9.0/24", "deny-destinations"),

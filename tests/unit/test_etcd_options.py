@@ -40,7 +40,7 @@ def test_everything_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     line = (
         f"serve --data-dir d --listen 0.0.0.0:7070 --etcd https://a:1,https://b:2 --etcd-ca {tmp_path}/ca "
         f"--etcd-cert {tmp_path}/cert --etcd-key {tmp_path}/key --etcd-user u --etcd-quota 99999999 "
-        "--advertise http://n1.example:7070 --no-auth"
+        "--advertise http://n1.example:7070 --no-auth --attempt-processes 2"
     )
     assert app.run(line.split()) == 0
     assert started == [
@@ -48,6 +48,7 @@ def test_everything_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             data_dir=Path("d"),
             host="0.0.0.0",
             no_auth=True,
+            attempt_processes=2,
             etcd=("https://a:1", "https://b:2"),
             etcd_ca=tmp_path / "ca",
             etcd_cert=tmp_path / "cert",
