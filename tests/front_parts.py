@@ -44,7 +44,9 @@ async def front_before(api: Api, app: Starlette, tasks: asyncio.TaskGroup) -> As
     config, clock = without_secrets(api.config), api.services.clock
     counted = Counted(front)
     with read_beside(config.data_dir / "state.db") as reader:
-        share = ProcessShare(config, clock, Reads(reader), JobRequests(config, FrontVault(), clock.token))
+        requests = JobRequests(config, FrontVault(), clock.token)
+        reads = Reads(reader, requests.content.shown, requests.content.shown_response)
+        share = ProcessShare(config, clock, reads, requests)
         telling = tasks.create_task(_tell(node, counted))
         try:
             root = None if api.config.root_key is None else hash_of(api.config.root_key)

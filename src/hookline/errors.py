@@ -565,7 +565,7 @@ class InvalidConfig(NodeFault):
 
 
 class SecretKeyMissing(NodeFault):
-    """A stored signing secret was sealed with a key this node does not have; add that key and start again."""
+    """A stored secret or payload was sealed with a key this node does not have; add that key and start again."""
 
     code = "secret_key_missing"
 

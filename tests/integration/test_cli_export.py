@@ -54,6 +54,17 @@ def test_what_is_exported_is_imported_as_the_same_jobs(
             assert {**found, "created_at": 0} == {**job, "created_at": 0}
 
 
+def test_a_job_whose_payload_is_hidden_is_left_out(
+    node: NodeUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.create(id="hidden", payload={"a": 1}, redact=["payload"], delay="1h")
+    node.create(id="nothing", redact=["payload"], delay="1h")
+    file = tmp_path / "jobs.jsonl"
+    assert app.run(["jobs", "export", str(file), *here(node)]) == 0
+    assert [json.loads(line)["id"] for line in file.read_bytes().splitlines()] == ["nothing"]
+    assert "1 job left out: their payload is not shown" in capsys.readouterr().err
+
+
 def test_a_dead_job_keeps_its_minted_id_and_what_is_not_shown_is_counted(
     node: NodeUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

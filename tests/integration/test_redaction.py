@@ -88,6 +88,28 @@ def test_a_mask_of_nothing_is_refused(node: NodeUnderTest, name: str) -> None:
     assert node.stored()["jobs"] == 1
 
 
+def test_a_payload_can_be_hidden_and_is_kept(node: NodeUnderTest) -> None:
+    hidden = JOB | {"redact": ["payload", "Response_Body"]}
+    body = {"payload": {"card": "4242-planted"}}
+    answers = [
+        node.post("/jobs", hidden | body),
+        node.post("/jobs", hidden | {"id": "b", "body_base64": "cGxhbnRlZA=="}),
+        node.post("/schedules", SCHEDULE | {"job": {"url": JOB["url"], "redact": ["payload"]} | body}),
+        node.get("/schedules/s"),
+        node.call("PATCH", "/jobs/a", {"payload": "***", "priority": 1}),
+        node.call("PATCH", "/schedules/s", {"job": node.get("/schedules/s").json["job"] | {"priority": 2}}),
+        node.get("/jobs/a"),
+    ]
+    assert [answer.status for answer in answers if answer.status >= 300] == []
+    assert [answer.body for answer in answers if b"planted" in answer.body or b"cGxh" in answer.body] == []
+    assert answers[-1].json["payload"] == node.get("/jobs/b").json["payload"] == "***"
+    assert answers[-1].json["redact"] == ["payload", "response_body"]
+    assert stored(node).body == b'{"card": "4242-planted"}'
+    kept = decode_spec(decode_work(node.rows("SELECT work FROM schedules")[0][0]).spec)
+    assert (kept.body, kept.priority) == (b'{"card": "4242-planted"}', 2)
+    assert node.post("/jobs", {"url": JOB["url"], "redact": ["payload"], "payload": "***"}).json["field"] == "payload"
+
+
 @pytest.mark.parametrize("redact", [["a b"], [""], ["ü"], ["a"] * 101])
 def test_only_names_of_headers_can_be_listed(node: NodeUnderTest, redact: list[str]) -> None:
     refused = node.post("/jobs", {"url": JOB["url"], "redact": redact})

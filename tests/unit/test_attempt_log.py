@@ -63,13 +63,13 @@ def test_each_failed_and_each_dead_delivery_is_a_line_with_what_is_needed() -> N
 def test_what_an_error_repeats_of_a_hidden_header_is_masked() -> None:
     with capture_logs() as lines:
         job = claimed(headers=(("Authorization", "Bearer tooth-fairy"),))
-        AttemptLog(ManualClock()).ended(job, 1, failed(), DEAD, "this is not HTTP: 'tooth-fairy'")
+        AttemptLog(ManualClock(), lambda spec: spec).ended(job, 1, failed(), DEAD, "this is not HTTP: 'tooth-fairy'")
     assert lines[0]["error"] == "this is not HTTP: '***'"
 
 
 def test_a_flood_is_counted_and_hides_no_dead_job() -> None:
     async def main() -> list[Any]:
-        log = AttemptLog(ManualClock())
+        log = AttemptLog(ManualClock(), lambda spec: spec)
         with capture_logs() as lines:
             for _ in range(10_000):
                 log.ended(claimed(), 1, failed(status=500), AGAIN, None)
@@ -88,7 +88,7 @@ def test_a_flood_is_counted_and_hides_no_dead_job() -> None:
 
 def test_what_was_left_out_is_told_at_the_end_too() -> None:
     async def main() -> list[Any]:
-        log = AttemptLog(ManualClock())
+        log = AttemptLog(ManualClock(), lambda spec: spec)
         with capture_logs() as lines:
             for _ in range(LINES_MAX + 3):
                 log.ended(claimed(), 1, failed(), DEAD, None)

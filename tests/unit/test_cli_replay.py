@@ -105,4 +105,7 @@ def test_a_deleted_payload_is_shown_as_such_and_not_replayed(
     assert ["payload", "deleted"] in [line.split() for line in capsys.readouterr().out.splitlines()]
     assert app.run(["jobs", "replay", "j1", "--to", receiver.url]) == 1
     assert "payload of the job was deleted" in capsys.readouterr().err
+    give(service, payload="***", redact=["payload"])
+    assert app.run(["jobs", "replay", "j1", "--to", receiver.url]) == 1
+    assert "payload of the job is hidden" in capsys.readouterr().err
     assert receiver.asked == []

@@ -77,7 +77,7 @@ class World:
     async def attempt(
         self, spec: JobSpec | None = None, *, number: int = 3, term: int = 7, claim_ends_ms: int = T0 + 35_000
     ) -> Report:
-        delivery = Delivery(self, self, self.clock, keys=self.keys)  # type: ignore[arg-type]
+        delivery = Delivery(self, self, self.clock, keys=self.keys, opened=lambda spec: spec)  # type: ignore[arg-type]
         spec = spec or job_spec()
         claim = Claim(ClaimRef(7, number), term, T0 - 1_000, claim_ends_ms, "job-1", T0 - 1_500, spec)
         return await delivery.attempt(claim, self.may_send)

@@ -14,6 +14,7 @@ import pytest
 from hookline.errors import Fenced
 from hookline.node.attempts.runner import Runner
 from hookline.node.clocks.guarded import GuardedClock
+from hookline.node.content_seal import ContentSeal
 from hookline.node.dispatch.dispatcher import Dispatcher
 from hookline.node.dispatch.exchange import LocalExchange, NoExchange
 from hookline.node.dispatch.outcomes import Outcomes
@@ -148,7 +149,7 @@ async def stage(
         plan=plan,
         secrets=SealedSecrets(VAULT),
         seats=Seats(Seat(OWNER, "n1", "leader", slots, exchange), exchange.wake),
-        outcomes=Outcomes(guarded, Metrics(), node="n1"),
+        outcomes=Outcomes(guarded, Metrics(), ContentSeal(VAULT, guarded.token, is_on=False), node="n1"),
     )
     if isinstance(commit, GatedCommit):
         commit.open = True

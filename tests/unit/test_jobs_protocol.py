@@ -77,8 +77,8 @@ def test_a_spec_comes_back_equal() -> None:
 
 def test_the_stored_bytes_of_a_spec_stay_as_they_are() -> None:
     assert encode_spec(job_spec("http://h/", "http://h:80", body=b"{}", labels=("x",))).hex() == (
-        "9ea9687474703a2f2f682fab687474703a2f2f683a3830a4504f535490c4027b7dc3cd7530"
-        "9919cd1388cd0bb8ce00dbba0090c0c090c2c20091a178c0c090"
+        "9fa9687474703a2f2f682fab687474703a2f2f683a3830a4504f535490c4027b7dc3cd7530"
+        "9919cd1388cd0bb8ce00dbba0090c0c090c2c20091a178c0c090c400"
     )
 
 

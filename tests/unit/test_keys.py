@@ -80,7 +80,7 @@ def test_a_secret_sealed_with_a_key_that_is_gone_is_an_error_of_that_job_only() 
     with pytest.raises(SecretKeyMissing):
         node.signatures(own=FOREIGN)
     assert node.signatures() == by(NODE)
-    node.secrets.held_for([FOREIGN])
+    node.secrets.held_for(job_spec(sealed_secret=FOREIGN), 0)
     assert node.secrets.lacking() == [sealing_key_id(FOREIGN)], "it was met"
 
 

@@ -47,7 +47,7 @@ def test_the_refusal_names_the_keys_and_the_cures() -> None:
     with pytest.raises(SecretKeyMissing) as refusal:
         check_keys(Counter({KEY_ID: 3}), Vault([bytes(32)]))
     told = refusal.value.detail
-    assert told.startswith(f"3 stored signing secrets are sealed with key {KEY_ID}, and this node has only 66687aad; ")
+    assert told.startswith(f"3 stored secrets and payloads are sealed with key {KEY_ID}, and this node has only 66687")
     for cure in ("secret.key of the data directory", "--secret-key-file", "HOOKLINE_SECRET_KEY", "--allow-missing-"):
         assert cure in told
 
@@ -72,7 +72,7 @@ async def started(directory: Path, *, is_allowed: bool = False) -> str:
 async def test_a_lost_key_refuses_the_start_and_no_new_one_is_made(tmp_path: Path) -> None:
     make_state(tmp_path, of_destination())
     told = await started(tmp_path)
-    assert f"2 stored signing secrets are sealed with key {KEY_ID}" in told
+    assert f"2 stored secrets and payloads are sealed with key {KEY_ID}" in told
     assert f"{tmp_path / DEFAULT_FILE} is not there" in told
     assert not (tmp_path / DEFAULT_FILE).exists()
 

@@ -87,6 +87,7 @@ def test_options_reach_the_nodes_through_the_environment() -> None:
         "HOOKLINE_SIGNING_SECRET": "whsec_x",
         "HOOKLINE_ALLOW_PRIVATE_DESTINATIONS": "true",
         "HOOKLINE_ALLOW_MISSING_SECRET_KEY": "false",
+        "HOOKLINE_ENCRYPT_PAYLOADS": "false",
         "HOOKLINE_NO_AUTH": "false",
         "HOOKLINE_RETENTION": "2d",
         "HOOKLINE_LOG_LEVEL": "info",

@@ -17,7 +17,7 @@ from hookline.client import requests
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, JobNotFound
 from hookline.protocol import http
 from hookline.protocol.limits import PAGE_MAX
-from hookline.protocol.redaction import MASK
+from hookline.protocol.redaction import MASK, PAYLOAD
 from hookline.protocol.retries import DEFAULT_RETRY, retry_view
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class _Tally:
     exported: int = 0
     gone: int = 0
     payload_removed: int = 0
+    payload_hidden: int = 0
     unread: int = 0
     signed: int = 0
     headers_left_out: int = 0
@@ -46,8 +47,9 @@ class _Tally:
 def export_jobs(file: AnyText = "-", /, *, jobs: FilterOptions = ALL_JOBS, service: Service = DEFAULT_SERVICE) -> int:
     """Write jobs as JSON lines that "hookline jobs import" takes again: --state dead is the dead-letter file.
 
-    Newest first. Left out are secrets, values of headers that are not shown, attempts, and which schedule made a job.
-    An export that ends early cannot be resumed: start it again. The exit code is 1 if a cluster or a job is missing.
+    Newest first. Left out are jobs with a hidden payload, secrets, values of hidden headers, attempts, and which
+    schedule made a job. An export that ends early cannot be resumed: start it again. The exit code is 1 if a cluster
+    or a job is missing.
 
     Args:
         file: The file to write, which must not exist, or - for stdout.
@@ -154,6 +156,8 @@ def _write(
             tally.unread += 1
         elif job.payload_removed:  # imported, it would be another call
             tally.payload_removed += 1
+        elif PAYLOAD in job.redact and job.payload is not msgspec.UNSET:
+            tally.payload_hidden += 1
         else:
             line, left_out = line_of(job)
             out.write(line)
@@ -211,6 +215,8 @@ def _tell(tally: _Tally, service: Service) -> int:
         warn(f"{_count(tally.gone)} left out: they went or changed while the export ran")
     if tally.payload_removed:
         warn(f"{_count(tally.payload_removed)} left out: what they sent was deleted")
+    if tally.payload_hidden:
+        warn(f"{_count(tally.payload_hidden)} left out: their payload is not shown")
     if tally.unread:
         warn(f"{_count(tally.unread)} could not be read: missing here")
     warn_incomplete(tally.incomplete)

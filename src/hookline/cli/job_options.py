@@ -61,7 +61,7 @@ class JobOptions:
         data: JSON to send: the text itself, @FILE, or - for stdin.
         body: Other bytes to send: the text itself, @FILE, or - for stdin.
         header: A header as name:value; may be repeated.
-        redact: A header whose value is never shown, beside Authorization and its like; may be repeated.
+        redact: What is never shown: payload, response_body or a header (Authorization is not, anyway); may be repeated.
         timeout: How long one attempt may take, such as 10s.
         at_most_once: Never send a second request, even if it is not known what became of the first.
         priority: From -100 to 100; higher goes first at the same destination.

@@ -37,6 +37,7 @@ class NodeOptions:
         signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
         secret_key: The key that seals stored secrets.
         secret_key_file: A file that holds this key.
+        encrypt_payloads: Encrypt payloads, headers and responses with the secret key before they are stored.
         allow_missing_secret_key: Start although stored secrets are sealed with a lost key, and hold their jobs.
         root_key_file: A file that holds the first key, which may do everything; or have it in HOOKLINE_ROOT_KEY.
         no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
@@ -65,6 +66,7 @@ class NodeOptions:
     signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
     secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
     secret_key_file: Annotated[NamedPath | None, _env("SECRET_KEY_FILE")] = None
+    encrypt_payloads: Annotated[Flag, _env("ENCRYPT_PAYLOADS")] = False
     allow_missing_secret_key: Annotated[Flag, _env("ALLOW_MISSING_SECRET_KEY")] = False
     root_key_file: Annotated[NamedPath | None, _env("ROOT_KEY_FILE")] = None
     no_auth: Annotated[Flag, _env("NO_AUTH")] = False
@@ -105,6 +107,7 @@ class NodeOptions:
             signing_secret=self.signing_secret,
             secret_key=self.secret_key,
             secret_key_file=self.secret_key_file,
+            encrypt_payloads=self.encrypt_payloads,
             allow_missing_secret_key=self.allow_missing_secret_key,
             root_key=inputs.root_key(self.root_key_file),
             no_auth=self.no_auth,

@@ -16,10 +16,10 @@ from hookline.cli.parameters import AnyText, Seconds, Texts
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
 from hookline.clock import SystemClock
-from hookline.errors import PayloadRemoved
+from hookline.errors import InvalidRequest, PayloadRemoved
 from hookline.protocol import http
 from hookline.protocol.durations import parse_time
-from hookline.protocol.redaction import MASK
+from hookline.protocol.redaction import MASK, PAYLOAD
 from hookline.visible import visible, visible_line, without_password
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def replay(
         job = calls.send(requests.get_job(job_id))
     if job.payload_removed:
         raise PayloadRemoved
+    if PAYLOAD in job.redact and job.payload is not msgspec.UNSET:
+        raise InvalidRequest("the payload of the job is hidden, so there is nothing to replay", field="redact")
     request = replay_of(job, base, keys, own, clock.wall_ms())
     if request.hidden:
         names = ", ".join(request.hidden)

@@ -166,6 +166,8 @@ def _why_not(job: "KeptJob") -> str | None:
         return "what it is to send was changed on the disk"
     if job.spec.sealed_secret is not None:
         return "its signing secret is sealed; create it by hand, with the secret"
+    if job.spec.sealed_content:
+        return "what it is to send is encrypted; create it by hand"
     if job.record.state == State.RUNNING and job.spec.at_most_once:
         return "it was under way, and must not be sent twice"
     return None

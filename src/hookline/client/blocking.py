@@ -113,8 +113,9 @@ class Client:
                 ``run_at``, an aware datetime or RFC 3339 text, or ``delay``; ``timeout`` of one attempt; ``retry``
                 (``max_attempts``, ``initial``, ``factor``, ``max``, ``schedule``, ``budget``); ``guarantee``
                 ("at_least_once", "at_most_once"); ``priority`` (-100 to 100); ``labels``; ``secret`` to sign with;
-                ``redact``, headers that are never shown; ``id`` or ``idempotency_key``, by which the same again is
-                the same job; ``traceparent``. Lengths are a timedelta, "1h30m" or seconds.
+                ``redact``, what is never shown (headers, ``payload``, ``response_body``); ``id`` or
+                ``idempotency_key``, by which the same again is the same job; ``traceparent``. Lengths are a timedelta,
+                "1h30m" or seconds.
 
         Raises:
             InvalidRequest: a field is wrong; ``error.field`` names it.

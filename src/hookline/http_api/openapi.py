@@ -125,7 +125,8 @@ _JOB_FIELDS: dict[str, dict[str, Any]] = {
     "guarantee": {"default": "at_least_once"},
     "priority": {"minimum": limits.PRIORITY_MIN, "maximum": limits.PRIORITY_MAX, "default": 0},
     "redact": {
-        "description": "Headers of this job that are shown as `***`, beside those that carry credentials by their name."
+        "description": "Shown as `***`: headers of this job, beside those that carry credentials by their name; "
+        "`payload`; `response_body`, which is not kept then."
     },
     "labels": {"description": f"Up to {limits.LABELS_MAX}, pairs or a list of texts; jobs can be listed by them."},
     "secret": {

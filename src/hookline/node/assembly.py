@@ -32,6 +32,7 @@ from hookline.node.attempts.vetting import Vetter
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
+from hookline.node.content_seal import ContentSeal, opened
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.dispatch.exchange import Exchange
 from hookline.node.history.interface import History
@@ -165,12 +166,12 @@ def build(parts: NodeParts) -> Node:
     membership.serve(member)
     membership.clocks.serve(member)
     proxies = HeardProxies(parts.own_addresses, clock)
-    reader = machine.database.reader
+    reader, content = machine.database.reader, ContentSeal(parts.vault, clock.token, is_on=config.encrypt_payloads)
     services = Services(
         config=config,
         clock=clock,
         replica=member.replica,
-        reads=Reads(reader),
+        reads=Reads(reader, content.shown, content.shown_response),
         vault=parts.vault,
         admission=Admission(config, lambda: member.replica.counters, membership.pressure),
         delivery=DeliveryStatus(member, LeaderReads(reader), clock, slots=config.slots),
@@ -262,7 +263,8 @@ def _attempts(parts: NodeParts, exchange: Exchange) -> Attempts:
         return AttemptProcesses(parts.start_attempt_process, count, config.slots, clock, exchange, parts.own_addresses)
     vetter = Vetter(parts.resolver, config.rules, own_addresses=parts.own_addresses)
     keys = SigningKeys(parts.vault, default_secret=config.signing_secret)
-    return Runner(Delivery(vetter, parts.transport, clock, keys=keys.of), clock, exchange, slots=config.slots)
+    delivery = Delivery(vetter, parts.transport, clock, keys=keys.of, opened=partial(opened, vault=parts.vault))
+    return Runner(delivery, clock, exchange, slots=config.slots)
 
 
 async def _swap(member: Member, own: OwnAddresses, frame: Frame) -> Orders:

@@ -52,6 +52,7 @@ class NodeConfig:
     secret_key: str | None = field(default=None, repr=False)
     secret_key_file: Path | None = None
     allow_missing_secret_key: bool = False
+    encrypt_payloads: bool = False
     attempt_max_ms: int = 3_600_000
     shutdown_grace_ms: int = 10_000
 

@@ -94,11 +94,15 @@ class Vault:
         return cls(_parse_keys((env or "").split(","), ENV_NAME))
 
     def seal(self, plaintext: str, *, nonce: bytes) -> bytes:
+        """As ``seal_bytes``, a text."""
+        return self.seal_bytes(plaintext.encode(), nonce=nonce)
+
+    def seal_bytes(self, plaintext: bytes, *, nonce: bytes) -> bytes:
         """Encrypt ``plaintext`` with the first key. ``nonce`` is 12 random bytes, never used twice."""
         if len(nonce) != NONCE_BYTES:
             raise ValueError(f"the nonce has {NONCE_BYTES} bytes, not {len(nonce)}")
         header = bytes([_VERSION]) + self._sealing_id
-        return header + nonce + self._ciphers[self._sealing_id].encrypt(nonce, plaintext.encode(), header)
+        return header + nonce + self._ciphers[self._sealing_id].encrypt(nonce, plaintext, header)
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -106,6 +110,10 @@ class Vault:
         return tuple(key_id.hex() for key_id in self._ciphers)
 
     def open(self, sealed: bytes) -> str:
+        """As ``open_bytes``, what was a text."""
+        return self.open_bytes(sealed).decode()
+
+    def open_bytes(self, sealed: bytes) -> bytes:
         """Decrypt what ``seal`` returned, here or on another node with the same key.
 
         Raises:
@@ -120,7 +128,7 @@ class Vault:
             )
         header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES : _HEADER_BYTES + NONCE_BYTES]
         try:
-            return self._cipher_for(header[1:]).decrypt(nonce, sealed[_HEADER_BYTES + NONCE_BYTES :], header).decode()
+            return self._cipher_for(header[1:]).decrypt(nonce, sealed[_HEADER_BYTES + NONCE_BYTES :], header)
         except InvalidTag:
             raise errors.StateDamaged(
                 "A sealed secret does not decrypt with its key; restore a backup or reinstall from a peer."
@@ -154,7 +162,7 @@ class Vault:
         if cipher is None:
             ours = ", ".join(self.key_ids)
             raise errors.SecretKeyMissing(
-                f"A signing secret is sealed with key {key_id.hex()}, but this node has only {ours}; "
+                f"It is sealed with key {key_id.hex()}, but this node has only {ours}; "
                 f"add that key in {ENV_NAME} or {FILE_OPTION} and start again."
             )
         return cipher

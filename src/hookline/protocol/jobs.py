@@ -91,7 +91,10 @@ PAYLOAD_REMOVED = -1
 
 
 class JobSpec(msgspec.Struct, frozen=True, array_like=True):
-    """Everything needed to make the call; stored as one MessagePack blob, replaced as a whole by an update."""
+    """Everything needed to make the call; stored as one MessagePack blob, replaced as a whole by an update.
+
+    Where payloads are encrypted at rest, ``sealed_content`` stands for ``headers`` and ``body``, which are empty then.
+    """
 
     url: str
     destination: str
@@ -106,7 +109,8 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True):
     labels: dict[str, str] | tuple[str, ...]
     sealed_secret: bytes | None = None
     traceparent: str | None = None
-    redact: tuple[str, ...] = ()  # headers to show as a mask, in lower case, sorted
+    redact: tuple[str, ...] = ()  # what is shown as a mask: headers, ``payload``, ``response_body``; sorted
+    sealed_content: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -147,8 +151,8 @@ class Work(msgspec.Struct, frozen=True, array_like=True):
     spec: bytes
 
 
-def work_of(spec: JobSpec, tenant: str) -> Work:
-    """The work that a spec describes."""
+def work_of(spec: JobSpec, tenant: str, *, stored: JobSpec | None = None) -> Work:
+    """The work that a spec describes; ``stored``: the same with its content sealed, if it is."""
     return Work(
         tenant=tenant,
         destination=spec.destination,
@@ -157,7 +161,7 @@ def work_of(spec: JobSpec, tenant: str) -> Work:
         size=len(spec.body),
         timeout_ms=spec.timeout_ms,
         labels=tuple(label_texts(spec.labels)) if spec.labels else (),
-        spec=encode_spec(spec),
+        spec=encode_spec(stored or spec),
     )
 
 
@@ -241,7 +245,9 @@ class JobRecord(msgspec.Struct, frozen=True, array_like=True):
 def without_payload(spec: JobSpec) -> JobSpec:
     """The spec that stays when the payload is deleted: the call, with the names of its headers and no values."""
     headers = tuple((name, "") for name, _ in spec.headers)
-    return msgspec.structs.replace(spec, headers=headers, body=b"", is_json=False, sealed_secret=None)
+    return msgspec.structs.replace(
+        spec, headers=headers, body=b"", is_json=False, sealed_secret=None, sealed_content=b""
+    )
 
 
 def label_texts(labels: dict[str, str] | tuple[str, ...]) -> list[str]:

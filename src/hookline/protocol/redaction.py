@@ -1,13 +1,15 @@
 """Shows some headers of a job as a mask: those whose names say credentials, and those that the job lists. Pure.
 
-The mask keeps credentials out of screens, logs and tickets; the receiver still gets the header as it was given. It is
-not a guard against those who may change jobs, since they can have the header sent to themselves.
+A job's list can name its payload and the bodies of responses, too. The mask keeps all this out of screens, logs and
+tickets; the receiver still gets the request as it was given. It is not a guard against those who may change jobs, since
+they can have it sent to themselves.
 """
 
 from collections.abc import Iterable
 from functools import lru_cache
 
 MASK = "***"
+PAYLOAD, RESPONSE_BODY = "payload", "response_body"  # beside names of headers, in a job's list
 _MARKS = (
     *("authorization", "cookie", "token", "secret", "password", "passwd", "credential", "signature", "session"),
     *("apikey", "accesskey", "authkey", "privatekey", "secretkey", "subscriptionkey", "functionskey"),

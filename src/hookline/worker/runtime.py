@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import structlog
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.runner import Runner
 from hookline.node.attempts.transport import HttpTransport, Transport
 from hookline.node.attempts.vetting import Vetter
+from hookline.node.content_seal import opened
 from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.dispatch.http_exchange import HttpExchange, RunnerIdentity
 from hookline.node.vault import Vault
@@ -86,7 +88,7 @@ class Worker:
         )
         keys = SigningKeys(vault, default_secret=config.signing_secret)
         vetter = Vetter(resolver, config.rules, own_addresses=own_addresses)
-        delivery = Delivery(vetter, transport, clock, keys=keys.of)
+        delivery = Delivery(vetter, transport, clock, keys=keys.of, opened=partial(opened, vault=vault))
         self.runner = Runner(delivery, clock, NoExchange(), slots=config.slots)
         self.name = name
 

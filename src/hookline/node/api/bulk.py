@@ -15,7 +15,7 @@ from hookline.node.state_machine.read_rows import JobRow
 from hookline.protocol import http
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, UpdateJob
-from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State, work_of
+from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State
 from hookline.protocol.limits import BULK_JOBS_MAX, BULK_LIMIT_MAX
 
 _SAMPLE = 10
@@ -137,7 +137,8 @@ async def _retry_changed(api: Api, seqs: list[int], changes: http.JobChanges, du
 
 
 def _update(api: Api, row: JobRow, changes: http.JobChanges, due_ms: int) -> UpdateJob:
-    return UpdateJob(row.seq, row.revision, due_ms, work_of(api.requests.changed(changes, row.spec), row.tenant))
+    work = api.requests.content.work_of(api.requests.changed(changes, row.spec), row.tenant)
+    return UpdateJob(row.seq, row.revision, due_ms, work)
 
 
 def _count(result: object) -> int:

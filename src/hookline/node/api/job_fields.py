@@ -15,7 +15,7 @@ from hookline.protocol.http import Duration, Labels
 from hookline.protocol.ids import check_id
 from hookline.protocol.jobs import METHODS, STATE_BY_LABEL, JobSpec, State
 from hookline.protocol.limits import check_between
-from hookline.protocol.redaction import MASK, hidden_values, is_hidden
+from hookline.protocol.redaction import MASK, PAYLOAD, hidden_values, is_hidden
 from hookline.protocol.urls import destination_name
 
 # Set by Hookline itself, or of the connection and not of the request.
@@ -25,6 +25,7 @@ FORBIDDEN_HEADERS = frozenset(
 )
 FORBIDDEN_PREFIXES = ("proxy-", "webhook-", "hookline-")
 
+_MASKED_PAYLOAD = f'"{MASK}"'.encode()
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -76,7 +77,7 @@ def _check_header(name: str, lowered: str, value: str) -> None:
 
 
 def redact_of(names: list[str] | UnsetType) -> tuple[str, ...]:
-    """The headers to show as a mask, as they are stored. Raises InvalidHeader."""
+    """All that is shown as a mask, as it is stored: headers, ``payload``, ``response_body``. Raises InvalidHeader."""
     if names is UNSET:
         return ()
     if len(names) > limits.HEADERS_MAX:
@@ -93,6 +94,8 @@ def unmasked(spec: JobSpec, old: JobSpec | None) -> JobSpec:
     Raises:
         InvalidHeader: the mask stands for nothing there.
     """
+    if PAYLOAD in (*spec.redact, *(old.redact if old else ())) and spec.is_json and spec.body == _MASKED_PAYLOAD:
+        spec = _with_old_payload(spec, old)
     if all(value != MASK for _, value in spec.headers):
         return spec
     redact = {*spec.redact, *(old.redact if old else ())}
@@ -109,6 +112,14 @@ def unmasked(spec: JobSpec, old: JobSpec | None) -> JobSpec:
         return hidden[name.lower()]
 
     return replace(spec, headers=tuple((name, given(name, value)) for name, value in spec.headers))
+
+
+def _with_old_payload(spec: JobSpec, old: JobSpec | None) -> JobSpec:
+    if old is None or PAYLOAD not in old.redact:
+        raise InvalidRequest(
+            f"{MASK} is how a hidden payload is shown, and there is none here; give the payload itself", field="payload"
+        )
+    return replace(spec, body=old.body, is_json=old.is_json)
 
 
 def check_labels(labels: Labels) -> dict[str, str] | tuple[str, ...]:

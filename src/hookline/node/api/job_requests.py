@@ -11,17 +11,18 @@ from typing import Protocol
 import msgspec
 from msgspec import UNSET, Raw
 
-from hookline.errors import InvalidId, InvalidRequest, InvalidSecret
+from hookline.errors import InvalidId, InvalidRequest, InvalidSecret, Unavailable
 from hookline.http_api import strict_json
 from hookline.node.api import job_fields as fields
 from hookline.node.config import NodeConfig
+from hookline.node.content_seal import ContentSeal, ContentSealer
 from hookline.node.state_machine.read_rows import JobRow
 from hookline.node.vault import NONCE_BYTES
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.destination_rules import KnownRules
 from hookline.protocol.http import JobChanges, JobRequest, RetryRequest
 from hookline.protocol.ids import check_id, mint_id
-from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, State, work_of
+from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, State
 from hookline.protocol.retries import DEFAULT_RETRY, retry_of
 from hookline.protocol.signatures import parse_secret
 from hookline.protocol.urls import parse_url
@@ -64,7 +65,7 @@ class NewJob:
         )
 
 
-class Sealer(Protocol):
+class Sealer(ContentSealer, Protocol):
     """A ``Vault``, as far as a request asks for it."""
 
     def seal(self, plaintext: str, *, nonce: bytes) -> bytes:
@@ -88,6 +89,7 @@ class JobRequests:
         self._rules = KnownRules(config.rules)
         self._vault = vault
         self._token = token
+        self.content = ContentSeal(vault, token, is_on=config.encrypt_payloads)
         self._random = b""
         self._random_used = 0
         self._defaults = JobSpec(
@@ -127,7 +129,7 @@ class JobRequests:
         command = CreateJob(
             id=job_id,
             due_ms=now_ms if due_ms is None else due_ms,
-            work=work_of(spec, tenant),
+            work=self.content.work_of(spec, tenant),
             fingerprint=fingerprint(request) if chosen or key is not None else _NO_FINGERPRINT,
             key=key,
             key_expires_ms=now_ms + self._config.key_window_ms if key is not None else 0,
@@ -159,7 +161,9 @@ class JobRequests:
         return changes
 
     def changed(self, changes: JobChanges, old: JobSpec) -> JobSpec:
-        """``old`` with the changes made. Raises InvalidRequest, PayloadTooLarge."""
+        """``old`` with the changes made. Raises InvalidRequest, PayloadTooLarge, Unavailable."""
+        if old.sealed_content:  # what could not be opened must not be replaced by nothing
+            raise Unavailable("what the job is to send is encrypted with a key that this node does not have")
         return fields.unmasked(self._merged(changes, old), old)
 
     def _new(self, request: JobRequest, traceparent: str | None) -> JobSpec:

@@ -14,7 +14,7 @@ from hookline.node.state_machine.read_rows import JobRow
 from hookline.node.state_machine.reads import PAGE_BYTES_MAX
 from hookline.protocol import http
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, Refused, UpdateJob
-from hookline.protocol.jobs import FINISHED, State, work_of
+from hookline.protocol.jobs import FINISHED, State
 
 _REVISION_TRIES = 5
 
@@ -85,7 +85,7 @@ async def retry_job(api: Api, request: ApiRequest) -> Reply:
     spec = api.requests.changed(changes, row.spec)
     commands: list[AnyCommand] = [RedriveJobs((row.seq,), due_ms)]
     if spec != row.spec:
-        commands.append(UpdateJob(row.seq, row.revision, due_ms, work_of(spec, row.tenant)))
+        commands.append(UpdateJob(row.seq, row.revision, due_ms, api.requests.content.work_of(spec, row.tenant)))
     with api.services.admission.reserve(1, len(spec.body)):
         results = await api.propose(*commands)
     # Another retry may have come first; if the changes reached the job nevertheless, all that was asked for holds.
@@ -120,7 +120,8 @@ async def _change(api: Api, request: ApiRequest, changes: http.JobChanges, *, on
         if spec == row.spec and due_ms == row.due_ms:
             return answer(200, api.views.job(row))
         with api.services.admission.reserve(0, max(0, len(spec.body) - row.size)):
-            (result,) = await api.propose(UpdateJob(row.seq, row.revision, due_ms, work_of(spec, tenant)))
+            work = api.requests.content.work_of(spec, tenant)
+            (result,) = await api.propose(UpdateJob(row.seq, row.revision, due_ms, work))
         if not isinstance(result, Refused):
             return answer(200, api.views.job(found_job(api, tenant, job_id)))
         if result.code != Conflict.code:

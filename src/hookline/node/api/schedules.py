@@ -18,7 +18,7 @@ from hookline.protocol import http
 from hookline.protocol.commands import KEEP_TICK, Created, DeleteSchedule, RecordTicks, Refused, RunSchedule
 from hookline.protocol.cron import format_tick, parse_cron
 from hookline.protocol.durations import parse_time
-from hookline.protocol.jobs import Work, in_one_order, work_of
+from hookline.protocol.jobs import Work, in_one_order
 from hookline.protocol.limits import PREVIEW_TICKS_MAX
 from hookline.protocol.settings import ScheduleSpec
 
@@ -44,12 +44,13 @@ async def create_schedule(api: Api, request: ApiRequest) -> Reply:
         sealed = known.job_spec.sealed_secret
         if api.requests.is_sealed_as(sealed, new.secret):
             job = msgspec.structs.replace(job, sealed_secret=sealed)
-    if known is not None and in_one_order(job) == in_one_order(known.job_spec):
-        job = known.job_spec
+    # So is a payload: what is the same stays as it is stored.
+    is_known = known is not None and in_one_order(job) == in_one_order(known.job_spec)
+    work = known.work if known is not None and is_known else api.requests.content.work_of(job, tenant)
     next_tick_ms = requests.next_tick(new.spec, now_ms)
     if next_tick_ms is None and known is None:
         raise InvalidTime("the schedule would never tick: end_at is before its first tick", field="end_at")
-    command = requests.put_command(schedule_id, 0, new.spec, work_of(job, tenant), next_tick_ms, paused=new.paused)
+    command = requests.put_command(schedule_id, 0, new.spec, work, next_tick_ms, paused=new.paused)
     api.ownership.check_home(request, new.id)
     (result,) = await api.propose(command)
     if isinstance(result, Refused):
@@ -95,7 +96,8 @@ async def update_schedule(api: Api, request: ApiRequest) -> Reply:
         now_ms = api.now_ms()
         due = None if kept else requests.due_ticks(row, now_ms, api.config.shard)
         next_tick_ms = KEEP_TICK if kept else requests.next_tick(spec, now_ms)
-        if await _put(api, row, spec, work_of(job, tenant), next_tick_ms, paused=row.paused, due=due, now_ms=now_ms):
+        work = row.work if job == row.job_spec else api.requests.content.work_of(job, tenant)
+        if await _put(api, row, spec, work, next_tick_ms, paused=row.paused, due=due, now_ms=now_ms):
             return answer(200, schedule_view(_found(api, tenant, row.id)))
     raise Conflict("the schedule is being changed by others; try again")
 
@@ -162,9 +164,7 @@ async def _set_paused(api: Api, request: ApiRequest, *, paused: bool) -> Reply:
         now_ms = api.now_ms()
         due = requests.due_ticks(row, now_ms, api.config.shard)
         next_tick_ms = KEEP_TICK if paused else requests.next_tick(row.spec, now_ms)
-        if await _put(
-            api, row, row.spec, work_of(row.job_spec, tenant), next_tick_ms, paused=paused, due=due, now_ms=now_ms
-        ):
+        if await _put(api, row, row.spec, row.work, next_tick_ms, paused=paused, due=due, now_ms=now_ms):
             return answer(200, schedule_view(_found(api, tenant, row.id)))
     raise Conflict("the schedule is being changed by others; try again")
 

@@ -19,7 +19,15 @@ from hookline.node.vault import missing_keys
 from hookline.protocol import http
 from hookline.protocol.durations import format_duration, format_time
 from hookline.protocol.jobs import AttemptRecord, JobSpec, Outcome, State, in_force
-from hookline.protocol.redaction import MASK, hidden_values, is_hidden, masked, without_echoes
+from hookline.protocol.redaction import (
+    MASK,
+    PAYLOAD,
+    RESPONSE_BODY,
+    hidden_values,
+    is_hidden,
+    masked,
+    without_echoes,
+)
 from hookline.protocol.retries import given_retry, retry_view
 from hookline.protocol.settings import DestinationSettings
 
@@ -33,19 +41,20 @@ View = TypeVar("View")
 
 
 class Pending(NamedTuple):
-    """The part of a pending job that says why it waits."""
+    """The part of a pending job that says why it waits. ``sealed_content``: if the key for it is missing."""
 
     tenant: str
     destination: str
     due_ms: int
     attempts: int
     sealed_secret: bytes | None = None
+    sealed_content: bytes = b""
 
 
 def pending_of(row: JobRow) -> Pending:
     """Of a job that is pending."""
     spec = row.spec
-    return Pending(row.tenant, spec.destination, row.due_ms, row.attempts, spec.sealed_secret)
+    return Pending(row.tenant, spec.destination, row.due_ms, row.attempts, spec.sealed_secret, spec.sealed_content)
 
 
 class JobViews(ABC):
@@ -92,7 +101,7 @@ class JobViews(ABC):
             retry=retry_view(in_force(spec.retry, self.settings(row.tenant, spec.destination).retry)),
             signed=self.is_signed(row.tenant, spec),
             schedule=row.schedule,
-            payload=Raw(spec.body) if payload and spec.is_json else UNSET,
+            payload=_payload(spec) if payload else UNSET,
             body_base64=_base64(spec) if payload else UNSET,
             deduplicated=True if deduplicated else UNSET,
             payload_removed=row.is_payload_removed,
@@ -150,21 +159,25 @@ class Views(JobViews):
     def waiting_for(self, of: Pending) -> http.WaitingFor:
         own = of.sealed_secret
         sealed = self.settings(of.tenant, of.destination).sealed_secrets if own is None else (own,)
-        if sealed and (missing := missing_keys(sealed, self._services.vault)):
-            keys = ", ".join(sorted(missing))
-            return http.WaitingFor("key", f"its secret is sealed with key {keys}, which this node does not have")
+        what = (("its secret", sealed), ("what it is to send", (of.sealed_content,) if of.sealed_content else ()))
+        for name, seals in what:
+            if seals and (missing := missing_keys(seals, self._services.vault)):
+                keys = ", ".join(sorted(missing))
+                return http.WaitingFor("key", f"{name} is sealed with key {keys}, which this node does not have")
         why = self._services.delivery.why_waiting(of.tenant, of.destination, of.due_ms, of.attempts)
         reason, detail, until_ms = why
         return http.WaitingFor(reason, detail, _time(until_ms))  # type: ignore[arg-type]
 
 
 def attempt_view(row: AttemptRecord, spec: JobSpec) -> http.Attempt:
-    """An attempt in full; what it answered with is shown without the credentials of ``spec``, the job as it is now."""
+    """An attempt in full; what it answered with is shown without what ``spec`` hides, the job as it is now."""
     hidden = hidden_values(spec.headers, spec.redact).values()
     headers: dict[str, str] = {}
     for name, value in row.response_headers:
         shown = MASK if is_hidden(name, spec.redact) else without_echoes(value, hidden)
         headers[name] = f"{headers[name]}, {shown}" if name in headers else shown
+    is_hidden_body = RESPONSE_BODY in spec.redact and row.status is not None
+    body = MASK if is_hidden_body else without_echoes(row.response_body.decode("utf-8", "replace"), hidden)
     return http.Attempt(
         number=row.number,
         outcome=_OUTCOMES[row.outcome],
@@ -175,7 +188,7 @@ def attempt_view(row: AttemptRecord, spec: JobSpec) -> http.Attempt:
         node=row.node,
         term=row.term,
         response_headers=headers,
-        response_body=without_echoes(row.response_body.decode("utf-8", "replace"), hidden),
+        response_body=body,
     )
 
 
@@ -231,11 +244,8 @@ def template_view(spec: JobSpec) -> dict[str, Any]:
     }
     if (retry := given_retry(spec.retry)) is not None:
         view["retry"] = retry
-    if spec.is_json:
-        view["payload"] = Raw(spec.body)
-    elif spec.body:
-        view["body_base64"] = base64.b64encode(spec.body).decode()
-    return view
+    given = {"payload": _payload(spec), "body_base64": _base64(spec)}
+    return view | {name: value for name, value in given.items() if value is not UNSET}
 
 
 def labels_view(spec: JobSpec) -> http.Labels:
@@ -261,8 +271,15 @@ def _last_attempt(row: LastAttemptRow | None) -> http.LastAttempt | None:
     )
 
 
+def _payload(spec: JobSpec) -> Any:
+    if PAYLOAD in spec.redact and spec.body:
+        return MASK
+    return Raw(spec.body) if spec.is_json and not spec.sealed_content else UNSET
+
+
 def _base64(spec: JobSpec) -> Any:
-    return UNSET if spec.is_json or not spec.body else base64.b64encode(spec.body).decode()
+    is_shown = spec.body and not spec.is_json and PAYLOAD not in spec.redact
+    return base64.b64encode(spec.body).decode() if is_shown else UNSET
 
 
 def _time(ms: int | None) -> str | None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from hookline.clock import Clock
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.attempts.answers import is_success, parse_retry_after
 from hookline.node.attempts.transport import NOT_LEADING, FailureKind, Outgoing, ReceiverAnswer, SendFailed, Transport
 from hookline.node.attempts.vetting import Vetter
 from hookline.protocol.claims import TELL_MS, Claim, DestinationVerdict, Report, Trouble
-from hookline.protocol.jobs import Outcome
+from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.signatures import SigningKey
 from hookline.protocol.urls import Target, parse_url
@@ -60,13 +62,23 @@ class Delivery:
         vetter: says which address may be called.
         transport: sends.
         keys: the signing keys for a claim, newest first; empty: it is not signed.
+        opened: opens what is sealed in a job's spec, if it is.
     """
 
-    def __init__(self, vetter: Vetter, transport: Transport, clock: Clock, *, keys: KeysOf) -> None:
+    def __init__(
+        self,
+        vetter: Vetter,
+        transport: Transport,
+        clock: Clock,
+        *,
+        keys: KeysOf,
+        opened: Callable[[JobSpec], JobSpec],
+    ) -> None:
         self._vetter = vetter
         self._transport = transport
         self._clock = clock
         self._keys = keys
+        self._opened = opened
 
     async def attempt(self, claim: Claim, may_send: Callable[[], bool]) -> Report:
         """Make the call once. Never raises for what a job or a receiver can cause.
@@ -81,6 +93,8 @@ class Delivery:
         watch = _Watch(self._clock)
         spec = claim.spec
         try:
+            if spec.sealed_content:
+                claim = msgspec.structs.replace(claim, spec=self._opened(spec))
             target = parse_url(spec.url)
             address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
             headers = self._headers(claim, watch.started_ms)

@@ -7,6 +7,7 @@ lost and its node starts another one; when its node is gone, it ends at once and
 import asyncio
 import os
 import sys
+from functools import partial
 
 import uvloop
 
@@ -21,6 +22,7 @@ from hookline.node.attempts.resolver import Lookup, Resolver, system_lookup
 from hookline.node.attempts.runner import Runner
 from hookline.node.attempts.transport import HttpTransport, Transport
 from hookline.node.attempts.vetting import Vetter
+from hookline.node.content_seal import opened
 from hookline.node.dispatch.exchange import Inbox
 from hookline.node.vault import Vault
 from hookline.processes.child import own_end
@@ -86,9 +88,10 @@ async def run(
     clock, own_addresses = ToldClock(machine), OwnAddresses([])
     exchange = LinkExchange(link, clock, own_addresses)
     async with Resolver(lookup, clock) as resolver, asyncio.TaskGroup() as tasks:
-        keys = SigningKeys(Vault(setup.keys), default_secret=setup.config.signing_secret)
+        vault = Vault(setup.keys)
+        keys = SigningKeys(vault, default_secret=setup.config.signing_secret)
         vetter = Vetter(resolver, setup.config.rules, own_addresses=own_addresses)
-        delivery = Delivery(vetter, transport, clock, keys=keys.of)
+        delivery = Delivery(vetter, transport, clock, keys=keys.of, opened=partial(opened, vault=vault))
         runner = Runner(delivery, clock, exchange, slots=setup.slots)
         tasks.create_task(runner.run())
         tasks.create_task(_take(runner, exchange, received))

@@ -1,6 +1,7 @@
 """One line in the log for each attempt that failed and each job that died; a flood of them is counted, not written."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -11,7 +12,7 @@ from hookline.node.state_machine.effects import Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob
 from hookline.protocol.claims import Report
 from hookline.protocol.durations import format_time
-from hookline.protocol.jobs import Outcome, State
+from hookline.protocol.jobs import JobSpec, Outcome, State
 from hookline.protocol.redaction import hidden_values, without_echoes
 
 LINES_MAX: Final = 20  # of each kind in each period
@@ -50,10 +51,14 @@ class AttemptLog:
     """Says what became of attempts: delivered at debug, to be tried again at info, dead at warning.
 
     No payload, header, path or query of a job is written, and what an error repeats of hidden headers is masked.
+
+    Args:
+        opened: opens what is sealed in a job's spec, as far as it can.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, opened: Callable[[JobSpec], JobSpec]) -> None:
         self._clock = clock
+        self._opened = opened
         self._failed = LineBudget()
         self._dead = LineBudget()
         self._timer: asyncio.TimerHandle | None = None
@@ -103,5 +108,6 @@ class AttemptLog:
         if report.status is not None:
             told["status"] = report.status
         if error:
-            told["error"] = without_echoes(error, hidden_values(spec.headers, spec.redact).values())
+            headers = self._opened(spec).headers
+            told["error"] = without_echoes(error, hidden_values(headers, spec.redact).values())
         return told

@@ -351,7 +351,7 @@ class Dispatcher:
     def _outcome(self, it: ClaimReport, claim: HandedOutClaim, seat: Seat, now: Now) -> RecordOutcome:
         destination = destination_of(claim.due.lane)
         if it.report.is_held:
-            self._secrets.held_for(self._secrets.of(claim.job.spec, destination))
+            self._secrets.held_for(claim.job.spec, destination)
         load = self._plan.load(destination)
         policy = None if load is None else load.settings.retry
         self._outcomes.began(it.report.started_ms - claim.due.due_ms)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from hookline.clock import Clock
+from hookline.node.content_seal import ContentSeal
 from hookline.node.dispatch.attempt_log import AttemptLog
 from hookline.node.dispatch.retry import Next, decide, judge
 from hookline.node.state_machine.effects import Ended
@@ -10,6 +11,7 @@ from hookline.node.state_machine.leader_reads import ClaimedJob, NamedJob
 from hookline.protocol.claims import ClaimReport
 from hookline.protocol.commands import RecordOutcome
 from hookline.protocol.jobs import Outcome, RetryPolicy, State, in_force
+from hookline.protocol.redaction import RESPONSE_BODY
 from hookline.telemetry import Metrics
 
 _FREE_RETRY_MS = 500  # after an attempt that could not be made, for a reason of our own
@@ -21,13 +23,15 @@ class Outcomes:
 
     Args:
         node: the name recorded with attempts of this process.
+        content: seals what receivers answer.
     """
 
-    def __init__(self, clock: Clock, metrics: Metrics, *, node: str) -> None:
+    def __init__(self, clock: Clock, metrics: Metrics, content: ContentSeal, *, node: str) -> None:
         self._clock = clock
         self._metrics = metrics
         self._node = node
-        self._attempt_log = AttemptLog(clock)
+        self._content = content
+        self._attempt_log = AttemptLog(clock, content.shown)
         self._counts = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
 
     def began(self, late_ms: int) -> None:
@@ -71,7 +75,7 @@ class Outcomes:
             started_ms=report.started_ms,
             duration_ms=report.duration_ms,
             response_headers=report.headers,
-            response_body=report.body,
+            response_body=b"" if RESPONSE_BODY in job.spec.redact else self._content.stored_response(report.body),
             node=self._node if node is None else node,
             term=it.term,
             is_free=report.costs_no_attempt,

@@ -1,7 +1,5 @@
 """Chooses the sealed secrets that go with a job's claim: its own, else its destination's, else none."""
 
-from collections.abc import Iterable
-
 from hookline.node.vault import Vault, missing_keys
 from hookline.protocol.jobs import JobSpec
 from hookline.protocol.settings import DestinationSettings
@@ -30,9 +28,10 @@ class SealedSecrets:
         """Newest first; empty: the default of whoever sends it signs. ``destination``: the number of the job's."""
         return self._of.get(destination, ()) if spec.sealed_secret is None else (spec.sealed_secret,)
 
-    def held_for(self, sealed: Iterable[bytes]) -> None:
-        """A job was not sent, since a key for one of these is missing."""
-        self._met |= missing_keys(sealed, self._vault)
+    def held_for(self, spec: JobSpec, destination: int) -> None:
+        """A job was not sent, since a key is missing: for its secrets, or for what it is to send."""
+        content = (spec.sealed_content,) if spec.sealed_content else ()
+        self._met |= missing_keys((*self.of(spec, destination), *content), self._vault)
 
     def lacking(self) -> list[str]:
         """Ids of keys that this node misses: of all destinations, and of the jobs that were due in this term."""

@@ -23,12 +23,18 @@ from hookline.protocol.settings import DestinationSettings, decode_destination
 
 
 class FrontVault:
-    """A front holds no key: a job with a secret of its own is the node's to read."""
+    """A front holds no key: a job with a secret of its own, or with a sealed payload, is the node's to read."""
 
     def seal(self, plaintext: str, *, nonce: bytes) -> bytes:
         raise RelayInstead
 
     def open(self, sealed: bytes) -> str:
+        raise RelayInstead
+
+    def seal_bytes(self, plaintext: bytes, *, nonce: bytes) -> bytes:
+        raise RelayInstead
+
+    def open_bytes(self, sealed: bytes) -> bytes:
         raise RelayInstead
 
 

@@ -67,7 +67,8 @@ async def _serve(setup: FrontSetup, end: FrontEnd, listening: int) -> None:
     with ExitStack() as stack:
         reader = stack.enter_context(read_beside(config.data_dir / STATE_FILE))
         requests = JobRequests(config, FrontVault(), clock.token)
-        share = ProcessShare(config, clock, Reads(reader), requests)
+        content = requests.content
+        share = ProcessShare(config, clock, Reads(reader, content.shown, content.shown_response), requests)
         os.set_inheritable(listening, False)
         listener = stack.enter_context(socket.socket(fileno=listening))
         guard = front_guard(setup.root, share.reads, clock)

@@ -13,6 +13,7 @@ from hookline.errors import Compacted, Halted, NotLeader, StateDamaged
 from hookline.node.attempts.runner import Attempts
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.config import NodeConfig
+from hookline.node.content_seal import ContentSeal
 from hookline.node.dispatch.dispatcher import Dispatcher
 from hookline.node.dispatch.duties import duties_of
 from hookline.node.dispatch.exchange import Exchange, LocalExchange, NoExchange
@@ -85,6 +86,7 @@ class Leader:
         expiry = ClaimExpiry(replica, reads, clock, owner=parts.owner)
         self.seats.given_elsewhere = expiry.given
         self.duties = duties_of(replica, reads, clock, config, expiry=expiry, key_uses=parts.key_uses)
+        content = ContentSeal(parts.vault, clock.token, is_on=config.encrypt_payloads)
         self.dispatcher = Dispatcher(
             replica,
             reads,
@@ -92,7 +94,7 @@ class Leader:
             plan=self.plan,
             secrets=self.secrets,
             seats=self.seats,
-            outcomes=Outcomes(clock, parts.metrics, node=config.node),
+            outcomes=Outcomes(clock, parts.metrics, content, node=config.node),
             clock_was_set=self.duties.wake,
         )
         self.runners = Runners(

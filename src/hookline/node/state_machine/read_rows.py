@@ -1,11 +1,13 @@
 """Rows of the API's reads, by name: jobs, attempts, schedules and destinations."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
 from hookline.node.state_machine.matching import Match
-from hookline.protocol.jobs import PAYLOAD_REMOVED, AttemptRecord, JobSpec, State, decode_spec, decode_work
+from hookline.protocol.jobs import PAYLOAD_REMOVED, AttemptRecord, JobSpec, State, Work, decode_spec, decode_work
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
 
@@ -65,7 +67,7 @@ class JobRow(msgspec.Struct, frozen=True):
 
 
 class ScheduleRow(msgspec.Struct, frozen=True):
-    """A schedule with its job; read from columns of the same names."""
+    """A schedule with its job; read from columns of the same names. ``work``: as it is stored."""
 
     seq: int
     tenant: str
@@ -73,6 +75,7 @@ class ScheduleRow(msgspec.Struct, frozen=True):
     revision: int
     spec: ScheduleSpec
     job_spec: JobSpec
+    work: Work
     next_tick_ms: int | None
     paused: bool
     created_ms: int
@@ -135,7 +138,7 @@ def parted(row: sql.Values) -> tuple[StoredJob, LastAttemptRow | None]:
     return StoredJob(*row[:_JOB_COLUMNS]), None if last[0] is None else LastAttemptRow(*last)
 
 
-def job_row(job: StoredJob, last: LastAttemptRow | None) -> JobRow:
+def job_row(job: StoredJob, last: LastAttemptRow | None, opened: Callable[[JobSpec], JobSpec]) -> JobRow:
     """The job. Raises StateDamaged when its spec is not as it was written."""
     check_row(job.seq, job.tenant, job.id, job.spec, job.fingerprint, job.sum)
     return JobRow(
@@ -151,16 +154,17 @@ def job_row(job: StoredJob, last: LastAttemptRow | None) -> JobRow:
         size=job.size,
         revision=job.revision,
         schedule=job.schedule,
-        spec=decode_spec(job.spec),
+        spec=opened(decode_spec(job.spec)),
         last_attempt=last,
     )
 
 
-def schedule_row(row: sql.Values) -> ScheduleRow:
+def schedule_row(row: sql.Values, opened: Callable[[JobSpec], JobSpec]) -> ScheduleRow:
     """The schedule that a row stands for."""
     stored = dict(zip(ScheduleRow.__struct_fields__, row, strict=True))
     stored["spec"] = decode_schedule(stored["spec"])
-    stored["job_spec"] = decode_spec(decode_work(stored["job_spec"]).spec)
+    stored["work"] = decode_work(stored["work"])
+    stored["job_spec"] = opened(decode_spec(stored["work"].spec))
     stored["paused"] = bool(stored["paused"])
     return ScheduleRow(**stored)
 

@@ -6,7 +6,7 @@ short although there is more, when the jobs between two matches are many, and th
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 
 import apsw
@@ -29,7 +29,7 @@ from hookline.node.state_machine.read_rows import (
     schedule_row,
 )
 from hookline.node.state_machine.records import attempt_of
-from hookline.protocol.jobs import DEFAULT_TENANT, AttemptRecord, State
+from hookline.protocol.jobs import DEFAULT_TENANT, AttemptRecord, JobSpec, State
 from hookline.protocol.limits import ATTEMPTS_MAX
 
 WINDOW_ROWS = 2_000
@@ -53,15 +53,27 @@ class Reads:
 
     Names are a tenant's own: a name or a filter finds only what is that tenant's. A job's
     number comes from such an answer.
+
+    Args:
+        reader: the connection.
+        opened: opens what is sealed in a job's spec, if it is.
+        opened_response: the same of the body of a response.
     """
 
-    def __init__(self, reader: apsw.Connection) -> None:
+    def __init__(
+        self,
+        reader: apsw.Connection,
+        opened: Callable[[JobSpec], JobSpec] = lambda spec: spec,
+        opened_response: Callable[[bytes], bytes] = lambda body: body,
+    ) -> None:
         self._reader = reader
+        self._opened = opened
+        self._opened_response = opened_response
 
     def job(self, tenant: str, job_id: str) -> JobRow | None:
         """A job by id. Raises StateDamaged when its spec is not as it was written."""
         for row in self._all("job_by_id", job_id, tenant):
-            return job_row(*parted(row))
+            return job_row(*parted(row), self._opened)
         return None
 
     def state(self, tenant: str, job_id: str) -> State | None:
@@ -92,7 +104,7 @@ class Reads:
                 size += len(job.spec)
                 if found and bytes_max is not None and size > bytes_max:
                     return found
-                found.append(job_row(job, last))
+                found.append(job_row(job, last, self._opened))
             if position % _ROWS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
         return found
@@ -106,7 +118,8 @@ class Reads:
             for row in rows:
                 size += len(row.response_body)
                 is_shown = size <= ATTEMPTS_SHOWN_BYTES_MAX
-                found.append(row if is_shown else msgspec.structs.replace(row, response_body=b""))
+                body = self._opened_response(row.response_body) if is_shown else b""
+                found.append(row if body is row.response_body else msgspec.structs.replace(row, response_body=body))
             if len(rows) < _ATTEMPTS_BETWEEN_YIELDS:
                 break
             number = rows[-1].number
@@ -146,7 +159,7 @@ class Reads:
     def schedule(self, tenant: str, schedule_id: str) -> ScheduleRow | None:
         """A schedule by id."""
         rows = self._all("schedule_by_id", tenant, schedule_id)
-        return schedule_row(rows[0]) if rows else None
+        return schedule_row(rows[0], self._opened) if rows else None
 
     async def schedules(self, tenant: str, after: str, limit: int) -> tuple[list[ScheduleRow], bool]:
         """Up to ``limit`` schedules whose id comes after ``after``, by id, and whether there are more.
@@ -156,7 +169,8 @@ class Reads:
         found: list[ScheduleRow] = []
         size = 0
         while True:
-            rows = [schedule_row(row) for row in self._all("schedules_after", after, _SCHEDULES_BETWEEN_YIELDS, tenant)]
+            stored = self._all("schedules_after", after, _SCHEDULES_BETWEEN_YIELDS, tenant)
+            rows = [schedule_row(row, self._opened) for row in stored]
             for row in rows:
                 size += len(row.job_spec.body)
                 if len(found) == limit or (found and size > PAGE_BYTES_MAX):

@@ -1,4 +1,4 @@
-"""Finds the keys that secrets in a state are sealed with, so that a node without them refuses to start."""
+"""Finds the keys that secrets and payloads in a state are sealed with, so that a node without them refuses to start."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _SETTINGS: Final = "SELECT settings FROM destinations WHERE settings IS NOT NULL
 
 
 def sealing_keys(connection: apsw.Connection) -> Counter[str]:
-    """Counts the secrets that each key seals, by key id, of jobs that are still to be sent."""
+    """Counts the secrets and payloads that each key seals, by key id, of jobs that are still to be sent."""
     return Counter(sealing_key_id(sealed) for sealed in _sealed(connection))
 
 
@@ -28,14 +28,17 @@ def _sealed(connection: apsw.Connection) -> Iterator[bytes]:
     specs = [spec for (spec,) in connection.execute(_JOBS, (_JOBS_MAX,))]
     specs += [decode_work(work).spec for (work,) in connection.execute(_SCHEDULES, (_JOBS_MAX,))]
     for spec in specs:
-        if (sealed := decode_spec(spec).sealed_secret) is not None:
-            yield sealed
+        decoded = decode_spec(spec)
+        if decoded.sealed_secret is not None:
+            yield decoded.sealed_secret
+        if decoded.sealed_content:
+            yield decoded.sealed_content
     for (settings,) in connection.execute(_SETTINGS):
         yield from decode_destination(settings).sealed_secrets
 
 
 def check_keys(needed: Counter[str], vault: Vault) -> None:
-    """Raise SecretKeyMissing if secrets cannot be opened: which keys are missing, and what to do."""
+    """Raise SecretKeyMissing if something cannot be opened: which keys are missing, and what to do."""
     missing = Counter({key_id: count for key_id, count in needed.items() if key_id not in vault.key_ids})
     if missing:
         raise SecretKeyMissing(f"{_sealed_with(missing)}, and this node has only {', '.join(vault.key_ids)}; {_CURE}")
@@ -52,11 +55,11 @@ def check_before_making(needed: Counter[str], data_dir: Path) -> None:
 
 def _sealed_with(keys: Counter[str]) -> str:
     count = keys.total()
-    secrets = "a stored signing secret is" if count == 1 else f"{count:,} stored signing secrets are"
+    secrets = "a stored secret or payload is" if count == 1 else f"{count:,} stored secrets and payloads are"
     return f"{secrets} sealed with key {', '.join(sorted(keys))}"
 
 
 _CURE: Final = (
     f"give that key in {DEFAULT_FILE} of the data directory, {FILE_OPTION} or {ENV_NAME} (one more line or entry) and "
-    f"start again; if it is lost for good, start with {ALLOW_OPTION}, which holds the jobs that it signs"
+    f"start again; if it is lost for good, start with {ALLOW_OPTION}, which holds the jobs that need it"
 )
