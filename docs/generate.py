@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from generators import cli, errors, http_api
+from generators import cli, configuration, errors, http_api
 
 REFERENCE = Path(__file__).parent / "reference"
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli.render,
+    "configuration.md": configuration.render,
     "errors.md": errors.render,
     "http-api.md": http_api.render,
 }

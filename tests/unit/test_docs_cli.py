@@ -23,7 +23,8 @@ def test_the_reference_of_the_command_line_is_up_to_date() -> None:
 
 
 def test_defaults_named_in_the_help_are_the_real_ones() -> None:
-    named = dict(re.findall(r"^ +(\w+): .*\[(.+)\]$", NodeOptions.__doc__ or "", re.MULTILINE))
+    pages = "\n".join(one.__doc__ or "" for one in NodeOptions.__mro__ if one is not object)
+    named = dict(re.findall(r"^ +(\w+): .*\[(.+)\]$", pages, re.MULTILINE))
     real = {field.name: field.default for field in fields(NodeConfig) if field.default is not MISSING}
     for option, text in named.items():
         default = real.get(option, real.get(f"{option}_ms"))

@@ -24,7 +24,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("URL", "API_KEY", "API_KEY_FILE", "PROFILE", "ROOT_KEY"):
         monkeypatch.delenv(f"HOOKLINE_{name}", raising=False)
     file = tmp_path / "folder" / "config.toml"
-    monkeypatch.setenv("HOOKLINE_CONFIG", str(file))
+    monkeypatch.setenv("HOOKLINE_PROFILES", str(file))
     return file
 
 

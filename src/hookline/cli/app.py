@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from cyclopts import App, CycloptsError
+from cyclopts.argument import ArgumentCollection
 
 from hookline.cli import overview
+from hookline.cli.launch import Launch
 from hookline.cli.output import print_error, print_json, stderr
 from hookline.cli.parameters import CHECKED
 from hookline.cli.streams import check_output, drop_output, prepare_streams
@@ -23,6 +25,17 @@ from hookline.visible import shortened
 _READER_GONE = 141
 _INTERRUPTED = 130
 
+_HAVE_CONFIG = ("up", "serve", "proxy", "worker")
+
+
+def _configure(_app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Let a configuration file fill in what neither a flag nor the environment has said."""
+    if commands and commands[0] in _HAVE_CONFIG:
+        from hookline.cli.config_file import fill
+
+        fill(commands[0], arguments)
+
+
 app = App(
     name="hookline",
     help=overview.HELP,
@@ -31,6 +44,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # Ctrl-C has its own exit code, and with --json its document
     help_format="plaintext",
     default_parameter=CHECKED,
+    config=_configure,
 )
 # Each is imported when it is used, with what it needs. A test compares the texts.
 for _command in overview.COMMANDS:
@@ -57,7 +71,7 @@ def _run(tokens: Sequence[str]) -> int:
             overview.show()
             return 0
         check_tokens(app, tokens)
-        result = app(list(tokens), exit_on_error=False, print_error=False)
+        result = _called(tokens)
         sys.stdout.flush()
     except CycloptsError as error:
         return _misused(shortened(str(error)), tokens)
@@ -76,6 +90,11 @@ def _run(tokens: Sequence[str]) -> int:
             raise
         return _failed(_unforeseen(error), tokens)
     return result if isinstance(result, int) else 0
+
+
+def _called(tokens: Sequence[str]) -> object:
+    result = app(list(tokens), exit_on_error=False, print_error=False)
+    return result.run() if isinstance(result, Launch) else result
 
 
 def _misused(message: str, tokens: Sequence[str]) -> int:

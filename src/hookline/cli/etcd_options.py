@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
-from hookline.cli.parameters import Flag, NamedPath
+from hookline.cli.parameters import CommaTexts, Flag, NamedPath, Secret
 from hookline.errors import InvalidConfig
 from hookline.visible import without_password
 
@@ -36,12 +36,12 @@ class EtcdAddressOptions:
         etcd_password: Its password; better given as HOOKLINE_ETCD_PASSWORD.
     """
 
-    etcd: Annotated[str | None, _env("ETCD")] = None
+    etcd: Annotated[CommaTexts | None, _env("ETCD")] = None
     etcd_ca: Annotated[NamedPath | None, _env("ETCD_CA")] = None
     etcd_cert: Annotated[NamedPath | None, _env("ETCD_CERT")] = None
     etcd_key: Annotated[NamedPath | None, _env("ETCD_KEY")] = None
     etcd_user: Annotated[str | None, _env("ETCD_USER")] = None
-    etcd_password: Annotated[str | None, _env("ETCD_PASSWORD")] = None
+    etcd_password: Annotated[Secret | None, _env("ETCD_PASSWORD")] = None
 
     def address(self) -> "EtcdAddress":
         """For a client. Raises InvalidConfig."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hookline.cli.output import usage_error
-from hookline.errors import HooklineError
+from hookline.errors import HooklineError, InvalidConfig
 from hookline.protocol.durations import parse_duration
 from hookline.visible import without_password
 
@@ -183,6 +183,12 @@ def host_names(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", name) for name in names):
         raise usage_error(f"{text!r} is not a list of host names, such as jobs.example,localhost")
     return names
+
+
+def check_log_level(level: str) -> None:
+    """Raise InvalidConfig unless there is such a level."""
+    if level not in ("debug", "info", "warning", "error"):
+        raise InvalidConfig(f"--log-level is {level!r}; use debug, info, warning or error", field="log_level")
 
 
 def given(**fields: Any) -> dict[str, Any]:

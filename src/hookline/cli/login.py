@@ -23,7 +23,7 @@ def login(
     """Keep the address and an API key in your config file, for the commands that follow.
 
     The key is asked for, or read from standard input, so that it is in no list of processes. It is tried before it is
-    kept: in ~/.config/hookline/config.toml, or where HOOKLINE_CONFIG says, which only you can read then.
+    kept: in ~/.config/hookline/config.toml, or where HOOKLINE_PROFILES says, which only you can read then.
 
     For example: hookline login --url https://hookline.example
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
-from hookline.cli.parameters import Flag, NamedPath
+from hookline.cli.destination_options import DestinationOptions, setting
+from hookline.cli.parameters import DurationText, Flag, NamedPath
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
@@ -16,33 +17,20 @@ if TYPE_CHECKING:
 _ACCESS = ("HOOKLINE_ROOT_KEY_FILE", "HOOKLINE_NO_AUTH")
 
 
-def _env(name: str) -> Parameter:
-    return Parameter(env_var=f"HOOKLINE_{name}")
-
-
 @Parameter(name="*", group=Group("Settings"))
 @dataclass(frozen=True, kw_only=True)
-class NodeOptions:
+class NodeOptions(DestinationOptions):
     """How a node works. Durations are like 7d, 1h30m or seconds; sizes are bytes.
 
     Attributes:
         slots: Attempts that may run at once. [100]
         attempt_processes: Processes that make the attempts; 0: the node's own does; auto: by the cores. [auto]
         api_processes: Processes that take and answer requests; 0: the node's own does; auto: by the cores. [auto]
-        allow_private_destinations: Allow all private addresses and all ports; only for laptops and tests.
-        allow_destinations: Private networks and names that may be called, at all ports: 10.2.0.0/16,*.svc.cluster.local
-        deny_destinations: Networks and names that may not be called, whatever else is allowed.
-        allow_hosts: Names in requests' Host that a node at a loopback address answers to, separated by commas.
-        destination_ports: Ports that may be called, separated by commas. [80,443,8000,8080,8443]
-        signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
-        secret_key: The key that seals stored secrets.
-        secret_key_file: A file that holds this key.
         encrypt_payloads: Encrypt payloads, headers and responses with the secret key before they are stored.
         allow_missing_secret_key: Start although stored secrets are sealed with a lost key, and hold their jobs.
         root_key_file: A file that holds the first key, which may do everything; or have it in HOOKLINE_ROOT_KEY.
         no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
         attempt_max: The longest timeout that a job may ask for, up to 24h; a job that asks for none has 30s. [1h]
-        shutdown_grace: How long running attempts may take to end at shutdown, up to 24h. [10s]
         pending_jobs_max: Unfinished jobs that are taken at most. [10000000]
         pending_bytes_max: Bytes of unfinished jobs that are taken at most. [10737418240]
         payload_bytes_max: Bytes of one payload, up to 1048576. [1048576]
@@ -55,42 +43,32 @@ class NodeOptions:
         log_json: Write logs as JSON also on a terminal.
     """
 
-    slots: Annotated[int | None, _env("SLOTS")] = None
-    attempt_processes: Annotated[str | None, _env("ATTEMPT_PROCESSES")] = None
-    api_processes: Annotated[str | None, _env("API_PROCESSES")] = None
-    allow_private_destinations: Annotated[Flag, _env("ALLOW_PRIVATE_DESTINATIONS")] = False
-    allow_destinations: Annotated[str | None, _env("ALLOW_DESTINATIONS")] = None
-    deny_destinations: Annotated[str | None, _env("DENY_DESTINATIONS")] = None
-    allow_hosts: Annotated[str | None, _env("ALLOW_HOSTS")] = None
-    destination_ports: Annotated[str | None, _env("DESTINATION_PORTS")] = None
-    signing_secret: Annotated[str | None, _env("SIGNING_SECRET")] = None
-    secret_key: Annotated[str | None, _env("SECRET_KEY")] = None
-    secret_key_file: Annotated[NamedPath | None, _env("SECRET_KEY_FILE")] = None
-    encrypt_payloads: Annotated[Flag, _env("ENCRYPT_PAYLOADS")] = False
-    allow_missing_secret_key: Annotated[Flag, _env("ALLOW_MISSING_SECRET_KEY")] = False
-    root_key_file: Annotated[NamedPath | None, _env("ROOT_KEY_FILE")] = None
-    no_auth: Annotated[Flag, _env("NO_AUTH")] = False
-    attempt_max: Annotated[str | None, _env("ATTEMPT_MAX")] = None
-    shutdown_grace: Annotated[str | None, _env("SHUTDOWN_GRACE")] = None
-    pending_jobs_max: Annotated[int | None, _env("PENDING_JOBS_MAX")] = None
-    pending_bytes_max: Annotated[int | None, _env("PENDING_BYTES_MAX")] = None
-    payload_bytes_max: Annotated[int | None, _env("PAYLOAD_BYTES_MAX")] = None
-    batch_jobs_max: Annotated[int | None, _env("BATCH_JOBS_MAX")] = None
-    key_window: Annotated[str | None, _env("KEY_WINDOW")] = None
-    retention: Annotated[str | None, _env("RETENTION")] = None
-    retention_dead: Annotated[str | None, _env("RETENTION_DEAD")] = None
-    retention_jobs: Annotated[int | None, _env("RETENTION_JOBS")] = None
-    log_level: Annotated[str, _env("LOG_LEVEL")] = "info"
-    log_json: Annotated[Flag, _env("LOG_JSON")] = False
+    slots: Annotated[int | None, setting("SLOTS")] = None
+    attempt_processes: Annotated[str | None, setting("ATTEMPT_PROCESSES")] = None
+    api_processes: Annotated[str | None, setting("API_PROCESSES")] = None
+    encrypt_payloads: Annotated[Flag, setting("ENCRYPT_PAYLOADS")] = False
+    allow_missing_secret_key: Annotated[Flag, setting("ALLOW_MISSING_SECRET_KEY")] = False
+    root_key_file: Annotated[NamedPath | None, setting("ROOT_KEY_FILE")] = None
+    no_auth: Annotated[Flag, setting("NO_AUTH")] = False
+    attempt_max: Annotated[DurationText | None, setting("ATTEMPT_MAX")] = None
+    pending_jobs_max: Annotated[int | None, setting("PENDING_JOBS_MAX")] = None
+    pending_bytes_max: Annotated[int | None, setting("PENDING_BYTES_MAX")] = None
+    payload_bytes_max: Annotated[int | None, setting("PAYLOAD_BYTES_MAX")] = None
+    batch_jobs_max: Annotated[int | None, setting("BATCH_JOBS_MAX")] = None
+    key_window: Annotated[DurationText | None, setting("KEY_WINDOW")] = None
+    retention: Annotated[DurationText | None, setting("RETENTION")] = None
+    retention_dead: Annotated[DurationText | None, setting("RETENTION_DEAD")] = None
+    retention_jobs: Annotated[int | None, setting("RETENTION_JOBS")] = None
+    log_level: Annotated[str, setting("LOG_LEVEL")] = "info"
+    log_json: Annotated[Flag, setting("LOG_JSON")] = False
 
     def config(self, *, data_dir: Path, host: str, port: int, **identity: Any) -> "NodeConfig":
         """The checked configuration of the node. Raises InvalidConfig."""
         from hookline.node.config import NodeConfig
-        from hookline.protocol.destination_patterns import parse_patterns
 
+        inputs.check_log_level(self.log_level)
         durations = {
             "attempt_max": self.attempt_max,
-            "shutdown_grace": self.shutdown_grace,
             "key_window": self.key_window,
             "retention": self.retention,
             "retention_dead": self.retention_dead,
@@ -99,14 +77,6 @@ class NodeOptions:
             slots=self.slots,
             attempt_processes=inputs.attempt_processes(self.attempt_processes or "auto", self.slots),
             api_processes=inputs.api_processes(self.api_processes or "auto"),
-            allow_private_destinations=self.allow_private_destinations,
-            allow_destinations=parse_patterns(self.allow_destinations or "", "allow-destinations"),
-            deny_destinations=parse_patterns(self.deny_destinations or "", "deny-destinations"),
-            allow_hosts=None if self.allow_hosts is None else inputs.host_names(self.allow_hosts),
-            destination_ports=None if self.destination_ports is None else inputs.ports(self.destination_ports),
-            signing_secret=self.signing_secret,
-            secret_key=self.secret_key,
-            secret_key_file=self.secret_key_file,
             encrypt_payloads=self.encrypt_payloads,
             allow_missing_secret_key=self.allow_missing_secret_key,
             root_key=inputs.root_key(self.root_key_file),
@@ -118,7 +88,7 @@ class NodeOptions:
             retention_jobs=self.retention_jobs,
             **{f"{name}_ms": None if text is None else inputs.duration_ms(text) for name, text in durations.items()},
         )
-        return NodeConfig(data_dir=data_dir, host=host, port=port, **identity, **settings)
+        return NodeConfig(data_dir=data_dir, host=host, port=port, **identity, **self.delivery(), **settings)
 
     def environment(self) -> dict[str, str]:
         """The same options for a process that is to work alike; secrets do not show up in a list of processes then."""

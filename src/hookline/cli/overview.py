@@ -43,6 +43,11 @@ COMMANDS = (
         'Run one worker, which makes attempts for a cluster. Prints "ready URL" when it works; '
         "SIGTERM or Ctrl-C lets it finish what is under way.",
     ),
+    CliEntry(
+        "config",
+        "configuration:app",
+        "Which settings hold, where they come from, and whether they go together.",
+    ),
     CliEntry("listen", "listen:listen", "Receive webhooks, verify their signatures and print them. Ctrl-C ends it."),
     CliEntry("jobs", "jobs:app", "Make, look at and change jobs."),
     CliEntry("schedules", "schedules:app", "Make, look at and change schedules."),

@@ -10,7 +10,6 @@ from hookline.cli.failures import readable
 from hookline.cli.first_words import say_ready
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr, waiting
-from hookline.errors import InvalidConfig
 from hookline.http_api.access import is_loopback
 from hookline.memory import loading
 from hookline.protocol.modes import Mode
@@ -36,7 +35,6 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
         from hookline.lack import raise_descriptor_limit
         from hookline.telemetry import HeldLines, configure_logs
 
-    check_log_level(options.log_level)
     raise_descriptor_limit()
     held = HeldLines() if greet else None
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level, held=held)
@@ -52,7 +50,6 @@ def run_cluster_until_stopped(config: "NodeConfig", options: NodeOptions, mode: 
     """Run etcd and three nodes like ``config``, as processes; ends as ``run_until_stopped`` does."""
     from hookline.cli.stack.one_cluster import OneCluster
 
-    check_log_level(options.log_level)
     warn_of_reach(config, is_for_all=True)
     with readable("The cluster", config.data_dir):
         cluster = OneCluster(config.data_dir, config, options)
@@ -74,7 +71,6 @@ def run_fleet_until_stopped(
     """Run clusters and proxies, as processes; ends as ``run_until_stopped`` does."""
     from hookline.cli.stack.fleet import Fleet
 
-    check_log_level(options.log_level)
     warn_of_reach(config, is_for_all=True)
     with readable("The clusters", config.data_dir):
         fleet = Fleet(config.data_dir, config, options, clusters, nodes, proxies)
@@ -82,12 +78,6 @@ def run_fleet_until_stopped(
         asyncio.run(fleet.run(lambda url: say_ready(config, url, fleet.places())))
     _say("stopped")
     return 0
-
-
-def check_log_level(level: str) -> None:
-    """Raise InvalidConfig unless there is such a level."""
-    if level not in ("debug", "info", "warning", "error"):
-        raise InvalidConfig(f"--log-level is {level!r}; use debug, info, warning or error", field="log_level")
 
 
 async def _run(config: "NodeConfig", held: "HeldLines | None") -> None:

@@ -17,8 +17,8 @@ class ServicePlace(NamedTuple):
 
 
 def config_file() -> Path:
-    """The file: HOOKLINE_CONFIG, else hookline/config.toml where the user's settings are."""
-    if given := os.environ.get("HOOKLINE_CONFIG"):
+    """The file: HOOKLINE_PROFILES, else hookline/config.toml where the user's settings are."""
+    if given := os.environ.get("HOOKLINE_PROFILES"):
         return Path(given)
     home = os.environ.get("XDG_CONFIG_HOME")
     return (Path(home) if home else Path.home() / ".config") / "hookline" / "config.toml"

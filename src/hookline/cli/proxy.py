@@ -9,9 +9,10 @@ from cyclopts import Parameter
 
 from hookline.cli import inputs
 from hookline.cli.failures import readable
+from hookline.cli.launch import Launch
 from hookline.cli.output import announce
-from hookline.cli.parameters import Flag, NamedPath, Texts
-from hookline.cli.process import check_log_level, interrupted
+from hookline.cli.parameters import ConfigFile, DurationText, Flag, Hosts, Listen, NamedPath, Texts
+from hookline.cli.process import interrupted
 from hookline.memory import loading
 
 if TYPE_CHECKING:
@@ -20,17 +21,18 @@ if TYPE_CHECKING:
 
 def proxy(
     *,
-    listen: Annotated[str, Parameter(env_var="HOOKLINE_LISTEN")] = "127.0.0.1:7000",
+    listen: Annotated[Listen, Parameter(env_var="HOOKLINE_LISTEN")] = "127.0.0.1:7000",
     topology: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_TOPOLOGY")] = None,
     seed: Texts = None,
-    allow_hosts: Annotated[str | None, Parameter(env_var="HOOKLINE_ALLOW_HOSTS")] = None,
-    request_timeout: Annotated[str | None, Parameter(env_var="HOOKLINE_REQUEST_TIMEOUT")] = None,
+    allow_hosts: Annotated[Hosts | None, Parameter(env_var="HOOKLINE_ALLOW_HOSTS")] = None,
+    request_timeout: Annotated[DurationText | None, Parameter(env_var="HOOKLINE_REQUEST_TIMEOUT")] = None,
     requests_max: Annotated[int | None, Parameter(env_var="HOOKLINE_REQUESTS_MAX")] = None,
     root_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_ROOT_KEY_FILE")] = None,
     no_auth: Annotated[Flag, Parameter(env_var="HOOKLINE_NO_AUTH")] = False,
     log_level: Annotated[str, Parameter(env_var="HOOKLINE_LOG_LEVEL")] = "info",
     log_json: Annotated[Flag, Parameter(env_var="HOOKLINE_LOG_JSON")] = False,
-) -> int:
+    config: ConfigFile = None,
+) -> Launch:
     """Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.
 
     Args:
@@ -44,9 +46,12 @@ def proxy(
         no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
+        config: A file of settings; its table [proxy] is read.
     """
     from hookline.proxy.config import ProxyConfig
 
+    del config  # it was read before
+    inputs.check_log_level(log_level)
     host, port = inputs.address(listen)
     settings = inputs.given(
         request_timeout_ms=None if request_timeout is None else inputs.duration_ms(request_timeout),
@@ -56,8 +61,8 @@ def proxy(
         no_auth=no_auth,
     )
     seeds = tuple(inputs.service_url(url, "--seed") for url in seed or ())
-    config = ProxyConfig(host=host, port=port, topology=topology, seeds=seeds, **settings)
-    return _run_until_stopped(config, log_level, log_json=log_json)
+    checked = ProxyConfig(host=host, port=port, topology=topology, seeds=seeds, **settings)
+    return Launch(checked, lambda: _run_until_stopped(checked, log_level, log_json=log_json))
 
 
 def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool) -> int:
@@ -67,7 +72,6 @@ def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool)
         from hookline.lack import raise_descriptor_limit
         from hookline.telemetry import configure_logs
 
-    check_log_level(log_level)
     raise_descriptor_limit()
     configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)
     with readable(f"The proxy at {config.host}:{config.port}"):

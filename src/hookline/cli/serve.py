@@ -6,8 +6,9 @@ from cyclopts import Parameter
 
 from hookline.cli import inputs
 from hookline.cli.etcd_options import DEFAULT_ETCD_OPTIONS, EtcdOptions
+from hookline.cli.launch import Launch
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
-from hookline.cli.parameters import NamedPath
+from hookline.cli.parameters import ConfigFile, Listen, NamedPath
 from hookline.cli.process import run_until_stopped
 
 
@@ -17,10 +18,11 @@ def serve(
     cluster: Annotated[str, Parameter(env_var="HOOKLINE_CLUSTER")] = "c0",
     shard: Annotated[int, Parameter(env_var="HOOKLINE_SHARD")] = 0,
     node: Annotated[str, Parameter(env_var="HOOKLINE_NODE")] = "n1",
-    listen: Annotated[str, Parameter(env_var="HOOKLINE_LISTEN")] = "127.0.0.1:7070",
+    listen: Annotated[Listen, Parameter(env_var="HOOKLINE_LISTEN")] = "127.0.0.1:7070",
+    config: ConfigFile = None,
     quorum: EtcdOptions = DEFAULT_ETCD_OPTIONS,
     options: NodeOptions = DEFAULT_NODE_OPTIONS,
-) -> int:
+) -> Launch:
     """Run one node. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops it cleanly.
 
     For example: hookline serve --node n1 --listen 10.0.0.1:7070 --data-dir /var/lib/hookline --etcd
@@ -32,11 +34,13 @@ def serve(
         shard: Number of its cluster; never use one again for another cluster.
         node: Its own name.
         listen: HOST:PORT to serve at; port 0 takes a free one.
+        config: A file of settings; its tables [node] and [cluster] are read.
         quorum: How it reaches the others.
         options: How it works.
     """
+    del config  # it was read before
     host, port = inputs.address(listen)
-    config = options.config(
+    checked = options.config(
         data_dir=data_dir,
         host=host,
         port=port,
@@ -45,4 +49,4 @@ def serve(
         node=node,
         **quorum.settings(host, port),
     )
-    return run_until_stopped(config, options)
+    return Launch(checked, lambda: run_until_stopped(checked, options))

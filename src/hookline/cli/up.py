@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
-from hookline.cli.parameters import Flag, NamedPath
+from hookline.cli.parameters import ConfigFile, Flag, NamedPath
 from hookline.cli.process import run_cluster_until_stopped, run_fleet_until_stopped, run_until_stopped
 from hookline.cli.root_key import with_root_key
 from hookline.errors import InvalidConfig
@@ -27,6 +27,7 @@ def up(
     proxies: int = 0,
     mode: Mode | None = None,
     auth: Flag = False,
+    config: ConfigFile = None,
     options: NodeOptions = DEFAULT_NODE_OPTIONS,
 ) -> int:
     """Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.
@@ -45,8 +46,10 @@ def up(
         mode: Which processes make attempts: the leader's, those of all nodes (hybrid), or only those of hookline worker
             (workers). Without it the mode stays as it was, at first leader.
         auth: Ask for a key also on this machine. Without --root-key-file one is made: root.key, beside the data.
+        config: A file of settings; its table [node] is read, for all nodes.
         options: How the nodes work.
     """
+    del config  # it was read before
     for option, value, least in (("clusters", clusters, 1), ("proxies", proxies, 0)):
         if not least <= value <= _AT_MOST:
             raise InvalidConfig(f"--{option} is {value}; use {least} to {_AT_MOST}", field=option)
@@ -54,9 +57,9 @@ def up(
     if auth:
         options = with_root_key(options, data_dir)
     alone = nodes == clusters == 1 and not proxies
-    config = options.config(data_dir=data_dir, host=host, port=port, mode=mode if alone else None)
+    checked = options.config(data_dir=data_dir, host=host, port=port, mode=mode if alone else None)
     if clusters > 1 or proxies:
-        return run_fleet_until_stopped(config, options, clusters, nodes, max(1, proxies), mode=mode)
+        return run_fleet_until_stopped(checked, options, clusters, nodes, max(1, proxies), mode=mode)
     if (data_dir / FLEET_FILE).exists():
         raise InvalidConfig(
             f"{data_dir} holds clusters behind proxies; start it with the --clusters and --proxies it had",
@@ -65,5 +68,5 @@ def up(
     if nodes == 1:
         if (data_dir / STACK_FILE).exists():
             raise InvalidConfig(f"{data_dir} holds a cluster of three nodes; start it with --nodes 3", field="nodes")
-        return run_until_stopped(config, options, greet=True)
-    return run_cluster_until_stopped(config, options, mode)
+        return run_until_stopped(checked, options, greet=True)
+    return run_cluster_until_stopped(checked, options, mode)

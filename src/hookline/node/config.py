@@ -13,7 +13,28 @@ from hookline.protocol.modes import Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeConfig:
+class DeliveryConfig:
+    """The part of a node and of a worker that makes attempts: which destinations it may call, and by which secrets."""
+
+    allow_private_destinations: bool = False
+    allow_destinations: Patterns = NO_PATTERNS
+    deny_destinations: Patterns = NO_PATTERNS
+    destination_ports: frozenset[int] = DEFAULT_PORTS
+    signing_secret: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    secret_key_file: Path | None = None
+    allow_hosts: tuple[str, ...] = ()  # names that it answers to at a loopback address
+    shutdown_grace_ms: int = 10_000
+
+    @property
+    def rules(self) -> Rules:
+        """The rules that say which destinations jobs may have."""
+        is_open = self.allow_private_destinations
+        return Rules(self.allow_destinations, self.deny_destinations, self.destination_ports, is_open)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig(DeliveryConfig):
     """One node. Sizes in bytes, times in milliseconds."""
 
     data_dir: Path
@@ -32,7 +53,6 @@ class NodeConfig:
     etcd_password: str | None = field(default=None, repr=False)
     etcd_quota_bytes: int = 2 * 1024**3
     advertise: str | None = None
-    allow_hosts: tuple[str, ...] = ()  # names that a node at a loopback address answers to
     new_cluster: bool = False
     api_processes: int = 0  # 0: the node's own process takes connections
 
@@ -44,17 +64,9 @@ class NodeConfig:
     mode: Mode | None = None  # of a cluster of one node, from its start on; None: as it was
     slots: int = 100
     attempt_processes: int = 0  # 0: attempts are made in the node's own process
-    allow_private_destinations: bool = False
-    allow_destinations: Patterns = NO_PATTERNS
-    deny_destinations: Patterns = NO_PATTERNS
-    destination_ports: frozenset[int] = DEFAULT_PORTS
-    signing_secret: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)
-    secret_key_file: Path | None = None
     allow_missing_secret_key: bool = False
     encrypt_payloads: bool = False
     attempt_max_ms: int = 3_600_000
-    shutdown_grace_ms: int = 10_000
 
     # Limits.
     pending_jobs_max: int = 10_000_000
@@ -98,12 +110,6 @@ class NodeConfig:
     def job_bytes_max(self) -> int:
         """The largest body of one job: its payload, which may be written in base64, and everything else."""
         return self.payload_bytes_max * 4 // 3 + limits.ENVELOPE_BYTES_MAX
-
-    @property
-    def rules(self) -> Rules:
-        """The rules that say which destinations jobs may have."""
-        is_open = self.allow_private_destinations
-        return Rules(self.allow_destinations, self.deny_destinations, self.destination_ports, is_open)
 
     @property
     def url(self) -> str:

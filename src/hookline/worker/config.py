@@ -1,17 +1,15 @@
 """Settings of a worker: parsed once, frozen, checked with messages that name the setting and the fix."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from hookline.errors import InvalidConfig
+from hookline.node.config import DeliveryConfig
 from hookline.protocol import limits
-from hookline.protocol.destination_patterns import NO_PATTERNS, Patterns
-from hookline.protocol.destination_rules import DEFAULT_PORTS, Rules
 from hookline.protocol.limits import check_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerConfig:
+class WorkerConfig(DeliveryConfig):
     """One worker. Rules and secrets are those of its cluster's nodes; times in milliseconds.
 
     Attributes:
@@ -25,16 +23,7 @@ class WorkerConfig:
     name: str | None = None
     host: str = "127.0.0.1"
     port: int = 0
-    allow_hosts: tuple[str, ...] = ()
     slots: int = 100
-    allow_private_destinations: bool = False
-    allow_destinations: Patterns = NO_PATTERNS
-    deny_destinations: Patterns = NO_PATTERNS
-    destination_ports: frozenset[int] = DEFAULT_PORTS
-    signing_secret: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)
-    secret_key_file: Path | None = None
-    shutdown_grace_ms: int = 10_000
 
     def __post_init__(self) -> None:
         check_range(self, "slots", 1, 10_000)
@@ -51,10 +40,3 @@ class WorkerConfig:
                 "HOOKLINE_SECRET_KEY. A node that made one has it in secret.key in its data directory",
                 field="secret_key_file",
             )
-
-    @property
-    def rules(self) -> Rules:
-        """The rules that say which destinations may be called."""
-        return Rules(
-            self.allow_destinations, self.deny_destinations, self.destination_ports, self.allow_private_destinations
-        )
