@@ -11,6 +11,7 @@ from hookline.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from hookline.client.answers import Attempt as Attempt
+    from hookline.client.answers import AuditView as AuditView
     from hookline.client.answers import BatchResult as BatchResult
     from hookline.client.answers import BriefResult as BriefResult
     from hookline.client.answers import BulkResponse as BulkResponse
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 _NAMES_BY_MODULE = {
     "hookline.client.answers": (
         "Attempt",
+        "AuditView",
         "BatchResult",
         "BriefResult",
         "BulkResponse",

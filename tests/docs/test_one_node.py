@@ -201,6 +201,12 @@ def test_use_api_keys(tmp_path: Path) -> None:
         assert "operator" in page.run("hookline keys list --profile demo")
 
 
+def test_audit(opens: Opens) -> None:
+    with opens("audit", {"https://shop.example.com": "https://shop.example.com"}) as page:
+        page.follow()
+        assert "concurrency 5" in page.run("hookline audit")
+
+
 DJANGO_SITE = """
 from django.conf import settings
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of a test")

@@ -58,6 +58,17 @@ def test_a_fleet_asks_for_keys_and_writes_none_down(tmp_path: Path) -> None:
         assert json.loads(cli("keys", "show", made["id"], *place))["name"] == "shop"
         assert json.loads(cli("keys", "revoke", made["id"], "--yes", *place)) == {"revoked": made["id"]}
         until(lambda: {status(each, "/jobs", rotated["key"]) for each in (*nodes, url)} == {401}, "it is refused")
+        before = {row["id"]: row for row in json.loads(cli("audit", *place))["data"]}
+        actions = [row["action"] for row in before.values()]
+        assert sorted(set(actions)) == ["changeCluster", "createKey", "revokeKey", "rotateKey"]
+        assert (actions.count("createKey"), actions.count("changeCluster")) == (6, 1)
+        handover = ["curl", "-sf", "-X", "POST", "-H", f"Authorization: Bearer {root}", f"{url}/clusters/c0/handover"]
+        subprocess.run(handover, check=True, capture_output=True)
+        with Client(url, api_key=root) as client:
+            until(lambda: client.cluster().term > 1, "another node leads")
+            after = {row.id: row for row in client.list_audit()}
+        assert after.keys() >= before.keys()
+        assert [after[row].action for row in after.keys() - before.keys()] == ["handover"]
         cli("backup", "--url", nodes[1], "--out", str(backup))
         planted = [text.encode() for key in keys for text in (key, key.rpartition("_")[2])]
         commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in fleet.children()]

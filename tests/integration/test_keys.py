@@ -32,14 +32,24 @@ class Guarded(NamedTuple):
     def call(self, method: str, path: str, body: object = None, key: str | None = ROOT) -> Answer:
         return self.show(method, path, [] if key is None else [f"Bearer {key}"], body)
 
-    def show(self, method: str, path: str, shown: list[str], body: object = None, source: str = "127.0.0.1") -> Answer:
-        """One request with these Authorization headers."""
+    def show(
+        self,
+        method: str,
+        path: str,
+        shown: list[str],
+        body: object = None,
+        source: str = "127.0.0.1",
+        others: dict[str, str] | None = None,
+    ) -> Answer:
+        """One request with these Authorization headers, and others."""
         data = None if body is None else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=(source, 0))
         try:
             connection.putrequest(method, path)
             for value in shown:
                 connection.putheader("Authorization", value)
+            for name, value in (others or {}).items():
+                connection.putheader(name, value)
             if data is not None:
                 connection.putheader("Content-Type", "application/json")
                 connection.putheader("Content-Length", str(len(data)))

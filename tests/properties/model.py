@@ -76,13 +76,39 @@ class Model:
     settings_epoch: int = 0
     mode: Mode = "leader"
     api_keys: dict[str, tuple[bytes, int]] = field(default_factory=dict)  # record, last use
+    audit: dict[str, tuple[int, c.AuditNote, c.AuditOutcome, int, str]] = field(
+        default_factory=dict
+    )  # time, …, changed, code
+    audit_gone: int = 0
     due: list[tuple[int, int, int]] = field(default_factory=list)
     aborted: list[int] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> list[c.Result]:
         """The results; ``due`` and ``aborted`` are the effects of this entry."""
         self.due, self.aborted = [], []
-        return [self._apply(entry, command) for command in entry.commands]
+        results: list[c.Result] = []
+        for command in entry.commands:
+            if isinstance(command, c.NoteAudit):
+                results.append(self._note(entry.time_ms, command, results[-command.of] if command.of else None))
+            else:
+                results.append(self._apply(entry, command))
+        return results
+
+    def _note(self, now: int, command: c.NoteAudit, result: c.Result | None) -> c.Result:
+        outcome, changed, code = command.outcome, 0, command.code
+        if isinstance(result, c.Refused):
+            outcome, code = "refused", result.code
+        elif result is not None:
+            changed = result.count if isinstance(result, c.Changed) else 1
+            outcome, code = "done" if changed else "unchanged", ""
+        if command.only_changes and outcome != "done":
+            return c.Changed(0)
+        known = self.audit.get(command.note.id)
+        if known is None:
+            self.audit[command.note.id] = (now, command.note, outcome, changed, code)
+        elif outcome == "done":
+            self.audit[command.note.id] = (*known[:2], "done", known[3] + changed, known[4])
+        return c.Changed(1)
 
     def _apply(self, entry: Entry, command: c.AnyCommand) -> c.Result:  # noqa: C901, PLR0912 - one match, as in apply
         now = entry.time_ms
@@ -117,8 +143,10 @@ class Model:
                 return self._run_schedule(command, now)
             case c.PutDestination():
                 name = (command.tenant, command.name)
-                self.destinations[name] = (self._destination(name), command.settings)
-                return c.Changed(1)
+                number = self._destination(name)
+                is_new = self.destinations[name][1] != command.settings
+                self.destinations[name] = (number, command.settings)
+                return c.Changed(int(is_new))
             case c.ImportDestinations():
                 if self.topology is not None and self.topology.epoch >= command.epoch:
                     return c.Refused("misdirected")
@@ -149,6 +177,18 @@ class Model:
                 return self._set_topology(command)
             case c.PutApiKeys():
                 return c.Changed(sum(self._put_api_key(key_id, record) for key_id, record in command.keys))
+            case c.PurgeAudit():
+                rows = list(enumerate(self.audit, self.audit_gone + 1))
+                newest = self.audit_gone + len(rows)
+                old_notes = [
+                    note
+                    for number, note in rows[: command.limit]
+                    if self.audit[note][0] < command.before_ms or number <= newest - command.keep
+                ]
+                for note in old_notes:
+                    del self.audit[note]
+                self.audit_gone += len(old_notes)
+                return c.Changed(len(old_notes))
             case c.TouchApiKeys():
                 return c.Changed(sum(self._touch_api_key(key_id, used_ms) for key_id, used_ms in command.uses))
             case _:

@@ -21,6 +21,7 @@ from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.tables import new_counters, read_counters
 from hookline.protocol import commands as c
 from hookline.protocol.api_keys import ApiKey, KeySecret, decode_key, encode_key
+from hookline.protocol.audit import AuditRecord, encode_audit
 from hookline.protocol.codec import Entry, decode_entry, encode_entry
 from hookline.protocol.jobs import (
     PAYLOAD_REMOVED,
@@ -170,6 +171,16 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         assert self.rows("SELECT id, record, used_ms FROM api_keys ORDER BY id") == keys
         in_memory = self.machine.tables.api_keys.by_id
         assert sorted((key.id, key.blob, key.used_ms) for key in in_memory.values()) == keys
+        rows = self.rows("SELECT number, note, time_ms, action, actor, record FROM audit ORDER BY number")
+        assert rows == [
+            (
+                *(number, note_id, at_ms, note.action, note.actor),
+                encode_audit(AuditRecord(note, outcome, changed, code)),
+            )
+            for number, (note_id, (at_ms, note, outcome, changed, code)) in enumerate(
+                self.model.audit.items(), self.model.audit_gone + 1
+            )
+        ]
         jobs = self.model.jobs.values()
         assert self.rows(
             "SELECT seq, tenant, id, state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts,"
@@ -528,6 +539,15 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         if data.draw(st.sampled_from([False, False, True])):
             record = record.revoked(self.now)
         self.submit(c.PutApiKeys(((key_id, encode_key(record)), ("k3", encode_key(record)))), more)
+
+    @rule(note=st.sampled_from(["r1", "r2", "r3"]), only_changes=st.booleans(), more=st.booleans())
+    def note_audit(self, note: str, only_changes: bool, more: bool) -> None:
+        told = c.AuditNote(note, "putKey", actor="k")
+        self.submit(c.NoteAudit(told, min(1, len(self.batch)), "refused", "forbidden", only_changes), more)
+
+    @rule(age=times, keep=st.integers(0, 3), limit=st.integers(1, 3), more=st.booleans())
+    def purge_audit(self, age: int, keep: int, limit: int, more: bool) -> None:
+        self.submit(c.PurgeAudit(self.now - age, keep, limit), more)
 
     @rule(key_id=st.sampled_from(["k1", "k2", "none"]), more=more)
     def touch_api_key(self, key_id: str, more: bool) -> None:

@@ -56,6 +56,11 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.SetMode("hybrid"), "9218a6687962726964"),
     (c.PutApiKeys((("k", b"r"),)), "921e9192a16bc40172"),
     (c.TouchApiKeys((("k", 7),)), "921f9192a16b07"),
+    (
+        c.NoteAudit(c.AuditNote("r", "a", "t", "k", "n", "", "h", "v", "s", "x"), 1, "done", "", True),
+        "9632 9aa172a161a174a16ba16ea0a168a176a173a178 01a4646f6e65a0c3".replace(" ", ""),
+    ),
+    (c.PurgeAudit(7, 8, 9), "9433070809"),
 ]
 
 

@@ -28,6 +28,8 @@ def config(**settings: Any) -> NodeConfig:
         ("retention_ms", 1_000, 3_650 * 86_400_000),
         ("retention_dead_ms", 1_000, 3_650 * 86_400_000),
         ("retention_jobs", 0, 10**9),
+        ("audit_retention_ms", 1_000, 3_650 * 86_400_000),
+        ("audit_rows", 1, 10**7),
         ("shutdown_grace_ms", 0, 86_400_000),
         ("attempt_max_ms", 100, 86_400_000),
     ],

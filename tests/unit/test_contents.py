@@ -35,6 +35,9 @@ def state(tmp_path: Path) -> Path:
     key = ApiKey("", "ci", ("read",), (KeySecret(b"h"),), T0)
     apply(machine, c.PutApiKeys((("k", encode_key(key)), ("gone", encode_key(key)))), c.TouchApiKeys((("k", T0),)))
     apply(machine, c.PutApiKeys((("gone", encode_key(key.revoked(T0))),)))
+    apply(machine, c.SetMode("hybrid"), c.NoteAudit(c.AuditNote("n1", "changeCluster"), 1))
+    apply(machine, c.SetMode("leader"), c.NoteAudit(c.AuditNote("n1", "changeCluster"), 1))
+    apply(machine, c.NoteAudit(c.AuditNote("n2", "handover", actor="k"), 0), c.PurgeAudit(0, 9, 9))
     apply(machine, c.PurgeFinished(T0 + 1, 0, 1), c.RunSchedule("", "s", "tick", T0))
     spec = job_spec(labels=("y",), body=b"new")
     apply(machine, c.UpdateJob(5, 1, T0, work_of(spec, DEFAULT_TENANT)), create("z", spec))
@@ -87,6 +90,11 @@ def test_what_was_written_is_sound(state: Path) -> None:
         "UPDATE schedules SET paused = 1",
         "UPDATE schedules SET next_tick_ms = next_tick_ms + 1",
         "UPDATE destinations SET settings = NULL",
+        "DELETE FROM audit WHERE number = 1",
+        "DELETE FROM audit",
+        "UPDATE audit SET actor = 'other' WHERE number = 2",
+        "UPDATE audit SET time_ms = time_ms + 1 WHERE number = 2",
+        "UPDATE audit SET record = record || x'00' WHERE number = 1",
         "DELETE FROM api_keys WHERE id = 'gone'",
         "UPDATE api_keys SET record = (SELECT record FROM api_keys WHERE id = 'k') WHERE id = 'gone'",
         "UPDATE api_keys SET id = 'other' WHERE id = 'k'",

@@ -1,5 +1,6 @@
 """The door checks a call before a node's handler runs, and chooses who answers, for every row of the table."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +11,11 @@ from hookline.http_api.callers import HeaderPairs, admit_ours
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.context import Api
 from hookline.node.api.door import Door
+from hookline.node.state_machine.api_keys import ApiKeys
 from hookline.protocol.calls import CALLS, Call, calls_of
+from hookline.protocol.commands import AnyCommand, NoteAudit
 from hookline.testing import virtual_time
+from tests.node_parts import ManualClock
 
 OURS = [(b"hookline-for-cluster", b"c0"), (b"hookline-epoch", b"7")]
 ROWS = pytest.mark.parametrize("call", calls_of("node"), ids=lambda call: call.name)
@@ -27,14 +31,39 @@ class _Ownership:
             raise Misdirected
 
 
+class _Replica:
+    """Keeps what is proposed."""
+
+    applied = 1
+    api_keys = ApiKeys()
+
+    def __init__(self, proposed: list[AnyCommand]) -> None:
+        self._proposed = proposed
+
+    async def propose(self, commands: Sequence[AnyCommand]) -> None:
+        self._proposed.extend(commands)
+
+
 def asked(
-    call: Call, headers: HeaderPairs = OURS, *, leads: bool = True, is_overloaded: bool = False, query: bytes = b""
+    call: Call,
+    headers: HeaderPairs = OURS,
+    *,
+    leads: bool = True,
+    is_overloaded: bool = False,
+    query: bytes = b"",
+    proposed: list[AnyCommand] | None = None,
 ) -> str:
-    """The code of the refusal, or "answered"."""
+    """The code of the refusal, or "answered"; takes what is ``proposed``."""
     role = SimpleNamespace(is_leading=lambda: leads, leader_url=lambda: None)
     vault = SimpleNamespace(is_own=lambda body, mac: (body, mac) == (b"body", "right"))
     services = SimpleNamespace(
-        role=role, sender=None, vault=vault, is_overloaded=lambda: is_overloaded, replica=SimpleNamespace(applied=1)
+        role=role,
+        sender=None,
+        vault=vault,
+        is_overloaded=lambda: is_overloaded,
+        replica=_Replica([] if proposed is None else proposed),
+        clock=ManualClock(),
+        config=SimpleNamespace(root_key=None),
     )
     api: Any = SimpleNamespace(services=services, ownership=_Ownership())
 
@@ -89,6 +118,14 @@ def test_who_answers_while_nobody_leads(call: Call) -> None:
     assert asked(call, [*OURS, (b"hookline-forwarded", b"1")], leads=False) == led
     local = "answered" if call.answered_by != "leader" else NotLeader.code
     assert asked(call, leads=False, query=b"consistency=local") == local
+
+
+@ROWS
+def test_what_the_row_calls_audited_leaves_a_note_though_its_handler_says_nothing(call: Call) -> None:
+    proposed: list[AnyCommand] = []
+    assert asked(call, with_mac(call), proposed=proposed) == "answered"
+    found = [(one.note.action, one.outcome) for one in proposed if isinstance(one, NoteAudit)]
+    assert found == ([(call.name, "unchanged")] if call.audited == "always" else [])
 
 
 def test_the_time_that_the_caller_waits_is_kept() -> None:

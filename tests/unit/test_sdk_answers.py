@@ -14,7 +14,7 @@ import hookline
 from hookline import Client
 from hookline.client import answers
 from hookline.client.requests import Request
-from hookline.protocol import http, http_keys
+from hookline.protocol import http, http_audit, http_keys
 from tests import scripted_server as served
 from tests.scripted_server import Answer, ScriptedServer, scripted_server
 
@@ -41,7 +41,9 @@ OWN = [kind for _, kind in inspect.getmembers(answers, inspect.isclass) if kind.
 
 @pytest.mark.parametrize("kind", [kind for kind in OWN if kind is not answers.Answered], ids=lambda kind: kind.__name__)
 def test_each_answer_has_the_fields_that_travel(kind: type[msgspec.Struct]) -> None:
-    told: type[msgspec.Struct] = getattr(http, kind.__name__, None) or getattr(http_keys, kind.__name__)
+    told: type[msgspec.Struct] = next(
+        getattr(place, kind.__name__) for place in (http, http_keys, http_audit) if hasattr(place, kind.__name__)
+    )
     wanted = [name for name in told.__struct_encode_fields__ if name not in ONLY_FOR_PROXIES]
     assert list(kind.__struct_encode_fields__) == wanted
     assert not kind.__struct_config__.forbid_unknown_fields, "a newer service may say more"

@@ -39,6 +39,8 @@ class NodeOptions(DestinationOptions):
         retention: How long a finished job is kept that is not dead. [7d]
         retention_dead: How long a dead job is kept, for somebody to look at and to retry. [30d]
         retention_jobs: How many finished jobs are kept at most. [10000000]
+        audit_retention: How long a row of the audit log is kept. [90d]
+        audit_rows: How many rows of the audit log are kept at most. [100000]
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
     """
@@ -59,6 +61,8 @@ class NodeOptions(DestinationOptions):
     retention: Annotated[DurationText | None, setting("RETENTION")] = None
     retention_dead: Annotated[DurationText | None, setting("RETENTION_DEAD")] = None
     retention_jobs: Annotated[int | None, setting("RETENTION_JOBS")] = None
+    audit_retention: Annotated[DurationText | None, setting("AUDIT_RETENTION")] = None
+    audit_rows: Annotated[int | None, setting("AUDIT_ROWS")] = None
     log_level: Annotated[str, setting("LOG_LEVEL")] = "info"
     log_json: Annotated[Flag, setting("LOG_JSON")] = False
 
@@ -72,6 +76,7 @@ class NodeOptions(DestinationOptions):
             "key_window": self.key_window,
             "retention": self.retention,
             "retention_dead": self.retention_dead,
+            "audit_retention": self.audit_retention,
         }
         settings = inputs.given(
             slots=self.slots,
@@ -86,6 +91,7 @@ class NodeOptions(DestinationOptions):
             payload_bytes_max=self.payload_bytes_max,
             batch_jobs_max=self.batch_jobs_max,
             retention_jobs=self.retention_jobs,
+            audit_rows=self.audit_rows,
             **{f"{name}_ms": None if text is None else inputs.duration_ms(text) for name, text in durations.items()},
         )
         return NodeConfig(data_dir=data_dir, host=host, port=port, **identity, **self.delivery(), **settings)

@@ -72,6 +72,11 @@ COMMANDS = (
         "keys", "keys:app", "API keys: who may call, and what. Needs a key with the scope admin, as the root key is."
     ),
     CliEntry(
+        "audit",
+        "audit:audit",
+        "Show who changed keys, topology, destinations or the cluster, or many jobs at once; the newest first.",
+    ),
+    CliEntry(
         "login",
         "login:login",
         "Keep the address and an API key in your config file, for the commands that follow.",

@@ -309,6 +309,34 @@ class KeyPage(Answered, frozen=True):
     incomplete: list[str] = []
 
 
+class AuditView(Answered, frozen=True):
+    """A row of the audit log. ``changed``: how many things; ``via``: the proxies and nodes that passed it on."""
+
+    id: str
+    at: datetime
+    cluster: str
+    action: str
+    target: str
+    actor: str
+    actor_name: str
+    tenant: str
+    address: str
+    via: str
+    summary: str
+    outcome: Literal["done", "unchanged", "refused"]
+    code: str
+    changed: int
+    trace: str
+
+
+class AuditPage(Answered, frozen=True):
+    """A page of the audit log; ``incomplete`` as in ``JobPage``."""
+
+    data: list[AuditView]
+    next_cursor: str | None
+    incomplete: list[str] = []
+
+
 # --- clusters -------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,8 @@ from hookline.client import fields, requests
 from hookline.client.answers import (
     Attempt,
     AttemptList,
+    AuditPage,
+    AuditView,
     BatchResponse,
     BatchResult,
     BriefResponse,
@@ -316,6 +318,14 @@ class AsyncClient:
     async def revoke_key(self, key_id: str) -> None:
         """Have an API key refused from now on. Raises ``KeyNotFound``."""
         await self._transport.send(requests.revoke_key(key_id))
+
+    def list_audit(
+        self, *, action: str | None = None, actor: str | None = None, after: fields.Time | None = None
+    ) -> AsyncIterator[AuditView]:
+        """The audit log, the newest first. ``action``: a call's name; ``actor``: the id of a key, or ``root``."""
+        return self._transport.items(
+            lambda cursor: requests.list_audit(action=action, actor=actor, after=after, cursor=cursor).giving(AuditPage)
+        )
 
     async def cluster(self, name: str | None = None) -> Cluster:
         """The cluster of a node; at a proxy the only one, or the one of that name."""

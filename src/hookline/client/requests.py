@@ -18,7 +18,7 @@ from hookline.client.headers import check_headers
 from hookline.client.json_values import encode_json
 from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
-from hookline.protocol import http, http_keys
+from hookline.protocol import http, http_audit, http_keys
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.ids import check_id, mint_id
@@ -289,6 +289,20 @@ def get_key(key_id: str) -> Request[http_keys.KeyView]:
 def rotate_key(key_id: str, *, overlap: Length) -> Request[http_keys.NewKey]:
     """``POST /keys/{id}/rotate``. Never sent twice: each time makes another text."""
     return _call("rotateKey", http_keys.NewKey, check_id(key_id), body=to_json({"overlap": overlap}))
+
+
+def list_audit(
+    *, action: str | None, actor: str | None, after: Time | None, limit: int | None = PAGE_SIZE, cursor: str | None
+) -> Request[http_audit.AuditPage]:
+    """``GET /audit``, one page."""
+    query = {
+        "action": action,
+        "actor": actor,
+        "after": None if after is None else time_text(after, field="after"),
+        "limit": limit,
+        "cursor": cursor,
+    }
+    return _call("listAudit", http_audit.AuditPage, query=query)
 
 
 def revoke_key(key_id: str) -> Request[None]:

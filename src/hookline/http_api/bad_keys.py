@@ -19,15 +19,22 @@ class _Bucket(NamedTuple):
 
 
 class BadKeys:
-    """One for a process."""
+    """One for a process.
 
-    def __init__(self) -> None:
+    Args:
+        burst: as many at once; None: ``BURST``.
+        per_s: and then so many; None: ``PER_S``.
+    """
+
+    def __init__(self, burst: int | None = None, per_s: float | None = None) -> None:
+        self._given = burst, per_s
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()  # the one heard of last is the last
 
     def wait_s(self, source: str, now_ms: float) -> int:
         """Seconds that this source has to wait before it may fail again; 0: it may now."""
-        over = self._level(source, now_ms) + 1 - BURST
-        return 0 if over <= 0 else int(over / PER_S) + 1
+        burst, per_s = self._rate
+        over = self._level(source, now_ms) + 1 - burst
+        return 0 if over <= 0 else int(over / per_s) + 1
 
     def note(self, source: str, now_ms: float) -> None:
         """It failed. Of too many sources the one is forgotten that failed longest ago."""
@@ -39,9 +46,14 @@ class BadKeys:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    @property
+    def _rate(self) -> tuple[int, float]:
+        burst, per_s = self._given
+        return BURST if burst is None else burst, PER_S if per_s is None else per_s
+
     def _level(self, source: str, now_ms: float) -> float:
         bucket = self._buckets.get(source)
-        return 0 if bucket is None else max(0, bucket.level - (now_ms - bucket.at_ms) * PER_S / 1_000)
+        return 0 if bucket is None else max(0, bucket.level - (now_ms - bucket.at_ms) * self._rate[1] / 1_000)
 
 
 def source_of(address: str) -> str:

@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 from hookline.errors import InvalidRequest
 from hookline.http_api.forwarded_headers import (
+    ACTOR,
+    ADDRESSES,
     CLUSTER,
     DECIDED,
     EPOCH,
@@ -27,7 +29,7 @@ from hookline.protocol.jobs import DEFAULT_TENANT
 
 _OURS = b"hookline-"
 _CLIENTS = frozenset({FALLBACK, TIMEOUT})  # of ours, what anybody may say
-_PROXIES = frozenset({EPOCH, TOPOLOGY, CLUSTER, DECIDED, PROXY})
+_PROXIES = frozenset({EPOCH, TOPOLOGY, CLUSTER, DECIDED, PROXY, ADDRESSES, ACTOR})
 _NODES = frozenset({FORWARDED, MAC})
 _EPOCH_DIGITS_MAX = 16
 

@@ -13,6 +13,8 @@ DECIDED = b"hookline-decided"  # with a topology: the shard of the cluster that 
 UNKNOWN = b"unknown"
 TIMEOUT = b"hookline-timeout-ms"  # how long the caller still waits
 FALLBACK = b"hookline-fallback"  # "allow": a client's own id or key may go to another cluster than its home
+ADDRESSES = b"hookline-addresses"  # with what is audited: the addresses of the client and of those who passed it on
+ACTOR = b"hookline-actor"  # with what a proxy has all clusters do: the client's call, and the id of its key
 FORWARDED = b"hookline-forwarded"  # on what a follower passes on: it goes no further
 MAC = b"hookline-internal"  # proves that the body comes from a node of the cluster
 

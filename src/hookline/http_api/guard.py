@@ -22,10 +22,12 @@ AUTHORIZATION: Final = b"authorization"
 ROOT: Final = "root"
 _LOOK_MS = 100  # at most so often it is looked whether there are newer keys
 _VAIN_MS, _VAIN_MAX = 2_000, 10_000  # so long, and of so many keys, it is known that there are none
+NOTED_AT_ONCE, NOTED_PER_S = 10, 1 / 60  # of one key
 _NOBODY = ApiKey(DEFAULT_TENANT, "", (), (KeySecret(hash_of("")),), 0, expires_ms=0)  # to take as long as a known one
 
 Find = Callable[[str], ApiKey | None]
 ClientAddress = tuple[str, int] | None
+NoteForbidden = Callable[[Call, ApiCaller, HeaderPairs, ClientAddress], Awaitable[None]]
 
 
 class Guard:
@@ -38,6 +40,8 @@ class Guard:
         look_again: learns of newer keys; called before a key is refused.
         may_be_behind: is there any use in that now?
         uses: takes the id of each valid key, and when it was used last.
+        note_forbidden: told of audited calls that a valid key lacks the scope for, of each key so many that nobody can
+            fill the audit log.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Guard:
         look_again: Callable[[], Awaitable[None]],
         may_be_behind: Callable[[], bool],
         uses: dict[str, int] | None = None,
+        note_forbidden: NoteForbidden | None = None,
     ) -> None:
         self._root = root
         self._find = find
@@ -55,6 +60,8 @@ class Guard:
         self._look_again = look_again
         self._may_be_behind = may_be_behind
         self._bad = BadKeys()
+        self._note_forbidden = note_forbidden
+        self._forbidden = BadKeys(NOTED_AT_ONCE, NOTED_PER_S)
         self._looking = asyncio.Lock()
         self._looked_ms = float("-inf")
         self._vain: dict[bytes, float] = {}  # hashes of texts, and when they were looked for; the oldest first
@@ -74,8 +81,16 @@ class Guard:
         if found is None:
             found = await self._known_after_a_look(caller, headers, source_of(address[0]) if address else "")
         if call.needed_scope not in found.scopes:
+            if call.audited != "no":
+                await self._note(call, found, headers, address)
             raise Forbidden(f"the key lacks the scope {call.needed_scope}", scope=call.needed_scope)
         return found
+
+    async def _note(self, call: Call, caller: ApiCaller, headers: HeaderPairs, address: ClientAddress) -> None:
+        now_ms = self._clock.boot_ms()
+        if self._note_forbidden is not None and not self._forbidden.wait_s(caller.key, now_ms):
+            self._forbidden.note(caller.key, now_ms)
+            await self._note_forbidden(call, caller, headers, address)
 
     def known(self, caller: ApiCaller, headers: HeaderPairs) -> ApiCaller | None:
         """The caller by its key, as far as this process knows; None: there is no valid one."""

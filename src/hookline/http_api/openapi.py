@@ -46,6 +46,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         {"type": "string", "minLength": 1, "maxLength": 257, "examples": ["tenant=a1"]},
         "Only jobs with this label: `name=value`, or `name` for any value.",
     ),
+    "action": _parameter(
+        "query", {"type": "string", "minLength": 1, "examples": ["createKey"]}, "Only rows about this call; its name."
+    ),
+    "actor": _parameter("query", {"type": "string", "minLength": 1}, "Only rows of this API key; its id, or `root`."),
+    "after": _parameter("query", _TIME, "Only rows written after this time."),
     "destination": _parameter("query", {"type": "string", "minLength": 1}, "Only jobs to this destination."),
     "created_after": _parameter("query", _TIME, "Only jobs accepted after this time."),
     "created_before": _parameter("query", _TIME, "Only jobs accepted before this time."),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from hookline import errors as e
+from hookline.http_api.audit_operations import AUDIT
 from hookline.http_api.fleet_operations import FLEET
 from hookline.http_api.key_operations import KEYS
 from hookline.http_api.operation import NO_BODY, Operation
@@ -344,6 +345,7 @@ OPERATIONS: tuple[Operation, ...] = (
         example={"trust": True},
     ),
     *KEYS,
+    *AUDIT,
     Operation(
         name="getHealth",
         tag="Service",

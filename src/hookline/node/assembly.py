@@ -13,9 +13,13 @@ from typing import Protocol
 import msgspec
 from starlette.applications import Starlette
 
-from hookline.http_api.guard import Guard
+from hookline.http_api.addresses import addresses_in
+from hookline.http_api.audit_notes import forbidden_note
+from hookline.http_api.callers import ApiCaller, HeaderPairs
+from hookline.http_api.guard import ClientAddress, Guard
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
+from hookline.node.api.audit import AuditWriter
 from hookline.node.api.catching_up import catch_up
 from hookline.node.api.context import Api
 from hookline.node.api.services import Role, Services
@@ -49,6 +53,7 @@ from hookline.node.storage.snapshots import Snapshots, kept_aside
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.protocol.api_keys import ApiKey, hash_of
+from hookline.protocol.calls import Call
 from hookline.protocol.claims import Frame, Orders
 from hookline.telemetry import Metrics
 
@@ -224,6 +229,14 @@ def _guard(parts: NodeParts, member: Member, uses: dict[str, int]) -> Guard | No
         kept = replica.api_keys.by_id.get(key_id)
         return None if kept is None else kept.record
 
+    writer = AuditWriter(role, replica, parts.sender, parts.config.root_key)
+
+    async def note_forbidden(call: Call, caller: ApiCaller, headers: HeaderPairs, address: ClientAddress) -> None:
+        known = find(caller.key)
+        name = "" if known is None else known.name
+        addresses = addresses_in(headers, address)
+        await writer.write(forbidden_note(parts.clock, call, caller, name, addresses, headers))
+
     return Guard(
         hash_of(parts.config.root_key),
         find,
@@ -231,6 +244,7 @@ def _guard(parts: NodeParts, member: Member, uses: dict[str, int]) -> Guard | No
         partial(catch_up, replica, role, parts.sender),
         lambda: not role.is_leading(),
         uses,
+        note_forbidden,
     )
 
 

@@ -79,6 +79,8 @@ class NodeConfig(DeliveryConfig):
     retention_ms: int = 7 * 24 * 3_600_000
     retention_dead_ms: int = 30 * 24 * 3_600_000
     retention_jobs: int = 10_000_000
+    audit_retention_ms: int = 90 * 24 * 3_600_000
+    audit_rows: int = 100_000
 
     def __post_init__(self) -> None:
         check_range(self, "slots", 1, 10_000)
@@ -94,6 +96,8 @@ class NodeConfig(DeliveryConfig):
         check_range(self, "retention_ms", 1_000, 3_650 * 86_400_000)
         check_range(self, "retention_dead_ms", 1_000, 3_650 * 86_400_000)
         check_range(self, "retention_jobs", 0, 10**9)
+        check_range(self, "audit_retention_ms", 1_000, 3_650 * 86_400_000)
+        check_range(self, "audit_rows", 1, 10**7)
         check_range(self, "attempt_max_ms", limits.TIMEOUT_MS_MIN, limits.ATTEMPT_MS_MAX)
         check_range(self, "shutdown_grace_ms", 0, limits.ATTEMPT_MS_MAX)
         check_access(self.host, self.root_key, no_auth=self.no_auth)

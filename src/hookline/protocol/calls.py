@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.limits import ENTRY_BYTES_MAX, GATHERED_BYTES_MAX, KIB, REQUEST_BYTES_MAX, TOPOLOGY_BYTES_MAX
@@ -17,6 +18,7 @@ Scope = KeyScope | Literal["open", "internal"]
 Repeatable = Literal["always", "named", "dry_run", "never"]
 AnsweredBy = Literal["self", "leader", "any"]
 EpochCheck = Literal["no", "if_given", "required"]
+Audited = Literal["no", "always", "changes"]
 AtProxy = Literal["self", "topology", "any", "one", "home", "new_home", "all", "nothing"]
 
 _EMPTY = KIB  # of a call that takes no body, where clients send "{}" or white space all the same
@@ -48,6 +50,8 @@ class Call(Struct, frozen=True):
             must say which it was.
         needs_mac: the caller proves by a MAC of the body that it is a node of this cluster.
         needs_admin: an internal call that asks for a key with the scope ``admin``, as proxies have in their root key.
+        audited: does it leave a row in the audit log? ``changes``: only if it changed something, as what our
+            processes repeat all the time.
         body_bytes_max: 0: the body is not looked at.
         carries_job: a node takes less than ``body_bytes_max``, by the payload that its operator allows.
     """
@@ -64,6 +68,7 @@ class Call(Struct, frozen=True):
     checks_epoch: EpochCheck = "if_given"
     needs_mac: bool = False
     needs_admin: bool = False
+    audited: Audited = "no"
     body_bytes_max: int = 0
     carries_job: bool = False
 
@@ -105,10 +110,40 @@ def _own(name: str, path: str, scope: Scope, at_proxy: AtProxy = "self", servers
     return Call(name, "GET", path, scope, at_proxy, servers, answered_by="self", checks_epoch="no")
 
 
-def _job(name: str, method: str, path: str, at_proxy: AtProxy, repeatable: Repeatable, scope: Scope = "write") -> Call:
+def _job(name: str, method: str, path: str, at_proxy: AtProxy, repeatable: Repeatable) -> Call:
     """A call whose body is a job, or a part of one."""
     limit = REQUEST_BYTES_MAX
-    return Call(name, method, path, scope, at_proxy, repeatable=repeatable, body_bytes_max=limit, carries_job=True)
+    return Call(name, method, path, "write", at_proxy, repeatable=repeatable, body_bytes_max=limit, carries_job=True)
+
+
+def _bulk(name: str, path: str, scope: Scope, repeatable: Repeatable) -> Call:
+    """A call that changes many jobs."""
+    call = _job(name, "POST", path, "all", repeatable)
+    return replace(call, scope=scope, audited="always")
+
+
+def _admin(
+    name: str,
+    method: str,
+    path: str,
+    at_proxy: AtProxy,
+    *,
+    repeatable: Repeatable = "always",
+    gone_code: str = "",
+    body_bytes_max: int = 0,
+) -> Call:
+    """A call by which an operator changes something for all."""
+    return Call(
+        name,
+        method,
+        path,
+        "admin",
+        at_proxy,
+        repeatable=repeatable,
+        gone_code=gone_code,
+        audited="always",
+        body_bytes_max=body_bytes_max,
+    )
 
 
 def _act(name: str, path: str, scope: Scope, repeatable: Repeatable) -> Call:
@@ -119,7 +154,13 @@ def _act(name: str, path: str, scope: Scope, repeatable: Repeatable) -> Call:
 def _fleet(name: str, method: str, path: str, scope: Scope, at_proxy: AtProxy, body_bytes_max: int = 0) -> Call:
     """A call that only proxies have."""
     repeatable: Repeatable = "never" if method in ("POST", "PATCH") else "always"
-    return Call(name, method, path, scope, at_proxy, ("proxy",), repeatable=repeatable, body_bytes_max=body_bytes_max)
+    audited: Audited = "always" if scope == "admin" else "no"
+    return Call(
+        *(name, method, path, scope, at_proxy, ("proxy",)),
+        repeatable=repeatable,
+        audited=audited,
+        body_bytes_max=body_bytes_max,
+    )
 
 
 def _internal(
@@ -131,6 +172,7 @@ def _internal(
     checks_epoch: EpochCheck = "no",
     needs_mac: bool = False,
     needs_admin: bool = False,
+    audited: Audited = "no",
     body_bytes_max: int = 0,
 ) -> Call:
     """A call that proxies and nodes make: docs/reference/internal-http.md."""
@@ -144,6 +186,7 @@ def _internal(
         checks_epoch=checks_epoch,
         needs_mac=needs_mac,
         needs_admin=needs_admin,
+        audited=audited,
         body_bytes_max=body_bytes_max,
     )
 
@@ -161,8 +204,8 @@ _ROWS = (
     _act("runJob", "/jobs/{id}/run", "write", "never"),
     Call("deleteJob", "DELETE", "/jobs/{id}", "cancel", "home", gone_code="job_not_found", body_bytes_max=_EMPTY),
     Call("deletePayload", "DELETE", "/jobs/{id}/payload", "cancel", "home", body_bytes_max=_EMPTY),
-    _job("retryJobs", "POST", "/jobs/retry", "all", "dry_run"),
-    _job("cancelJobs", "POST", "/jobs/cancel", "all", "always", "cancel"),
+    _bulk("retryJobs", "/jobs/retry", "write", "dry_run"),
+    _bulk("cancelJobs", "/jobs/cancel", "cancel", "always"),
     _job("createSchedule", "POST", "/schedules", "new_home", "named"),
     _read("listSchedules", "/schedules", "all"),
     _read("previewSchedule", "/schedules/preview", "any"),
@@ -174,8 +217,8 @@ _ROWS = (
     _act("runSchedule", "/schedules/{id}/run", "write", "never"),
     _read("listDestinations", "/destinations", "all"),
     _read("getDestination", "/destinations/{host}", "all"),
-    Call("putDestination", "PUT", "/destinations/{host}", "admin", "all", body_bytes_max=_SETTINGS),
-    Call("deleteDestination", "DELETE", "/destinations/{host}", "admin", "all", gone_code="destination_not_found"),
+    _admin("putDestination", "PUT", "/destinations/{host}", "all", body_bytes_max=_SETTINGS),
+    _admin("deleteDestination", "DELETE", "/destinations/{host}", "all", gone_code="destination_not_found"),
     _fleet("listClusters", "GET", "/clusters", "read", "all"),
     _fleet("getOneCluster", "GET", "/clusters/{name}", "read", "one"),
     _fleet("changeOneCluster", "PATCH", "/clusters/{name}", "admin", "one", _SETTINGS),
@@ -184,8 +227,8 @@ _ROWS = (
     _fleet("putTopology", "PUT", "/topology", "admin", "topology", TOPOLOGY_BYTES_MAX),
     _fleet("getRoute", "GET", "/topology/route", "read", "topology"),
     _own("getCluster", "/cluster", "read", "one"),
-    Call("changeCluster", "PATCH", "/cluster", "admin", "one", repeatable="never", body_bytes_max=_SETTINGS),
-    Call("handover", "POST", "/cluster/handover", "admin", "one", repeatable="never", body_bytes_max=_EMPTY),
+    _admin("changeCluster", "PATCH", "/cluster", "one", repeatable="never", body_bytes_max=_SETTINGS),
+    _admin("handover", "POST", "/cluster/handover", "one", repeatable="never", body_bytes_max=_EMPTY),
     Call(
         "trustClock",
         "POST",
@@ -194,13 +237,15 @@ _ROWS = (
         servers=("node",),
         answered_by="self",
         checks_epoch="no",
+        audited="always",
         body_bytes_max=_SETTINGS,
     ),
-    Call("createKey", "POST", "/keys", "admin", "all", repeatable="never", body_bytes_max=_SETTINGS),
+    _admin("createKey", "POST", "/keys", "all", repeatable="never", body_bytes_max=_SETTINGS),
     Call("listKeys", "GET", "/keys", "admin", "all", answered_by="any"),
     Call("getKey", "GET", "/keys/{id}", "admin", "all", answered_by="any"),
-    Call("rotateKey", "POST", "/keys/{id}/rotate", "admin", "all", repeatable="never", body_bytes_max=_SETTINGS),
-    Call("revokeKey", "DELETE", "/keys/{id}", "admin", "all", gone_code="key_not_found", body_bytes_max=_EMPTY),
+    _admin("rotateKey", "POST", "/keys/{id}/rotate", "all", repeatable="never", body_bytes_max=_SETTINGS),
+    _admin("revokeKey", "DELETE", "/keys/{id}", "all", gone_code="key_not_found", body_bytes_max=_EMPTY),
+    Call("listAudit", "GET", "/audit", "admin", "all", answered_by="any"),
     _own("getHealth", "/health", "open"),
     _own("getLivez", "/livez", "open", servers=(*BOTH, "worker")),
     _own("getReadyz", "/readyz", "open", servers=(*BOTH, "worker")),
@@ -213,11 +258,12 @@ _ROWS = (
     _internal("describeSnapshot", "GET", "snapshot", answered_by="self"),
     _internal("readSnapshot", "GET", "snapshot/{name}", answered_by="self"),
     _internal("readTopology", "GET", "topology", answered_by="any"),
-    _internal("takeTopology", "PUT", "topology", body_bytes_max=TOPOLOGY_BYTES_MAX),
+    _internal("takeTopology", "PUT", "topology", audited="changes", body_bytes_max=TOPOLOGY_BYTES_MAX),
     _internal("readSettings", "GET", "destinations", answered_by="any", checks_epoch="required"),
-    _internal("takeSettings", "PUT", "destinations", body_bytes_max=1024 * KIB),
+    _internal("takeSettings", "PUT", "destinations", audited="changes", body_bytes_max=1024 * KIB),
     _internal("readKeys", "GET", "keys", answered_by="any", needs_admin=True),
-    _internal("takeKeys", "PUT", "keys", needs_admin=True, body_bytes_max=1024 * KIB),
+    _internal("takeKeys", "PUT", "keys", needs_admin=True, audited="changes", body_bytes_max=1024 * KIB),
+    _internal("takeNote", "POST", "audit", needs_admin=True, body_bytes_max=8 * KIB),
     _internal("createGathered", "POST", "jobs", checks_epoch="if_given", body_bytes_max=2 * GATHERED_BYTES_MAX),
     _internal("confirmAbsence", "POST", "absence", checks_epoch="required", body_bytes_max=8 * KIB),
     _internal(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import astuple
 
 from hookline.errors import EntryDamaged, EntryTooLarge, UnknownCommand
 from hookline.protocol.commands import (
@@ -18,6 +19,7 @@ from hookline.protocol.commands import (
     DeletePayload,
     ImportDestinations,
     LoseClaims,
+    NoteAudit,
     PutApiKeys,
     PutDestination,
     PutSchedule,
@@ -109,7 +111,7 @@ def command_size(command: AnyCommand) -> int:
         case ImportDestinations(settings=rows) | PutApiKeys(keys=rows) | TouchApiKeys(uses=rows):
             return _FIXED + sum(map(_row, rows))
         case _:
-            return _SHORT_TEXTS
+            return _SHORT_TEXTS + (_texts(astuple(command.note)) if isinstance(command, NoteAudit) else 0)
 
 
 def _work(work: Work) -> int:

@@ -5,6 +5,7 @@ default. Never reorder, retype or reuse a tag: entries of earlier releases are r
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -256,6 +257,62 @@ class TouchApiKeys(Command, frozen=True, array_like=True, tag=31):
     uses: tuple[tuple[str, int], ...]
 
 
+AuditOutcome = Literal["done", "unchanged", "refused"]
+
+
+class AuditNote(msgspec.Struct, frozen=True, array_like=True):
+    """Tells who asks for a change, as the node that takes it knows, for the audit log.
+
+    Attributes:
+        id: of the request: what it changes in several entries is one row.
+        action: the call's name.
+        target: what it is about: a key's id, a destination, a cluster.
+        actor: id of the API key, ``root``, or empty where nobody is asked for one.
+        actor_name: the key's name.
+        tenant: for whom it acts.
+        address: where the caller is.
+        via: the proxies and nodes that passed it on, the first one first; what they say of the caller is not proven.
+        summary: what changes, without any secret.
+        trace: the id by which the caller's own logs know the request.
+    """
+
+    id: str
+    action: str
+    target: str = ""
+    actor: str = ""
+    actor_name: str = ""
+    tenant: str = ""
+    address: str = ""
+    via: str = ""
+    summary: str = ""
+    trace: str = ""
+
+
+class NoteAudit(Command, frozen=True, array_like=True, tag=50):
+    """Keep a row of the audit log about the commands right before this one; the first of them says what came of it.
+
+    Attributes:
+        of: how many commands those are; 0: ``outcome`` says it.
+        outcome: ``done``, ``unchanged`` or ``refused``.
+        code: of the error, if it was refused.
+        only_changes: no row if nothing changed.
+    """
+
+    note: AuditNote
+    of: int
+    outcome: AuditOutcome = "done"
+    code: str = ""
+    only_changes: bool = False
+
+
+class PurgeAudit(Command, frozen=True, array_like=True, tag=51):
+    """Forget up to ``limit`` rows of the audit log: those before ``before_ms``, or beyond the newest ``keep``."""
+
+    before_ms: int
+    keep: int
+    limit: int
+
+
 AnyCommand = (
     BeginLog
     | BeginTerm
@@ -281,6 +338,8 @@ AnyCommand = (
     | SetMode
     | PutApiKeys
     | TouchApiKeys
+    | NoteAudit
+    | PurgeAudit
 )
 
 

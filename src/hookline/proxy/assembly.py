@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from starlette.applications import Starlette
 
 from hookline.clock import Clock
-from hookline.http_api.guard import Guard
+from hookline.http_api.addresses import addresses_in
+from hookline.http_api.audit_notes import forbidden_note
+from hookline.http_api.callers import ApiCaller, HeaderPairs
+from hookline.http_api.guard import ClientAddress, Guard
 from hookline.peers.sender import Sender
 from hookline.protocol.api_keys import hash_of
+from hookline.protocol.calls import Call
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.config import ProxyConfig
@@ -68,6 +72,16 @@ def build(parts: ProxyParts) -> Proxy:
     guard = None
     if config.root_key is not None:
         forwarder.pusher.bring_keys = keys.bring
-        guard = Guard(hash_of(config.root_key), keys.known.find, clock, keys.look_again, lambda: True)
+
+        async def note_forbidden(call: Call, caller: ApiCaller, headers: HeaderPairs, address: ClientAddress) -> None:
+            known = keys.known.find(caller.key)
+            name = "" if known is None else known.name
+            seen = addresses_in((), address)  # what a client says of itself does not matter
+            await keys.note(forbidden_note(clock, call, caller, name, seen, headers))
+
+        guard = Guard(
+            *(hash_of(config.root_key), keys.known.find, clock, keys.look_again, lambda: True),
+            note_forbidden=note_forbidden,
+        )
     api = ProxyApi(forwarder, known, health, config, clock, metrics, keys, guard)
     return Proxy(known, health, metrics, forwarder, prober, api, create_app(api))

@@ -13,6 +13,7 @@ from hookline.http_api.guard import bearer
 from hookline.http_api.messages import HeaderPair
 from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
+from hookline.protocol.commands import NoteAudit
 from hookline.protocol.http_keys import KeysGiven, KeysTold
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.health import KnownHealth
@@ -79,27 +80,36 @@ class FleetKeys:
             pulls = {one.name: tasks.create_task(self._pull(one, with_uses=with_uses)) for one in clusters}
         return [name for name, pull in pulls.items() if not pull.result()]
 
-    async def give(self, cluster: ClusterEntry, keys: Records) -> NodeAnswer | None:
-        """Have the cluster take these keys; its answer, None: there was none."""
+    async def give(self, cluster: ClusterEntry, keys: Records, *acting: HeaderPair) -> NodeAnswer | None:
+        """Have the cluster take these keys; its answer, None: there was none. ``acting``: says in whose name."""
         answer: NodeAnswer | None = None
         for start in range(0, len(keys), _PAGE_KEYS):
             body = _encode(KeysGiven(keys[start : start + _PAGE_KEYS]))
-            answer = await self._ask(cluster, NodeCall.to(CALLS["takeKeys"], body, *self._headers(cluster)))
+            answer = await self._ask(cluster, NodeCall.to(CALLS["takeKeys"], body, *self._headers(cluster), *acting))
             if answer is None or answer.status != 200:
                 return answer
         return answer
 
-    async def give_all(self, keys: Records) -> dict[str, NodeAnswer | None]:
+    async def give_all(self, keys: Records, *acting: HeaderPair) -> dict[str, NodeAnswer | None]:
         """The same for all clusters, side by side; their answers by name."""
         clusters: Sequence[ClusterEntry] = self._topology.topology.all_clusters()
         async with asyncio.TaskGroup() as tasks:
-            giving = {one.name: tasks.create_task(self.give(one, keys)) for one in clusters}
+            giving = {one.name: tasks.create_task(self.give(one, keys, *acting)) for one in clusters}
         return {name: one.result() for name, one in giving.items()}
 
     async def bring(self, cluster: ClusterEntry) -> None:
         """Tell the cluster what it lacks, as it is about to be sent calls; if that fails, ``run`` does it later."""
         if await self._pull(cluster, with_uses=False):
             await self._complete(cluster)
+
+    async def note(self, note: NoteAudit) -> None:
+        """Have a cluster write a row into its audit log, the first that does; that none does is logged."""
+        body = _encode(note)
+        for cluster in self._topology.topology.all_clusters():
+            answer = await self._ask(cluster, NodeCall.to(CALLS["takeNote"], body, *self._headers(cluster)))
+            if answer is not None and answer.status == 200:
+                return
+        _log.warning("audit_row_not_written", why="no cluster took it", row=msgspec.to_builtins(note.note))
 
     async def _spread(self) -> None:
         for entry in self._topology.topology.all_clusters():

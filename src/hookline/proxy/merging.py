@@ -86,6 +86,11 @@ def job_key(job: Item) -> Key:
     return (job["created_at"], job["id"])
 
 
+def audit_key(row: Item) -> Key:
+    """The audit log is listed newest first."""
+    return (row["at"], row["id"])
+
+
 def schedule_key(schedule: Item) -> Key:
     """Schedules are listed by id."""
     return (schedule["id"],)

@@ -81,37 +81,37 @@ class TopologyPusher:
             return False
         return (await self._push_once(url, since_ms)).outcome == OK
 
-    async def push_cluster(self, entry: ClusterEntry) -> str:
-        """Put our topology into the cluster: OK, or why it does not have it."""
+    async def push_cluster(self, entry: ClusterEntry, *acting: HeaderPair) -> str:
+        """Put our topology into the cluster: OK, or why it does not have it. ``acting``: says in whose name."""
         if self._health.is_silent(entry):
             return self._health.why_silent(entry)
         outcome = _SILENT
         for url in self._health.order(entry):
-            pushed = await self._push_once(url, None)
+            pushed = await self._push_once(url, None, *acting)
             outcome = pushed.outcome
             if outcome == OK or pushed.is_final:
                 return outcome
         return outcome
 
-    async def _push_once(self, url: str, since_ms: float | None) -> _Pushed:
+    async def _push_once(self, url: str, since_ms: float | None, *acting: HeaderPair) -> _Pushed:
         async with self._pushing.setdefault(url, asyncio.Lock()):
             version = self._known.version
             pushed = self._pushed.get(url)
             if since_ms is None or pushed is None or pushed.version != version or pushed.at_ms < since_ms:
-                outcome, is_final = await self._push(url)
+                outcome, is_final = await self._push(url, *acting)
                 pushed = self._pushed[url] = _Pushed(version, self._clock.boot_ms(), outcome, is_final)
             return pushed
 
-    async def _push(self, url: str) -> tuple[str, bool]:
+    async def _push(self, url: str, *acting: HeaderPair) -> tuple[str, bool]:
         entry = next((one for one in self._known.topology.all_clusters() if url in one.nodes), None)
         try:
-            answer = await self._put(url, entry)
+            answer = await self._put(url, entry, *acting)
             if answer.code == "settings_needed" and entry is not None:
                 why_not = await self._bring_settings(entry, url)
                 if why_not is not None:
                     return why_not, True
                 await self.bring_keys(entry)
-                answer = await self._put(url, entry)
+                answer = await self._put(url, entry, *acting)
         except (NotSent, Unclear):
             return _SILENT, False
         self.learn_from(answer)
@@ -119,8 +119,8 @@ class TopologyPusher:
             return OK, True
         return _detail(answer), answer.status < 500
 
-    async def _put(self, url: str, entry: ClusterEntry | None) -> NodeAnswer:
-        return await self._sender.send(url, pushing(self._known, entry), TIMEOUT_S)
+    async def _put(self, url: str, entry: ClusterEntry | None, *acting: HeaderPair) -> NodeAnswer:
+        return await self._sender.send(url, pushing(self._known, entry).with_headers(*acting), TIMEOUT_S)
 
     def learn_from(self, answer: NodeAnswer) -> None:
         """Take the newer topology that comes with "misdirected"."""

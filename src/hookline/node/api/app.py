@@ -7,6 +7,7 @@ from hookline.http_api.callers import admit_ours
 from hookline.http_api.endpoint import Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api import (
+    audit_list,
     batches,
     bulk,
     clocks,
@@ -74,6 +75,8 @@ HANDLERS = bound(
         "getKey": keys.get_key,
         "rotateKey": keys.rotate_key,
         "revokeKey": keys.revoke_key,
+        "listAudit": audit_list.list_audit,
+        "takeNote": audit_list.take_note,
         "readKeys": keys.read_keys,
         "takeKeys": keys.take_keys,
         "getHealth": cluster.get_health,

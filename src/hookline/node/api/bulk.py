@@ -1,6 +1,6 @@
 """``POST /jobs/retry`` and ``/jobs/cancel``: many jobs by filter, or with ``dry_run`` only counting them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
@@ -8,11 +8,13 @@ from hookline.errors import InvalidRequest, QueueFull, Unavailable
 from hookline.http_api import strict_json
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api import job_fields
+from hookline.node.api.audit import current_note
 from hookline.node.api.context import Api
 from hookline.node.api.job_fields import job_filter, state_of
 from hookline.node.state_machine.matching import Match
 from hookline.node.state_machine.read_rows import JobRow
 from hookline.protocol import http
+from hookline.protocol.audit import of_filter
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, UpdateJob
 from hookline.protocol.jobs import FINISHED, PAYLOAD_REMOVED, State
@@ -80,11 +82,24 @@ async def _bulk(api: Api, request: ApiRequest) -> http.BulkRequest:
     fields = strict_json.unique_fields(body)
     if "filter" in fields:
         strict_json.unique_fields(fields["filter"])
+    overrides: Iterable[str] = ()
     if bulk.overrides is not None:
         api.requests.changes(fields["overrides"])
+        overrides = strict_json.unique_fields(fields["overrides"])
+    _tell_audit(bulk, overrides)
     if not 1 <= bulk.limit <= BULK_LIMIT_MAX:
         raise InvalidRequest(f"limit must be from 1 to {BULK_LIMIT_MAX}", field="limit")
     return bulk
+
+
+def _tell_audit(bulk: http.BulkRequest, overrides: Iterable[str]) -> None:
+    noting = current_note()
+    if noting is None:
+        return
+    if bulk.dry_run:
+        noting.drop()
+    chosen = msgspec.to_builtins(bulk.filter)
+    noting.about(of_filter(((name, value) for name, value in chosen.items() if value is not None), overrides))
 
 
 async def _find(api: Api, tenant: str, bulk: http.BulkRequest, states: Sequence[State]) -> tuple[list[Match], bool]:

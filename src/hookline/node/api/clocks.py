@@ -5,6 +5,7 @@ import msgspec
 from hookline.errors import Conflict, InvalidRequest
 from hookline.http_api import strict_json
 from hookline.http_api.messages import ApiRequest, Reply, answer
+from hookline.node.api.audit import current_note
 from hookline.node.api.context import Api
 from hookline.node.clocks.others import ClockReading
 from hookline.protocol import http
@@ -26,6 +27,9 @@ async def trust_clock(api: Api, request: ApiRequest) -> Reply:
         raise InvalidRequest("trust can only be true: a clock is distrusted by itself", field="trust")
     if not api.services.clocks.trust():
         raise Conflict("the majority of the cluster's clocks says otherwise; set this machine's clock right instead")
+    if (noting := current_note()) is not None:
+        noting.about("this machine's clock is right", f"node {api.config.node}")
+        await noting.write()
     return answer(200, clock_view(api))
 
 

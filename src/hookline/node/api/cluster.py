@@ -10,6 +10,7 @@ from hookline.http_api.forwarded_headers import FORWARDED, PROXY
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
+from hookline.node.api.audit import current_note
 from hookline.node.api.clocks import clock_complaint, clock_view
 from hookline.node.api.context import Api
 from hookline.peers.sender import UNREADABLE, NodeCall, NotSent, Unclear
@@ -85,6 +86,8 @@ async def get_position(api: Api, request: ApiRequest) -> Reply:
 async def handover(api: Api, request: ApiRequest) -> Reply:
     """``POST /cluster/handover``: let another node lead."""
     await request.no_body()
+    if (api.config.etcd or len(api.services.role.nodes()) > 1) and (noting := current_note()) is not None:
+        await noting.write()  # before: afterwards another node leads
     if not api.services.role.hand_over():
         raise Conflict("this cluster has one node; there is no other to hand over to")
     return Reply(202, b"{}")

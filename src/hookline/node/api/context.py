@@ -9,6 +9,7 @@ import msgspec
 from hookline.errors import DeadlineExceeded, HooklineError, Internal, Misdirected, Unavailable, by_code
 from hookline.http_api.fate import is_open_now
 from hookline.http_api.messages import ApiRequest
+from hookline.node.api.audit import current_note
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.jobs_api import JobsApi, ProcessShare
 from hookline.node.api.ownership import Ownership
@@ -61,12 +62,17 @@ class Api(JobsApi):
         self.services.metrics.rejections.labels(code).inc(times)
 
     async def propose(self, *commands: AnyCommand) -> Results:
-        """Put the commands into the log, in one entry; their results once they are durable."""
-        proposal = self.services.replica.propose(commands)
+        """Put the commands into the log, in one entry; their results once they are durable.
+
+        What is to be in the audit log about them goes into the same entry.
+        """
+        noting = current_note()
+        note = None if noting is None else noting.beside(commands)
+        proposal = self.services.replica.propose(commands if note is None else (*commands, note))
         is_open_now()
         results = await proposal
         assert isinstance(results, Results)
-        return results
+        return results if note is None else Results(results[:-1], results.time_ms)
 
     async def propose_all(self, commands: Sequence[AnyCommand]) -> list[Result]:
         """Put any number of commands into the log, in as many entries as they need; their results in order."""

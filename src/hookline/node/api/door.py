@@ -10,6 +10,7 @@ from hookline.http_api.callers import check_epoch_is_said
 from hookline.http_api.endpoint import Handler
 from hookline.http_api.forwarded_headers import MAC
 from hookline.http_api.messages import ApiRequest, Reply
+from hookline.node.api.audit import begin_note
 from hookline.node.api.context import Api
 from hookline.node.api.deadline import within_deadline
 from hookline.node.api.forwarding import LeaderForwarder
@@ -56,8 +57,12 @@ class Door:
         self.check_caller(request)
         if request.call.needs_mac:
             await self._check_mac(request)
+        noting = begin_note(self._api.services, request)
         try:
-            return await handler(self._api, request)
+            reply = await handler(self._api, request)
+            if noting is not None:
+                await noting.write("unchanged")
+            return reply
         except StateDamaged as error:
             self._api.services.on_damage(error)
             raise

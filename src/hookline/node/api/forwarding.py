@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Coroutine
 
 from hookline.errors import DeadlineExceeded, HooklineError, NotLeader
+from hookline.http_api.addresses import passing
 from hookline.http_api.endpoint import Handler
-from hookline.http_api.forwarded_headers import FORWARDED, HOP_HEADERS, ForwardedReply, target_of
+from hookline.http_api.forwarded_headers import ADDRESSES, FORWARDED, HOP_HEADERS, ForwardedReply, target_of
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.services import Role
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
@@ -52,8 +53,14 @@ class LeaderForwarder:
         if url is None:
             raise NotLeader(retry_after_s=1)
         body = await request.whole_body(REQUEST_BYTES_MAX)
-        headers = (pair for pair in request.headers if pair[0] not in HOP_HEADERS)
-        call = NodeCall(request.scope["method"], target_of(request), (*headers, (FORWARDED, b"1")), body, fresh=False)
+        headers = (pair for pair in request.headers if pair[0] not in HOP_HEADERS and pair[0] != ADDRESSES)
+        call = NodeCall(
+            request.scope["method"],
+            target_of(request),
+            (*headers, *passing(request), (FORWARDED, b"1")),
+            body,
+            fresh=False,
+        )
         try:
             answer = await self._while_it_leads(url, call)
         except (NotSent, Unclear, TimeoutError) as error:

@@ -18,6 +18,7 @@ from hookline.node.state_machine.read_rows import DestinationRow, JobRow, LastAt
 from hookline.node.vault import missing_keys
 from hookline.protocol import http
 from hookline.protocol.durations import format_duration, format_time
+from hookline.protocol.http_audit import AuditPage
 from hookline.protocol.jobs import AttemptRecord, JobSpec, Outcome, State, in_force
 from hookline.protocol.redaction import (
     MASK,
@@ -35,7 +36,7 @@ _OUTCOMES: dict[int, Any] = {outcome.value: outcome.label for outcome in Outcome
 _SETTINGS_CACHED_MAX = 10_000
 _VIEWS_BETWEEN_YIELDS = 20
 
-Page = http.JobPage | http.SchedulePage | http.DestinationPage
+Page = http.JobPage | http.SchedulePage | http.DestinationPage | AuditPage
 StoredRow = TypeVar("StoredRow")
 View = TypeVar("View")
 

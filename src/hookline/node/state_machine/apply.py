@@ -1,7 +1,14 @@
 """Hands each command to the function that applies it. Pure: the result depends on the entry and the database only."""
 
 from hookline.errors import UnknownCommand
-from hookline.node.state_machine import apply_deletes, apply_jobs, apply_keys, apply_schedules, apply_upkeep
+from hookline.node.state_machine import (
+    apply_audit,
+    apply_deletes,
+    apply_jobs,
+    apply_keys,
+    apply_schedules,
+    apply_upkeep,
+)
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.tables import Tables
 from hookline.protocol import commands as c
@@ -60,5 +67,9 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_keys.put_keys(tables, now, command)
         case c.TouchApiKeys():
             return apply_keys.touch_keys(tables, command)
+        case c.NoteAudit():
+            return apply_audit.note_audit(tables, effects, now, command)
+        case c.PurgeAudit():
+            return apply_audit.purge_audit(tables, command)
         case _:
             raise UnknownCommand(f"this release does not know the command {type(command).__name__}; upgrade me")

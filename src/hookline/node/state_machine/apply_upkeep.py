@@ -26,7 +26,11 @@ from hookline.protocol.topology_change import outranks
 
 
 def put_destination(tables: Tables, effects: Effects, command: PutDestination) -> Result:
-    """Replace the settings of a destination."""
+    """Replace the settings of a destination, if they are others."""
+    number = tables.destination_id(command.tenant, command.name)
+    ((before,),) = tables.rows("destination_settings", number)
+    if before == command.settings:
+        return Changed(0)
     _put_settings(tables, effects, command.tenant, command.name, command.settings)
     return Changed(1)
 

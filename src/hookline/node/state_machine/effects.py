@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hookline.protocol.commands import CreateJob
+from hookline.protocol.commands import CreateJob, Result
 from hookline.protocol.jobs import State
 
 
@@ -34,5 +34,6 @@ class Effects:
     destinations: list[ChangedDestination] = field(default_factory=list)
     lost: list[tuple[int, int]] = field(default_factory=list)  # claims (seq, attempt) that nobody waits for any more
     ended: list[Ended] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)  # of the entry's commands so far
     schedules_changed: bool = False
     mode_changed: bool = False

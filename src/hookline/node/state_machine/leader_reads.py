@@ -162,6 +162,14 @@ class LeaderReads:
         """The time at which the first idempotency key expires."""
         return self._number("oldest_key")
 
+    def oldest_audit_ms(self) -> int | None:
+        """The time of the oldest row of the audit log."""
+        return self._number("oldest_audit")
+
+    def audit_rows(self) -> int:
+        """How many rows the audit log has: their numbers have no gap."""
+        return self._number("audit_rows") or 0
+
     def destinations(self) -> list[Configured]:
         """The destinations that have settings."""
         return [_configured(row) for row in self._rows("destinations")]

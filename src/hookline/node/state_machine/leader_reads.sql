@@ -41,6 +41,12 @@ SELECT min(finished_ms) FROM jobs WHERE (state = 3) = ? AND finished_ms IS NOT N
 -- name: oldest_key
 SELECT min(expires_ms) FROM idempotency_keys
 
+-- name: oldest_audit
+SELECT (SELECT time_ms FROM audit ORDER BY number LIMIT 1)
+
+-- name: audit_rows
+SELECT max(number) - min(number) + 1 FROM audit
+
 -- name: destinations
 SELECT {ConfiguredRow} FROM destinations WHERE settings IS NOT NULL
 

@@ -32,7 +32,7 @@ _GUARDED = (
 )
 
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _RESTORED = "restored"
 _CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 
@@ -117,11 +117,15 @@ class StateMachine:
         self.database.writer.execute("SAVEPOINT entry")
         try:
             effects = Effects()
-            results = [apply_command(self.tables, effects, entry, command) for command in entry.commands]
+            results = effects.results
+            for command in entry.commands:
+                results.append(apply_command(self.tables, effects, entry, command))
         except _GUARDED:
             self._undo("entry")
             effects = Effects()
-            results = [self._apply_guarded(effects, entry, command) for command in entry.commands]
+            results = effects.results
+            for command in entry.commands:
+                results.append(self._apply_guarded(effects, entry, command))
         self._finish(entry, results)
         return results, effects
 
@@ -131,7 +135,7 @@ class StateMachine:
         tables = self.tables
         writer.execute("SAVEPOINT command")
         try:
-            mine = Effects()
+            mine = Effects(results=effects.results)
             result = apply_command(tables, mine, entry, command)
             tables.flush()
         except _GUARDED:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from hookline.node.state_machine.rows import AuditRow
 from hookline.node.state_machine.sql import Row
 from hookline.protocol.jobs import State, lane_parts
 
@@ -25,6 +26,22 @@ class JobFilter(msgspec.Struct, frozen=True):
     schedule: str | None = None
     statuses: tuple[int, int] | None = None
     error: str | None = None
+
+
+class AuditFilter(msgspec.Struct, frozen=True):
+    """Chooses rows of the audit log; a field that is None does not matter."""
+
+    action: str | None = None
+    actor: str | None = None
+    after_ms: int | None = None
+
+    def fits(self, row: AuditRow) -> bool:
+        """Is the row wanted?"""
+        return (
+            (self.action is None or row.action == self.action)
+            and (self.actor is None or row.actor == self.actor)
+            and (self.after_ms is None or row.time_ms > self.after_ms)
+        )
 
 
 class Match(Row, frozen=True):

@@ -7,6 +7,7 @@ import msgspec
 from hookline.node.state_machine import sql
 from hookline.node.state_machine.contents import check_row
 from hookline.node.state_machine.matching import Match
+from hookline.node.state_machine.rows import AuditRow
 from hookline.protocol.jobs import PAYLOAD_REMOVED, AttemptRecord, JobSpec, State, Work, decode_spec, decode_work
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, decode_destination, decode_schedule
 
@@ -126,6 +127,7 @@ COLUMNS = {
     "ScheduleRow": sql.columns(ScheduleRow, "c", job_spec="c.work", last_job="j.id"),
     "StoredDestination": sql.columns(StoredDestination, "d"),
     "Accepted": sql.columns(Accepted),
+    "AuditRow": sql.columns(AuditRow),
 }
 """The columns that stand for each type in the statements."""
 

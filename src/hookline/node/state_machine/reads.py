@@ -14,7 +14,7 @@ import msgspec
 
 from hookline.errors import InvalidRequest
 from hookline.node.state_machine import sql
-from hookline.node.state_machine.matching import CLOCK_STEP_MS, Fitting, JobFilter, Match
+from hookline.node.state_machine.matching import CLOCK_STEP_MS, AuditFilter, Fitting, JobFilter, Match
 from hookline.node.state_machine.read_rows import (
     COLUMNS,
     Accepted,
@@ -29,6 +29,7 @@ from hookline.node.state_machine.read_rows import (
     schedule_row,
 )
 from hookline.node.state_machine.records import attempt_of
+from hookline.node.state_machine.rows import AuditRow
 from hookline.protocol.jobs import DEFAULT_TENANT, AttemptRecord, JobSpec, State
 from hookline.protocol.limits import ATTEMPTS_MAX
 
@@ -205,6 +206,23 @@ class Reads:
         """The record of an API key, as it is stored."""
         rows = self._all("api_key", key_id)
         return rows[0][0] if rows else None
+
+    async def audit(self, wanted: AuditFilter, before: int | None, limit: int) -> tuple[list[AuditRow], bool]:
+        """Up to ``limit`` rows of the audit log below ``before``, the newest first, and whether there are more."""
+        found: list[AuditRow] = []
+        position = _SEQ_MAX if before is None else before
+        size = limit + 1 if wanted == AuditFilter() else WINDOW_ROWS
+        while True:
+            window = [AuditRow(*row) for row in self._all("audit_before", position, size)]
+            for row in window:
+                if wanted.fits(row):
+                    if len(found) == limit:
+                        return found, True
+                    found.append(row)
+            if len(window) < size:
+                return found, False
+            position = window[-1].number
+            await asyncio.sleep(0)
 
     def _window(self, tenant: str, state: State | None, before: int) -> tuple[list[Match], bool]:
         """The next rows below ``before``, never empty unless it is the end; and whether it is.

@@ -72,3 +72,6 @@ SELECT {StoredDestination} FROM destinations d WHERE id > ?1 AND settings IS NOT
 
 -- name: api_key
 SELECT record FROM api_keys WHERE id = ?
+
+-- name: audit_before
+SELECT {AuditRow} FROM audit WHERE number < ?1 ORDER BY number DESC LIMIT ?2

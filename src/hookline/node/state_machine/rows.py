@@ -177,6 +177,17 @@ class ApiKeyRow(Row, frozen=True):
     used_ms: int
 
 
+class AuditRow(Row, frozen=True):
+    """A row of the audit log as it is stored: the values that its sum is over."""
+
+    number: int
+    note: str
+    time_ms: int
+    action: str
+    actor: str
+    record: bytes
+
+
 COLUMNS = {
     "AttemptRecord": columns(AttemptRecord),
     "attempt_places": places(AttemptRecord),
@@ -195,5 +206,6 @@ COLUMNS = {
     "KnownSchedule": columns(KnownSchedule),
     "TickingSchedule": columns(TickingSchedule),
     "ApiKeyRow": columns(ApiKeyRow),
+    "AuditRow": columns(AuditRow),
 }
 """The columns that stand for each type in the statements."""

@@ -102,6 +102,16 @@ CREATE TABLE api_keys (
     used_ms INTEGER NOT NULL DEFAULT 0  -- about; 0: never
 ) WITHOUT ROWID;
 
+-- Who changed what. The oldest rows go first, so the numbers that are there have no gap.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    note TEXT NOT NULL UNIQUE,          -- id of the request
+    time_ms INTEGER NOT NULL,
+    action TEXT NOT NULL,               -- the call's name
+    actor TEXT NOT NULL,                -- id of the API key, root, or empty
+    record BLOB NOT NULL                -- MessagePack of AuditRecord
+);
+
 CREATE TABLE schedules (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never one of a deleted schedule: its jobs and claims still name it
     tenant TEXT NOT NULL,

@@ -15,6 +15,9 @@ INSERT INTO destinations (tenant, name) VALUES (?, ?) RETURNING id
 -- name: destination_row
 SELECT id, tenant, name, settings FROM destinations WHERE id = ?
 
+-- name: destination_settings
+SELECT settings FROM destinations WHERE id = ?
+
 -- name: put_destination
 UPDATE destinations SET settings = ?2 WHERE id = ?1
 
@@ -193,3 +196,21 @@ DELETE FROM api_keys WHERE id = ?
 
 -- name: all_api_keys
 SELECT {ApiKeyRow} FROM api_keys ORDER BY id
+
+-- name: audit_of
+SELECT {AuditRow} FROM audit WHERE note = ?
+
+-- name: insert_audit
+INSERT INTO audit (note, time_ms, action, actor, record) VALUES (?, ?, ?, ?, ?) RETURNING number
+
+-- name: replace_audit
+UPDATE audit SET record = ?2 WHERE number = ?1
+
+-- name: oldest_audit
+SELECT {AuditRow} FROM audit ORDER BY number LIMIT ?
+
+-- name: newest_audit
+SELECT number FROM audit ORDER BY number DESC LIMIT 1
+
+-- name: delete_audit
+DELETE FROM audit WHERE number = ?

@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 import apsw
 import msgspec
+from msgspec.structs import astuple, replace
 
 from hookline.node.state_machine import rows, sql, sums
 from hookline.node.state_machine.api_keys import ApiKeys
-from hookline.node.state_machine.rows import ApiKeyRow
+from hookline.node.state_machine.rows import ApiKeyRow, AuditRow
 from hookline.protocol.commands import BeginLog, SetTopology
 from hookline.protocol.jobs import State
 from hookline.protocol.modes import DEFAULT_MODE, Mode
@@ -174,6 +175,22 @@ class Tables:
     def _drop_api_key_sum(self, key_id: str) -> None:
         for values in self.rows("api_key", key_id):
             self.summed(sums.API_KEYS, -sums.row_sum(*values))
+
+    def add_audit(self, note: str, time_ms: int, action: str, actor: str, record: bytes) -> None:
+        """A new row of the audit log."""
+        number = int(self.value("insert_audit", note, time_ms, action, actor, record))
+        self.summed(sums.AUDIT, sums.row_sum(number, note, time_ms, action, actor, record))
+
+    def replace_audit(self, row: AuditRow, record: bytes) -> None:
+        """The same request has changed more."""
+        self.run("replace_audit", row.number, record)
+        self.summed(sums.AUDIT, -sums.row_sum(*astuple(row)))
+        self.summed(sums.AUDIT, sums.row_sum(*astuple(replace(row, record=record))))
+
+    def drop_audit(self, row: AuditRow) -> None:
+        """Forget a row of the audit log."""
+        self.run("delete_audit", row.number)
+        self.summed(sums.AUDIT, -sums.row_sum(*astuple(row)))
 
     def counters_of(self, tenant: str) -> dict[str, int]:
         """One tenant's jobs by state, and bytes of pending payload."""

@@ -61,6 +61,7 @@ HANDLERS = bound(
         "getKey": keys.get_key,
         "rotateKey": keys.rotate_key,
         "revokeKey": keys.revoke_key,
+        "listAudit": lists.list_audit,
         "getHealth": clusters.get_health,
         "getLivez": clusters.get_livez,
         "getReadyz": clusters.get_readyz,

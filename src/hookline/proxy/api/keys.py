@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, KeyNotFound, TooManyKeys
+from hookline.http_api.addresses import acting
 from hookline.http_api.keys import MintedKey, key_view, minted, page_of, rotated
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.peers.sender import NodeAnswer
@@ -13,7 +14,7 @@ from hookline.proxy.api.context import ProxyApi
 async def create_key(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /keys``. A cluster that cannot be reached gets the key later."""
     key = await minted(request, api.clock)
-    missing = await _given(api, key)
+    missing = await _given(api, request, key)
     return answer(201, key.view(missing), [(b"location", b"/keys/" + key.id.encode())])
 
 
@@ -36,7 +37,7 @@ async def rotate_key(api: ProxyApi, request: ApiRequest) -> Reply:
     async with api.keys.changing:
         await _pulled(api)
         key = await rotated(request, _found(api, request), api.clock)
-        missing = await _given(api, key)
+        missing = await _given(api, request, key)
     return answer(200, key.view(missing))
 
 
@@ -51,7 +52,7 @@ async def revoke_key(api: ProxyApi, request: ApiRequest) -> Reply:
         if known is None or (known.record.revoked_ms is not None and is_told):
             raise KeyNotFound
         record = known.record if known.record.revoked_ms is not None else known.record.revoked(api.clock.wall_ms())
-        answers = await api.keys.give_all([(known.id, encode_key(record))])
+        answers = await api.keys.give_all([(known.id, encode_key(record))], *acting(request))
         await api.keys.pull()
     if missing := _missing(answers):
         raise ClusterUnavailable(
@@ -71,9 +72,9 @@ async def _pulled(api: ProxyApi, *, with_uses: bool = False) -> list[str]:
     return missing
 
 
-async def _given(api: ProxyApi, key: MintedKey) -> list[str]:
+async def _given(api: ProxyApi, request: ApiRequest, key: MintedKey) -> list[str]:
     """Give it to all clusters; those that did not take it. Raises what all of them refused it with."""
-    answers = await api.keys.give_all([(key.id, key.kept().blob)])
+    answers = await api.keys.give_all([(key.id, key.kept().blob)], *acting(request))
     await api.keys.pull()  # so that it is valid here at once
     missing = _missing(answers)
     if len(missing) == len(answers):

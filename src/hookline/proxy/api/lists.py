@@ -14,6 +14,7 @@ from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol import http
+from hookline.protocol.http_audit import AUDIT_FILTERS
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy import merging
 from hookline.proxy.api.context import ProxyApi
@@ -65,6 +66,8 @@ DESTINATIONS = Listing(
     join=merging.join_destinations,
 )
 
+AUDIT = Listing(("at", "id"), merging.audit_key, filters=AUDIT_FILTERS, is_descending=True)
+
 
 async def list_jobs(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /jobs``."""
@@ -79,6 +82,11 @@ async def list_schedules(api: ProxyApi, request: ApiRequest) -> Reply:
 async def list_destinations(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /destinations``."""
     return await _list(api, request, DESTINATIONS)
+
+
+async def list_audit(api: ProxyApi, request: ApiRequest) -> Reply:
+    """``GET /audit``."""
+    return await _list(api, request, AUDIT)
 
 
 async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:

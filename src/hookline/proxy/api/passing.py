@@ -1,6 +1,7 @@
 """Selects what of a request goes on to a node, and what of its answer goes back; not where to."""
 
 from hookline.errors import InvalidRequest
+from hookline.http_api.addresses import passing
 from hookline.http_api.forwarded_headers import FALLBACK, HOP_HEADERS, TIMEOUT, ForwardedReply, target_of
 from hookline.http_api.messages import ApiRequest, HeaderPair, Reply
 from hookline.peers.sender import NodeAnswer, NodeCall
@@ -42,7 +43,7 @@ def call_of(
     return NodeCall(
         call.method,
         target or target_of(request),
-        passed_on(request),
+        (*passed_on(request), *passing(request)),
         body,
         call.may_repeat(is_named=is_named, is_dry_run=is_dry_run),
     )

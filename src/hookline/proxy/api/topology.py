@@ -11,8 +11,9 @@ from hookline.errors import (
     InvalidTopology,
     Unavailable,
 )
+from hookline.http_api.addresses import acting
 from hookline.http_api.forwarded_headers import is_asked_to_force
-from hookline.http_api.messages import ApiRequest, Reply, answer
+from hookline.http_api.messages import ApiRequest, HeaderPair, Reply, answer
 from hookline.peers.sender import NodeAnswer
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, check_key, shard_hint
@@ -47,17 +48,26 @@ async def put_topology(api: ProxyApi, request: ApiRequest) -> Reply:
         raise Unavailable(f"the topology of this proxy is not in force: {api.known.why_not}", retry_after_s=1)
     notes: list[str] = []
     if not is_completed(given, api.known.topology):
-        refusal = await _decide(api, given, deadline_ms, notes, is_forced=is_forced)
+        refusal = await _decide(api, given, deadline_ms, notes, acting(request), is_forced=is_forced)
         if refusal is not None:
             return refusal
-    applied = http.TopologyApplied(api.known.epoch, await _push_to_all(api, deadline_ms), notes)
+    applied = http.TopologyApplied(api.known.epoch, await _push_to_all(api, deadline_ms, acting(request)), notes)
     return answer(200, applied)
 
 
 async def _decide(
-    api: ProxyApi, given: Topology, deadline_ms: float, notes: list[str], *, is_forced: bool
+    api: ProxyApi,
+    given: Topology,
+    deadline_ms: float,
+    notes: list[str],
+    headers: tuple[HeaderPair, ...],
+    *,
+    is_forced: bool,
 ) -> Reply | None:
-    """Have it decided; None when it was taken, else the refusal of the cluster that decides."""
+    """Have it decided; None when it was taken, else the refusal of the cluster that decides.
+
+    ``headers``: say in whose name.
+    """
     old = api.known.topology
     if given.epoch == old.epoch:
         raise EpochTaken(f"epoch {old.epoch} is another topology; fetch it, and apply yours as {old.epoch + 1}")
@@ -68,10 +78,10 @@ async def _decide(
     if new != given:
         notes.append(added_previous(old, new))
     decider = decider_of(old.clusters)
-    decision = await _ask_for(api, decider, new, deadline_ms, is_forced=is_forced)
+    decision = await _ask_for(api, decider, new, deadline_ms, headers, is_forced=is_forced)
     if is_forced and isinstance(decision, ClusterUnavailable):  # it is gone, and the operator says so
         for decider in sorted(old.clusters, key=lambda entry: entry.shard)[1:]:
-            decision = await _ask_for(api, decider, new, deadline_ms, is_forced=True)
+            decision = await _ask_for(api, decider, new, deadline_ms, headers, is_forced=True)
             if not isinstance(decision, ClusterUnavailable):
                 break
     if isinstance(decision, HooklineError):
@@ -84,12 +94,18 @@ async def _decide(
 
 
 async def _ask_for(
-    api: ProxyApi, decider: ClusterEntry, new: Topology, deadline_ms: float, *, is_forced: bool
+    api: ProxyApi,
+    decider: ClusterEntry,
+    new: Topology,
+    deadline_ms: float,
+    headers: tuple[HeaderPair, ...],
+    *,
+    is_forced: bool,
 ) -> NodeAnswer | HooklineError:
-    return await api.ask(decider, proposing(new, is_forced=is_forced), deadline_ms)
+    return await api.ask(decider, proposing(new, is_forced=is_forced).with_headers(*headers), deadline_ms)
 
 
-async def _push_to_all(api: ProxyApi, deadline_ms: float) -> dict[str, str]:
+async def _push_to_all(api: ProxyApi, deadline_ms: float, headers: tuple[HeaderPair, ...]) -> dict[str, str]:
     """Push it to each cluster; by name "ok", or why the cluster does not have it."""
 
     async def push(entry: ClusterEntry) -> str:
@@ -97,7 +113,7 @@ async def _push_to_all(api: ProxyApi, deadline_ms: float) -> dict[str, str]:
             async with asyncio.timeout(max(0.0, (deadline_ms - api.clock.boot_ms()) / 1_000)):
                 if api.health.unmet(entry):
                     await api.forwarder.meet(entry)
-                return await api.forwarder.pusher.push_cluster(entry)
+                return await api.forwarder.pusher.push_cluster(entry, *headers)
         except TimeoutError:
             return "it did not answer in time"
 

@@ -1,0 +1,37 @@
+"""Rows of the audit log about calls that are refused, made alike in nodes and proxies."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from hookline.clock import Clock
+from hookline.errors import Forbidden
+from hookline.http_api.callers import ApiCaller, HeaderPairs
+from hookline.protocol.calls import Call
+from hookline.protocol.commands import AuditNote, NoteAudit
+
+ID_BYTES: Final = 10
+_CHARS_MAX: Final = 128
+_HEADERS: Final = (b"traceparent", b"x-request-id")
+
+
+def forbidden_note(
+    clock: Clock, call: Call, caller: ApiCaller, name: str, addresses: Sequence[str], headers: HeaderPairs
+) -> NoteAudit:
+    """The row about a call that the caller's key lacks the scope for; ``name``: the key's."""
+    address, *hops = addresses or [""]
+    summary = f"the key lacks the scope {call.needed_scope}"
+    note = AuditNote(
+        *(clock.token(ID_BYTES).hex(), call.name, "", caller.key, name, caller.tenant),
+        *(address, ", ".join(hops), summary, trace_of(headers)),
+    )
+    return NoteAudit(note, 0, "refused", Forbidden.code)
+
+
+def trace_of(headers: HeaderPairs) -> str:
+    """The id of the request's trace, else the id that its sender gave it, else nothing."""
+    found = {name: value.decode("latin-1") for name, value in headers if name in _HEADERS}
+    parts = found.get(b"traceparent", "").split("-")
+    if len(parts) == 4 and len(parts[1]) == 32 and parts[1].isalnum():
+        return parts[1]
+    text = found.get(b"x-request-id", "")
+    return text if len(text) <= _CHARS_MAX and text.isprintable() else ""
