@@ -204,7 +204,7 @@ def test_use_api_keys(tmp_path: Path) -> None:
 def test_audit(opens: Opens) -> None:
     with opens("audit", {"https://shop.example.com": "https://shop.example.com"}) as page:
         page.follow()
-        assert "concurrency 5" in page.run("hookline audit")
+        assert "concurrency 5" in page.run("hookline audit --output wide")
 
 
 DJANGO_SITE = """

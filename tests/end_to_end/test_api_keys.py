@@ -59,9 +59,11 @@ def test_a_fleet_asks_for_keys_and_writes_none_down(tmp_path: Path) -> None:
         assert json.loads(cli("keys", "revoke", made["id"], "--yes", *place)) == {"revoked": made["id"]}
         until(lambda: {status(each, "/jobs", rotated["key"]) for each in (*nodes, url)} == {401}, "it is refused")
         before = {row["id"]: row for row in json.loads(cli("audit", *place))["data"]}
-        actions = [row["action"] for row in before.values()]
-        assert sorted(set(actions)) == ["changeCluster", "createKey", "revokeKey", "rotateKey"]
+        actions = [row["action"] for row in before.values() if row["outcome"] == "done"]
+        assert sorted(set(actions)) == ["changeCluster", "createKey", "revokeKey", "rotateKey", "takeTopology"]
         assert (actions.count("createKey"), actions.count("changeCluster")) == (6, 1)
+        refused = [(row["action"], row["actor"]) for row in before.values() if row["outcome"] == "refused"]
+        assert refused == [("deleteDestination", made["id"])]
         handover = ["curl", "-sf", "-X", "POST", "-H", f"Authorization: Bearer {root}", f"{url}/clusters/c0/handover"]
         subprocess.run(handover, check=True, capture_output=True)
         with Client(url, api_key=root) as client:
