@@ -54,7 +54,7 @@ def test_a_follower_tells_the_leader_where_an_audited_call_comes_from() -> None:
 def written(
     role: Any, answer: NodeAnswer | None = None, root_key: str | None = None
 ) -> tuple[list[NodeCall], list[Any]]:
-    """What the leader was sent, and what was logged."""
+    """Lists what the leader was sent, and what was logged."""
     sender = ScriptedSender(lambda _url, _call: answer or NodeAnswer(200))
     with capture_logs() as logs:
         virtual_time.run(AuditWriter(role, replica=None, sender=sender, root_key=root_key).write(NOTE))  # type: ignore[arg-type]
