@@ -110,3 +110,13 @@ def test_a_proxy_whose_topology_is_not_in_force_is_not_ready_and_takes_no_other(
     )
     assert (applied[0], applied[1]["code"]) == (503, "unavailable")
     assert proxy.sender.sent == []
+
+
+def test_a_proxy_whose_topology_is_not_in_force_does_not_drop_a_cluster_from_a_list() -> None:
+    _, first = silent_c1(PAGE).call("GET", "/jobs")
+    other = ScriptedProxy(lambda url, call: PAGE, topology(1))  # by its file, with the same epoch, there is no c1
+    path = f"/jobs?cursor={first['next_cursor']}"
+    assert other.call("GET", path)[0] == 200, "c1 was taken out of the topology"
+    other.known.is_in_force = False
+    status, refusal = other.call("GET", path)
+    assert (status, refusal["code"], refusal["clusters"]) == (503, "cluster_unavailable", ["c1"])

@@ -128,9 +128,13 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
 
 
 def _of_all(api: ProxyApi, cursor: _Cursor) -> Positions:
-    """The place where every cluster goes on. The proxy that gave the cursor may know more clusters than this one."""
+    """The place where every cluster goes on.
+
+    The proxy that gave the cursor may know more clusters than this one, also by the same epoch: what this one has from
+    its file is not in force before a cluster has said so.
+    """
     names = [cluster.name for cluster in api.clusters()]
-    if cursor.epoch > api.known.epoch:
+    if cursor.epoch > api.known.epoch or not api.known.is_in_force:
         names += [name for name in cursor.positions if name not in names]
     return {name: cursor.positions.get(name, "") for name in names}
 
