@@ -1,11 +1,12 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import trustme
 
 from hookline.node.api.services import DestinationStatus
 from hookline.node.vault import Vault, sealing_key_id
 from hookline.protocol.commands import PutDestination
-from hookline.protocol.settings import DestinationSettings, encode
+from hookline.protocol.settings import DestinationSettings, decode_destination, encode
 from tests.integration.node_under_test import NodeUnderTest
 
 SECRET = "whsec_" + "a" * 32
@@ -149,3 +150,83 @@ def test_a_deleted_destination_is_shown_with_the_defaults_while_unfinished_jobs_
     assert node.get("/destinations").json["data"] == []
     found = node.get("/jobs?destination=https://example.com:443").json["data"]
     assert {one["id"] for one in found} == {job["id"], other["id"]}
+
+
+# --- what a destination asks of its callers ---------------------------------------------------------------------------
+
+AUTHORITY = trustme.CA()
+PAIR = AUTHORITY.issue_cert("client.example")
+CA, KEY = AUTHORITY.cert_pem.bytes().decode(), PAIR.private_key_pem.bytes().decode()
+CERTIFICATE = PAIR.cert_chain_pems[0].bytes().decode()
+OAUTH2 = {"type": "oauth2", "token_url": "https://login.example/t", "client_id": "me", "client_secret": "planted"}
+
+
+@pytest.mark.parametrize(
+    ("auth", "shown"),
+    [
+        ({"type": "bearer", "token": "planted"}, {"type": "bearer"}),
+        ({"type": "basic", "username": "me", "password": "planted"}, {"type": "basic", "username": "me"}),
+        (OAUTH2, {"type": "oauth2", "token_url": "https://login.example/t", "client_id": "me"}),
+        (
+            OAUTH2 | {"scope": "a b"},
+            {"type": "oauth2", "token_url": OAUTH2["token_url"], "client_id": "me", "scope": "a b"},
+        ),
+    ],
+)
+def test_of_an_authorization_only_what_is_not_secret_is_shown(
+    node: NodeUnderTest, auth: dict[str, str], shown: dict[str, str]
+) -> None:
+    path = "/destinations/example.com"
+    answers = [node.call("PUT", path, {"auth": auth}), node.get(path), node.get("/destinations")]
+    assert [answer.json["auth"] for answer in answers[:2]] == [shown, shown]
+    assert not [answer for answer in answers if b"planted" in answer.body]
+    assert b"planted" not in node.rows("SELECT settings FROM destinations")[0][0]
+    assert "auth" not in node.call("PUT", path, {"auth": None}).json
+
+
+def test_authorization_and_tls_are_set_apart(node: NodeUnderTest) -> None:
+    path = "/destinations/example.com"
+    node.call("PUT", path, {"auth": {"type": "bearer", "token": "t"}})
+    put = node.call("PUT", path, {"tls": {"ca": CA, "certificate": CERTIFICATE, "key": KEY}, "paused": True}).json
+    assert put["auth"] == {"type": "bearer"}
+    assert put["tls"]["own_ca"] is True
+    assert put["tls"]["certificate"]
+    assert put["tls"]["expires_at"].endswith("Z")
+    put = node.call("PUT", path, {"auth": None}).json
+    assert ("auth" in put, put["tls"]["own_ca"]) == (False, True)
+    assert node.call("PUT", path, {"tls": {"ca": CA}}).json["tls"] == {
+        "own_ca": True,
+        "certificate": None,
+        "expires_at": None,
+    }
+    node.call("PUT", path, {"tls": None})
+    assert decode_destination(node.rows("SELECT settings FROM destinations")[0][0]).sealed_access == b""
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"auth": {"type": "bearer", "token": ""}}, "auth.token"),
+        ({"auth": {"type": "bearer", "token": "a b"}}, "auth.token"),
+        ({"auth": {"type": "bearer", "token": "a\r\nX: 1"}}, "auth.token"),
+        ({"auth": {"type": "bearer", "token": "x" * 4097}}, "auth.token"),
+        ({"auth": {"type": "basic", "username": "a:b", "password": "x"}}, "auth.username"),
+        ({"auth": OAUTH2 | {"token_url": "ftp://login.example/"}}, "auth.token_url"),
+        ({"auth": OAUTH2 | {"token_url": "http://127.0.0.1/"}}, "auth.token_url"),
+        ({"auth": {"type": "other", "token": "x"}}, "auth"),
+        ({"auth": {"type": "bearer", "token": "x", "more": 1}}, "auth"),
+        ({"tls": {"ca": "no PEM"}}, "tls.ca"),
+        ({"tls": {"certificate": CERTIFICATE}}, "tls.key"),
+        ({"tls": {"key": KEY}}, "tls.certificate"),
+        ({"tls": {"certificate": CERTIFICATE, "key": "no PEM"}}, "tls.certificate"),
+        ({"tls": {"certificate": "no PEM", "key": KEY}}, "tls.certificate"),
+        ({"tls": {"ca": "x" * 32_769}}, "tls.ca"),
+    ],
+)
+def test_access_that_cannot_be_used_is_refused(node: NodeUnderTest, settings: dict[str, object], field: str) -> None:
+    refused = node.call("PUT", "/destinations/example.com", settings)
+    assert (refused.status, (refused.json.get("field") or "").split("[")[0]) == (400, field) or refused.status in (
+        400,
+        413,
+    )
+    assert node.get("/destinations/example.com").status == 404

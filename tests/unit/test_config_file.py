@@ -106,7 +106,7 @@ def test_every_setting_can_be_in_the_file(command: str, tmp_path: Path) -> None:
 
 def test_all_secrets_are_known() -> None:
     secrets = {name for command in TABLES for (_, name), one in described(command).items() if is_secret(one)}
-    assert secrets == {"signing-secret", "secret-key", "etcd-password"}
+    assert secrets == {"signing-secret", "secret-key", "etcd-password", "egress-proxy"}
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,21 @@
 """One attempt: what is sent, in which order things are asked, and what each failure comes to."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.attempts.delivery import Delivery
+from hookline.node.attempts.receiver_access import ReceiverAccesses
 from hookline.node.attempts.transport import FailureKind, Outgoing, ReceiverAnswer, SendFailed
+from hookline.node.vault import Vault
 from hookline.protocol.claims import TELL_MS, Claim, ClaimRef, Report
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
+from hookline.protocol.receiver_access import BasicAuth, BearerAuth, OAuth2Auth, ReceiverAccess, encode_access
 from hookline.protocol.signatures import SigningKey, generate_secret, parse_secret, verify
 from hookline.protocol.urls import Target
 from hookline.protocol.webhook import USER_AGENT
@@ -18,6 +23,7 @@ from tests.node_parts import T0, ManualClock, job_spec
 
 SECRETS = [generate_secret(bytes([number]) * 32) for number in (1, 2)]
 ADDRESS = "203.0.113.9"
+VAULT = Vault([bytes(32)])
 
 
 def named(sent: Outgoing, name: str) -> list[str]:
@@ -75,11 +81,25 @@ class World:
         pass
 
     async def attempt(
-        self, spec: JobSpec | None = None, *, number: int = 3, term: int = 7, claim_ends_ms: int = T0 + 35_000
+        self,
+        spec: JobSpec | None = None,
+        *,
+        number: int = 3,
+        term: int = 7,
+        claim_ends_ms: int = T0 + 35_000,
+        access: ReceiverAccess | None = None,
     ) -> Report:
-        delivery = Delivery(self, self, self.clock, keys=self.keys, opened=lambda spec: spec)  # type: ignore[arg-type]
+        accesses = ReceiverAccesses(VAULT, self, self, self.clock)  # type: ignore[arg-type]
+        delivery = Delivery(
+            *(self, self, self.clock),  # type: ignore[arg-type]
+            keys=self.keys,
+            opened=lambda spec: spec,
+            accesses=accesses,
+        )
         spec = spec or job_spec()
-        claim = Claim(ClaimRef(7, number), term, T0 - 1_000, claim_ends_ms, "job-1", T0 - 1_500, spec)
+        sealed = VAULT.seal_bytes(encode_access(access), nonce=bytes(12)) if access else b""
+        ref, run_at_ms = ClaimRef(7, number), T0 - 1_500
+        claim = Claim(ref, term, T0 - 1_000, claim_ends_ms, "job-1", run_at_ms, spec, access=sealed)
         return await delivery.attempt(claim, self.may_send)
 
 
@@ -279,3 +299,98 @@ async def test_only_so_much_of_an_answer_is_kept() -> None:
     report = await World(answer=ReceiverAnswer(200, headers, bytes(60_000))).attempt()
     assert len(report.body) == RESPONSE_BYTES_KEPT_MAX
     assert [name for name, _ in report.headers] == ["h0", "h1", "h2", "h3"]
+
+
+# --- what destinations ask of callers ---------------------------------------------------------------------------------
+
+OAUTH2 = ReceiverAccess(OAuth2Auth("https://login.example/token", "me", "planted", scope="a b"))
+
+
+@pytest.mark.parametrize(
+    ("access", "sent"),
+    [
+        (ReceiverAccess(BearerAuth("t0ken")), "Bearer t0ken"),
+        (ReceiverAccess(BasicAuth("me", "pass:word")), "Basic bWU6cGFzczp3b3Jk"),
+    ],
+)
+async def test_a_destination_has_its_authorization_unless_the_job_has_one(access: ReceiverAccess, sent: str) -> None:
+    world = World()
+    await world.attempt(access=access)
+    await world.attempt(job_spec(headers=(("authorization", "own"),)), access=access)
+    assert [named(outgoing, "authorization") for outgoing in world.sent] == [[sent], ["own"]]
+
+
+async def test_what_a_receiver_repeats_of_it_is_masked() -> None:
+    world = World(answer=ReceiverAnswer(400, [("x-got", "Bearer t0ken")], b"you sent Bearer t0ken"))
+    report = await world.attempt(access=ReceiverAccess(BearerAuth("t0ken")))
+    assert (report.body, report.headers) == (b"you sent Bearer ***", (("x-got", "Bearer ***"),))
+
+
+def token(text: str, **more: object) -> ReceiverAnswer:
+    return ReceiverAnswer(200, [], msgspec.json.encode({"access_token": text, "token_type": "Bearer"} | more))
+
+
+async def test_a_token_is_asked_for_before_and_kept_until_shortly_before_it_expires() -> None:
+    world, ok = World(), ReceiverAnswer(200, [], b"ok")
+    accesses = ReceiverAccesses(VAULT, world, world, world.clock)  # type: ignore[arg-type]
+    world.answers = [token("one", expires_in=100), token("two", expires_in="100"), ok]
+    assert OAUTH2.auth is not None
+    assert [await accesses.authorization(OAUTH2) for _ in range(3)] == ["Bearer one"] * 3
+    world.clock.advance(70_000)
+    assert await accesses.authorization(OAUTH2) == "Bearer two"
+    asked = world.sent[0]
+    assert (asked.target.url, asked.method) == ("https://login.example/token", "POST")
+    assert asked.body == b"grant_type=client_credentials&scope=a+b"
+    assert named(asked, "authorization") == ["Basic bWU6cGxhbnRlZA=="]
+    accesses.refused(OAUTH2)
+    world.answers = [token("three")]
+    assert await accesses.authorization(OAUTH2) == "Bearer three"
+
+
+async def test_many_attempts_wait_for_one_token_and_hear_of_one_failure() -> None:
+    world = World(answer=ReceiverAnswer(500, [], b"planted"))
+    accesses = ReceiverAccesses(VAULT, world, world, world.clock)  # type: ignore[arg-type]
+    told = await asyncio.gather(*(accesses.authorization(OAUTH2) for _ in range(20)), return_exceptions=True)
+    assert {str(error) for error in told} == {"no token from https://login.example:443: it answered 500"}
+    assert len(world.sent) == 1
+    world.clock.advance(1_000)
+    world.answer = token("late")
+    assert set(await asyncio.gather(*(accesses.authorization(OAUTH2) for _ in range(20)))) == {"Bearer late"}
+    assert len(world.sent) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ReceiverAnswer(200, [], b"planted"),
+        ReceiverAnswer(200, [], b'{"access_token": "a b"}'),
+        ReceiverAnswer(200, [], b'{"access_token": 7}'),
+        ReceiverAnswer(302, [], b""),
+        SendFailed("timeout", "no answer within 10000 ms"),
+    ],
+    ids=["no JSON", "a space", "a number", "a redirect", "silence"],
+)
+async def test_without_a_token_nothing_is_sent_and_the_job_is_tried_again(answer: ReceiverAnswer | SendFailed) -> None:
+    world = World(answer=answer)
+    report = await world.attempt(access=OAUTH2)
+    assert (report.outcome, report.sent, report.costs_no_attempt) == (Outcome.RETRYABLE_FAILURE, False, False)
+    assert (report.error or "").startswith("no token from https://login.example:443: ")
+    assert "planted" not in (report.error or "")
+    assert len(world.sent) == 1
+
+
+async def test_a_401_makes_the_next_attempt_ask_for_another_token() -> None:
+    world = World()
+    accesses = ReceiverAccesses(VAULT, world, world, world.clock)  # type: ignore[arg-type]
+    delivery = Delivery(
+        *(world, world, world.clock),  # type: ignore[arg-type]
+        keys=world.keys,
+        opened=lambda spec: spec,
+        accesses=accesses,
+    )
+    sealed = VAULT.seal_bytes(encode_access(OAUTH2), nonce=bytes(12))
+    claim = Claim(ClaimRef(7, 1), 7, T0, T0 + 35_000, "job-1", T0, job_spec(), access=sealed)
+    world.answers = [token("one"), ReceiverAnswer(401, [], b""), token("two"), ReceiverAnswer(200, [], b"")]
+    for _ in range(2):
+        await delivery.attempt(claim, world.may_send)
+    assert [named(sent, "authorization")[0] for sent in world.sent[1::2]] == ["Bearer one", "Bearer two"]

@@ -24,6 +24,7 @@ class DestinationOptions:
         allow_destinations: Private networks and names that may be called, at all ports: 10.2.0.0/16,*.svc.cluster.local
         deny_destinations: Networks and names that may not be called, whatever else is allowed.
         destination_ports: Ports that may be called, separated by commas. [80,443,8000,8080,8443]
+        egress_proxy: An HTTP proxy that all calls to receivers go through, such as http://proxy.internal:3128.
         signing_secret: Sign all jobs with this whsec_ or whsk_ secret, if they and their destination have none.
         secret_key: The key that seals stored secrets; that of a worker is the nodes'.
         secret_key_file: A file that holds this key.
@@ -35,6 +36,7 @@ class DestinationOptions:
     allow_destinations: Annotated[CommaTexts | None, setting("ALLOW_DESTINATIONS")] = None
     deny_destinations: Annotated[CommaTexts | None, setting("DENY_DESTINATIONS")] = None
     destination_ports: Annotated[Ports | None, setting("DESTINATION_PORTS")] = None
+    egress_proxy: Annotated[Secret | None, setting("EGRESS_PROXY")] = None
     signing_secret: Annotated[Secret | None, setting("SIGNING_SECRET")] = None
     secret_key: Annotated[Secret | None, setting("SECRET_KEY")] = None
     secret_key_file: Annotated[NamedPath | None, setting("SECRET_KEY_FILE")] = None
@@ -43,6 +45,7 @@ class DestinationOptions:
 
     def delivery(self) -> dict[str, Any]:
         """Those that were given, as fields of ``DeliveryConfig``. Raises InvalidConfig."""
+        from hookline.http_client.tunnel import TunnelProxy
         from hookline.protocol.destination_patterns import parse_patterns
 
         return inputs.given(
@@ -50,6 +53,7 @@ class DestinationOptions:
             allow_destinations=parse_patterns(self.allow_destinations or "", "allow-destinations"),
             deny_destinations=parse_patterns(self.deny_destinations or "", "deny-destinations"),
             destination_ports=None if self.destination_ports is None else inputs.ports(self.destination_ports),
+            egress_proxy=None if self.egress_proxy is None else TunnelProxy.parse(self.egress_proxy, "egress-proxy"),
             signing_secret=self.signing_secret,
             secret_key=self.secret_key,
             secret_key_file=self.secret_key_file,

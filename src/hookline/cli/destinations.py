@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import App
 
 from hookline.cli import render
+from hookline.cli.access_options import NO_ACCESS_OPTIONS, AccessOptions
 from hookline.cli.job_options import NO_RETRY_OPTIONS, RetryOptions
 from hookline.cli.listing import DEFAULT_LISTING, ListOutput
 from hookline.cli.output import confirm, print_done, print_json, show_whole, stderr, usage_error
@@ -62,6 +63,8 @@ def get(host: AnyText, /, *, service: Service = DEFAULT_SERVICE) -> None:
         show_whole(render.destination_table([found]))
         if found.retry is not None:
             show_whole(render.retry_facts(found.retry))
+        if found.auth is not None or found.tls is not None:
+            show_whole(render.access_facts(found))
 
 
 @app.command(name="set")
@@ -73,6 +76,7 @@ def set_(
     rate: str | None = None,
     paused: bool | None = None,
     secret: Texts = None,
+    access: AccessOptions = NO_ACCESS_OPTIONS,
     retry: RetryOptions = NO_RETRY_OPTIONS,
     reset: Texts = None,
     service: Service = DEFAULT_SERVICE,
@@ -89,8 +93,9 @@ def set_(
         rate: How many attempts in which time, such as 10/s, 600/m or 5/10s.
         paused: Hold its jobs back; --no-paused lets them go.
         secret: Sign with this secret; repeat it during a rotation. All secrets are replaced.
+        access: How requests there are let in.
         retry: When its jobs are tried again that do not say it themselves; all of it is replaced.
-        reset: Go back to the default of concurrency, rate, retry or secrets; may be repeated.
+        reset: Go back to the default of concurrency, rate, retry, secrets, auth or tls; may be repeated.
         service: Where Hookline is.
     """
     settings: dict[str, Any] = dict.fromkeys(_resettable(reset or []))
@@ -102,6 +107,7 @@ def set_(
         settings["paused"] = paused
     if secret is not None:
         settings["secrets"] = secret
+    settings |= access.fields()
     if retry_fields := retry.fields():
         settings["retry"] = retry_fields
     if not settings:
@@ -153,8 +159,8 @@ def _with_scheme(calls: "Calls", host: str) -> str:
 
 def _resettable(names: list[str]) -> list[str]:
     for name in names:
-        if name not in ("concurrency", "rate", "retry", "secrets"):
-            raise usage_error(f"--reset takes concurrency, rate, retry or secrets, not {name!r}.")
+        if name not in ("concurrency", "rate", "retry", "secrets", "auth", "tls"):
+            raise usage_error(f"--reset takes concurrency, rate, retry, secrets, auth or tls, not {name!r}.")
     return names
 
 

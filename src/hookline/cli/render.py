@@ -133,6 +133,15 @@ def retry_facts(retry: http.RetryRequest) -> Facts:
     return facts((f"retry {name}", ", ".join(map(str, v)) if isinstance(v, list) else v) for name, v in given.items())
 
 
+def access_facts(destination: http.Destination) -> Facts:
+    """Lists how requests to a destination are let in."""
+    rows: list[tuple[str, object]] = []
+    for kind, shown in (("auth", destination.auth), ("tls", destination.tls)):
+        given = {} if shown is None else msgspec.to_builtins(shown)
+        rows += [(f"{kind} {name}", value) for name, value in given.items() if value is not None]
+    return facts(rows)
+
+
 def attempt_table(attempts: Iterable[http.Attempt]) -> Sheet:
     """All attempts of a job."""
     sheet = Sheet(

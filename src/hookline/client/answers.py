@@ -241,6 +241,24 @@ class Breaker(Answered, frozen=True):
     until: datetime | None
 
 
+class ShownAuth(Answered, frozen=True):
+    """The ``Authorization`` that requests to a destination carry, without what is secret."""
+
+    type: Literal["bearer", "basic", "oauth2"]
+    username: str | None = None
+    token_url: str | None = None
+    client_id: str | None = None
+    scope: str | None = None
+
+
+class ShownTls(Answered, frozen=True):
+    """TLS towards a destination: is an authority of its own trusted, and which certificate is shown until when?"""
+
+    own_ca: bool
+    certificate: str | None
+    expires_at: datetime | None
+
+
 class Destination(Answered, frozen=True):
     """A destination; of its secrets only the number is ever shown.
 
@@ -256,6 +274,8 @@ class Destination(Answered, frozen=True):
     waiting: int
     secrets: int
     retry: RetryRequest | None = None
+    auth: ShownAuth | None = None
+    tls: ShownTls | None = None
     incomplete: list[str] = []
 
 

@@ -287,9 +287,10 @@ class AsyncClient:
         return await self._ask(requests.get_destination(host), Destination)
 
     async def put_destination(self, host: str, **settings: Unpack[fields.DestinationFields]) -> Destination:
-        """Set ``concurrency``, ``rate``, ``paused`` or ``secrets`` of a destination.
+        """Set ``concurrency``, ``rate``, ``paused``, ``secrets``, ``retry``, ``auth`` or ``tls`` of a destination.
 
-        What is left out stays; None returns to the default.
+        What is left out stays; None returns to the default. ``auth`` is ``{"type": "bearer", "token": …}``, or of the
+        type "basic" or "oauth2"; ``tls`` holds ``ca``, ``certificate`` and ``key`` in PEM.
         """
         return await self._ask(requests.put_destination(host, settings), Destination)
 

@@ -140,6 +140,8 @@ class DestinationFields(TypedDict, total=False):
     paused: bool
     secrets: list[str] | None
     retry: RetryFields | RetryRequest | None
+    auth: dict[str, str] | None
+    tls: dict[str, str] | None
 
 
 def to_json(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hookline.errors import HooklineError
 from hookline.http_client.answer import Answer, AnswerReader, BadAnswer
 from hookline.http_client.connection import Connection, ConnectionEnded
 from hookline.http_client.pool import IdlePool
+from hookline.http_client.tunnel import NoTunnel, TunnelProxy, tunnel
 from hookline.lack import is_lack
 
 IDLE_S: Final = 4.0  # most receivers close after 5 s or more
@@ -29,12 +30,14 @@ class HttpEndpoint(NamedTuple):
         port: 1 to 65535.
         host: the name that was asked for, which a certificate has to be of.
         is_tls: speak TLS.
+        tls: with this context; None: the client's.
     """
 
     address: str
     port: int
     host: str
     is_tls: bool
+    tls: ssl.SSLContext | None = None
 
 
 class Limits(NamedTuple):
@@ -93,13 +96,20 @@ class HttpClient:
         idle_s: how long a connection is kept after an answer.
         kept: connections kept in all.
         tls: for https; None: ``tls_context()``, made when it is needed.
+        proxy: all connections go through it; None: straight on.
     """
 
     def __init__(
-        self, *, idle_s: float = IDLE_S, kept: int = CONNECTIONS_KEPT, tls: ssl.SSLContext | None = None
+        self,
+        *,
+        idle_s: float = IDLE_S,
+        kept: int = CONNECTIONS_KEPT,
+        tls: ssl.SSLContext | None = None,
+        proxy: TunnelProxy | None = None,
     ) -> None:
         self._pool: IdlePool[HttpEndpoint, Connection] = IdlePool(idle_s, kept)
         self._given_tls = tls
+        self._proxy = proxy
         self._open: dict[Connection, None] = {}
         self._lingering: dict[Connection, None] = {}
         self._sweep: asyncio.TimerHandle | None = None
@@ -195,13 +205,15 @@ class HttpClient:
         within_s = min(limits.connect_s * (2 if is_tls else 1), max(0.0, until_s - loop.time()))
         try:
             async with asyncio.timeout(within_s):
+                through = None if self._proxy is None else await tunnel(self._proxy, endpoint.address, endpoint.port)
                 _, connection = await loop.create_connection(
                     lambda: Connection(self._ended),
-                    endpoint.address,
-                    endpoint.port,
-                    ssl=self._tls if is_tls else None,
+                    **({"host": endpoint.address, "port": endpoint.port} if through is None else {"sock": through}),
+                    ssl=(endpoint.tls or self._tls) if is_tls else None,
                     server_hostname=endpoint.host if is_tls else None,
                 )
+        except NoTunnel as error:
+            raise NoConnection(str(error)) from None
         except TimeoutError:
             raise NoConnection(f"no connection within {within_s * 1_000:.0f} ms") from None
         except (OSError, MemoryError) as error:

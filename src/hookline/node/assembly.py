@@ -23,9 +23,8 @@ from hookline.node.api.audit import AuditWriter
 from hookline.node.api.catching_up import catch_up
 from hookline.node.api.context import Api
 from hookline.node.api.services import Role, Services
-from hookline.node.attempts.delivery import Delivery
+from hookline.node.attempts.delivery import delivery_of
 from hookline.node.attempts.heard_proxies import HeardProxies
-from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.own_processes import OwnProcesses, may_matter
 from hookline.node.attempts.processes import AttemptProcesses, StartProcess
@@ -36,7 +35,7 @@ from hookline.node.attempts.vetting import Vetter
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
-from hookline.node.content_seal import ContentSeal, opened
+from hookline.node.content_seal import ContentSeal
 from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.dispatch.exchange import Exchange
 from hookline.node.history.interface import History
@@ -276,8 +275,7 @@ def _attempts(parts: NodeParts, exchange: Exchange) -> Attempts:
         count = config.attempt_processes
         return AttemptProcesses(parts.start_attempt_process, count, config.slots, clock, exchange, parts.own_addresses)
     vetter = Vetter(parts.resolver, config.rules, own_addresses=parts.own_addresses)
-    keys = SigningKeys(parts.vault, default_secret=config.signing_secret)
-    delivery = Delivery(vetter, parts.transport, clock, keys=keys.of, opened=partial(opened, vault=parts.vault))
+    delivery = delivery_of(parts.vault, vetter, parts.transport, clock, default_secret=config.signing_secret)
     return Runner(delivery, clock, exchange, slots=config.slots)
 
 

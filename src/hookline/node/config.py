@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hookline.errors import InvalidConfig
 from hookline.http_api.access import check_access
+from hookline.http_client.tunnel import TunnelProxy
 from hookline.protocol import limits
 from hookline.protocol.destination_patterns import NO_PATTERNS, Patterns
 from hookline.protocol.destination_rules import DEFAULT_PORTS, Rules
@@ -20,6 +21,7 @@ class DeliveryConfig:
     allow_destinations: Patterns = NO_PATTERNS
     deny_destinations: Patterns = NO_PATTERNS
     destination_ports: frozenset[int] = DEFAULT_PORTS
+    egress_proxy: TunnelProxy | None = field(default=None, repr=False)
     signing_secret: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     secret_key_file: Path | None = None

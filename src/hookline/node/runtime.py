@@ -228,7 +228,7 @@ async def _run_node(
         stack.callback(lookup.close)
         commit = ThreadCommit()
         stack.callback(commit.close)
-        transport = HttpTransport()
+        transport = HttpTransport(egress_proxy=config.egress_proxy)
         stack.push_async_callback(transport.close)
         sender = await stack.enter_async_context(HttpSender())
         if config.etcd:

@@ -34,6 +34,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
         ends_ms: from then on another process may make the call again (wall clock).
         run_at_ms: when the client asked for the job to run.
         sealed: the secrets that sign it, newest first; empty: the runner's default signs, if it has one.
+        access: sealed, what its destination asks of callers; empty: nothing.
     """
 
     ref: ClaimRef
@@ -44,6 +45,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     run_at_ms: int
     spec: JobSpec
     sealed: tuple[bytes, ...] = ()
+    access: bytes = b""
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):

@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hookline.protocol.limits import BULK_LIMIT_MAX
 from hookline.protocol.modes import DEFAULT_MODE, Mode, RunnerKind
+from hookline.protocol.receiver_access import ReceiverAuth, ReceiverTls
 
 Duration = str | int | float
 Labels = dict[str, str] | list[str]
@@ -363,6 +364,26 @@ class DestinationRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_d
     paused: bool | UnsetType = UNSET
     secrets: list[str] | UnsetType | None = UNSET
     retry: RetryRequest | UnsetType | None = UNSET
+    auth: ReceiverAuth | UnsetType | None = UNSET
+    tls: ReceiverTls | UnsetType | None = UNSET
+
+
+class ShownAuth(Struct, frozen=True, omit_defaults=True):
+    """The ``Authorization`` that requests to a destination carry, without what is secret."""
+
+    type: Literal["bearer", "basic", "oauth2"]
+    username: str | UnsetType = UNSET
+    token_url: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    scope: str | UnsetType = UNSET
+
+
+class ShownTls(Struct, frozen=True):
+    """TLS towards a destination: is an authority of its own trusted, and which certificate is shown until when?"""
+
+    own_ca: bool
+    certificate: str | None
+    expires_at: str | None
 
 
 class Breaker(Struct, frozen=True):
@@ -387,6 +408,8 @@ class Destination(Struct, frozen=True, omit_defaults=True):
     waiting: int
     secrets: int
     retry: RetryRequest | None = None
+    auth: ShownAuth | None = None
+    tls: ShownTls | None = None
     incomplete: list[str] = []
 
 

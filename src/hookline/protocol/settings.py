@@ -29,6 +29,7 @@ class DestinationSettings(msgspec.Struct, frozen=True, array_like=True):
     paused: bool = False
     sealed_secrets: tuple[bytes, ...] = ()
     retry: RetryPolicy | None = None
+    sealed_access: bytes = b""  # a ``ReceiverAccess``
 
 
 _encode = msgspec.msgpack.Encoder().encode

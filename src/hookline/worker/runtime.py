@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 import structlog
 from starlette.applications import Starlette
@@ -15,14 +14,12 @@ from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.probes import get_livez, readiness
 from hookline.http_api.server import listen, make_server, url_of
 from hookline.memory import settle_memory
-from hookline.node.attempts.delivery import Delivery
-from hookline.node.attempts.keys import SigningKeys
+from hookline.node.attempts.delivery import delivery_of
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.runner import Runner
 from hookline.node.attempts.transport import HttpTransport, Transport
 from hookline.node.attempts.vetting import Vetter
-from hookline.node.content_seal import opened
 from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.dispatch.http_exchange import HttpExchange, RunnerIdentity
 from hookline.node.vault import Vault
@@ -86,9 +83,8 @@ class Worker:
             places=lambda: self._places,
             failed=self.finder.doubt,
         )
-        keys = SigningKeys(vault, default_secret=config.signing_secret)
         vetter = Vetter(resolver, config.rules, own_addresses=own_addresses)
-        delivery = Delivery(vetter, transport, clock, keys=keys.of, opened=partial(opened, vault=vault))
+        delivery = delivery_of(vault, vetter, transport, clock, default_secret=config.signing_secret)
         self.runner = Runner(delivery, clock, NoExchange(), slots=config.slots)
         self.name = name
 
@@ -172,7 +168,7 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
         sender = await stack.enter_async_context(HttpSender())
         resolver = await stack.enter_async_context(Resolver(system_lookup(), clock))
         own_addresses = OwnAddresses([listener.getsockname()[:2]])
-        transport = HttpTransport()
+        transport = HttpTransport(egress_proxy=config.egress_proxy)
         stack.push_async_callback(transport.close)
         start = clock.token(_START_BYTES).hex()
         worker = Worker(config, clock, resolver, sender, transport, own_addresses, start=start)

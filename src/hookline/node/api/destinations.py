@@ -8,6 +8,7 @@ from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
 from hookline.node.api.context import Api
+from hookline.node.api.receiver_access import changed_access, check_unique
 from hookline.node.api.views import page_reply
 from hookline.node.state_machine.read_rows import DestinationRow
 from hookline.protocol import http
@@ -57,6 +58,7 @@ async def put_destination(api: Api, request: ApiRequest) -> Reply:
         strict_json.unique_fields(fields["rate"])
     if isinstance(wanted.retry, http.RetryRequest):
         strict_json.unique_fields(fields["retry"])
+    check_unique(fields, wanted)
     async with api.destinations:
         row = api.reads.destination(tenant, name)
         settings = _changed(api, wanted, DestinationSettings() if row is None else row.settings)
@@ -92,6 +94,7 @@ def _changed(api: Api, wanted: http.DestinationRequest, old: DestinationSettings
         paused=old.paused if wanted.paused is UNSET else wanted.paused,
         sealed_secrets=old.sealed_secrets if wanted.secrets is UNSET else _secrets(api, wanted.secrets),
         retry=old.retry if wanted.retry is UNSET else _retry(wanted.retry),
+        sealed_access=changed_access(api.requests, api.services.vault, wanted, old.sealed_access),
     )
 
 

@@ -11,7 +11,14 @@ from typing import Protocol
 import msgspec
 from msgspec import UNSET, Raw
 
-from hookline.errors import InvalidId, InvalidRequest, InvalidSecret, Unavailable
+from hookline.errors import (
+    ForbiddenDestination,
+    InvalidId,
+    InvalidRequest,
+    InvalidSecret,
+    InvalidUrl,
+    Unavailable,
+)
 from hookline.http_api import strict_json
 from hookline.node.api import job_fields as fields
 from hookline.node.config import NodeConfig
@@ -214,6 +221,17 @@ class JobRequests:
         if not key.can_sign:
             raise InvalidSecret("a whpk_ key can only verify; give the whsk_ key that signs", field=field)
         return self._vault.seal(secret, nonce=self._token(NONCE_BYTES))
+
+    def sealed_bytes(self, plaintext: bytes) -> bytes:
+        """Anything as it is stored."""
+        return self._vault.seal_bytes(plaintext, nonce=self._token(NONCE_BYTES))
+
+    def check_url(self, url: str, field: str) -> None:
+        """Raise InvalidUrl, ForbiddenDestination naming ``field`` unless jobs may call it."""
+        try:
+            self._target(url)
+        except (InvalidUrl, ForbiddenDestination) as error:
+            raise type(error)(error.detail, field=field) from None
 
     def is_sealed_as(self, sealed: bytes | None, secret: str) -> bool:
         """Whether ``sealed`` holds that very secret."""

@@ -69,9 +69,9 @@ def _check_secrets(api: Api, name: str, blob: bytes) -> None:
         settings = decode_destination(blob)
     except msgspec.MsgspecError as error:
         raise InvalidRequest(f"the settings of {name} cannot be read: {error}", field="data") from error
-    for sealed in settings.sealed_secrets:
+    for sealed in (*settings.sealed_secrets, *filter(None, (settings.sealed_access,))):
         try:
-            api.services.vault.open(sealed)
+            api.services.vault.open_bytes(sealed)
         except SecretKeyMissing as error:
             raise SecretKeyDiffers(
                 f"a secret of {name} is sealed with a key that cluster {api.config.cluster} does not have; give its"

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 
 from hookline.http_api.cursors import encode_cursor
 from hookline.http_api.messages import ApiRequest, Reply, answer
+from hookline.node.api.receiver_access import shown_access
 from hookline.node.api.services import Services
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.read_rows import DestinationRow, JobRow, LastAttemptRow, ScheduleRow
@@ -131,6 +132,7 @@ class Views(JobViews):
         rate = None
         if settings.rate_limit is not None:
             rate = http.Rate(settings.rate_limit, format_duration(settings.rate_per_ms))
+        auth, tls = shown_access(self._services.vault, settings.sealed_access)
         return http.Destination(
             host=row.name,
             concurrency=settings.concurrency,
@@ -141,6 +143,8 @@ class Views(JobViews):
             waiting=status.waiting,
             secrets=len(settings.sealed_secrets),
             retry=None if settings.retry is None else given_retry(settings.retry),
+            auth=auth,
+            tls=tls,
         )
 
     def settings(self, tenant: str, destination: str) -> DestinationSettings:
@@ -160,7 +164,12 @@ class Views(JobViews):
     def waiting_for(self, of: Pending) -> http.WaitingFor:
         own = of.sealed_secret
         sealed = self.settings(of.tenant, of.destination).sealed_secrets if own is None else (own,)
-        what = (("its secret", sealed), ("what it is to send", (of.sealed_content,) if of.sealed_content else ()))
+        access = self.settings(of.tenant, of.destination).sealed_access
+        what = (
+            ("its secret", sealed),
+            ("what it is to send", (of.sealed_content,) if of.sealed_content else ()),
+            ("the access to its destination", (access,) if access else ()),
+        )
         for name, seals in what:
             if seals and (missing := missing_keys(seals, self._services.vault)):
                 keys = ", ".join(sorted(missing))

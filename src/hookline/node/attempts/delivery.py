@@ -1,17 +1,24 @@
 """One attempt at one job: vet, build, sign, send, and say what it came to."""
 
+import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
 from hookline.clock import Clock
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.attempts.answers import is_success, parse_retry_after
+from hookline.node.attempts.keys import SigningKeys
+from hookline.node.attempts.receiver_access import ReceiverAccesses
 from hookline.node.attempts.transport import NOT_LEADING, FailureKind, Outgoing, ReceiverAnswer, SendFailed, Transport
 from hookline.node.attempts.vetting import Vetter
+from hookline.node.content_seal import opened
+from hookline.node.vault import Vault
 from hookline.protocol.claims import TELL_MS, Claim, DestinationVerdict, Report, Trouble
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.limits import ERROR_CHARS_MAX, RESPONSE_BYTES_KEPT_MAX
+from hookline.protocol.redaction import MASK
 from hookline.protocol.signatures import SigningKey
 from hookline.protocol.urls import Target, parse_url
 from hookline.protocol.webhook import webhook_headers, with_defaults
@@ -55,6 +62,15 @@ class _Watch:
         )
 
 
+def delivery_of(
+    vault: Vault, vetter: Vetter, transport: Transport, clock: Clock, *, default_secret: str | None
+) -> "Delivery":
+    """One whose secrets are in this vault; ``default_secret`` signs jobs that come without a secret."""
+    keys = SigningKeys(vault, default_secret=default_secret)
+    accesses = ReceiverAccesses(vault, vetter, transport, clock)
+    return Delivery(vetter, transport, clock, keys=keys.of, opened=partial(opened, vault=vault), accesses=accesses)
+
+
 class Delivery:
     """Makes attempts.
 
@@ -63,6 +79,7 @@ class Delivery:
         transport: sends.
         keys: the signing keys for a claim, newest first; empty: it is not signed.
         opened: opens what is sealed in a job's spec, if it is.
+        accesses: what destinations ask of callers.
     """
 
     def __init__(
@@ -73,12 +90,14 @@ class Delivery:
         *,
         keys: KeysOf,
         opened: Callable[[JobSpec], JobSpec],
+        accesses: ReceiverAccesses,
     ) -> None:
         self._vetter = vetter
         self._transport = transport
         self._clock = clock
         self._keys = keys
         self._opened = opened
+        self._accesses = accesses
 
     async def attempt(self, claim: Claim, may_send: Callable[[], bool]) -> Report:
         """Make the call once. Never raises for what a job or a receiver can cause.
@@ -90,17 +109,9 @@ class Delivery:
             claim: committed.
             may_send: the last question before each request: does the claim's leader still lead?
         """
-        watch = _Watch(self._clock)
-        spec = claim.spec
+        watch, spec = _Watch(self._clock), claim.spec
         try:
-            if spec.sealed_content:
-                claim = msgspec.structs.replace(claim, spec=self._opened(spec))
-            target = parse_url(spec.url)
-            address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
-            headers = self._headers(claim, watch.started_ms)
-            if (why := self._why_not(may_send, claim.ends_ms - spec.timeout_ms)) is not None:
-                return watch.report(Outcome.RETRYABLE_FAILURE, "none", why, costs_no_attempt=True)
-            answer = await self._send(claim, target, address, headers, may_send)
+            return await self._tried(claim, watch, may_send)
         except SendFailed as failure:
             outcome, verdict, sent = _failed(failure, spec.at_most_once)
             trouble = _TROUBLES.get(failure.kind)
@@ -114,8 +125,27 @@ class Delivery:
             return watch.report(Outcome.PERMANENT_FAILURE, "none", error.detail)
         except SecretKeyMissing as error:
             return watch.report(Outcome.RETRYABLE_FAILURE, "none", error.detail, costs_no_attempt=True, is_held=True)
-        except HooklineError as error:  # an unreadable secret or url: ours to mend, so the job is tried again
+        except HooklineError as error:  # no token, an unreadable secret or url: to be mended, so it is tried again
             return watch.report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
+
+    async def _tried(self, claim: Claim, watch: _Watch, may_send: Callable[[], bool]) -> Report:
+        """Do it. Raises whatever goes wrong."""
+        if claim.spec.sealed_content:
+            claim = msgspec.structs.replace(claim, spec=self._opened(claim.spec))
+        access = self._accesses.opened(claim.access) if claim.access else None
+        target = parse_url(claim.spec.url)
+        address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
+        authorization = None if access is None else await self._accesses.authorization(access.access)
+        headers = self._headers(claim, watch.started_ms)
+        if authorization is not None and not any(name.lower() == "authorization" for name, _ in headers):
+            headers.append(("authorization", authorization))
+        if (why := self._why_not(may_send, claim.ends_ms - claim.spec.timeout_ms)) is not None:
+            return watch.report(Outcome.RETRYABLE_FAILURE, "none", why, costs_no_attempt=True)
+        answer = await self._send(claim, target, address, headers, access and access.tls, may_send)
+        if access is not None and answer.status == 401:
+            self._accesses.refused(access.access)
+        if authorization is not None:
+            answer = _without_echoes(answer, authorization)
         return _answered(answer, watch.started_ms, watch.took_ms())
 
     async def _send(
@@ -124,6 +154,7 @@ class Delivery:
         target: Target,
         address: str,
         headers: Sequence[tuple[str, str]],
+        tls: ssl.SSLContext | None,
         may_send: Callable[[], bool],
     ) -> ReceiverAnswer:
         """Send it; once more, within the same time, when the receiver had closed the connection that it was sent on."""
@@ -137,6 +168,7 @@ class Delivery:
             body=spec.body,
             timeout_ms=spec.timeout_ms,
             fresh_connection=spec.at_most_once,
+            tls=tls,
             may_send=may_send,
         )
         while True:
@@ -172,6 +204,13 @@ class Delivery:
         if spec.traceparent is not None and not any(name.lower() == "traceparent" for name, _ in spec.headers):
             headers.append(("traceparent", spec.traceparent))
         return with_defaults(headers, spec.headers, spec.body, is_json=spec.is_json)
+
+
+def _without_echoes(answer: ReceiverAnswer, authorization: str) -> ReceiverAnswer:
+    """The answer with the destination's credentials masked, where the receiver repeats them."""
+    credentials = authorization.partition(" ")[2]
+    headers = [(name, value.replace(credentials, MASK)) for name, value in answer.headers]
+    return ReceiverAnswer(answer.status, headers, answer.body.replace(credentials.encode(), MASK.encode()))
 
 
 _TROUBLES: dict[FailureKind, Trouble] = {

@@ -7,22 +7,19 @@ lost and its node starts another one; when its node is gone, it ends at once and
 import asyncio
 import os
 import sys
-from functools import partial
 
 import uvloop
 
 from hookline.clock import Clock, SystemClock, ToldClock
 from hookline.lack import raise_descriptor_limit
 from hookline.memory import settle_memory
-from hookline.node.attempts.delivery import Delivery
-from hookline.node.attempts.keys import SigningKeys
+from hookline.node.attempts.delivery import delivery_of
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.process_messages import Assignment, Setup, decode_assignment, decode_setup, encode
 from hookline.node.attempts.resolver import Lookup, Resolver, system_lookup
 from hookline.node.attempts.runner import Runner
 from hookline.node.attempts.transport import HttpTransport, Transport
 from hookline.node.attempts.vetting import Vetter
-from hookline.node.content_seal import opened
 from hookline.node.dispatch.exchange import Inbox
 from hookline.node.vault import Vault
 from hookline.processes.child import own_end
@@ -89,9 +86,8 @@ async def run(
     exchange = LinkExchange(link, clock, own_addresses)
     async with Resolver(lookup, clock) as resolver, asyncio.TaskGroup() as tasks:
         vault = Vault(setup.keys)
-        keys = SigningKeys(vault, default_secret=setup.config.signing_secret)
         vetter = Vetter(resolver, setup.config.rules, own_addresses=own_addresses)
-        delivery = Delivery(vetter, transport, clock, keys=keys.of, opened=partial(opened, vault=vault))
+        delivery = delivery_of(vault, vetter, transport, clock, default_secret=setup.config.signing_secret)
         runner = Runner(delivery, clock, exchange, slots=setup.slots)
         tasks.create_task(runner.run())
         tasks.create_task(_take(runner, exchange, received))
@@ -115,7 +111,8 @@ async def _main(descriptor: int) -> None:
     configure_logs(as_json=setup.logs_as_json, level=setup.log_level)
     settle_memory()
     async with asyncio.TaskGroup() as tasks:
-        machine, lookup, transport = SystemClock(), system_lookup(), HttpTransport()
+        machine, lookup = SystemClock(), system_lookup()
+        transport = HttpTransport(egress_proxy=setup.config.egress_proxy)
         tasks.create_task(run(setup, link, received, machine=machine, lookup=lookup, transport=transport))
         await link.ended.wait()
         os._exit(0)  # the node is gone: nothing may leave any more

@@ -1,5 +1,6 @@
 """Sends one request to one vetted address: what the HTTP client tells, in the words of an attempt."""
 
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -9,6 +10,7 @@ from hookline.errors import HooklineError
 from hookline.http_client import answer as http_answer
 from hookline.http_client.client import HttpClient, HttpEndpoint, Limits, NoAnswer, NoConnection, tls_context
 from hookline.http_client.request import Unsendable, text_request_parts
+from hookline.http_client.tunnel import TunnelProxy
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
 
@@ -27,6 +29,7 @@ class Outgoing(NamedTuple):
         timeout_ms: for all of it.
         fresh_connection: not on one that was kept.
         may_send: asked once more when there is a connection, right before the first byte: making one takes time.
+        tls: for https; None: the transport's.
     """
 
     target: Target
@@ -37,6 +40,7 @@ class Outgoing(NamedTuple):
     timeout_ms: int
     fresh_connection: bool = False
     may_send: Callable[[], bool] = lambda: True
+    tls: ssl.SSLContext | None = None
 
 
 class ReceiverAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -75,9 +79,9 @@ class Transport(Protocol):
 class HttpTransport:
     """Real HTTP/1.1, to the vetted address only, with the name in ``Host`` and in the TLS handshake."""
 
-    def __init__(self, client: HttpClient | None = None) -> None:
+    def __init__(self, client: HttpClient | None = None, *, egress_proxy: TunnelProxy | None = None) -> None:
         # Now, while there are descriptors to read the authorities with.
-        self.client = client or HttpClient(tls=tls_context())
+        self.client = client or HttpClient(tls=tls_context(), proxy=egress_proxy)
 
     async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         target, may_send = outgoing.target, outgoing.may_send
@@ -86,7 +90,7 @@ class HttpTransport:
                 outgoing.method, target.path, target.host_header, outgoing.headers, outgoing.body
             )
             answer = await self.client.exchange(
-                HttpEndpoint(outgoing.address, target.port, target.host, target.scheme == "https"),
+                HttpEndpoint(outgoing.address, target.port, target.host, target.scheme == "https", outgoing.tls),
                 request,
                 Limits(outgoing.timeout_ms / 1_000, CONNECT_MS_MAX / 1_000, BODY_S, RESPONSE_BYTES_READ_MAX),
                 fresh=outgoing.fresh_connection,

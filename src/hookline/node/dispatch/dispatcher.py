@@ -318,6 +318,7 @@ class Dispatcher:
             run_at_ms=job.run_at_ms,
             spec=spec,
             sealed=self._secrets.of(spec, destination_of(due.lane)),
+            access=self._secrets.access_of(destination_of(due.lane)),
         )
 
     # --- reports -------------------------------------------------------------------------------------------------

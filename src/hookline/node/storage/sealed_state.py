@@ -34,7 +34,10 @@ def _sealed(connection: apsw.Connection) -> Iterator[bytes]:
         if decoded.sealed_content:
             yield decoded.sealed_content
     for (settings,) in connection.execute(_SETTINGS):
-        yield from decode_destination(settings).sealed_secrets
+        decoded_settings = decode_destination(settings)
+        yield from decoded_settings.sealed_secrets
+        if decoded_settings.sealed_access:
+            yield decoded_settings.sealed_access
 
 
 def check_keys(needed: Counter[str], vault: Vault) -> None:
