@@ -123,10 +123,10 @@ class RemoteExchange:
     # --- frames ------------------------------------------------------------------------------------------------------
 
     def take(self, frame: Frame) -> bool:
-        """Note all that a frame says; False: a newer one came before it, so only its reports count."""
+        """Note all that a frame says; False: it, or a newer one, came before, so only its reports count."""
         for report in frame.reports:
             self.take_report(report)
-        if frame.number < self.newest:
+        if frame.number <= self.newest:
             return False
         self.newest = frame.number
         self._held = dict.fromkeys(ref for ref in frame.held if ref not in self._unrecorded)

@@ -93,20 +93,22 @@ class Runners:
         guest.heard_ms = arrived_boot
         guest.frames += 1
         try:
-            if exchange.take(frame):
+            is_new = exchange.take(frame)
+            if is_new:
                 self._look_at(guest, frame)
             while not exchange.is_recorded(frame.reports):
                 await self._change_of(exchange)
-            if not frame.reports and (frame.slots or frame.held):
+            if is_new and not frame.reports and (frame.slots or frame.held):
                 await self._hold(exchange, frame)
         finally:
             guest.frames -= 1
         guest.heard_ms = self._clock.boot_ms()
-        return self._answer(exchange, frame, arrived_ms, arrived_boot)
+        is_newest = is_new and frame.number == exchange.newest
+        return self._answer(exchange, arrived_ms, arrived_boot, is_newest=is_newest)
 
-    def _answer(self, exchange: RemoteExchange, frame: Frame, arrived_ms: int, arrived_boot: float) -> Orders:
+    def _answer(self, exchange: RemoteExchange, arrived_ms: int, arrived_boot: float, *, is_newest: bool) -> Orders:
+        """Claims go to whoever sent the newest frame, and to nobody who repeats it."""
         valid_for_ms = int(min(VALID_MS_MAX, self._valid_until_ms() - arrived_boot - MARGIN_MS))
-        is_newest = frame.number == exchange.newest
         cancelled, claims = exchange.orders(arrived_ms) if is_newest and valid_for_ms > 0 else ((), ())
         return Orders(cancelled, claims, self._term, max(0, valid_for_ms), arrived_ms)
 
