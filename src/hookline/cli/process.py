@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hookline.telemetry import HeldLines
 
 _INTERRUPTED = 130
+_PRIVATE = 0o077  # payloads are in what is written: other users of the machine are not to read it
 
 
 def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool = False) -> int:
@@ -36,6 +37,7 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
         from hookline.telemetry import HeldLines, configure_logs
 
     raise_descriptor_limit()
+    os.umask(_PRIVATE)
     held = HeldLines() if greet else None
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level, held=held)
     warn_of_reach(config, is_for_all=greet)
@@ -50,6 +52,7 @@ def run_cluster_until_stopped(config: "NodeConfig", options: NodeOptions, mode: 
     """Run etcd and three nodes like ``config``, as processes; ends as ``run_until_stopped`` does."""
     from hookline.cli.stack.one_cluster import OneCluster
 
+    os.umask(_PRIVATE)
     warn_of_reach(config, is_for_all=True)
     with readable("The cluster", config.data_dir):
         cluster = OneCluster(config.data_dir, config, options)
@@ -71,6 +74,7 @@ def run_fleet_until_stopped(
     """Run clusters and proxies, as processes; ends as ``run_until_stopped`` does."""
     from hookline.cli.stack.fleet import Fleet
 
+    os.umask(_PRIVATE)
     warn_of_reach(config, is_for_all=True)
     with readable("The clusters", config.data_dir):
         fleet = Fleet(config.data_dir, config, options, clusters, nodes, proxies)
