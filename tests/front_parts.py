@@ -16,7 +16,7 @@ from hookline.node.front.app import FrontParts, front_app
 from hookline.node.front.counted import Counted
 from hookline.node.front.front_end import FrontEnd
 from hookline.node.front.jobs_api import FrontVault
-from hookline.node.front.keys import front_guard
+from hookline.node.front.keys import admission, front_guard
 from hookline.node.front.node_end import NodeEnd
 from hookline.node.front.setup import without_secrets
 from hookline.node.state_machine.reads import Reads
@@ -49,9 +49,10 @@ async def front_before(api: Api, app: Starlette, tasks: asyncio.TaskGroup) -> As
         share = ProcessShare(config, clock, reads, requests)
         telling = tasks.create_task(_tell(node, counted))
         try:
-            root = None if api.config.root_key is None else hash_of(api.config.root_key)
-            guard = front_guard(root, share.reads, clock)
-            yield front_app(FrontParts(share, front, counted, lambda: False, guard))
+            roots = [hash_of(key) for key in api.config.root_keys]
+            guard = front_guard(roots, share.reads, clock)
+            admit = admission(config, api.services.inner_door.keys, clock)
+            yield front_app(FrontParts(share, front, counted, lambda: False, admit, guard))
         finally:
             telling.cancel()
             front.link.close()

@@ -6,7 +6,7 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── InvalidRequest            400  the caller must change the request
     │   ├── InvalidUrl · InvalidHeader · InvalidTime · InvalidCron · InvalidTimezone
     │   ├── InvalidId · InvalidCursor · InvalidJson · UnknownField · InvalidSecret · InvalidTopology
-    ├── Unauthorized              401
+    ├── Unauthorized              401  ClockDiffers
     ├── Forbidden                 403  HostNotAllowed is a 403, too
     ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · ClusterNotFound ·
     │                                  KeyNotFound · RouteNotFound
@@ -172,6 +172,12 @@ class Unauthorized(HooklineError):
 
     code = "unauthorized"
     http_status = 401
+
+
+class ClockDiffers(Unauthorized):
+    """The clocks of two machines of this service are too far apart; set the wrong one right (NTP)."""
+
+    code = "clock_differs"
 
 
 class Forbidden(HooklineError):

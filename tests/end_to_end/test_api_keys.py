@@ -71,7 +71,7 @@ def test_a_fleet_asks_for_keys_and_writes_none_down(tmp_path: Path) -> None:
             after = {row.id: row for row in client.list_audit()}
         assert after.keys() >= before.keys()
         assert [after[row].action for row in after.keys() - before.keys()] == ["handover"]
-        cli("backup", "--url", nodes[1], "--out", str(backup))
+        cli("backup", "--url", nodes[1], "--api-key-file", str(root_file), "--out", str(backup))
         planted = [text.encode() for key in keys for text in (key, key.rpartition("_")[2])]
         commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in fleet.children()]
         assert len(commands) >= 7

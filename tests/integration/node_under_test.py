@@ -17,11 +17,12 @@ from typing import Any
 
 import apsw
 import uvloop
+from starlette.applications import Starlette
 
 from hookline.clock import SystemClock
 from hookline.http_api.connection import StrictProtocol
 from hookline.http_api.connection_limits import ConnectionLimits
-from hookline.http_api.server import make_server
+from hookline.http_api.server import ApiServer, make_server
 from hookline.node.api.app import create_app
 from hookline.node.api.context import Api
 from hookline.node.api.services import DestinationStatus, Services
@@ -126,7 +127,7 @@ class NodeUnderTest:
         self.is_stopping = False
         self.own_addresses = OwnAddresses([])
         self.run_loop: RunLoop = uvloop.run
-        self.port = 0
+        self.port = self.inner_port = 0
         self.replica: Replica
         self.services: Services
         self._limits = limits
@@ -282,7 +283,9 @@ class NodeUnderTest:
         self.port = listener.getsockname()[1]
         async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
             api = Api(self.services)
-            app = create_app(api)
+            has_inner = config.internal_host is not None
+            app = create_app(api, is_for_clients_only=has_inner)
+            servers = [await self._open_inner_door(create_app(api), tasks)] if has_inner else []
             if self._has_front:
                 app = await stack.enter_async_context(front_before(api, app, tasks))
             self._server = server = make_server(app, listener, self._limits, grace_s=1)
@@ -290,15 +293,23 @@ class NodeUnderTest:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             self._up.set()
             await self._stop.wait()
-            server.should_exit = True
-            for connection in list(server.server_state.connections):
-                connection.transport.close()
+            for one in (server, *servers):
+                one.should_exit = True
+                for connection in list(one.server_state.connections):
+                    connection.transport.close()
             await serving
             replica.close()
             await running
         commit.close()
         snapshots.close()
         database.close()
+
+    async def _open_inner_door(self, app: Starlette, tasks: asyncio.TaskGroup) -> ApiServer:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.inner_port = listener.getsockname()[1]
+        server = make_server(app, listener, self._limits, grace_s=1)
+        tasks.create_task(server.serve(sockets=[listener]))
+        return server
 
     @contextmanager
     def running(self) -> Iterator["NodeUnderTest"]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from hookline.errors import NotEnoughSpace, SnapshotUnavailable
 from hookline.node.storage import snapshot_fetch
 from hookline.node.storage.snapshot_fetch import fetch_snapshot
 from hookline.node.storage.snapshots import SnapshotInfo, verify
+from hookline.peers.http_sender import HttpSender
 from tests.integration.node_under_test import NodeUnderTest
 from tests.scripted_server import Answer, scripted_server
 
@@ -22,8 +24,12 @@ def url(node: NodeUnderTest) -> str:
     return f"http://127.0.0.1:{node.port}"
 
 
-def fetched(*urls: str, to: Path, **options: int) -> tuple[Path, SnapshotInfo]:
-    return asyncio.run(fetch_snapshot(urls, to, at_least=options.get("at_least", 0)))
+def fetched(*urls: str, to: Path, **options: Any) -> tuple[Path, SnapshotInfo]:
+    async def fetch() -> tuple[Path, SnapshotInfo]:
+        async with HttpSender() as sender:
+            return await fetch_snapshot(sender, urls, to, **options)
+
+    return asyncio.run(fetch())
 
 
 @pytest.fixture
@@ -66,9 +72,7 @@ def breaking_proxy(port: int, *, after_bytes: int, flip: bool = False) -> Iterat
 
 def test_a_verified_copy_arrives(filled: NodeUnderTest, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    path, info = asyncio.run(
-        fetch_snapshot([url(filled)], tmp_path / "incoming", progress=lambda have, size: seen.append((have, size)))
-    )
+    path, info = fetched(url(filled), to=tmp_path / "incoming", progress=lambda have, size: seen.append((have, size)))
     verify(path, info)
     assert info.index == filled.replica.applied
     assert seen[-1] == (info.size, info.size)

@@ -13,7 +13,6 @@ from hookline.node.dispatch.runners import Runners
 from hookline.node.dispatch.seats import Seat, Seats
 from hookline.node.replica import Replica
 from hookline.node.state_machine.leader_reads import LeaderReads
-from hookline.node.vault import Vault
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Report
 from hookline.protocol.jobs import Outcome
@@ -65,7 +64,6 @@ class World:
         self.exchange = HttpExchange(
             RunnerIdentity("w1", "w1/a/b", "worker", 20),
             lambda: "http://n1",
-            Vault([bytes(32)]),
             self,
             self.clock,
             wants_claims=lambda: True,

@@ -3,11 +3,15 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import Literal
 
+from hookline.clock import Clock
 from hookline.errors import ConnectionFailed, HooklineError
 from hookline.node.dispatch.http_exchange import PATH as EXCHANGE
-from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
+from hookline.peers.proven_sender import START_BYTES, ProvenSender
+from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
+from hookline.testing.assembly import fixed_vault
 from tests.simulation.asgi import Ask
 from tests.simulation.cluster.loop import OUTSIDE, PROCESS
 
@@ -122,6 +126,11 @@ class Network:
         if pick.random() < 0.5:
             raise Unclear(f"{url}: the answer was lost")
         return None
+
+
+def proven(sender: "SimulatedSender", clock: Clock, process: str) -> Sender:
+    """The same, with the proofs that the nodes and workers of all simulated clusters make."""
+    return ProvenSender(sender, fixed_vault().proof_keys[0], clock, sha256(process.encode()).digest()[:START_BYTES])
 
 
 class SimulatedSender:

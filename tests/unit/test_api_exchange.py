@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from hookline.http_api.forwarded_headers import MAC
 from hookline.node.assembly import Node
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.http_exchange import PATH
@@ -22,6 +21,7 @@ from hookline.protocol.jobs import Outcome, State
 from hookline.testing import Receiver, SimulatedClock, virtual_time
 from hookline.testing.assembly import LoneParts, assemble
 from tests.node_parts import OTHER_OWNER, T0, apply, create
+from tests.proofs import proof_of
 
 ONE, TWO = ClaimRef(1, 1), ClaimRef(2, 1)
 GOOD = Report(Outcome.SUCCESS, "good", T0, 5, sent=True, status=200)
@@ -30,7 +30,8 @@ OWN = Vault([bytes(KEY_BYTES)])  # as the assembly's
 
 
 async def post(node: Node, body: bytes, vault: Vault = OWN) -> tuple[int, bytes]:
-    headers = [(MAC, vault.mac(body).encode())]
+    proof = proof_of(vault.proof_keys[0], "POST", PATH, body, time_ms=node.clock.wall_ms())
+    headers = [(name.encode(), value.encode()) for name, value in proof.items()]
     scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "query_string": b""}
     messages: list[dict[str, Any]] = []
 
@@ -101,8 +102,8 @@ def test_claims_of_a_process_that_may_be_alive_outlive_a_leader(answers: Any) ->
     assert answers()[1] == [State.RUNNING, State.CANCELLED]
 
 
-def test_from_anybody_else_there_is_no_such_call_and_what_cannot_be_read_is_refused(answers: Any) -> None:
+def test_from_anybody_else_it_is_refused_and_what_cannot_be_read_is_refused(answers: Any) -> None:
     replies, states = answers((msgspec.msgpack.encode(FRAME), Vault([b"x" * 32])), (b"\xc1", OWN))
-    assert [status for status, _ in replies] == [404, 400]
+    assert [status for status, _ in replies] == [401, 400]
     assert b"reports cannot be read" in replies[1][1]
     assert states == [State.RUNNING, State.CANCELLED]

@@ -17,7 +17,6 @@ OWN: HeaderPairs = [(b"idempotency-key", b"k"), (b"hookline-fallback", b"allow")
         ([("for-cluster", "c0"), ("decided", "1")], ApiCaller("proxy", cluster="c0")),
         ([("proxy", "h:1")], ApiCaller("proxy")),
         ([("epoch", "7"), ("forwarded", "1")], ApiCaller("node", 7, is_forwarded=True)),
-        ([("internal", "mac")], ApiCaller("node")),
     ],
     ids=repr,
 )

@@ -85,10 +85,51 @@ def test_what_is_out_of_range_is_said_clearly(capsys: pytest.CaptureFixture[str]
 
 def test_every_setting_of_a_node_can_be_given() -> None:
     options = {field.name for field in fields(NodeOptions) + fields(EtcdOptions)}
-    other_names = {"etcd_quota_bytes": "etcd_quota", "root_key": "root_key_file"}
+    other_names = {"etcd_quota_bytes": "etcd_quota"} | dict.fromkeys(("root_key", "former_root_key"), "root_key_file")
     settings = {other_names.get(field.name, field.name.removesuffix("_ms")) for field in fields(NodeConfig)}
-    told_by_command = {"data_dir", "host", "port", "cluster", "shard", "node", "mode"}
+    told_by_command = {"data_dir", "host", "port", "internal_host", "internal_port", "cluster", "shard", "node", "mode"}
     assert settings == (options - {"log_level", "log_json"}) | told_by_command
+
+
+def serve_config(monkeypatch: pytest.MonkeyPatch, *options: str) -> NodeConfig | int:
+    """The settings of ``hookline serve`` with these options, or its exit code when it refuses them."""
+    started: list[NodeConfig] = []
+
+    def note(config: NodeConfig, _options: Any) -> int:
+        started.append(config)
+        return 0
+
+    monkeypatch.setattr("hookline.cli.serve.run_until_stopped", note)
+    code = app.run(["serve", "--data-dir", "d", *options])
+    return started[0] if started else code
+
+
+def test_a_node_may_have_an_address_of_its_own_for_other_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = tmp_path / "root.key"
+    keys.write_text("the-newer-root-key\n\nthe-older-root-key\n")
+    shown = ("--root-key-file", str(keys))
+    etcd = ("--etcd", "http://10.0.0.1:2379")
+    two = serve_config(monkeypatch, "--listen-internal", "10.1.0.1:7071", *shown, *etcd)
+    assert isinstance(two, NodeConfig)
+    assert two.places == (("127.0.0.1", 7070), ("10.1.0.1", 7071))
+    assert (two.url, two.advertised_url) == ("http://127.0.0.1:7070", "http://10.1.0.1:7071")
+    assert two.root_keys == ("the-newer-root-key", "the-older-root-key")
+    named = serve_config(
+        monkeypatch, "--listen-internal", "0.0.0.0:7071", "--advertise", "http://n1:7071", *shown, *etcd
+    )
+    assert isinstance(named, NodeConfig)
+    assert named.advertised_url == "http://n1:7071"
+    for code, wrong, why in (
+        (1, ("--listen-internal", "10.1.0.1:7071"), "at 10.1.0.1, beyond this machine"),
+        (1, ("--listen-internal", "0.0.0.0:7071", *shown, *etcd), "cannot reach 0.0.0.0:7071"),
+        (2, ("--listen-internal", "10.1.0.1"), "not HOST:PORT"),
+    ):
+        assert serve_config(monkeypatch, *wrong) == code
+        assert why in capsys.readouterr().err.replace("\n", " ")
+    keys.write_text("one-of-the-root-keys\ntwo-of-the-root-keys\nthree\n")
+    assert serve_config(monkeypatch, *shown) == 2
 
 
 def test_settings_come_from_options_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hookline.errors import HooklineError, InvalidRequest, Misdirected, NotFound, NotLeader, Overloaded, WrongCluster
+from hookline.errors import HooklineError, InvalidRequest, Misdirected, NotLeader, Overloaded, WrongCluster
 from hookline.http_api.callers import HeaderPairs, admit_ours
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.context import Api
@@ -55,11 +55,9 @@ def asked(
 ) -> str:
     """The code of the refusal, or "answered"; takes what is ``proposed``."""
     role = SimpleNamespace(is_leading=lambda: leads, leader_url=lambda: None)
-    vault = SimpleNamespace(is_own=lambda body, mac: (body, mac) == (b"body", "right"))
     services = SimpleNamespace(
         role=role,
         sender=None,
-        vault=vault,
         is_overloaded=lambda: is_overloaded,
         replica=_Replica([] if proposed is None else proposed),
         clock=ManualClock(),
@@ -83,26 +81,16 @@ def asked(
     return virtual_time.run(main())
 
 
-def with_mac(call: Call, mac: bytes = b"right") -> HeaderPairs:
-    return [*OURS, (b"hookline-internal", mac)] if call.needs_mac else OURS
-
-
 @ROWS
 def test_whom_the_call_is_meant_for_and_by_which_topology_is_checked_as_the_row_says(call: Call) -> None:
-    assert asked(call, with_mac(call)) == "answered"
+    assert asked(call) == "answered"
     assert asked(call, [(b"hookline-for-cluster", b"c1")]) == WrongCluster.code
     is_checked = call.checks_epoch != "no"
     assert (asked(call, [(b"hookline-epoch", b"6")]) == Misdirected.code) == is_checked
     if call.checks_epoch == "required":
         assert asked(call, []) == InvalidRequest.code
-    elif not call.needs_mac:
+    else:
         assert asked(call, []) == "answered"
-
-
-def test_without_the_right_mac_there_is_no_such_call() -> None:
-    for call in calls_of("node"):
-        if call.needs_mac:
-            assert asked(call, []) == asked(call, with_mac(call, b"wrong")) == NotFound.code
 
 
 @ROWS
@@ -123,7 +111,7 @@ def test_who_answers_while_nobody_leads(call: Call) -> None:
 @ROWS
 def test_what_the_row_calls_audited_leaves_a_note_though_its_handler_says_nothing(call: Call) -> None:
     proposed: list[AnyCommand] = []
-    assert asked(call, with_mac(call), proposed=proposed) == "answered"
+    assert asked(call, proposed=proposed) == "answered"
     found = [(one.note.action, one.outcome) for one in proposed if isinstance(one, NoteAudit)]
     assert found == ([(call.name, "unchanged")] if call.audited == "always" else [])
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec import json
 
 from hookline.errors import EntryTooLarge, LogFault, NotLeader, SecretKeyMissing, StateDamaged
-from hookline.http_api.callers import admit_ours
+from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Endpoint, Served
 from hookline.http_api.fate import is_open_now
 from hookline.http_api.messages import ApiRequest, Reply
@@ -49,7 +49,7 @@ async def answered(raises: Exception, *, proposed: bool, in_a_task: bool = False
 
     scope = {"type": "http", "method": "POST", "path": "/jobs", "headers": [], "query_string": b""}
     served = {"POST": Served(CALLS["createJob"], handler)}
-    await Endpoint(served, admit_ours, None, [], lambda _code: None)(scope, receive, send)
+    await Endpoint(served, admit_as_client, None, [], lambda _code: None)(scope, receive, send)
     return sent[0]["status"], json.decode(sent[1]["body"])["code"]
 
 

@@ -67,7 +67,13 @@ async def _no_app(_scope: AsgiScope, _receive: AsgiReceive, _send: AsgiSend) -> 
 
 def _api(data_dir: Path) -> Any:
     role = SimpleNamespace(is_leading=lambda: True)
-    services = SimpleNamespace(role=role, replica=SimpleNamespace(term=1), clock=ManualClock(), sender=None)
+    services = SimpleNamespace(
+        role=role,
+        replica=SimpleNamespace(term=1),
+        clock=ManualClock(),
+        sender=None,
+        inner_door=SimpleNamespace(keys=()),
+    )
     return SimpleNamespace(config=NodeConfig(data_dir=data_dir), services=services)
 
 

@@ -242,10 +242,11 @@ def test_answers_that_cannot_be_told_apart_leave_it_open(body: bytes) -> None:
     run(test)
 
 
-def test_a_node_that_does_not_know_the_call_gets_them_one_by_one_for_a_while() -> None:
+@pytest.mark.parametrize("refusal", [problem(404, "route_not_found"), problem(401, "unauthorized")], ids=["404", "401"])
+def test_a_node_that_does_not_take_the_call_gets_them_one_by_one_for_a_while(refusal: NodeAnswer) -> None:
     async def test(gate: Gate) -> None:
         tasks = await gate.arrive(create("a"), create("b"))
-        await gate.let(0, problem(404, "route_not_found"))
+        await gate.let(0, refusal)
         await gate.arrive(create("c"), create("d"))
         assert sorted(gate.loads[1:]) == [["a"], ["b"], ["c"], ["d"]]
         for number in range(1, 5):

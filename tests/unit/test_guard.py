@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from hookline.errors import Forbidden, InvalidConfig, TooManyBadKeys, Unauthorized
@@ -12,6 +13,8 @@ from hookline.http_api.callers import CLIENT, ApiCaller
 from hookline.http_api.guard import Guard, bearer
 from hookline.protocol.api_keys import KEY_SCOPES, ApiKey, KeySecret, hash_of, key_id, key_text
 from hookline.protocol.calls import CALLS
+from hookline.protocol.jobs import DEFAULT_TENANT
+from hookline.protocol.proofs import NO_BODY
 from tests.node_parts import T0, ManualClock, settle
 
 ROOT = "root-key-of-the-tests"
@@ -31,7 +34,7 @@ class Known:
         self.gate = asyncio.Event()
         self.gate.set()
         self.uses: dict[str, int] = {}
-        self.guard = Guard(hash_of(ROOT), self.keys.get, self.clock, self.look, lambda: True, self.uses)
+        self.guard = Guard([hash_of(ROOT)], self.keys.get, self.clock, self.look, lambda: True, self.uses)
 
     async def look(self) -> None:
         self.looks += 1
@@ -53,9 +56,35 @@ async def test_the_caller_is_whoever_the_key_says() -> None:
     assert (known.looks, set(known.uses)) == (0, {ID})
 
 
-@pytest.mark.parametrize("call", ["getHealth", "getLivez", "exchange", "createGathered"])
+@pytest.mark.parametrize("call", ["getHealth", "getLivez"])
 async def test_some_calls_ask_for_no_key(call: str) -> None:
     assert await Known().guard.admitted(CALLS[call], CLIENT, [], None) == CLIENT
+
+
+@pytest.mark.parametrize("call", ["exchange", "createGathered"])
+async def test_calls_between_our_processes_ask_for_a_proof_or_for_an_operators_key(call: str) -> None:
+    known, ours = Known(), CLIENT._replace(body=NO_BODY)
+    assert await known.guard.admitted(CALLS[call], ours, [], None) == ours
+    assert (await known.admitted(ROOT, call)).key == "root"
+    for scopes, tenant in ((("read", "write", "cancel"), DEFAULT_TENANT), (("admin",), "another")):
+        known.keys[ID] = msgspec.structs.replace(RECORD, scopes=scopes, tenant=tenant)
+        with pytest.raises(Unauthorized):
+            await known.admitted(KEY, call)
+    known.keys[ID] = msgspec.structs.replace(RECORD, scopes=("admin",))
+    assert (await known.admitted(KEY, call)).key == ID
+    with pytest.raises(Unauthorized):
+        await known.guard.admitted(CALLS["createJob"], ours, [], None)
+
+
+async def test_a_root_key_that_is_replaced_does_as_well() -> None:
+    known = Known()
+    known.guard = Guard(
+        [hash_of("the next root key"), hash_of(ROOT)], known.keys.get, known.clock, known.look, lambda: True
+    )
+    for key in ("the next root key", ROOT):
+        assert (await known.admitted(key, "putTopology")).key == "root"
+    with pytest.raises(Unauthorized):
+        await known.admitted("another root key", "putTopology")
 
 
 async def test_a_key_that_is_not_known_yet_is_looked_for_once_by_all_who_ask() -> None:

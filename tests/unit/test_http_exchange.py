@@ -8,16 +8,13 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from hookline.http_api.forwarded_headers import MAC
 from hookline.node.dispatch.exchange import Inbox
 from hookline.node.dispatch.http_exchange import PATH, HttpExchange, RunnerIdentity
-from hookline.node.vault import Vault
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders, Report, first_of
 from hookline.protocol.jobs import Outcome
 from tests.node_parts import T0, ManualClock, job_spec, settle
 
-VAULT = Vault([bytes(32)])
 GOOD = Report(Outcome.SUCCESS, "good", T0, 5, sent=True, status=200)
 REFUSED, UNREADABLE = NodeAnswer(503), NodeAnswer(200, b"\xc1")
 ONE, TWO = ClaimRef(1, 1), ClaimRef(2, 1)
@@ -57,7 +54,6 @@ class Scene:
 
     async def send(self, url: str, call: NodeCall, timeout_s: float) -> NodeAnswer:
         assert (call.method, call.target) == ("POST", PATH)
-        assert VAULT.is_own(call.body, dict(call.headers)[MAC].decode())
         asked = Asked(url, msgspec.msgpack.decode(call.body, type=Frame), asyncio.get_running_loop().create_future())
         self.asked.append(asked)
         answer = await asked.answer
@@ -73,7 +69,6 @@ class Scene:
         exchange = HttpExchange(
             RunnerIdentity("n1", "n1/a/b", "follower", 5),
             lambda: self.url,
-            VAULT,
             self,
             self.clock,
             wants_claims=lambda: self.wants,

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +13,12 @@ from cyclopts import Parameter
 from hookline.cli.failures import readable
 from hookline.cli.output import byte_progress, print_json, stderr, stdout
 from hookline.cli.parameters import Flag, NamedPath
+from hookline.cli.service import Service
 from hookline.cli.sheet import facts
-from hookline.client.place import DEFAULT_URL
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:
+    from hookline.cli.profiles import ServicePlace
     from hookline.node.storage.snapshots import SnapshotInfo
 
 _AFTER_RESTORE = """\
@@ -33,14 +35,22 @@ docs/how-to/backup-and-restore.md."""
 def backup(
     *,
     out: NamedPath,
-    url: Annotated[str, Parameter(env_var="HOOKLINE_URL")] = DEFAULT_URL,
+    url: Annotated[str | None, Parameter(env_var="HOOKLINE_URL")] = None,
+    profile: Annotated[str | None, Parameter(env_var="HOOKLINE_PROFILE")] = None,
+    api_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_API_KEY_FILE")] = None,
+    secret_key_file: NamedPath | None = None,
     json: Flag = False,
 ) -> None:
     """Copy the state of a running node into a file, while it works. Ask a follower, and the leader has no work with it.
 
     Args:
         out: The file to write; it must not exist. What it holds is described in OUT.json, which belongs to it.
-        url: The node.
+        url: The node, at the address of its --listen-internal if it has one. [that of the profile, else
+            http://127.0.0.1:7070]
+        profile: A profile that hookline login made; without it the one called default is taken, if there is one.
+        api_key_file: A file that holds an API key with the scope admin; or have the key in HOOKLINE_API_KEY.
+        secret_key_file: A file that holds the secret key of the nodes, where they ask nobody for an API key and listen
+            beyond their machine.
         json: Print exactly one JSON document on stdout.
     """
     from hookline.node.storage.backups import description_of
@@ -55,18 +65,17 @@ def backup(
     if not out.parent.is_dir():
         raise InvalidConfig(f"the directory {out.parent} does not exist", field="out")
     configure_logs(as_json=False, level="error")
+    place = Service(url=url, profile=profile, api_key_file=api_key_file).place()
     with readable("The backup", out.parent):
-        info = _save(url, out, description)
+        info = _save(place, secret_key_file, out, description)
     _show(out, info, as_json=json)
 
 
-def _save(url: str, out: Path, description: Path) -> "SnapshotInfo":
-    from hookline.node.storage.snapshot_fetch import fetch_snapshot
-
+def _save(place: "ServicePlace", secret_key_file: Path | None, out: Path, description: Path) -> "SnapshotInfo":
     incoming = out.with_name(f".{out.name}.incoming")  # beside the target, so that the last step is a rename
     try:
         with byte_progress("copying") as moved:
-            path, info = asyncio.run(fetch_snapshot([url], incoming, max_age_s=0, progress=moved))
+            path, info = asyncio.run(_fetch(place, secret_key_file, incoming, moved))
         description.write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
         path.rename(out)
     except BaseException:
@@ -77,6 +86,21 @@ def _save(url: str, out: Path, description: Path) -> "SnapshotInfo":
     for file in (description, out, out.parent):
         _sync(file)
     return info
+
+
+async def _fetch(
+    place: "ServicePlace", secret_key_file: Path | None, to: Path, moved: Callable[[int, int], None]
+) -> "tuple[Path, SnapshotInfo]":
+    from hookline.clock import SystemClock
+    from hookline.http_api.guard import bearer
+    from hookline.node.storage.snapshot_fetch import fetch_snapshot
+    from hookline.node.vault import Vault
+    from hookline.peers.proven_sender import proven_sender
+
+    key = None if secret_key_file is None else Vault.of(secret_key_file, None).proof_keys[0]
+    shown = () if place.key is None else (bearer(place.key),)
+    async with proven_sender(key, SystemClock()) as sender:
+        return await fetch_snapshot(sender, [place.url], to, max_age_s=0, progress=moved, shown=shown)
 
 
 def restore(*, source: Annotated[NamedPath, Parameter(name="--from")], data_dir: NamedPath, json: Flag = False) -> None:

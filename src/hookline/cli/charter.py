@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
+from hookline.cli import inputs
 from hookline.cli.etcd_options import DEFAULT_ETCD_ADDRESS, EtcdAddressOptions
 from hookline.cli.output import print_json, show_whole, stderr, stdout
-from hookline.cli.parameters import Flag
+from hookline.cli.parameters import Flag, NamedPath
 from hookline.cli.sheet import Column, Sheet, facts
 from hookline.errors import InvalidConfig
 
@@ -72,13 +73,20 @@ def init(
         show_whole(facts((("cluster", cluster), ("shard", shard), ("id", charter.cluster_id))))
 
 
-def survey(*, quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS, cluster: str = "c0", json: Flag = False) -> None:
+def survey(
+    *,
+    quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS,
+    cluster: str = "c0",
+    root_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_ROOT_KEY_FILE")] = None,
+    json: Flag = False,
+) -> None:
     """Show what etcd holds of a cluster and what its nodes have, so that you can choose; changes nothing.
 
     Nodes that run tell about themselves, also while they wait; start them all first.
 
     Args:
         cluster: Name of the cluster.
+        root_key_file: A file that holds the root key of the nodes, if they have one; or have it in HOOKLINE_ROOT_KEY.
         quorum: Where etcd is.
         json: Print exactly one JSON document on stdout.
     """
@@ -86,7 +94,7 @@ def survey(*, quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS, cluster: str = 
     async def look(charters: "Charters", statuses: "list[NodeStatus]") -> "tuple[Charter | None, Log]":
         charter, log = await charters.read(0)
         found.extend(statuses)
-        candidates.update(await _ask(statuses, charter))
+        candidates.update(await _ask(statuses, charter, root_key_file))
         return charter, log
 
     found: list[NodeStatus] = []
@@ -112,6 +120,7 @@ def recover(
     quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS,
     cluster: str = "c0",
     source: Annotated[str, Parameter(name="--from")],
+    root_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_ROOT_KEY_FILE")] = None,
     force: Flag = False,
     json: Flag = False,
 ) -> None:
@@ -123,6 +132,7 @@ def recover(
     Args:
         cluster: Name of the cluster.
         source: The node whose state counts, by its name, while it runs; or the data directory of one that does not.
+        root_key_file: A file that holds the root key of the nodes, if they have one; or have it in HOOKLINE_ROOT_KEY.
         quorum: Where etcd is.
         force: Also when the choice leaves jobs behind in a state that is kept aside.
         json: Print exactly one JSON document on stdout.
@@ -133,7 +143,8 @@ def recover(
     async def begin_again(charters: "Charters", statuses: "list[NodeStatus]") -> "Charter":
         charter, log = await charters.read(0)
         home = known_home(Path(source))
-        candidates = await _ask([it for it in statuses if home is None or it.home != home], charter)
+        others = [it for it in statuses if home is None or it.home != home]
+        candidates = await _ask(others, charter, root_key_file)
         chosen = candidates.pop(source, None) or _on_disk(source)
         _refuse_silent(chosen)
         planned = plan_recovery(chosen, [*candidates.values()], charter, log, force=force)
@@ -181,12 +192,28 @@ def _with_etcd(
     return asyncio.run(run())
 
 
-async def _ask(statuses: "list[NodeStatus]", charter: "Charter | None") -> "dict[str, Candidate]":
+async def _ask(
+    statuses: "list[NodeStatus]", charter: "Charter | None", root_key_file: Path | None
+) -> "dict[str, Candidate]":
+    """The nodes with their states. Raises InvalidConfig when they want a proof that we do not have."""
+    from hookline.clock import SystemClock
     from hookline.node.membership.positions import ask_candidates
-    from hookline.peers.http_sender import HttpSender
+    from hookline.peers.proven_sender import proven_sender
+    from hookline.protocol.proofs import proof_key
+    from hookline.telemetry import configure_logs
 
-    async with HttpSender() as sender:
-        return await ask_candidates(sender, statuses, charter)
+    configure_logs(as_json=False, level="critical")  # what nodes refuse is said below
+    root_key = inputs.root_keys(root_key_file).get("root_key")
+    key = None if root_key is None else proof_key(root_key.encode())
+    async with proven_sender(key, SystemClock()) as sender:
+        found = await ask_candidates(sender, statuses, charter)
+    if sender.refusing:
+        raise InvalidConfig(
+            f"these nodes have another root key than this command: {', '.join(sorted(sender.refusing))}. Give theirs "
+            "with --root-key-file",
+            field="root_key_file",
+        )
+    return found
 
 
 def _refuse_silent(chosen: "Candidate") -> None:

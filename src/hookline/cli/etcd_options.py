@@ -71,7 +71,7 @@ class EtcdOptions(EtcdAddressOptions):
 
     Attributes:
         etcd_quota: Bytes that etcd's --quota-backend-bytes allows. [2147483648]
-        advertise: URL at which the other nodes reach this one. [http://HOST:PORT of --listen]
+        advertise: URL at which the other nodes reach this one. [http://HOST:PORT of --listen-internal, or --listen]
         new_cluster: The cluster is new: begin its log if etcd has none. Only for the very first start.
     """
 

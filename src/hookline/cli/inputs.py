@@ -18,6 +18,7 @@ from hookline.visible import without_password
 
 _ATTEMPT_PROCESSES_MAX = 4  # one process makes some 7,000 attempts in a second
 _API_PROCESSES_MAX = 4  # they keep one leader busy
+_ROOT_KEYS_MAX = 2
 _FILE_BYTES_MAX = 64 * 1024 * 1024  # far above what any service takes
 
 
@@ -39,11 +40,15 @@ def read_file(name: str) -> bytes:
     return read
 
 
-def root_key(file: Path | None) -> str | None:
-    """The root key in a file, or else in HOOKLINE_ROOT_KEY; None: there is none."""
-    if file is not None:
-        return read_file(str(file)).decode("utf-8", "replace").strip()
-    return os.environ.get("HOOKLINE_ROOT_KEY", "").strip() or None
+def root_keys(file: Path | None) -> dict[str, Any]:
+    """The root key in a file, with the one before it in a second line; or else the one in HOOKLINE_ROOT_KEY."""
+    if file is None:
+        return given(root_key=os.environ.get("HOOKLINE_ROOT_KEY", "").strip() or None)
+    lines = [line.strip() for line in read_file(str(file)).decode("utf-8", "replace").splitlines() if line.strip()]
+    if len(lines) > _ROOT_KEYS_MAX:
+        raise usage_error(f"{file} has more than {_ROOT_KEYS_MAX} lines: the root key, and one that is still accepted.")
+    key, former = (*lines, None, None)[:_ROOT_KEYS_MAX]
+    return {"root_key": key or "", "former_root_key": former}
 
 
 @contextmanager

@@ -28,7 +28,8 @@ class NodeOptions(DestinationOptions):
         api_processes: Processes that take and answer requests; 0: the node's own does; auto: by the cores. [auto]
         encrypt_payloads: Encrypt payloads, headers and responses with the secret key before they are stored.
         allow_missing_secret_key: Start although stored secrets are sealed with a lost key, and hold their jobs.
-        root_key_file: A file that holds the first key, which may do everything; or have it in HOOKLINE_ROOT_KEY.
+        root_key_file: A file that holds the first key, which may do everything, and in a second line perhaps the one
+            before it, which still does; or have the key in HOOKLINE_ROOT_KEY.
         no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
         attempt_max: The longest timeout that a job may ask for, up to 24h; a job that asks for none has 30s. [1h]
         pending_jobs_max: Unfinished jobs that are taken at most. [10000000]
@@ -84,7 +85,7 @@ class NodeOptions(DestinationOptions):
             api_processes=inputs.api_processes(self.api_processes or "auto"),
             encrypt_payloads=self.encrypt_payloads,
             allow_missing_secret_key=self.allow_missing_secret_key,
-            root_key=inputs.root_key(self.root_key_file),
+            **inputs.root_keys(self.root_key_file),
             no_auth=self.no_auth,
             pending_jobs_max=self.pending_jobs_max,
             pending_bytes_max=self.pending_bytes_max,

@@ -42,7 +42,8 @@ def proxy(
         allow_hosts: Names in requests' Host that a proxy at a loopback address answers to, separated by commas.
         request_timeout: How long a request may take in all. [10s]
         requests_max: Requests under way at once; more are refused. [1000]
-        root_key_file: A file that holds the root key of the nodes; or have it in HOOKLINE_ROOT_KEY.
+        root_key_file: A file that holds the root key of the nodes, and in a second line perhaps the one before it,
+            which still does; or have the key in HOOKLINE_ROOT_KEY.
         no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
@@ -57,7 +58,7 @@ def proxy(
         request_timeout_ms=None if request_timeout is None else inputs.duration_ms(request_timeout),
         requests_max=requests_max,
         allow_hosts=None if allow_hosts is None else inputs.host_names(allow_hosts),
-        root_key=inputs.root_key(root_key_file),
+        **inputs.root_keys(root_key_file),
         no_auth=no_auth,
     )
     seeds = tuple(inputs.service_url(url, "--seed") for url in seed or ())

@@ -19,6 +19,7 @@ def serve(
     shard: Annotated[int, Parameter(env_var="HOOKLINE_SHARD")] = 0,
     node: Annotated[str, Parameter(env_var="HOOKLINE_NODE")] = "n1",
     listen: Annotated[Listen, Parameter(env_var="HOOKLINE_LISTEN")] = "127.0.0.1:7070",
+    listen_internal: Annotated[Listen | None, Parameter(env_var="HOOKLINE_LISTEN_INTERNAL")] = None,
     config: ConfigFile = None,
     quorum: EtcdOptions = DEFAULT_ETCD_OPTIONS,
     options: NodeOptions = DEFAULT_NODE_OPTIONS,
@@ -34,19 +35,25 @@ def serve(
         shard: Number of its cluster; never use one again for another cluster.
         node: Its own name.
         listen: HOST:PORT to serve at; port 0 takes a free one.
+        listen_internal: HOST:PORT for nodes, proxies and workers, which then make their calls only there. The topology
+            and --advertise name it. [that of --listen]
         config: A file of settings; its tables [node] and [cluster] are read.
         quorum: How it reaches the others.
         options: How it works.
     """
     del config  # it was read before
     host, port = inputs.address(listen)
+    internal_host, internal_port = (None, 0) if listen_internal is None else inputs.address(listen_internal)
+    reached_at = (host, port) if internal_host is None else (internal_host, internal_port)
     checked = options.config(
         data_dir=data_dir,
         host=host,
         port=port,
+        internal_host=internal_host,
+        internal_port=internal_port,
         cluster=cluster,
         shard=shard,
         node=node,
-        **quorum.settings(host, port),
+        **quorum.settings(*reached_at),
     )
     return Launch(checked, lambda: run_until_stopped(checked, options))

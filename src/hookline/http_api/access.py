@@ -8,17 +8,18 @@ from hookline.errors import InvalidConfig
 _ROOT_KEY = re.compile(r"[!-~]{16,512}")
 
 
-def check_access(host: str, root_key: str | None, *, no_auth: bool) -> None:
-    """Raise InvalidConfig unless the address, the root key and ``--no-auth`` go together.
+def check_access(host: str, root_key: str | None, former_root_key: str | None = None, *, no_auth: bool) -> None:
+    """Raise InvalidConfig unless the address, the root keys and ``--no-auth`` go together.
 
     Args:
         host: it listens there.
         root_key: None: nobody is asked for a key.
+        former_root_key: accepted beside it; None: there is none.
         no_auth: the operator wants it so, wherever it listens.
     """
     if root_key is not None and no_auth:
         raise InvalidConfig("give either a root key or --no-auth, not both", field="no_auth")
-    if root_key is not None and not _ROOT_KEY.fullmatch(root_key):
+    if any(key is not None and not _ROOT_KEY.fullmatch(key) for key in (root_key, former_root_key)):
         raise InvalidConfig(
             "the root key must have 16 to 512 visible ASCII characters and no space; openssl rand -hex 32 makes one",
             field="root_key_file",

@@ -1,9 +1,7 @@
-"""Decides who calls and whose word is taken, in one place for nodes and proxies.
+"""Reads from a call's headers who makes it, where they are believed; ``inner_door`` says where.
 
-*Proven* means today: by nothing but the network. A node believes whoever can reach it and says what only proxies and
-nodes say, so nobody else may reach its port; see docs/how-to/run-three-nodes.md. Whoever says so is heard, no more:
-nodes check the routes that proxies chose. Only calls whose row says ``needs_mac`` ask for a proof. A proxy believes
-nobody. For whom a client acts and what it may do, its key says: see ``guard``.
+Whoever is believed is heard, no more: nodes check the routes that proxies chose. A proxy believes nobody. For whom a
+client acts and what it may do, its key says: see ``guard``.
 """
 
 from collections.abc import Callable
@@ -18,19 +16,19 @@ from hookline.http_api.forwarded_headers import (
     EPOCH,
     FALLBACK,
     FORWARDED,
-    MAC,
     PROXY,
     TIMEOUT,
     TOPOLOGY,
 )
-from hookline.http_api.messages import HeaderPair, only_value, whole_number
+from hookline.http_api.messages import AsgiScope, HeaderPair, only_value, whole_number
 from hookline.protocol.api_keys import KEY_SCOPES, KeyScope
+from hookline.protocol.calls import Call
 from hookline.protocol.jobs import DEFAULT_TENANT
 
 _OURS = b"hookline-"
 _CLIENTS = frozenset({FALLBACK, TIMEOUT})  # of ours, what anybody may say
 _PROXIES = frozenset({EPOCH, TOPOLOGY, CLUSTER, DECIDED, PROXY, ADDRESSES, ACTOR})
-_NODES = frozenset({FORWARDED, MAC})
+_NODES = frozenset({FORWARDED})
 _EPOCH_DIGITS_MAX = 16
 
 
@@ -46,6 +44,7 @@ class ApiCaller(NamedTuple):
         tenant: for whom it acts: whose jobs, keys, schedules and destinations it sees.
         key: id of its API key, ``ROOT`` or, where nobody is asked for one, nothing.
         scopes: of that key.
+        body: SHA-256 of the body, in hex, as a process of ours has proven it; None: the caller has proven nothing.
     """
 
     kind: Literal["client", "proxy", "node"] = "client"
@@ -56,17 +55,23 @@ class ApiCaller(NamedTuple):
     tenant: str = DEFAULT_TENANT
     key: str = ""
     scopes: tuple[KeyScope, ...] = KEY_SCOPES
+    body: bytes | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """It is a process of ours."""
+        return self.body is not None
 
 
 CLIENT = ApiCaller()
 
 HeaderPairs = list[HeaderPair]
-Admit = Callable[[HeaderPairs], tuple[ApiCaller, HeaderPairs]]
-"""Reads from the headers who calls, and returns those of them that are believed."""
+Admit = Callable[[Call, AsgiScope], tuple[ApiCaller, HeaderPairs]]
+"""Says who makes a call, and which of its headers are believed. Raises what the call is refused with."""
 
 
 def admit_ours(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
-    """At a node: proxies and nodes say by their headers what they are. Raises InvalidRequest for a bad number."""
+    """From one of ours: it says by its headers what it is. Raises InvalidRequest for a bad number."""
     marks: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name.startswith(_OURS) and name not in _CLIENTS:
@@ -89,8 +94,13 @@ def admit_ours(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
 
 
 def admit_clients(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
-    """At a proxy: everybody is a client, whatever the headers say."""
+    """From anybody else: it is a client, whatever the headers say."""
     return CLIENT, [pair for pair in headers if not pair[0].startswith(_OURS) or pair[0] in _CLIENTS]
+
+
+def admit_as_client(_call: Call, scope: AsgiScope) -> tuple[ApiCaller, HeaderPairs]:
+    """At a proxy, a worker, and a node's public door: everybody is a client."""
+    return admit_clients(scope["headers"])
 
 
 def check_epoch_is_said(caller: ApiCaller) -> None:

@@ -109,10 +109,13 @@ class Endpoint:
             served = self._served.get(scope["method"])
             if served is None:
                 return self._refuse(MethodNotAllowed(), [(b"allow", self._allow)])
-            caller, headers = self._admit(scope["headers"])
+            caller, headers = self._admit(served.call, scope)
             if self._guard is not None:
-                caller = await self._guard.admitted(served.call, caller, scope["headers"], scope.get("client"))
-            return await served.handler(ApiRequest(scope, receive, served.call, caller, headers))
+                caller = await self._guard.admitted(served.call, caller, headers, scope.get("client"))
+            request = ApiRequest(scope, receive, served.call, caller, headers)
+            if caller.is_proven:
+                await request.whole_body()  # it is the one that was proven, or this is as far as it gets
+            return await served.handler(request)
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the last place to catch it: the caller gets an answer, the log the reason

@@ -16,7 +16,6 @@ FALLBACK = b"hookline-fallback"  # "allow": a client's own id or key may go to a
 ADDRESSES = b"hookline-addresses"  # with what is audited: the addresses of the client and of those who passed it on
 ACTOR = b"hookline-actor"  # with what a proxy has all clusters do: the client's call, and the id of its key
 FORWARDED = b"hookline-forwarded"  # on what a follower passes on: it goes no further
-MAC = b"hookline-internal"  # proves that the body comes from a node of the cluster
 
 # Of one connection only (RFC 9110, section 7.6.1), or written anew by whoever sends.
 HOP_HEADERS = frozenset(

@@ -6,7 +6,7 @@ expired and revoked cannot be told apart. Only a valid key that lacks the scope 
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from hookline.clock import Clock
@@ -34,7 +34,7 @@ class Guard:
     """One for a process.
 
     Args:
-        root: the hash of the root key.
+        roots: the hashes of the root keys.
         find: a key by its id, as this process knows it.
         clock: says what has expired.
         look_again: learns of newer keys; called before a key is refused.
@@ -46,7 +46,7 @@ class Guard:
 
     def __init__(
         self,
-        root: bytes,
+        roots: Sequence[bytes],
         find: Find,
         clock: Clock,
         look_again: Callable[[], Awaitable[None]],
@@ -54,7 +54,7 @@ class Guard:
         uses: dict[str, int] | None = None,
         note_forbidden: NoteForbidden | None = None,
     ) -> None:
-        self._root = root
+        self._roots = roots
         self._find = find
         self._clock = clock
         self._look_again = look_again
@@ -71,15 +71,17 @@ class Guard:
         """The caller, with what its key says of it.
 
         Raises:
-            Unauthorized: it has no valid key.
+            Unauthorized: it has no valid key; for an internal call, none with the scope ``admin`` of the first tenant.
             TooManyBadKeys: likewise, and neither had many others from that address.
             Forbidden: the key lacks the scope.
         """
-        if call.needed_scope is None:
+        if call.needed_scope is None or (caller.is_proven and call.scope == "internal"):
             return caller
         found = self.known(caller, headers)
         if found is None:
             found = await self._known_after_a_look(caller, headers, source_of(address[0]) if address else "")
+        if call.scope == "internal" and (found.tenant != DEFAULT_TENANT or "admin" not in found.scopes):
+            raise Unauthorized
         if call.needed_scope not in found.scopes:
             if call.audited != "no":
                 await self._note(call, found, headers, address)
@@ -96,7 +98,7 @@ class Guard:
         """The caller by its key, as far as this process knows; None: there is no valid one."""
         text = _bearer(headers)
         digest = hash_of(text)
-        is_root = hmac.compare_digest(digest, self._root)
+        is_root = sum(hmac.compare_digest(digest, root) for root in self._roots) > 0  # all, whichever it is
         key_id = id_in(text) or ""
         key = self._find(key_id) if key_id else None
         now_ms = self._clock.wall_ms()

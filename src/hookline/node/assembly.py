@@ -13,10 +13,12 @@ from typing import Protocol
 import msgspec
 from starlette.applications import Starlette
 
+from hookline.http_api.access import is_loopback
 from hookline.http_api.addresses import addresses_in
 from hookline.http_api.audit_notes import forbidden_note
 from hookline.http_api.callers import ApiCaller, HeaderPairs
 from hookline.http_api.guard import ClientAddress, Guard
+from hookline.http_api.inner_door import InnerDoor
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.audit import AuditWriter
@@ -54,6 +56,7 @@ from hookline.peers.sender import Sender
 from hookline.protocol.api_keys import ApiKey, hash_of
 from hookline.protocol.calls import Call
 from hookline.protocol.claims import Frame, Orders
+from hookline.protocol.proofs import proof_key
 from hookline.telemetry import Metrics
 
 
@@ -141,7 +144,8 @@ class Node:
     Attributes:
         member: runs the node: ``await member.run()``.
         clocks: to run beside it, as ``lag`` and ``own_processes`` if they are of use.
-        app: the API, to be served.
+        app: the API, to be served to clients, and to all where there is no ``inner_app``.
+        inner_app: the same with the calls between our processes, for a listener of its own.
         services: what the API works with.
         api: what its handlers work with.
         resolver: to be entered, if host names are used.
@@ -159,6 +163,7 @@ class Node:
     services: Services
     api: Api
     app: Starlette
+    inner_app: Starlette | None
 
 
 def build(parts: NodeParts) -> Node:
@@ -184,6 +189,7 @@ def build(parts: NodeParts) -> Node:
         role=membership,
         sender=parts.sender,
         clocks=membership.clocks,
+        inner_door=_inner_door(parts),
         guard=_guard(parts, member, uses),
         swap=partial(_swap, member, parts.own_addresses),
         is_stopping=parts.is_stopping,
@@ -215,7 +221,20 @@ def build(parts: NodeParts) -> Node:
         own_processes=own_processes,
         services=services,
         api=api,
-        app=create_app(api),
+        app=create_app(api, is_for_clients_only=config.internal_host is not None),
+        inner_app=None if config.internal_host is None else create_app(api),
+    )
+
+
+def _inner_door(parts: NodeParts) -> InnerDoor:
+    """Proxies have the root key; nodes and workers have the keys of the vault."""
+    config = parts.config
+    host, _ = config.places[-1]
+    return InnerDoor(
+        (*(proof_key(key.encode()) for key in config.root_keys), *parts.vault.proof_keys),
+        parts.clock,
+        asks_for_keys=config.root_key is not None,
+        is_reached_from_afar=not is_loopback(host),
     )
 
 
@@ -228,7 +247,7 @@ def _guard(parts: NodeParts, member: Member, uses: dict[str, int]) -> Guard | No
         kept = replica.api_keys.by_id.get(key_id)
         return None if kept is None else kept.record
 
-    writer = AuditWriter(role, replica, parts.sender, parts.config.root_key)
+    writer = AuditWriter(role, replica, parts.sender)
 
     async def note_forbidden(call: Call, caller: ApiCaller, headers: HeaderPairs, address: ClientAddress) -> None:
         known = find(caller.key)
@@ -237,7 +256,7 @@ def _guard(parts: NodeParts, member: Member, uses: dict[str, int]) -> Guard | No
         await writer.write(forbidden_note(parts.clock, call, caller, name, addresses, headers))
 
     return Guard(
-        hash_of(parts.config.root_key),
+        [hash_of(key) for key in parts.config.root_keys],
         find,
         parts.clock,
         partial(catch_up, replica, role, parts.sender),

@@ -55,11 +55,14 @@ class NodeConfig(DeliveryConfig):
     etcd_password: str | None = field(default=None, repr=False)
     etcd_quota_bytes: int = 2 * 1024**3
     advertise: str | None = None
+    internal_host: str | None = None  # None: calls between processes come to the same address as all others
+    internal_port: int = 0
     new_cluster: bool = False
     api_processes: int = 0  # 0: the node's own process takes connections
 
     # Who may call.
     root_key: str | None = field(default=None, repr=False)  # None: nobody is asked for a key
+    former_root_key: str | None = field(default=None, repr=False)  # while it is replaced it does, too
     no_auth: bool = False
 
     # Delivery.
@@ -89,6 +92,7 @@ class NodeConfig(DeliveryConfig):
         check_range(self, "attempt_processes", 0, min(64, self.slots))
         check_range(self, "api_processes", 0, 64)
         check_range(self, "port", 0, 65_535)
+        check_range(self, "internal_port", 0, 65_535)
         check_range(self, "shard", 0, 999_999_999)
         check_range(self, "pending_jobs_max", 1, 10**9)
         check_range(self, "pending_bytes_max", 1, 10**13)
@@ -102,7 +106,8 @@ class NodeConfig(DeliveryConfig):
         check_range(self, "audit_rows", 1, 10**7)
         check_range(self, "attempt_max_ms", limits.TIMEOUT_MS_MIN, limits.ATTEMPT_MS_MAX)
         check_range(self, "shutdown_grace_ms", 0, limits.ATTEMPT_MS_MAX)
-        check_access(self.host, self.root_key, no_auth=self.no_auth)
+        for host, _ in self.places:
+            check_access(host, self.root_key, self.former_root_key, no_auth=self.no_auth)
         for name in ("cluster", "node"):
             value = getattr(self, name)
             if not value or not value.replace("-", "").replace("_", "").isalnum() or not value.isascii():
@@ -110,7 +115,12 @@ class NodeConfig(DeliveryConfig):
 
     def without_root_key(self) -> "NodeConfig":
         """For a process of the node that has no use for it; it still sees whether there is one."""
-        return self if self.root_key is None else replace(self, root_key="-" * 16)
+        return self if self.root_key is None else replace(self, root_key="-" * 16, former_root_key=None)
+
+    @property
+    def root_keys(self) -> tuple[str, ...]:
+        """Those that do, the newest first; empty: nobody is asked for a key."""
+        return tuple(key for key in (self.root_key, self.former_root_key) if key is not None)
 
     @property
     def job_bytes_max(self) -> int:
@@ -119,11 +129,21 @@ class NodeConfig(DeliveryConfig):
 
     @property
     def url(self) -> str:
-        """The url of this node."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        """The url of this node, for clients."""
+        return _url(self.host, self.port)
+
+    @property
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """Host and port where it listens: for clients, and for our processes if that is another one."""
+        public = (self.host, self.port)
+        return (public,) if self.internal_host is None else (public, (self.internal_host, self.internal_port))
 
     @property
     def advertised_url(self) -> str:
-        """The url at which other nodes reach this one."""
-        return self.advertise or self.url
+        """The url at which nodes, proxies and workers reach this one."""
+        inner = None if self.internal_host is None else _url(self.internal_host, self.internal_port)
+        return self.advertise or inner or self.url
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

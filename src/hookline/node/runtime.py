@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,7 @@ from hookline.node.storage.sealed_state import check_before_making, check_keys, 
 from hookline.node.storage.snapshot_fetch import fetch_snapshot
 from hookline.node.storage.snapshots import STATE_FILE, Snapshots, finish_install, install
 from hookline.node.vault import DEFAULT_FILE, Vault
-from hookline.peers.http_sender import HttpSender
+from hookline.peers.proven_sender import proven_sender
 from hookline.peers.sender import Sender
 from hookline.processes.child import ChildProcess, start_child
 from hookline.protocol.commands import SetMode
@@ -175,11 +175,13 @@ async def _run_on_state(
         is_over = False
         _log.error("node_halts", reasons=[str(error) for error in leaves(group)])
     if is_behind is not None:
-        await _install_from_peer(config, stop, keeps=not is_behind)
+        await _install_from_peer(config, clock, vault, stop, keeps=not is_behind)
     return is_over or stop.is_set()
 
 
-async def _install_from_peer(config: NodeConfig, stop: asyncio.Event, *, keeps: bool) -> None:
+async def _install_from_peer(
+    config: NodeConfig, clock: Clock, vault: Vault, stop: asyncio.Event, *, keeps: bool
+) -> None:
     """Put a peer's snapshot in the place of the state; tries until one is there or ``stop`` is set.
 
     ``keeps``: the present state is kept aside, since it is not known to be an earlier one of the same history.
@@ -187,13 +189,15 @@ async def _install_from_peer(config: NodeConfig, stop: asyncio.Event, *, keeps: 
     while not stop.is_set():
         try:
             peers = await find_peers(config)
-            path, info = await fetch_snapshot(
-                peers.urls,
-                config.data_dir / "incoming",
-                at_least=peers.at_least,
-                is_undoubted=True,
-                is_wanted=peers.wants,
-            )
+            async with proven_sender(vault.proof_keys[0], clock) as sender:
+                path, info = await fetch_snapshot(
+                    sender,
+                    peers.urls,
+                    config.data_dir / "incoming",
+                    at_least=peers.at_least,
+                    is_undoubted=True,
+                    is_wanted=peers.wants,
+                )
         except HooklineError as error:
             _log.warning("snapshot_not_installed", error=error.detail)
             await asyncio.sleep(_REINSTALL_PAUSE_S)
@@ -213,7 +217,7 @@ async def _run_node(
     stop: asyncio.Event,
 ) -> None:
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(listen(config.host, config.port))
+        listeners = [stack.enter_context(listen(*place)) for place in config.places]
         finish_install(config.data_dir)
         database, is_as_closed = stack.enter_context(_open_state(config))
         scrub = Scrub(database, clock, is_structure_checked=not is_as_closed)
@@ -230,10 +234,10 @@ async def _run_node(
         stack.callback(commit.close)
         transport = HttpTransport(egress_proxy=config.egress_proxy)
         stack.push_async_callback(transport.close)
-        sender = await stack.enter_async_context(HttpSender())
+        sender = await stack.enter_async_context(proven_sender(vault.proof_keys[0], clock))
         if config.etcd:
             parts = _etcd_parts(config, clock, sender, scrub, stack)
-            membership: Membership = EtcdMembership(config, clock, machine, vault, parts)
+            membership: Membership = EtcdMembership(config, clock, machine, parts)
         else:
             membership = _single(config, clock, machine, lock)
         node = build(
@@ -247,7 +251,7 @@ async def _run_node(
                 resolver=await stack.enter_async_context(Resolver(lookup, clock)),
                 transport=transport,
                 sender=sender,
-                own_addresses=OwnAddresses([(config.host, config.port)]),
+                own_addresses=OwnAddresses(config.places),
                 snapshots=snapshots,
                 start_attempt_process=partial(_start_attempt_process, config, vault, lock)
                 if config.attempt_processes
@@ -256,10 +260,10 @@ async def _run_node(
             )
         )
         await stack.enter_async_context(membership.running())
-        await _until_allowed(node, listener, stop)
+        await _until_allowed(node, listeners, stop)
         if not stop.is_set():
-            doors = doors_of(node, listener, lock.descriptor)
-            await _run(node, scrub, doors, url_of(listener), telling=telling, stop=stop)
+            doors = doors_of(node, listeners, lock.descriptor)
+            await _run(node, scrub, doors, url_of(listeners[0]), telling=telling, stop=stop)
 
 
 @contextmanager
@@ -337,7 +341,7 @@ def _tell_if_behind(machine: StateMachine, clock: Clock) -> None:
         _log.warning("clock_behind_newest_entry", by_ms=behind_ms, advice=advice)
 
 
-async def _until_allowed(node: Node, listener: socket.socket, stop: asyncio.Event) -> None:
+async def _until_allowed(node: Node, listeners: Sequence[socket.socket], stop: asyncio.Event) -> None:
     """Until the state may go on with the log, or ``stop``. A node that waits for a person serves, and says why."""
     async with asyncio.TaskGroup() as tasks:
         halted = asyncio.Event()
@@ -348,7 +352,7 @@ async def _until_allowed(node: Node, listener: socket.socket, stop: asyncio.Even
 
         allowed = tasks.create_task(node.membership.until_allowed(told))
         stopping = tasks.create_task(stop.wait())
-        telling = tasks.create_task(serve_when(halted, node, listener))
+        telling = tasks.create_task(serve_when(halted, node, listeners))
         await asyncio.wait({allowed, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in (allowed, stopping, telling):
             task.cancel()

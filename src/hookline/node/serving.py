@@ -2,8 +2,11 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
 
 from hookline.http_api.server import make_server
 from hookline.node.assembly import Node
@@ -28,8 +31,8 @@ class Doors(Protocol):
 class OwnDoors:
     """Takes them in this process."""
 
-    def __init__(self, node: Node, listener: socket.socket) -> None:
-        self._server = make_server(node.app, listener, allow_hosts=_hosts(node.config))
+    def __init__(self, app: Starlette, config: NodeConfig, listener: socket.socket) -> None:
+        self._server = make_server(app, listener, allow_hosts=_hosts(config))
         self._listener = listener
         self.ready = asyncio.Event()
         self.ready.set()  # connections wait until they are taken
@@ -41,20 +44,46 @@ class OwnDoors:
         self._server.should_exit = True
 
 
-def doors_of(node: Node, listener: socket.socket, held: int) -> Doors:
-    """As the settings say; ``held`` as in ``Fronts``."""
-    count = node.config.api_processes
-    if not count:
-        return OwnDoors(node, listener)
-    return Fronts(node.api, node.app, listener, count=count, hosts=_hosts(node.config), held=held)
+class TwoDoors:
+    """The one for clients, and the one for our processes, which this process opens itself."""
+
+    def __init__(self, public: Doors, inner: Doors) -> None:
+        self._public, self._inner = public, inner
+        self.ready = public.ready
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._public.run())
+            tasks.create_task(self._inner.run())
+
+    def stop(self) -> None:
+        self._public.stop()
+        self._inner.stop()
 
 
-async def serve_when(halted: asyncio.Event, node: Node, listener: socket.socket) -> None:
+def doors_of(node: Node, listeners: Sequence[socket.socket], held: int) -> Doors:
+    """As the settings say; ``listeners``: one for each of its places; ``held`` as in ``Fronts``."""
+    config, (listener, *inner) = node.config, listeners
+    count = config.api_processes
+    public: Doors = OwnDoors(node.app, config, listener)
+    if count:
+        public = Fronts(node.api, node.app, listener, count=count, hosts=_hosts(config), held=held)
+    return public if node.inner_app is None else TwoDoors(public, OwnDoors(node.inner_app, config, *inner))
+
+
+async def serve_when(halted: asyncio.Event, node: Node, listeners: Sequence[socket.socket]) -> None:
     """Serve in this process from then on, until cancelled: a node that waits for a person says why."""
     await halted.wait()
+    async with asyncio.TaskGroup() as tasks:
+        for app, listener in zip((node.app, node.inner_app), listeners, strict=False):
+            assert app is not None
+            tasks.create_task(_serve_meanwhile(app, node.config, listener))
+
+
+async def _serve_meanwhile(app: Starlette, config: NodeConfig, listener: socket.socket) -> None:
     # On a socket of its own: uvicorn closes what it was given, and the node goes on to serve on the first one.
     own = listener.dup()
-    server = make_server(node.app, own, allow_hosts=_hosts(node.config))
+    server = make_server(app, own, allow_hosts=_hosts(config))
     try:
         await server.serve(sockets=[own])
     finally:

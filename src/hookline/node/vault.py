@@ -12,7 +12,6 @@ The first key seals and all keys open, so a key is rotated by putting a new one 
 
 import base64
 import hashlib
-import hmac
 import os
 import stat
 from collections.abc import Iterable, Sequence
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hookline import errors
 from hookline.clock import Clock
 from hookline.disk_errors import disk_trouble
+from hookline.protocol.proofs import ProofKey, proof_key
 from hookline.protocol.signatures import SigningKey, parse_secret
 
 ENV_NAME = "HOOKLINE_SECRET_KEY"
@@ -55,6 +55,7 @@ class Vault:
 
     Attributes:
         keys: as given, for processes of this node's own.
+        proof_keys: one that follows from each, to prove to each other that nodes and workers are of one cluster.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -62,7 +63,7 @@ class Vault:
         self.keys = tuple(keys)
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._sealing_id = _key_id(keys[0])
-        self._mac_keys = [hashlib.sha256(b"hookline internal messages" + key).digest() for key in keys]
+        self.proof_keys: tuple[ProofKey, ...] = tuple(proof_key(key) for key in keys)
         self._cached_signing_key = lru_cache(maxsize=_CACHED_SIGNING_KEYS)(self._parse)
 
     @classmethod
@@ -143,14 +144,6 @@ class Vault:
         """
         return self._cached_signing_key(sealed)
 
-    def mac(self, message: bytes) -> str:
-        """Shows to another node with the same key that a message is from its own cluster (HMAC-SHA256, hex)."""
-        return _mac(self._mac_keys[0], message)
-
-    def is_own(self, message: bytes, mac: str) -> bool:
-        """Is the message from a node that has one of our keys?"""
-        return mac.isascii() and any(hmac.compare_digest(_mac(key, message), mac) for key in self._mac_keys)
-
     def __repr__(self) -> str:
         return f"Vault({', '.join(self.key_ids)})"
 
@@ -187,10 +180,6 @@ def remembered_key(data_dir: Path) -> str | None:
 def remember_key(data_dir: Path, key: str, clock: Clock) -> None:
     """Keep a key that the nodes agreed on in ``<data_dir>/secret.key``, unless there is one."""
     _create_key_file(data_dir / DEFAULT_FILE, key, clock)
-
-
-def _mac(key: bytes, message: bytes) -> str:
-    return hmac.new(key, message, hashlib.sha256).hexdigest()
 
 
 def _key_id(key: bytes) -> bytes:

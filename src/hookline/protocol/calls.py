@@ -15,6 +15,7 @@ from hookline.protocol.limits import ENTRY_BYTES_MAX, GATHERED_BYTES_MAX, KIB, R
 Server = Literal["node", "proxy", "worker"]
 BOTH: tuple[Server, ...] = ("node", "proxy")
 Scope = KeyScope | Literal["open", "internal"]
+Keyless = Literal["open", "here", "closed"]
 Repeatable = Literal["always", "named", "dry_run", "never"]
 AnsweredBy = Literal["self", "leader", "any"]
 EpochCheck = Literal["no", "if_given", "required"]
@@ -35,8 +36,8 @@ class Call(Struct, frozen=True):
         method: ``GET`` answers ``HEAD`` too.
         path: with at most one parameter, in braces; ``{host}`` takes all that is left of the path.
         scope: what a caller must be allowed: to read, to write, to take back what was accepted (``cancel``), or what
-            operators do (``admin``). ``open``: anybody may ask, as load balancers do. ``internal``: only proxies and
-            nodes may; see ``http_api/callers.py``.
+            operators do (``admin``). ``open``: anybody may ask, as load balancers do. ``internal``: proxies, nodes and
+            workers may, by a proof, and operators with ``admin``; see ``http_api/inner_door.py``.
         at_proxy: how a proxy answers. By itself; by the topology it knows; by asking any cluster, the one that is
             meant, the home of the id in the path, the home of something new, or all clusters.
         servers: who has the call.
@@ -48,8 +49,8 @@ class Call(Struct, frozen=True):
             that is overloaded or leads nobody.
         checks_epoch: is the topology that the caller routed by compared with the cluster's? ``required``: the caller
             must say which it was.
-        needs_mac: the caller proves by a MAC of the body that it is a node of this cluster.
-        needs_admin: an internal call that asks for a key with the scope ``admin``, as proxies have in their root key.
+        keyless: who may make an internal call where nobody is asked for a key: whoever reaches the node; whoever
+            does from ``here``, at a node that only its own machine reaches; or nobody without a proof (``closed``).
         audited: does it leave a row in the audit log? ``changes``: only if it changed something, as what our
             processes repeat all the time.
         body_bytes_max: 0: the body is not looked at.
@@ -66,18 +67,17 @@ class Call(Struct, frozen=True):
     gone_code: str = ""
     answered_by: AnsweredBy = "leader"
     checks_epoch: EpochCheck = "if_given"
-    needs_mac: bool = False
-    needs_admin: bool = False
+    keyless: Keyless = "open"
     audited: Audited = "no"
     body_bytes_max: int = 0
     carries_job: bool = False
 
     @property
     def needed_scope(self) -> KeyScope | None:
-        """The scope that the caller's key has to have; None: the call asks for no key."""
-        if self.needs_admin:
+        """The scope that the caller's key has to have, if it proves nothing; None: the call asks for no key."""
+        if self.scope == "internal":
             return "admin"
-        return None if self.scope == "open" or self.scope == "internal" else self.scope  # noqa: PLR1714 - for mypy
+        return None if self.scope == "open" else self.scope
 
     @property
     def is_safe(self) -> bool:
@@ -170,8 +170,7 @@ def _internal(
     *,
     answered_by: AnsweredBy = "leader",
     checks_epoch: EpochCheck = "no",
-    needs_mac: bool = False,
-    needs_admin: bool = False,
+    keyless: Keyless = "open",
     audited: Audited = "no",
     body_bytes_max: int = 0,
 ) -> Call:
@@ -184,8 +183,7 @@ def _internal(
         servers=("node",),
         answered_by=answered_by,
         checks_epoch=checks_epoch,
-        needs_mac=needs_mac,
-        needs_admin=needs_admin,
+        keyless=keyless,
         audited=audited,
         body_bytes_max=body_bytes_max,
     )
@@ -255,19 +253,19 @@ _ROWS = (
     _internal("readClock", "GET", "clock", answered_by="self"),
     _internal("readCluster", "GET", "cluster", answered_by="self"),
     _internal("readPosition", "GET", "position", answered_by="self"),
-    _internal("describeSnapshot", "GET", "snapshot", answered_by="self"),
-    _internal("readSnapshot", "GET", "snapshot/{name}", answered_by="self"),
+    _internal("describeSnapshot", "GET", "snapshot", answered_by="self", keyless="here"),
+    _internal("readSnapshot", "GET", "snapshot/{name}", answered_by="self", keyless="here"),
     _internal("readTopology", "GET", "topology", answered_by="any"),
     _internal("takeTopology", "PUT", "topology", audited="changes", body_bytes_max=TOPOLOGY_BYTES_MAX),
     _internal("readSettings", "GET", "destinations", answered_by="any", checks_epoch="required"),
     _internal("takeSettings", "PUT", "destinations", audited="changes", body_bytes_max=1024 * KIB),
-    _internal("readKeys", "GET", "keys", answered_by="any", needs_admin=True),
-    _internal("takeKeys", "PUT", "keys", needs_admin=True, audited="changes", body_bytes_max=1024 * KIB),
-    _internal("takeNote", "POST", "audit", needs_admin=True, body_bytes_max=8 * KIB),
+    _internal("readKeys", "GET", "keys", answered_by="any"),
+    _internal("takeKeys", "PUT", "keys", audited="changes", body_bytes_max=1024 * KIB),
+    _internal("takeNote", "POST", "audit", body_bytes_max=8 * KIB),
     _internal("createGathered", "POST", "jobs", checks_epoch="if_given", body_bytes_max=2 * GATHERED_BYTES_MAX),
     _internal("confirmAbsence", "POST", "absence", checks_epoch="required", body_bytes_max=8 * KIB),
     _internal(
-        "exchange", "POST", "exchange", checks_epoch="if_given", needs_mac=True, body_bytes_max=2 * ENTRY_BYTES_MAX
+        "exchange", "POST", "exchange", checks_epoch="if_given", keyless="closed", body_bytes_max=2 * ENTRY_BYTES_MAX
     ),
 )
 

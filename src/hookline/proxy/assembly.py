@@ -29,7 +29,7 @@ class ProxyParts:
     """The parts of a proxy.
 
     Attributes:
-        sender: carries calls to the nodes.
+        sender: carries calls to the nodes, and proves them by the root key.
         known: the topology that it begins with.
         health: what is known of the nodes already.
         listens: HOST:PORT of this proxy, told to the nodes; empty: it is not told.
@@ -68,7 +68,7 @@ def build(parts: ProxyParts) -> Proxy:
     metrics = ProxyMetrics()
     forwarder = Forwarder(GatheringSender(sender, metrics), health, known, clock, metrics, config)
     prober = Prober(sender, health, known, forwarder, clock, config, parts.listens)
-    keys = FleetKeys(sender, known, health, config.root_key)
+    keys = FleetKeys(sender, known, health)
     guard = None
     if config.root_key is not None:
         forwarder.pusher.bring_keys = keys.bring
@@ -80,7 +80,11 @@ def build(parts: ProxyParts) -> Proxy:
             await keys.note(forbidden_note(clock, call, caller, name, seen, headers))
 
         guard = Guard(
-            *(hash_of(config.root_key), keys.known.find, clock, keys.look_again, lambda: True),
+            [hash_of(key) for key in config.root_keys],
+            keys.known.find,
+            clock,
+            keys.look_again,
+            lambda: True,
             note_forbidden=note_forbidden,
         )
     api = ProxyApi(forwarder, known, health, config, clock, metrics, keys, guard)

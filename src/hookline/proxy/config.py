@@ -23,6 +23,7 @@ class ProxyConfig:
         requests_max: requests under way at once; more are refused.
         shutdown_grace_ms: for requests under way when the proxy stops.
         root_key: that of the nodes; None: nobody is asked for a key.
+        former_root_key: the one before it, which does as well while it is replaced.
         no_auth: that is so wherever it listens.
     """
 
@@ -40,6 +41,7 @@ class ProxyConfig:
     requests_max: int = 1_000
     shutdown_grace_ms: int = 10_000
     root_key: str | None = field(default=None, repr=False)
+    former_root_key: str | None = field(default=None, repr=False)
     no_auth: bool = False
 
     def __post_init__(self) -> None:
@@ -52,6 +54,11 @@ class ProxyConfig:
         check_range(self, "list_timeout_ms", 50, 300_000)
         check_range(self, "requests_max", 1, 100_000)
         check_range(self, "shutdown_grace_ms", 0, 300_000)
-        check_access(self.host, self.root_key, no_auth=self.no_auth)
+        check_access(self.host, self.root_key, self.former_root_key, no_auth=self.no_auth)
         if (self.topology is None) == (not self.seeds):
             raise InvalidConfig("give either --topology FILE or --seed URL", field="topology")
+
+    @property
+    def root_keys(self) -> tuple[str, ...]:
+        """Those that do, the newest first; empty: nobody is asked for a key."""
+        return tuple(key for key in (self.root_key, self.former_root_key) if key is not None)

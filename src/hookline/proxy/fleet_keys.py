@@ -9,7 +9,6 @@ import structlog
 
 from hookline.errors import ClusterUnavailable
 from hookline.http_api.forwarded_headers import CLUSTER
-from hookline.http_api.guard import bearer
 from hookline.http_api.messages import HeaderPair
 from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
@@ -23,7 +22,6 @@ from hookline.proxy.known_topology import KnownTopology
 _TIMEOUT_S = 2.0
 _PULL_S = 1.0  # so long, and a little, a revoked key may still be let pass here; the nodes refuse it themselves
 _PAGE_KEYS = 200
-_UNAUTHORIZED = 401
 _told = msgspec.json.Decoder(KeysTold)
 _encode = msgspec.json.Encoder().encode
 
@@ -37,18 +35,16 @@ class FleetKeys:
         sender: makes the calls.
         topology: the clusters.
         health: which of their nodes to ask.
-        root_key: shown to the nodes; None: they ask nobody for a key.
 
     Attributes:
         known: what was heard.
         changing: held by whoever makes a new version of a key.
     """
 
-    def __init__(self, sender: Sender, topology: KnownTopology, health: KnownHealth, root_key: str | None) -> None:
+    def __init__(self, sender: Sender, topology: KnownTopology, health: KnownHealth) -> None:
         self._sender = sender
         self._topology = topology
         self._health = health
-        self._proof: tuple[HeaderPair, ...] = () if root_key is None else (bearer(root_key),)
         self.known = KnownKeys()
         self.changing = asyncio.Lock()
 
@@ -85,7 +81,8 @@ class FleetKeys:
         answer: NodeAnswer | None = None
         for start in range(0, len(keys), _PAGE_KEYS):
             body = _encode(KeysGiven(keys[start : start + _PAGE_KEYS]))
-            answer = await self._ask(cluster, NodeCall.to(CALLS["takeKeys"], body, *self._headers(cluster), *acting))
+            call = NodeCall.to(CALLS["takeKeys"], body, (CLUSTER, cluster.name.encode()), *acting)
+            answer = await self._ask(cluster, call)
             if answer is None or answer.status != 200:
                 return answer
         return answer
@@ -106,7 +103,7 @@ class FleetKeys:
         """Have a cluster write a row into its audit log, the first that does; that none does is logged."""
         body = _encode(note)
         for cluster in self._topology.topology.all_clusters():
-            answer = await self._ask(cluster, NodeCall.to(CALLS["takeNote"], body, *self._headers(cluster)))
+            answer = await self._ask(cluster, NodeCall.to(CALLS["takeNote"], body, (CLUSTER, cluster.name.encode())))
             if answer is not None and answer.status == 200:
                 return
         _log.warning("audit_row_not_written", why="no cluster took it", row=msgspec.to_builtins(note.note))
@@ -128,10 +125,9 @@ class FleetKeys:
         """Has it answered?"""
         version = "" if with_uses else self.known.version_of(cluster.name)
         query = f"?{urlencode({'version': version})}" if version else ""
-        answer = await self._ask(cluster, NodeCall.to(CALLS["readKeys"], b"", *self._headers(cluster), query=query))
+        call = NodeCall.to(CALLS["readKeys"], b"", (CLUSTER, cluster.name.encode()), query=query)
+        answer = await self._ask(cluster, call)
         if answer is None or answer.status != 200:
-            if answer is not None and answer.status == _UNAUTHORIZED:
-                _log.error("root_key_differs", cluster=cluster.name, advice="give proxies and nodes the same root key")
             return False
         try:
             told = _told.decode(answer.body)
@@ -149,6 +145,3 @@ class FleetKeys:
             except (NotSent, Unclear):
                 continue
         return None
-
-    def _headers(self, cluster: ClusterEntry) -> tuple[HeaderPair, ...]:
-        return *self._proof, (CLUSTER, cluster.name.encode())

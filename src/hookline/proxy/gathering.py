@@ -28,7 +28,7 @@ BATCHES_MAX: Final = 3  # under way to one node: one it commits, one waits for t
 WITHOUT_S: Final = 60.0  # how long a node that does not know the call is not asked again
 _CREATE, _TOGETHER = CALLS["createJob"], CALLS["createGathered"]
 _ROUTE = frozenset({EPOCH, TOPOLOGY, CLUSTER})  # the same for all that travel together
-_OF_ANOTHER_RELEASE = frozenset({404, 413})  # it does not know the call, or takes less
+_NOT_TOGETHER = frozenset({401, 404, 413})  # it takes us for strangers, does not know the call, or takes less
 _encode = msgspec.msgpack.Encoder().encode
 _answers = msgspec.msgpack.Decoder(list[GatheredAnswer])
 
@@ -239,7 +239,7 @@ class GatheringSender:
         answer = await self._sender.send(
             url, NodeCall(_TOGETHER.method, _TOGETHER.path, headers, _encode(creates)), timeout_s
         )
-        if answer.status in _OF_ANOTHER_RELEASE:
+        if answer.status in _NOT_TOGETHER:
             self._without_until[url] = now_s + WITHOUT_S
             return [_Told.ALONE] * len(batch)
         if answer.status != 200:  # about all of them

@@ -11,9 +11,10 @@ from hookline.errors import InvalidConfig, InvalidTopology
 from hookline.http_api.guard import bearer
 from hookline.http_api.server import ApiServer, listen, make_server, url_of
 from hookline.memory import settle_memory
-from hookline.peers.http_sender import HttpSender
+from hookline.peers.proven_sender import proven_sender
 from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
-from hookline.protocol.calls import CALLS, Call
+from hookline.protocol.calls import CALLS
+from hookline.protocol.proofs import proof_key
 from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.assembly import ProxyParts, build
@@ -22,7 +23,6 @@ from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.visible import without_password
 
-_SEED_CALLS = (CALLS["getTopology"], CALLS["readTopology"])  # of a proxy, of a node
 _SEED_TIMEOUT_S = 2.0
 _CONNECT_S = 1.0
 _SEED_PAUSE_S = 0.5
@@ -50,7 +50,8 @@ async def run_proxy(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(config.host, config.port))
-        sender = await stack.enter_async_context(HttpSender(connect_s=_CONNECT_S))
+        key = None if config.root_key is None else proof_key(config.root_key.encode())
+        sender = await stack.enter_async_context(proven_sender(key, clock, connect_s=_CONNECT_S))
         topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
         if topology is None:
             return
@@ -119,10 +120,12 @@ def _read_file(config: ProxyConfig) -> Topology:
 
 async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -> Topology | None:
     """The topology of the first seed that has one; asks until there is one. None when told to stop."""
+    shown = () if config.root_key is None else (bearer(config.root_key),)  # proxies take no proofs
+    of_a_proxy, of_a_node = NodeCall.to(CALLS["getTopology"], b"", *shown), NodeCall.to(CALLS["readTopology"])
     while not stop.is_set():
         for url in config.seeds:
-            for call in _SEED_CALLS:
-                topology = await _ask_seed(sender, url, call, config.root_key)
+            for call in (of_a_proxy, of_a_node):
+                topology = await _ask_seed(sender, url, call)
                 if topology is not None:
                     return topology
         _log.warning("no_seed_has_a_topology", seeds=[without_password(url) for url in config.seeds])
@@ -130,10 +133,9 @@ async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -
     return None
 
 
-async def _ask_seed(sender: Sender, url: str, call: Call, root_key: str | None) -> Topology | None:
-    proof = () if root_key is None else (bearer(root_key),)
+async def _ask_seed(sender: Sender, url: str, call: NodeCall) -> Topology | None:
     try:
-        answer = await sender.send(url, NodeCall.to(call, b"", *proof), _SEED_TIMEOUT_S)
+        answer = await sender.send(url, call, _SEED_TIMEOUT_S)
         return parse_topology(answer.body) if answer.status == 200 else None
     except (NotSent, Unclear, InvalidTopology) as error:
         _log.warning("seed_failed", url=without_password(url), detail=error.detail)

@@ -8,7 +8,7 @@ import structlog
 from starlette.applications import Starlette
 
 from hookline.clock import SystemClock, ToldClock
-from hookline.http_api.callers import admit_clients
+from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.probes import get_livez, readiness
@@ -23,7 +23,7 @@ from hookline.node.attempts.vetting import Vetter
 from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.dispatch.http_exchange import HttpExchange, RunnerIdentity
 from hookline.node.vault import Vault
-from hookline.peers.http_sender import HttpSender
+from hookline.peers.proven_sender import proven_sender
 from hookline.peers.sender import Sender
 from hookline.protocol.calls import calls_of
 from hookline.protocol.claims import Orders
@@ -45,6 +45,8 @@ class Worker:
     """The runner, its way to the leader, and what it tells about itself.
 
     Args:
+        vault: opens the secrets of jobs.
+        sender: to the nodes, proven by the vault's key.
         transport: carries the attempts.
         own_addresses: where this process listens; the leader tells where the cluster's do.
         start: tells this process from all others.
@@ -54,6 +56,7 @@ class Worker:
         self,
         config: WorkerConfig,
         clock: ToldClock,
+        vault: Vault,
         resolver: Resolver,
         sender: Sender,
         transport: Transport,
@@ -71,11 +74,9 @@ class Worker:
         self.is_heard = asyncio.Event()
         self._metrics = Metrics()
         name = config.name or f"worker-{clock.token(_NAME_BYTES).hex()}"
-        vault = Vault.of(config.secret_key_file, config.secret_key)
         self.exchange = HttpExchange(
             RunnerIdentity(name, str(Owner(name, start, start)), "worker", config.slots),
             self.finder.url,
-            vault,
             sender,
             clock,
             wants_claims=lambda: True,
@@ -146,7 +147,7 @@ def create_app(worker: Worker) -> Starlette:
 
     handlers = bound("worker", {"getLivez": get_livez, "getReadyz": ready, "getMetrics": metrics})
     served = [Served(call, handlers[call.name]) for call in calls_of("worker")]
-    return application(served, admit_clients, None, [(b"hookline-worker", worker.name.encode())], lambda _code: None)
+    return application(served, admit_as_client, None, [(b"hookline-worker", worker.name.encode())], lambda _code: None)
 
 
 async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -165,13 +166,14 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
     clock.offset_ms = system.wall_ms() - system.boot_ms()  # until a leader tells
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(config.host, config.port))
-        sender = await stack.enter_async_context(HttpSender())
+        vault = Vault.of(config.secret_key_file, config.secret_key)
+        sender = await stack.enter_async_context(proven_sender(vault.proof_keys[0], clock))
         resolver = await stack.enter_async_context(Resolver(system_lookup(), clock))
         own_addresses = OwnAddresses([listener.getsockname()[:2]])
         transport = HttpTransport(egress_proxy=config.egress_proxy)
         stack.push_async_callback(transport.close)
         start = clock.token(_START_BYTES).hex()
-        worker = Worker(config, clock, resolver, sender, transport, own_addresses, start=start)
+        worker = Worker(config, clock, vault, resolver, sender, transport, own_addresses, start=start)
         server = make_server(create_app(worker), listener, allow_hosts=config.allow_hosts)
         async with worker.running(), asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))

@@ -9,7 +9,6 @@ from typing import Any
 from hookline.clock import Clock
 from hookline.node.assembly import Membership
 from hookline.node.state_machine.machine import StateMachine
-from hookline.node.vault import Vault
 from hookline.peers.sender import NodeAnswer, NodeCall, Sender
 from hookline.testing.clock import START_MS, SimulatedClock
 from tests.simulation.cluster.elsewhere import Elsewhere
@@ -76,9 +75,7 @@ class Cluster:
         self.network.places = {node.config.advertised_url: node.ask for node in self.nodes}
         self.clock: Clock = SimulatedClock(asyncio.get_running_loop().time, seed=seed, start_ms=self.start_ms)
 
-    def membership(
-        self, node: SimulatedNode, now: NodeProcess, machine: StateMachine, vault: Vault, sender: Sender
-    ) -> Membership:
+    def membership(self, node: SimulatedNode, now: NodeProcess, machine: StateMachine, sender: Sender) -> Membership:
         """How a process of a node takes part."""
         raise NotImplementedError
 

@@ -18,7 +18,6 @@ from hookline.node.identity import Charter
 from hookline.node.membership.etcd import EtcdMembership, EtcdParts, OtherLeader
 from hookline.node.membership.joining import Peers
 from hookline.node.state_machine.machine import StateMachine
-from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.testing.clock import START_MS
 from tests.simulation.cluster.clocks import Clocks, EtcdClocks
@@ -89,7 +88,7 @@ class EtcdCluster(Cluster):
         self._gone_after_s = self.random.choice((0.05, 0.3, 5.0))
 
     def membership(
-        self, node: SimulatedNode, now: NodeProcess, machine: StateMachine, vault: Vault, sender: Sender
+        self, node: SimulatedNode, now: NodeProcess, machine: StateMachine, sender: Sender
     ) -> EtcdMembership:
         client: Any = SimulatedClient(self.etcd, node.name, node.faults.point)
         members: Any = EtcdClocks(self, node.name)
@@ -103,7 +102,7 @@ class EtcdCluster(Cluster):
             home=node.name,
             start=now.process.name,
         )
-        return EtcdMembership(node.config, now.clock, machine, vault, parts)
+        return EtcdMembership(node.config, now.clock, machine, parts)
 
     def is_gone(self, url: str) -> bool:
         """The node at this URL has been down for some time. A real ``LeaderWatch`` finds that out late, too."""

@@ -11,7 +11,6 @@ from hookline.node.clocks.watch import ClockWatch
 from hookline.node.leadership.memory import MemoryLeadership
 from hookline.node.membership.single import SingleMembership
 from hookline.node.state_machine.machine import StateMachine
-from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.protocol.owners import Owner
 from hookline.testing.clock import START_MS
@@ -50,7 +49,7 @@ class LoneNode(Cluster):
         return self.node.now.assembly if self.node.now is not None else None
 
     def membership(
-        self, node: SimulatedNode, now: NodeProcess, machine: StateMachine, vault: Vault, sender: Sender
+        self, node: SimulatedNode, now: NodeProcess, machine: StateMachine, sender: Sender
     ) -> SingleMembership:
         return SingleMembership(
             node.config,

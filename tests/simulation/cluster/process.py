@@ -21,7 +21,7 @@ from tests.simulation.asgi import Listener
 from tests.simulation.cluster.attempt_process import SimulatedChild, start
 from tests.simulation.cluster.etcd import SimulatedClient
 from tests.simulation.cluster.loop import Process
-from tests.simulation.network import SimulatedSender
+from tests.simulation.network import SimulatedSender, proven
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.node import SimulatedNode
@@ -45,10 +45,10 @@ class NodeProcess:
         self.process = process
         self.database = database
         self.clock, machine, vault = GuardedClock(node.clock), StateMachine(database), fixed_vault()
-        sender = SimulatedSender(cluster.network, node.name)
+        sender = proven(SimulatedSender(cluster.network, node.name), self.clock, process.name)
         self.tasks = asyncio.TaskGroup()
         self.children: list[SimulatedChild] = []
-        self.membership = cluster.membership(node, self, machine, vault, sender)
+        self.membership = cluster.membership(node, self, machine, sender)
         self.assembly: Node = build(
             NodeParts(
                 config=node.config,

@@ -12,7 +12,7 @@ from hookline.worker.config import WorkerConfig
 from hookline.worker.runtime import Worker
 from tests.simulation.cluster.loop import Process, ProcessLoop
 from tests.simulation.cluster.machine import Machine
-from tests.simulation.network import SimulatedSender
+from tests.simulation.network import SimulatedSender, proven
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.cluster import Cluster
@@ -67,10 +67,12 @@ class SimulatedWorker(Machine):
     async def _main(self, process: Process, stop: asyncio.Event) -> None:
         clock = ToldClock(self.clock)
         clock.offset_ms = self.clock.wall_ms() - self.clock.boot_ms()
-        sender = SimulatedSender(self.cluster.network, self.name)
+        sender = proven(SimulatedSender(self.cluster.network, self.name), clock, process.name)
         try:
             async with Resolver(lookup, clock) as resolver:
-                worker = Worker(self.config, clock, resolver, sender, self, OwnAddresses([]), start=process.name)
+                worker = Worker(
+                    self.config, clock, fixed_vault(), resolver, sender, self, OwnAddresses([]), start=process.name
+                )
                 async with worker.running():
                     await stop.wait()
                     await worker.end()

@@ -163,7 +163,7 @@ def not_ready(children: Sequence[Child], limit_s: int) -> str:
 
 def without_identity(environment: "os._Environ[str]") -> dict[str, str]:
     """Leaves out of the environment what makes a node a particular one, reaches another etcd, or was read already."""
-    theirs = ("HOOKLINE_ETCD", "HOOKLINE_ADVERTISE", "HOOKLINE_CONFIG")
+    theirs = ("HOOKLINE_ETCD", "HOOKLINE_ADVERTISE", "HOOKLINE_LISTEN_INTERNAL", "HOOKLINE_CONFIG")
     return {name: value for name, value in environment.items() if not name.startswith(theirs)}
 
 

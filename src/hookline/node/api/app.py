@@ -3,7 +3,7 @@
 from starlette.applications import Starlette
 
 from hookline.http_api import docs_page
-from hookline.http_api.callers import admit_ours
+from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api import (
@@ -101,8 +101,15 @@ HANDLERS = bound(
 )
 
 
-def create_app(api: Api) -> Starlette:
-    """The ASGI application of a node. ``app.state.identity`` holds the headers that every answer carries."""
-    door = Door(api)
-    served = [Served(call, door.to(HANDLERS[call.name], call)) for call in limited_calls(api.config)]
-    return application(served, admit_ours, api.services.guard, identity_of(api.config), api.count_refusal)
+def create_app(api: Api, *, is_for_clients_only: bool = False) -> Starlette:
+    """The ASGI application of a node. ``app.state.identity`` holds the headers that every answer carries.
+
+    Args:
+        api: what handlers work with.
+        is_for_clients_only: the calls between our processes are not there, and nobody is believed to be one.
+    """
+    door, services = Door(api), api.services
+    calls = [call for call in limited_calls(api.config) if not (is_for_clients_only and call.scope == "internal")]
+    served = [Served(call, door.to(HANDLERS[call.name], call)) for call in calls]
+    admit = admit_as_client if is_for_clients_only else services.inner_door.admit
+    return application(served, admit, services.guard, identity_of(api.config), api.count_refusal)

@@ -16,7 +16,7 @@ from hookline.errors import HooklineError, NotLeader
 from hookline.http_api.addresses import addresses_of
 from hookline.http_api.audit_notes import ID_BYTES, trace_of
 from hookline.http_api.forwarded_headers import ACTOR, FORWARDED
-from hookline.http_api.guard import ROOT, bearer
+from hookline.http_api.guard import ROOT
 from hookline.http_api.messages import ApiRequest
 from hookline.node.api.services import Role, Services
 from hookline.node.replica import Replica
@@ -69,7 +69,7 @@ class Noting:
             return
         self._is_written = True
         services = self._services
-        writer = AuditWriter(services.role, services.replica, services.sender, services.config.root_key)
+        writer = AuditWriter(services.role, services.replica, services.sender)
         await writer.write(NoteAudit(self.note, 0, outcome))
 
 
@@ -86,17 +86,12 @@ def current_note() -> Noting | None:
 
 
 class AuditWriter:
-    """Has the leader write rows that no change brings with it.
+    """Has the leader write rows that no change brings with it."""
 
-    Args:
-        root_key: shown to the leader; None: nobody is asked for a key.
-    """
-
-    def __init__(self, role: Role, replica: Replica, sender: Sender, root_key: str | None) -> None:
+    def __init__(self, role: Role, replica: Replica, sender: Sender) -> None:
         self._role = role
         self._replica = replica
         self._sender = sender
-        self._proof = () if root_key is None else (bearer(root_key),)
 
     async def write(self, command: NoteAudit) -> None:
         """Have it written; that it cannot be is logged, with all of the row."""
@@ -112,7 +107,7 @@ class AuditWriter:
         url = self._role.leader_url()
         if url is None:
             raise NotLeader
-        call = NodeCall.to(CALLS["takeNote"], msgspec.json.encode(command), (FORWARDED, b"1"), *self._proof)
+        call = NodeCall.to(CALLS["takeNote"], msgspec.json.encode(command), (FORWARDED, b"1"))
         answer = await self._sender.send(url, call, _TELL_S)
         if answer.status != 200:
             raise Unclear(f"the leader answered {answer.status}")

@@ -5,10 +5,9 @@ from functools import partial
 
 import apsw
 
-from hookline.errors import NotFound, Overloaded, StateDamaged
+from hookline.errors import Overloaded, StateDamaged
 from hookline.http_api.callers import check_epoch_is_said
 from hookline.http_api.endpoint import Handler
-from hookline.http_api.forwarded_headers import MAC
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.audit import begin_note
 from hookline.node.api.context import Api
@@ -55,8 +54,6 @@ class Door:
     async def _here(self, handler: NodeHandler, request: ApiRequest) -> Reply:
         """By this node; a state that is found damaged ends it."""
         self.check_caller(request)
-        if request.call.needs_mac:
-            await self._check_mac(request)
         noting = begin_note(self._api.services, request)
         try:
             reply = await handler(self._api, request)
@@ -87,9 +84,3 @@ class Door:
                 self._api.ownership.check_epoch(request)
             case "no":
                 pass
-
-    async def _check_mac(self, request: ApiRequest) -> None:
-        """For anybody but a node of this cluster there is no such call. Raises NotFound."""
-        body = await request.whole_body()
-        if not self._api.services.vault.is_own(body, request.header(MAC) or ""):
-            raise NotFound

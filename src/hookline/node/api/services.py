@@ -6,6 +6,7 @@ from typing import Protocol
 
 from hookline.errors import NotLeader, StateDamaged
 from hookline.http_api.guard import Guard
+from hookline.http_api.inner_door import InnerDoor
 from hookline.node.admission import Admission
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import ClockWatch
@@ -103,6 +104,7 @@ class Services:
     role: Role
     sender: Sender  # to the other nodes
     clocks: ClockWatch
+    inner_door: InnerDoor
     guard: Guard | None = None  # None: nobody is asked for a key
     swap: Callable[[Frame], Awaitable[Orders]] = nobody_leads  # takes what a runner reports to the leader
     is_stopping: Callable[[], bool] = lambda: False

@@ -13,9 +13,8 @@ import msgspec
 import structlog
 
 from hookline.clock import Clock
-from hookline.http_api.forwarded_headers import FORWARDED, MAC
+from hookline.http_api.forwarded_headers import FORWARDED
 from hookline.node.dispatch.exchange import Inbox
-from hookline.node.vault import Vault
 from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders, first_of
 from hookline.protocol.limits import ENTRY_BYTES_GATHER
@@ -66,7 +65,6 @@ class HttpExchange:
     Args:
         runner: who asks.
         leader_url: who leads now; None while nobody or this node does.
-        vault: its key shows the leader that the message is from its own cluster.
         sender: carries the frames.
         clock: the runner's; what is left of a claim is counted by it.
         wants_claims: asks for attempts to make; else only those that it has are told of.
@@ -79,7 +77,6 @@ class HttpExchange:
         self,
         runner: RunnerIdentity,
         leader_url: Callable[[], str | None],
-        vault: Vault,
         sender: Sender,
         clock: Clock,
         *,
@@ -90,7 +87,6 @@ class HttpExchange:
     ) -> None:
         self._runner = runner
         self._leader_url = leader_url
-        self._vault = vault
         self._sender = sender
         self._clock = clock
         self._wants_claims = wants_claims
@@ -256,7 +252,7 @@ class HttpExchange:
 
     async def _ask(self, url: str, frame: Frame) -> Orders | None:
         body = _encode(frame)
-        headers = ((MAC, self._vault.mac(body).encode()), (FORWARDED, b"1"))  # it leads, or says so at once
+        headers = ((FORWARDED, b"1"),)  # it leads, or says so at once
         try:
             answer = await self._sender.send(url, NodeCall("POST", PATH, headers, body), _TIMEOUT_S)
             return _decoder.decode(answer.body) if answer.status == 200 else None

@@ -27,6 +27,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
         halted: why it waits for a person.
         votes: for entries that some node disputes, by their index: the digest that this node's state had before.
         home, run: what tells its data directory, and its present start, from others.
+        client_url: where it takes clients, if ``url`` is for our processes alone; jobs must not lead there.
     """
 
     name: str
@@ -41,6 +42,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     votes: dict[str, str] = {}
     home: str = ""
     run: str = ""
+    client_url: str = ""
 
 
 def decode_status(value: bytes) -> NodeStatus:

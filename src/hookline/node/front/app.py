@@ -13,7 +13,7 @@ import structlog
 from starlette.applications import Starlette
 
 from hookline.errors import HooklineError, NodeFault, Overloaded
-from hookline.http_api.callers import ApiCaller, HeaderPairs, admit_ours
+from hookline.http_api.callers import Admit, ApiCaller, HeaderPairs
 from hookline.http_api.endpoint import AsgiApp, failure_of, routed
 from hookline.http_api.fate import begin
 from hookline.http_api.guard import Guard
@@ -58,12 +58,14 @@ class FrontParts:
     Attributes:
         guard: knows the keys; None: nobody is asked for one.
         is_overloaded: this process has more to do than it can.
+        admit: says who calls.
     """
 
     share: ProcessShare
     end: FrontEnd
     counted: Counted
     is_overloaded: Callable[[], bool]
+    admit: Admit
     guard: Guard | None = None
 
 
@@ -142,7 +144,7 @@ class FrontEndpoint:
     def _admitted(self, scope: AsgiScope, call: Call) -> tuple[ApiCaller, HeaderPairs]:
         """Raises RelayInstead for whoever is to be refused: the node does it, and counts how often."""
         try:
-            caller, headers = admit_ours(scope["headers"])
+            caller, headers = self._parts.admit(call, scope)
         except HooklineError as error:
             raise RelayInstead from error
         if (guard := self._parts.guard) is None:

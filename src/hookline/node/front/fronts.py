@@ -150,5 +150,6 @@ class Fronts:
 
     def _setup(self) -> FrontSetup:
         config = self._api.config
-        root = None if config.root_key is None else hash_of(config.root_key)
-        return FrontSetup(without_secrets(config), self._hosts, *log_settings(), root)
+        roots = tuple(hash_of(key) for key in config.root_keys)
+        keys = self._api.services.inner_door.keys if config.internal_host is None else ()
+        return FrontSetup(without_secrets(config), self._hosts, *log_settings(), roots, keys)

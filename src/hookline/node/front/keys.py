@@ -1,9 +1,15 @@
-"""The guard of a front: it reads keys from the state, and leaves to the node whatever it does not know as valid."""
+"""The guard and the inner door of a front: what it does not know as right it leaves to the node."""
+
+from collections.abc import Sequence
 
 from hookline.clock import Clock
+from hookline.http_api.callers import Admit, admit_as_client
 from hookline.http_api.guard import Guard
+from hookline.http_api.inner_door import InnerDoor
+from hookline.node.config import NodeConfig
 from hookline.node.state_machine.reads import Reads
 from hookline.protocol.api_keys import ApiKey, decode_key
+from hookline.protocol.proofs import ProofKey
 
 _REMEMBERED_MAX = 1_000
 
@@ -32,8 +38,15 @@ async def _nothing_to_look_at() -> None:
     return
 
 
-def front_guard(root: bytes | None, reads: Reads, clock: Clock) -> Guard | None:
+def front_guard(roots: Sequence[bytes], reads: Reads, clock: Clock) -> Guard | None:
     """The guard; None: nobody is asked for a key."""
-    if root is None:
+    if not roots:
         return None
-    return Guard(root, FrontKeys(reads).find, clock, _nothing_to_look_at, lambda: False)
+    return Guard(roots, FrontKeys(reads).find, clock, _nothing_to_look_at, lambda: False)
+
+
+def admission(config: NodeConfig, keys: Sequence[ProofKey], clock: Clock) -> Admit:
+    """Says who makes the calls that a front answers itself. Those between our processes it leaves to the node."""
+    if config.internal_host is not None:
+        return admit_as_client
+    return InnerDoor(keys, clock, asks_for_keys=config.root_key is not None, is_reached_from_afar=True).admit

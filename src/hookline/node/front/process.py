@@ -19,7 +19,7 @@ from hookline.node.front.app import FrontParts, front_app
 from hookline.node.front.counted import Counted
 from hookline.node.front.front_end import FrontEnd
 from hookline.node.front.jobs_api import FrontVault
-from hookline.node.front.keys import front_guard
+from hookline.node.front.keys import admission, front_guard
 from hookline.node.front.messages import Ready
 from hookline.node.front.setup import FrontSetup, decode_setup
 from hookline.node.loop_lag import LoopLag
@@ -71,8 +71,8 @@ async def _serve(setup: FrontSetup, end: FrontEnd, listening: int) -> None:
         share = ProcessShare(config, clock, Reads(reader, content.shown, content.shown_response), requests)
         os.set_inheritable(listening, False)
         listener = stack.enter_context(socket.socket(fileno=listening))
-        guard = front_guard(setup.root, share.reads, clock)
-        app = front_app(FrontParts(share, end, counted, lag.is_high, guard))
+        guard = front_guard(setup.roots, share.reads, clock)
+        app = front_app(FrontParts(share, end, counted, lag.is_high, admission(config, setup.proof_keys, clock), guard))
         server = make_server(app, listener, allow_hosts=setup.hosts)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))

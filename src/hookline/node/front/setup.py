@@ -7,6 +7,7 @@ import pickle
 from dataclasses import dataclass, replace
 
 from hookline.node.config import NodeConfig
+from hookline.protocol.proofs import ProofKey
 
 _UNTOLD = "-"
 
@@ -18,15 +19,17 @@ class FrontSetup:
     Attributes:
         config: the node's, without its secrets.
         hosts: names that the node is called by, beside those of the loopback address.
-        root: hash of the root key; None: nobody is asked for a key.
+        roots: hashes of the root keys; empty: nobody is asked for a key.
         logs_as_json, log_level: as the node writes its logs.
+        proof_keys: by which proxies and nodes prove what they are; the secrets that these follow from are not told.
     """
 
     config: NodeConfig
     hosts: tuple[str, ...]
     logs_as_json: bool
     log_level: str
-    root: bytes | None = None
+    roots: tuple[bytes, ...] = ()
+    proof_keys: tuple[ProofKey, ...] = ()
 
 
 def without_secrets(config: NodeConfig) -> NodeConfig:

@@ -30,7 +30,6 @@ from hookline.node.membership.member import Member
 from hookline.node.membership.positions import ask_position
 from hookline.node.replicated_log.etcd import EtcdLog
 from hookline.node.state_machine.machine import StateMachine
-from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.protocol.http import NodeView
 from hookline.version import __version__
@@ -85,9 +84,7 @@ class EtcdParts:
 class EtcdMembership:
     """Everything a node shares with the others (``assembly.Membership``)."""
 
-    def __init__(
-        self, config: NodeConfig, clock: GuardedClock, machine: StateMachine, vault: Vault, parts: EtcdParts
-    ) -> None:
+    def __init__(self, config: NodeConfig, clock: GuardedClock, machine: StateMachine, parts: EtcdParts) -> None:
         client = parts.client
         self._config = config
         self._machine = machine
@@ -117,7 +114,6 @@ class EtcdMembership:
         self.elsewhere = HttpExchange(
             RunnerIdentity(config.node, self.owner, "follower", config.slots),
             self.leader_url,
-            vault,
             parts.sender,
             clock,
             wants_claims=lambda: machine.tables.mode == "hybrid",
@@ -221,7 +217,7 @@ class EtcdMembership:
                 await self._upkeep.step({status.name: status.durable for status in self._statuses.all()})
 
     def known_urls(self) -> tuple[str, ...]:
-        nodes = (status.url for status in self._statuses.all())
+        nodes = [url for status in self._statuses.all() for url in (status.url, status.client_url) if url]
         return (self._config.advertised_url, *self._config.etcd, *self._etcd_members.urls, *nodes)
 
     async def _other_urls(self) -> dict[str, str]:
@@ -246,6 +242,7 @@ class EtcdMembership:
             self.history.votes(),
             self._parts.home,
             self._parts.start,
+            "" if self._config.internal_host is None else self._config.url,
         )
 
     # --- what the API asks ---------------------------------------------------------------------------------------

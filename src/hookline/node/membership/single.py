@@ -74,7 +74,7 @@ class SingleMembership:
 
     def nodes(self) -> list[NodeView]:
         config, machine = self._config, self._machine
-        return [NodeView(config.node, config.url, "leader", machine.applied, machine.durable, __version__)]
+        return [NodeView(config.node, config.advertised_url, "leader", machine.applied, machine.durable, __version__)]
 
     def position(self) -> Position:
         return position_of(self._machine, self._config.node)

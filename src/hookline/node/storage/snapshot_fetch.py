@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable, StateDamaged
+from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable, StateDamaged, Unauthorized
+from hookline.http_api.messages import HeaderPair
 from hookline.node.state_machine.machine import SCHEMA_VERSION
 from hookline.node.storage.snapshots import SnapshotInfo, require_space, space_for, verify
-from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.visible import without_password
@@ -30,6 +30,7 @@ _decode_problem = msgspec.json.Decoder(dict[str, object]).decode
 
 
 async def fetch_snapshot(
+    sender: Sender,
     urls: Sequence[str],
     directory: Path,
     *,
@@ -38,12 +39,14 @@ async def fetch_snapshot(
     is_undoubted: bool = False,
     is_wanted: Callable[[SnapshotInfo], bool] = lambda _info: True,
     progress: Callable[[int, int], None] = lambda _have, _size: None,
+    shown: tuple[HeaderPair, ...] = (),
 ) -> tuple[Path, SnapshotInfo]:
     """A verified snapshot of the first node that has one, in ``directory``.
 
     What an earlier call has left of the same snapshot is used, what is left of others is removed.
 
     Args:
+        sender: to them.
         urls: of the nodes, in the order to ask them; a follower has more time for it than the leader.
         directory: for nothing else, made when missing; to install what comes, on the data directory's file system.
         at_least: the log entry it has to hold.
@@ -51,6 +54,7 @@ async def fetch_snapshot(
         is_undoubted: not of a node that waits for a person, or for votes, because its own state may be wrong.
         is_wanted: whether it is of the right cluster, and of the right time of that.
         progress: called with (bytes there, bytes in all).
+        shown: an API key, where ``sender`` proves nothing.
 
     Returns:
         The file and what it holds.
@@ -63,8 +67,7 @@ async def fetch_snapshot(
     query = f"?at_least={at_least}&max_age={max_age_s}&undoubted={int(is_undoubted)}"
     for url in urls:
         try:
-            async with HttpSender() as sender:
-                return await _Source(sender, url.rstrip("/"), directory, is_wanted, progress).fetch(query)
+            return await _Source(sender, url.rstrip("/"), directory, is_wanted, progress, shown).fetch(query)
         except NotEnoughSpace:
             raise
         except HooklineError as error:
@@ -83,6 +86,7 @@ class _Source:
         directory: Path,
         is_wanted: Callable[[SnapshotInfo], bool],
         progress: Callable[[int, int], None],
+        shown: tuple[HeaderPair, ...],
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._url = url
@@ -90,6 +94,7 @@ class _Source:
         self._is_wanted = is_wanted
         self._progress = progress
         self._sender = sender
+        self._shown = shown
 
     async def fetch(self, query: str) -> tuple[Path, SnapshotInfo]:
         for _ in range(_TRIES_IN_VAIN):
@@ -110,11 +115,15 @@ class _Source:
 
     async def _ask(self, query: str) -> SnapshotInfo:
         try:
-            answer = await self._sender.send(self._url, NodeCall("GET", PATH + query), _MAKING_S)
+            answer = await self._sender.send(self._url, NodeCall("GET", PATH + query, self._shown), _MAKING_S)
         except (NotSent, Unclear) as error:
             raise SnapshotUnavailable(self._reason(error)) from error
         if answer.status == 404:
-            raise SnapshotUnavailable("it gives no copy of its state; ask a node, not a proxy")
+            raise SnapshotUnavailable(
+                "it gives no copy of its state; ask a node, not a proxy, and at its --listen-internal if it has one"
+            )
+        if answer.code == Unauthorized.code:
+            raise SnapshotUnavailable("it wants a key with the scope admin, or that of the nodes, which seals secrets")
         if answer.status != 200:
             raise SnapshotUnavailable(_detail(answer.status, answer.body))
         try:
@@ -162,7 +171,7 @@ class _Source:
         """The bytes from there on, as many as came."""
         wanted = b"bytes=%d-%d" % (have, min(have + _PART_BYTES, info.size) - 1)
         # On a fresh connection: one that has died since would cost the whole time.
-        part = NodeCall("GET", f"{PATH}/{info.name}", ((b"range", wanted),), fresh=True, may_be_cut=True)
+        part = NodeCall("GET", f"{PATH}/{info.name}", (*self._shown, (b"range", wanted)), fresh=True, may_be_cut=True)
         return await self._sender.send(self._url, part, _PART_S)
 
     def _reason(self, error: NotSent | Unclear) -> str:

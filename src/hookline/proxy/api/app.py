@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 
 from hookline.errors import Overloaded
 from hookline.http_api import docs_page
-from hookline.http_api.callers import admit_clients
+from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Handler, Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.protocol.calls import Call, calls_of
@@ -77,7 +77,7 @@ def create_app(api: ProxyApi) -> Starlette:
     """The ASGI application of a proxy. ``app.state.identity`` holds the headers of the answers that are its own."""
     served = [Served(call, _answering(api, call)) for call in calls_of("proxy")]
     return application(
-        served, admit_clients, api.guard, IDENTITY, lambda code: api.metrics.rejections.labels(code).inc()
+        served, admit_as_client, api.guard, IDENTITY, lambda code: api.metrics.rejections.labels(code).inc()
     )
 
 
