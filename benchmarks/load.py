@@ -3,10 +3,12 @@
 ``python benchmarks/load.py NODE_PORT RECEIVER_PORT COUNT BATCH CONNECTIONS [RATE [DELAY [AT]]]`` prints one JSON line:
 ``{"created", "seconds", "latencies_ms": {"p50", "p99"}, "refused"}``. BATCH 1 uses ``POST /jobs``. RATE: jobs a
 second, 0 for as fast as it goes. DELAY: seconds from creation to due. AT: the second since 1970 at which all are due.
+HOOKLINE_API_KEY is shown, if there is one.
 """
 
 import asyncio
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -78,14 +80,10 @@ class Load:
             job["run_at"] = datetime.fromtimestamp(work.at, UTC).isoformat()
         body = json.dumps({"jobs": [job] * work.batch} if work.batch > 1 else job).encode()
         path = b"/jobs/batch" if work.batch > 1 else b"/jobs"
-        self.request = (
-            b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-            % (
-                path,
-                len(body),
-                body,
-            )
-        )
+        key = os.environ.get("HOOKLINE_API_KEY")
+        shown = f"authorization: Bearer {key}\r\n".encode() if key else b""
+        head = b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" % path
+        self.request = head + shown + b"content-length: %d\r\n\r\n%s" % (len(body), body)
         self.left = work.jobs // work.batch
         self.batch = work.batch
         self.rate = work.rate
