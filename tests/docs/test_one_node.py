@@ -145,6 +145,41 @@ def test_workers(opens: Opens, surroundings: Surroundings) -> None:
             assert [attempt.node for attempt in client.attempts(made)] == ["w1"]
 
 
+def test_hide_and_encrypt_payloads(opens: Opens) -> None:
+    with opens("hide-and-encrypt-payloads") as page:
+        page.follow("Encrypt")
+        shown = page.client.get_job(page.id)
+        assert (shown.payload, shown.redact) == ("***", ["payload", "response_body"])
+        page.here.ports[7070] = fresh_port()  # `hookline serve` starts here
+        page.follow()
+        job = '{"url": "https://example.org/", "payload": "planted", "delay": 3600}'
+        page.run(f"curl http://127.0.0.1:7070/jobs -d '{job}'")
+        files = page.run("cat data/state.db data/state.db-wal | grep -ac planted || true")
+        assert files.strip() == "0"
+
+
+PEMS = """
+import trustme
+authority = trustme.CA()
+pair = authority.issue_cert("node.internal")
+authority.cert_pem.write_to_path("shop-ca.pem")
+pair.cert_chain_pems[0].write_to_path("client.pem")
+pair.private_key_pem.write_to_path("client.key")
+"""
+
+
+def test_receivers_that_ask(opens: Opens) -> None:
+    with opens("receivers-that-ask") as page:
+        page.python(PEMS)
+        page.follow("Through a proxy")
+        shop = page.client.get_destination(page.here.here("https://shop.example.com"))
+        assert shop.auth is not None
+        assert shop.tls is not None
+        assert (shop.auth.type, shop.tls.own_ca) == ("bearer", True)
+        page.here.ports[7070] = fresh_port()  # `hookline serve` starts here
+        page.follow()
+
+
 def test_private_networks(opens: Opens) -> None:
     with opens("private-networks") as page:
         page.here.ports[7070] = page.here.ports[7000]  # `hookline up` starts here

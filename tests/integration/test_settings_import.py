@@ -205,7 +205,7 @@ def test_a_cluster_without_the_key_of_a_secret_is_named_with_the_cure(
     def missing(_vault: Vault, _sealed: bytes) -> str:
         raise SecretKeyMissing
 
-    monkeypatch.setattr(Vault, "open", missing)
+    monkeypatch.setattr(Vault, "open_bytes", missing)
     door = three.start_proxy(three.topology(1, ["c0"]))
     assert door.call("PUT", "/destinations/a.example", {"secrets": [SECRET]}).status == 200
     applied = door.call("PUT", "/topology", three.topology(2, ["c0", "c1"]))
