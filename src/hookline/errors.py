@@ -181,7 +181,7 @@ class ClockDiffers(Unauthorized):
 
 
 class Forbidden(HooklineError):
-    """The API key does not have the scope that this call needs; use another key."""
+    """The API key does not have the scope that this call needs, or is another tenant's; use another key."""
 
     code = "forbidden"
     http_status = 403

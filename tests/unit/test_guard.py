@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from hookline.errors import Forbidden, InvalidConfig, TooManyBadKeys, Unauthorized
 from hookline.http_api import bad_keys
@@ -192,3 +193,15 @@ def test_a_server_starts_only_if_it_is_clear_who_may_call(
         check_access(host, root_key, no_auth=no_auth)
     assert refusal.value.field == field
     assert not root_key or root_key not in refusal.value.detail
+
+
+async def test_the_callers_tenant_is_that_of_its_key() -> None:
+    known = Known()
+    known.keys[ID] = structs.replace(RECORD, tenant="acme", scopes=("admin",))
+    caller = await known.admitted(KEY, "putDestination")
+    assert (caller.tenant, caller.key_tenant, caller.is_operator) == ("acme", "acme", False)
+    for call in ("putTopology", "getMetrics", "putTenant", "readKeys", "takeKeys", "getCluster"):
+        with pytest.raises(Forbidden):
+            await known.admitted(KEY, call)
+    known.keys[ID] = structs.replace(RECORD, scopes=("admin",))
+    assert (await known.admitted(KEY, "putTopology")).is_operator

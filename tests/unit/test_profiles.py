@@ -12,8 +12,8 @@ from hookline.cli.node_options import NodeOptions
 from hookline.cli.profiles import ServicePlace, keep_profile, profiles
 from hookline.cli.root_key import with_root_key
 from hookline.cli.service import Service
-from hookline.client.transport import with_key
-from hookline.errors import InvalidConfig
+from hookline.client.transport import with_key, with_tenant
+from hookline.errors import InvalidConfig, InvalidRequest
 from tests.scripted_server import Answer, scripted_server
 
 URL = "http://h.example"
@@ -84,6 +84,23 @@ def test_the_sdk_shows_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InvalidConfig) as refusal:
             with_key(headers, "secret-k", url)
         assert "secret-k" not in str(refusal.value)
+
+
+def test_the_sdk_names_the_tenant_that_it_acts_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOOKLINE_TENANT", raising=False)
+    assert with_tenant({"a": "1"}, None) == {"a": "1"}
+    assert with_tenant({"a": "1"}, "acme") == {"a": "1", "hookline-tenant": "acme"}
+    monkeypatch.setenv("HOOKLINE_TENANT", "globex")
+    assert with_tenant({}, None) == {"hookline-tenant": "globex"}
+    assert with_tenant({"Hookline-Tenant": "own"}, None) == {"Hookline-Tenant": "own"}
+    assert with_tenant({"Hookline-Tenant": "own"}, "acme") == {"hookline-tenant": "acme"}
+    for name in ("", "a b", "x\r\ny: z"):
+        with pytest.raises(InvalidRequest):
+            with_tenant({}, name)
+    with scripted_server() as server, Client(server.url, tenant="acme", retries=0) as client:
+        server.answers = [Answer(200, {"data": [], "next_cursor": None})]
+        assert list(client.list_jobs()) == []
+        assert dict(server.asked[0].headers)["hookline-tenant"] == "acme"
 
 
 def test_a_new_key_is_not_in_its_own_description() -> None:

@@ -7,7 +7,7 @@ from hookline.client.blocking_transport import BlockingTransport
 from hookline.client.carriers import Carrier
 from hookline.client.connections import Connecting
 from hookline.client.retrying import RETRIES, Retrying
-from hookline.client.transport import service_url, with_key
+from hookline.client.transport import service_url, with_key, with_tenant
 from hookline.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Calls(BlockingTransport):
     """Sends what ``client.requests`` makes. ``clock`` is where its ids and keys come from."""
 
-    def __init__(self, url: str, timeout_s: float, key: str | None = None) -> None:
+    def __init__(self, url: str, timeout_s: float, key: str | None = None, tenant: str | None = None) -> None:
         self.clock = SystemClock()
         url = service_url(url)
-        connecting: Connecting[httpx2.Client] = Connecting(url=url, headers=with_key(None, key, url))
+        headers = with_tenant(with_key(None, key, url), tenant)
+        connecting: Connecting[httpx2.Client] = Connecting(url=url, headers=headers)
         super().__init__(connecting, Retrying(RETRIES, timeout_s, self.clock), time.sleep, _carrier)
 
     def __enter__(self) -> Self:

@@ -21,23 +21,22 @@ def create(
     *,
     name: str,
     scope: str,
-    tenant: str | None = None,
     expires: str | None = None,
     service: Service = DEFAULT_SERVICE,
 ) -> None:
     """Make a key and print it, this once: only a hash of it is kept.
 
     For example: hookline keys create --name shop --scope read,write --expires 90d
+    Another tenant's: hookline keys create --tenant acme --name shop --scope read,write
 
     Args:
         name: What it is for.
         scope: What it allows: read, write, cancel, separated by commas; or admin, which allows all.
-        tenant: Whose it is; there is only default yet.
         expires: How long it holds, such as 90d. Without it until it is revoked.
         service: Where Hookline is.
     """
     with service.calls() as calls:
-        made = calls.send(requests.create_key(name, _scopes(scope), tenant=tenant, expires=expires))
+        made = calls.send(requests.create_key(name, _scopes(scope), tenant=None, expires=expires))
     _show_new(made, service)
 
 
@@ -140,10 +139,11 @@ def _table(keys: Iterable[KeyView]) -> Sheet:
             Column("ID"),
             Column("NAME", is_long=True),
             Column("SCOPES", rank=1),
+            Column("TENANT", rank=4),
             Column("EXPIRES", rank=2),
             Column("LAST USED", rank=3),
         )
     )
     for key in keys:
-        sheet.add(key.id, key.name, ",".join(key.scopes), key.expires_at or "never", key.last_used_at or "never")
+        sheet.add(key.id, key.name, ",".join(key.scopes), key.tenant, key.expires_at or "never", key.last_used_at or "never")
     return sheet

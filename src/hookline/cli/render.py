@@ -113,6 +113,7 @@ def job_facts(job: http.Job) -> Facts:
             ("priority", job.priority or None),
             ("labels", label_text(job.labels)),
             ("schedule", job.schedule),
+            ("tenant", job.tenant if isinstance(job.tenant, str) else None),
             ("signed", "yes" if job.signed else "no"),
         )
     )

@@ -22,6 +22,7 @@ class Service:
         url: A node or a proxy. [that of the profile, else http://127.0.0.1:7070]
         profile: A profile that hookline login made; without it the one called default is taken, if there is one.
         api_key_file: A file that holds the API key; or have the key in HOOKLINE_API_KEY.
+        tenant: For whom to act, with an operator's key. [whose the key is]
         json: Print exactly one JSON document on stdout.
         timeout: Seconds for each try of a call.
     """
@@ -29,6 +30,7 @@ class Service:
     url: Annotated[str | None, Parameter(env_var="HOOKLINE_URL")] = None
     profile: Annotated[str | None, Parameter(env_var="HOOKLINE_PROFILE")] = None
     api_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_API_KEY_FILE")] = None
+    tenant: Annotated[str | None, Parameter(env_var="HOOKLINE_TENANT")] = None
     json: Flag = False
     timeout: Annotated[float, Parameter(name="--http-timeout", env_var="HOOKLINE_HTTP_TIMEOUT")] = 10.0
 
@@ -37,7 +39,7 @@ class Service:
         from hookline.cli.calls import Calls
 
         place = self.place()
-        return Calls(place.url, self.timeout, place.key)
+        return Calls(place.url, self.timeout, place.key, self.tenant)
 
     def place(self) -> "ServicePlace":
         """The url and the key: given, of the environment, or of a profile. Raises InvalidConfig."""

@@ -84,6 +84,7 @@ class Job(Answered, frozen=True):
     """A job. What it sends is in ``payload``, decoded, or in ``body``, bytes; lists leave both out.
 
     ``deduplicated``: the call found it, and did not make it. ``payload_removed``: what it sends was deleted.
+    ``tenant``: whose it is; None: the default tenant's.
     """
 
     id: str
@@ -111,6 +112,7 @@ class Job(Answered, frozen=True):
     deduplicated: bool = False
     redact: list[str] = []
     payload_removed: bool = False
+    tenant: str | None = None
 
 
 class JobPage(Answered, frozen=True):
@@ -207,6 +209,7 @@ class Schedule(Answered, frozen=True):
     ticks_skipped: int
     job: ScheduledJob
     deduplicated: bool = False
+    tenant: str | None = None
 
 
 class SchedulePage(Answered, frozen=True):
@@ -277,6 +280,7 @@ class Destination(Answered, frozen=True):
     auth: ShownAuth | None = None
     tls: ShownTls | None = None
     incomplete: list[str] = []
+    tenant: str | None = None
 
 
 class DestinationPage(Answered, frozen=True):

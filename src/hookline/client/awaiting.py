@@ -37,7 +37,7 @@ from hookline.client.awaiting_transport import AwaitingHttp, AwaitingTransport
 from hookline.client.connections import Connecting, Verify
 from hookline.client.fields import Length
 from hookline.client.retrying import RETRIES, Retrying
-from hookline.client.transport import service_url, with_key
+from hookline.client.transport import service_url, with_key, with_tenant
 from hookline.clock import Clock, SystemClock
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import JobRequest
@@ -56,6 +56,7 @@ class AsyncClient:
     Args:
         base_url: where Hookline listens; HOOKLINE_URL when None, else a node on this machine.
         api_key: shows who calls; HOOKLINE_API_KEY when None.
+        tenant: for whom to act, with an operator's key; HOOKLINE_TENANT when None, else whose the key is.
         timeout: seconds for each try of a call, from looking up the name to the last byte of the answer.
         retries: how often a call is tried again, if that is safe.
         headers: sent with every call, such as the token of a gateway.
@@ -75,6 +76,7 @@ class AsyncClient:
         base_url: str | None = None,
         *,
         api_key: str | None = None,
+        tenant: str | None = None,
         timeout: float = 10.0,
         retries: int = RETRIES,
         headers: Mapping[str, str] | None = None,
@@ -87,7 +89,7 @@ class AsyncClient:
         self._clock = clock or SystemClock()
         connecting = Connecting(
             url=(url := service_url(base_url)),
-            headers=with_key(headers, api_key, url),
+            headers=with_tenant(with_key(headers, api_key, url), tenant),
             verify=verify,
             proxy=proxy,
             http_client=http_client,

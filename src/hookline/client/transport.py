@@ -14,13 +14,15 @@ from hookline.client.place import DEFAULT_URL, Place
 from hookline.client.requests import Request
 from hookline.client.retrying import Retrying
 from hookline.errors import HooklineError, InvalidConfig
+from hookline.protocol.tenants import tenant_of
 from hookline.version import __version__
 from hookline.visible import without_password
 
 if TYPE_CHECKING:
     import httpx2
 
-API_KEY = "HOOKLINE_API_KEY"
+API_KEY, TENANT = "HOOKLINE_API_KEY", "HOOKLINE_TENANT"
+_TENANT_HEADER = "hookline-tenant"
 T = TypeVar("T")
 Item_co = TypeVar("Item_co", covariant=True)
 
@@ -80,6 +82,20 @@ def with_key(headers: Mapping[str, str] | None, api_key: str | None, url: str) -
     if key.strip() and not has_other:
         own["authorization"] = f"Bearer {key.strip()}"
     return own
+
+
+def with_tenant(headers: dict[str, str], tenant: str | None) -> dict[str, str]:
+    """The headers and the one that names for whom the caller acts: ``tenant``, else HOOKLINE_TENANT.
+
+    Raises InvalidRequest for what cannot be a tenant's name.
+    """
+    name = tenant if tenant is not None else os.environ.get(TENANT, "")
+    if tenant is None and (not name or _TENANT_HEADER in map(str.lower, headers)):
+        return headers
+    tenant_of(name, field="tenant")
+    return {known: value for known, value in headers.items() if known.lower() != _TENANT_HEADER} | {
+        _TENANT_HEADER: name
+    }
 
 
 def service_url(given: str | None) -> str:

@@ -1,13 +1,13 @@
 """Reads from a call's headers who makes it, where they are believed; ``inner_door`` says where.
 
 Whoever is believed is heard, no more: nodes check the routes that proxies chose. A proxy believes nobody. For whom a
-client acts and what it may do, its key says: see ``guard``.
+client acts and what it may do, its key says: see ``guard``. An operator may act for any tenant: a header names it.
 """
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from hookline.errors import InvalidRequest
+from hookline.errors import Forbidden, InvalidRequest
 from hookline.http_api.forwarded_headers import (
     ACTOR,
     ADDRESSES,
@@ -17,6 +17,7 @@ from hookline.http_api.forwarded_headers import (
     FALLBACK,
     FORWARDED,
     PROXY,
+    TENANT,
     TIMEOUT,
     TOPOLOGY,
 )
@@ -24,9 +25,10 @@ from hookline.http_api.messages import AsgiScope, HeaderPair, only_value, whole_
 from hookline.protocol.api_keys import KEY_SCOPES, KeyScope
 from hookline.protocol.calls import Call
 from hookline.protocol.jobs import DEFAULT_TENANT
+from hookline.protocol.tenants import tenant_of
 
 _OURS = b"hookline-"
-_CLIENTS = frozenset({FALLBACK, TIMEOUT})  # of ours, what anybody may say
+_CLIENTS = frozenset({FALLBACK, TIMEOUT, TENANT})  # of ours, what anybody may say
 _PROXIES = frozenset({EPOCH, TOPOLOGY, CLUSTER, DECIDED, PROXY, ADDRESSES, ACTOR})
 _NODES = frozenset({FORWARDED})
 _EPOCH_DIGITS_MAX = 16
@@ -45,6 +47,8 @@ class ApiCaller(NamedTuple):
         key: id of its API key, ``ROOT`` or, where nobody is asked for one, nothing.
         scopes: of that key.
         body: SHA-256 of the body, in hex, as a process of ours has proven it; None: the caller has proven nothing.
+        key_tenant: whose key it is.
+        named: the tenant that it asks to act for, by its name; None: it does not.
     """
 
     kind: Literal["client", "proxy", "node"] = "client"
@@ -56,11 +60,32 @@ class ApiCaller(NamedTuple):
     key: str = ""
     scopes: tuple[KeyScope, ...] = KEY_SCOPES
     body: bytes | None = None
+    key_tenant: str = DEFAULT_TENANT
+    named: str | None = None
 
     @property
     def is_proven(self) -> bool:
         """It is a process of ours."""
         return self.body is not None
+
+    @property
+    def is_operator(self) -> bool:
+        """May it act for any tenant? With the scope admin, the default tenant's keys may, the root key among them."""
+        return self.key_tenant == DEFAULT_TENANT and "admin" in self.scopes
+
+    def acting(self) -> "ApiCaller":
+        """The caller, acting for the tenant that it asks to. After its key was looked at.
+
+        Raises:
+            InvalidRequest: no tenant can have that name.
+            Forbidden: it may not.
+        """
+        if self.named is None:
+            return self
+        tenant = tenant_of(self.named, field=TENANT.decode())
+        if tenant != self.key_tenant and not self.is_operator:
+            raise Forbidden("the key is another tenant's, and may not act for this one")
+        return self._replace(tenant=tenant)
 
 
 CLIENT = ApiCaller()
@@ -74,7 +99,7 @@ def admit_ours(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
     """From one of ours: it says by its headers what it is. Raises InvalidRequest for a bad number."""
     marks: dict[bytes, list[bytes]] = {}
     for name, value in headers:
-        if name.startswith(_OURS) and name not in _CLIENTS:
+        if name.startswith(_OURS) and (name == TENANT or name not in _CLIENTS):
             marks.setdefault(name, []).append(value)
     if not marks:
         return CLIENT, headers
@@ -88,6 +113,7 @@ def admit_ours(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
             only_value(TOPOLOGY, marks.get(TOPOLOGY, ())),
             only_value(CLUSTER, marks.get(CLUSTER, ())),
             FORWARDED in marks,
+            named=only_value(TENANT, marks.get(TENANT, ())),
         ),
         headers,
     )
@@ -95,7 +121,14 @@ def admit_ours(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
 
 def admit_clients(headers: HeaderPairs) -> tuple[ApiCaller, HeaderPairs]:
     """From anybody else: it is a client, whatever the headers say."""
-    return CLIENT, [pair for pair in headers if not pair[0].startswith(_OURS) or pair[0] in _CLIENTS]
+    kept = [pair for pair in headers if not pair[0].startswith(_OURS) or pair[0] in _CLIENTS]
+    named = named_in(kept)
+    return CLIENT if named is None else CLIENT._replace(named=named), kept
+
+
+def named_in(headers: HeaderPairs) -> str | None:
+    """The name of the tenant that the caller asks to act for. Raises InvalidRequest when there is more than one."""
+    return only_value(TENANT, [value for name, value in headers if name == TENANT])
 
 
 def admit_as_client(_call: Call, scope: AsgiScope) -> tuple[ApiCaller, HeaderPairs]:

@@ -112,7 +112,7 @@ class Endpoint:
             caller, headers = self._admit(served.call, scope)
             if self._guard is not None:
                 caller = await self._guard.admitted(served.call, caller, headers, scope.get("client"))
-            request = ApiRequest(scope, receive, served.call, caller, headers)
+            request = ApiRequest(scope, receive, served.call, caller.acting(), headers)
             if caller.is_proven:
                 await request.whole_body()  # it is the one that was proven, or this is as far as it gets
             return await served.handler(request)

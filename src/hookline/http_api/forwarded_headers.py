@@ -15,6 +15,7 @@ TIMEOUT = b"hookline-timeout-ms"  # how long the caller still waits
 FALLBACK = b"hookline-fallback"  # "allow": a client's own id or key may go to another cluster than its home
 ADDRESSES = b"hookline-addresses"  # with what is audited: the addresses of the client and of those who passed it on
 ACTOR = b"hookline-actor"  # with what a proxy has all clusters do: the client's call, and the id of its key
+TENANT = b"hookline-tenant"  # for whom an operator acts: a tenant's name
 FORWARDED = b"hookline-forwarded"  # on what a follower passes on: it goes no further
 
 # Of one connection only (RFC 9110, section 7.6.1), or written anew by whoever sends.

@@ -73,7 +73,7 @@ class Guard:
         Raises:
             Unauthorized: it has no valid key; for an internal call, none with the scope ``admin`` of the first tenant.
             TooManyBadKeys: likewise, and neither had many others from that address.
-            Forbidden: the key lacks the scope.
+            Forbidden: the key lacks the scope, or is not the default tenant's and the call is the operators'.
         """
         if call.needed_scope is None or (caller.is_proven and call.scope == "internal"):
             return caller
@@ -86,6 +86,8 @@ class Guard:
             if call.audited != "no":
                 await self._note(call, found, headers, address)
             raise Forbidden(f"the key lacks the scope {call.needed_scope}", scope=call.needed_scope)
+        if call.is_operators and found.key_tenant != DEFAULT_TENANT:
+            raise Forbidden("this call is about the whole service: only keys of the default tenant may make it")
         return found
 
     async def _note(self, call: Call, caller: ApiCaller, headers: HeaderPairs, address: ClientAddress) -> None:
@@ -109,7 +111,7 @@ class Guard:
             return None
         self._uses[key_id] = now_ms
         scopes = KEY_SCOPES if "admin" in key.scopes else key.scopes
-        return caller._replace(tenant=key.tenant, key=key_id, scopes=scopes)
+        return caller._replace(tenant=key.tenant, key=key_id, scopes=scopes, key_tenant=key.tenant)
 
     def note_use(self, caller: ApiCaller) -> None:
         """Another process of this node has found the caller's key valid."""

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import msgspec
 
 from hookline.clock import Clock
-from hookline.errors import InvalidRequest, InvalidTime
+from hookline.errors import Forbidden, InvalidRequest, InvalidTime
 from hookline.http_api import strict_json
+from hookline.http_api.callers import ApiCaller
 from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.messages import ApiRequest, page_limit
 from hookline.protocol import http_keys
@@ -26,8 +27,8 @@ from hookline.protocol.api_keys import (
 from hookline.protocol.durations import format_time, parse_duration, parse_time
 from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.limits import check_between
+from hookline.protocol.tenants import tenant_name, tenant_of
 
-DEFAULT_TENANT_NAME = "default"
 NAME_CHARS_MAX = 128
 _SCOPE = "keys"
 _OVERLAP_MS_MAX = 90 * 86_400_000
@@ -56,7 +57,7 @@ class MintedKey(NamedTuple):
 
 
 async def minted(request: ApiRequest, clock: Clock) -> MintedKey:
-    """The key that ``POST /keys`` asks for. Raises InvalidRequest."""
+    """The key that ``POST /keys`` asks for. Raises InvalidRequest, and Forbidden for another tenant's."""
     body = await request.body()
     strict_json.check_utf8(body)
     wanted = strict_json.decode(_requests, body)
@@ -65,15 +66,21 @@ async def minted(request: ApiRequest, clock: Clock) -> MintedKey:
         raise InvalidRequest(f"name must have 1 to {NAME_CHARS_MAX} characters that can be printed", field="name")
     if not wanted.scopes:
         raise InvalidRequest(f"scopes must name one at least of {', '.join(KEY_SCOPES)}", field="scopes")
-    if wanted.tenant not in (None, DEFAULT_TENANT_NAME):
-        raise InvalidRequest(f"tenant must be {DEFAULT_TENANT_NAME}; there are no others yet", field="tenant")
+    tenant = request.caller.tenant if wanted.tenant is None else tenant_of(wanted.tenant, field="tenant")
+    if not sees(request.caller, tenant):
+        raise Forbidden("a tenant makes its own keys only; ask an operator for another tenant's")
     now_ms, new_id = clock.wall_ms(), key_id(clock.token(ID_BYTES))
     text = key_text(new_id, clock.token(SECRET_BYTES))
     scopes = tuple(scope for scope in KEY_SCOPES if scope in wanted.scopes)
     secrets = (KeySecret(hash_of(text)),)
     return MintedKey(
-        new_id, text, ApiKey(DEFAULT_TENANT, wanted.name, scopes, secrets, now_ms, _expiry_ms(wanted, now_ms))
+        new_id, text, ApiKey(tenant, wanted.name, scopes, secrets, now_ms, _expiry_ms(wanted, now_ms))
     )
+
+
+def sees(caller: ApiCaller, tenant: str) -> bool:
+    """May the caller see and change the keys of that tenant? An operator may, unless it acts for another one."""
+    return tenant == caller.tenant or (caller.is_operator and caller.tenant == DEFAULT_TENANT)
 
 
 async def rotated(request: ApiRequest, known: KeptApiKey, clock: Clock) -> MintedKey:
@@ -95,7 +102,7 @@ def key_view(key: KeptApiKey) -> http_keys.KeyView:
         id=key.id,
         name=record.name,
         scopes=list(record.scopes),
-        tenant=record.tenant or DEFAULT_TENANT_NAME,
+        tenant=tenant_name(record.tenant),
         created_at=format_time(record.created_ms),
         expires_at=_time(record.expires_ms),
         last_used_at=_time(key.used_ms or None),
@@ -109,10 +116,14 @@ def page_of(keys: Iterable[KeptApiKey], request: ApiRequest) -> http_keys.KeyPag
     query = request.query("limit", "cursor")
     limit, cursor = page_limit(query), query.get("cursor")
     after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
-    places = sorted((_place(key), key) for key in keys if key.record.revoked_ms is None and _place(key) > after)
+    places = sorted((place, key) for key in keys if _is_shown(key, request.caller) and (place := _place(key)) > after)
     shown = [key for _, key in places[:limit]]
     next_cursor = encode_cursor(_place(shown[-1]), _SCOPE) if len(places) > limit else None
     return http_keys.KeyPage([key_view(key) for key in shown], next_cursor)
+
+
+def _is_shown(key: KeptApiKey, caller: ApiCaller) -> bool:
+    return key.record.revoked_ms is None and sees(caller, key.record.tenant)
 
 
 def _place(key: KeptApiKey) -> str:

@@ -265,6 +265,12 @@ def page_limit(query: dict[str, str], default: int = PAGE_DEFAULT, largest: int 
     return int(text)
 
 
+def scope_of(what: str, request: ApiRequest) -> str:
+    """The list that a cursor belongs to: a tenant's own one."""
+    tenant = request.caller.tenant
+    return f"{what} of {tenant}" if tenant else what
+
+
 def _within(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
         raise _too_large(limit)

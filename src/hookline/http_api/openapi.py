@@ -12,6 +12,7 @@ from hookline.http_api.operations import COMMON_REFUSALS, OPERATIONS
 from hookline.protocol import http, limits, topology
 from hookline.protocol.calls import Server
 from hookline.protocol.jobs import METHODS, STATE_BY_LABEL
+from hookline.protocol.tenants import TENANT_CHARS_MAX
 from hookline.version import __version__
 
 _REF = "#/components/schemas/{name}"
@@ -96,6 +97,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         {"type": "string", "enum": ["allow"]},
         "When the home of the id or key surely did not accept it, another cluster may. The same sent again when the "
         "home is back is created there a second time.",
+    ),
+    "Hookline-Tenant": _parameter(
+        "header",
+        {"type": "string", "minLength": 1, "maxLength": TENANT_CHARS_MAX, "pattern": "^[A-Za-z0-9._-]+$"},
+        "For whom to act, with an operator's key: one of the default tenant with the scope `admin`, or the root key.",
     ),
     "name": _parameter("path", {"type": "string", "examples": ["c0"]}, "The cluster's name.", required=True),
     "route_id": {"name": "id"} | _parameter("query", _ID, "Of a job or a schedule, known or not."),
@@ -290,6 +296,7 @@ def _operation(operation: Operation, server: Server) -> dict[str, Any]:
     described["security"] = [] if scope is None else [{"apiKey": [scope]}]
     names = [part[1:-1] for part in operation.call.path.split("/") if part.startswith("{")]
     names += [*operation.query, *operation.headers, *(operation.proxy_headers if server == "proxy" else ())]
+    names += ["Hookline-Tenant"] if scope is not None and not operation.call.is_operators else []
     parameters = [{"name": name, **PARAMETERS[name]} for name in names]
     if parameters:
         described["parameters"] = parameters

@@ -53,6 +53,7 @@ class Call(Struct, frozen=True):
             does from ``here``, at a node that only its own machine reaches; or nobody without a proof (``closed``).
         audited: does it leave a row in the audit log? ``changes``: only if it changed something, as what our
             processes repeat all the time.
+        of_service: it is about the service, not about what a tenant has.
         body_bytes_max: 0: the body is not looked at.
         carries_job: a node takes less than ``body_bytes_max``, by the payload that its operator allows.
     """
@@ -69,6 +70,7 @@ class Call(Struct, frozen=True):
     checks_epoch: EpochCheck = "if_given"
     keyless: Keyless = "open"
     audited: Audited = "no"
+    of_service: bool = False
     body_bytes_max: int = 0
     carries_job: bool = False
 
@@ -78,6 +80,11 @@ class Call(Struct, frozen=True):
         if self.scope == "internal":
             return "admin"
         return None if self.scope == "open" else self.scope
+
+    @property
+    def is_operators(self) -> bool:
+        """Only keys of the default tenant open it."""
+        return self.of_service
 
     @property
     def is_safe(self) -> bool:
@@ -107,7 +114,7 @@ def _read(name: str, path: str, at_proxy: AtProxy) -> Call:
 
 def _own(name: str, path: str, scope: Scope, at_proxy: AtProxy = "self", servers: tuple[Server, ...] = BOTH) -> Call:
     """A call about the process itself."""
-    return Call(name, "GET", path, scope, at_proxy, servers, answered_by="self", checks_epoch="no")
+    return Call(name, "GET", path, scope, at_proxy, servers, answered_by="self", checks_epoch="no", of_service=True)
 
 
 def _job(name: str, method: str, path: str, at_proxy: AtProxy, repeatable: Repeatable) -> Call:
@@ -130,6 +137,7 @@ def _admin(
     *,
     repeatable: Repeatable = "always",
     gone_code: str = "",
+    of_service: bool = False,
     body_bytes_max: int = 0,
 ) -> Call:
     """A call by which an operator changes something for all."""
@@ -142,6 +150,7 @@ def _admin(
         repeatable=repeatable,
         gone_code=gone_code,
         audited="always",
+        of_service=of_service,
         body_bytes_max=body_bytes_max,
     )
 
@@ -159,6 +168,7 @@ def _fleet(name: str, method: str, path: str, scope: Scope, at_proxy: AtProxy, b
         *(name, method, path, scope, at_proxy, ("proxy",)),
         repeatable=repeatable,
         audited=audited,
+        of_service=True,
         body_bytes_max=body_bytes_max,
     )
 
@@ -225,8 +235,8 @@ _ROWS = (
     _fleet("putTopology", "PUT", "/topology", "admin", "topology", TOPOLOGY_BYTES_MAX),
     _fleet("getRoute", "GET", "/topology/route", "read", "topology"),
     _own("getCluster", "/cluster", "read", "one"),
-    _admin("changeCluster", "PATCH", "/cluster", "one", repeatable="never", body_bytes_max=_SETTINGS),
-    _admin("handover", "POST", "/cluster/handover", "one", repeatable="never", body_bytes_max=_EMPTY),
+    _admin("changeCluster", "PATCH", "/cluster", "one", repeatable="never", of_service=True, body_bytes_max=_SETTINGS),
+    _admin("handover", "POST", "/cluster/handover", "one", repeatable="never", of_service=True, body_bytes_max=_EMPTY),
     Call(
         "trustClock",
         "POST",
@@ -236,6 +246,7 @@ _ROWS = (
         answered_by="self",
         checks_epoch="no",
         audited="always",
+        of_service=True,
         body_bytes_max=_SETTINGS,
     ),
     _admin("createKey", "POST", "/keys", "all", repeatable="never", body_bytes_max=_SETTINGS),
@@ -243,7 +254,7 @@ _ROWS = (
     Call("getKey", "GET", "/keys/{id}", "admin", "all", answered_by="any"),
     _admin("rotateKey", "POST", "/keys/{id}/rotate", "all", repeatable="never", body_bytes_max=_SETTINGS),
     _admin("revokeKey", "DELETE", "/keys/{id}", "all", gone_code="key_not_found", body_bytes_max=_EMPTY),
-    Call("listAudit", "GET", "/audit", "admin", "all", answered_by="any"),
+    Call("listAudit", "GET", "/audit", "admin", "all", answered_by="any", of_service=True),
     _own("getHealth", "/health", "open"),
     _own("getLivez", "/livez", "open", servers=(*BOTH, "worker")),
     _own("getReadyz", "/readyz", "open", servers=(*BOTH, "worker")),

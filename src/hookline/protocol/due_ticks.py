@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hookline.protocol.commands import RecordTicks
 from hookline.protocol.cron import parse_cron
+from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.settings import ScheduleSpec
 from hookline.protocol.ticks import SchedulePlan, decide_ticks, tick_job_id
 
@@ -19,6 +20,7 @@ class DueSchedule(NamedTuple):
     revision: int
     spec: ScheduleSpec
     next_tick_ms: int
+    tenant: str = DEFAULT_TENANT
 
 
 def record_due(schedule: DueSchedule, now_ms: int, shard: int) -> RecordTicks:
@@ -44,7 +46,7 @@ def record_due(schedule: DueSchedule, now_ms: int, shard: int) -> RecordTicks:
         revision=schedule.revision,
         expected_ms=schedule.next_tick_ms,
         ticks=tuple(
-            (tick.instant_ms, tick.run_at_ms, tick_job_id(schedule.id, tick.instant_ms, shard))
+            (tick.instant_ms, tick.run_at_ms, tick_job_id(schedule.id, tick.instant_ms, shard, schedule.tenant))
             for tick in decision.ticks
         ),
         skipped=decision.skipped,

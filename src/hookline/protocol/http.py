@@ -127,7 +127,10 @@ class RetryView(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """A job as users see it. ``payload_removed``: it was deleted, so it is not shown and not sent again."""
+    """A job as users see it. ``payload_removed``: it was deleted, so it is not shown and not sent again.
+
+    ``tenant``: whose it is; not there: the default tenant's.
+    """
 
     id: str
     url: str
@@ -154,6 +157,7 @@ class Job(Struct, frozen=True):
     deduplicated: bool | UnsetType = UNSET
     redact: list[str] = []
     payload_removed: bool = False
+    tenant: str | UnsetType = UNSET
 
 
 class JobPage(Struct, frozen=True, omit_defaults=True):
@@ -310,7 +314,7 @@ class ScheduleChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class Schedule(Struct, frozen=True):
-    """A schedule as users see it; ``job`` is what each tick makes."""
+    """A schedule as users see it; ``job`` is what each tick makes. ``tenant`` as in ``Job``."""
 
     id: str
     cron: str
@@ -329,6 +333,7 @@ class Schedule(Struct, frozen=True):
     ticks_skipped: int
     job: dict[str, Raw]  # its payload as it was written
     deduplicated: bool | UnsetType = UNSET
+    tenant: str | UnsetType = UNSET
 
 
 class SchedulePage(Struct, frozen=True, omit_defaults=True):
@@ -396,7 +401,8 @@ class Breaker(Struct, frozen=True):
 class Destination(Struct, frozen=True, omit_defaults=True):
     """A destination as users see it; of its secrets only the number is ever shown.
 
-    ``retry``: for jobs that do not say it themselves; not there: the default. ``incomplete`` as in ``JobPage``.
+    ``retry``: for jobs that do not say it themselves; not there: the default. ``incomplete`` as in ``JobPage``,
+    ``tenant`` as in ``Job``.
     """
 
     host: str
@@ -411,6 +417,7 @@ class Destination(Struct, frozen=True, omit_defaults=True):
     auth: ShownAuth | None = None
     tls: ShownTls | None = None
     incomplete: list[str] = []
+    tenant: str | UnsetType = UNSET
 
 
 class DestinationPage(Struct, frozen=True, omit_defaults=True):

@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from hookline.protocol.jobs import DEFAULT_TENANT
+
 MESSAGEPACK = b"application/msgpack"
 
 
@@ -24,11 +26,12 @@ class GatheredAnswer(Struct, frozen=True, array_like=True):
 
 
 class AbsenceRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A proxy asks the former home of an id or a key: is it there?"""
+    """A proxy asks the former home of an id or a key of that tenant: is it there?"""
 
     id: str | None = None
     key: str | None = None
     kind: Literal["job", "schedule"] = "job"
+    tenant: str = DEFAULT_TENANT
 
 
 class Absence(Struct, frozen=True, omit_defaults=True):

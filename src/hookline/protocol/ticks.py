@@ -13,6 +13,7 @@ from typing import Literal
 
 from hookline.protocol.cron import Cron
 from hookline.protocol.ids import uuid_text
+from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.limits import CATCH_UP_TICKS_MAX, LATE_MS
 
 SKIPPED_COUNT_MAX = 1_000
@@ -99,12 +100,14 @@ def jitter(schedule_id: str, instant_ms: int, jitter_ms: int) -> int:
     return int.from_bytes(digest[:8], "big") % (jitter_ms + 1)
 
 
-def tick_job_id(schedule_id: str, instant_ms: int, shard: int) -> str:
+def tick_job_id(schedule_id: str, instant_ms: int, shard: int, tenant: str = DEFAULT_TENANT) -> str:
     """The id of a tick's job: a version 8 UUID (RFC 9562) of schedule and instant, ``-`` and the shard.
 
-    The first 48 bits are the instant, as in a UUIDv7, so that ids sort by time.
+    The first 48 bits are the instant, as in a UUIDv7, so that ids sort by time. Two tenants' schedules of one id have
+    other ones: a receiver that both call would take the second for a repeat.
     """
-    digest = hashlib.sha256(f"{schedule_id}|{instant_ms}".encode()).digest()
+    name = f"{tenant}/{schedule_id}" if tenant else schedule_id
+    digest = hashlib.sha256(f"{name}|{instant_ms}".encode()).digest()
     value = int.from_bytes(instant_ms.to_bytes(6, "big") + digest[:10], "big")
     value = value & ~(0xF << 76) | 0x8 << 76  # version 8
     value = value & ~(0x3 << 62) | 0x2 << 62  # the RFC's variant

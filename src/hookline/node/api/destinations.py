@@ -6,7 +6,7 @@ from msgspec import UNSET
 from hookline.errors import DestinationNotFound, InvalidRequest, InvalidTime
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
+from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit, scope_of
 from hookline.node.api.context import Api
 from hookline.node.api.receiver_access import changed_access, check_unique
 from hookline.node.api.views import page_reply
@@ -30,13 +30,13 @@ _requests = msgspec.json.Decoder(http.DestinationRequest)
 async def list_destinations(api: Api, request: ApiRequest) -> Reply:
     """``GET /destinations``, by name."""
     query = request.query("limit", "cursor")
-    limit = page_limit(query)
+    limit, scope = page_limit(query), scope_of(_SCOPE, request)
     cursor = query.get("cursor")
-    after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
+    after = "" if cursor is None else decode_cursor(cursor, scope)
     rows = api.reads.destinations(request.caller.tenant, after, limit + 1)
-    next_cursor = encode_cursor(rows[limit - 1].name, _SCOPE) if len(rows) > limit else None
+    next_cursor = encode_cursor(rows[limit - 1].name, scope) if len(rows) > limit else None
     page = http.DestinationPage([api.views.destination(row) for row in rows[:limit]], next_cursor)
-    return page_reply(request, page, _SCOPE, [row.name for row in rows[:limit]])
+    return page_reply(request, page, scope, [row.name for row in rows[:limit]])
 
 
 async def get_destination(api: Api, request: ApiRequest) -> Reply:

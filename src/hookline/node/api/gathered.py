@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from hookline.errors import BatchTooLarge, DeadlineExceeded, HooklineError, InvalidRequest, NodeFault, NotLeader
+from hookline.http_api.callers import named_in
 from hookline.http_api.endpoint import refusal_of
 from hookline.http_api.fate import Fate, is_open_now
 from hookline.http_api.messages import ApiRequest, Reply
@@ -15,6 +16,7 @@ from hookline.node.api.context import Api
 from hookline.node.api.creating import Wish, answered, understood
 from hookline.protocol.commands import Result, Results
 from hookline.protocol.internal_http import MESSAGEPACK, GatheredAnswer, GatheredCreate
+from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.limits import GATHERED_JOBS_MAX
 
 _creates = msgspec.msgpack.Decoder(list[GatheredCreate])
@@ -55,11 +57,12 @@ def _read(body: bytes) -> list[GatheredCreate]:
 
 
 async def _understood(api: Api, request: ApiRequest, create: GatheredCreate) -> _Asked | HooklineError:
-    call, caller, guard = api.create_call, request.caller, api.services.guard
+    call, guard = api.create_call, api.services.guard
     try:
+        caller = request.caller._replace(tenant=DEFAULT_TENANT, named=named_in(create.headers))
         if guard is not None:
             caller = await guard.admitted(call, caller, create.headers, request.scope.get("client"))
-        alone = ApiRequest(request.scope, request.receive, call, caller, create.headers, create.body)
+        alone = ApiRequest(request.scope, request.receive, call, caller.acting(), create.headers, create.body)
         return _Asked(alone, await understood(api, alone))
     except Exception as error:  # noqa: BLE001 - what one create does to us is not the others' fault
         return refusal_of(error, request.scope, Fate())

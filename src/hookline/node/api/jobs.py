@@ -5,7 +5,7 @@ from functools import partial
 from hookline.errors import Conflict, JobFinished, JobNotFound, JobNotPending, JobNotRetryable, PayloadRemoved
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_number, encode_cursor
-from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
+from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit, scope_of
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.jobs_api import JobsApi
@@ -39,7 +39,7 @@ async def list_jobs(api: JobsApi, request: ApiRequest) -> Reply:
     """``GET /jobs``."""
     query = request.query(*http.FILTERS, "limit", "cursor")
     limit = page_limit(query)
-    scope = "jobs " + repr([query.get(name) for name in http.FILTERS])
+    scope = scope_of("jobs " + repr([query.get(name) for name in http.FILTERS]), request)
     cursor = query.get("cursor")
     before = None if cursor is None else decode_number(cursor, scope)
     wanted = job_fields.job_filter(http.Filter(**{name: query.get(name) for name in http.FILTERS}))  # type: ignore[arg-type]

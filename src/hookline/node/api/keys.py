@@ -4,7 +4,7 @@ import msgspec
 
 from hookline.errors import Conflict, InvalidRequest, KeyNotFound
 from hookline.http_api import strict_json
-from hookline.http_api.keys import MintedKey, key_view, minted, page_of, rotated
+from hookline.http_api.keys import MintedKey, key_view, minted, page_of, rotated, sees
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.protocol.api_keys import ApiKey, KeptApiKey, decode_key, encode_key
@@ -84,6 +84,6 @@ async def _keep(api: Api, key_id: str, record: ApiKey) -> None:
 
 def _found(api: Api, request: ApiRequest) -> KeptApiKey:
     known = api.services.replica.api_keys.by_id.get(id_of(request))
-    if known is None or known.record.revoked_ms is not None:
+    if known is None or known.record.revoked_ms is not None or not sees(request.caller, known.record.tenant):
         raise KeyNotFound
     return known

@@ -119,7 +119,8 @@ def due_ticks(row: ScheduleRow, now_ms: int, shard: int) -> RecordTicks | None:
     if row.paused or row.next_tick_ms is None or row.next_tick_ms > now_ms:
         return None
     try:
-        return record_due(DueSchedule(row.seq, row.id, row.revision, row.spec, row.next_tick_ms), now_ms, shard)
+        due = DueSchedule(row.seq, row.id, row.revision, row.spec, row.next_tick_ms, row.tenant)
+        return record_due(due, now_ms, shard)
     except HooklineError:  # a zone that a later tzdata dropped; the change may be what mends it
         return None
 

@@ -8,7 +8,7 @@ import msgspec
 from hookline.errors import Conflict, Internal, InvalidCron, InvalidTime, ScheduleNotFound
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
+from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit, scope_of
 from hookline.node.api import schedule_requests as requests
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.node.api.job_fields import unmasked
@@ -64,14 +64,14 @@ async def create_schedule(api: Api, request: ApiRequest) -> Reply:
 async def list_schedules(api: Api, request: ApiRequest) -> Reply:
     """``GET /schedules``, by id."""
     query = request.query("limit", "cursor")
-    limit = page_limit(query)
+    limit, scope = page_limit(query), scope_of(_SCOPE, request)
     cursor = query.get("cursor")
-    after = "" if cursor is None else decode_cursor(cursor, _SCOPE)
+    after = "" if cursor is None else decode_cursor(cursor, scope)
     async with api.pages:
         rows, has_more = await api.reads.schedules(request.caller.tenant, after, limit)
-        next_cursor = encode_cursor(rows[-1].id, _SCOPE) if has_more else None
+        next_cursor = encode_cursor(rows[-1].id, scope) if has_more else None
         page = http.SchedulePage(await views_of(rows, schedule_view), next_cursor)
-        return page_reply(request, page, _SCOPE, [row.id for row in rows])
+        return page_reply(request, page, scope, [row.id for row in rows])
 
 
 async def get_schedule(api: Api, request: ApiRequest) -> Reply:

@@ -123,7 +123,7 @@ async def tell_absence(api: Api, request: ApiRequest) -> Reply:
         raise EpochUnknown("this cluster has no topology yet", epoch=0)
     await barrier(api, kept)
     api.ownership.check_epoch(request)
-    found = _find(api, request.caller.tenant, asked)
+    found = _find(api, asked)
     return answer(200, Absence(found is None, found))
 
 
@@ -144,8 +144,9 @@ def _checked(asked: AbsenceRequest) -> AbsenceRequest:
     return asked
 
 
-def _find(api: Api, tenant: str, asked: AbsenceRequest) -> str | None:
+def _find(api: Api, asked: AbsenceRequest) -> str | None:
     """The id of what is there; a key goes before the id, as when a job is created."""
+    tenant = asked.tenant
     if asked.kind == "schedule":
         return asked.id if asked.id is not None and api.reads.schedule(tenant, asked.id) is not None else None
     found = None if asked.key is None else api.reads.job_of_key(tenant, asked.key, api.now_ms())

@@ -107,6 +107,7 @@ class JobViews(ABC):
             body_base64=_base64(spec) if payload else UNSET,
             deduplicated=True if deduplicated else UNSET,
             payload_removed=row.is_payload_removed,
+            tenant=row.tenant or UNSET,
         )
 
     def is_signed(self, tenant: str, spec: JobSpec) -> bool:
@@ -145,6 +146,7 @@ class Views(JobViews):
             retry=None if settings.retry is None else given_retry(settings.retry),
             auth=auth,
             tls=tls,
+            tenant=row.tenant or UNSET,
         )
 
     def settings(self, tenant: str, destination: str) -> DestinationSettings:
@@ -237,6 +239,7 @@ def schedule_view(row: ScheduleRow, *, deduplicated: bool = False) -> http.Sched
         ticks_skipped=row.skipped,
         job=template_view(row.job_spec),
         deduplicated=True if deduplicated else UNSET,
+        tenant=row.tenant or UNSET,
     )
 
 

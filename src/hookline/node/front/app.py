@@ -145,14 +145,14 @@ class FrontEndpoint:
         """Raises RelayInstead for whoever is to be refused: the node does it, and counts how often."""
         try:
             caller, headers = self._parts.admit(call, scope)
+            if (guard := self._parts.guard) is None:
+                return caller.acting(), headers
+            known = guard.known(caller, scope["headers"])
+            if known is None or call.needed_scope not in known.scopes:
+                raise RelayInstead
+            return known.acting(), headers
         except HooklineError as error:
             raise RelayInstead from error
-        if (guard := self._parts.guard) is None:
-            return caller, headers
-        known = guard.known(caller, scope["headers"])
-        if known is None or call.needed_scope not in known.scopes:
-            raise RelayInstead
-        return known, headers
 
     async def _by_handler(self, handler: JobHandler, request: ApiRequest) -> Reply:
         parts = self._parts

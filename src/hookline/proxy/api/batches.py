@@ -72,7 +72,10 @@ async def create_batch(api: ProxyApi, request: ApiRequest) -> Reply:
     request.forget_body()  # the items are copies, and it may be large
     body = b""
     call = call_of(request, is_named=True)  # ids are minted here for those that have none
-    batch = _Batch(api, call, items, await _given_ids(items), deadline_ms, is_minimal=wants_minimal(request))
+    batch = _Batch(
+        *(api, request.caller.tenant, call, items, await _given_ids(items), deadline_ms),
+        is_minimal=wants_minimal(request),
+    )
     await batch.run()
     return batch.reply()
 
@@ -87,6 +90,7 @@ class _Batch:
     def __init__(
         self,
         api: ProxyApi,
+        tenant: str,
         call: NodeCall,
         items: Sequence[bytes | Raw],
         ids: Sequence[_GivenId],
@@ -95,6 +99,7 @@ class _Batch:
         is_minimal: bool,
     ) -> None:
         self._api = api
+        self._tenant = tenant
         self._call = call
         self._items = items
         self._ids = ids
@@ -134,7 +139,7 @@ class _Batch:
         job_id = self._ids[position]
         if not isinstance(job_id, str):
             return _NoOneHome.ANYWHERE
-        name = Name("job", job_id, None)
+        name = Name(self._tenant, "job", job_id, None)
         return _NoOneHome.MOVING if name.former_home(router) is not None else name.new_home(router)
 
     async def _side(self, router: Router, place: _Place, positions: list[int]) -> None:
@@ -172,7 +177,7 @@ class _Batch:
             call = replace(self._call, target=CALLS["createJob"].path, body=bytes(self._items[position]))
             try:
                 async with at_once:
-                    name = Name("job", str(self._ids[position]), None)
+                    name = Name(self._tenant, "job", str(self._ids[position]), None)
                     one = await create_named(self._api, call, name, self._deadline_ms)
             except HooklineError as error:
                 self._fail([position], error)

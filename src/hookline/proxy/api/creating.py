@@ -32,8 +32,9 @@ _ALLOW = (FALLBACK, b"allow")
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """The client's name for the thing it creates: an id, or else an idempotency key."""
+    """The client's name for the thing it creates: an id, or else an idempotency key. Both are its tenant's."""
 
+    tenant: str
     kind: Kind
     id: str | None
     key: str | None
@@ -86,7 +87,7 @@ async def _create(api: ProxyApi, request: ApiRequest, kind: Kind) -> Reply:
     call = call_of(request, body, is_named=True)  # at the latest by an id that is minted here
     if chosen is None and key is None:
         return reply_of(await create_minted(api, call, deadline_ms))
-    name = Name(kind, None if chosen is None else check_id(chosen), key)
+    name = Name(request.caller.tenant, kind, None if chosen is None else check_id(chosen), key)
     return reply_of(await create_named(api, call, name, deadline_ms, may_fall_back=may_fall_back))
 
 
@@ -148,7 +149,7 @@ async def _create_moving(api: ProxyApi, call: NodeCall, name: Name, deadline_ms:
     former = name.former_home(router)
     assert former is not None
     version = router.version
-    asked = AbsenceRequest(name.id, name.key, name.kind)
+    asked = AbsenceRequest(name.id, name.key, name.kind, name.tenant)
     inquiry = NodeCall.to(CALLS["confirmAbsence"], msgspec.json.encode(asked))
     answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, version=version)
     if answer.status != 200:

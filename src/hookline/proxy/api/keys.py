@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, KeyNotFound, TooManyKeys
 from hookline.http_api.addresses import acting
-from hookline.http_api.keys import MintedKey, key_view, minted, page_of, rotated
+from hookline.http_api.keys import MintedKey, key_view, minted, page_of, rotated, sees
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.peers.sender import NodeAnswer
 from hookline.protocol.api_keys import KeptApiKey, encode_key
@@ -49,7 +49,8 @@ async def revoke_key(api: ProxyApi, request: ApiRequest) -> Reply:
         known = api.keys.known.merged.get(request.path["id"])
         clusters = {entry.name for entry in api.clusters()}
         is_told = not any(known and known.id in dict(api.keys.known.lacking(name)) for name in clusters)
-        if known is None or (known.record.revoked_ms is not None and is_told):
+        is_seen = known is not None and sees(request.caller, known.record.tenant)
+        if known is None or not is_seen or (known.record.revoked_ms is not None and is_told):
             raise KeyNotFound
         record = known.record if known.record.revoked_ms is not None else known.record.revoked(api.clock.wall_ms())
         answers = await api.keys.give_all([(known.id, encode_key(record))], *acting(request))
@@ -94,6 +95,6 @@ def _missing(answers: dict[str, NodeAnswer | None]) -> list[str]:
 
 def _found(api: ProxyApi, request: ApiRequest) -> KeptApiKey:
     known = api.keys.known.merged.get(request.path["id"])
-    if known is None or known.record.revoked_ms is not None:
+    if known is None or known.record.revoked_ms is not None or not sees(request.caller, known.record.tenant):
         raise KeyNotFound
     return known

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, Internal, InvalidCursor
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit
+from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit, scope_of
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol import http
 from hookline.protocol.http_audit import AUDIT_FILTERS
@@ -93,6 +93,7 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
     query = request.query(*listing.filters, "limit", "cursor", _CONSISTENCY)
     limit = page_limit(query)
     scope = f"proxy {request.call.path} " + repr([query.get(name) for name in listing.filters])
+    scope = scope_of(scope, request)
     cursor = _decode(query.get("cursor"), scope)
     positions = cursor.positions
 

@@ -1,0 +1,28 @@
+"""Names of tenants, and what is set for one. Pure.
+
+The default tenant is kept as an empty text and shown as ``default``: it is the operators' own.
+"""
+
+import re
+
+from hookline.errors import InvalidRequest
+from hookline.protocol.jobs import DEFAULT_TENANT
+
+DEFAULT_TENANT_NAME = "default"
+TENANT_CHARS_MAX = 64
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NOT_IN_A_PATH = frozenset({".", ".."})
+
+
+def tenant_of(name: str, *, field: str) -> str:
+    """The tenant of that name, as it is kept. Raises InvalidRequest."""
+    if len(name) > TENANT_CHARS_MAX or not _NAME.fullmatch(name) or name in _NOT_IN_A_PATH:
+        raise InvalidRequest(
+            f"a tenant's name has 1 to {TENANT_CHARS_MAX} of the characters A-Z a-z 0-9 . _ -", field=field
+        )
+    return DEFAULT_TENANT if name == DEFAULT_TENANT_NAME else name
+
+
+def tenant_name(tenant: str) -> str:
+    """The name that users see."""
+    return tenant or DEFAULT_TENANT_NAME
