@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hookline.client.answers import Rate as Rate
     from hookline.client.answers import RetryRequest as RetryRequest
     from hookline.client.answers import Schedule as Schedule
+    from hookline.client.answers import Tenant as Tenant
     from hookline.client.awaiting import AsyncClient as AsyncClient
     from hookline.client.blocking import Client as Client
     from hookline.client.signing import WebhookInfo as WebhookInfo
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from hookline.errors import QueueFull as QueueFull
     from hookline.errors import ScheduleExists as ScheduleExists
     from hookline.errors import ScheduleNotFound as ScheduleNotFound
+    from hookline.errors import TenantLimit as TenantLimit
+    from hookline.errors import TenantNotFound as TenantNotFound
     from hookline.errors import TooManyRequests as TooManyRequests
     from hookline.errors import Unauthorized as Unauthorized
     from hookline.errors import Unavailable as Unavailable
@@ -76,6 +79,7 @@ _NAMES_BY_MODULE = {
         "Rate",
         "RetryRequest",
         "Schedule",
+        "Tenant",
     ),
     "hookline.client.awaiting": ("AsyncClient",),
     "hookline.client.blocking": ("Client",),
@@ -104,6 +108,8 @@ _NAMES_BY_MODULE = {
         "QueueFull",
         "ScheduleExists",
         "ScheduleNotFound",
+        "TenantLimit",
+        "TenantNotFound",
         "TooManyRequests",
         "Unauthorized",
         "Unavailable",

@@ -9,18 +9,18 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── Unauthorized              401  ClockDiffers
     ├── Forbidden                 403  HostNotAllowed is a 403, too
     ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · ClusterNotFound ·
-    │                                  KeyNotFound · RouteNotFound
+    │                                  KeyNotFound · TenantNotFound · RouteNotFound
     ├── MethodNotAllowed          405
     ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · JobRunning ·
     │                                  JobNotFinished · PayloadRemoved · ScheduleExists
     │                                  EpochUnknown · EpochTaken · ChangeOpen · NotDecider · SettingsNeeded ·
-    │                                  SecretKeyDiffers · TooManyKeys
+    │                                  SecretKeyDiffers · TooManyKeys · TooManyTenants
     ├── PayloadTooLarge           413  (BatchTooLarge)
     ├── UnsupportedMedia          415
     ├── RangeNotSatisfiable       416
     ├── Misdirected               421  WrongCluster
     ├── IdempotencyMismatch       422
-    ├── TooManyRequests           429  QueueFull · TooManyBadKeys
+    ├── TooManyRequests           429  QueueFull · TenantLimit · TooManyBadKeys
     ├── Internal                  500  the fault is ours
     └── Unavailable               503  NotLeader · Overloaded · ShuttingDown · NotEnoughSpace · SnapshotUnavailable
                                        ClusterUnavailable · AllClustersUnavailable
@@ -227,6 +227,12 @@ class KeyNotFound(NotFound):
     code = "key_not_found"
 
 
+class TenantNotFound(NotFound):
+    """No tenant has that name: there are no settings, jobs or keys of it."""
+
+    code = "tenant_not_found"
+
+
 class RouteNotFound(NotFound):
     """There is no such call; /docs lists them all."""
 
@@ -334,6 +340,12 @@ class TooManyKeys(Conflict):
     code = "too_many_keys"
 
 
+class TooManyTenants(Conflict):
+    """There is no room for the settings of another tenant; delete those of tenants that are gone."""
+
+    code = "too_many_tenants"
+
+
 class PayloadTooLarge(HooklineError):
     """The body is larger than this service takes."""
 
@@ -406,6 +418,12 @@ class QueueFull(TooManyRequests):
     """The queue is full; nothing was stored. Come back after the time in Retry-After."""
 
     code = "queue_full"
+
+
+class TenantLimit(TooManyRequests):
+    """The tenant has reached a limit of its own; nothing was stored. Come back after the time in Retry-After."""
+
+    code = "tenant_limit"
 
 
 # --- 500, 503 -----------------------------------------------------------------------------------------------

@@ -223,6 +223,7 @@ JOBS = [
     Asked("cancelJobs", "POST", "/jobs/cancel", {"filter": {}}, {"Hookline-Epoch": "9"}),
 ]
 
+ACME = {"Hookline-Tenant": "acme"}
 OTHERS = [
     Asked("createSchedule", "POST", "/schedules", SCHEDULE),
     Asked("listSchedules", "GET", "/schedules"),
@@ -242,6 +243,20 @@ OTHERS = [
     Asked("listJobs", "GET", "/jobs?limit=5"),
     Asked("deleteDestination", "DELETE", "/destinations/example.com"),
     Asked("createJob", "POST", "/jobs", JOB | {"id": "to-plain"}),
+    Asked("createJob", "POST", "/jobs", JOB | {"id": "to-plain"}, ACME),
+    Asked("getJob", "GET", "/jobs/to-plain", None, ACME),
+    Asked("getJob", "GET", "/jobs/to-paused", None, ACME),
+    Asked("listAttempts", "GET", "/jobs/to-plain/attempts", None, ACME),
+    Asked("listJobs", "GET", "/jobs", None, ACME),
+    Asked("listJobs", "GET", "/jobs", None, {"Hookline-Tenant": "a/b"}),
+    Asked("putTenant", "PUT", "/tenants/acme", {"pending_jobs": 2, "weight": 2}),
+    Asked("createBatch", "POST", "/jobs/batch", {"jobs": [JOB | {"id": "a1"}, JOB | {"id": "a2"}]}, ACME),
+    Asked("createJob", "POST", "/jobs", JOB | {"id": "a3"}, ACME),
+    Asked("createJob", "POST", "/jobs", JOB | {"id": "a4"}, ACME),
+    Asked("createJob", "POST", "/jobs", JOB | {"id": "a4"}),
+    Asked("getTenant", "GET", "/tenants/acme"),
+    Asked("listTenants", "GET", "/tenants"),
+    Asked("deleteTenant", "DELETE", "/tenants/acme"),
     Asked("createKey", "POST", "/keys", {"name": "ci", "scopes": ["read"], "expires": "90d"}),
     Asked("createKey", "POST", "/keys", {"name": "ci", "scopes": []}),
     Asked("listKeys", "GET", "/keys?limit=1"),

@@ -242,6 +242,15 @@ def test_audit(opens: Opens) -> None:
         assert "concurrency 5" in page.run("hookline audit --output wide")
 
 
+def test_tenants(tmp_path: Path) -> None:
+    here = Here({"hookline up": "hookline up --port 7070"})
+    with Reader("docs/how-to/tenants.md", tmp_path / "reader", here) as page:
+        page.follow()
+        assert "globex" in page.run("hookline tenants list")
+        assert "order-1" in page.run("hookline jobs list --tenant globex")
+        assert "order-1" not in page.run("hookline jobs list")
+
+
 DJANGO_SITE = """
 from django.conf import settings
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of a test")

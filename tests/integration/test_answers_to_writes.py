@@ -54,8 +54,8 @@ DESTINATION_WRITES: tuple[Any, ...] = (
     {"rate": None, "retry": None, "secrets": None},
 )
 # They answer how many they changed, or nothing at all.
-NO_RECORD = {"retryJobs", "cancelJobs", "deleteJob", "deleteSchedule", "deleteDestination"}
-ELSEWHERE = {"createJob", "createBatch", "createSchedule", "putDestination"}
+NO_RECORD = {"retryJobs", "cancelJobs", "deleteJob", "deleteSchedule", "deleteDestination", "deleteTenant"}
+ELSEWHERE = {"createJob", "createBatch", "createSchedule", "putDestination", "putTenant"}
 NOT_OF_RECORDS = {"handover", "trustClock", "changeCluster"}
 KEYS = {"createKey", "rotateKey", "revokeKey"}  # see test_keys.py
 
@@ -88,6 +88,13 @@ def test_a_new_job_is_answered_as_it_is_kept(node: NodeUnderTest, fields: dict[s
         answer = node.post("/jobs", JOB | fields, Idempotency_Key=f"key {fields}")
         assert answer.status == status
         assert_kept(node, answer, "")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"pending_jobs": 5}, {"weight": 3}, {"pending_jobs": None, "creates_per_second": 7}]
+)
+def test_the_settings_of_a_tenant_are_answered_as_they_are_kept(node: NodeUnderTest, fields: dict[str, Any]) -> None:
+    assert_kept(node, node.call("PUT", "/tenants/acme", fields), "/tenants/acme")
 
 
 def test_the_jobs_of_a_batch_are_answered_as_they_are_kept(node: NodeUnderTest) -> None:

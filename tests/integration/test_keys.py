@@ -225,7 +225,7 @@ def test_what_is_shown_of_keys(guarded: Guarded) -> None:
         ({"name": "x" * 129, "scopes": ["read"]}, "name"),
         ({"name": "a", "scopes": []}, "scopes"),
         ({"name": "a", "scopes": ["root"]}, "scopes"),
-        ({"name": "a", "scopes": ["read"], "tenant": "acme"}, "tenant"),
+        ({"name": "a", "scopes": ["read"], "tenant": "a/b"}, "tenant"),
         ({"name": "a", "scopes": ["read"], "expires": "1d", "expires_at": "2099-01-01T00:00:00Z"}, "expires"),
         ({"name": "a", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"name": "a", "scopes": ["read"], "expires": "soon"}, "expires"),

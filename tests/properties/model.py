@@ -80,6 +80,7 @@ class Model:
         default_factory=dict
     )  # time, …, changed, code
     audit_gone: int = 0
+    tenants: dict[str, bytes] = field(default_factory=dict)
     due: list[tuple[int, int, int]] = field(default_factory=list)
     aborted: list[int] = field(default_factory=list)
 
@@ -153,6 +154,7 @@ class Model:
                 for tenant, destination, settings in command.settings:
                     name = (tenant, destination)
                     self.destinations[name] = (self._destination(name), settings)
+                self.tenants |= dict(command.tenants)
                 self.settings_epoch = command.epoch if command.is_last else self.settings_epoch
                 return c.Changed(len(command.settings))
             case c.PurgeFinished():
@@ -175,6 +177,9 @@ class Model:
                 return self._delete_payload(command)
             case c.SetTopology():
                 return self._set_topology(command)
+            case c.PutTenant():
+                self.tenants[command.tenant] = command.settings
+                return c.Changed(1)
             case c.PutApiKeys():
                 return c.Changed(sum(self._put_api_key(key_id, record) for key_id, record in command.keys))
             case c.PurgeAudit():

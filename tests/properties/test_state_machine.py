@@ -34,6 +34,7 @@ from hookline.protocol.jobs import (
 )
 from hookline.protocol.modes import ATTEMPTING, Mode
 from hookline.protocol.settings import DELETED, DestinationSettings, encode
+from hookline.protocol.tenants import REMOVED, UNLIMITED, TenantSettings, encode_tenant
 from tests.node_parts import T0, create, entry, job_spec, outcome
 from tests.properties.model import FINISHED, OPEN, Model, Name
 
@@ -181,6 +182,8 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
                 self.model.audit.items(), self.model.audit_gone + 1
             )
         ]
+        assert self.rows("SELECT name, settings FROM tenants") == sorted(self.model.tenants.items())
+        assert self.machine.tables.tenants.rows() == sorted(self.model.tenants.items())
         jobs = self.model.jobs.values()
         assert self.rows(
             "SELECT seq, tenant, id, state, lane, due_ms, run_at_ms, created_ms, finished_ms, attempts,"
@@ -488,7 +491,7 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
     )
     def import_destinations(self, step: int, name: str, blob: bytes, is_last: bool, tenant: str, more: bool) -> None:
         epoch = self.model.topology.epoch if self.model.topology else 2
-        self.submit(c.ImportDestinations(epoch + step, ((tenant, name, blob),), is_last), more)
+        self.submit(c.ImportDestinations(epoch + step, ((tenant, name, blob),), is_last, ((tenant, REMOVED),)), more)
 
     @rule(owner=owners, dead=st.lists(owners, max_size=2, unique=True), claim_by=st.none() | owners)
     def begin_term(self, owner: str, dead: list[str], claim_by: str | None) -> None:
@@ -527,6 +530,14 @@ class StateMachineAgainstModel(RuleBasedStateMachine):
         self.submit(c.SetMode(mode), more=False)
         self.flush()
         assert self.machine.tables.mode == mode
+
+    @rule(
+        tenant=tenants,
+        settings=st.sampled_from([REMOVED, *map(encode_tenant, (UNLIMITED, TenantSettings(7)))]),
+        more=more,
+    )
+    def put_tenant(self, tenant: str, settings: bytes, more: bool) -> None:
+        self.submit(c.PutTenant(tenant, settings), more)
 
     @rule(key_id=st.sampled_from(["k1", "k2"]), data=st.data(), more=more)
     def put_api_key(self, key_id: str, data: st.DataObject, more: bool) -> None:

@@ -69,6 +69,10 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "rotateKey": ("admin", "never"),
         "revokeKey": ("admin", "always"),
         "listAudit": ("admin", "always"),
+        "listTenants": ("admin", "always"),
+        "getTenant": ("admin", "always"),
+        "putTenant": ("admin", "always"),
+        "deleteTenant": ("admin", "always"),
         "getHealth": ("open", "always"),
         "getLivez": ("open", "always"),
         "getReadyz": ("open", "always"),
@@ -90,6 +94,17 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "createGathered": ("internal", "always"),
         "confirmAbsence": ("internal", "always"),
         "exchange": ("internal", "always"),
+    }
+
+
+def test_the_calls_about_the_service() -> None:
+    """Written out, too: all others are about what a tenant has, and keys of all tenants open them."""
+    asking = {name for name, call in CALLS.items() if call.needed_scope is not None and call.is_operators}
+    clusters = {"listClusters", "getOneCluster", "changeOneCluster", "handOneOver", "getCluster", "changeCluster"}
+    topology = {"getTopology", "putTopology", "getRoute", "handover", "trustClock", "getMetrics"}
+    assert asking == clusters | topology | {"listTenants", "getTenant", "putTenant", "deleteTenant"} | {
+        "readKeys",
+        "takeKeys",
     }
 
 
@@ -201,6 +216,10 @@ SENT: dict[str, Callable[[], requests.Request[Any]]] = {
     "getKey": lambda: requests.get_key("x"),
     "rotateKey": lambda: requests.rotate_key("x", overlap=0),
     "revokeKey": lambda: requests.revoke_key("x"),
+    "listTenants": lambda: requests.list_tenants(cursor=None),
+    "getTenant": lambda: requests.get_tenant("x"),
+    "putTenant": lambda: requests.put_tenant("x", {}),
+    "deleteTenant": lambda: requests.delete_tenant("x"),
     "listClusters": requests.clusters,
     "getOneCluster": lambda: requests.cluster("x"),
     "getTopology": requests.topology,

@@ -38,6 +38,14 @@ ATTEMPT = {
     "response_headers": {},
     "response_body": "gone",
 }
+TENANT = {
+    "name": "acme",
+    "pending_jobs": 5,
+    "pending_bytes": None,
+    "creates_per_second": None,
+    "weight": 2,
+    "used": {"pending_jobs": 3, "pending_bytes": 700, "running": 1},
+}
 DESTINATION = served.destination(rate={"limit": 5, "per": "1s"}, secrets=1)
 
 
@@ -50,6 +58,7 @@ def answer(asked: Asked) -> Answer:
         ("GET", "/schedules"): {"data": [served.schedule()], "next_cursor": None},
         ("GET", "/schedules/preview"): {"ticks": ["2026-11-25T09:00:00+01:00"]},
         ("GET", "/destinations"): {"data": [DESTINATION], "next_cursor": None},
+        ("GET", "/tenants"): {"data": [TENANT], "next_cursor": None},
         ("GET", "/cluster"): CLUSTER,
         ("GET", "/health"): HEALTH,
         ("POST", "/jobs/retry"): BULK,
@@ -62,8 +71,10 @@ def answer(asked: Asked) -> Answer:
         return Answer(200, {"data": [ATTEMPT]})
     if path.startswith("/schedules") and not path.endswith("/run"):
         return Answer(204 if asked.method == "DELETE" else 200, None if asked.method == "DELETE" else served.schedule())
-    if path.startswith("/destinations") and asked.method == "DELETE":
+    if path.startswith(("/destinations", "/tenants")) and asked.method == "DELETE":
         return Answer(204)
+    if path.startswith("/tenants/"):
+        return Answer(200, TENANT)
     return Answer(200, DESTINATION if path.startswith("/destinations") else JOB)
 
 
@@ -120,6 +131,10 @@ COMMANDS: list[tuple[str, str]] = [
     ("destinations get http://127.0.0.1:9000", "GET /destinations/http%3A%2F%2F127.0.0.1%3A9000"),
     ("destinations set https://h --rate 5/s --no-paused", "PUT /destinations/https%3A%2F%2Fh"),
     ("destinations delete https://h --yes", "DELETE /destinations/https%3A%2F%2Fh"),
+    ("tenants list", "GET /tenants?limit=1000"),
+    ("tenants show acme", "GET /tenants/acme"),
+    ("tenants set acme --pending-jobs 5 --weight 2", "PUT /tenants/acme"),
+    ("tenants delete acme --yes", "DELETE /tenants/acme"),
     ("cluster show", "GET /cluster"),
     ("cluster health", "GET /health"),
 ]
@@ -309,6 +324,25 @@ def test_schedule_options_are_sent(server: ScriptedServer, run: Run) -> None:
         "id": "s1",
         "paused": True,
     }
+
+
+def test_limits_of_a_tenant_are_sent_and_reset(server: ScriptedServer, run: Run) -> None:
+    line = ("tenants", "set", "acme", "--pending-jobs", "5", "--reset", "creates-per-second", "--reset", "weight")
+    code, out, _ = run(*line)
+    assert server.asked[0].json == {"pending_jobs": 5, "creates_per_second": None, "weight": 1}
+    assert (code, "3 of 5" in out) == (0, True)
+    assert run("tenants", "set", "acme")[0] == 2
+    assert run("tenants", "set", "acme", "--reset", "all")[0] == 2
+
+
+def test_a_command_acts_for_a_tenant(server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("jobs", "list", "--tenant", "acme")
+    monkeypatch.setenv("HOOKLINE_TENANT", "globex")
+    run("jobs", "list")
+    run("jobs", "list", "--tenant", "acme")
+    named = [dict(asked.headers).get("hookline-tenant") for asked in server.asked]
+    assert named == ["acme", "globex", "acme"]
+    assert run("jobs", "list", "--tenant", "a/b")[0] == 1
 
 
 def test_destination_settings_are_sent_and_reset(server: ScriptedServer, run: Run) -> None:

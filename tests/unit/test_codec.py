@@ -48,7 +48,10 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.PurgeKeys(7, 9), "930e0709"),
     (c.ExpireClaims("n1/a/b"), "920fa66e312f612f62"),
     (c.SetTopology(7, b"{}", 3), "941107c4027b7d03"),
-    (c.ImportDestinations(7, (("t", "d", b"s"),), True), "94140791 93a174a164c40173 c3".replace(" ", "")),
+    (
+        c.ImportDestinations(7, (("t", "d", b"s"),), True, (("t", b"s"),)),
+        "95140791 93a174a164c40173 c3 91 92a174c40173".replace(" ", ""),
+    ),
     (c.BeginLog("f" * 32, 1, "c0", 0), "9512d920" + "66" * 32 + "01a2633000"),
     (c.DeleteJob(300), "9215cd012c"),
     (c.DeletePayload(1, 2, b"s"), "94160102c40173"),
@@ -61,6 +64,7 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
         "9632 9aa172a161a174a16ba16ea0a168a176a173a178 01a4646f6e65a0c3".replace(" ", ""),
     ),
     (c.PurgeAudit(7, 8, 9), "9433070809"),
+    (c.PutTenant("t", b"s"), "9322a174c40173"),
 ]
 
 
@@ -150,7 +154,9 @@ any_command = st.one_of(
         st.integers(0, 2**53),
         st.lists(st.tuples(ascii_text, ascii_text, blobs), max_size=20).map(tuple),
         st.booleans(),
+        st.lists(st.tuples(ascii_text, blobs), max_size=20).map(tuple),
     ),
+    st.builds(c.PutTenant, ascii_text, blobs),
     st.builds(
         *(c.CreateJob, ascii_text, ints, works, st.binary(max_size=32), st.none() | ascii_text, ints, st.booleans()),
     ),

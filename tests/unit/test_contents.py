@@ -15,6 +15,7 @@ from hookline.protocol import commands as c
 from hookline.protocol.api_keys import ApiKey, KeySecret, encode_key
 from hookline.protocol.jobs import DEFAULT_TENANT, encode_spec, without_payload, work_of
 from hookline.protocol.settings import DestinationSettings, encode
+from hookline.protocol.tenants import REMOVED, TenantSettings, encode_tenant
 from tests.node_parts import OWNER, T0, apply, create, job_spec, outcome, work
 
 DESTINATION = "https://a.example:443"
@@ -38,6 +39,7 @@ def state(tmp_path: Path) -> Path:
     apply(machine, c.SetMode("hybrid"), c.NoteAudit(c.AuditNote("n1", "changeCluster"), 1))
     apply(machine, c.SetMode("leader"), c.NoteAudit(c.AuditNote("n1", "changeCluster"), 1))
     apply(machine, c.NoteAudit(c.AuditNote("n2", "handover", actor="k"), 0), c.PurgeAudit(0, 9, 9))
+    apply(machine, c.PutTenant("a", encode_tenant(TenantSettings(7))), c.PutTenant("b", REMOVED))
     apply(machine, c.PurgeFinished(T0 + 1, 0, 1), c.RunSchedule("", "s", "tick", T0))
     spec = job_spec(labels=("y",), body=b"new")
     apply(machine, c.UpdateJob(5, 1, T0, work_of(spec, DEFAULT_TENANT)), create("z", spec))
@@ -99,6 +101,8 @@ def test_what_was_written_is_sound(state: Path) -> None:
         "UPDATE api_keys SET record = (SELECT record FROM api_keys WHERE id = 'k') WHERE id = 'gone'",
         "UPDATE api_keys SET id = 'other' WHERE id = 'k'",
         "UPDATE api_keys SET used_ms = 0",
+        "UPDATE tenants SET settings = (SELECT settings FROM tenants WHERE name = 'b') WHERE name = 'a'",
+        "DELETE FROM tenants WHERE name = 'b'",
         "UPDATE destinations SET name = name || 'x' WHERE id = 1",
         "UPDATE counters SET value = value + 1 WHERE name = 'pending'",
         "INSERT INTO jobs SELECT 99, 'forged', tenant, state, lane, due_ms, run_at_ms, created_ms, finished_ms, "

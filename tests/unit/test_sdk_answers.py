@@ -14,7 +14,7 @@ import hookline
 from hookline import Client
 from hookline.client import answers
 from hookline.client.requests import Request
-from hookline.protocol import http, http_audit, http_keys
+from hookline.protocol import http, http_audit, http_keys, http_tenants
 from tests import scripted_server as served
 from tests.scripted_server import Answer, ScriptedServer, scripted_server
 
@@ -44,6 +44,8 @@ def test_each_answer_has_the_fields_that_travel(kind: type[msgspec.Struct]) -> N
     told: type[msgspec.Struct] = next(
         getattr(place, kind.__name__) for place in (http, http_keys, http_audit) if hasattr(place, kind.__name__)
     )
+    places = (http, http_keys, http_tenants)
+    told: type[msgspec.Struct] = next(getattr(one, kind.__name__) for one in places if hasattr(one, kind.__name__))
     wanted = [name for name in told.__struct_encode_fields__ if name not in ONLY_FOR_PROXIES]
     assert list(kind.__struct_encode_fields__) == wanted
     assert not kind.__struct_config__.forbid_unknown_fields, "a newer service may say more"

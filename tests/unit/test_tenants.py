@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hookline.node.state_machine import apply_tenants
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.node.state_machine.matching import JobFilter
@@ -13,6 +14,8 @@ from hookline.node.state_machine.reads import Reads
 from hookline.protocol import commands as c
 from hookline.protocol.jobs import DEFAULT_TENANT, State, destination_of
 from hookline.protocol.settings import DELETED, DestinationSettings, ScheduleSpec, encode
+from hookline.protocol.tenants import REMOVED, UNLIMITED, TenantSettings, encode_tenant
+from hookline.protocol.ticks import tick_job_id
 from tests.node_parts import OWNER, T0, apply, create, entry, job_spec, work
 
 A, B = DEFAULT_TENANT, "acme"
@@ -145,3 +148,41 @@ def test_a_job_stays_its_tenants(machine: StateMachine, reads: Reads) -> None:
     apply(machine, chosen(A, b"1"))
     assert apply(machine, c.UpdateJob(1, 1, T0, work(B))) == [c.Refused("job_not_found")]
     assert (ids(reads, A), ids(reads, B)) == (["same"], [])
+
+
+def test_settings_of_tenants_are_kept_and_those_that_were_deleted_as_well(machine: StateMachine) -> None:
+    some = encode_tenant(TenantSettings(pending_jobs=3, weight=2))
+    machine.apply(entry(1, [c.PutTenant(A, some), c.PutTenant(B, some), c.PutTenant(B, REMOVED)]))
+    machine.commit()
+    for known in (machine.tables.tenants, StateMachine(machine.database).tables.tenants):
+        assert (known.of(A).pending_jobs, known.of(A).weight, known.of(B)) == (3, 2, UNLIMITED)
+        assert (known.rows(), list(known.names), known.is_set(B)) == ([(A, some), (B, REMOVED)], [A], False)
+
+
+def test_a_state_takes_settings_of_tenants_with_those_of_destinations(machine: StateMachine) -> None:
+    some = encode_tenant(TenantSettings(weight=2))
+    _, effects = machine.apply(entry(1, [c.ImportDestinations(3, (), True, ((B, some),))]))
+    machine.commit()
+    assert (effects.tenants, machine.tables.tenants.of(B).weight) == ([B], 2)
+
+
+def test_there_is_room_for_so_many_tenants_and_the_deleted_make_room(
+    machine: StateMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply_tenants, "TENANTS_MAX", 2)
+    some = encode_tenant(TenantSettings(weight=2))
+    full = apply(machine, *[c.PutTenant(name, some) for name in ("a", "b", "c", "b")])
+    assert full == [c.Changed(1), c.Changed(1), c.Refused("too_many_tenants"), c.Changed(1)]
+    assert apply(machine, c.PutTenant("a", REMOVED), c.PutTenant("c", some)) == [c.Changed(1), c.Changed(1)]
+    assert [name for name, _ in machine.tables.tenants.rows()] == ["b", "c"]
+
+
+def test_the_tenant_of_a_destination_is_known_by_its_number(machine: StateMachine) -> None:
+    apply(machine, chosen(A, b"1"), chosen(B, b"1"))
+    for tables in (machine.tables, StateMachine(machine.database).tables):
+        numbers = {tenant: tables.destination_id(tenant, HOST) for tenant in (A, B)}
+        assert {tenant: tables.tenant_of(number) for tenant, number in numbers.items()} == {A: A, B: B}
+
+
+def test_ticks_of_two_tenants_have_ids_of_their_own() -> None:
+    assert len({tick_job_id("nightly", T0, 0, tenant) for tenant in (A, B, "globex")}) == 3

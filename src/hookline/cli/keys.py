@@ -145,5 +145,7 @@ def _table(keys: Iterable[KeyView]) -> Sheet:
         )
     )
     for key in keys:
-        sheet.add(key.id, key.name, ",".join(key.scopes), key.tenant, key.expires_at or "never", key.last_used_at or "never")
+        sheet.add(
+            key.id, key.name, ",".join(key.scopes), key.tenant, key.expires_at or "never", key.last_used_at or "never"
+        )
     return sheet

@@ -71,6 +71,7 @@ COMMANDS = (
     CliEntry(
         "keys", "keys:app", "API keys: who may call, and what. Needs a key with the scope admin, as the root key is."
     ),
+    CliEntry("tenants", "tenants:app", "Limits of tenants, and their shares of the slots. Needs an operator's key."),
     CliEntry(
         "audit",
         "audit:audit",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field, to_builtins
 
-from hookline.protocol import http
+from hookline.protocol import http, http_tenants
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import Guarantee, Labels, OutcomeLabel, StateLabel
 from hookline.protocol.modes import DEFAULT_MODE, Mode
@@ -357,6 +357,31 @@ class AuditPage(Answered, frozen=True):
     """A page of the audit log; ``incomplete`` as in ``JobPage``."""
 
     data: list[AuditView]
+
+
+# --- tenants --------------------------------------------------------------------------------------------------
+
+
+class TenantUse(Answered, http_tenants.TenantUse, frozen=True):
+    """Counts a tenant's jobs that are pending or running, the bytes of their payloads, and those that run."""
+
+
+class Tenant(Answered, frozen=True):
+    """A tenant: its limits in each cluster (None: none), its weight, and what it has in all of them together."""
+
+    name: str
+    pending_jobs: int | None
+    pending_bytes: int | None
+    creates_per_second: int | None
+    weight: int
+    used: TenantUse
+    incomplete: list[str] = []
+
+
+class TenantPage(Answered, frozen=True):
+    """A page of tenants; ``incomplete`` as in ``JobPage``."""
+
+    data: list[Tenant]
     next_cursor: str | None
     incomplete: list[str] = []
 

@@ -31,6 +31,8 @@ from hookline.client.answers import (
     Route,
     Schedule,
     SchedulePage,
+    Tenant,
+    TenantPage,
     TopologyApplied,
 )
 from hookline.client.blocking_transport import BlockingTransport
@@ -124,7 +126,7 @@ class Client:
         Raises:
             InvalidRequest: a field is wrong; ``error.field`` names it.
             IdempotencyMismatch: the id or key was used before with another job.
-            QueueFull: a limit is reached; nothing was stored.
+            QueueFull, TenantLimit: a limit is reached; nothing was stored.
         """
         return self._ask(requests.create_job(url, job, self._clock), Job)
 
@@ -328,6 +330,25 @@ class Client:
         return self._transport.items(
             lambda cursor: requests.list_audit(action=action, actor=actor, after=after, cursor=cursor).giving(AuditPage)
         )
+
+    def tenants(self) -> Iterator[Tenant]:
+        """All tenants that have settings, jobs or keys, by name. Needs an operator's key, as all about tenants."""
+        return self._transport.items(lambda cursor: requests.list_tenants(cursor=cursor).giving(TenantPage))
+
+    def get_tenant(self, name: str) -> Tenant:
+        """Limits and weight of a tenant, and what it has. Raises ``TenantNotFound``."""
+        return self._ask(requests.get_tenant(name), Tenant)
+
+    def put_tenant(self, name: str, **settings: Unpack[fields.TenantFields]) -> Tenant:
+        """Set ``pending_jobs``, ``pending_bytes``, ``creates_per_second`` or ``weight`` of a tenant, in each cluster.
+
+        What is left out stays; None takes a limit away.
+        """
+        return self._ask(requests.put_tenant(name, settings), Tenant)
+
+    def delete_tenant(self, name: str) -> None:
+        """Take limits and weight back; jobs and keys stay. Raises ``TenantNotFound``."""
+        self._transport.send(requests.delete_tenant(name))
 
     def cluster(self, name: str | None = None) -> Cluster:
         """The cluster of a node; at a proxy the only one, or the one of that name."""

@@ -144,6 +144,15 @@ class DestinationFields(TypedDict, total=False):
     tls: dict[str, str] | None
 
 
+class TenantFields(TypedDict, total=False):
+    """Limits and weight of a tenant: what is left out stays, None takes a limit away."""
+
+    pending_jobs: int | None
+    pending_bytes: int | None
+    creates_per_second: int | None
+    weight: int
+
+
 def to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The API's form of these fields: times and durations as text, ``body`` as ``body_base64``.
 

@@ -18,7 +18,7 @@ from hookline.client.headers import check_headers
 from hookline.client.json_values import encode_json
 from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
-from hookline.protocol import http, http_audit, http_keys
+from hookline.protocol import http, http_audit, http_keys, http_tenants
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.ids import check_id, mint_id
@@ -308,6 +308,26 @@ def list_audit(
 def revoke_key(key_id: str) -> Request[None]:
     """``DELETE /keys/{id}``."""
     return _call("revokeKey", type(None), check_id(key_id))
+
+
+def list_tenants(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http_tenants.TenantPage]:
+    """``GET /tenants``, one page."""
+    return _call("listTenants", http_tenants.TenantPage, query={"limit": limit, "cursor": cursor})
+
+
+def get_tenant(name: str) -> Request[http_tenants.Tenant]:
+    """``GET /tenants/{tenant}``."""
+    return _call("getTenant", http_tenants.Tenant, name)
+
+
+def put_tenant(name: str, fields: Mapping[str, Any]) -> Request[http_tenants.Tenant]:
+    """``PUT /tenants/{tenant}``."""
+    return _call("putTenant", http_tenants.Tenant, name, body=to_json(fields))
+
+
+def delete_tenant(name: str) -> Request[None]:
+    """``DELETE /tenants/{tenant}``."""
+    return _call("deleteTenant", type(None), name)
 
 
 def cluster(name: str | None) -> Request[http.Cluster]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from hookline.clock import Clock
-from hookline.errors import Forbidden, InvalidRequest, InvalidTime
+from hookline.errors import Forbidden, InvalidRequest, InvalidTime, TooManyKeys
 from hookline.http_api import strict_json
 from hookline.http_api.callers import ApiCaller
 from hookline.http_api.cursors import decode_cursor, encode_cursor
@@ -26,7 +26,7 @@ from hookline.protocol.api_keys import (
 )
 from hookline.protocol.durations import format_time, parse_duration, parse_time
 from hookline.protocol.jobs import DEFAULT_TENANT
-from hookline.protocol.limits import check_between
+from hookline.protocol.limits import API_KEYS_PER_TENANT_MAX, check_between
 from hookline.protocol.tenants import tenant_name, tenant_of
 
 NAME_CHARS_MAX = 128
@@ -56,8 +56,19 @@ class MintedKey(NamedTuple):
         )
 
 
-async def minted(request: ApiRequest, clock: Clock) -> MintedKey:
-    """The key that ``POST /keys`` asks for. Raises InvalidRequest, and Forbidden for another tenant's."""
+async def minted(request: ApiRequest, clock: Clock, known: Iterable[KeptApiKey]) -> MintedKey:
+    """The key that ``POST /keys`` asks for.
+
+    Args:
+        request: the call.
+        clock: the time, and randomness.
+        known: all keys there are, revoked ones too.
+
+    Raises:
+        InvalidRequest: a field is wrong.
+        Forbidden: it would be another tenant's.
+        TooManyKeys: the tenant has as many as it may have.
+    """
     body = await request.body()
     strict_json.check_utf8(body)
     wanted = strict_json.decode(_requests, body)
@@ -69,13 +80,16 @@ async def minted(request: ApiRequest, clock: Clock) -> MintedKey:
     tenant = request.caller.tenant if wanted.tenant is None else tenant_of(wanted.tenant, field="tenant")
     if not sees(request.caller, tenant):
         raise Forbidden("a tenant makes its own keys only; ask an operator for another tenant's")
+    if tenant != DEFAULT_TENANT and sum(key.record.tenant == tenant for key in known) >= API_KEYS_PER_TENANT_MAX:
+        raise TooManyKeys(
+            f"a tenant has at most {API_KEYS_PER_TENANT_MAX} keys, and so many of {tenant} are kept, those among them"
+            " that were revoked in the last month"
+        )
     now_ms, new_id = clock.wall_ms(), key_id(clock.token(ID_BYTES))
     text = key_text(new_id, clock.token(SECRET_BYTES))
     scopes = tuple(scope for scope in KEY_SCOPES if scope in wanted.scopes)
     secrets = (KeySecret(hash_of(text)),)
-    return MintedKey(
-        new_id, text, ApiKey(tenant, wanted.name, scopes, secrets, now_ms, _expiry_ms(wanted, now_ms))
-    )
+    return MintedKey(new_id, text, ApiKey(tenant, wanted.name, scopes, secrets, now_ms, _expiry_ms(wanted, now_ms)))
 
 
 def sees(caller: ApiCaller, tenant: str) -> bool:

@@ -22,6 +22,7 @@ _ID = {
     "maxLength": limits.ID_CHARS_MAX,
     "pattern": "^[A-Za-z0-9_:-]+$",
 }
+_TENANT = {"type": "string", "minLength": 1, "maxLength": TENANT_CHARS_MAX, "pattern": "^[A-Za-z0-9._-]+$"}
 _KEY = {"type": "string", "minLength": 1, "maxLength": limits.KEY_CHARS_MAX, "pattern": "^[ -~]+$"}
 _TIME = {"type": "string", "format": "date-time", "examples": ["2026-11-24T14:00:00+01:00"]}
 _DURATION = {"description": '"1h30m" (w d h m s ms) or a number of seconds.', "examples": ["1h30m", 90]}
@@ -100,10 +101,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     ),
     "Hookline-Tenant": _parameter(
         "header",
-        {"type": "string", "minLength": 1, "maxLength": TENANT_CHARS_MAX, "pattern": "^[A-Za-z0-9._-]+$"},
+        _TENANT,
         "For whom to act, with an operator's key: one of the default tenant with the scope `admin`, or the root key.",
     ),
     "name": _parameter("path", {"type": "string", "examples": ["c0"]}, "The cluster's name.", required=True),
+    "tenant": _parameter("path", _TENANT, "The tenant's name; `default` is the operators' own.", required=True),
     "route_id": {"name": "id"} | _parameter("query", _ID, "Of a job or a schedule, known or not."),
     "force": _parameter("query", {"type": "boolean", "default": False}, "Take what the rules for a change refuse."),
     "route_key": {"name": "key"} | _parameter("query", _KEY, "An idempotency key."),
@@ -177,6 +179,12 @@ REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "BatchResult": {"error": _MAYBE_PROBLEM},
     "BriefResult": {"error": _MAYBE_PROBLEM},
     "BulkRequest": {"limit": {"minimum": 1, "maximum": 10_000}},
+    "TenantRequest": {
+        "pending_jobs": {"minimum": 0, "description": "At most so many are pending or running."},
+        "pending_bytes": {"minimum": 0, "description": "Of their payloads together."},
+        "creates_per_second": {"minimum": 1, "maximum": 1_000_000},
+        "weight": {"minimum": 1, "maximum": 1_000, "default": 1, "description": "Beside other tenants that wait."},
+    },
     "Rate": {"limit": {"minimum": 1, "maximum": 1_000_000}},
     "Topology": {"epoch": {"minimum": 1}, "cluster": {"minItems": 1, "maxItems": topology.CLUSTERS_MAX}},
     "Placement": {"cluster": {"minItems": 1, "maxItems": topology.CLUSTERS_MAX}},
@@ -189,11 +197,12 @@ REFINEMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "Problem": {"code": {"enum": []}},  # filled below
 }
 # What the other server's answers have, and what only comes to proxies.
-_PAGES = ("JobPage", "SchedulePage", "DestinationPage")
+_PAGES = ("JobPage", "SchedulePage", "DestinationPage", "TenantPage")
 UNSAID: dict[Server, dict[str, tuple[str, ...]]] = {
     "node": {
         **dict.fromkeys(_PAGES, ("cursors", "incomplete")),
         "Destination": ("incomplete",),
+        "Tenant": ("incomplete",),
         "BulkResponse": ("incomplete", "unclear"),
         "Health": ("clusters",),
     },

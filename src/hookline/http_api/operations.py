@@ -7,6 +7,7 @@ from hookline.http_api.audit_operations import AUDIT
 from hookline.http_api.fleet_operations import FLEET
 from hookline.http_api.key_operations import KEYS
 from hookline.http_api.operation import NO_BODY, Operation
+from hookline.http_api.tenant_operations import TENANTS
 from hookline.protocol import http
 from hookline.protocol.calls import Server
 
@@ -58,7 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
             201: ((http.Job, http.BriefJob), "Accepted and durable."),
             200: ((http.Job, http.BriefJob), "It was accepted before."),
         },
-        refusals=(*_JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull, e.Misdirected),
+        refusals=(*_JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull, e.TenantLimit, e.Misdirected),
         example=JOB_EXAMPLE,
     ),
     Operation(
@@ -72,7 +73,7 @@ OPERATIONS: tuple[Operation, ...] = (
         headers=("Prefer", "traceparent"),
         body=http.BatchRequest,
         replies={200: ((http.BatchResponse, http.BriefResponse), "The result of each job.")},
-        refusals=(*_BODY, e.BatchTooLarge, e.QueueFull),
+        refusals=(*_BODY, e.BatchTooLarge, e.QueueFull, e.TenantLimit),
         example={"jobs": [{"id": "order-4711", "url": f"{SHOP}/paid"}, {"id": "order-4712", "url": f"{SHOP}/paid"}]},
     ),
     Operation(
@@ -110,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Fields that are not given stay. `retry`, `headers` and `labels` are replaced as a whole.",
         body=http.JobChanges,
         replies={200: (http.Job, "The job as it is now.")},
-        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotPending, e.Conflict, e.QueueFull),
+        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotPending, e.Conflict, e.QueueFull, e.TenantLimit),
         example={"delay": "1h", "priority": 10},
     ),
     Operation(
@@ -129,7 +130,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=http.JobChanges,
         body_required=False,
         replies={200: (http.Job, "The pending job.")},
-        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotRetryable, e.PayloadRemoved, e.QueueFull),
+        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotRetryable, e.PayloadRemoved, e.QueueFull, e.TenantLimit),
         example={"url": f"{SHOP}/order-paid-v2"},
     ),
     Operation(
@@ -171,7 +172,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body=http.BulkRequest,
         replies={200: (http.BulkResponse, "What matched and what was changed.")},
-        refusals=(*_JOB_FIELDS, e.InvalidId, e.QueueFull),
+        refusals=(*_JOB_FIELDS, e.InvalidId, e.QueueFull, e.TenantLimit),
         example={"filter": {"label": "tenant=a1"}, "dry_run": True},
     ),
     Operation(
@@ -263,7 +264,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Schedules",
         summary="Make one job of a schedule now",
         replies={201: (http.Job, "The job.")},
-        refusals=(*_SCHEDULE_ID, *NO_BODY, e.QueueFull),
+        refusals=(*_SCHEDULE_ID, *NO_BODY, e.QueueFull, e.TenantLimit),
     ),
     Operation(
         name="listDestinations",
@@ -346,6 +347,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *KEYS,
     *AUDIT,
+    *TENANTS,
     Operation(
         name="getHealth",
         tag="Service",

@@ -45,18 +45,20 @@ from hookline.node.leadership.interface import Leadership
 from hookline.node.loop_lag import LoopLag
 from hookline.node.membership.leader import LeaderParts
 from hookline.node.membership.member import Member
-from hookline.node.replica import Commit
+from hookline.node.replica import Commit, Replica
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.reads import Reads
 from hookline.node.storage.snapshots import Snapshots, kept_aside
+from hookline.node.tenant_limits import TenantLimits
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.protocol.api_keys import ApiKey, hash_of
 from hookline.protocol.calls import Call
 from hookline.protocol.claims import Frame, Orders
 from hookline.protocol.proofs import proof_key
+from hookline.protocol.tenants import TenantSettings
 from hookline.telemetry import Metrics
 
 
@@ -182,7 +184,12 @@ def build(parts: NodeParts) -> Node:
         replica=member.replica,
         reads=Reads(reader, content.shown, content.shown_response),
         vault=parts.vault,
-        admission=Admission(config, lambda: member.replica.counters, membership.pressure),
+        admission=Admission(
+            config,
+            lambda: member.replica.counters,
+            _tenant_limits(member.replica, clock),
+            membership.pressure,
+        ),
         delivery=DeliveryStatus(member, LeaderReads(reader), clock, slots=config.slots),
         is_ready=partial(_why_not_ready, membership),
         metrics=metrics,
@@ -236,6 +243,13 @@ def _inner_door(parts: NodeParts) -> InnerDoor:
         asks_for_keys=config.root_key is not None,
         is_reached_from_afar=not is_loopback(host),
     )
+
+
+def _tenant_limits(replica: Replica, clock: GuardedClock) -> TenantLimits:
+    def settings_of(tenant: str) -> TenantSettings:
+        return replica.tenants.of(tenant)
+
+    return TenantLimits(settings_of, replica.counters_of, clock.boot_ms)
 
 
 def _guard(parts: NodeParts, member: Member, uses: dict[str, int]) -> Guard | None:

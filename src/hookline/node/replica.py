@@ -7,7 +7,7 @@ next one gathers. There are no timers, so an idle node answers after one commit 
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
@@ -33,6 +33,7 @@ from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.api_keys import ApiKeys
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
+from hookline.node.state_machine.tenant_table import TenantTable
 from hookline.protocol.codec import VERSION, Entry, command_size
 from hookline.protocol.commands import AnyCommand, BeginTerm, Result, Results, SetTopology
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
@@ -183,6 +184,24 @@ class Replica:
     def api_keys(self) -> ApiKeys:
         """The API keys, as of the newest applied entry."""
         return self._machine.tables.api_keys
+
+    @property
+    def tenants(self) -> TenantTable:
+        """The settings of tenants, as of the newest applied entry."""
+        return self._machine.tables.tenants
+
+    def tenant_of(self, destination: int) -> str:
+        """The tenant whose destination has that number."""
+        return self._machine.tables.tenant_of(destination)
+
+    @property
+    def counters_by_tenant(self) -> Mapping[str, Mapping[str, int]]:
+        """As ``counters``, of each tenant that ever had a job."""
+        return self._machine.tables.counters_by_tenant
+
+    def counters_of(self, tenant: str) -> Mapping[str, int]:
+        """As ``counters``, of one tenant."""
+        return self._machine.tables.known_counters(tenant)
 
     @property
     def newest_ms(self) -> int:

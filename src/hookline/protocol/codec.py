@@ -4,7 +4,7 @@ Source of the layout: docs/decisions/0003-entry-format.md.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -108,14 +108,24 @@ def command_size(command: AnyCommand) -> int:
             return _FIXED + sum(3 * _PER_ITEM + len(job_id) for _, _, job_id in command.ticks)
         case PutDestination(settings=blob) | SetTopology(document=blob) | DeletePayload(spec=blob):
             return _SHORT_TEXTS + len(blob)
-        case ImportDestinations(settings=rows) | PutApiKeys(keys=rows) | TouchApiKeys(uses=rows):
-            return _FIXED + sum(map(_row, rows))
+        case ImportDestinations() | PutApiKeys() | TouchApiKeys():
+            return _FIXED + sum(map(_row, _rows(command)))
         case _:
             return _SHORT_TEXTS + (_texts(astuple(command.note)) if isinstance(command, NoteAudit) else 0)
 
 
 def _work(work: Work) -> int:
     return len(work.tenant) + len(work.destination) + len(work.spec) + _texts(work.labels)
+
+
+def _rows(command: ImportDestinations | PutApiKeys | TouchApiKeys) -> Iterable[Sequence[str | bytes | int]]:
+    match command:
+        case ImportDestinations():
+            return (*command.settings, *command.tenants)
+        case PutApiKeys():
+            return command.keys
+        case TouchApiKeys():
+            return command.uses
 
 
 def _row(values: Sequence[str | bytes | int]) -> int:

@@ -195,12 +195,13 @@ class ImportDestinations(Command, frozen=True, array_like=True, tag=20):
     """Take settings of destinations from the fleet this cluster is new in, until it has that topology.
 
     ``settings``: (tenant, name, settings), as in ``PutDestination``. ``is_last``: with these it has all that belong to
-    ``epoch``.
+    ``epoch``. ``tenants``: (tenant, settings), as in ``PutTenant``.
     """
 
     epoch: int
     settings: tuple[tuple[str, str, bytes], ...]
     is_last: bool
+    tenants: tuple[tuple[str, bytes], ...] = ()
 
 
 class BeginLog(Command, frozen=True, array_like=True, tag=18):
@@ -313,6 +314,13 @@ class PurgeAudit(Command, frozen=True, array_like=True, tag=51):
     limit: int
 
 
+class PutTenant(Command, frozen=True, array_like=True, tag=34):
+    """Replace the limits and the weight of a tenant; empty: take them back."""
+
+    tenant: str
+    settings: bytes
+
+
 AnyCommand = (
     BeginLog
     | BeginTerm
@@ -340,6 +348,7 @@ AnyCommand = (
     | TouchApiKeys
     | NoteAudit
     | PurgeAudit
+    | PutTenant
 )
 
 

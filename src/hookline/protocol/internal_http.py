@@ -45,9 +45,11 @@ class DestinationsPage(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """Settings of destinations on their way to a cluster that is new in the topology of ``epoch``.
 
     ``data``: (tenant, name, settings as they are stored, with secrets still sealed). ``next``: where the next page
-    begins, of the cluster that gave this one; None: there is no more.
+    begins, of the cluster that gave this one; None: there is no more. ``tenants``: in the first page, all that is set
+    for tenants, (tenant, settings as they are stored).
     """
 
     epoch: int
     data: list[tuple[str, str, bytes]]
     next: str | None = None
+    tenants: list[tuple[str, bytes]] = []

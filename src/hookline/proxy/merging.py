@@ -109,3 +109,14 @@ def join_destinations(views: list[Item]) -> Item:
     order = ("closed", "half_open", "open")
     joined["breaker"] = max((view["breaker"] for view in views), key=lambda breaker: order.index(breaker["state"]))
     return joined
+
+
+def tenant_key(tenant: Item) -> Key:
+    """Tenants are listed by name."""
+    return (tenant["name"],)
+
+
+def join_tenants(views: list[Item]) -> Item:
+    """One tenant as several clusters see it: settings of the first, what it has summed."""
+    used = [view["used"] for view in views]
+    return {**views[0], "used": {name: sum(one[name] for one in used) for name in used[0]}}

@@ -22,6 +22,7 @@ from hookline.node.api import (
     schedules,
     settings_import,
     snapshots,
+    tenants,
     topology,
 )
 from hookline.node.api.context import Api
@@ -79,6 +80,10 @@ HANDLERS = bound(
         "takeNote": audit_list.take_note,
         "readKeys": keys.read_keys,
         "takeKeys": keys.take_keys,
+        "listTenants": tenants.list_tenants,
+        "getTenant": tenants.get_tenant,
+        "putTenant": tenants.put_tenant,
+        "deleteTenant": tenants.delete_tenant,
         "getHealth": cluster.get_health,
         "getLivez": cluster.get_livez,
         "getReadyz": cluster.get_readyz,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
-from hookline.errors import InvalidRequest, QueueFull, Unavailable
+from hookline.errors import InvalidRequest, TooManyRequests, Unavailable
 from hookline.http_api import strict_json
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api import job_fields
@@ -39,7 +39,7 @@ async def retry_jobs(api: Api, request: ApiRequest) -> Reply:
     found, more = await _find(api, request.caller.tenant, bulk, states)
     if bulk.dry_run:
         return _answer(bulk, found, 0, more)
-    changed, is_cut = await count_changed(_retry(api, found, changes, due_ms))
+    changed, is_cut = await count_changed(_retry(api, request.caller.tenant, found, changes, due_ms))
     return _answer(bulk, found, changed, more or is_cut)
 
 
@@ -62,13 +62,13 @@ async def count_changed(counts: AsyncIterator[int]) -> tuple[int, bool]:
     """How many jobs were changed, and whether it stopped early. What is changed stays changed, so it is not a refusal.
 
     Raises:
-        QueueFull, Unavailable: nothing was changed.
+        QueueFull, TenantLimit, Unavailable: nothing was changed.
     """
     changed = 0
     try:
         async for count in counts:
             changed += count
-    except (QueueFull, Unavailable):
+    except (TooManyRequests, Unavailable):
         if not changed:
             raise
         return changed, True
@@ -127,11 +127,13 @@ async def _cancel(api: Api, found: list[Match]) -> AsyncIterator[int]:
         yield _count(result)
 
 
-async def _retry(api: Api, found: list[Match], changes: http.JobChanges, due_ms: int) -> AsyncIterator[int]:
+async def _retry(
+    api: Api, tenant: str, found: list[Match], changes: http.JobChanges, due_ms: int
+) -> AsyncIterator[int]:
     has_overrides = changes != http.JobChanges(run_at=changes.run_at, delay=changes.delay)
     for start in range(0, len(found), BULK_JOBS_MAX):
         part = found[start : start + BULK_JOBS_MAX]
-        with api.services.admission.reserve(len(part), sum(match.size for match in part)):
+        with api.services.admission.reserve(tenant, len(part), sum(match.size for match in part)):
             if has_overrides:
                 async for count in _retry_changed(api, [match.seq for match in part], changes, due_ms):
                     yield count

@@ -41,13 +41,14 @@ class Api(JobsApi):
 
     async def create(self, request: ApiRequest, command: CreateJob, *, is_shown: bool = True) -> Results:
         self.ownership.check_home(request, command.id if command.id_is_chosen else None, command.key)
-        with self.services.admission.reserve(1, command.work.size):
+        with self.services.admission.reserve(command.work.tenant, 1, command.work.size, creates=1):
             return await self.propose(command)
 
     async def create_each(self, request: ApiRequest, commands: Sequence[CreateJob]) -> list[Result | Misdirected]:
         found = self.ownership.strays(request, commands)
         own = [command for command, stray in zip(commands, found, strict=True) if stray is None]
-        with self.services.admission.reserve(len(own), sum(command.work.size for command in own)):
+        size = sum(command.work.size for command in own)
+        with self.services.admission.reserve(request.caller.tenant, len(own), size, creates=len(own)):
             results = iter(await self.propose_all(own))
         return [next(results) if stray is None else stray for stray in found]
 

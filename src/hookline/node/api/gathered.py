@@ -97,16 +97,16 @@ def _propose(api: Api, asked: _Asked | HooklineError) -> _Proposal | HooklineErr
     if isinstance(asked, HooklineError):
         return asked
     command = asked.wish.new.command
-    admission = api.services.admission
+    work, admission = command.work, api.services.admission
     try:
         api.ownership.check_home(asked.request, command.id if command.id_is_chosen else None, asked.wish.key)
-        admission.take(1, command.work.size)
+        admission.take(work.tenant, 1, work.size, creates=1)
     except HooklineError as error:
         return error
     try:
         proposal = api.services.replica.propose((command,))
     except HooklineError as error:
-        admission.give_back(1, command.work.size)
+        admission.give_back(work.tenant, 1, work.size)
         return error
     is_open_now()
     return proposal
@@ -115,7 +115,8 @@ def _propose(api: Api, asked: _Asked | HooklineError) -> _Proposal | HooklineErr
 def _give_back(api: Api, asked: Iterable[_Asked | HooklineError], held: Iterable[_Proposal | HooklineError]) -> None:
     for one, proposal in zip(asked, held, strict=False):
         if not (isinstance(one, HooklineError) or isinstance(proposal, HooklineError)):
-            api.services.admission.give_back(1, one.wish.new.command.work.size)
+            work = one.wish.new.command.work
+            api.services.admission.give_back(work.tenant, 1, work.size)
 
 
 def _outcome(outcome: list[Result] | BaseException) -> Results | HooklineError:

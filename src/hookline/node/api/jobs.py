@@ -86,7 +86,7 @@ async def retry_job(api: Api, request: ApiRequest) -> Reply:
     commands: list[AnyCommand] = [RedriveJobs((row.seq,), due_ms)]
     if spec != row.spec:
         commands.append(UpdateJob(row.seq, row.revision, due_ms, api.requests.content.work_of(spec, row.tenant)))
-    with api.services.admission.reserve(1, len(spec.body)):
+    with api.services.admission.reserve(row.tenant, 1, len(spec.body)):
         results = await api.propose(*commands)
     # Another retry may have come first; if the changes reached the job nevertheless, all that was asked for holds.
     if Changed(1) not in results:
@@ -119,7 +119,7 @@ async def _change(api: Api, request: ApiRequest, changes: http.JobChanges, *, on
         spec = api.requests.changed(changes, row.spec)
         if spec == row.spec and due_ms == row.due_ms:
             return answer(200, api.views.job(row))
-        with api.services.admission.reserve(0, max(0, len(spec.body) - row.size)):
+        with api.services.admission.reserve(tenant, 0, max(0, len(spec.body) - row.size)):
             work = api.requests.content.work_of(spec, tenant)
             (result,) = await api.propose(UpdateJob(row.seq, row.revision, due_ms, work))
         if not isinstance(result, Refused):

@@ -16,7 +16,7 @@ _given = msgspec.json.Decoder(KeysGiven)
 
 async def create_key(api: Api, request: ApiRequest) -> Reply:
     """``POST /keys``."""
-    key = await minted(request, api.services.clock)
+    key = await minted(request, api.services.clock, api.services.replica.api_keys.by_id.values())
     await _keep(api, key.id, key.record)
     return answer(201, key.view(), [(b"location", b"/keys/" + key.id.encode())])
 

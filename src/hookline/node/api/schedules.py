@@ -126,7 +126,7 @@ async def run_schedule(api: Api, request: ApiRequest) -> Reply:
     tenant = request.caller.tenant
     row = _found(api, tenant, id_of(request))
     now_ms = api.now_ms()
-    with api.services.admission.reserve(1, len(row.job_spec.body)):
+    with api.services.admission.reserve(tenant, 1, len(row.job_spec.body), creates=1):
         (result,) = await api.propose(RunSchedule(tenant, row.id, api.requests.mint_id(now_ms), now_ms))
     if isinstance(result, Refused):
         raise refusal(result)

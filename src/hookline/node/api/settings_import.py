@@ -1,4 +1,4 @@
-"""``/internal/destinations``: the settings of destinations, on their way to a cluster that is new in the topology.
+"""``/internal/destinations``: settings of destinations and tenants, on their way to a cluster new in the topology.
 
 The decision page docs/decisions/0012-one-document-per-epoch.md says why none that was acknowledged is missed. Not part
 of the public API; described in docs/reference/internal-http.md.
@@ -16,6 +16,7 @@ from hookline.protocol.commands import ImportDestinations, Refused
 from hookline.protocol.internal_http import DestinationsPage
 from hookline.protocol.limits import KIB
 from hookline.protocol.settings import DELETED, decode_destination
+from hookline.protocol.tenants import decode_tenant
 from hookline.protocol.urls import destination_name
 
 PAGE_ROWS = 200
@@ -43,8 +44,10 @@ async def get_settings(api: Api, request: ApiRequest) -> Reply:
         if data and size > PAGE_BYTES:
             break
         data.append((row.tenant, row.name, settings))
+    tenants = api.services.replica.tenants.rows() if after == "0" else []
     has_more = len(data) < len(rows) or len(rows) == PAGE_ROWS
-    return answer(200, DestinationsPage(kept.epoch, data, str(rows[len(data) - 1].id) if has_more else None))
+    next_after = str(rows[len(data) - 1].id) if has_more else None
+    return answer(200, DestinationsPage(kept.epoch, data, next_after, tenants))
 
 
 async def put_settings(api: Api, request: ApiRequest) -> Reply:
@@ -55,12 +58,21 @@ async def put_settings(api: Api, request: ApiRequest) -> Reply:
     for _tenant, name, settings in page.data:
         destination_name(name)
         _check_secrets(api, name, settings)
-    command = ImportDestinations(page.epoch, tuple(page.data), page.next is None)
+    for tenant, settings in page.tenants:
+        _check_tenant(tenant, settings)
+    command = ImportDestinations(page.epoch, tuple(page.data), page.next is None, tuple(page.tenants))
     async with api.destinations:
         (result,) = await api.propose(command)
     if isinstance(result, Refused):
         raise api.ownership.outdated()
     return Reply(200, b"{}")
+
+
+def _check_tenant(tenant: str, blob: bytes) -> None:
+    try:
+        decode_tenant(blob)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"the settings of the tenant {tenant} cannot be read: {error}", field="tenants") from error
 
 
 def _check_secrets(api: Api, name: str, blob: bytes) -> None:

@@ -17,7 +17,7 @@ from hookline.node.api.services import Services
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.read_rows import DestinationRow, JobRow, LastAttemptRow, ScheduleRow
 from hookline.node.vault import missing_keys
-from hookline.protocol import http
+from hookline.protocol import http, http_tenants
 from hookline.protocol.durations import format_duration, format_time
 from hookline.protocol.http_audit import AuditPage
 from hookline.protocol.jobs import AttemptRecord, JobSpec, Outcome, State, in_force
@@ -37,7 +37,7 @@ _OUTCOMES: dict[int, Any] = {outcome.value: outcome.label for outcome in Outcome
 _SETTINGS_CACHED_MAX = 10_000
 _VIEWS_BETWEEN_YIELDS = 20
 
-Page = http.JobPage | http.SchedulePage | http.DestinationPage | AuditPage
+Page = http.JobPage | http.SchedulePage | http.DestinationPage | AuditPage | http_tenants.TenantPage
 StoredRow = TypeVar("StoredRow")
 View = TypeVar("View")
 

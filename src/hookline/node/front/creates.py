@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from hookline.errors import HooklineError, Misdirected, QueueFull
+from hookline.errors import HooklineError, Misdirected, TooManyRequests
 from hookline.node.api.context import Api, refusal, together
 from hookline.node.api.views import Pending
 from hookline.node.front.door import FrontDoor
 from hookline.node.front.messages import Create, CreateAnswer, FromNode, JobFate
 from hookline.protocol.codec import split
 from hookline.protocol.commands import Created, CreateJob, Refused, Result, Results
+from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.settings import DestinationSettings
 from hookline.protocol.settings import encode as encode_settings
 
@@ -34,6 +35,10 @@ class _Wish(NamedTuple):
     create: Create
     commands: list[CreateJob]
     strays: list[Misdirected | None]
+
+    @property
+    def tenant(self) -> str:
+        return self.commands[0].work.tenant if self.commands else DEFAULT_TENANT
 
     @property
     def size(self) -> int:
@@ -122,17 +127,19 @@ class Creates:
 
     def _reserved(self, room: ExitStack, wishes: list[_Wish]) -> list[_Wish]:
         """Those that there is room for; it is held until ``room`` is closed."""
-        reserve = self._api.services.admission.reserve
-        try:
-            room.enter_context(reserve(sum(len(wish.commands) for wish in wishes), sum(wish.size for wish in wishes)))
-        except QueueFull:
-            return [wish for wish in wishes if self._has_room(room, wish)]
-        return wishes
+        admission, tenant = self._api.services.admission, wishes[0].tenant
+        jobs, size = sum(len(wish.commands) for wish in wishes), sum(wish.size for wish in wishes)
+        if all(wish.tenant == tenant for wish in wishes) and not admission.is_limited(tenant):
+            with suppress(TooManyRequests):
+                room.enter_context(admission.reserve(tenant, jobs, size, creates=jobs))
+                return wishes
+        return [wish for wish in wishes if self._has_room(room, wish)]
 
     def _has_room(self, room: ExitStack, wish: _Wish) -> bool:
         try:
-            room.enter_context(self._api.services.admission.reserve(len(wish.commands), wish.size))
-        except QueueFull as error:
+            jobs, admission = len(wish.commands), self._api.services.admission
+            room.enter_context(admission.reserve(wish.tenant, jobs, wish.size, creates=jobs))
+        except TooManyRequests as error:
             self._refuse(wish.create, error, is_open=False)
             return False
         return True

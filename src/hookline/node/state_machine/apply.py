@@ -7,6 +7,7 @@ from hookline.node.state_machine import (
     apply_jobs,
     apply_keys,
     apply_schedules,
+    apply_tenants,
     apply_upkeep,
 )
 from hookline.node.state_machine.effects import Effects
@@ -71,5 +72,7 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_audit.note_audit(tables, effects, now, command)
         case c.PurgeAudit():
             return apply_audit.purge_audit(tables, command)
+        case c.PutTenant():
+            return apply_tenants.put_tenant(tables, effects, command)
         case _:
             raise UnknownCommand(f"this release does not know the command {type(command).__name__}; upgrade me")

@@ -4,6 +4,7 @@ from msgspec.structs import astuple
 
 from hookline.errors import EpochTaken, ForeignState, Misdirected
 from hookline.node.state_machine.apply_deletes import forget
+from hookline.node.state_machine.apply_tenants import keep_settings
 from hookline.node.state_machine.effects import ChangedDestination, Effects
 from hookline.node.state_machine.rows import StoredKey
 from hookline.node.state_machine.sums import DESTINATIONS, KEYS, row_sum
@@ -36,7 +37,7 @@ def put_destination(tables: Tables, effects: Effects, command: PutDestination) -
 
 
 def import_destinations(tables: Tables, effects: Effects, command: ImportDestinations) -> Result:
-    """Replace the settings of these destinations, unless the topology they belong to is here already.
+    """Replace the settings of these destinations and tenants, unless the topology they belong to is here already.
 
     Then the page is a late one, and what was set under that topology is newer.
     """
@@ -44,6 +45,8 @@ def import_destinations(tables: Tables, effects: Effects, command: ImportDestina
         return Refused(Misdirected.code)
     for tenant, name, settings in command.settings:
         _put_settings(tables, effects, tenant, name, settings)
+    for tenant, settings in command.tenants:
+        keep_settings(tables, effects, tenant, settings)
     if command.is_last:
         tables.keep_settings_epoch(command.epoch)
     return Changed(len(command.settings))

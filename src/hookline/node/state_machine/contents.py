@@ -24,6 +24,7 @@ _ROWS = {
     sums.DESTINATIONS: "SELECT id, tenant, name, settings FROM destinations",
     sums.API_KEYS: "SELECT id, record, used_ms FROM api_keys",
     sums.AUDIT: "SELECT number, note, time_ms, action, actor, record FROM audit",
+    sums.TENANTS: "SELECT name, settings FROM tenants",
 }
 _COUNTS = {sums.ATTEMPTS: "SELECT count(*) FROM attempts", sums.LABELS: "SELECT count(*) FROM labels"}
 

@@ -32,6 +32,7 @@ class Effects:
     created: list[tuple[int, int, CreateJob]] = field(default_factory=list)  # (seq, lane, its command) of new jobs
     aborted: list[int] = field(default_factory=list)  # seqs cancelled while an attempt was under way
     destinations: list[ChangedDestination] = field(default_factory=list)
+    tenants: list[str] = field(default_factory=list)  # whose settings changed
     lost: list[tuple[int, int]] = field(default_factory=list)  # claims (seq, attempt) that nobody waits for any more
     ended: list[Ended] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)  # of the entry's commands so far

@@ -146,6 +146,7 @@ class StateMachine:
         effects.due += mine.due
         effects.aborted += mine.aborted
         effects.destinations += mine.destinations
+        effects.tenants += mine.tenants
         effects.lost += mine.lost
         effects.ended += mine.ended
         effects.schedules_changed |= mine.schedules_changed

@@ -111,6 +111,11 @@ CREATE TABLE audit (
     actor TEXT NOT NULL,                -- id of the API key, root, or empty
     record BLOB NOT NULL                -- MessagePack of AuditRecord
 );
+-- What is set for tenants.
+CREATE TABLE tenants (
+    name TEXT PRIMARY KEY,
+    settings BLOB NOT NULL              -- MessagePack of TenantSettings; empty: it was deleted
+) WITHOUT ROWID;
 
 CREATE TABLE schedules (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never one of a deleted schedule: its jobs and claims still name it

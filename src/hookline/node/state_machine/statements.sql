@@ -194,6 +194,18 @@ INSERT OR REPLACE INTO api_keys (id, record, used_ms) VALUES (?, ?, ?)
 -- name: delete_api_key
 DELETE FROM api_keys WHERE id = ?
 
+-- name: tenant
+SELECT name, settings FROM tenants WHERE name = ?
+
+-- name: put_tenant
+INSERT OR REPLACE INTO tenants (name, settings) VALUES (?, ?)
+
+-- name: delete_tenant
+DELETE FROM tenants WHERE name = ?
+
+-- name: all_tenants
+SELECT name, settings FROM tenants ORDER BY name
+
 -- name: all_api_keys
 SELECT {ApiKeyRow} FROM api_keys ORDER BY id
 

@@ -1,7 +1,8 @@
 """Runs statements for the apply functions and keeps numbers, counters and sums. Pure given the database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import apsw
@@ -11,8 +12,9 @@ from msgspec.structs import astuple, replace
 from hookline.node.state_machine import rows, sql, sums
 from hookline.node.state_machine.api_keys import ApiKeys
 from hookline.node.state_machine.rows import ApiKeyRow, AuditRow
+from hookline.node.state_machine.tenant_table import TenantTable
 from hookline.protocol.commands import BeginLog, SetTopology
-from hookline.protocol.jobs import State
+from hookline.protocol.jobs import DEFAULT_TENANT, State
 from hookline.protocol.modes import DEFAULT_MODE, Mode
 from hookline.protocol.settings import decode_destination
 
@@ -36,6 +38,7 @@ class Tables:
         found: what the entry's statements have read and returned so far; part of the digest.
         sums: of each table, see ``sums``.
         api_keys: who may call the API.
+        tenants: what is set for tenants.
         counters: of all tenants together, as of the last ``flush``; see ``counters_of``.
     """
 
@@ -49,6 +52,7 @@ class Tables:
         """Read the caches from the database."""
         known = self._writer.execute("SELECT tenant, name, id FROM destinations")
         self._destination_ids: dict[tuple[str, str], int] = {(tenant, name): number for tenant, name, number in known}
+        self._tenants_of = {number: tenant for (tenant, _), number in self._destination_ids.items() if tenant}
         settings = self._writer.execute("SELECT id, settings FROM destinations WHERE settings IS NOT NULL")
         self.paused: set[int] = {number for number, blob in settings if decode_destination(blob).paused}
         self._counters = read_counters(self._writer)
@@ -65,6 +69,7 @@ class Tables:
         self.identity = read_identity(self._writer)
         self.mode: Mode = self._meta(_MODE) or DEFAULT_MODE
         self.api_keys = ApiKeys(self._writer.execute(STATEMENTS["all_api_keys"]))
+        self.tenants = TenantTable(self._writer.execute(STATEMENTS["all_tenants"]))
 
     def _meta(self, name: str) -> Any:
         rows: list[sql.Values] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
@@ -136,8 +141,27 @@ class Tables:
         number = self._destination_ids.get((tenant, name))
         if number is None:
             number = self._destination_ids[tenant, name] = int(self.value("insert_destination", tenant, name))
+            if tenant != DEFAULT_TENANT:
+                self._tenants_of[number] = tenant
             self.summed(sums.DESTINATIONS, sums.row_sum(number, tenant, name, None))
         return number
+
+    def tenant_of(self, destination: int) -> str:
+        """The tenant whose destination has that number."""
+        return self._tenants_of.get(destination, DEFAULT_TENANT)
+
+    def keep_tenant(self, tenant: str, settings: bytes) -> None:
+        """Insert or replace what is set for a tenant."""
+        self.summed_row(sums.TENANTS, "tenant", tenant, -1)
+        self.run("put_tenant", tenant, settings)
+        self.summed_row(sums.TENANTS, "tenant", tenant, 1)
+        self.tenants.put(tenant, settings)
+
+    def drop_tenant(self, tenant: str) -> None:
+        """Forget that anything was ever set for a tenant."""
+        self.summed_row(sums.TENANTS, "tenant", tenant, -1)
+        self.run("delete_tenant", tenant)
+        self.tenants.drop(tenant)
 
     def keep_topology(self, command: SetTopology) -> None:
         """Replace the topology; it is kept as the command that brought it."""
@@ -199,6 +223,15 @@ class Tables:
             own = self._counters[tenant] = new_counters()
         return own
 
+    def known_counters(self, tenant: str) -> Mapping[str, int]:
+        """The same to look at: of a tenant without a job nothing is kept."""
+        return self._counters.get(tenant, _NO_JOBS)
+
+    @property
+    def counters_by_tenant(self) -> Mapping[str, Mapping[str, int]]:
+        """Those of each tenant that ever had a job."""
+        return self._counters
+
     def total(self, *states: State) -> int:
         """How many jobs of all tenants are in these states now."""
         return sum(own[state.label] for own in self._counters.values() for state in states)
@@ -248,6 +281,9 @@ class Tables:
 def new_counters() -> dict[str, int]:
     """The counters of a tenant without a job."""
     return {state.label: 0 for state in State} | {PENDING_BYTES: 0}
+
+
+_NO_JOBS: Mapping[str, int] = MappingProxyType(new_counters())
 
 
 def read_counters(connection: apsw.Connection) -> dict[str, dict[str, int]]:

@@ -11,7 +11,7 @@ from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Handler, Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.protocol.calls import Call, calls_of
-from hookline.proxy.api import batches, bulk, clusters, creating, destinations, finding, keys, lists, topology
+from hookline.proxy.api import batches, bulk, clusters, creating, finding, fleet_settings, keys, lists, topology
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import call_of, reply_of
 
@@ -43,9 +43,9 @@ HANDLERS = bound(
         "listSchedules": lists.list_schedules,
         "previewSchedule": _preview,
         "listDestinations": lists.list_destinations,
-        "getDestination": destinations.get_destination,
-        "putDestination": destinations.put_destination,
-        "deleteDestination": destinations.delete_destination,
+        "getDestination": fleet_settings.get_destination,
+        "putDestination": fleet_settings.put_destination,
+        "deleteDestination": fleet_settings.delete_settings,
         "listClusters": clusters.list_clusters,
         "getOneCluster": clusters.get_one,
         "changeOneCluster": clusters.change_one,
@@ -62,6 +62,10 @@ HANDLERS = bound(
         "rotateKey": keys.rotate_key,
         "revokeKey": keys.revoke_key,
         "listAudit": lists.list_audit,
+        "listTenants": lists.list_tenants,
+        "getTenant": fleet_settings.get_tenant,
+        "putTenant": fleet_settings.put_tenant,
+        "deleteTenant": fleet_settings.delete_settings,
         "getHealth": clusters.get_health,
         "getLivez": clusters.get_livez,
         "getReadyz": clusters.get_readyz,

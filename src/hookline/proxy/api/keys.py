@@ -13,7 +13,7 @@ from hookline.proxy.api.context import ProxyApi
 
 async def create_key(api: ProxyApi, request: ApiRequest) -> Reply:
     """``POST /keys``. A cluster that cannot be reached gets the key later."""
-    key = await minted(request, api.clock)
+    key = await minted(request, api.clock, api.keys.known.merged.values())
     missing = await _given(api, request, key)
     return answer(201, key.view(missing), [(b"location", b"/keys/" + key.id.encode())])
 

@@ -69,6 +69,9 @@ DESTINATIONS = Listing(
 AUDIT = Listing(("at", "id"), merging.audit_key, filters=AUDIT_FILTERS, is_descending=True)
 
 
+TENANTS = Listing(("name", "used"), merging.tenant_key, join=merging.join_tenants)
+
+
 async def list_jobs(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /jobs``."""
     return await _list(api, request, JOBS)
@@ -87,6 +90,11 @@ async def list_destinations(api: ProxyApi, request: ApiRequest) -> Reply:
 async def list_audit(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /audit``."""
     return await _list(api, request, AUDIT)
+
+
+async def list_tenants(api: ProxyApi, request: ApiRequest) -> Reply:
+    """``GET /tenants``."""
+    return await _list(api, request, TENANTS)
 
 
 async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
