@@ -73,6 +73,8 @@ class Dispatcher:
         """Read what is pending, and the destinations' settings, from the state; then follow what is committed."""
         for known in self._reads.destinations():
             self._configure(known)
+        for tenant in self._replica.tenants.names:
+            self._weigh(tenant)
         for lane in self._reads.lanes():
             self._plan.open_lane(lane)
         self._refill()
@@ -101,6 +103,8 @@ class Dispatcher:
             if found is not None:
                 self._configure(found)
                 self._look_again()
+        for tenant in effects.tenants:
+            self._weigh(tenant)
 
     def seats_changed(self) -> None:
         """There are more slots, or fewer."""
@@ -110,6 +114,9 @@ class Dispatcher:
     def _configure(self, known: Configured) -> None:
         self._plan.configure(known.number, known.settings, self._now())
         self._secrets.put(known.number, known.settings)
+
+    def _weigh(self, tenant: str) -> None:
+        self._plan.weigh(tenant, self._replica.tenants.of(tenant).weight)
 
     def _abort(self, seqs: set[int]) -> None:
         """Jobs were cancelled while an attempt was under way."""

@@ -1,18 +1,19 @@
-"""Orders the due jobs fairly between destinations. Pure: no clock, no I/O.
+"""Orders the due jobs fairly between tenants and their destinations. Pure: no clock, no I/O.
 
 Jobs wait in *lanes* (destination, priority, is it a retry). Of each lane only the next rows are in memory, its
 *window*; the rest stays in the due index of the database, so that ten million pending jobs cost no memory and one
-destination's backlog cannot hide another's next job. Destinations whose next job is due take turns.
+destination's backlog cannot hide another's next job. Tenants take turns, and so do a tenant's destinations whose next
+job is due.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, nsmallest
 from typing import NamedTuple
 
 from hookline.node.dispatch.blocked import Blocked
 from hookline.node.dispatch.timers import Timers
-from hookline.protocol.jobs import destination_of
+from hookline.protocol.jobs import DEFAULT_TENANT, destination_of
 
 WINDOW_MAX, WINDOW_MIN, ROWS_MAX = 1_000, 20, 200_000
 
@@ -34,10 +35,11 @@ class Short(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """The destination whose turn it is, and its lane with a due job."""
+    """The destination whose turn it is, its lane with a due job, and its tenant."""
 
     destination: int
     lane: int
+    tenant: str
 
 
 class Held(NamedTuple):
@@ -58,13 +60,19 @@ class Lane:
 
 
 class DueQueue:
-    """Lanes, the destinations that are due, and those that are parked."""
+    """Lanes, the destinations that are due, and those that are parked.
 
-    def __init__(self) -> None:
+    Args:
+        tenant_of: whose a destination is.
+    """
+
+    def __init__(self, tenant_of: Callable[[int], str] = lambda _destination: DEFAULT_TENANT) -> None:
+        self._tenant_of = tenant_of
         self._lanes: dict[int, Lane] = {}
         self._lanes_of: dict[int, list[int]] = {}  # destination id -> its lanes, most urgent priority first
         self._timers = Timers()  # by destination id: when its next job is due, or its parking ends
-        self._turns: dict[int, None] = {}  # destinations with a due job, in turn
+        self._turns: dict[int, str] = {}  # destinations with a due job, and their tenants
+        self._turns_of: dict[str, dict[int, None]] = {}  # tenants in turn, and their destinations in turn
         self._short: set[int] = set()  # lanes whose window should be refilled
         self._parked: dict[int, Blocked] = {}
 
@@ -132,19 +140,39 @@ class DueQueue:
         """How many destinations have a turn: a job of theirs is due, as far as it is known."""
         return len(self._turns)
 
-    def next_turn(self, now_ms: int) -> Turn | None:
-        """The first in line; it stays first until it is popped, passed over or parked. None: nothing is due."""
-        while self._turns:
-            destination = next(iter(self._turns))
+    @property
+    def tenants(self) -> Collection[str]:
+        """Those with a destination that has a turn."""
+        return self._turns_of.keys()
+
+    def turns_of(self, tenant: str) -> int:
+        """How many of its destinations have a turn."""
+        return len(self._turns_of.get(tenant, ()))
+
+    def next_turn(self, now_ms: int, but: Collection[str] = ()) -> Turn | None:
+        """The first in line; it stays first until it is popped, passed over or parked. None: nothing is due.
+
+        ``but``: tenants that are left out.
+        """
+        while (tenant := self._next_tenant(but)) is not None:
+            destination = next(iter(self._turns_of[tenant]))
             lane = self._next_lane(destination, now_ms)
             if lane is not None:
-                return Turn(destination, lane)
+                return Turn(destination, lane, tenant)
             self._end_turn(destination)
         return None
 
+    def _next_tenant(self, but: Collection[str]) -> str | None:
+        for tenant in self._turns_of:
+            if tenant not in but:
+                return tenant
+        return None
+
     def pop(self, first: Turn) -> Due:
-        """Take the lane's next job; the destination's next turn is after all others'."""
+        """Take the lane's next job; the next turns of destination and tenant are after all others'."""
         self.pass_over(first)
+        if len(self._turns_of) > 1:
+            self._turns_of[first.tenant] = self._turns_of.pop(first.tenant)
         lane = self._lanes[first.lane]
         due_ms, seq = heappop(lane.rows)
         if lane.end is not None and len(lane.rows) < self.window() // 2:
@@ -152,13 +180,14 @@ class DueQueue:
         return Due(first.lane, due_ms, seq)
 
     def pass_over(self, first: Turn) -> None:
-        """It may not start now: the others first."""
-        del self._turns[first.destination]
-        self._turns[first.destination] = None
+        """It may not start now: the tenant's others first."""
+        turns = self._turns_of[first.tenant]
+        del turns[first.destination]
+        turns[first.destination] = None
 
     def park(self, first: Turn, blocked: Blocked) -> None:
         """It has no more turns before ``blocked.until_ms``, or until it is unparked."""
-        del self._turns[first.destination]
+        self._leave(first.destination)
         self._parked[first.destination] = blocked
         if blocked.until_ms is not None:
             self._timers.set(first.destination, blocked.until_ms)
@@ -167,8 +196,16 @@ class DueQueue:
         """Destinations whose next job is due, or whose parking ends, take turns from now on."""
         for destination in self._timers.pop(now_ms):
             self._parked.pop(destination, None)
-            if destination in self._lanes_of:
-                self._turns.setdefault(destination)
+            if destination in self._lanes_of and destination not in self._turns:
+                tenant = self._turns[destination] = self._tenant_of(destination)
+                self._turns_of.setdefault(tenant, {})[destination] = None
+
+    def _leave(self, destination: int) -> None:
+        tenant = self._turns.pop(destination)
+        turns = self._turns_of[tenant]
+        del turns[destination]
+        if not turns:
+            del self._turns_of[tenant]
 
     def _next_lane(self, destination: int, now_ms: int) -> int | None:
         """Of the due lanes the one of the highest priority; of equals the one whose job was due first."""
@@ -188,7 +225,7 @@ class DueQueue:
 
     def _end_turn(self, destination: int) -> None:
         """Nothing is due at the destination: it waits for the earliest of its lanes."""
-        del self._turns[destination]
+        self._leave(destination)
         heads = []
         for number in list(self._lanes_of.get(destination, ())):
             lane = self._lanes[number]

@@ -69,6 +69,11 @@ class Fairness:
         """The known facts of a destination, None when it is idle with default settings."""
         return self._loads.get(destination)
 
+    @property
+    def places(self) -> int:
+        """How many may run, or wait for a slot, at once."""
+        return self._most
+
     def free(self) -> int:
         """How many more may run, or wait for a slot."""
         return self._most - self.running

@@ -81,7 +81,7 @@ class Leader:
         reads = LeaderReads(parts.machine.database.reader)
         self._exchange = LocalExchange(term, parts.leadership.valid_until_ms)
         self.seats = Seats(Seat(parts.owner, config.node, "leader", config.slots, self._exchange), self._exchange.wake)
-        self.plan = Plan(config.slots, ahead_of(config.slots), steps=clock.steps)
+        self.plan = Plan(config.slots, ahead_of(config.slots), steps=clock.steps, tenant_of=replica.tenant_of)
         self.secrets = SealedSecrets(parts.vault)
         expiry = ClaimExpiry(replica, reads, clock, owner=parts.owner)
         self.seats.given_elsewhere = expiry.given
