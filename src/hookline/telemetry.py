@@ -97,6 +97,12 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.jobs = Gauge("hookline_jobs", "Jobs by state.", ["state"], registry=registry)
+        self.tenant_jobs = Gauge(
+            "hookline_tenant_jobs", "Jobs by tenant and state.", ["tenant", "state"], registry=registry
+        )
+        self.tenant_bytes = Gauge(
+            "hookline_tenant_pending_bytes", "Bytes of pending payloads by tenant.", ["tenant"], registry=registry
+        )
         self.attempts = Tallies("hookline_attempts", "Attempts by outcome.", ["outcome"], registry)
         self.due_lag = Spread(
             "hookline_due_lag_seconds",

@@ -79,6 +79,8 @@ def test_the_text_of_a_node_is_as_it_was() -> None:
     assert GOLDEN in text
     assert [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE") and "_created" not in line] == [
         "hookline_jobs",
+        "hookline_tenant_jobs",
+        "hookline_tenant_pending_bytes",
         "hookline_attempts_total",
         "hookline_due_lag_seconds",
         "hookline_attempt_seconds",

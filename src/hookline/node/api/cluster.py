@@ -13,6 +13,7 @@ from hookline.http_api.probes import readiness
 from hookline.node.api.audit import current_note
 from hookline.node.api.clocks import clock_complaint, clock_view
 from hookline.node.api.context import Api
+from hookline.node.tenant_figures import named_figures
 from hookline.peers.sender import UNREADABLE, NodeCall, NotSent, Unclear
 from hookline.protocol import http
 from hookline.protocol.calls import CALLS
@@ -157,6 +158,7 @@ async def get_metrics(api: Api, request: ApiRequest) -> Reply:
     metrics, counters = api.services.metrics, api.services.replica.counters
     for state in State:
         metrics.jobs.labels(state.label).set(counters[state.label])
+    _tell_tenants(api)
     usage = _usage(api)
     slots_used, slots_max = usage.pop("slots")
     metrics.slots_used.set(slots_used)
@@ -170,6 +172,16 @@ async def get_metrics(api: Api, request: ApiRequest) -> Reply:
     metrics.clock_trusted.set(clock.trusted)
     metrics.clock_offset.set((clock.offset_ms or 0) / 1_000)
     return Reply(200, metrics.text(), _PROMETHEUS)
+
+
+def _tell_tenants(api: Api) -> None:
+    metrics = api.services.metrics
+    metrics.tenant_jobs.clear()  # those that are not among the busiest any more
+    metrics.tenant_bytes.clear()
+    for name, figures in named_figures(api.services.replica.counters_by_tenant).items():
+        for state in State:
+            metrics.tenant_jobs.labels(name, state.label).set(figures[state.label])
+        metrics.tenant_bytes.labels(name).set(figures["pending_bytes"])
 
 
 def _usage(api: Api) -> dict[str, tuple[int, int]]:
