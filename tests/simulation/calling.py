@@ -63,9 +63,11 @@ class CallingClient:
 
     Attributes:
         retries: how often the SDK repeats a call; one of these.
+        tenant: for whom it calls.
     """
 
     retries: tuple[int, ...] = (0,)
+    tenant = ""
 
     def __init__(self, ask: Ask, history: History, clock: Clock, pick: random.Random) -> None:
         self.ask, self.history, self.clock, self.random = ask, history, clock, pick
@@ -81,7 +83,7 @@ class CallingClient:
     def _begun(self, kind: str, target: str | None, arguments: dict[str, Any]) -> Call:
         number = len(self.history.calls) + 1
         began = self.history.note(f"call {number}: {kind} {target} {str(arguments)[:300]}")
-        call = Call(number, kind, target, arguments, began, self.clock.wall_ms())
+        call = Call(number, kind, target, arguments, began, self.clock.wall_ms(), tenant=self.tenant)
         self.history.calls.append(call)
         return call
 

@@ -23,6 +23,7 @@ class Call:
     Attributes:
         tries: the code of each try's error; empty for one that was answered.
         answer: the reply; of a list the pages that came.
+        tenant: of the client.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Call:
     tries: list[str] = field(default_factory=list)
     error: HooklineError | None = None
     answer: Any = None
+    tenant: str = ""
 
     @property
     def code(self) -> str | None:

@@ -14,6 +14,7 @@ from tests.simulation.fleet.world import FleetWorld
 from tests.simulation.history import History, Journal
 from tests.simulation.logs import complaints_kept
 from tests.simulation.mixed.cluster import MixedCluster
+from tests.simulation.tenants import TenantsWorld
 from tests.simulation.world import ClusterWorld, World
 
 _MINUTE_MS = 60_000
@@ -59,6 +60,7 @@ PRESETS = {
         Preset("fleet", FleetWorld, seeds=30),
         Preset("spring", _changed(_SPRING_MS), seeds=3),
         Preset("autumn", _changed(_AUTUMN_MS), seeds=3),
+        Preset("tenants", TenantsWorld, seeds=12),
     )
 }
 

@@ -13,7 +13,18 @@ from hookline.protocol.jobs import State, decode_spec
 from hookline.protocol.settings import ScheduleSpec, decode_destination, decode_schedule
 from tests.simulation.history import NEVER, History
 
-_TABLES = ("meta", "counters", "destinations", "jobs", "specs", "labels", "attempts", "idempotency_keys", "schedules")
+_TABLES = (
+    "meta",
+    "counters",
+    "destinations",
+    "jobs",
+    "specs",
+    "labels",
+    "attempts",
+    "idempotency_keys",
+    "schedules",
+    "tenants",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,7 @@ class _Follower:
     def __init__(self, connection: apsw.Connection, found: Replay) -> None:
         self._connection = connection
         self._found = found
-        self._paused: set[str] = set()
+        self._paused: set[tuple[str, str]] = set()  # tenants and their destinations
         self._names: dict[int, str] = {}
 
     def follow(self, at: int, entry: Entry, command: c.AnyCommand, result: c.Result) -> None:
@@ -113,7 +124,7 @@ class _Follower:
                 self._note_lost(at, entry.time_ms)
             case c.PutDestination(), _:
                 is_paused = decode_destination(command.settings).paused
-                (self._paused.add if is_paused else self._paused.discard)(command.name)
+                (self._paused.add if is_paused else self._paused.discard)((command.tenant, command.name))
             case c.PutSchedule(), c.Created(deduplicated=False) | c.Changed():
                 if isinstance(result, c.Created):
                     found.schedule_numbers[command.id] = result.seq
@@ -127,13 +138,13 @@ class _Follower:
     def _grant(self, at: int, entry: Entry, seq: int, attempt: int, due_ms: int, command: c.ClaimJobs) -> None:
         job = self._job(seq)
         found: list[tuple[Any, ...]] = self._connection.execute(
-            "SELECT d.name, s.spec FROM jobs j JOIN destinations d ON d.id = j.lane >> 9 JOIN specs s ON s.seq = j.seq"
-            " WHERE j.seq = ?",
+            "SELECT d.tenant, d.name, s.spec FROM jobs j JOIN destinations d ON d.id = j.lane >> 9"
+            " JOIN specs s ON s.seq = j.seq WHERE j.seq = ?",
             (seq,),
         ).fetchall()
-        ((destination, spec),) = found
+        ((tenant, destination, spec),) = found
         ends_ms = command.begun_by_ms + decode_spec(spec).timeout_ms
-        is_paused = destination in self._paused
+        is_paused = (tenant, destination) in self._paused
         self._found.grants[job, attempt] = Grant(
             at, entry.time_ms, entry.term, job, seq, attempt, due_ms, destination, is_paused, ends_ms, command.owner
         )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.simulation.bugs import cluster, elsewhere, fleet, mixed, node
+from tests.simulation.bugs import cluster, elsewhere, fleet, mixed, node, tenants
 
 Bug = Callable[[pytest.MonkeyPatch], None]
 OUTDATED = "outdated_seed"  # property of a test that had to look for another seed
@@ -123,4 +123,8 @@ PLANTED: tuple[Planted, ...] = (
     Planted(fleet.a_new_cluster_takes_a_topology_without_the_settings, "fleet", 32),
     Planted(fleet.the_settings_are_read_before_the_topology_is_there, "fleet", 4),
     Planted(fleet.a_page_of_settings_is_lost, "fleet", 32),
+    Planted(tenants.a_key_is_looked_up_without_its_tenant, "tenants", 24),
+    Planted(tenants.a_job_is_read_without_its_tenant, "tenants", 0),
+    Planted(tenants.a_filter_forgets_the_tenant, "tenants", 1),
+    Planted(tenants.the_header_of_an_operator_is_ignored, "tenants", 0),
 )

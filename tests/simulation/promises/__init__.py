@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from tests.simulation.promises import answers, delivery, reading, state, ticks
+from tests.simulation.promises import answers, delivery, reading, state, tenants, ticks
 from tests.simulation.promises.facts import Facts
 
 F = TypeVar("F")
@@ -35,6 +35,9 @@ PROMISES: tuple[Check, ...] = (
     reading.what_was_acknowledged_can_be_read,
     reading.a_list_misses_nothing_without_a_word,
     reading.a_list_has_nothing_twice,
+    tenants.what_a_caller_meets_is_its_tenants,
+    tenants.a_key_that_one_tenant_uses_does_not_bind_another,
+    tenants.a_job_is_cancelled_by_its_tenant,
     ticks.every_tick_makes_one_job,
     state.every_state_is_that_of_the_log,
     state.counters_count_the_rows,

@@ -12,11 +12,11 @@ from tests.simulation.promises.facts import Facts
 
 def one_key_is_one_job(facts: Facts) -> Iterator[str]:
     for field in ("id", "idempotency_key"):
-        calls: dict[str, list[Call]] = defaultdict(list)
+        calls: dict[tuple[str, str], list[Call]] = defaultdict(list)
         for call in facts.history.calls:
             if call.kind == "create" and field in call.arguments:
-                calls[call.arguments[field]].append(call)
-        for name, same in calls.items():
+                calls[call.tenant, call.arguments[field]].append(call)
+        for (_, name), same in calls.items():
             taken = [call for call in same if call.is_ok]
             if len({call.answer.id for call in taken}) > 1:
                 yield f"{field} {name} made {sorted({call.answer.id for call in taken})}"

@@ -1,5 +1,6 @@
 """The same state everywhere: the files of all nodes against a second application of the log."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from hookline.protocol.jobs import State
@@ -17,11 +18,13 @@ def every_state_is_that_of_the_log(facts: Facts) -> Iterator[str]:
 
 
 def counters_count_the_rows(facts: Facts) -> Iterator[str]:
-    counters = {name: value for _, name, value in facts.found.tables["counters"]}
+    counters: Counter[str] = Counter()  # of all tenants together
+    for _tenant, name, value in facts.found.tables["counters"]:
+        counters[name] += value
     for state in State:
         count = sum(row["state"] == state for row in facts.found.jobs.values())
-        if counters.get(state.label, 0) != count:
-            yield f"the counter {state.label} is {counters.get(state.label)}, there are {count}"
+        if counters[state.label] != count:
+            yield f"the counter {state.label} is {counters[state.label]}, there are {count}"
     is_empty = not any(row["state"] in (State.PENDING, State.RUNNING) for row in facts.found.jobs.values())
-    if is_empty and counters.get("pending_bytes", 0):
+    if is_empty and counters["pending_bytes"]:
         yield f"{counters['pending_bytes']} bytes are counted as pending, but nothing is pending"
