@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 from hookline.node.dispatch import attempt_log
 from hookline.node.dispatch.attempt_log import LINES_MAX, PERIOD_MS, AttemptLog, LineBudget
 from hookline.node.dispatch.retry import Next
-from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.node.state_machine.effects import Ended
+from hookline.node.state_machine.leader_reads import ClaimedJob, NamedJob
 from hookline.protocol.claims import Report
-from hookline.protocol.jobs import Outcome, State
+from hookline.protocol.jobs import Outcome, State, lane_of
 from hookline.testing import InProcessNode, answer, refuse, run
 from tests.node_parts import ManualClock, job_spec
 
@@ -84,6 +85,19 @@ def test_a_flood_is_counted_and_hides_no_dead_job() -> None:
         "attempts_failed_left_out",
     ]
     assert lines[-1]["count"] == 10_000 - LINES_MAX
+
+
+def test_a_line_names_the_tenant_whose_job_it_is() -> None:
+    log = AttemptLog(ManualClock(), lambda spec: spec, {7: "acme", 8: ""}.__getitem__)
+    ended = Ended(1, 1, State.DEAD, "lost")
+    with capture_logs() as lines:
+        for destination in (7, 8):
+            job = claimed()._replace(lane=lane_of(destination, 0, False))
+            log.ended(job, 1, failed(), AGAIN, None)
+            log.ended(job, 1, failed(outcome=Outcome.SUCCESS), AGAIN, None)
+        log.lost(NamedJob(1, "j1", "acme", URL), ended)
+        log.lost(NamedJob(1, "j1", "", URL), ended)
+    assert [line.get("tenant") for line in lines] == ["acme", "acme", None, None, "acme", None]
 
 
 def test_what_was_left_out_is_told_at_the_end_too() -> None:

@@ -9,10 +9,10 @@ import structlog
 from hookline.clock import Clock
 from hookline.node.dispatch.retry import Next
 from hookline.node.state_machine.effects import Ended
-from hookline.node.state_machine.leader_reads import ClaimedJob
+from hookline.node.state_machine.leader_reads import ClaimedJob, NamedJob
 from hookline.protocol.claims import Report
 from hookline.protocol.durations import format_time
-from hookline.protocol.jobs import JobSpec, Outcome, State
+from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, Outcome, State, destination_of
 from hookline.protocol.redaction import hidden_values, without_echoes
 
 LINES_MAX: Final = 20  # of each kind in each period
@@ -54,11 +54,18 @@ class AttemptLog:
 
     Args:
         opened: opens what is sealed in a job's spec, as far as it can.
+        tenant_of: whose a destination is, by its number.
     """
 
-    def __init__(self, clock: Clock, opened: Callable[[JobSpec], JobSpec]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        opened: Callable[[JobSpec], JobSpec],
+        tenant_of: Callable[[int], str] = lambda _destination: DEFAULT_TENANT,
+    ) -> None:
         self._clock = clock
         self._opened = opened
+        self._tenant_of = tenant_of
         self._failed = LineBudget()
         self._dead = LineBudget()
         self._timer: asyncio.TimerHandle | None = None
@@ -66,7 +73,8 @@ class AttemptLog:
     def ended(self, job: ClaimedJob, number: int, report: Report, following: Next, error: str | None) -> None:
         """An attempt is over, and it is decided what follows."""
         if report.outcome is Outcome.SUCCESS:
-            _log.debug("job_delivered", job=job.id, attempt=number, status=report.status, took_ms=report.duration_ms)
+            told = _named(job.id, self._tenant_of(destination_of(job.lane)))
+            _log.debug("job_delivered", **told, attempt=number, status=report.status, took_ms=report.duration_ms)
             return
         is_dead = following.state is not State.PENDING
         if not self._may_tell(self._dead if is_dead else self._failed):
@@ -78,11 +86,11 @@ class AttemptLog:
             assert following.retry_at_ms is not None
             _log.info("attempt_failed", **told, next_attempt_at=format_time(following.retry_at_ms))
 
-    def lost(self, job_id: str, destination: str, ended: Ended) -> None:
+    def lost(self, job: NamedJob, ended: Ended) -> None:
         """A job is over because the node that attempted it was lost."""
         if self._may_tell(self._dead):
-            told = {"job": job_id, "destination": destination, "attempt": ended.attempt, "error": ended.error}
-            _log.warning(f"job_{ended.state.label}", **told)
+            told = {"destination": job.destination, "attempt": ended.attempt, "error": ended.error}
+            _log.warning(f"job_{ended.state.label}", **_named(job.id, job.tenant), **told)
 
     def _may_tell(self, budget: LineBudget) -> bool:
         """Is there room for a line? If not, what is left out is counted and told soon."""
@@ -104,10 +112,16 @@ class AttemptLog:
 
     def _told(self, job: ClaimedJob, number: int, report: Report, error: str | None) -> dict[str, Any]:
         spec = job.spec
-        told: dict[str, Any] = {"job": job.id, "destination": spec.destination, "attempt": number}
+        told = _named(job.id, self._tenant_of(destination_of(job.lane)))
+        told |= {"destination": spec.destination, "attempt": number}
         if report.status is not None:
             told["status"] = report.status
         if error:
             headers = self._opened(spec).headers
             told["error"] = without_echoes(error, hidden_values(headers, spec.redact).values())
         return told
+
+
+def _named(job_id: str, tenant: str) -> dict[str, Any]:
+    """The job; two tenants can have the same id."""
+    return {"job": job_id, "tenant": tenant} if tenant else {"job": job_id}

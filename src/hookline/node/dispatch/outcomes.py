@@ -1,6 +1,6 @@
 """Turns a report into the outcome under the job's policy, its record, and a line in the log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hookline.clock import Clock
 from hookline.node.content_seal import ContentSeal
@@ -10,7 +10,7 @@ from hookline.node.state_machine.effects import Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob, NamedJob
 from hookline.protocol.claims import ClaimReport
 from hookline.protocol.commands import RecordOutcome
-from hookline.protocol.jobs import Outcome, RetryPolicy, State, in_force
+from hookline.protocol.jobs import DEFAULT_TENANT, Outcome, RetryPolicy, State, in_force
 from hookline.protocol.redaction import RESPONSE_BODY
 from hookline.telemetry import Metrics
 
@@ -24,14 +24,23 @@ class Outcomes:
     Args:
         node: the name recorded with attempts of this process.
         content: seals what receivers answer.
+        tenant_of: whose a destination is, by its number.
     """
 
-    def __init__(self, clock: Clock, metrics: Metrics, content: ContentSeal, *, node: str) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        metrics: Metrics,
+        content: ContentSeal,
+        *,
+        node: str,
+        tenant_of: Callable[[int], str] = lambda _destination: DEFAULT_TENANT,
+    ) -> None:
         self._clock = clock
         self._metrics = metrics
         self._node = node
         self._content = content
-        self._attempt_log = AttemptLog(clock, content.shown)
+        self._attempt_log = AttemptLog(clock, content.shown, tenant_of)
         self._counts = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
 
     def began(self, late_ms: int) -> None:
@@ -109,7 +118,7 @@ class Outcomes:
         """Write into the log which jobs are over because their node was lost; ``jobs`` by number."""
         for one in ended:
             if (job := jobs.get(one.seq)) is not None:
-                self._attempt_log.lost(job.id, job.destination, one)
+                self._attempt_log.lost(job, one)
 
     def tell_left_out(self) -> None:
         """Say how many lines were left out."""

@@ -94,7 +94,7 @@ class Leader:
             plan=self.plan,
             secrets=self.secrets,
             seats=self.seats,
-            outcomes=Outcomes(clock, parts.metrics, content, node=config.node),
+            outcomes=Outcomes(clock, parts.metrics, content, node=config.node, tenant_of=replica.tenant_of),
             clock_was_set=self.duties.wake,
         )
         self.runners = Runners(

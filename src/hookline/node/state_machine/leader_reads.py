@@ -54,6 +54,7 @@ class NamedJob(sql.Row, frozen=True):
 
     seq: int
     id: str
+    tenant: str
     destination: str
 
 
