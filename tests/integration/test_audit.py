@@ -99,6 +99,10 @@ def test_each_audited_call_leaves_one_row_in_each_cluster_it_changes(audited: Au
     left("putDestination", "PUT", shop, {"concurrency": 3}, target="https://shop.example:443", summary="concurrency 3")
     left("putDestination", "PUT", shop, {"concurrency": 3}, outcome="unchanged", changed=0)
     left("deleteDestination", "DELETE", shop, None, 204, summary="settings deleted")
+    acme = {"pending_jobs": 7, "weight": 2}
+    left("putTenant", "PUT", "/tenants/acme", acme, target="acme", summary="pending jobs 7; weight 2")
+    left("putTenant", "PUT", "/tenants/acme", acme, outcome="unchanged", changed=0)
+    left("deleteTenant", "DELETE", "/tenants/acme", None, 204, target="acme", summary="settings deleted")
     for _ in range(4):
         assert server.call("POST", "/jobs", JOB | {"labels": {"a": "1"}}, admin).status == 201
     chosen = {"filter": {"label": "a=1", "state": "pending"}}

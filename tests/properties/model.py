@@ -178,8 +178,9 @@ class Model:
             case c.SetTopology():
                 return self._set_topology(command)
             case c.PutTenant():
+                is_new = self.tenants.get(command.tenant) != command.settings
                 self.tenants[command.tenant] = command.settings
-                return c.Changed(1)
+                return c.Changed(int(is_new))
             case c.PutApiKeys():
                 return c.Changed(sum(self._put_api_key(key_id, record) for key_id, record in command.keys))
             case c.PurgeAudit():

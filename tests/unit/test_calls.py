@@ -102,8 +102,9 @@ def test_the_calls_about_the_service() -> None:
     asking = {name for name, call in CALLS.items() if call.needed_scope is not None and call.is_operators}
     clusters = {"listClusters", "getOneCluster", "changeOneCluster", "handOneOver", "getCluster", "changeCluster"}
     topology = {"getTopology", "putTopology", "getRoute", "handover", "trustClock", "getMetrics"}
-    assert asking == clusters | topology | {"listTenants", "getTenant", "putTenant", "deleteTenant"} | {
+    assert asking == clusters | topology | {"listTenants", "getTenant", "putTenant", "deleteTenant", "listAudit"} | {
         "readKeys",
+        "takeNote",
         "takeKeys",
     }
 

@@ -357,6 +357,8 @@ class AuditPage(Answered, frozen=True):
     """A page of the audit log; ``incomplete`` as in ``JobPage``."""
 
     data: list[AuditView]
+    next_cursor: str | None
+    incomplete: list[str] = []
 
 
 # --- tenants --------------------------------------------------------------------------------------------------

@@ -16,11 +16,13 @@ from hookline.protocol.commands import (
     ImportDestinations,
     PutApiKeys,
     PutDestination,
+    PutTenant,
     SetMode,
     SetTopology,
 )
 from hookline.protocol.durations import format_duration, format_time
 from hookline.protocol.settings import DELETED, decode_destination
+from hookline.protocol.tenants import REMOVED, decode_tenant, tenant_name
 from hookline.protocol.topology import parse_topology
 
 SUMMARY_CHARS_MAX = 300
@@ -58,6 +60,8 @@ def told(commands: Sequence[AnyCommand]) -> ChangeTold:
             return ChangeTold("", shortened(f"{len(keys)} keys: {named}" + (", …" if len(keys) > _KEYS_NAMED else "")))
         case PutDestination(name=name, settings=settings):
             return ChangeTold(name, shortened(_of_destination(settings)))
+        case PutTenant(tenant=tenant, settings=settings):
+            return ChangeTold(tenant_name(tenant), _of_tenant(settings))
         case SetTopology(epoch=epoch, document=document):
             topology = parse_topology(document)
             clusters = ", ".join(
@@ -85,6 +89,14 @@ def _of_key(record: ApiKey) -> str:
         ends = [secret.until_ms for secret in record.secrets if secret.until_ms is not None]
         parts.append(f"new text, the one before holds until {format_time(max(ends))}" if ends else "new text")
     return "; ".join(parts)
+
+
+def _of_tenant(blob: bytes) -> str:
+    if blob == REMOVED:
+        return "settings deleted"
+    settings = decode_tenant(blob)
+    parts = {name.replace("_", " "): getattr(settings, name) for name in settings.__struct_fields__}
+    return "; ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
 
 
 def _of_destination(blob: bytes) -> str:

@@ -5,7 +5,6 @@ import msgspec
 from hookline.errors import InvalidCursor, InvalidRequest
 from hookline.http_api import strict_json
 from hookline.http_api.cursors import decode_cursor, encode_cursor
-from hookline.http_api.keys import DEFAULT_TENANT_NAME
 from hookline.http_api.messages import ApiRequest, Reply, page_limit
 from hookline.node.api.context import Api
 from hookline.node.api.views import page_reply
@@ -15,6 +14,7 @@ from hookline.protocol.audit import decode_audit
 from hookline.protocol.commands import NoteAudit
 from hookline.protocol.durations import format_time, parse_time
 from hookline.protocol.http_audit import AUDIT_FILTERS, AuditPage, AuditView
+from hookline.protocol.tenants import tenant_name
 
 _notes = msgspec.json.Decoder(NoteAudit)
 
@@ -62,7 +62,7 @@ def _view(cluster: str, row: AuditRow) -> AuditView:
         target=note.target,
         actor=note.actor,
         actor_name=note.actor_name,
-        tenant=note.tenant or DEFAULT_TENANT_NAME,
+        tenant=tenant_name(note.tenant),
         address=note.address,
         via=note.via,
         summary=note.summary,

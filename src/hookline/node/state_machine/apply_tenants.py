@@ -9,8 +9,10 @@ _TOO_MANY = "too_many_tenants"
 
 
 def put_tenant(tables: Tables, effects: Effects, command: PutTenant) -> Result:
-    """Replace a tenant's settings. Refused when there is no room for one more."""
+    """Replace a tenant's settings, if they are others. Refused when there is no room for one more."""
     known = tables.tenants
+    if known.stored(command.tenant) == command.settings:
+        return Changed(0)
     if not known.is_kept(command.tenant) and len(known) >= TENANTS_MAX:
         forgotten = known.first_removed()
         if forgotten is None:

@@ -32,7 +32,7 @@ _GUARDED = (
 )
 
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 _RESTORED = "restored"
 _CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 

@@ -43,6 +43,10 @@ class TenantTable:
         """Is there a row of it?"""
         return tenant in self._stored
 
+    def stored(self, tenant: str) -> bytes | None:
+        """The settings as they are stored."""
+        return self._stored.get(tenant)
+
     def first_removed(self) -> str | None:
         """A tenant whose settings were removed; None: there is none."""
         return min((tenant for tenant, blob in self._stored.items() if blob == REMOVED), default=None)
