@@ -14,9 +14,11 @@ import pytest
 from hookline.http_api import keys
 from hookline.protocol.calls import CALLS, Call, Server, calls_of
 from hookline.protocol.internal_http import GatheredAnswer, GatheredCreate
+from hookline.protocol.proofs import proof_key
 from tests.end_to_end.processes import until
 from tests.integration.node_under_test import Answer, NodeUnderTest, node_config
 from tests.integration.proxy_under_test import JOB, Clusters
+from tests.proofs import proof_of
 
 ROOT = "the-root-key-of-these-tests"
 ACME, GLOBEX = "acme", "Globex_2.eu"
@@ -108,7 +110,8 @@ BODIES: dict[str, Any] = {
 
 def test_every_call_is_one_of_these() -> None:
     """A new call has to say whose it is, and to be asked below."""
-    tenants = {name for name, call in CALLS.items() if call.needed_scope is not None and not call.is_operators}
+    public = {name: call for name, call in CALLS.items() if call.scope not in ("open", "internal")}
+    tenants = {name for name, call in public.items() if not call.of_service}
     asked = {*JOB_CALLS, *SCHEDULE_CALLS, *DESTINATION_CALLS, *KEY_CALLS, *LISTS, *BY_FILTER, *MAKING, *FOR_ALL}
     assert tenants == asked
 
@@ -248,7 +251,7 @@ def test_a_label_stands_for_a_tenants_own_values(shared: Shared, sides: Sides) -
 
 
 def _service_calls(server: Server) -> list[Call]:
-    return [call for call in calls_of(server) if call.is_operators and call.needed_scope is not None]
+    return [call for call in calls_of(server) if call.of_service and call.needed_scope is not None]
 
 
 def _ask(shared: Shared, call: Call, key: str, **headers: str) -> Answer:
@@ -298,7 +301,7 @@ def test_a_tenants_admin_brings_no_record_of_a_key(shared: Shared, sides: Sides)
         return
     for method in ("GET", "PUT"):
         refused = shared.call(method, "/internal/keys", {"keys": []} if method == "PUT" else None, sides.acme)
-        assert (refused.status, refused.code) == (403, "forbidden")
+        assert (refused.status, refused.code) == (401, "unauthorized")
         assert shared.call(method, "/internal/keys", {"keys": []} if method == "PUT" else None).status == 200
 
 
@@ -352,7 +355,10 @@ def test_creates_that_travel_together_are_each_their_tenants(shared: Shared, sid
     creates = msgspec.msgpack.encode([GatheredCreate(body, headers) for headers in shown])
     connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=60)
     # What the call as a whole says of a tenant is nobody's word.
-    connection.request("POST", "/internal/jobs", creates, {"Hookline-Tenant": GLOBEX, "Hookline-Epoch": "0"})
+    own = [(b"hookline-tenant", GLOBEX.encode()), (b"hookline-epoch", b"0")]
+    proof = proof_of(proof_key(ROOT.encode()), "POST", "/internal/jobs", creates, headers=own)
+    headers = {name.decode(): value.decode() for name, value in own}
+    connection.request("POST", "/internal/jobs", creates, headers | proof)
     answers = msgspec.msgpack.decode(connection.getresponse().read(), type=list[GatheredAnswer])
     connection.close()
     assert [answer.status for answer in answers] == [201, 201, 201, 201, 403]

@@ -1,11 +1,12 @@
 """The headers that name the caller, and which of them are believed."""
 
+from collections.abc import Callable
+
 import pytest
 
 from hookline.errors import Forbidden, InvalidRequest
 from hookline.http_api.callers import (
     CLIENT,
-    Admit,
     ApiCaller,
     HeaderPairs,
     admit_clients,
@@ -54,7 +55,7 @@ def test_a_call_that_needs_an_epoch_says_so() -> None:
 
 
 @pytest.mark.parametrize("admit", [admit_ours, admit_clients])
-def test_a_caller_may_name_a_tenant(admit: Admit) -> None:
+def test_a_caller_may_name_a_tenant(admit: Callable[[HeaderPairs], tuple[ApiCaller, HeaderPairs]]) -> None:
     headers: HeaderPairs = [*OWN, (b"hookline-tenant", b"acme")]
     caller, kept = admit(headers)
     assert (caller.named, caller.tenant, kept) == ("acme", "", headers)

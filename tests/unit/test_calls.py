@@ -99,14 +99,10 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
 
 def test_the_calls_about_the_service() -> None:
     """Written out, too: all others are about what a tenant has, and keys of all tenants open them."""
-    asking = {name for name, call in CALLS.items() if call.needed_scope is not None and call.is_operators}
+    asking = {name for name, call in CALLS.items() if call.needed_scope is not None and call.of_service}
     clusters = {"listClusters", "getOneCluster", "changeOneCluster", "handOneOver", "getCluster", "changeCluster"}
     topology = {"getTopology", "putTopology", "getRoute", "handover", "trustClock", "getMetrics"}
-    assert asking == clusters | topology | {"listTenants", "getTenant", "putTenant", "deleteTenant", "listAudit"} | {
-        "readKeys",
-        "takeNote",
-        "takeKeys",
-    }
+    assert asking == clusters | topology | {"listTenants", "getTenant", "putTenant", "deleteTenant", "listAudit"}
 
 
 def test_the_rows_hold_together() -> None:

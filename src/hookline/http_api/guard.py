@@ -86,7 +86,7 @@ class Guard:
             if call.audited != "no":
                 await self._note(call, found, headers, address)
             raise Forbidden(f"the key lacks the scope {call.needed_scope}", scope=call.needed_scope)
-        if call.is_operators and found.key_tenant != DEFAULT_TENANT:
+        if call.of_service and found.key_tenant != DEFAULT_TENANT:
             raise Forbidden("this call is about the whole service: only keys of the default tenant may make it")
         return found
 

@@ -305,7 +305,7 @@ def _operation(operation: Operation, server: Server) -> dict[str, Any]:
     described["security"] = [] if scope is None else [{"apiKey": [scope]}]
     names = [part[1:-1] for part in operation.call.path.split("/") if part.startswith("{")]
     names += [*operation.query, *operation.headers, *(operation.proxy_headers if server == "proxy" else ())]
-    names += ["Hookline-Tenant"] if scope is not None and not operation.call.is_operators else []
+    names += ["Hookline-Tenant"] if scope is not None and not operation.call.of_service else []
     parameters = [{"name": name, **PARAMETERS[name]} for name in names]
     if parameters:
         described["parameters"] = parameters

@@ -53,7 +53,7 @@ class Call(Struct, frozen=True):
             does from ``here``, at a node that only its own machine reaches; or nobody without a proof (``closed``).
         audited: does it leave a row in the audit log? ``changes``: only if it changed something, as what our
             processes repeat all the time.
-        of_service: it is about the service, not about what a tenant has.
+        of_service: it is about the service, not about what a tenant has: only keys of the default tenant open it.
         body_bytes_max: 0: the body is not looked at.
         carries_job: a node takes less than ``body_bytes_max``, by the payload that its operator allows.
     """
@@ -80,11 +80,6 @@ class Call(Struct, frozen=True):
         if self.scope == "internal":
             return "admin"
         return None if self.scope == "open" else self.scope
-
-    @property
-    def is_operators(self) -> bool:
-        """Only keys of the default tenant open it."""
-        return self.of_service
 
     @property
     def is_safe(self) -> bool:
