@@ -16,6 +16,7 @@ from hookline.errors import HooklineError, InvalidConfig
 from hookline.protocol.durations import parse_duration
 from hookline.visible import without_password
 
+_CORES_MIN = 4  # on fewer, one process is the whole thing
 _ATTEMPT_PROCESSES_MAX = 4  # one process makes some 7,000 attempts in a second
 _API_PROCESSES_MAX = 4  # they keep one leader busy
 _ROOT_KEYS_MAX = 2
@@ -158,10 +159,10 @@ def ports(text: str) -> frozenset[int]:
 
 
 def attempt_processes(text: str, slots: int | None) -> int:
-    """A number of processes; ``auto``: one for each two cores that this process may use, at most one a slot."""
+    """A number of processes; ``auto``: none on fewer than four cores, else one for each two, at most one for a slot."""
     if text == "auto":
         cores = _cores()
-        return min(_ATTEMPT_PROCESSES_MAX, cores // 2, slots or cores)
+        return 0 if cores < _CORES_MIN else min(_ATTEMPT_PROCESSES_MAX, cores // 2, slots or cores)
     return _processes(text, "attempt-processes")
 
 
