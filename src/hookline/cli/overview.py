@@ -82,6 +82,9 @@ COMMANDS = (
         "login:login",
         "Keep the address and an API key in your config file, for the commands that follow.",
     ),
+    CliEntry(
+        "certs", "certs:app", "Make the certificates of nodes, proxies and clients, for those who have no authority."
+    ),
     CliEntry("secret", "secret:app", "Make keys to sign and verify webhooks with."),
     CliEntry(
         "completion",
