@@ -6,6 +6,7 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── InvalidRequest            400  the caller must change the request
     │   ├── InvalidUrl · InvalidHeader · InvalidTime · InvalidCron · InvalidTimezone
     │   ├── InvalidId · InvalidCursor · InvalidJson · UnknownField · InvalidSecret · InvalidTopology
+    │   ├── TlsRequired
     ├── Unauthorized              401  ClockDiffers
     ├── Forbidden                 403  HostNotAllowed is a 403, too
     ├── NotFound                  404  JobNotFound · ScheduleNotFound · DestinationNotFound · ClusterNotFound ·
@@ -90,6 +91,12 @@ class InvalidRequest(HooklineError):
 
     code = "invalid_request"
     http_status = 400
+
+
+class TlsRequired(InvalidRequest):
+    """This address speaks TLS; let it begin with https://."""
+
+    code = "tls_required"
 
 
 class InvalidJson(InvalidRequest):

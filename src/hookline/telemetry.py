@@ -2,11 +2,13 @@
 
 import logging
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 
 from hookline.tallies import Spread, Tallies
 from hookline.visible import visible
@@ -148,3 +150,25 @@ class Metrics:
     def text(self) -> bytes:
         """All of them in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+class _Ends:
+    """Asked by the registry when somebody looks."""
+
+    def __init__(self, ends: Callable[[], Mapping[str, float]]) -> None:
+        self._ends = ends
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "hookline_tls_certificate_expires_timestamp_seconds",
+            "When a certificate ends: this process's own (server, client), or the last of those it trusts.",
+            labels=["certificate"],
+        )
+        for name, end_s in self._ends().items():
+            family.add_metric([name], end_s)
+        return [family]
+
+
+def report_ends(registry: CollectorRegistry, ends: Callable[[], Mapping[str, float]]) -> None:
+    """Have the registry tell when certificates end, in seconds since 1970, by what they are for."""
+    registry.register(_Ends(ends))

@@ -18,6 +18,7 @@ from typing import Protocol
 from hookline.protocol.commands import ClaimJobs, RecordOutcome
 from hookline.protocol.jobs import Outcome, State
 from hookline.protocol.limits import ATTEMPTS_MAX, RESPONSE_BYTES_KEPT_MAX
+from hookline.tls.files import NO_TLS, TlsFiles
 from tests.integration.node_under_test import Answer, NodeUnderTest
 from tests.integration.proxy_under_test import Clusters
 from tests.node_parts import OWNER
@@ -255,13 +256,13 @@ def _many_attempts(node: NodeUnderTest, job_id: str, count: int = ATTEMPTS_MAX) 
 
 
 @contextmanager
-def attacked(directory: Path) -> Iterator[dict[str, Service]]:
+def attacked(directory: Path, tls: TlsFiles = NO_TLS) -> Iterator[dict[str, Service]]:
     """A filled node, and a proxy before it; their loops are such as ``measured_steps`` measures."""
     trace = threading.gettrace()
     threading.settrace(None)  # coverage makes the loops' threads several times slower
-    with closing(Clusters(directory, 1, asyncio.run)) as clusters:
+    with closing(Clusters(directory, 1, asyncio.run, tls=tls)) as clusters:
         (node,) = clusters.nodes.values()
-        proxy = clusters.start_proxy(try_timeout_ms=20_000, request_timeout_ms=30_000)
+        proxy = clusters.start_proxy(try_timeout_ms=20_000, request_timeout_ms=30_000, tls=tls)
         threading.settrace(trace)
         fill(node)
         _many_attempts(node, "many")

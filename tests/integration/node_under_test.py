@@ -8,6 +8,7 @@ import asyncio
 import http.client
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -43,8 +44,10 @@ from hookline.node.vault import Vault
 from hookline.peers.http_sender import HttpSender
 from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Result
 from hookline.protocol.jobs import Outcome, State
+from hookline.telemetry import report_ends
 from hookline.testing import Receiver
 from hookline.testing.assembly import lookup
+from hookline.tls.live import LiveTls, kept_fresh
 from tests.front_parts import front_before
 from tests.node_parts import OWNER
 
@@ -131,7 +134,9 @@ class NodeUnderTest:
         self.replica: Replica
         self.services: Services
         self._limits = limits
+        self._client_tls = LiveTls(config.tls, self.clock).client_context() if config.tls.is_server else None
         self._loop: asyncio.AbstractEventLoop
+        self._tls: LiveTls
         self._stop: asyncio.Event
         self._up = threading.Event()
 
@@ -147,7 +152,7 @@ class NodeUnderTest:
         given = dict(headers or {})
         if data is not None:
             given.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http_connection(self.port, self._client_tls)
         try:
             connection.request(method, path, data, given)
             answer = connection.getresponse()
@@ -180,9 +185,15 @@ class NodeUnderTest:
 
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
-        """A raw connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+        """A raw connection; over TLS if the node speaks that."""
+        with self.over(socket.create_connection(("127.0.0.1", self.port), timeout=60)) as connection:
             yield connection
+
+    def over(self, connected: socket.socket) -> socket.socket:
+        """TLS over this socket if the node speaks that, else the socket."""
+        if self._client_tls is None:
+            return connected
+        return self._client_tls.wrap_socket(connected, server_hostname="127.0.0.1")
 
     def raw(self, data: bytes) -> bytes:
         """Everything that comes back for these bytes until the node closes the connection."""
@@ -227,6 +238,10 @@ class NodeUnderTest:
     def stored(self) -> dict[str, int]:
         """How many rows each table has: the same before and after what must leave nothing behind."""
         return {table: self.rows(f"SELECT count(*) FROM {table}")[0][0] for table in _TABLES}
+
+    def look_at_certificates(self) -> None:
+        """As the node does every few seconds."""
+        asyncio.run_coroutine_threadsafe(self._tls.look(), self._loop).result(60)
 
     def close_replica(self) -> None:
         """Let the replica take no more proposals, as at shutdown."""
@@ -285,10 +300,12 @@ class NodeUnderTest:
             api = Api(self.services)
             has_inner = config.internal_host is not None
             app = create_app(api, is_for_clients_only=has_inner)
-            servers = [await self._open_inner_door(create_app(api), tasks)] if has_inner else []
+            self._tls = tls = await stack.enter_async_context(kept_fresh(LiveTls(config.tls, self.clock)))
+            servers = [await self._open_inner_door(create_app(api), tls, tasks)] if has_inner else []
             if self._has_front:
                 app = await stack.enter_async_context(front_before(api, app, tasks))
-            self._server = server = make_server(app, listener, self._limits, grace_s=1)
+            report_ends(self.services.metrics.registry, tls.ends)
+            self._server = server = make_server(app, listener, self._limits, grace_s=1, tls=tls)
             running = tasks.create_task(replica.lead())
             serving = tasks.create_task(server.serve(sockets=[listener]))
             self._up.set()
@@ -304,10 +321,10 @@ class NodeUnderTest:
         snapshots.close()
         database.close()
 
-    async def _open_inner_door(self, app: Starlette, tasks: asyncio.TaskGroup) -> ApiServer:
+    async def _open_inner_door(self, app: Starlette, tls: LiveTls, tasks: asyncio.TaskGroup) -> ApiServer:
         listener = socket.create_server(("127.0.0.1", 0))
         self.inner_port = listener.getsockname()[1]
-        server = make_server(app, listener, self._limits, grace_s=1)
+        server = make_server(app, listener, self._limits, grace_s=1, tls=tls)
         tasks.create_task(server.serve(sockets=[listener]))
         return server
 
@@ -323,6 +340,13 @@ class NodeUnderTest:
             self._loop.call_soon_threadsafe(self._stop.set)
             thread.join(60)
         assert not thread.is_alive()
+
+
+def http_connection(port: int, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    """A connection to what listens at that port of this machine."""
+    if tls is None:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=tls)
 
 
 def read_all(connection: socket.socket) -> bytes:

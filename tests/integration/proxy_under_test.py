@@ -1,8 +1,8 @@
 """Real clusters of one node each and real proxies before them, all in threads of this process."""
 
 import asyncio
-import http.client
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,10 +11,12 @@ from typing import Any
 
 import uvloop
 
+from hookline.clock import SystemClock
 from hookline.protocol.topology import encode_topology, parse_topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.runtime import run_proxy
-from tests.integration.node_under_test import Answer, NodeUnderTest, RunLoop, node_config
+from hookline.tls.live import LiveTls
+from tests.integration.node_under_test import Answer, NodeUnderTest, RunLoop, http_connection, node_config
 
 JOB = {"url": "https://example.com/hook", "delay": "1h"}
 
@@ -22,15 +24,16 @@ JOB = {"url": "https://example.com/hook", "delay": "1h"}
 class FrontDoor:
     """A client of one proxy."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = port
+        self._tls = tls
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """One request; ``body`` bytes as they are, anything else as JSON; ``_`` in names of headers is ``-``."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json"} if data is not None else {}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http_connection(self.port, self._tls)
         try:
             connection.request(method, path, data, given)
             answer = connection.getresponse()
@@ -68,7 +71,7 @@ class Clusters:
         return {
             "name": name,
             "shard": self.names.index(name),
-            "nodes": [f"http://127.0.0.1:{self.nodes[name].port}"],
+            "nodes": [f"{self.nodes[name].config.tls.scheme}://127.0.0.1:{self.nodes[name].port}"],
         }
 
     def topology(self, epoch: int, names: list[str] | None = None, **fields: Any) -> dict[str, Any]:
@@ -86,7 +89,9 @@ class Clusters:
         path.write_text(_toml(topology or self.topology(1)))
         settings = {"request_timeout_ms": 3_000, "try_timeout_ms": 1_000} | settings
         config = ProxyConfig(port=0, topology=path, **settings)
-        return FrontDoor(self._proxies.enter_context(_proxy_running(config, self._run_loop)))
+        port = self._proxies.enter_context(_proxy_running(config, self._run_loop))
+        is_secure = config.tls.is_server
+        return FrontDoor(port, LiveTls(config.tls, SystemClock()).client_context() if is_secure else None)
 
     def close(self) -> None:
         self._proxies.close()

@@ -14,9 +14,11 @@ import hookline
 from hookline.cli import app, overview
 from hookline.cli.etcd_options import EtcdOptions
 from hookline.cli.node_options import NodeOptions
+from hookline.cli.tls_options import TlsOptions
 from hookline.node.config import NodeConfig
 from hookline.protocol import signatures
 from hookline.protocol.destination_patterns import parse_patterns
+from hookline.tls.files import TlsFiles
 from tests import scripted_server as served
 from tests.scripted_server import Answer, scripted_server
 
@@ -88,7 +90,9 @@ def test_every_setting_of_a_node_can_be_given() -> None:
     other_names = {"etcd_quota_bytes": "etcd_quota"} | dict.fromkeys(("root_key", "former_root_key"), "root_key_file")
     settings = {other_names.get(field.name, field.name.removesuffix("_ms")) for field in fields(NodeConfig)}
     told_by_command = {"data_dir", "host", "port", "internal_host", "internal_port", "cluster", "shard", "node", "mode"}
+    told_by_command |= {"tls"}
     assert settings == (options - {"log_level", "log_json"}) | told_by_command
+    assert {f"tls_{field.name}" for field in fields(TlsFiles)} == {field.name for field in fields(TlsOptions)}
 
 
 def serve_config(monkeypatch: pytest.MonkeyPatch, *options: str) -> NodeConfig | int:
@@ -116,6 +120,12 @@ def test_a_node_may_have_an_address_of_its_own_for_other_processes(
     assert two.places == (("127.0.0.1", 7070), ("10.1.0.1", 7071))
     assert (two.url, two.advertised_url) == ("http://127.0.0.1:7070", "http://10.1.0.1:7071")
     assert two.root_keys == ("the-newer-root-key", "the-older-root-key")
+    cert, key = (tmp_path / name for name in ("cert.pem", "key.pem"))
+    secure = serve_config(
+        monkeypatch, "--listen-internal", "10.1.0.1:7071", "--tls-cert", str(cert), "--tls-key", str(key), *shown, *etcd
+    )
+    assert isinstance(secure, NodeConfig)
+    assert (secure.url, secure.advertised_url) == ("https://127.0.0.1:7070", "https://10.1.0.1:7071")
     named = serve_config(
         monkeypatch, "--listen-internal", "0.0.0.0:7071", "--advertise", "http://n1:7071", *shown, *etcd
     )

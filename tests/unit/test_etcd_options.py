@@ -9,6 +9,7 @@ from hookline.cli import app
 from hookline.cli.etcd_options import EtcdOptions
 from hookline.errors import InvalidConfig
 from hookline.node.config import NodeConfig
+from hookline.tls.files import TlsFiles
 
 URLS = "http://10.0.0.1:2379,http://10.0.0.2:2379, http://10.0.0.3:2379/"
 
@@ -89,3 +90,13 @@ def test_what_cannot_work_is_refused_and_the_option_named(options: dict[str, Any
     with pytest.raises(InvalidConfig) as refused:
         settings(**options)
     assert refused.value.field == field
+
+
+def test_with_tls_a_node_is_reached_over_https() -> None:
+    options = EtcdOptions(etcd=URLS, advertise="http://n1.example:7070")
+    with pytest.raises(InvalidConfig, match="has to begin with https://"):
+        options.settings("10.0.0.1", 7070, "https")
+    reached = EtcdOptions(etcd=URLS, advertise="https://n1.example:7070").settings("10.0.0.1", 7070, "https")
+    assert reached["advertise"] == "https://n1.example:7070"
+    pair = TlsFiles(cert=Path("c"), key=Path("k"))
+    assert NodeConfig(data_dir=Path("d"), tls=pair).advertised_url == "https://127.0.0.1:7070"

@@ -12,6 +12,7 @@ from hookline.cli.node_options import NodeOptions
 from hookline.cli.profiles import ServicePlace, keep_profile, profiles
 from hookline.cli.root_key import with_root_key
 from hookline.cli.service import Service
+from hookline.cli.trust_options import TrustOptions
 from hookline.client.transport import with_key, with_tenant
 from hookline.errors import InvalidConfig, InvalidRequest
 from tests.scripted_server import Answer, scripted_server
@@ -55,6 +56,19 @@ def test_a_key_goes_to_its_own_place_only(config: Path, monkeypatch: pytest.Monk
         Service(profile="none").place()
     with pytest.raises(InvalidConfig, match="cannot be read"):
         Service(url="http://c", api_key_file=tmp_path).place()
+
+
+def test_a_profile_has_what_its_place_needs_for_tls(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca, pair = tmp_path / "ca.pem", (tmp_path / "c.pem", tmp_path / "k.pem")
+    keep_profile("secure", ServicePlace("https://a", None, ca, pair))
+    assert profiles() == {"secure": ServicePlace("https://a", None, ca, pair)}
+    assert Service(profile="secure").place() == ServicePlace("https://a", None, ca, pair)
+    own = TrustOptions(ca_file=tmp_path / "other.pem")
+    assert Service(url="https://b", trust=own).place() == ServicePlace("https://b", None, tmp_path / "other.pem")
+    with pytest.raises(InvalidConfig, match="--client-cert and --client-key belong together"):
+        Service(url="https://b", trust=TrustOptions(client_cert=ca)).place()
 
 
 def test_login_tries_the_key_and_keeps_it(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -217,7 +217,7 @@ def test_an_own_authority_is_trusted_and_another_is_not(kept: str, tmp_path: Pat
         with Client(url, verify=verify, retries=0) as client:
             expected = errors.ConnectionFailed if kept == "nothing" else errors.HooklineError
             with pytest.raises(
-                expected, match=r'verify="ca\.pem"' if kept == "nothing" else "not what this call gives"
+                expected, match=r'ca_file="ca\.pem"' if kept == "nothing" else "not what this call gives"
             ):
                 client.get_job("j1")
 

@@ -17,10 +17,14 @@ import pytest
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.stack import children, etcd
 from hookline.cli.stack.children import Child
+from hookline.cli.stack.fleet import Fleet
 from hookline.cli.stack.layout import Layout, free_ports
 from hookline.clock import SystemClock
 from hookline.errors import InvalidConfig, NodeFault
+from hookline.node.config import NodeConfig
 from hookline.processes.child import EXEC_WITH_PARENT
+from hookline.tls.files import TlsFiles
+from tests.certificates import Authority
 from tests.node_parts import ManualClock
 
 # --- where things are -------------------------------------------------------------------------------------------------
@@ -77,6 +81,18 @@ def test_without_etcd_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(InvalidConfig, match="apt-get install etcd-server"):
         etcd.program()
+
+
+def test_a_topology_of_the_time_before_tls_is_said(tmp_path: Path) -> None:
+    def fleet(tls: TlsFiles) -> Fleet:
+        config = NodeConfig(data_dir=tmp_path / "data", port=0, tls=tls)
+        return Fleet(config.data_dir, config, NodeOptions(), 2, 1, 1)
+
+    plain = fleet(TlsFiles())
+    assert all(url.startswith("http://127.0.0.1:") for url in plain.node_urls())
+    fleet(TlsFiles())
+    with pytest.raises(InvalidConfig, match=r"topology\.toml has http://127\.0\.0\.1:\d+, and the node is at https://"):
+        fleet(Authority(tmp_path / "authority").files())
 
 
 def test_options_reach_the_nodes_through_the_environment() -> None:

@@ -15,6 +15,7 @@ from hookline.cli.output import byte_progress, print_json, stderr, stdout
 from hookline.cli.parameters import Flag, NamedPath
 from hookline.cli.service import Service
 from hookline.cli.sheet import facts
+from hookline.cli.trust_options import DEFAULT_TRUST, TrustOptions, tls_of
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def backup(
     profile: Annotated[str | None, Parameter(env_var="HOOKLINE_PROFILE")] = None,
     api_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_API_KEY_FILE")] = None,
     secret_key_file: NamedPath | None = None,
+    trust: TrustOptions = DEFAULT_TRUST,
     json: Flag = False,
 ) -> None:
     """Copy the state of a running node into a file, while it works. Ask a follower, and the leader has no work with it.
@@ -51,6 +53,7 @@ def backup(
         api_key_file: A file that holds an API key with the scope admin; or have the key in HOOKLINE_API_KEY.
         secret_key_file: A file that holds the secret key of the nodes, where they ask nobody for an API key and listen
             beyond their machine.
+        trust: For an https address.
         json: Print exactly one JSON document on stdout.
     """
     from hookline.node.storage.backups import description_of
@@ -65,7 +68,7 @@ def backup(
     if not out.parent.is_dir():
         raise InvalidConfig(f"the directory {out.parent} does not exist", field="out")
     configure_logs(as_json=False, level="error")
-    place = Service(url=url, profile=profile, api_key_file=api_key_file).place()
+    place = Service(url=url, profile=profile, api_key_file=api_key_file, trust=trust).place()
     with readable("The backup", out.parent):
         info = _save(place, secret_key_file, out, description)
     _show(out, info, as_json=json)
@@ -99,7 +102,7 @@ async def _fetch(
 
     key = None if secret_key_file is None else Vault.of(secret_key_file, None).proof_keys[0]
     shown = () if place.key is None else (bearer(place.key),)
-    async with proven_sender(key, SystemClock()) as sender:
+    async with proven_sender(key, SystemClock(), tls=tls_of(place.ca_file, place.cert)) as sender:
         return await fetch_snapshot(sender, [place.url], to, max_age_s=0, progress=moved, shown=shown)
 
 

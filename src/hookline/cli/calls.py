@@ -1,6 +1,7 @@
 """Calls of the commands to a service: the SDK's calls, with answers as they travel, to be printed as they came."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from hookline.client.blocking_transport import BlockingTransport
@@ -8,6 +9,7 @@ from hookline.client.carriers import Carrier
 from hookline.client.connections import Connecting
 from hookline.client.retrying import RETRIES, Retrying
 from hookline.client.transport import service_url, with_key, with_tenant
+from hookline.client.trust import trust_of
 from hookline.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -17,11 +19,23 @@ if TYPE_CHECKING:
 class Calls(BlockingTransport):
     """Sends what ``client.requests`` makes. ``clock`` is where its ids and keys come from."""
 
-    def __init__(self, url: str, timeout_s: float, key: str | None = None, tenant: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float,
+        key: str | None = None,
+        tenant: str | None = None,
+        *,
+        ca_file: Path | None = None,
+        cert: tuple[Path, Path] | None = None,
+    ) -> None:
         self.clock = SystemClock()
         url = service_url(url)
-        headers = with_tenant(with_key(None, key, url), tenant)
-        connecting: Connecting[httpx2.Client] = Connecting(url=url, headers=headers)
+        connecting: Connecting[httpx2.Client] = Connecting(
+            url=url,
+            headers=with_tenant(with_key(None, key, url), tenant),
+            trust=trust_of(True, ca_file, cert, looks_around=url.startswith("https:")),
+        )
         super().__init__(connecting, Retrying(RETRIES, timeout_s, self.clock), time.sleep, _carrier)
 
     def __enter__(self) -> Self:

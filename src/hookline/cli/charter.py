@@ -12,6 +12,7 @@ from hookline.cli.etcd_options import DEFAULT_ETCD_ADDRESS, EtcdAddressOptions
 from hookline.cli.output import print_json, show_whole, stderr, stdout
 from hookline.cli.parameters import Flag, NamedPath
 from hookline.cli.sheet import Column, Sheet, facts
+from hookline.cli.trust_options import DEFAULT_TRUST, TrustOptions
 from hookline.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hookline.node.etcd.statuses import NodeStatus
     from hookline.node.history.recovery import Candidate
     from hookline.node.identity import Charter, Log
+    from hookline.tls.live import LiveTls
 
 T = TypeVar("T")
 
@@ -78,6 +80,7 @@ def survey(
     quorum: EtcdAddressOptions = DEFAULT_ETCD_ADDRESS,
     cluster: str = "c0",
     root_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_ROOT_KEY_FILE")] = None,
+    trust: TrustOptions = DEFAULT_TRUST,
     json: Flag = False,
 ) -> None:
     """Show what etcd holds of a cluster and what its nodes have, so that you can choose; changes nothing.
@@ -88,15 +91,17 @@ def survey(
         cluster: Name of the cluster.
         root_key_file: A file that holds the root key of the nodes, if they have one; or have it in HOOKLINE_ROOT_KEY.
         quorum: Where etcd is.
+        trust: For nodes with https addresses.
         json: Print exactly one JSON document on stdout.
     """
 
     async def look(charters: "Charters", statuses: "list[NodeStatus]") -> "tuple[Charter | None, Log]":
         charter, log = await charters.read(0)
         found.extend(statuses)
-        candidates.update(await _ask(statuses, charter, root_key_file))
+        candidates.update(await _ask(statuses, charter, root_key_file, tls))
         return charter, log
 
+    tls = trust.tls()
     found: list[NodeStatus] = []
     candidates: dict[str, Candidate] = {}
     charter, log = _with_etcd(quorum, cluster, look)
@@ -122,6 +127,7 @@ def recover(
     source: Annotated[str, Parameter(name="--from")],
     root_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_ROOT_KEY_FILE")] = None,
     force: Flag = False,
+    trust: TrustOptions = DEFAULT_TRUST,
     json: Flag = False,
 ) -> None:
     """Begin the log anew on the state of one node; the others take that over, and keep what they have aside.
@@ -135,6 +141,7 @@ def recover(
         root_key_file: A file that holds the root key of the nodes, if they have one; or have it in HOOKLINE_ROOT_KEY.
         quorum: Where etcd is.
         force: Also when the choice leaves jobs behind in a state that is kept aside.
+        trust: For nodes with https addresses.
         json: Print exactly one JSON document on stdout.
     """
     from hookline.node.history.recovery import plan_recovery
@@ -144,7 +151,7 @@ def recover(
         charter, log = await charters.read(0)
         home = known_home(Path(source))
         others = [it for it in statuses if home is None or it.home != home]
-        candidates = await _ask(others, charter, root_key_file)
+        candidates = await _ask(others, charter, root_key_file, trust.tls())
         chosen = candidates.pop(source, None) or _on_disk(source)
         _refuse_silent(chosen)
         planned = plan_recovery(chosen, [*candidates.values()], charter, log, force=force)
@@ -193,7 +200,7 @@ def _with_etcd(
 
 
 async def _ask(
-    statuses: "list[NodeStatus]", charter: "Charter | None", root_key_file: Path | None
+    statuses: "list[NodeStatus]", charter: "Charter | None", root_key_file: Path | None, tls: "LiveTls"
 ) -> "dict[str, Candidate]":
     """The nodes with their states. Raises InvalidConfig when they want a proof that we do not have."""
     from hookline.clock import SystemClock
@@ -205,7 +212,7 @@ async def _ask(
     configure_logs(as_json=False, level="critical")  # what nodes refuse is said below
     root_key = inputs.root_keys(root_key_file).get("root_key")
     key = None if root_key is None else proof_key(root_key.encode())
-    async with proven_sender(key, SystemClock()) as sender:
+    async with proven_sender(key, SystemClock(), tls=tls) as sender:
         found = await ask_candidates(sender, statuses, charter)
     if sender.refusing:
         raise InvalidConfig(

@@ -71,7 +71,7 @@ class EtcdOptions(EtcdAddressOptions):
 
     Attributes:
         etcd_quota: Bytes that etcd's --quota-backend-bytes allows. [2147483648]
-        advertise: URL at which the other nodes reach this one. [http://HOST:PORT of --listen-internal, or --listen]
+        advertise: URL at which the other nodes reach this one. [http(s)://HOST:PORT of --listen-internal, or --listen]
         new_cluster: The cluster is new: begin its log if etcd has none. Only for the very first start.
     """
 
@@ -79,7 +79,7 @@ class EtcdOptions(EtcdAddressOptions):
     advertise: Annotated[str | None, _env("ADVERTISE")] = None
     new_cluster: Flag = False
 
-    def settings(self, host: str, port: int) -> dict[str, Any]:
+    def settings(self, host: str, port: int, scheme: str = "http") -> dict[str, Any]:
         """Gives the ``NodeConfig`` settings of a node that listens at ``host`` and ``port``. Raises InvalidConfig."""
         if self.etcd is None:
             self._refuse_without_etcd()
@@ -96,12 +96,16 @@ class EtcdOptions(EtcdAddressOptions):
             etcd_user=self.etcd_user,
             etcd_password=self.etcd_password,
             etcd_quota_bytes=self.etcd_quota,
-            advertise=self._advertised(host, port),
+            advertise=self._advertised(host, port, scheme),
             new_cluster=self.new_cluster or None,
         )
 
-    def _advertised(self, host: str, port: int) -> str | None:
+    def _advertised(self, host: str, port: int, scheme: str) -> str | None:
         if self.advertise is not None:
+            if scheme == "https" and not self.advertise.startswith("https://"):
+                raise InvalidConfig(
+                    "with --tls-cert the node speaks TLS; --advertise has to begin with https://", field="advertise"
+                )
             return _url(self.advertise, "advertise")
         if host in _ANY_ADDRESS or port == 0:
             raise InvalidConfig(

@@ -17,6 +17,7 @@ from hookline.protocol.modes import Mode
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
     from hookline.telemetry import HeldLines
+    from hookline.tls.files import TlsFiles
 
 _INTERRUPTED = 130
 _PRIVATE = 0o077  # payloads are in what is written: other users of the machine are not to read it
@@ -95,7 +96,7 @@ async def _run(config: "NodeConfig", held: "HeldLines | None") -> None:
     loop.add_signal_handler(signal.SIGINT, interrupted, stop)
 
     if held is None:
-        await run_node(config, ready=announce, stop=stop)
+        await run_node(config, ready=announce, stop=stop, hangup=told_to_look_again(config.tls))
         return
 
     def ready(url: str) -> None:
@@ -106,6 +107,15 @@ async def _run(config: "NodeConfig", held: "HeldLines | None") -> None:
         await run_node(config, ready=ready, stop=stop, stopping=say_waiting)
     finally:
         held.let_go()
+
+
+def told_to_look_again(files: "TlsFiles") -> asyncio.Event | None:
+    """Is set by SIGHUP from now on, where there are files to read again; else the signal ends the process as ever."""
+    if not files.named():
+        return None
+    hangup = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
+    return hangup
 
 
 def interrupted(stop: asyncio.Event) -> None:

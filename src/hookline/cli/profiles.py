@@ -10,10 +10,19 @@ DEFAULT = "default"
 
 
 class ServicePlace(NamedTuple):
-    """A place of Hookline, and the key that is shown there; None: that in HOOKLINE_API_KEY, if there is one."""
+    """A place of Hookline, and what goes with it.
+
+    Attributes:
+        url: a node or a proxy.
+        key: is shown there; None: that in HOOKLINE_API_KEY, if there is one.
+        ca_file: authorities that may have signed its certificate; None: those of the system.
+        cert: files of a certificate to show there, and of its key.
+    """
 
     url: str
     key: str | None = None
+    ca_file: Path | None = None
+    cert: tuple[Path, Path] | None = None
 
 
 def config_file() -> Path:
@@ -33,7 +42,7 @@ def profiles() -> dict[str, ServicePlace]:
 
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8")).get("profile", {})
-        return {name: ServicePlace(str(fields["url"]), _text(fields.get("key"))) for name, fields in found.items()}
+        return {name: _place(fields) for name, fields in found.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InvalidConfig(f"the profiles in {file} cannot be read: {error}", field="profile") from error
 
@@ -51,9 +60,12 @@ def keep_profile(name: str, place: ServicePlace) -> Path:
     """Write the profile into the file, which only the user may read; where that is."""
     kept = profiles() | {name: place}
     lines = []
-    for one, (url, key) in kept.items():
-        lines += [f"[profile.{_quoted(one)}]", f"url = {_quoted(url)}"]
-        lines += ([f"key = {_quoted(key)}"] if key else []) + [""]
+    for one, (url, key, ca_file, cert) in kept.items():
+        client_cert, client_key = cert or (None, None)
+        values = {"url": url, "key": key, "ca_file": ca_file, "client_cert": client_cert, "client_key": client_key}
+        lines.append(f"[profile.{_quoted(one)}]")
+        lines += [f"{field} = {_quoted(str(value))}" for field, value in values.items() if value]
+        lines.append("")
     file = config_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(file.name + ".new")
@@ -72,6 +84,16 @@ def read_key(file: Path | None) -> str | None:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"the API key in {file} cannot be read: {error}", field="api_key_file") from error
+
+
+def _place(fields: dict[str, object]) -> ServicePlace:
+    ca_file, cert, key = (_path(fields.get(name)) for name in ("ca_file", "client_cert", "client_key"))
+    pair = (cert, key) if cert is not None and key is not None else None
+    return ServicePlace(str(fields["url"]), _text(fields.get("key")), ca_file, pair)
+
+
+def _path(value: object) -> Path | None:
+    return None if value is None else Path(str(value)).expanduser()
 
 
 def _quoted(text: str) -> str:

@@ -12,7 +12,8 @@ from hookline.cli.failures import readable
 from hookline.cli.launch import Launch
 from hookline.cli.output import announce
 from hookline.cli.parameters import ConfigFile, DurationText, Flag, Hosts, Listen, NamedPath, Texts
-from hookline.cli.process import interrupted
+from hookline.cli.process import interrupted, told_to_look_again
+from hookline.cli.tls_options import DEFAULT_TLS_OPTIONS, TlsOptions
 from hookline.memory import loading
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def proxy(
     log_level: Annotated[str, Parameter(env_var="HOOKLINE_LOG_LEVEL")] = "info",
     log_json: Annotated[Flag, Parameter(env_var="HOOKLINE_LOG_JSON")] = False,
     config: ConfigFile = None,
+    tls: TlsOptions = DEFAULT_TLS_OPTIONS,
 ) -> Launch:
     """Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.
 
@@ -48,6 +50,7 @@ def proxy(
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
         config: A file of settings; its table [proxy] is read.
+        tls: Its certificates, and whom it trusts.
     """
     from hookline.proxy.config import ProxyConfig
 
@@ -60,6 +63,7 @@ def proxy(
         allow_hosts=None if allow_hosts is None else inputs.host_names(allow_hosts),
         **inputs.root_keys(root_key_file),
         no_auth=no_auth,
+        tls=tls.files(),
     )
     seeds = tuple(inputs.service_url(url, "--seed") for url in seed or ())
     checked = ProxyConfig(host=host, port=port, topology=topology, seeds=seeds, **settings)
@@ -88,4 +92,4 @@ async def _run(config: "ProxyConfig") -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupted, stop)
-    await run_proxy(config, ready=announce, stop=stop)
+    await run_proxy(config, ready=announce, stop=stop, hangup=told_to_look_again(config.tls))

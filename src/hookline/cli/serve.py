@@ -10,6 +10,7 @@ from hookline.cli.launch import Launch
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
 from hookline.cli.parameters import ConfigFile, Listen, NamedPath
 from hookline.cli.process import run_until_stopped
+from hookline.cli.tls_options import DEFAULT_TLS_OPTIONS, TlsOptions
 
 
 def serve(
@@ -23,6 +24,7 @@ def serve(
     config: ConfigFile = None,
     quorum: EtcdOptions = DEFAULT_ETCD_OPTIONS,
     options: NodeOptions = DEFAULT_NODE_OPTIONS,
+    tls: TlsOptions = DEFAULT_TLS_OPTIONS,
 ) -> Launch:
     """Run one node. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops it cleanly.
 
@@ -40,11 +42,13 @@ def serve(
         config: A file of settings; its tables [node] and [cluster] are read.
         quorum: How it reaches the others.
         options: How it works.
+        tls: Its certificates.
     """
     del config  # it was read before
     host, port = inputs.address(listen)
     internal_host, internal_port = (None, 0) if listen_internal is None else inputs.address(listen_internal)
     reached_at = (host, port) if internal_host is None else (internal_host, internal_port)
+    files = tls.files()
     checked = options.config(
         data_dir=data_dir,
         host=host,
@@ -54,6 +58,7 @@ def serve(
         cluster=cluster,
         shard=shard,
         node=node,
-        **quorum.settings(*reached_at),
+        tls=files,
+        **quorum.settings(*reached_at, files.scheme),
     )
     return Launch(checked, lambda: run_until_stopped(checked, options))

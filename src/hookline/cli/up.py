@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from hookline.cli.node_options import DEFAULT_NODE_OPTIONS, NodeOptions
+from hookline.cli.own_certificate import with_own_certificate
 from hookline.cli.parameters import ConfigFile, Flag, NamedPath
 from hookline.cli.process import run_cluster_until_stopped, run_fleet_until_stopped, run_until_stopped
 from hookline.cli.root_key import with_root_key
+from hookline.cli.tls_options import DEFAULT_TLS_OPTIONS, TlsOptions
 from hookline.errors import InvalidConfig
 from hookline.protocol.modes import Mode
 
@@ -27,8 +29,10 @@ def up(
     proxies: int = 0,
     mode: Mode | None = None,
     auth: Flag = False,
+    with_tls: Annotated[Flag, Parameter(name="--tls")] = False,
     config: ConfigFile = None,
     options: NodeOptions = DEFAULT_NODE_OPTIONS,
+    tls: TlsOptions = DEFAULT_TLS_OPTIONS,
 ) -> int:
     """Run Hookline on this machine. Prints "ready URL" when it serves; SIGTERM or Ctrl-C stops everything.
 
@@ -46,8 +50,11 @@ def up(
         mode: Which processes make attempts: the leader's, those of all nodes (hybrid), or only those of hookline worker
             (workers). Without it the mode stays as it was, at first leader.
         auth: Ask for a key also on this machine. Without --root-key-file one is made: root.key, beside the data.
+        with_tls: Speak TLS without --tls-cert: an authority and a certificate for this machine are made, beside the
+            data.
         config: A file of settings; its table [node] is read, for all nodes.
         options: How the nodes work.
+        tls: Certificates of your own; all parts share them, so they have to be for 127.0.0.1, too.
     """
     del config  # it was read before
     for option, value, least in (("clusters", clusters, 1), ("proxies", proxies, 0)):
@@ -56,8 +63,9 @@ def up(
     host = host.removeprefix("[").removesuffix("]")
     if auth:
         options = with_root_key(options, data_dir)
+    files = with_own_certificate(tls.files(), data_dir, host) if with_tls else tls.files()
     alone = nodes == clusters == 1 and not proxies
-    checked = options.config(data_dir=data_dir, host=host, port=port, mode=mode if alone else None)
+    checked = options.config(data_dir=data_dir, host=host, port=port, mode=mode if alone else None, tls=files)
     if clusters > 1 or proxies:
         return run_fleet_until_stopped(checked, options, clusters, nodes, max(1, proxies), mode=mode)
     if (data_dir / FLEET_FILE).exists():

@@ -13,7 +13,8 @@ from hookline.cli.failures import readable
 from hookline.cli.launch import Launch
 from hookline.cli.output import announce
 from hookline.cli.parameters import CommaTexts, ConfigFile, Flag, Listen
-from hookline.cli.process import interrupted
+from hookline.cli.process import interrupted, told_to_look_again
+from hookline.cli.tls_options import DEFAULT_TLS_OPTIONS, TlsOptions
 from hookline.memory import loading
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def worker(
     log_json: Annotated[Flag, Parameter(env_var="HOOKLINE_LOG_JSON")] = False,
     config: ConfigFile = None,
     destinations: DestinationOptions = DEFAULT_DESTINATION_OPTIONS,
+    tls: TlsOptions = DEFAULT_TLS_OPTIONS,
 ) -> Launch:
     """Run one worker, which makes attempts for a cluster. Prints "ready URL" when it works.
 
@@ -48,6 +50,7 @@ def worker(
         log_json: Write logs as JSON also on a terminal.
         config: A file of settings; its table [worker] is read.
         destinations: How it makes attempts.
+        tls: Its certificates, and whom it trusts.
     """
     from hookline.worker.config import WorkerConfig
 
@@ -59,6 +62,7 @@ def worker(
         name=name,
         host=host,
         port=port,
+        tls=tls.files(),
         **inputs.given(slots=slots),
         **destinations.delivery(),
     )
@@ -87,4 +91,4 @@ async def _run(config: "WorkerConfig") -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupted, stop)
-    await run_worker(config, ready=announce, stop=stop)
+    await run_worker(config, ready=announce, stop=stop, hangup=told_to_look_again(config.tls))

@@ -36,10 +36,11 @@ from hookline.client.answers import (
     TopologyApplied,
 )
 from hookline.client.awaiting_transport import AwaitingHttp, AwaitingTransport
-from hookline.client.connections import Connecting, Verify
+from hookline.client.connections import Connecting
 from hookline.client.fields import Length
 from hookline.client.retrying import RETRIES, Retrying
 from hookline.client.transport import service_url, with_key, with_tenant
+from hookline.client.trust import CertPair, FilePath, Verify, trust_of
 from hookline.clock import Clock, SystemClock
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import JobRequest
@@ -62,7 +63,10 @@ class AsyncClient:
         timeout: seconds for each try of a call, from looking up the name to the last byte of the answer.
         retries: how often a call is tried again, if that is safe.
         headers: sent with every call, such as the token of a gateway.
-        verify: a file of certificates to trust, or an ``ssl.SSLContext``; what the system trusts when True.
+        ca_file: the authorities whose certificates are trusted; HOOKLINE_CA_FILE when None, else the system's.
+        cert: the files of a certificate and its key, for a service that asks for one; HOOKLINE_CLIENT_CERT and
+            HOOKLINE_CLIENT_KEY when None.
+        verify: the same as ca_file, or an ``ssl.SSLContext`` of your own, or False to trust anybody.
         proxy: the url of an HTTP proxy to go through; those of the environment are not used.
         http_client: your own ``httpx2.AsyncClient``, or a function that makes one in each process. Your own stays
             open when this client is closed. Its settings hold, but redirects are not followed.
@@ -82,6 +86,8 @@ class AsyncClient:
         timeout: float = 10.0,
         retries: int = RETRIES,
         headers: Mapping[str, str] | None = None,
+        ca_file: FilePath | None = None,
+        cert: CertPair | None = None,
         verify: Verify = True,
         proxy: str | None = None,
         http_client: "httpx2.AsyncClient | Callable[[], httpx2.AsyncClient] | None" = None,
@@ -92,7 +98,7 @@ class AsyncClient:
         connecting = Connecting(
             url=(url := service_url(base_url)),
             headers=with_tenant(with_key(headers, api_key, url), tenant),
-            verify=verify,
+            trust=trust_of(verify, ca_file, cert, looks_around=http_client is None and url.startswith("https:")),
             proxy=proxy,
             http_client=http_client,
         )

@@ -8,11 +8,13 @@ import httpcore2
 
 from hookline.client.failed_calls import not_sent, unclear
 from hookline.errors import HooklineError, InvalidRequest
+from hookline.tls.explaining import cure, explained, is_not_let_in
 from hookline.visible import visible_line
 
 _NEVER_SENT = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout, httpcore2.ProxyError)
 _CANNOT_BE_SENT = (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol)
-_UNCLEAR = (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, TimeoutError)
+# What TLS says while the answer is waited for comes as it is from the library's connections of asyncio.
+_UNCLEAR = (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, TimeoutError, ssl.SSLError)
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def told_as_ours(url: str) -> Iterator[None]:
 
 
 def _ours(error: Exception, url: str) -> HooklineError:
-    if isinstance(error, _NEVER_SENT):
+    if isinstance(error, _NEVER_SENT) or is_not_let_in(_tls_error(error)):
         return not_sent(_reason(error), url, _cure(error))
     if isinstance(error, _CANNOT_BE_SENT):
         return InvalidRequest(f"This cannot be sent: {visible_line(_reason(error))}")
@@ -33,11 +35,8 @@ def _ours(error: Exception, url: str) -> HooklineError:
 
 
 def _cure(error: Exception) -> str:
-    cause = _tls_error(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return 'Its certificate is not trusted; name your own authority: verify="ca.pem", or SSL_CERT_FILE=ca.pem.'
-    if cause is not None:
-        return "Does it speak TLS? If not, its address begins with http://."
+    if (cause := _tls_error(error)) is not None:
+        return cure(cause)
     if isinstance(error, httpcore2.PoolTimeout):
         return "All connections of this client are busy with other calls."
     if isinstance(error, httpcore2.ProxyError):
@@ -55,4 +54,6 @@ def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
 
 def _reason(error: Exception) -> str:
     """The words of the operating system or the protocol."""
+    if (cause := _tls_error(error)) is not None:
+        return explained(cause)
     return str(error) or {"PoolTimeout": "no connection became free"}.get(type(error).__name__, "it took too long")

@@ -10,7 +10,7 @@ from typing import Any
 import httpcore2
 
 from hookline.client.carriers import CarrierAnswer, CarrierCall, all_of, all_of_async
-from hookline.client.connections import Connecting, proxy_place, tls_context
+from hookline.client.connections import Connecting, proxy_place
 from hookline.client.deadline import SOCKET_OPTIONS, AsyncBoundedBackend, BoundedBackend, until
 from hookline.client.httpcore_errors import told_as_ours
 from hookline.client.place import Place
@@ -74,7 +74,7 @@ def _pool_options(connecting: Connecting[Any]) -> dict[str, Any]:
     # What the system trusts takes long to load, and http:// has no use for it.
     has_tls = any(url is not None and url.startswith("https:") for url in (connecting.url, connecting.proxy))
     return {
-        "ssl_context": (tls_context(connecting.verify) or httpcore2.default_ssl_context()) if has_tls else None,
+        "ssl_context": (connecting.trust.context() or httpcore2.default_ssl_context()) if has_tls else None,
         "proxy": None if connecting.proxy is None else _proxy(connecting.proxy),
         "max_connections": CONNECTIONS_MAX,
         "max_keepalive_connections": CONNECTIONS_MAX,

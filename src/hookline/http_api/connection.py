@@ -28,13 +28,13 @@ _TURN_BYTES = 64 * KIB  # parsed before others have their turn
 _BODY_BYTES_PER_FRAMING_BYTE = 8  # chunks of 40 bytes, and what stands around them
 _SMALL_BODY_BYTES = 64 * KIB
 _KEPT_REST_BYTES = 64 * KIB  # of the body of a request that is answered before it is read
-_LINGER_S = 2.0  # for a client that is still sending to see the answer
-_FIRST_REQUEST_S = 0.5  # for a request that is on its way on a new connection while the server ends
+LINGER_S = 2.0  # for a client that is still sending to see the answer
+FIRST_REQUEST_S = 0.5  # for a request that is on its way on a new connection while the server ends
 
 
 def protocol_of(
     limits: ConnectionLimits, identity: list[tuple[bytes, bytes]], hosts: frozenset[bytes] | None
-) -> type[HttpToolsProtocol]:
+) -> "type[StrictProtocol]":
     """The protocol of one server; ``identity`` are the headers of each answer, ``hosts`` the names it answers to."""
 
     class BoundProtocol(StrictProtocol):
@@ -94,7 +94,7 @@ class StrictProtocol(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=0)  # so that we are told of every answer that is not taken at once
         if len(self.connections) > self.limits.connections:
             detail = f"more than {self.limits.connections} connections are open; come back later"
-            self._refuse(Refusal(503, "overloaded", detail))
+            self.refuse(Refusal(503, "overloaded", detail))
             return
         self._wait_for(self.limits.request_s)
 
@@ -160,12 +160,12 @@ class StrictProtocol(HttpToolsProtocol):
             while piece:
                 piece = self._feed(piece)
         except httptools.HttpParserError as error:
-            self._refuse(self._refusal or Refusal(400, "invalid_request", f"this is not HTTP/1.1: {error}"))
+            self.refuse(self._refusal or Refusal(400, "invalid_request", f"this is not HTTP/1.1: {error}"))
             return
         framing = self._wire_bytes - self._body_bytes
         # The first bytes of the piece may have been those of the request before.
         if framing > self.limits.head_bytes + _PIECE_BYTES + self._body_bytes // _BODY_BYTES_PER_FRAMING_BYTE:
-            self._refuse(self.rules.too_large())
+            self.refuse(self.rules.too_large())
         elif self._in_head and self._wire_bytes:
             self.requests.add(self, self._wire_bytes)
 
@@ -287,10 +287,12 @@ class StrictProtocol(HttpToolsProtocol):
 
     def refuse_unfinished(self) -> None:
         """Others bring large requests, too, and this one is on its way for longest."""
-        self._refuse(Refusal(503, "overloaded", "too many large requests are on their way at once; come back later"))
+        self.refuse(Refusal(503, "overloaded", "too many large requests are on their way at once; come back later"))
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: Refusal) -> None:
         """Answer on this level and close; an answer of the app that has begun is only broken off."""
+        if self._joined.is_closing():
+            return
         cycle = self.cycle
         if cast("object", cycle) is not None and not cycle.response_complete:
             cycle.disconnected = True
@@ -313,7 +315,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self._wire.can_write_eof():
             self._wire.write_eof()
         self._wire.resume_reading()
-        self._set_timer(self.loop.time() + min(_LINGER_S, self.limits.request_s))
+        self._set_timer(self.loop.time() + min(LINGER_S, self.limits.request_s))
 
     def _discard(self, size: int) -> None:
         self._discarded += size
@@ -358,7 +360,7 @@ class StrictProtocol(HttpToolsProtocol):
         """The server ends. A new connection is left open for a moment: its first request is probably on its way."""
         self.is_last_answer = True
         if cast("object", self.cycle) is None:  # uvicorn's type hides that
-            self.loop.call_later(_FIRST_REQUEST_S, super().shutdown)
+            self.loop.call_later(FIRST_REQUEST_S, super().shutdown)
         else:
             super().shutdown()
 

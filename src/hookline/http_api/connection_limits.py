@@ -19,6 +19,8 @@ class ConnectionLimits:
             answered; those that are on their way for longest are refused.
         idle_s: between two requests.
         connections: open at once.
+        handshake_s: for that of TLS.
+        handshakes: under way at once; the one that takes longest makes room. At most half of the connections.
     """
 
     request_s: float = REQUEST_SECONDS_MAX
@@ -28,6 +30,8 @@ class ConnectionLimits:
     requests_bytes: int = 24 * 1024 * KIB
     idle_s: int = 75
     connections: int = 10_000
+    handshake_s: float = 5.0
+    handshakes: int = 1_000
 
     @property
     def look_s(self) -> float:

@@ -16,7 +16,9 @@ from hookline.errors import InvalidConfig
 from hookline.http_api.connection import StrictProtocol, protocol_of
 from hookline.http_api.connection_limits import ConnectionLimits
 from hookline.http_api.heads import hosts_allowed
+from hookline.http_api.tls_door import TlsDoor, door_of
 from hookline.lack import descriptors_for_clients
+from hookline.tls.live import LiveTls
 
 _BACKLOG = 2_048
 _LOOK_S = 0.01
@@ -47,23 +49,25 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """The url at which the socket is reached."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class ApiServer(uvicorn.Server):
     """Leaves signals to whoever runs the process, and nothing behind when it is cancelled."""
+
+    def __init__(self, config: uvicorn.Config, strict: type[StrictProtocol]) -> None:
+        super().__init__(config)
+        self._strict = strict
 
     def close_after_answers(self) -> None:
         """From now on each answer ends its connection and says so; the server goes on otherwise.
 
         A connection that is closed without a word may have a request on its way, which is then lost.
         """
-        protocol = self.config.http_protocol_class
-        assert issubclass(protocol, StrictProtocol)
-        protocol.is_last_answer = True
+        self._strict.is_last_answer = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -92,7 +96,7 @@ class ApiServer(uvicorn.Server):
 
 
 def _has_request(connection: object) -> bool:
-    assert isinstance(connection, StrictProtocol)
+    assert isinstance(connection, StrictProtocol | TlsDoor)
     return connection.has_request
 
 
@@ -103,6 +107,7 @@ def make_server(
     *,
     grace_s: int = 10,
     allow_hosts: Iterable[str] = (),
+    tls: LiveTls | None = None,
 ) -> ApiServer:
     """A server for ``app``; run it with ``serve(sockets=[listener])``, end it with ``should_exit``.
 
@@ -112,13 +117,15 @@ def make_server(
         limits: what connections may take.
         grace_s: for requests under way when the server ends.
         allow_hosts: names it answers to beside its own, when it listens at a loopback address.
+        tls: that of the process; None: it has none.
     """
     limits = limits or ConnectionLimits()
     limits = replace(limits, connections=min(limits.connections, descriptors_for_clients()))
     hosts = hosts_allowed(listener.getsockname()[0], allow_hosts)
+    strict = protocol_of(limits, app.state.identity, hosts)
     config = uvicorn.Config(
         app,
-        http=protocol_of(limits, app.state.identity, hosts),
+        http=strict if tls is None or not tls.is_server else door_of(strict, limits, tls.server_context),
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -130,4 +137,4 @@ def make_server(
         timeout_graceful_shutdown=grace_s,
         backlog=_BACKLOG,
     )
-    return ApiServer(config)
+    return ApiServer(config, strict)

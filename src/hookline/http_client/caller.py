@@ -1,7 +1,7 @@
 """Calls to other processes of Hookline, and to etcd's HTTP side, by url."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -28,11 +28,11 @@ class Caller:
     Args:
         connect_s: to make a connection.
         idle_s: how long one is kept.
-        tls: for https urls; None: the system's authorities.
+        tls: gives the context of the next connection to an https url; None: the system's authorities are trusted.
     """
 
     def __init__(
-        self, *, connect_s: float = CONNECT_S, idle_s: float = IDLE_S, tls: ssl.SSLContext | None = None
+        self, *, connect_s: float = CONNECT_S, idle_s: float = IDLE_S, tls: Callable[[], ssl.SSLContext] | None = None
     ) -> None:
         self._connect_s = connect_s
         self._client = HttpClient(idle_s=idle_s, tls=tls)
@@ -71,7 +71,14 @@ class Caller:
         except (Unsendable, ValueError) as error:
             raise NoConnection(f"this cannot be sent: {error}") from error
         limits = Limits(timeout_s, self._connect_s)
-        answer = await self._client.exchange(origin.endpoint, request, limits, fresh=fresh, is_head=method == "HEAD")
+        try:
+            answer = await self._client.exchange(
+                origin.endpoint, request, limits, fresh=fresh, is_head=method == "HEAD"
+            )
+        except NoAnswer as error:
+            if error.is_unread:
+                raise NoConnection(error.detail) from error
+            raise
         if not answer.is_whole and not may_be_cut:
             raise NoAnswer("the answer broke off")
         return answer

@@ -6,8 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from pathlib import Path
+from functools import cache
 from typing import Final, NamedTuple
 
 from hookline.errors import HooklineError
@@ -16,6 +15,8 @@ from hookline.http_client.connection import Connection, ConnectionEnded
 from hookline.http_client.pool import IdlePool
 from hookline.http_client.tunnel import NoTunnel, TunnelProxy, tunnel
 from hookline.lack import is_lack
+from hookline.tls.contexts import tls_context
+from hookline.tls.explaining import explained, is_not_let_in
 
 IDLE_S: Final = 4.0  # most receivers close after 5 s or more
 CONNECTIONS_KEPT: Final = 512
@@ -72,21 +73,16 @@ class NoAnswer(HooklineError):
     Attributes:
         is_late: time was up.
         is_stale: a connection that was kept ended before a byte of an answer; it was probably closed already.
+        is_unread: the server says that it does not let this client in, so it has read nothing.
     """
 
     code = "no_answer"
 
-    def __init__(self, detail: str, *, is_late: bool = False, is_stale: bool = False) -> None:
+    def __init__(self, detail: str, *, is_late: bool = False, is_stale: bool = False, is_unread: bool = False) -> None:
         super().__init__(detail)
         self.is_late = is_late
         self.is_stale = is_stale
-
-
-def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """Trusts the system's authorities, or those of ``SSL_CERT_FILE``, or of ``ca_file`` only. Takes some 20 ms."""
-    context = ssl.create_default_context(cafile=ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+        self.is_unread = is_unread
 
 
 class HttpClient:
@@ -95,7 +91,7 @@ class HttpClient:
     Args:
         idle_s: how long a connection is kept after an answer.
         kept: connections kept in all.
-        tls: for https; None: ``tls_context()``, made when it is needed.
+        tls: gives the context of the next connection, for https; None: ``tls_context()``, made when it is needed.
         proxy: all connections go through it; None: straight on.
     """
 
@@ -104,11 +100,11 @@ class HttpClient:
         *,
         idle_s: float = IDLE_S,
         kept: int = CONNECTIONS_KEPT,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         proxy: TunnelProxy | None = None,
     ) -> None:
         self._pool: IdlePool[HttpEndpoint, Connection] = IdlePool(idle_s, kept)
-        self._given_tls = tls
+        self._tls: Callable[[], ssl.SSLContext] = tls or cache(tls_context)
         self._proxy = proxy
         self._open: dict[Connection, None] = {}
         self._lingering: dict[Connection, None] = {}
@@ -150,7 +146,7 @@ class HttpClient:
             await connection.exchange(request, reader, until_s, limits.patience_s)
         except ConnectionEnded as error:
             is_stale = connection.was_used and not reader.has_begun
-            raise NoAnswer(str(error), is_stale=is_stale) from None
+            raise NoAnswer(str(error), is_stale=is_stale, is_unread=is_not_let_in(error.cause)) from None
         except BadAnswer as error:
             raise NoAnswer(error.detail) from None
         except TimeoutError:
@@ -209,7 +205,7 @@ class HttpClient:
                 _, connection = await loop.create_connection(
                     lambda: Connection(self._ended),
                     **({"host": endpoint.address, "port": endpoint.port} if through is None else {"sock": through}),
-                    ssl=(endpoint.tls or self._tls) if is_tls else None,
+                    ssl=(endpoint.tls or self._tls()) if is_tls else None,
                     server_hostname=endpoint.host if is_tls else None,
                 )
         except NoTunnel as error:
@@ -220,10 +216,6 @@ class HttpClient:
             raise _no_connection(error) from error
         self._open[connection] = None
         return connection
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return self._given_tls or tls_context()
 
     def _put_away(self, endpoint: HttpEndpoint, connection: Connection, reader: AnswerReader, until_s: float) -> None:
         """Keep the connection for the next request, or let it end."""
@@ -260,10 +252,8 @@ def _no_connection(error: OSError | MemoryError) -> NoConnection:
     if is_lack(error):
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "no memory"
         return NoConnection(f"this node cannot open a connection: {why}", is_ours=True)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return NoConnection(f"the certificate cannot be trusted: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        return NoConnection(f"the TLS handshake failed: {error.reason or error}")
+        return NoConnection(explained(error))
     if isinstance(error, socket.gaierror):
         return NoConnection(f"the name cannot be resolved: {error.strerror}")
     return NoConnection(os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error))

@@ -4,10 +4,14 @@ import asyncio
 import math
 import os
 import socket
+import ssl
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from hookline.http_client.answer import AnswerReader, BadAnswer
+from hookline.protocol.limits import KIB
+from hookline.tls.explaining import explained
 
 # An answer may take hours. Whatever lies between must not forget the connection, and a receiver whose machine is gone
 # is noticed after a minute.
@@ -18,8 +22,15 @@ _KEEP_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
 ]
 
 
+_PIECE_BYTES = 128 * KIB  # encrypted at once
+
+
 class ConnectionEnded(Exception):
-    """The connection ended before an answer was there."""
+    """The connection ended before an answer was there; ``cause``: what the loop said."""
+
+    def __init__(self, cause: Exception | None) -> None:
+        super().__init__(_said(cause))
+        self.cause = cause
 
 
 class Connection(asyncio.Protocol):
@@ -43,7 +54,8 @@ class Connection(asyncio.Protocol):
         self._patience_s: float | None = None
         self._descriptor = -1
         self._has_ended = False
-        self._is_tls = False
+        self._is_tls = self._is_paused = False
+        self._unsent: deque[memoryview] = deque()
         self.was_used = False
 
     # --- for the client -----------------------------------------------------------------------------------------
@@ -72,9 +84,22 @@ class Connection(asyncio.Protocol):
         sent = self._sent_at_once(request)
         for part in request:
             if sent < len(part):
-                self._transport.write(memoryview(part)[sent:])  # no copy: it may be large
+                self._unsent.append(memoryview(part)[sent:])  # no copy: it may be large
             sent = max(0, sent - len(part))
+        self._send_on()
         return answered
+
+    def _send_on(self) -> None:
+        """Encrypt a piece of what is left, or send all of it at once in plain; the loop has others to serve between."""
+        assert self._transport is not None
+        while self._unsent and not self._is_paused and not self._transport.is_closing():
+            part = self._unsent.popleft()
+            if self._is_tls and len(part) > _PIECE_BYTES:
+                self._unsent.appendleft(part[_PIECE_BYTES:])
+                self._transport.write(part[:_PIECE_BYTES])
+                self._loop.call_soon(self._send_on)
+                return
+            self._transport.write(part)
 
     def _sent_at_once(self, request: Sequence[bytes]) -> int:
         """How much of it the socket took now.
@@ -102,7 +127,7 @@ class Connection(asyncio.Protocol):
         assert self._reader is not None
         assert self._transport is not None
         is_reusable = self._reader.is_reusable and not self._has_ended and not self._transport.is_closing()
-        is_reusable = is_reusable and self._transport.get_write_buffer_size() == 0  # else it did not read all
+        is_reusable = is_reusable and not self._unsent and self._transport.get_write_buffer_size() == 0
         self._deadline_s = math.inf
         self._reader = self._answered = None
         self.was_used = True
@@ -148,6 +173,13 @@ class Connection(asyncio.Protocol):
         elif reader.status is not None and not had_head:
             self._be_patient()
 
+    def pause_writing(self) -> None:
+        self._is_paused = self._is_tls
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._send_on()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self._end(exc)
@@ -188,7 +220,7 @@ class Connection(asyncio.Protocol):
         if self._reader is not None:
             self._reader.end()
             if self._reader.status is None:
-                self._fail(ConnectionEnded(_said(error)))
+                self._fail(ConnectionEnded(error))
             else:
                 self._done()
         self._on_end(self)
@@ -210,6 +242,8 @@ class Connection(asyncio.Protocol):
 
 
 def _said(error: Exception | None) -> str:
+    if isinstance(error, ssl.SSLError):
+        return explained(error)
     if isinstance(error, ConnectionResetError):
         return "the connection was reset before an answer came"
     return f"the connection broke: {error}" if error else "the connection was closed before an answer came"

@@ -60,6 +60,7 @@ from hookline.protocol.claims import Frame, Orders
 from hookline.protocol.proofs import proof_key
 from hookline.protocol.tenants import TenantSettings
 from hookline.telemetry import Metrics
+from hookline.tls.live import LiveTls
 
 
 class Membership(Role, Protocol):
@@ -122,6 +123,7 @@ class NodeParts:
         snapshots: None: the node gives out no copies of its state.
         start_attempt_process: None: attempts are made in this process, by ``transport``.
         is_stopping: the process was told to end.
+        tls: that of the process; None: it has none.
     """
 
     config: NodeConfig
@@ -137,6 +139,7 @@ class NodeParts:
     snapshots: Snapshots | None = None
     start_attempt_process: StartProcess | None = None
     is_stopping: Callable[[], bool] = lambda: False
+    tls: LiveTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,7 @@ def build(parts: NodeParts) -> Node:
         topology=lambda: member.replica.topology,
         cluster=config.cluster,
         is_of_interest=partial(may_matter, config.rules),
+        tls=parts.tls,
     )
     return Node(
         config=config,

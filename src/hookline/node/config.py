@@ -11,6 +11,7 @@ from hookline.protocol.destination_patterns import NO_PATTERNS, Patterns
 from hookline.protocol.destination_rules import DEFAULT_PORTS, Rules
 from hookline.protocol.limits import check_range
 from hookline.protocol.modes import Mode
+from hookline.tls.files import NO_TLS, TlsFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class NodeConfig(DeliveryConfig):
     internal_port: int = 0
     new_cluster: bool = False
     api_processes: int = 0  # 0: the node's own process takes connections
+    tls: TlsFiles = NO_TLS
 
     # Who may call.
     root_key: str | None = field(default=None, repr=False)  # None: nobody is asked for a key
@@ -130,7 +132,7 @@ class NodeConfig(DeliveryConfig):
     @property
     def url(self) -> str:
         """The url of this node, for clients."""
-        return _url(self.host, self.port)
+        return self._url_at(self.host, self.port)
 
     @property
     def places(self) -> tuple[tuple[str, int], ...]:
@@ -141,9 +143,8 @@ class NodeConfig(DeliveryConfig):
     @property
     def advertised_url(self) -> str:
         """The url at which nodes, proxies and workers reach this one."""
-        inner = None if self.internal_host is None else _url(self.internal_host, self.internal_port)
+        inner = None if self.internal_host is None else self._url_at(self.internal_host, self.internal_port)
         return self.advertise or inner or self.url
 
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    def _url_at(self, host: str, port: int) -> str:
+        return f"{self.tls.scheme}://[{host}]:{port}" if ":" in host else f"{self.tls.scheme}://{host}:{port}"

@@ -52,7 +52,8 @@ from hookline.peers.proven_sender import proven_sender
 from hookline.peers.sender import Sender
 from hookline.processes.child import ChildProcess, start_child
 from hookline.protocol.commands import SetMode
-from hookline.telemetry import log_settings
+from hookline.telemetry import log_settings, report_ends
+from hookline.tls.live import LiveTls, kept_fresh
 
 _READY_POLL_S = 0.005
 _LOCK_MS = 2_000
@@ -71,6 +72,14 @@ class Telling(NamedTuple):
     stopping: Callable[[int], None]  # how many attempts its end waits for
 
 
+class Kept(NamedTuple):
+    """Outlives the states that a node runs on."""
+
+    lock: LocalLeadership
+    vault: Vault
+    tls: LiveTls
+
+
 async def run_node(
     config: NodeConfig,
     *,
@@ -78,6 +87,7 @@ async def run_node(
     stop: asyncio.Event,
     clock: Clock | None = None,
     stopping: Callable[[int], None] = lambda _running: None,
+    hangup: asyncio.Event | None = None,
 ) -> None:
     """Run one node until ``stop`` is set, then shut down: finish what runs, make it durable, close.
 
@@ -87,6 +97,7 @@ async def run_node(
         stop: set it to end.
         clock: the machine's, unless given.
         stopping: called when the end begins, with how many attempts it waits for.
+        hangup: set it to have certificates read again at once.
 
     Raises:
         NodeFault: DataDirectoryInUse, StateDamaged, RestoreBrokenOff, InvalidConfig at start; others when the node
@@ -94,7 +105,7 @@ async def run_node(
     """
     guarded = GuardedClock(clock or SystemClock())  # over all restarts on another state
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    async with AsyncExitStack() as stack:
+    async with kept_fresh(LiveTls(config.tls, guarded), hangup) as tls, AsyncExitStack() as stack:
         lock = LocalLeadership(config.data_dir)
         await _lock(lock, guarded)
         stack.push_async_callback(lock.release)
@@ -102,7 +113,7 @@ async def run_node(
         vault = await _open_vault(config, guarded, stop)
         is_over = vault is None
         while vault is not None and not is_over:
-            is_over = await _run_on_state(config, guarded, lock, vault, Telling(ready, stopping), stop)
+            is_over = await _run_on_state(config, guarded, Kept(lock, vault, tls), Telling(ready, stopping), stop)
 
 
 async def _lock(lock: LocalLeadership, clock: Clock) -> None:
@@ -151,18 +162,13 @@ def _refuse_to_make_a_second_key(data_dir: Path) -> None:
 
 
 async def _run_on_state(
-    config: NodeConfig,
-    clock: GuardedClock,
-    lock: LocalLeadership,
-    vault: Vault,
-    telling: Telling,
-    stop: asyncio.Event,
+    config: NodeConfig, clock: GuardedClock, kept: Kept, telling: Telling, stop: asyncio.Event
 ) -> bool:
     """Run on the state in the data directory until ``stop``: True. False: run again, perhaps on another state."""
     is_behind: bool | None = None
     is_over = True
     try:
-        await _run_node(config, clock, lock, vault, telling=telling, stop=stop)
+        await _run_node(config, clock, kept, telling, stop)
     except* (Compacted, StateDamaged) as group:
         if not config.etcd:  # nobody has a copy
             raise
@@ -175,13 +181,11 @@ async def _run_on_state(
         is_over = False
         _log.error("node_halts", reasons=[str(error) for error in leaves(group)])
     if is_behind is not None:
-        await _install_from_peer(config, clock, vault, stop, keeps=not is_behind)
+        await _install_from_peer(config, clock, kept, stop, keeps=not is_behind)
     return is_over or stop.is_set()
 
 
-async def _install_from_peer(
-    config: NodeConfig, clock: Clock, vault: Vault, stop: asyncio.Event, *, keeps: bool
-) -> None:
+async def _install_from_peer(config: NodeConfig, clock: Clock, kept: Kept, stop: asyncio.Event, *, keeps: bool) -> None:
     """Put a peer's snapshot in the place of the state; tries until one is there or ``stop`` is set.
 
     ``keeps``: the present state is kept aside, since it is not known to be an earlier one of the same history.
@@ -189,7 +193,7 @@ async def _install_from_peer(
     while not stop.is_set():
         try:
             peers = await find_peers(config)
-            async with proven_sender(vault.proof_keys[0], clock) as sender:
+            async with proven_sender(kept.vault.proof_keys[0], clock, tls=kept.tls) as sender:
                 path, info = await fetch_snapshot(
                     sender,
                     peers.urls,
@@ -202,20 +206,13 @@ async def _install_from_peer(
             _log.warning("snapshot_not_installed", error=error.detail)
             await asyncio.sleep(_REINSTALL_PAUSE_S)
             continue
-        kept = install(config.data_dir, path, keeps=keeps)
-        _log.info("state_installed", index=info.index, term=info.term, kept_aside=kept and str(kept))
+        aside = install(config.data_dir, path, keeps=keeps)
+        _log.info("state_installed", index=info.index, term=info.term, kept_aside=aside and str(aside))
         return
 
 
-async def _run_node(
-    config: NodeConfig,
-    clock: GuardedClock,
-    lock: LocalLeadership,
-    vault: Vault,
-    *,
-    telling: Telling,
-    stop: asyncio.Event,
-) -> None:
+async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling: Telling, stop: asyncio.Event) -> None:
+    lock, vault, tls = kept
     async with AsyncExitStack() as stack:
         listeners = [stack.enter_context(listen(*place)) for place in config.places]
         finish_install(config.data_dir)
@@ -234,7 +231,7 @@ async def _run_node(
         stack.callback(commit.close)
         transport = HttpTransport(egress_proxy=config.egress_proxy)
         stack.push_async_callback(transport.close)
-        sender = await stack.enter_async_context(proven_sender(vault.proof_keys[0], clock))
+        sender = await stack.enter_async_context(proven_sender(vault.proof_keys[0], clock, tls=tls))
         if config.etcd:
             parts = _etcd_parts(config, clock, sender, scrub, stack)
             membership: Membership = EtcdMembership(config, clock, machine, parts)
@@ -257,13 +254,15 @@ async def _run_node(
                 if config.attempt_processes
                 else None,
                 is_stopping=stop.is_set,
+                tls=tls,
             )
         )
+        report_ends(node.services.metrics.registry, tls.ends)
         await stack.enter_async_context(membership.running())
-        await _until_allowed(node, listeners, stop)
+        await _until_allowed(node, listeners, tls, stop)
         if not stop.is_set():
-            doors = doors_of(node, listeners, lock.descriptor)
-            await _run(node, scrub, doors, url_of(listeners[0]), telling=telling, stop=stop)
+            doors = doors_of(node, listeners, lock.descriptor, tls)
+            await _run(node, scrub, doors, url_of(listeners[0], config.tls.scheme), telling=telling, stop=stop)
 
 
 @contextmanager
@@ -341,7 +340,7 @@ def _tell_if_behind(machine: StateMachine, clock: Clock) -> None:
         _log.warning("clock_behind_newest_entry", by_ms=behind_ms, advice=advice)
 
 
-async def _until_allowed(node: Node, listeners: Sequence[socket.socket], stop: asyncio.Event) -> None:
+async def _until_allowed(node: Node, listeners: Sequence[socket.socket], tls: LiveTls, stop: asyncio.Event) -> None:
     """Until the state may go on with the log, or ``stop``. A node that waits for a person serves, and says why."""
     async with asyncio.TaskGroup() as tasks:
         halted = asyncio.Event()
@@ -352,7 +351,7 @@ async def _until_allowed(node: Node, listeners: Sequence[socket.socket], stop: a
 
         allowed = tasks.create_task(node.membership.until_allowed(told))
         stopping = tasks.create_task(stop.wait())
-        telling = tasks.create_task(serve_when(halted, node, listeners))
+        telling = tasks.create_task(serve_when(halted, node, listeners, tls))
         await asyncio.wait({allowed, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in (allowed, stopping, telling):
             task.cancel()

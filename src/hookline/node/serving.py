@@ -12,6 +12,7 @@ from hookline.http_api.server import make_server
 from hookline.node.assembly import Node
 from hookline.node.config import NodeConfig
 from hookline.node.front.fronts import Fronts
+from hookline.tls.live import LiveTls
 
 
 class Doors(Protocol):
@@ -31,8 +32,8 @@ class Doors(Protocol):
 class OwnDoors:
     """Takes them in this process."""
 
-    def __init__(self, app: Starlette, config: NodeConfig, listener: socket.socket) -> None:
-        self._server = make_server(app, listener, allow_hosts=_hosts(config))
+    def __init__(self, app: Starlette, config: NodeConfig, tls: LiveTls, listener: socket.socket) -> None:
+        self._server = make_server(app, listener, allow_hosts=_hosts(config), tls=tls)
         self._listener = listener
         self.ready = asyncio.Event()
         self.ready.set()  # connections wait until they are taken
@@ -61,29 +62,29 @@ class TwoDoors:
         self._inner.stop()
 
 
-def doors_of(node: Node, listeners: Sequence[socket.socket], held: int) -> Doors:
+def doors_of(node: Node, listeners: Sequence[socket.socket], held: int, tls: LiveTls) -> Doors:
     """As the settings say; ``listeners``: one for each of its places; ``held`` as in ``Fronts``."""
     config, (listener, *inner) = node.config, listeners
     count = config.api_processes
-    public: Doors = OwnDoors(node.app, config, listener)
+    public: Doors = OwnDoors(node.app, config, tls, listener)
     if count:
         public = Fronts(node.api, node.app, listener, count=count, hosts=_hosts(config), held=held)
-    return public if node.inner_app is None else TwoDoors(public, OwnDoors(node.inner_app, config, *inner))
+    return public if node.inner_app is None else TwoDoors(public, OwnDoors(node.inner_app, config, tls, *inner))
 
 
-async def serve_when(halted: asyncio.Event, node: Node, listeners: Sequence[socket.socket]) -> None:
+async def serve_when(halted: asyncio.Event, node: Node, listeners: Sequence[socket.socket], tls: LiveTls) -> None:
     """Serve in this process from then on, until cancelled: a node that waits for a person says why."""
     await halted.wait()
     async with asyncio.TaskGroup() as tasks:
         for app, listener in zip((node.app, node.inner_app), listeners, strict=False):
             assert app is not None
-            tasks.create_task(_serve_meanwhile(app, node.config, listener))
+            tasks.create_task(_serve_meanwhile(app, node.config, listener, tls))
 
 
-async def _serve_meanwhile(app: Starlette, config: NodeConfig, listener: socket.socket) -> None:
+async def _serve_meanwhile(app: Starlette, config: NodeConfig, listener: socket.socket, tls: LiveTls) -> None:
     # On a socket of its own: uvicorn closes what it was given, and the node goes on to serve on the first one.
     own = listener.dup()
-    server = make_server(app, own, allow_hosts=_hosts(config))
+    server = make_server(app, own, allow_hosts=_hosts(config), tls=tls)
     try:
         await server.serve(sockets=[own])
     finally:

@@ -14,6 +14,7 @@ from hookline.http_client.answer import Answer
 from hookline.http_client.caller import CONNECT_S, IDLE_S, Caller
 from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
+from hookline.tls.live import LiveTls
 from hookline.visible import without_password
 
 _LARGE_BYTES = 1024 * 1024
@@ -28,10 +29,12 @@ class HttpSender:
     Args:
         connect_s: to make a connection.
         idle_s: how long one is kept.
+        tls: that of this process; None: it has none, and trusts the system's authorities.
     """
 
-    def __init__(self, *, connect_s: float = CONNECT_S, idle_s: float = IDLE_S) -> None:
-        self._caller = Caller(connect_s=connect_s, idle_s=idle_s)
+    def __init__(self, *, connect_s: float = CONNECT_S, idle_s: float = IDLE_S, tls: LiveTls | None = None) -> None:
+        context = None if tls is None else tls.client_context
+        self._caller = Caller(connect_s=connect_s, idle_s=idle_s, tls=context)
 
     async def __aenter__(self) -> Self:
         return self

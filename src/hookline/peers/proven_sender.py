@@ -19,6 +19,7 @@ from hookline.http_client.caller import CONNECT_S
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import NodeAnswer, NodeCall, Sender
 from hookline.protocol.proofs import NONCE_BYTES, PROOF, ProofKey, clock_word, prove
+from hookline.tls.live import LiveTls
 from hookline.visible import without_password
 
 START_BYTES: Final = NONCE_BYTES // 2
@@ -108,7 +109,7 @@ class ProvenSender:
 
 @asynccontextmanager
 async def proven_sender(
-    key: ProofKey | None, clock: Clock, *, connect_s: float = CONNECT_S
+    key: ProofKey | None, clock: Clock, *, connect_s: float = CONNECT_S, tls: LiveTls | None = None
 ) -> AsyncIterator[ProvenSender]:
     """One over HTTP, from the entry to the exit.
 
@@ -116,6 +117,7 @@ async def proven_sender(
         key: as ``ProvenSender`` takes it.
         clock: likewise.
         connect_s: to make a connection.
+        tls: that of this process; None: it has none, and trusts the system's authorities.
     """
-    async with HttpSender(connect_s=connect_s) as carrier:
+    async with HttpSender(connect_s=connect_s, tls=tls) as carrier:
         yield ProvenSender(carrier, key, clock, clock.token(START_BYTES))

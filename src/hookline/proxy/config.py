@@ -6,6 +6,7 @@ from pathlib import Path
 from hookline.errors import InvalidConfig
 from hookline.http_api.access import check_access
 from hookline.protocol.limits import check_range
+from hookline.tls.files import NO_TLS, TlsFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class ProxyConfig:
         root_key: that of the nodes; None: nobody is asked for a key.
         former_root_key: the one before it, which does as well while it is replaced.
         no_auth: that is so wherever it listens.
+        tls: its files for TLS.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +45,7 @@ class ProxyConfig:
     root_key: str | None = field(default=None, repr=False)
     former_root_key: str | None = field(default=None, repr=False)
     no_auth: bool = False
+    tls: TlsFiles = NO_TLS
 
     def __post_init__(self) -> None:
         check_range(self, "port", 0, 65_535)

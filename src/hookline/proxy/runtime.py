@@ -21,6 +21,8 @@ from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
+from hookline.telemetry import report_ends
+from hookline.tls.live import LiveTls, kept_fresh
 from hookline.visible import without_password
 
 _SEED_TIMEOUT_S = 2.0
@@ -33,7 +35,12 @@ _log = structlog.get_logger()
 
 
 async def run_proxy(
-    config: ProxyConfig, *, ready: Callable[[str], None], stop: asyncio.Event, clock: Clock | None = None
+    config: ProxyConfig,
+    *,
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
+    clock: Clock | None = None,
+    hangup: asyncio.Event | None = None,
 ) -> None:
     """Run one proxy until ``stop`` is set, then finish what is under way.
 
@@ -42,16 +49,17 @@ async def run_proxy(
         ready: called once with the url the proxy serves at. It serves also while no cluster can be reached.
         stop: set it to end.
         clock: the machine's, unless given.
+        hangup: set it to have certificates read again at once.
 
     Raises:
         InvalidConfig: the address cannot be listened on, or the topology file cannot be read.
         InvalidTopology: what the file says.
     """
     clock = clock or SystemClock()
-    async with AsyncExitStack() as stack:
+    async with kept_fresh(LiveTls(config.tls, clock), hangup) as tls, AsyncExitStack() as stack:
         listener = stack.enter_context(listen(config.host, config.port))
         key = None if config.root_key is None else proof_key(config.root_key.encode())
-        sender = await stack.enter_async_context(proven_sender(key, clock, connect_s=_CONNECT_S))
+        sender = await stack.enter_async_context(proven_sender(key, clock, connect_s=_CONNECT_S, tls=tls))
         topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
         if topology is None:
             return
@@ -66,7 +74,8 @@ async def run_proxy(
             )
         )
         grace_s = -(-config.shutdown_grace_ms // 1_000)
-        server = make_server(proxy.app, listener, grace_s=grace_s, allow_hosts=config.allow_hosts)
+        server = make_server(proxy.app, listener, grace_s=grace_s, allow_hosts=config.allow_hosts, tls=tls)
+        report_ends(proxy.api.metrics.registry, tls.ends)
         await proxy.prober.probe_all()  # so that the first requests know who leads
         if config.root_key is not None:
             await proxy.api.keys.pull()
@@ -75,7 +84,7 @@ async def run_proxy(
             beside = [tasks.create_task(proxy.prober.run())]
             if config.root_key is not None:
                 beside.append(tasks.create_task(proxy.api.keys.run()))
-            url = url_of(listener)
+            url = url_of(listener, config.tls.scheme)
             settle_memory()
             _log.info("proxy_ready", url=url, epoch=proxy.known.epoch)
             ready(url)

@@ -6,6 +6,7 @@ from hookline.errors import InvalidConfig
 from hookline.node.config import DeliveryConfig
 from hookline.protocol import limits
 from hookline.protocol.limits import check_range
+from hookline.tls.files import NO_TLS, TlsFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class WorkerConfig(DeliveryConfig):
         name: recorded with its attempts; None: made up.
         host, port: where it says whether it works.
         slots: attempts that may run at once.
+        tls: its files for TLS.
     """
 
     cluster: tuple[str, ...]
@@ -24,6 +26,7 @@ class WorkerConfig(DeliveryConfig):
     host: str = "127.0.0.1"
     port: int = 0
     slots: int = 100
+    tls: TlsFiles = NO_TLS
 
     def __post_init__(self) -> None:
         check_range(self, "slots", 1, 10_000)

@@ -28,7 +28,8 @@ from hookline.peers.sender import Sender
 from hookline.protocol.calls import calls_of
 from hookline.protocol.claims import Orders
 from hookline.protocol.owners import Owner
-from hookline.telemetry import Metrics
+from hookline.telemetry import Metrics, report_ends
+from hookline.tls.live import LiveTls, kept_fresh
 from hookline.worker.config import WorkerConfig
 from hookline.worker.finding import LeaderFinder
 
@@ -72,7 +73,7 @@ class Worker:
         self._places = ""
         self._heard_ms = 0.0
         self.is_heard = asyncio.Event()
-        self._metrics = Metrics()
+        self.metrics = Metrics()
         name = config.name or f"worker-{clock.token(_NAME_BYTES).hex()}"
         self.exchange = HttpExchange(
             RunnerIdentity(name, str(Owner(name, start, start)), "worker", config.slots),
@@ -130,9 +131,9 @@ class Worker:
 
     def metrics_text(self) -> bytes:
         """For Prometheus."""
-        self._metrics.slots_used.set(self.runner.running)
-        self._metrics.slots_max.set(self.config.slots)
-        return self._metrics.text()
+        self.metrics.slots_used.set(self.runner.running)
+        self.metrics.slots_max.set(self.config.slots)
+        return self.metrics.text()
 
 
 def create_app(worker: Worker) -> Starlette:
@@ -150,13 +151,16 @@ def create_app(worker: Worker) -> Starlette:
     return application(served, admit_as_client, None, [(b"hookline-worker", worker.name.encode())], lambda _code: None)
 
 
-async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+async def run_worker(
+    config: WorkerConfig, *, ready: Callable[[str], None], stop: asyncio.Event, hangup: asyncio.Event | None = None
+) -> None:
     """Run one worker until ``stop`` is set, then end what runs within the grace, and tell the leader.
 
     Args:
         config: the worker's settings.
         ready: called once with the url it serves at, when a leader has answered, or after a while without one.
         stop: set it to end.
+        hangup: set it to have certificates read again at once.
 
     Raises:
         InvalidConfig: the address cannot be listened on, or the key cannot be read.
@@ -164,22 +168,23 @@ async def run_worker(config: WorkerConfig, *, ready: Callable[[str], None], stop
     system = SystemClock()
     clock = ToldClock(system)
     clock.offset_ms = system.wall_ms() - system.boot_ms()  # until a leader tells
-    async with AsyncExitStack() as stack:
+    async with kept_fresh(LiveTls(config.tls, system), hangup) as tls, AsyncExitStack() as stack:
         listener = stack.enter_context(listen(config.host, config.port))
         vault = Vault.of(config.secret_key_file, config.secret_key)
-        sender = await stack.enter_async_context(proven_sender(vault.proof_keys[0], clock))
+        sender = await stack.enter_async_context(proven_sender(vault.proof_keys[0], clock, tls=tls))
         resolver = await stack.enter_async_context(Resolver(system_lookup(), clock))
         own_addresses = OwnAddresses([listener.getsockname()[:2]])
         transport = HttpTransport(egress_proxy=config.egress_proxy)
         stack.push_async_callback(transport.close)
         start = clock.token(_START_BYTES).hex()
         worker = Worker(config, clock, vault, resolver, sender, transport, own_addresses, start=start)
-        server = make_server(create_app(worker), listener, allow_hosts=config.allow_hosts)
+        server = make_server(create_app(worker), listener, allow_hosts=config.allow_hosts, tls=tls)
+        report_ends(worker.metrics.registry, tls.ends)
         async with worker.running(), asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             settle_memory()
             await _first_answer(worker, stop)
-            url = url_of(listener)
+            url = url_of(listener, config.tls.scheme)
             _log.info("worker_ready", url=url, name=worker.name, slots=config.slots)
             ready(url)
             await stop.wait()

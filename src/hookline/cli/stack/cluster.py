@@ -28,6 +28,9 @@ class ClusterProcesses:
         environment: of the nodes.
         serve: the command that is a node, without its arguments.
         host: where the nodes listen; they reach each other at 127.0.0.1.
+
+    Attributes:
+        urls: of the nodes, by name.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class ClusterProcesses:
         host: str = LOOPBACK,
     ) -> None:
         self.name = f"c{shard}"
+        self.urls = layout.node_urls(config.tls.scheme)
         self.layout = layout
         self.logs = directory / "logs"
         self.logs.mkdir(exist_ok=True)
@@ -54,7 +58,7 @@ class ClusterProcesses:
             command = [*serve, "--cluster", self.name, "--shard", str(shard), "--node", node]
             command += ["--listen", address(host, port), "--data-dir", str(directory / node)]
             if host != LOOPBACK:
-                command += ["--advertise", f"http://{LOOPBACK}:{port}"]
+                command += ["--advertise", self.urls[node]]
             if is_quorum:
                 command += ["--etcd", ",".join(layout.etcd_urls().values())]
             if is_new:

@@ -18,7 +18,7 @@ from hookline.cli.stack.supervisor import Supervisor, node_environment, not_read
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, NodeFault
 from hookline.node.config import NodeConfig
-from hookline.protocol.topology import parse_topology_file
+from hookline.protocol.topology import Topology, parse_topology_file
 
 FILE = "fleet.json"
 TOPOLOGY = "topology.toml"
@@ -87,13 +87,12 @@ class Fleet(Supervisor):
         nodes: Literal[1, 3],
         proxies: int,
     ) -> None:
-        super().__init__(directory)
-        self.root_key = config.root_key
+        super().__init__(directory, config)
         self._host = config.host
         clock = SystemClock()
         plan = FleetPlan.load(self.directory, clusters, nodes, proxies, config.port, clock)
-        environment = node_environment(self.directory, options, clock)
-        self._proxy_environment = without_identity(os.environ) | options.access_environment()
+        environment = node_environment(self.directory, options, clock) | config.tls.environment()
+        self._proxy_environment = without_identity(os.environ) | options.access_environment() | config.tls.environment()
         taken = set(plan.proxies)
         self.clusters = []
         for shard in range(clusters):
@@ -105,19 +104,32 @@ class Fleet(Supervisor):
         logs = self.directory / "logs"
         logs.mkdir(exist_ok=True)
         self.proxies = {
-            f"http://127.0.0.1:{port}": self._proxy(number, port) for number, port in enumerate(plan.proxies, 1)
+            f"{config.tls.scheme}://127.0.0.1:{port}": self._proxy(number, port)
+            for number, port in enumerate(plan.proxies, 1)
         }
 
     def _write_topology(self) -> None:
         file = self.directory / TOPOLOGY
         if file.exists():  # the operator's from then on
-            parse_topology_file(file.read_text())
+            self._check_schemes(parse_topology_file(file.read_text()))
             return
         text = 'epoch = 1\nstrategy = "modulo"\n'
         for number, cluster in enumerate(self.clusters):
-            urls = ", ".join(f'"{url}"' for url in cluster.layout.node_urls().values())
+            urls = ", ".join(f'"{url}"' for url in cluster.urls.values())
             text += f'\n[[cluster]]\nname = "{cluster.name}"\nshard = {number}\nnodes = [{urls}]\n'
         file.write_text(text)
+
+    def _check_schemes(self, topology: Topology) -> None:
+        """Raise InvalidConfig when its urls of our nodes are of the time before TLS, or with it."""
+        listed = {url for entry in topology.all_clusters() for url in entry.nodes}
+        for url in self.node_urls():
+            scheme, _, place = url.partition("://")
+            other = {"http": "https", "https": "http"}[scheme]
+            if f"{other}://{place}" in listed:
+                raise InvalidConfig(
+                    f"{self.directory / TOPOLOGY} has {other}://{place}, and the node is at {url}; correct its urls, "
+                    "and let its epoch grow by one"
+                )
 
     def _proxy(self, number: int, port: int) -> Child:
         command = [*PROXY, "--listen", address(self._host, port), "--topology", str(self.directory / TOPOLOGY)]
@@ -150,12 +162,10 @@ class Fleet(Supervisor):
         return [*self.proxies.values(), *(child for cluster in self.clusters for child in cluster.children)]
 
     def node_urls(self) -> list[str]:
-        return [url for cluster in self.clusters for url in cluster.layout.node_urls().values()]
+        return [url for cluster in self.clusters for url in cluster.urls.values()]
 
     def places(self) -> list[LabelledLines]:
-        clusters = [
-            (one.name, [f"{node}  {url}" for node, url in one.layout.node_urls().items()]) for one in self.clusters
-        ]
+        clusters = [(one.name, [f"{node}  {url}" for node, url in one.urls.items()]) for one in self.clusters]
         logs = [self.directory / "logs", *(one.logs for one in self.clusters)]
         return [
             ("proxies", [f"{child.name}  {url}" for url, child in self.proxies.items()]),

@@ -85,9 +85,9 @@ class Layout(msgspec.Struct, frozen=True):
         """All of them."""
         return {*self.nodes.values(), *(port for ports in self.etcd.values() for port in (ports.client, ports.peer))}
 
-    def node_urls(self) -> dict[str, str]:
+    def node_urls(self, scheme: str = "http") -> dict[str, str]:
         """Lists the nodes' urls, by name."""
-        return {name: f"http://127.0.0.1:{port}" for name, port in self.nodes.items()}
+        return {name: f"{scheme}://127.0.0.1:{port}" for name, port in self.nodes.items()}
 
     def etcd_urls(self) -> dict[str, str]:
         """Lists the urls at which the etcd members serve clients, by name."""

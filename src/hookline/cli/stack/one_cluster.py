@@ -34,12 +34,11 @@ class OneCluster(Supervisor):
     def __init__(
         self, directory: Path, config: NodeConfig, options: NodeOptions, *, count: int = 3, serve: Sequence[str] = SERVE
     ) -> None:
-        super().__init__(directory)
-        self.root_key = config.root_key
+        super().__init__(directory, config)
         etcd.program()
         clock = SystemClock()
         layout = Layout.load(self.directory, count, config.port, clock)
-        environment = node_environment(self.directory, options, clock)
+        environment = node_environment(self.directory, options, clock) | config.tls.environment()
         self.cluster = ClusterProcesses(0, self.directory, layout, config, environment, serve, host=config.host)
 
     async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
@@ -48,7 +47,7 @@ class OneCluster(Supervisor):
                 await self.cluster.start(tasks, told)
         except TimeoutError:
             raise NodeFault(not_ready(self.children(), _START_S)) from None
-        ready(next(iter(self.cluster.layout.node_urls().values())))
+        ready(next(iter(self.cluster.urls.values())))
 
     async def stop(self) -> None:
         await self.cluster.stop()
@@ -57,12 +56,12 @@ class OneCluster(Supervisor):
         return self.cluster.children
 
     def node_urls(self) -> list[str]:
-        return list(self.cluster.layout.node_urls().values())
+        return list(self.cluster.urls.values())
 
     def places(self) -> list[LabelledLines]:
         layout = self.cluster.layout
         return [
-            ("nodes", [f"{name}  {url}" for name, url in layout.node_urls().items()]),
+            ("nodes", [f"{name}  {url}" for name, url in self.cluster.urls.items()]),
             ("etcd", [f"{name}  {url}" for name, url in layout.etcd_urls().items()]),
             ("logs", [str(self.cluster.logs)]),
         ]

@@ -13,9 +13,10 @@ from hookline.cli.first_words import LabelledLines
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import stderr, waiting
 from hookline.cli.stack.children import Child
-from hookline.clock import Clock
+from hookline.clock import Clock, SystemClock
 from hookline.errors import HooklineError, NodeFault
 from hookline.http_api.guard import bearer
+from hookline.node.config import NodeConfig
 from hookline.node.leadership.local import LocalLeadership
 from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.peers.http_sender import HttpSender
@@ -23,6 +24,7 @@ from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.protocol.http import ClusterChange, Health
 from hookline.protocol.modes import Mode
+from hookline.tls.live import LiveTls
 
 _INTERRUPTED = 130
 _ASK_S = 0.5
@@ -34,16 +36,17 @@ class Supervisor(ABC):
 
     Args:
         directory: that holds the data of all; one supervisor at a time works in it.
+        config: what the nodes have in common.
 
     Attributes:
         mode: to be set when all serve; None: as it was.
-        root_key: of the nodes; None: they ask nobody for a key.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, config: NodeConfig) -> None:
         self.directory = directory.absolute()
         self.mode: Mode | None = None
-        self.root_key: str | None = None
+        self._root_key = config.root_key
+        self._tls = LiveTls(config.tls, SystemClock())
 
     @abstractmethod
     async def start(self, tasks: asyncio.TaskGroup, ready: Callable[[str], None]) -> None:
@@ -85,7 +88,7 @@ class Supervisor(ABC):
             async with asyncio.TaskGroup() as tasks:
                 await self._first(tasks, stop, self._start(tasks, ready))
                 await stop.wait()
-                if text := waiting(await running_at(self.node_urls())):
+                if text := waiting(await running_at(self.node_urls(), self._tls)):
                     told(text)
                 await self.stop()
         except BaseExceptionGroup as group:
@@ -97,7 +100,7 @@ class Supervisor(ABC):
         serving: list[str] = []
         await self.start(tasks, serving.append)
         if self.mode is not None:
-            await set_mode(self.node_urls(), self.mode, self.root_key)
+            await set_mode(self.node_urls(), self.mode, self._tls, self._root_key)
         ready(serving[0])
 
     async def _first(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, start: Coroutine[None, None, None]) -> None:
@@ -122,9 +125,9 @@ def told(text: str) -> None:
     stderr().print(text, style="dim", soft_wrap=True)
 
 
-async def set_mode(urls: Sequence[str], mode: Mode, root_key: str | None = None) -> None:
+async def set_mode(urls: Sequence[str], mode: Mode, tls: LiveTls, root_key: str | None = None) -> None:
     """Have the clusters of these nodes work in this mode. Raises NodeFault."""
-    async with HttpSender() as sender:
+    async with HttpSender(tls=tls) as sender:
         for url in urls:
             call = NodeCall.to(CALLS["changeCluster"], msgspec.json.encode(ClusterChange(mode)))
             if root_key is not None:
@@ -137,9 +140,9 @@ async def set_mode(urls: Sequence[str], mode: Mode, root_key: str | None = None)
                 raise NodeFault(f"the mode cannot be set: {url} answered {answer.status} {answer.code}")
 
 
-async def running_at(urls: Sequence[str]) -> int:
+async def running_at(urls: Sequence[str], tls: LiveTls | None = None) -> int:
     """How many attempts run at these nodes; those that do not say so at once are left out."""
-    async with HttpSender() as sender:
+    async with HttpSender(tls=tls) as sender:
         async with asyncio.TaskGroup() as tasks:
             asking = [tasks.create_task(_running(sender, url)) for url in urls]
         return sum(task.result() for task in asking)

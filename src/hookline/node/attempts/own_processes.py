@@ -22,6 +22,7 @@ from hookline.protocol.addresses import connected_to
 from hookline.protocol.commands import SetTopology
 from hookline.protocol.destination_rules import Rules
 from hookline.protocol.topology import parse_topology
+from hookline.tls.live import LiveTls
 
 _EVERY_S: Final = 1.0
 _ASKED_MAX: Final = 32  # in one round
@@ -62,6 +63,7 @@ class OwnProcesses:
         topology: the newest one.
         cluster: this node's; its nodes are among ``known``.
         is_of_interest: only such addresses are asked: to others no job goes anyway.
+        tls: that of this process; None: it has none.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class OwnProcesses:
         topology: Callable[[], SetTopology | None],
         cluster: str,
         is_of_interest: Callable[[str], bool],
+        tls: LiveTls | None = None,
     ) -> None:
         self._own = own
         self._proxies = proxies
@@ -82,7 +85,7 @@ class OwnProcesses:
         self._topology = topology
         self._cluster = cluster
         self._is_of_interest = is_of_interest
-        self._client = HttpClient()
+        self._client = HttpClient(tls=None if tls is None else tls.client_context)
         self._document = b""
         self._listed: list[Listed] = []
         self._confirmed: set[_Found] = set()

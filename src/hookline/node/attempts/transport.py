@@ -8,11 +8,12 @@ import msgspec
 
 from hookline.errors import HooklineError
 from hookline.http_client import answer as http_answer
-from hookline.http_client.client import HttpClient, HttpEndpoint, Limits, NoAnswer, NoConnection, tls_context
+from hookline.http_client.client import HttpClient, HttpEndpoint, Limits, NoAnswer, NoConnection
 from hookline.http_client.request import Unsendable, text_request_parts
 from hookline.http_client.tunnel import TunnelProxy
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
+from hookline.tls.contexts import tls_context
 
 NOT_LEADING: Final = "the node could not prove that it leads; nothing was sent"
 BODY_S: Final = 1.0  # from when the status is there; the slot is free then
@@ -81,7 +82,7 @@ class HttpTransport:
 
     def __init__(self, client: HttpClient | None = None, *, egress_proxy: TunnelProxy | None = None) -> None:
         # Now, while there are descriptors to read the authorities with.
-        self.client = client or HttpClient(tls=tls_context(), proxy=egress_proxy)
+        self.client = client or _client_for_receivers(egress_proxy)
 
     async def send(self, outgoing: Outgoing) -> ReceiverAnswer:
         target, may_send = outgoing.target, outgoing.may_send
@@ -108,6 +109,11 @@ class HttpTransport:
 
     async def close(self) -> None:
         await self.client.close()
+
+
+def _client_for_receivers(egress_proxy: TunnelProxy | None) -> HttpClient:
+    context = tls_context()
+    return HttpClient(tls=lambda: context, proxy=egress_proxy)
 
 
 def _readable(headers: Sequence[http_answer.Header]) -> list[tuple[str, str]]:

@@ -7,11 +7,12 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from hookline.http_client.caller import Caller
-from hookline.http_client.client import NoAnswer, NoConnection, tls_context
+from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.clocks.majority import KnownClock
 from hookline.node.etcd.client import EtcdAddress
 from hookline.peers.sender import UNREADABLE, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
+from hookline.tls.contexts import tls_context
 
 _CALL = NodeCall.to(CALLS["readClock"])
 _SLOWEST_MS = 500  # what took longer says too little
@@ -93,7 +94,9 @@ async def _all(asking: Iterable[Coroutine[None, None, KnownClock | None]]) -> li
 
 def caller_for(etcd: EtcdAddress) -> Caller:
     """To the members of etcd, over HTTP."""
-    context = tls_context(etcd.ca_file) if etcd.is_secure else None
-    if context is not None and etcd.cert_file is not None:
+    if not etcd.is_secure:
+        return Caller()
+    context = tls_context(etcd.ca_file)
+    if etcd.cert_file is not None:
         context.load_cert_chain(etcd.cert_file, etcd.key_file)
-    return Caller(tls=context)
+    return Caller(tls=lambda: context)

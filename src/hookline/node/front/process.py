@@ -28,6 +28,7 @@ from hookline.node.storage.snapshots import STATE_FILE
 from hookline.processes.child import own_end
 from hookline.processes.link import linked
 from hookline.telemetry import configure_logs
+from hookline.tls.live import LiveTls, kept_fresh
 
 _READY_POLL_S = 0.005
 
@@ -73,8 +74,9 @@ async def _serve(setup: FrontSetup, end: FrontEnd, listening: int) -> None:
         listener = stack.enter_context(socket.socket(fileno=listening))
         guard = front_guard(setup.roots, share.reads, clock)
         app = front_app(FrontParts(share, end, counted, lag.is_high, admission(config, setup.proof_keys, clock), guard))
-        server = make_server(app, listener, allow_hosts=setup.hosts)
-        async with asyncio.TaskGroup() as tasks:
+        tls = LiveTls(config.tls, clock)
+        server = make_server(app, listener, allow_hosts=setup.hosts, tls=tls)
+        async with kept_fresh(tls), asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             beside = [tasks.create_task(counted.run()), tasks.create_task(lag.run())]
             await _started(server)
