@@ -9,6 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from hookline.cli import app
+from hookline.clock import SystemClock
+from hookline.tls.files import NO_TLS, TlsFiles
+from hookline.tls.live import LiveTls
 from tests.chaos.disks import Disks
 from tests.chaos.networks import Network, PlacedMembers
 from tests.end_to_end.processes import NodeProcess, until
@@ -53,7 +56,7 @@ class ClusterNode(NodeProcess):
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def spawn(self) -> None:
         self.is_paused = False
@@ -142,6 +145,7 @@ class Cluster:
         workers: how many of them run, each with ``worker_slots``.
         clocks: each node has a wall clock of its own, that ``set_clock`` sets wrong.
         network: with a place for each node, which its etcd member shares; up while the cluster exists.
+        tls: the files of all nodes and workers; clients show the same certificate.
     """
 
     def __init__(
@@ -156,6 +160,7 @@ class Cluster:
         mode: str = "leader",
         workers: int = 0,
         worker_slots: int = 0,
+        tls: TlsFiles = NO_TLS,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         key = directory / "secret.key"
@@ -175,7 +180,8 @@ class Cluster:
         if proxied:
             targets = [url.removeprefix("http://") for url in self.etcd.endpoints]
             self.proxies = {name: [FaultyProxy(target).__enter__() for target in targets] for name in NAMES}
-        self.nodes = [ClusterNode(name, directory, self._endpoints(name), *options) for name in NAMES]
+        secured = [part for option, file in tls.named().items() for part in (option, str(file))]
+        self.nodes = [ClusterNode(name, directory, self._endpoints(name), *options, *secured) for name in NAMES]
         self.mode = mode
         if clocks:
             for node in self.nodes:
@@ -184,11 +190,16 @@ class Cluster:
         if network is not None:
             for node in self.nodes:
                 node.host, node.inside = network.address[node.name], network.inside(node.name)
+        context = LiveTls(tls, SystemClock()).client_context() if tls.is_server else None
+        for node in self.nodes:
+            node.tls = context
         urls = [node.url for node in self.nodes]
         self.workers = [
-            WorkerProcess(f"w{number}", directory, urls, "--slots", str(worker_slots))
+            WorkerProcess(f"w{number}", directory, urls, "--slots", str(worker_slots), *secured)
             for number in range(1, workers + 1)
         ]
+        for worker in self.workers:
+            worker.tls = context
 
     def _endpoints(self, name: str) -> Sequence[str]:
         proxies = self.proxies.get(name)

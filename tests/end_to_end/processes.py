@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -32,9 +33,15 @@ class NodeProcess:
         self.host = "127.0.0.1"
         self.port = port
         self.log = data_dir.parent / "node.log"
+        self.tls: ssl.SSLContext | None = None  # None: it speaks plain HTTP
         self._options = options
         self._environment = UNMEASURED | (environment or {})
         self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def scheme(self) -> str:
+        """That of its url."""
+        return "http" if self.tls is None else "https"
 
     def command(self) -> list[str]:
         """The command that is run."""
@@ -58,8 +65,9 @@ class NodeProcess:
         assert self._process
         assert self._process.stdout
         for line in self._process.stdout:
-            if match := re.fullmatch(r"ready http://[\d.]+:(\d+)\n", line):
-                self.port = int(match[1])
+            if match := re.fullmatch(r"ready (http|https)://[\d.]+:(\d+)\n", line):
+                assert match[1] == self.scheme, line
+                self.port = int(match[2])
                 return
         raise AssertionError(f"the node did not start: {self.log.read_text()[-2000:]}")
 
@@ -133,7 +141,10 @@ class NodeProcess:
         self, method: str, path: str, data: str | None, headers: dict[str, str], timeout_s: float = 60
     ) -> tuple[int, bytes]:
         """One request; (status, body). Raises OSError or HTTPException when the node is away."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
+        if self.tls is None:
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
+        else:
+            connection = http.client.HTTPSConnection(self.host, self.port, timeout=timeout_s, context=self.tls)
         try:
             connection.request(method, path, data, headers)
             response = connection.getresponse()
