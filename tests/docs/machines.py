@@ -76,14 +76,14 @@ class Machines:
         while self._etcd:
             self._etcd.pop().signal()
 
-    def start_nodes(self, *numbers: int) -> None:
-        """Does not wait until they are ready: there may be no cluster yet."""
+    def start_nodes(self, *numbers: int, more: str = "") -> None:
+        """Does not wait until they are ready: there may be no cluster yet. ``more``: settings of the first node."""
         found = re.search(r"^ExecStart=((?:.*\\\n)*.*)$", _UNIT, re.MULTILINE)
         assert found
         for number in numbers:
             command = found[1].replace("/opt/hookline/bin/", "").replace("${ADDRESS}", f"10.0.0.{number}")
             command = command.replace("/var/lib/hookline", str(self.data_dir(number)))
-            settings = _file("node.env").replace("NODE=n1", f"NODE=n{number}")
+            settings = _file("node.env").replace("NODE=n1", f"NODE=n{number}") + more.replace("/n1", f"/n{number}")
             self.nodes[number] = self._start(f"node{number}.env", settings, command)
 
     def _start(self, file: str, settings: str, command: str) -> Served:

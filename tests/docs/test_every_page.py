@@ -13,6 +13,7 @@ NOT_RUN = [
     ("docs/how-to/run-three-nodes.md", "Probes", "there is no Kubernetes"),
     ("docs/how-to/run-three-nodes.md", "TLS and passwords for etcd", "the certificates are yours"),
     ("docs/how-to/run-three-nodes.md", "TLS and passwords for etcd", "the certificates are yours"),
+    ("docs/how-to/tls.md", "Renew certificates", "it is for Prometheus"),
     ("docs/how-to/verify-webhooks.md", "In other languages", "it needs packages of npm"),
 ]
 
