@@ -4,11 +4,13 @@
 ``{"created", "seconds", "latencies_ms": {"p50", "p99"}, "refused"}``. BATCH 1 uses ``POST /jobs``. RATE: jobs a
 second, 0 for as fast as it goes. DELAY: seconds from creation to due. AT: the second since 1970 at which all are due.
 HOOKLINE_API_KEY is shown, if there is one.
+With LOAD_CA_FILE in the environment it speaks TLS.
 """
 
 import asyncio
 import json
 import os
+import ssl
 import sys
 import time
 from datetime import UTC, datetime
@@ -123,9 +125,11 @@ class Load:
 
 async def main(work: Work) -> None:
     """Create them all and print the figures."""
-    load = Load(work)
+    load, loop = Load(work), asyncio.get_running_loop()
+    ca_file = os.environ.get("LOAD_CA_FILE")
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else None
     for _ in range(work.connections):
-        await asyncio.get_running_loop().create_connection(lambda: Connection(load), "127.0.0.1", work.node_port)
+        await loop.create_connection(lambda: Connection(load), "127.0.0.1", work.node_port, ssl=context)
     await load.done
     latencies = sorted(load.latencies)
     seconds = time.perf_counter() - load.started

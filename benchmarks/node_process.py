@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ class Process:
 
     pid: int
     port: int
+    tls: ssl.SSLContext | None = None  # it speaks TLS
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
@@ -59,18 +61,22 @@ class Process:
 
     def get(self, path: str) -> Any:
         """GET a JSON document."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as response:
+        with self._open(path) as response:
             return json.load(response)
 
     def succeeded(self) -> int:
         """Jobs delivered so far, by the node's metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as response:
+        with self._open("/metrics") as response:
             match = re.search(rb'hookline_jobs\{state="succeeded"\} (\S+)', response.read())
         return int(float(match[1])) if match else 0
 
+    def _open(self, path: str) -> Any:
+        scheme = "http" if self.tls is None else "https"
+        return urllib.request.urlopen(f"{scheme}://127.0.0.1:{self.port}{path}", context=self.tls)
+
 
 @contextmanager
-def node(data_dir: Path | None = None, *options: str) -> Iterator[Process]:
+def node(data_dir: Path | None = None, *options: str, tls: ssl.SSLContext | None = None) -> Iterator[Process]:
     """``hookline up`` with one node on the local log; a fresh directory unless one is given."""
     with tempfile.TemporaryDirectory() as fresh:
         command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(data_dir or fresh), "--port", "0"]
@@ -79,7 +85,7 @@ def node(data_dir: Path | None = None, *options: str) -> Iterator[Process]:
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, text=True
         )
         try:
-            yield Process(process.pid, ready_port(process))
+            yield Process(process.pid, ready_port(process), tls)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
@@ -89,7 +95,7 @@ def ready_port(process: subprocess.Popen[str]) -> int:
     """The port of the ready line."""
     assert process.stdout
     for line in process.stdout:
-        if match := re.match(r"ready http://127\.0\.0\.1:(\d+)", line):
+        if match := re.match(r"ready https?://127\.0\.0\.1:(\d+)", line):
             return int(match[1])
     raise RuntimeError("the process did not start")
 
@@ -107,8 +113,9 @@ def receiver(delay_s: float) -> Iterator[Process]:
         process.wait()
 
 
-def script(name: str, *arguments: object) -> dict[str, Any]:
+def script(name: str, *arguments: object, **environment: str) -> dict[str, Any]:
     """Run another script of this folder to its end and read the JSON line it prints."""
-    command = [sys.executable, str(HERE / name), *map(str, arguments)]
-    answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    command, env = [sys.executable, str(HERE / name), *map(str, arguments)], ENVIRONMENT | environment
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer
