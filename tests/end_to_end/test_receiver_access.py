@@ -135,7 +135,7 @@ def test_a_certificate_and_a_token_open_the_door_through_a_proxy(tmp_path: Path,
             job = {"id": "first", "url": url + "/", "retry": {"schedule": ["1s"] * 100}}
             assert node.call("POST", "/jobs", job)[0] == 201
             failed = first_attempt(node, "first")
-            assert "certificate cannot be trusted" in failed["error"]
+            assert "certificate is not trusted" in failed["error"]
             settings = {
                 "tls": {
                     "ca": AUTHORITY.cert_pem.bytes().decode(),
