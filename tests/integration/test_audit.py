@@ -11,9 +11,9 @@ import pytest
 from hookline.http_api import guard as guarding
 from hookline.protocol.api_keys import ApiKey, KeySecret, encode_key
 from hookline.protocol.calls import calls_of
+from tests.integration.keyed_servers import KINDS, ROOT, Guarded, id_of, running
 from tests.integration.node_under_test import Answer, NodeUnderTest, node_config
-from tests.integration.proxy_under_test import JOB, Clusters
-from tests.integration.test_keys import ROOT, Guarded, id_of
+from tests.integration.proxy_under_test import JOB
 
 SECRET = "whsec_" + "cGxhbnRlZC1wbGFudGVkLXBsYW50ZWQtcGxhbnRlZA=="
 
@@ -33,27 +33,18 @@ class Audited(NamedTuple):
         return found
 
     def new_rows(self, act: Callable[[], Answer], status: int = 200) -> list[dict[str, Any]]:
-        """Those that a call leaves, the newest first."""
+        """Those that a call leaves, the newest first; a proxy brings keys to clusters at any moment, by itself."""
         known = {row["id"] for row in self.rows()}
         answer = act()
         assert answer.status == status, answer
-        return [row for row in self.rows() if row["id"] not in known]
+        rows = [row for row in self.rows() if row["id"] not in known]
+        return [row for row in rows if (row["action"], row["actor"]) != ("takeKeys", "")]
 
 
-@pytest.fixture(scope="module", params=["node", "front", "proxy"])
+@pytest.fixture(scope="module", params=KINDS)
 def audited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
-    directory = tmp_path_factory.mktemp("audit")
-    if request.param == "proxy":
-        clusters = Clusters(directory, 2, root_key=ROOT)
-        try:
-            proxy = Guarded("proxy", clusters.start_proxy(root_key=ROOT).port)
-            yield Audited(proxy, list(clusters.nodes.values()), clusters.topology(1))
-        finally:
-            clusters.close()
-        return
-    config = node_config(directory / "n1", root_key=ROOT)
-    with NodeUnderTest(config, None, has_front=request.param == "front").running() as node:
-        yield Audited(Guarded("node", node.port), [node], None)
+    with running(request.param, tmp_path_factory.mktemp("audit")) as found:
+        yield Audited(*found)
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from hookline.node.vault import Vault
 from hookline.protocol.api_keys import KEY_SCOPES
 from hookline.protocol.calls import Call, calls_of
 from hookline.protocol.proofs import ProofKey, proof_key
+from tests.integration.keyed_servers import ROOT
 from tests.integration.node_under_test import Answer, NodeUnderTest, node_config
 from tests.integration.proxy_under_test import JOB, Clusters
 from tests.proofs import proof_of
 
-ROOT = "the-root-key-of-these-tests"
 BY_ROOT = proof_key(ROOT.encode())
 FORMER = "the-root-key-before-that-one"
 BY_FORMER = proof_key(FORMER.encode())

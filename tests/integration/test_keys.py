@@ -1,12 +1,11 @@
 """API keys over real sockets: every call with every kind of key, at a node, behind a front and at a proxy."""
 
 import http.client
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,75 +16,18 @@ from hookline.protocol.calls import Call, Server, calls_of
 from hookline.protocol.internal_http import GatheredAnswer, GatheredCreate
 from hookline.protocol.proofs import proof_key
 from tests.end_to_end.processes import until
+from tests.integration.keyed_servers import KINDS, ROOT, Guarded, id_of, running
 from tests.integration.node_under_test import Answer, NodeUnderTest, node_config
 from tests.integration.proxy_under_test import JOB, Clusters
 from tests.proofs import proof_of
 
-ROOT = "the-root-key-of-these-tests"
 STRANGER = key_text(key_id(bytes(10)), bytes(32))
 
 
-class Guarded(NamedTuple):
-    """A server that asks for keys."""
-
-    server: Server
-    port: int
-
-    def call(self, method: str, path: str, body: object = None, key: str | None = ROOT) -> Answer:
-        return self.show(method, path, [] if key is None else [f"Bearer {key}"], body)
-
-    def show(
-        self,
-        method: str,
-        path: str,
-        shown: list[str],
-        body: object = None,
-        source: str = "127.0.0.1",
-        others: dict[str, str] | None = None,
-    ) -> Answer:
-        """One request with these Authorization headers, and others."""
-        data = None if body is None else json.dumps(body).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=(source, 0))
-        try:
-            connection.putrequest(method, path)
-            for value in shown:
-                connection.putheader("Authorization", value)
-            for name, value in (others or {}).items():
-                connection.putheader(name, value)
-            if data is not None:
-                connection.putheader("Content-Type", "application/json")
-                connection.putheader("Content-Length", str(len(data)))
-            connection.endheaders(data)
-            answer = connection.getresponse()
-            headers = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, headers, answer.read())
-        finally:
-            connection.close()
-
-    def new(self, *scopes: str, **fields: Any) -> str:
-        """A key with these scopes."""
-        answer = self.call("POST", "/keys", {"name": "t", "scopes": list(scopes), **fields})
-        assert answer.status == 201, answer
-        return str(answer.json["key"])
-
-
-def id_of(key: str) -> str:
-    return key.split("_")[1]
-
-
-@pytest.fixture(scope="module", params=["node", "front", "proxy"])
+@pytest.fixture(scope="module", params=KINDS)
 def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    directory = tmp_path_factory.mktemp("keys")
-    if request.param == "proxy":
-        clusters = Clusters(directory, 2, root_key=ROOT)
-        try:
-            yield Guarded("proxy", clusters.start_proxy(root_key=ROOT).port)
-        finally:
-            clusters.close()
-        return
-    config = node_config(directory / "n1", root_key=ROOT)
-    with NodeUnderTest(config, None, has_front=request.param == "front").running() as node:
-        yield Guarded("node", node.port)
+    with running(request.param, tmp_path_factory.mktemp("keys")) as found:
+        yield found.server
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Tenants over real sockets: each call with the key of one for what is another's, at nodes, fronts and proxies."""
 
 import http.client
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +15,11 @@ from hookline.protocol.calls import CALLS, Call, Server, calls_of
 from hookline.protocol.internal_http import GatheredAnswer, GatheredCreate
 from hookline.protocol.proofs import proof_key
 from tests.end_to_end.processes import until
+from tests.integration.keyed_servers import KINDS, ROOT, Guarded, id_of, running
 from tests.integration.node_under_test import Answer, NodeUnderTest, node_config
 from tests.integration.proxy_under_test import JOB, Clusters
 from tests.proofs import proof_of
 
-ROOT = "the-root-key-of-these-tests"
 ACME, GLOBEX = "acme", "Globex_2.eu"
 HOST = "https://example.com:443"
 ALL = ("read", "write", "cancel", "admin")
@@ -33,16 +32,9 @@ class Shared(NamedTuple):
     port: int
 
     def call(self, method: str, path: str, body: object = None, key: str | None = ROOT, **headers: str) -> Answer:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        given |= {} if key is None else {"Authorization": f"Bearer {key}"}
-        given |= {} if body is None else {"Content-Type": "application/json"}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), given)
-            answer = connection.getresponse()
-            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
+        others = {name.replace("_", "-"): value for name, value in headers.items()}
+        shown = [] if key is None else [f"Bearer {key}"]
+        return Guarded(self.server, self.port).show(method, path, shown, body, others=others)
 
     def key(self, tenant: str | None, *scopes: str, made_by: str = ROOT) -> str:
         """A new key of that tenant."""
@@ -60,28 +52,15 @@ class Sides(NamedTuple):
     operator: str
 
 
-@pytest.fixture(scope="module", params=["node", "front", "proxy"])
+@pytest.fixture(scope="module", params=KINDS)
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    directory = tmp_path_factory.mktemp("tenants")
-    if request.param == "proxy":
-        clusters = Clusters(directory, 2, root_key=ROOT)
-        try:
-            yield Shared("proxy", clusters.start_proxy(root_key=ROOT).port)
-        finally:
-            clusters.close()
-        return
-    config = node_config(directory / "n1", root_key=ROOT)
-    with NodeUnderTest(config, None, has_front=request.param == "front").running() as node:
-        yield Shared("node", node.port)
+    with running(request.param, tmp_path_factory.mktemp("tenants")) as found:
+        yield Shared(*found.server)
 
 
 @pytest.fixture(scope="module")
 def sides(shared: Shared) -> Sides:
     return Sides(shared.key(ACME), shared.key(GLOBEX), shared.key(None))
-
-
-def id_of(key: str) -> str:
-    return key.split("_")[1]
 
 
 def ids(answer: Answer) -> list[str]:
