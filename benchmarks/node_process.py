@@ -33,6 +33,7 @@ class Process:
     pid: int
     port: int
     tls: ssl.SSLContext | None = None  # it speaks TLS
+    key: str | None = None  # it asks for one
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
@@ -72,11 +73,15 @@ class Process:
 
     def _open(self, path: str) -> Any:
         scheme = "http" if self.tls is None else "https"
-        return urllib.request.urlopen(f"{scheme}://127.0.0.1:{self.port}{path}", context=self.tls)
+        headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        request = urllib.request.Request(f"{scheme}://127.0.0.1:{self.port}{path}", headers=headers)
+        return urllib.request.urlopen(request, context=self.tls)
 
 
 @contextmanager
-def node(data_dir: Path | None = None, *options: str, tls: ssl.SSLContext | None = None) -> Iterator[Process]:
+def node(
+    data_dir: Path | None = None, *options: str, tls: ssl.SSLContext | None = None, key: str | None = None
+) -> Iterator[Process]:
     """``hookline up`` with one node on the local log; a fresh directory unless one is given."""
     with tempfile.TemporaryDirectory() as fresh:
         command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(data_dir or fresh), "--port", "0"]
@@ -85,7 +90,7 @@ def node(data_dir: Path | None = None, *options: str, tls: ssl.SSLContext | None
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, text=True
         )
         try:
-            yield Process(process.pid, ready_port(process), tls)
+            yield Process(process.pid, ready_port(process), tls, key)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)

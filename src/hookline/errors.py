@@ -320,6 +320,12 @@ class ChangeOpen(Conflict):
     code = "change_open"
 
 
+class MoveOpen(Conflict):
+    """Jobs still have to move before the change can end; wait for it, or take it back."""
+
+    code = "move_open"
+
+
 class NotDecider(Conflict):
     """This cluster does not decide about the next topology; apply it through a proxy, which knows who does."""
 
@@ -400,6 +406,27 @@ class WrongCluster(Misdirected):
     code = "wrong_cluster"
 
 
+class Moved(HooklineError):
+    """It is at another cluster, since the topology changed; ``shard`` says at which. A proxy asks there by itself."""
+
+    code = "moved"
+    http_status = 421
+
+
+class ClusterLeft(HooklineError):
+    """This cluster was taken out of the topology: nothing new begins here. Use a proxy."""
+
+    code = "cluster_left"
+    http_status = 421
+
+
+class BatchUnknown(HooklineError):
+    """What another cluster gives up did not arrive here before; it is to be sent again."""
+
+    code = "batch_unknown"
+    http_status = 409
+
+
 class IdempotencyMismatch(HooklineError):
     """The idempotency key or id was used before with another body; use a new one."""
 
@@ -456,6 +483,12 @@ class NotLeader(Unavailable):
     """This node does not lead its cluster and no leader is known; the request was not accepted."""
 
     code = "no_leader"
+
+
+class Arriving(Unavailable):
+    """What has this id or key is on its way here from another cluster; send the request again."""
+
+    code = "arriving"
 
 
 class Overloaded(Unavailable):

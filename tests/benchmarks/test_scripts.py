@@ -21,10 +21,10 @@ SCRIPTS = {  # name: its smallest size, and the rows of its tables
     "modes": ("--quick --runs 1 --nodes 1", 2),
     "quick": ("--quick --rounds 1", 3),
     "pending": ("--count 1000 --load 500 --runs 1", 2),
-    "tls": ("--quick --runs 1", 3),
+    "protections": ("--quick --runs 1", 12),
     "gathering": ("--runs 1 --count 200 --connections 8 --rate 100", 1),
 }
-SLOW = {"failover", "hardening", "fronts", "modes"}  # a quarter of a minute each, and more
+SLOW = {"failover", "hardening", "fronts", "modes", "protections"}  # a quarter of a minute each, and more
 PARTS = {  # scripts that the others start, and what they share
     "bare_loop",
     "cluster_process",

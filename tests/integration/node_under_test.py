@@ -284,6 +284,7 @@ class NodeUnderTest:
                 resolver=Resolver(lookup, clock),
                 transport=Receiver(self.clock),
                 sender=HttpSender(),
+                fleet_sender=HttpSender(),
                 own_addresses=self.own_addresses,
                 snapshots=snapshots,
                 is_stopping=lambda: self.is_stopping,

@@ -93,6 +93,11 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "takeNote": ("internal", "always"),
         "createGathered": ("internal", "always"),
         "confirmAbsence": ("internal", "always"),
+        "takeArrival": ("internal", "always"),
+        "activateArrival": ("internal", "always"),
+        "forgetPointer": ("internal", "always"),
+        "readMoves": ("internal", "always"),
+        "planMoves": ("internal", "always"),
         "exchange": ("internal", "always"),
     }
 

@@ -57,6 +57,7 @@ from hookline.peers.sender import Sender
 from hookline.protocol.api_keys import ApiKey, hash_of
 from hookline.protocol.calls import Call
 from hookline.protocol.claims import Frame, Orders
+from hookline.protocol.internal_http import ClusterMoves
 from hookline.protocol.proofs import proof_key
 from hookline.protocol.tenants import TenantSettings
 from hookline.telemetry import Metrics
@@ -119,6 +120,7 @@ class NodeParts:
         resolver: for hosts that are names.
         transport: carries the attempts.
         sender: carries to other nodes what is meant for the leader.
+        fleet_sender: carries calls to other clusters.
         own_addresses: where this process listens.
         snapshots: None: the node gives out no copies of its state.
         start_attempt_process: None: attempts are made in this process, by ``transport``.
@@ -135,6 +137,7 @@ class NodeParts:
     resolver: Resolver
     transport: Transport
     sender: Sender
+    fleet_sender: Sender
     own_addresses: OwnAddresses
     snapshots: Snapshots | None = None
     start_attempt_process: StartProcess | None = None
@@ -207,6 +210,7 @@ def build(parts: NodeParts) -> Node:
         snapshots=parts.snapshots,
         on_damage=member.fail,
         on_proxy=proxies.heard,
+        moves=partial(_moves, member),
         kept_aside=lambda: [file.name for file in kept_aside(config.data_dir)],
     )
     api = Api(services)
@@ -247,6 +251,10 @@ def _inner_door(parts: NodeParts) -> InnerDoor:
         asks_for_keys=config.root_key is not None,
         is_reached_from_afar=not is_loopback(host),
     )
+
+
+def _moves(member: Member) -> ClusterMoves | None:
+    return None if member.leader is None else member.leader.mover.told()
 
 
 def _tenant_limits(replica: Replica, clock: GuardedClock) -> TenantLimits:
@@ -301,6 +309,7 @@ def _member(parts: NodeParts, metrics: Metrics, uses: dict[str, int]) -> Member:
             make_attempts=partial(_attempts, parts),
             metrics=metrics,
             key_uses=uses,
+            sender=parts.fleet_sender,
         )
     )
 

@@ -33,6 +33,7 @@ from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.api_keys import ApiKeys
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
+from hookline.node.state_machine.tables import Kept, KeptDeparture
 from hookline.node.state_machine.tenant_table import TenantTable
 from hookline.protocol.codec import VERSION, Entry, command_size
 from hookline.protocol.commands import AnyCommand, BeginTerm, Result, Results, SetTopology
@@ -189,6 +190,31 @@ class Replica:
     def tenants(self) -> TenantTable:
         """The settings of tenants, as of the newest applied entry."""
         return self._machine.tables.tenants
+
+    @property
+    def departures(self) -> Mapping[int, KeptDeparture]:
+        """Of each shard that anything moved to: the newest batch that was given up."""
+        return self._machine.tables.departures
+
+    @property
+    def arrivals(self) -> Mapping[str, Kept]:
+        """Of each history of a cluster that anything came from: the newest batch."""
+        return self._machine.tables.arrivals
+
+    @property
+    def moved_epoch(self) -> int:
+        """Of the newest topology by which all has moved that had to; 0: of none."""
+        return self._machine.tables.moved_epoch
+
+    @property
+    def has_left(self) -> bool:
+        """This cluster was taken out of the topology, and begins nothing."""
+        return self._machine.tables.has_left
+
+    @property
+    def longest_frozen_ms(self) -> int:
+        """For how long anything that moved counted nowhere, since the topology changed."""
+        return self._machine.tables.longest_frozen_ms
 
     def tenant_of(self, destination: int) -> str:
         """The tenant whose destination has that number."""

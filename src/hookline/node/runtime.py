@@ -52,6 +52,7 @@ from hookline.peers.proven_sender import proven_sender
 from hookline.peers.sender import Sender
 from hookline.processes.child import ChildProcess, start_child
 from hookline.protocol.commands import SetMode
+from hookline.protocol.proofs import proof_key
 from hookline.telemetry import log_settings, report_ends
 from hookline.tls.live import LiveTls, kept_fresh
 
@@ -232,6 +233,9 @@ async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling
         transport = HttpTransport(egress_proxy=config.egress_proxy)
         stack.push_async_callback(transport.close)
         sender = await stack.enter_async_context(proven_sender(vault.proof_keys[0], clock, tls=tls))
+        # Clusters have the root key in common; their secret keys may differ.
+        of_fleet = vault.proof_keys[0] if config.root_key is None else proof_key(config.root_key.encode())
+        fleet_sender = await stack.enter_async_context(proven_sender(of_fleet, clock, tls=tls))
         if config.etcd:
             parts = _etcd_parts(config, clock, sender, scrub, stack)
             membership: Membership = EtcdMembership(config, clock, machine, parts)
@@ -248,6 +252,7 @@ async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling
                 resolver=await stack.enter_async_context(Resolver(lookup, clock)),
                 transport=transport,
                 sender=sender,
+                fleet_sender=fleet_sender,
                 own_addresses=OwnAddresses(config.places),
                 snapshots=snapshots,
                 start_attempt_process=partial(_start_attempt_process, config, vault, lock)

@@ -273,6 +273,11 @@ _ROWS = (
     _internal("takeKeys", "PUT", "keys", audited="changes", body_bytes_max=1024 * KIB),
     _internal("takeNote", "POST", "audit", body_bytes_max=8 * KIB),
     _internal("createGathered", "POST", "jobs", checks_epoch="if_given", body_bytes_max=2 * GATHERED_BYTES_MAX),
+    _internal("takeArrival", "POST", "moves/arrivals", body_bytes_max=2 * ENTRY_BYTES_MAX),
+    _internal("activateArrival", "POST", "moves/activations", body_bytes_max=64 * KIB),
+    _internal("forgetPointer", "POST", "moves/forgotten", body_bytes_max=8 * KIB),
+    _internal("readMoves", "GET", "moves"),
+    _internal("planMoves", "POST", "moves/plan", body_bytes_max=TOPOLOGY_BYTES_MAX),
     _internal("confirmAbsence", "POST", "absence", checks_epoch="required", body_bytes_max=8 * KIB),
     _internal(
         "exchange", "POST", "exchange", checks_epoch="if_given", keyless="closed", body_bytes_max=2 * ENTRY_BYTES_MAX

@@ -12,11 +12,13 @@ from msgspec.structs import astuple
 
 from hookline.errors import EntryDamaged, EntryTooLarge, UnknownCommand
 from hookline.protocol.commands import (
+    ActivateBatch,
     AnyCommand,
     CancelJobs,
     ClaimJobs,
     CreateJob,
     DeletePayload,
+    GiveUp,
     ImportDestinations,
     LoseClaims,
     NoteAudit,
@@ -27,6 +29,7 @@ from hookline.protocol.commands import (
     RecordTicks,
     RedriveJobs,
     SetTopology,
+    TakeBatch,
     TouchApiKeys,
     UpdateJob,
 )
@@ -106,12 +109,31 @@ def command_size(command: AnyCommand) -> int:
             return _SHORT_TEXTS + len(command.spec) + _work(command.work)
         case RecordTicks():
             return _FIXED + sum(3 * _PER_ITEM + len(job_id) for _, _, job_id in command.ticks)
-        case PutDestination(settings=blob) | SetTopology(document=blob) | DeletePayload(spec=blob):
+        case (
+            TakeBatch(batch=blob)
+            | PutDestination(settings=blob)
+            | SetTopology(document=blob)
+            | DeletePayload(spec=blob)
+        ):
             return _SHORT_TEXTS + len(blob)
         case ImportDestinations() | PutApiKeys() | TouchApiKeys():
             return _FIXED + sum(map(_row, _rows(command)))
         case _:
-            return _SHORT_TEXTS + (_texts(astuple(command.note)) if isinstance(command, NoteAudit) else 0)
+            return _SHORT_TEXTS + _rare(command)
+
+
+def _rare(command: AnyCommand) -> int:
+    match command:
+        case NoteAudit():
+            return _texts(astuple(command.note))
+        case TakeBatch():
+            return len(command.batch)
+        case GiveUp():
+            return len(command.batch) + 5 * _PER_ITEM * (len(command.jobs) + len(command.schedules))
+        case ActivateBatch():
+            return _PER_ITEM * (len(command.jobs) + len(command.schedules))
+        case _:
+            return 0
 
 
 def _work(work: Work) -> int:

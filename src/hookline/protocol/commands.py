@@ -321,6 +321,81 @@ class PutTenant(Command, frozen=True, array_like=True, tag=34):
     settings: bytes
 
 
+class TakeBatch(Command, frozen=True, array_like=True, tag=60):
+    """Keep what another cluster gives up next, inert: ``moves.Batch``. It takes the place of an earlier try."""
+
+    source: str
+    number: int
+    batch: bytes
+
+
+JobGuard = tuple[int, int, int, int, int]
+"""A job as it was read to be moved: (seq, state, due_ms, revision, attempts)."""
+ScheduleGuard = tuple[int, int, int, int | None]
+"""A schedule as it was read to be moved: (seq, revision, made and skipped together, next_tick_ms)."""
+
+
+class GiveUp(Command, frozen=True, array_like=True, tag=61):
+    """These jobs and schedules are another cluster's from now on, as far as they are as they were read.
+
+    The point of no return: shard ``shard`` has them, inert, as batch ``number`` of this cluster. ``batch``: the same.
+    """
+
+    shard: int
+    number: int
+    batch: bytes
+    jobs: tuple[JobGuard, ...]
+    schedules: tuple[ScheduleGuard, ...] = ()
+
+
+class ActivateBatch(Command, frozen=True, array_like=True, tag=62):
+    """What was kept inert counts from now on: the jobs and schedules at these positions, and all pointers."""
+
+    source: str
+    number: int
+    jobs: tuple[int, ...]
+    schedules: tuple[int, ...]
+
+
+class EndDeparture(Command, frozen=True, array_like=True, tag=63):
+    """The new home has said that batch ``number`` counts there. ``frozen_ms``: how long it counted nowhere."""
+
+    shard: int
+    number: int
+    frozen_ms: int
+
+
+class EndMove(Command, frozen=True, array_like=True, tag=64):
+    """Nothing is left to move by the topology of that epoch, if ``is_done``.
+
+    ``has_left``: this cluster is not in it any more; nothing is begun here from now on.
+    """
+
+    epoch: int
+    has_left: bool
+    is_done: bool
+
+
+class PurgeElsewhere(Command, frozen=True, array_like=True, tag=65):
+    """Forget up to ``limit`` names of what is elsewhere: those that nobody can ask for after ``before_ms``.
+
+    ``moved``: those of jobs and schedules that moved away, whatever their time.
+    """
+
+    before_ms: int
+    moved: bool
+    limit: int
+
+
+class ForgetPointer(Command, frozen=True, array_like=True, tag=66):
+    """The cluster of shard ``shard`` has said that it has nothing of that name any more: it may be made here."""
+
+    kind: int
+    tenant: str
+    name: str
+    shard: int
+
+
 AnyCommand = (
     BeginLog
     | BeginTerm
@@ -349,6 +424,13 @@ AnyCommand = (
     | NoteAudit
     | PurgeAudit
     | PutTenant
+    | TakeBatch
+    | GiveUp
+    | ActivateBatch
+    | EndDeparture
+    | EndMove
+    | PurgeElsewhere
+    | ForgetPointer
 )
 
 
@@ -378,7 +460,14 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
     code: str
 
 
-Result = Created | Claimed | Changed | Refused
+class GivenUp(msgspec.Struct, frozen=True, array_like=True):
+    """The positions of the jobs and the schedules that were as they had been read, and went."""
+
+    jobs: tuple[int, ...]
+    schedules: tuple[int, ...]
+
+
+Result = Created | Claimed | Changed | Refused | GivenUp
 
 
 class Results(list[Result]):

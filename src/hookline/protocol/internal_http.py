@@ -53,3 +53,61 @@ class DestinationsPage(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     data: list[tuple[str, str, bytes]]
     next: str | None = None
     tenants: list[tuple[str, bytes]] = []
+
+
+class Arrived(Struct, frozen=True, array_like=True):
+    """A batch was kept. ``counted``: the number of the newest batch of its source that counts here."""
+
+    counted: int
+
+
+class MovedPair(Struct, frozen=True):
+    """What moves from the cluster that answers to the cluster ``to``; ``None``: that is still being counted."""
+
+    to: str
+    jobs_moved: int
+    jobs_left: int | None
+    schedules_moved: int
+    schedules_left: int | None
+
+
+class ClusterMoves(Struct, frozen=True):
+    """How far a cluster is with what has to move out of it, by the topology of ``epoch``.
+
+    Attributes:
+        cluster: its name.
+        digest: of that topology.
+        is_done: nothing is left.
+        has_left: it is not in the topology any more, and begins nothing.
+        longest_freeze_ms: for how long something counted nowhere.
+        jobs_per_s: at which jobs moved lately.
+        waits_for: why the rest does not move now, in words.
+    """
+
+    cluster: str
+    epoch: int
+    digest: str
+    is_done: bool
+    has_left: bool
+    longest_freeze_ms: int
+    jobs_per_s: float
+    waits_for: str
+    pairs: list[MovedPair]
+
+
+class PlannedPair(Struct, frozen=True):
+    """What would move from the cluster that answers to the cluster ``to``; ``bytes``: of the jobs' payloads."""
+
+    to: str
+    jobs: int
+    schedules: int
+    bytes: int
+
+
+class ClusterPlan(Struct, frozen=True):
+    """What would move out of a cluster by a topology, of how much."""
+
+    cluster: str
+    pending: int
+    schedules: int
+    pairs: list[PlannedPair]

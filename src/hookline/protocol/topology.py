@@ -25,6 +25,8 @@ NODES_MAX = 16  # of one cluster
 WEIGHT_MAX = 1_000  # also of all clusters together: each weight costs points of the ring, and all wait for its making
 SHARD_MAX = 999_999_999  # as many digits as the hint of an id may have
 DIGEST_CHARS = 16
+RATE_MAX = 1_000_000
+RETIRED_MAX = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _NODE = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
@@ -54,13 +56,34 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     clusters: tuple[ClusterEntry, ...] = msgspec.field(name="cluster")
 
 
+class Move(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the change that is under way goes on: the way of jobs and schedules to their new homes.
+
+    Attributes:
+        paused: nothing moves.
+        aborting: it is the way back from a change that was given up.
+        rate: jobs a second out of each cluster at most; None: as many as deliveries leave room for.
+        with_finished: of clusters that leave, all finished jobs move as well.
+    """
+
+    paused: bool = False
+    aborting: bool = False
+    rate: int | None = None
+    with_finished: bool = False
+
+
 class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The document. ``epoch`` grows by one with each change; ``previous`` is there while a change is under way."""
+    """The document. ``epoch`` grows by one with each change; ``previous`` is there while a change is under way.
+
+    ``retired``: the shards of clusters that were taken out, which are never used again.
+    """
 
     epoch: int
     strategy: Strategy = "modulo"
     clusters: tuple[ClusterEntry, ...] = msgspec.field(name="cluster")
     previous: Placement | None = None
+    move: Move = Move()
+    retired: tuple[int, ...] = ()
 
     def all_clusters(self) -> list[ClusterEntry]:
         """Those of now, then those that only ``previous`` has; by name."""
@@ -119,6 +142,9 @@ def checked(topology: Topology) -> Topology:
     if not 1 <= topology.epoch < 2**53:
         raise InvalidTopology(f"epoch is {topology.epoch}; it starts at 1 and grows by one", field="epoch")
     _check_clusters(topology.clusters, "cluster")
+    _check_retired(topology)
+    if topology.move.rate is not None and not 1 <= topology.move.rate <= RATE_MAX:
+        raise InvalidTopology(f"move.rate is from 1 to {RATE_MAX} jobs a second", field="move.rate")
     if topology.previous is not None:
         _check_clusters(topology.previous.clusters, "previous.cluster")
         check_same_shards(topology.previous.clusters, topology.clusters)
@@ -155,6 +181,18 @@ def _check_clusters(clusters: Sequence[ClusterEntry], field: str) -> None:
     _check_once("name", (entry.name for entry in clusters), field)
     _check_once("shard", (entry.shard for entry in clusters), field)
     _check_once("node", (url for entry in clusters for url in entry.nodes), field)
+
+
+def _check_retired(topology: Topology) -> None:
+    if len(topology.retired) > RETIRED_MAX:
+        raise InvalidTopology(f"retired lists more than {RETIRED_MAX} shards", field="retired")
+    for entry in topology.clusters:
+        if entry.shard in topology.retired:
+            raise InvalidTopology(
+                f"shard {entry.shard} was that of a cluster that was taken out, and is never used again; take a new"
+                f" number for {entry.name}",
+                field="shard",
+            )
 
 
 def _check_node(url: str, field: str) -> None:

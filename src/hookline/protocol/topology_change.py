@@ -51,11 +51,49 @@ def same_homes(one: Placement, other: Placement) -> bool:
     }
 
 
+def is_other_change(old: Topology, new: Topology) -> bool:
+    """Does what is under way in ``new`` lead elsewhere, or come from elsewhere, than in ``old``?"""
+    if new.previous is None:
+        return False
+    is_same = old.previous is not None and same_homes(old.previous, new.previous)
+    return not (is_same and same_homes(placement_of(old), placement_of(new)))
+
+
 def completed(old: Topology, new: Topology) -> Topology:
-    """``new`` with the placement in force as its ``previous``, if it moves homes and does not say from where."""
+    """``new`` with what follows from ``old``.
+
+    That is the placement in force as its ``previous``, if it moves homes and does not say from where, and the shards of
+    clusters that were taken out before.
+    """
+    new = replace(new, retired=tuple(sorted({*old.retired, *new.retired, *_taken_out(old, new)})))
     if new.previous is not None or same_homes(placement_of(old), placement_of(new)):
         return new
     return replace(new, previous=placement_of(old))
+
+
+def _taken_out(old: Topology, new: Topology) -> set[int]:
+    """The shards that ``old`` has and ``new`` has not, not even on their way out."""
+    return {entry.shard for entry in old.all_clusters()} - {entry.shard for entry in new.all_clusters()}
+
+
+def ended(topology: Topology) -> Topology:
+    """The topology after the change that is under way."""
+    new = Topology(epoch=topology.epoch + 1, strategy=topology.strategy, clusters=topology.clusters)
+    return completed(topology, new)
+
+
+def taken_back(topology: Topology) -> Topology:
+    """The way back from the change that is under way."""
+    assert topology.previous is not None
+    previous = topology.previous
+    return replace(
+        topology,
+        epoch=topology.epoch + 1,
+        strategy=previous.strategy,
+        clusters=previous.clusters,
+        previous=placement_of(topology),
+        move=replace(topology.move, paused=False, aborting=not topology.move.aborting),
+    )
 
 
 def added_previous(old: Topology, new: Topology) -> str:
@@ -69,7 +107,9 @@ def added_previous(old: Topology, new: Topology) -> str:
 
 def is_completed(given: Topology, stored: Topology) -> bool:
     """Are they the same, but for a ``previous`` that was added to what was given?"""
-    return given == stored or (given.previous is None and replace(stored, previous=None) == given)
+    if given.previous is None:
+        stored = replace(stored, previous=None)
+    return given == replace(stored, retired=given.retired) and set(given.retired) <= set(stored.retired)
 
 
 def check_change(old: Topology, new: Topology, *, is_forced: bool = False) -> None:
@@ -89,6 +129,7 @@ def check_change(old: Topology, new: Topology, *, is_forced: bool = False) -> No
     if is_jump(old.epoch, new.epoch):
         raise InvalidTopology(f"epoch {new.epoch} is too far ahead; write epoch = {old.epoch + 1}", field="epoch")
     check_same_shards(old.all_clusters(), new.all_clusters())
+    _check_retired(old, new)
     if is_forced:
         return
     if new.epoch != old.epoch + 1:
@@ -99,6 +140,22 @@ def check_change(old: Topology, new: Topology, *, is_forced: bool = False) -> No
         _check_in_change(old, old.previous, new)
     else:
         _check_first_step(old, new)
+
+
+def _check_retired(old: Topology, new: Topology) -> None:
+    """What was taken out stays out. Raises InvalidTopology."""
+    for entry in new.clusters:
+        if entry.shard in old.retired:
+            raise InvalidTopology(
+                f"shard {entry.shard} was that of a cluster that was taken out, and is never used again; take a new"
+                f" number for {entry.name}",
+                field="shard",
+            )
+    if missing := {*old.retired, *_taken_out(old, new)} - set(new.retired):
+        raise InvalidTopology(
+            f"shard {min(missing)} was taken out and is not in `retired`; leave `retired` out, then the proxy adds it",
+            field="retired",
+        )
 
 
 def _check_first_step(old: Topology, new: Topology) -> None:

@@ -67,6 +67,7 @@ def assemble(parts: LoneParts) -> Node:
             resolver=Resolver(lookup, clock),
             transport=parts.transport,
             sender=HttpSender(),
+            fleet_sender=HttpSender(),
             own_addresses=OwnAddresses([]),
         )
     )

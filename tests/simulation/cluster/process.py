@@ -60,6 +60,7 @@ class NodeProcess:
                 resolver=Resolver(lookup, self.clock),
                 transport=node,
                 sender=sender,
+                fleet_sender=sender,
                 own_addresses=OwnAddresses([]),
                 start_attempt_process=partial(start, node, self) if node.config.attempt_processes else None,
             )

@@ -19,6 +19,7 @@ from hookline.node.api import (
     gathered,
     jobs,
     keys,
+    moves,
     schedules,
     settings_import,
     snapshots,
@@ -102,6 +103,11 @@ HANDLERS = bound(
         "createGathered": gathered.create_gathered,
         "confirmAbsence": topology.tell_absence,
         "exchange": exchange.swap,
+        "takeArrival": moves.take_arrival,
+        "activateArrival": moves.activate_arrival,
+        "forgetPointer": moves.forget_pointer,
+        "readMoves": moves.get_moves,
+        "planMoves": moves.plan_moves,
     },
 )
 

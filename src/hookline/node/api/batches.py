@@ -12,8 +12,8 @@ from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
 from hookline.node.api import job_fields
-from hookline.node.api.context import refusal
 from hookline.node.api.creating import known_job
+from hookline.node.api.elsewhere import refusal_of_create
 from hookline.node.api.jobs_api import JobsApi
 from hookline.node.api.views import batch_job
 from hookline.protocol import http
@@ -112,7 +112,9 @@ def _result(api: JobsApi, item: _New, result: Result | Misdirected) -> http.Batc
     if isinstance(result, Misdirected):
         return _error(result)
     if not isinstance(result, Created):
-        return _error(refusal(result) if isinstance(result, Refused) else Internal())
+        if isinstance(result, Refused):
+            return _error(refusal_of_create(api.reads, item.command, result))
+        return _error(Internal())
     if item.view is None:
         return _brief(api, item, result)
     if not result.deduplicated:

@@ -7,7 +7,7 @@ from hookline.http_api import strict_json
 from hookline.http_api.messages import ApiRequest, HeaderPair, Reply, answer
 from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
 from hookline.node.api import job_fields
-from hookline.node.api.context import refusal
+from hookline.node.api.elsewhere import refusal_of_create
 from hookline.node.api.job_requests import NewJob
 from hookline.node.api.jobs_api import JobsApi
 from hookline.protocol import http
@@ -50,7 +50,7 @@ async def understood(api: JobsApi, request: ApiRequest) -> Wish:
 async def answered(api: JobsApi, wish: Wish, result: Result, time_ms: int) -> Reply:
     """The answer to a result of the log, from an entry stamped ``time_ms``. Raises the error that it stands for."""
     if isinstance(result, Refused):
-        raise refusal(result)
+        raise refusal_of_create(api.reads, wish.new.command, result)
     assert isinstance(result, Created)
     if wish.is_minimal:
         return _brief(api, wish, result)

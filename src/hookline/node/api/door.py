@@ -5,15 +5,17 @@ from functools import partial
 
 import apsw
 
-from hookline.errors import Overloaded, StateDamaged
+from hookline.errors import Arriving, HooklineError, JobNotFound, Overloaded, ScheduleNotFound, StateDamaged
 from hookline.http_api.callers import check_epoch_is_said
 from hookline.http_api.endpoint import Handler
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.audit import begin_note
 from hookline.node.api.context import Api
 from hookline.node.api.deadline import within_deadline
+from hookline.node.api.elsewhere import place_of
 from hookline.node.api.forwarding import LeaderForwarder
 from hookline.protocol.calls import Call
+from hookline.protocol.moves import JOB, SCHEDULE
 
 NodeHandler = Callable[[Api, ApiRequest], Awaitable[Reply]]
 
@@ -60,6 +62,8 @@ class Door:
             if noting is not None:
                 await noting.write("unchanged")
             return reply
+        except (JobNotFound, ScheduleNotFound) as error:
+            raise self._elsewhere(request, error) from error
         except StateDamaged as error:
             self._api.services.on_damage(error)
             raise
@@ -67,6 +71,17 @@ class Door:
             damage = StateDamaged(f"the state cannot be read: {error}")
             self._api.services.on_damage(damage)
             raise damage from error
+
+    def _elsewhere(self, request: ApiRequest, error: HooklineError) -> HooklineError:
+        """The error for what is not here: it may be at another cluster, or on its way here."""
+        name = request.path.get("id")
+        if name is None:
+            return error
+        tenant, kind = request.caller.tenant, JOB if isinstance(error, JobNotFound) else SCHEDULE
+        if (moved := place_of(self._api.reads, tenant, kind, name)) is not None:
+            return moved
+        is_arriving = self._api.services.replica.machine.tables.is_arriving(tenant, kind, name)
+        return Arriving(retry_after_s=1) if is_arriving else error
 
     def check_load(self) -> None:
         """Raise Overloaded while this process has more to do than it can."""

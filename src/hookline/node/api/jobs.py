@@ -8,6 +8,7 @@ from hookline.http_api.cursors import decode_number, encode_cursor
 from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit, scope_of
 from hookline.node.api import job_fields
 from hookline.node.api.context import Api, id_of, refusal
+from hookline.node.api.elsewhere import place_of
 from hookline.node.api.jobs_api import JobsApi
 from hookline.node.api.views import attempt_view, page_reply, views_of
 from hookline.node.state_machine.read_rows import JobRow
@@ -15,15 +16,16 @@ from hookline.node.state_machine.reads import PAGE_BYTES_MAX
 from hookline.protocol import http
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, Refused, UpdateJob
 from hookline.protocol.jobs import FINISHED, State
+from hookline.protocol.moves import JOB
 
 _REVISION_TRIES = 5
 
 
 def found_job(api: JobsApi, tenant: str, job_id: str) -> JobRow:
-    """The job. Raises JobNotFound."""
+    """The job. Raises JobNotFound, or Moved when it is at another cluster."""
     row = api.reads.job(tenant, job_id)
     if row is None:
-        raise JobNotFound
+        raise place_of(api.reads, tenant, JOB, job_id) or JobNotFound
     return row
 
 

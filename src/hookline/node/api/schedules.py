@@ -11,6 +11,7 @@ from hookline.http_api.cursors import decode_cursor, encode_cursor
 from hookline.http_api.messages import ApiRequest, Reply, answer, page_limit, scope_of
 from hookline.node.api import schedule_requests as requests
 from hookline.node.api.context import Api, id_of, refusal
+from hookline.node.api.elsewhere import place_of
 from hookline.node.api.job_fields import unmasked
 from hookline.node.api.views import page_reply, schedule_view, views_of
 from hookline.node.state_machine.read_rows import ScheduleRow
@@ -20,6 +21,7 @@ from hookline.protocol.cron import format_tick, parse_cron
 from hookline.protocol.durations import parse_time
 from hookline.protocol.jobs import Work, in_one_order
 from hookline.protocol.limits import PREVIEW_TICKS_MAX
+from hookline.protocol.moves import SCHEDULE
 from hookline.protocol.settings import ScheduleSpec
 
 _REVISION_TRIES = 5
@@ -54,7 +56,7 @@ async def create_schedule(api: Api, request: ApiRequest) -> Reply:
     api.ownership.check_home(request, new.id)
     (result,) = await api.propose(command)
     if isinstance(result, Refused):
-        raise refusal(result)
+        raise place_of(api.reads, tenant, SCHEDULE, schedule_id) or refusal(result)
     assert isinstance(result, Created)
     view = schedule_view(_found(api, tenant, schedule_id), deduplicated=result.deduplicated)
     location = [(b"location", b"/schedules/" + schedule_id.encode())]

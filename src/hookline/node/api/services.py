@@ -20,6 +20,7 @@ from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.protocol.claims import Frame, Orders
 from hookline.protocol.http import NodeView
+from hookline.protocol.internal_http import ClusterMoves
 from hookline.telemetry import Metrics
 
 
@@ -113,4 +114,5 @@ class Services:
     on_damage: Callable[[StateDamaged], None] = lambda _error: None  # told when a read finds the state damaged
     # Told from which address a proxy asked, and where it says that it listens.
     on_proxy: Callable[[str, str], None] = lambda _address, _listens: None
+    moves: Callable[[], ClusterMoves | None] = lambda: None  # how far a leader's moves are; None: another node leads
     kept_aside: Callable[[], list[str]] = list  # names of the states that were replaced and kept

@@ -22,6 +22,7 @@ from hookline.node.api.context import Api, refusal
 from hookline.protocol.commands import Refused, SetTopology
 from hookline.protocol.ids import check_id, check_key
 from hookline.protocol.internal_http import Absence, AbsenceRequest
+from hookline.protocol.moves import JOB, KEY, SCHEDULE
 from hookline.protocol.topology import Topology, encode_topology, parse_topology
 from hookline.protocol.topology_change import check_change, decider_of, is_jump
 
@@ -123,8 +124,8 @@ async def tell_absence(api: Api, request: ApiRequest) -> Reply:
         raise EpochUnknown("this cluster has no topology yet", epoch=0)
     await barrier(api, kept)
     api.ownership.check_epoch(request)
-    found = _find(api, asked)
-    return answer(200, Absence(found is None, found))
+    is_there, job_id = _find(api, asked)
+    return answer(200, Absence(not is_there, job_id))
 
 
 async def barrier(api: Api, kept: SetTopology) -> None:
@@ -144,12 +145,25 @@ def _checked(asked: AbsenceRequest) -> AbsenceRequest:
     return asked
 
 
-def _find(api: Api, asked: AbsenceRequest) -> str | None:
-    """The id of what is there; a key goes before the id, as when a job is created."""
-    tenant = asked.tenant
+def _find(api: Api, asked: AbsenceRequest) -> tuple[bool, str | None]:
+    """Is it there, and what is its id? A key goes before the id, as when a job is created.
+
+    What moved away, or is kept elsewhere, is there as well: whoever asks for it here is sent on.
+    """
+    tenant, reads = asked.tenant, api.reads
+    kind = JOB
     if asked.kind == "schedule":
-        return asked.id if asked.id is not None and api.reads.schedule(tenant, asked.id) is not None else None
-    found = None if asked.key is None else api.reads.job_of_key(tenant, asked.key, api.now_ms())
-    if found is None and asked.id is not None and api.reads.seq_of(tenant, asked.id) is not None:
-        return asked.id
-    return found
+        kind = SCHEDULE
+        if asked.id is not None and reads.schedule(tenant, asked.id) is not None:
+            return True, asked.id
+    else:
+        if asked.key is not None and (found := reads.job_of_key(tenant, asked.key, api.now_ms())) is not None:
+            return True, found
+        if asked.id is not None and reads.seq_of(tenant, asked.id) is not None:
+            return True, asked.id
+    names = [(KEY, asked.key)] if asked.key is not None else []
+    names += [(kind, asked.id)] if asked.id is not None else []
+    for one, name in names:
+        if reads.elsewhere(tenant, one, name) is not None:
+            return True, asked.id
+    return False, None

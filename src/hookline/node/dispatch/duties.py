@@ -19,17 +19,18 @@ def duties_of(
     reads: LeaderReads,
     clock: GuardedClock,
     config: NodeConfig,
-    *,
+    *others: Duty,
     expiry: ClaimExpiry,
     key_uses: dict[str, int],
 ) -> "Duties":
-    """Those of every leader."""
+    """Those of every leader, and ``others``."""
     return Duties(
         (
             Ticks(replica, reads, clock, shard=config.shard),
             Retention(replica, reads, clock, config),
             expiry,
             KeyUses(replica, key_uses),
+            *others,
         )
     )
 

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from starlette.applications import Starlette
 
-from hookline.errors import HooklineError, NodeFault, Overloaded
+from hookline.errors import HooklineError, JobNotFound, NodeFault, Overloaded
 from hookline.http_api.callers import Admit, ApiCaller, HeaderPairs
 from hookline.http_api.endpoint import AsgiApp, failure_of, routed
 from hookline.http_api.fate import begin
@@ -159,6 +159,10 @@ class FrontEndpoint:
         api = FrontJobsApi(parts.share, parts.end, request, parts.counted.create_took)
         try:
             reply = await handler(api, request)
+        except JobNotFound as error:
+            if request.call.is_safe:  # the node knows whether it is on its way here
+                raise RelayInstead from error
+            raise
         except HooklineError as error:
             if not isinstance(error, NodeFault):
                 await api.settle()

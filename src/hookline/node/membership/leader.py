@@ -25,11 +25,15 @@ from hookline.node.dispatch.seats import Seat, Seats, ahead_of
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.history.interface import History
 from hookline.node.leadership.interface import Leadership
+from hookline.node.moving.mover import Mover
+from hookline.node.moving.new_home import NewHomes
 from hookline.node.replica import Commit, Replica
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.node.state_machine.machine import StateMachine
+from hookline.node.state_machine.move_reads import MoveReads
 from hookline.node.vault import Vault
+from hookline.peers.sender import Sender
 from hookline.telemetry import Metrics
 
 _log = structlog.get_logger()
@@ -44,6 +48,7 @@ class LeaderParts:
         make_attempts: the runner, with its first exchange.
         elsewhere: the runner's way to the leader while this node does not lead; None: there is no other node.
         key_uses: ids of API keys, and when each was used last at this node.
+        sender: carries calls to other clusters.
     """
 
     config: NodeConfig
@@ -57,6 +62,7 @@ class LeaderParts:
     make_attempts: Callable[[Exchange], Attempts]
     metrics: Metrics
     history: History
+    sender: Sender
     elsewhere: Exchange | None = None
     key_uses: dict[str, int] = field(default_factory=dict)
 
@@ -85,7 +91,15 @@ class Leader:
         self.secrets = SealedSecrets(parts.vault)
         expiry = ClaimExpiry(replica, reads, clock, owner=parts.owner)
         self.seats.given_elsewhere = expiry.given
-        self.duties = duties_of(replica, reads, clock, config, expiry=expiry, key_uses=parts.key_uses)
+        self.mover = Mover(
+            replica,
+            MoveReads(parts.machine.database.reader),
+            clock,
+            config,
+            NewHomes(parts.sender),
+            lambda: self.plan.running > 0,
+        )
+        self.duties = duties_of(replica, reads, clock, config, self.mover, expiry=expiry, key_uses=parts.key_uses)
         content = ContentSeal(parts.vault, clock.token, is_on=config.encrypt_payloads)
         self.dispatcher = Dispatcher(
             replica,

@@ -6,6 +6,7 @@ from hookline.node.state_machine import (
     apply_deletes,
     apply_jobs,
     apply_keys,
+    apply_moves,
     apply_schedules,
     apply_tenants,
     apply_upkeep,
@@ -55,7 +56,7 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
         case c.BeginLog():
             return apply_upkeep.begin_log(tables, command)
         case c.SetTopology():
-            return apply_upkeep.set_topology(tables, command)
+            return apply_upkeep.set_topology(tables, effects, command)
         case c.ImportDestinations():
             return apply_upkeep.import_destinations(tables, effects, command)
         case c.DeleteJob():
@@ -74,5 +75,19 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_audit.purge_audit(tables, command)
         case c.PutTenant():
             return apply_tenants.put_tenant(tables, effects, command)
+        case c.TakeBatch():
+            return apply_moves.take_batch(tables, command)
+        case c.GiveUp():
+            return apply_moves.give_up(tables, now, command)
+        case c.ActivateBatch():
+            return apply_moves.activate_batch(tables, effects, command)
+        case c.EndDeparture():
+            return apply_moves.end_departure(tables, command)
+        case c.EndMove():
+            return apply_moves.end_move(tables, command)
+        case c.PurgeElsewhere():
+            return apply_moves.purge_elsewhere(tables, command)
+        case c.ForgetPointer():
+            return apply_moves.forget_pointer(tables, command)
         case _:
             raise UnknownCommand(f"this release does not know the command {type(command).__name__}; upgrade me")

@@ -1,5 +1,7 @@
 """Applying the commands that change jobs. Each function uses the command, the entry's time and the tables only."""
 
+from hookline.errors import ClusterLeft
+from hookline.node.state_machine.apply_elsewhere import refusal_of
 from hookline.node.state_machine.effects import Effects, Ended
 from hookline.node.state_machine.records import insert_attempt, insert_key, insert_new
 from hookline.node.state_machine.rows import (
@@ -42,6 +44,7 @@ from hookline.protocol.jobs import (
     lane_of,
 )
 from hookline.protocol.limits import LOST_CLAIMS_MAX
+from hookline.protocol.moves import JOB, KEY
 from hookline.protocol.owners import is_replaced
 
 _MISMATCH = Refused("idempotency_mismatch")
@@ -58,10 +61,20 @@ def create_job(tables: Tables, effects: Effects, time_ms: int, command: CreateJo
         known = tables.row(KnownJob, "job_by_id", command.id, command.work.tenant)
         if known is not None:
             return _known_id(tables, command, known)
+    if (refused := _refusal(tables, time_ms, command)) is not None:
+        return refused
     seq = insert_job(tables, effects, time_ms, command)
     if command.key is not None:
         _put_key(tables, command.key, seq, command)
     return Created(seq, command.id, deduplicated=False)
+
+
+def _refusal(tables: Tables, time_ms: int, command: CreateJob) -> Refused | None:
+    tenant = command.work.tenant
+    by_key = refusal_of(tables, tenant, KEY, command.key, time_ms)
+    if by_key is not None or not command.id_is_chosen:
+        return by_key
+    return refusal_of(tables, tenant, JOB, command.id, time_ms)
 
 
 def _known_id(tables: Tables, command: CreateJob, known: KnownJob) -> Result:
@@ -203,6 +216,8 @@ def replace_spec(tables: Tables, seq: int, before: JobBefore, spec: bytes) -> No
 
 def redrive_jobs(tables: Tables, effects: Effects, command: RedriveJobs) -> Result:
     """Make finished jobs pending again."""
+    if tables.has_left:
+        return Refused(ClusterLeft.code)
     count = 0
     for seq in command.seqs:
         state = tables.value("state_of", seq)

@@ -1,5 +1,6 @@
 """Applying the commands that change schedules and make their jobs."""
 
+from hookline.node.state_machine.apply_elsewhere import refusal_of
 from hookline.node.state_machine.apply_jobs import insert_job
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.rows import KnownJob, KnownSchedule, TickingSchedule
@@ -18,6 +19,7 @@ from hookline.protocol.commands import (
     RunSchedule,
 )
 from hookline.protocol.jobs import State, decode_work, encode_work
+from hookline.protocol.moves import SCHEDULE
 
 _OPEN = (State.PENDING, State.RUNNING)
 
@@ -31,6 +33,8 @@ def put_schedule(tables: Tables, effects: Effects, time_ms: int, command: PutSch
     if known is None:
         if command.revision != 0:
             return Refused("schedule_not_found")
+        if (refused := refusal_of(tables, tenant, SCHEDULE, command.id, time_ms)) is not None:
+            return refused
         seq: int = tables.value("insert_schedule", tenant, command.id, *values, time_ms)
         tables.summed_row(SCHEDULES, "schedule_row", seq, 1)
         return Created(seq, command.id, deduplicated=False)
@@ -68,7 +72,7 @@ def record_ticks(tables: Tables, effects: Effects, time_ms: int, command: Record
     for _instant_ms, run_at_ms, job_id in command.ticks:
         if tables.row(KnownJob, "job_by_id", job_id, work.tenant) is not None:
             continue  # the tick was made before the wall clock went back, or someone chose its id: it has its job
-        if schedule.skip_overlap and _is_open(tables, last_job):
+        if schedule.skip_overlap and is_open(tables, last_job):
             skipped += 1
             continue
         last_job = insert_job(tables, effects, time_ms, CreateJob(job_id, run_at_ms, work), schedule=schedule.seq)
@@ -96,5 +100,6 @@ def run_schedule(tables: Tables, effects: Effects, time_ms: int, command: RunSch
     return Created(job, command.job_id, deduplicated=False)
 
 
-def _is_open(tables: Tables, job: int | None) -> bool:
+def is_open(tables: Tables, job: int | None) -> bool:
+    """Is the job of that number there, and not finished?"""
     return job is not None and tables.value("state_of", job) in _OPEN

@@ -23,7 +23,8 @@ from hookline.protocol.commands import (
 )
 from hookline.protocol.jobs import FINISHED
 from hookline.protocol.settings import decode_destination
-from hookline.protocol.topology_change import outranks
+from hookline.protocol.topology import parse_topology
+from hookline.protocol.topology_change import is_other_change, outranks
 
 
 def put_destination(tables: Tables, effects: Effects, command: PutDestination) -> Result:
@@ -64,16 +65,16 @@ def _put_settings(tables: Tables, effects: Effects, tenant: str, name: str, sett
     effects.destinations.append(ChangedDestination(number, tenant, name))
 
 
-def set_topology(tables: Tables, command: SetTopology) -> Result:
+def set_topology(tables: Tables, effects: Effects, command: SetTopology) -> Result:
     """Keep the topology if it is newer. Of two with the same epoch the one that the smaller shard decided stays."""
     kept = tables.topology
-    if kept is None or command.epoch > kept.epoch:
-        tables.keep_topology(command)
-        return Changed(1)
-    if command.epoch < kept.epoch:
+    if kept is not None and command.epoch < kept.epoch:
         return Refused(Misdirected.code)
-    if outranks(command.decided_by, kept.decided_by):
+    if kept is None or command.epoch > kept.epoch or outranks(command.decided_by, kept.decided_by):
+        if kept is None or is_other_change(parse_topology(kept.document), parse_topology(command.document)):
+            tables.begin_move()
         tables.keep_topology(command)
+        effects.topology_changed = True
         return Changed(1)
     return Changed(0) if command.document == kept.document else Refused(EpochTaken.code)
 

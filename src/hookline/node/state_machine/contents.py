@@ -25,8 +25,14 @@ _ROWS = {
     sums.API_KEYS: "SELECT id, record, used_ms FROM api_keys",
     sums.AUDIT: "SELECT number, note, time_ms, action, actor, record FROM audit",
     sums.TENANTS: "SELECT name, settings FROM tenants",
+    sums.ARRIVALS: "SELECT source, number, batch FROM arrivals",
+    sums.DEPARTURES: "SELECT shard, number, departure, jobs, schedules FROM departures",
 }
-_COUNTS = {sums.ATTEMPTS: "SELECT count(*) FROM attempts", sums.LABELS: "SELECT count(*) FROM labels"}
+_COUNTS = {
+    sums.ATTEMPTS: "SELECT count(*) FROM attempts",
+    sums.LABELS: "SELECT count(*) FROM labels",
+    sums.ELSEWHERE: "SELECT count(*) FROM elsewhere",
+}
 
 
 def check_contents(connection: apsw.Connection, pause: Callable[[], None] = lambda: None) -> None:

@@ -38,3 +38,4 @@ class Effects:
     results: list[Result] = field(default_factory=list)  # of the entry's commands so far
     schedules_changed: bool = False
     mode_changed: bool = False
+    topology_changed: bool = False

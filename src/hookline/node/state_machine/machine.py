@@ -32,7 +32,7 @@ _GUARDED = (
 )
 
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 _RESTORED = "restored"
 _CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 
@@ -151,6 +151,7 @@ class StateMachine:
         effects.ended += mine.ended
         effects.schedules_changed |= mine.schedules_changed
         effects.mode_changed |= mine.mode_changed
+        effects.topology_changed |= mine.topology_changed
         return result
 
     def _undo(self, savepoint: str) -> None:

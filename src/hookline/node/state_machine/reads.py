@@ -92,6 +92,11 @@ class Reads:
         rows = self._all("job_of_key", key, tenant, now_ms)
         return rows[0][0] if rows else None
 
+    def elsewhere(self, tenant: str, kind: int, name: str) -> tuple[int, bool] | None:
+        """The shard of the cluster that has it, and whether it has its home here and is kept there."""
+        rows = self._all("elsewhere", tenant, kind, name)
+        return (rows[0][0], not rows[0][1]) if rows else None
+
     async def jobs(self, seqs: list[int], bytes_max: int | None = None) -> list[JobRow]:
         """The jobs with these numbers, in that order; those purged meanwhile are missing.
 

@@ -19,6 +19,9 @@ SELECT seq FROM jobs WHERE id = ? AND tenant = ?
 -- name: job_of_key
 SELECT j.id FROM idempotency_keys k JOIN jobs j ON j.seq = k.seq WHERE k.key = ?1 AND k.tenant = ?2 AND k.expires_ms > ?3
 
+-- name: elsewhere
+SELECT shard, moved FROM elsewhere WHERE tenant = ? AND kind = ? AND name = ?
+
 -- name: attempts
 SELECT {AttemptRecord} FROM attempts WHERE seq = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3
 

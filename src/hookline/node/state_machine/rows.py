@@ -188,6 +188,24 @@ class AuditRow(Row, frozen=True):
     record: bytes
 
 
+class MovingJob(Row, frozen=True):
+    """A job that is as it was read to be moved."""
+
+    tenant: str
+    id: str
+    size: int
+    state: int
+
+
+class MovingSchedule(Row, frozen=True):
+    """The same of a schedule; ``last_job``: the number of its newest."""
+
+    tenant: str
+    id: str
+    skip_overlap: int
+    last_job: int | None
+
+
 COLUMNS = {
     "AttemptRecord": columns(AttemptRecord),
     "attempt_places": places(AttemptRecord),
@@ -207,5 +225,7 @@ COLUMNS = {
     "TickingSchedule": columns(TickingSchedule),
     "ApiKeyRow": columns(ApiKeyRow),
     "AuditRow": columns(AuditRow),
+    "MovingJob": columns(MovingJob),
+    "MovingSchedule": columns(MovingSchedule),
 }
 """The columns that stand for each type in the statements."""

@@ -135,3 +135,30 @@ CREATE TABLE schedules (
     UNIQUE (tenant, id)
 );
 CREATE INDEX schedules_next ON schedules (next_tick_ms) WHERE next_tick_ms IS NOT NULL AND paused = 0;
+
+-- Names of what is at another cluster: it moved there, or has its home here and is kept there.
+CREATE TABLE elsewhere (
+    tenant TEXT NOT NULL,
+    kind INTEGER NOT NULL,              -- see protocol/moves.py
+    name TEXT NOT NULL,
+    shard INTEGER NOT NULL,             -- of the cluster that has it
+    moved INTEGER NOT NULL,             -- it was here
+    until_ms INTEGER NOT NULL,          -- nobody can ask for it afterwards; 0: as long as the topology changes
+    PRIMARY KEY (tenant, kind, name)
+) WITHOUT ROWID;
+
+-- What other clusters give up next, inert until they have; of each history of a cluster the newest.
+CREATE TABLE arrivals (
+    source TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    batch BLOB                          -- MessagePack of Batch; NULL: it counts here
+) WITHOUT ROWID;
+
+-- What this cluster gave up; of each cluster that takes it the newest.
+CREATE TABLE departures (
+    shard INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL,
+    departure BLOB,                     -- MessagePack of Departure; NULL: it counts there
+    jobs INTEGER NOT NULL,              -- that went there since the topology changed
+    schedules INTEGER NOT NULL
+);

@@ -24,6 +24,9 @@ UPDATE destinations SET settings = ?2 WHERE id = ?1
 -- name: key
 SELECT {KeyRow} FROM idempotency_keys k LEFT JOIN jobs j ON j.seq = k.seq WHERE k.key = ? AND k.tenant = ?
 
+-- name: stored_key
+SELECT {StoredKey} FROM idempotency_keys WHERE key = ? AND tenant = ?
+
 -- name: put_key
 INSERT INTO idempotency_keys (key, tenant, seq, fingerprint, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (key, tenant) DO UPDATE SET seq = ?3, fingerprint = ?4, expires_ms = ?5
@@ -226,3 +229,55 @@ SELECT number FROM audit ORDER BY number DESC LIMIT 1
 
 -- name: delete_audit
 DELETE FROM audit WHERE number = ?
+
+-- name: job_to_move
+SELECT {MovingJob} FROM jobs WHERE seq = ?1 AND state = ?2 AND due_ms = ?3 AND revision = ?4 AND attempts = ?5
+
+-- name: keys_to_move
+DELETE FROM idempotency_keys WHERE seq = ? RETURNING {StoredKey}
+
+-- name: schedule_to_move
+SELECT {MovingSchedule} FROM schedules
+WHERE seq = ?1 AND revision = ?2 AND made + skipped = ?3 AND next_tick_ms IS ?4
+
+-- name: drop_schedule
+DELETE FROM schedules WHERE seq = ?
+
+-- name: take_schedule
+INSERT INTO schedules (tenant, id, revision, spec, work, next_tick_ms, skip_overlap, paused, created_ms, last_tick_ms,
+                       made, skipped)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq
+
+-- name: elsewhere
+SELECT shard FROM elsewhere WHERE tenant = ? AND kind = ? AND name = ?
+
+-- name: pointer
+SELECT shard FROM elsewhere WHERE tenant = ? AND kind = ? AND name = ? AND NOT moved
+
+-- name: key_elsewhere
+SELECT shard FROM elsewhere WHERE tenant = ?1 AND kind = 1 AND name = ?2 AND (until_ms = 0 OR until_ms > ?3)
+
+-- name: put_elsewhere
+INSERT INTO elsewhere (tenant, kind, name, shard, moved, until_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: delete_elsewhere
+DELETE FROM elsewhere WHERE tenant = ? AND kind = ? AND name = ?
+
+-- name: purge_elsewhere
+DELETE FROM elsewhere WHERE (tenant, kind, name) IN (
+    SELECT tenant, kind, name FROM elsewhere
+    WHERE (until_ms > 0 AND until_ms < ?1) OR (until_ms = 0 AND moved AND ?2)
+    ORDER BY tenant, kind, name LIMIT ?3)
+
+-- name: arrival
+SELECT source, number, batch FROM arrivals WHERE source = ?
+
+-- name: put_arrival
+INSERT INTO arrivals (source, number, batch) VALUES (?1, ?2, ?3) ON CONFLICT (source) DO UPDATE SET number = ?2, batch = ?3
+
+-- name: departure
+SELECT shard, number, departure, jobs, schedules FROM departures WHERE shard = ?
+
+-- name: put_departure
+INSERT INTO departures (shard, number, departure, jobs, schedules) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (shard) DO UPDATE SET number = ?2, departure = ?3, jobs = ?4, schedules = ?5

@@ -10,9 +10,13 @@ from xxhash import xxh64_intdigest
 
 JOBS, KEYS, SCHEDULES, DESTINATIONS = "jobs", "idempotency_keys", "schedules", "destinations"
 API_KEYS, AUDIT, TENANTS = "api_keys", "audit", "tenants"
-ATTEMPTS, LABELS = "attempts", "labels"
-"""Tables; of the last two only the number of rows is kept."""
-TABLES = (JOBS, KEYS, SCHEDULES, DESTINATIONS, API_KEYS, AUDIT, TENANTS, ATTEMPTS, LABELS)
+ARRIVALS, DEPARTURES = "arrivals", "departures"
+ATTEMPTS, LABELS, ELSEWHERE = "attempts", "labels", "elsewhere"
+"""Tables; of the last three only the number of rows is kept."""
+TABLES = (
+    *(JOBS, KEYS, SCHEDULES, DESTINATIONS, API_KEYS, AUDIT, TENANTS, ARRIVALS, DEPARTURES),
+    *(ATTEMPTS, LABELS, ELSEWHERE),
+)
 
 _MODULUS = 2**64
 _encode = msgspec.msgpack.Encoder().encode

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import apsw
 import msgspec
@@ -16,6 +16,7 @@ from hookline.node.state_machine.tenant_table import TenantTable
 from hookline.protocol.commands import BeginLog, SetTopology
 from hookline.protocol.jobs import DEFAULT_TENANT, State
 from hookline.protocol.modes import DEFAULT_MODE, Mode
+from hookline.protocol.moves import JOB, KEY, SCHEDULE, decode_batch
 from hookline.protocol.settings import decode_destination
 
 PENDING_BYTES = "pending_bytes"
@@ -24,9 +25,44 @@ _SUMS = "sums"
 _IDENTITY = "identity"
 _SETTINGS_EPOCH = "settings_epoch"
 _MODE = "mode"
+_MOVED_EPOCH = "moved_epoch"
+_HAS_LEFT = "has_left"
+_FROZEN = "frozen_ms"
 STATEMENTS = sql.load("statements.sql", rows.COLUMNS)
 
 R = TypeVar("R", bound=sql.Row)
+
+
+class Kept(NamedTuple):
+    """The newest batch of a source; ``counted``: the newest that counts here; ``names``: what is inert."""
+
+    number: int
+    counted: int
+    batch: bytes | None
+    names: frozenset[tuple[str, int, str]]
+
+    @classmethod
+    def of(cls, number: int, blob: bytes | None) -> Self:
+        """As it is stored."""
+        if blob is None:
+            return cls(number, number, None, frozenset())
+        batch = decode_batch(blob)
+        names = [(record.work.tenant, JOB, record.id) for record in batch.jobs]
+        names += [(record.work.tenant, KEY, key.key) for record in batch.jobs for key in record.keys]
+        names += [(record.tenant, SCHEDULE, record.id) for record in batch.schedules]
+        return cls(number, number - 1, blob, frozenset(names))
+
+
+class KeptDeparture(NamedTuple):
+    """The newest batch that was given up to a shard; ``departure`` None: it counts there.
+
+    ``jobs``, ``schedules``: that went there since the topology changed.
+    """
+
+    number: int
+    departure: bytes | None
+    jobs: int
+    schedules: int
 
 
 class Tables:
@@ -38,6 +74,9 @@ class Tables:
         found: what the entry's statements have read and returned so far; part of the digest.
         sums: of each table, see ``sums``.
         api_keys: who may call the API.
+        arrivals: what other clusters give up next, by its source.
+        moved_epoch: of the newest topology by which all has moved that had to; ``has_left``: out of this cluster.
+        longest_frozen_ms: for how long anything that moved counted nowhere.
         tenants: what is set for tenants.
         counters: of all tenants together, as of the last ``flush``; see ``counters_of``.
     """
@@ -70,6 +109,17 @@ class Tables:
         self.mode: Mode = self._meta(_MODE) or DEFAULT_MODE
         self.api_keys = ApiKeys(self._writer.execute(STATEMENTS["all_api_keys"]))
         self.tenants = TenantTable(self._writer.execute(STATEMENTS["all_tenants"]))
+        self.arrivals = {
+            source: Kept.of(number, batch)
+            for source, number, batch in self._writer.execute("SELECT source, number, batch FROM arrivals")
+        }
+        self._departures = {
+            shard: KeptDeparture(*kept)
+            for shard, *kept in self._writer.execute("SELECT shard, number, departure, jobs, schedules FROM departures")
+        }
+        self.moved_epoch: int = self._meta(_MOVED_EPOCH) or 0
+        self.has_left = bool(self._meta(_HAS_LEFT))
+        self.longest_frozen_ms: int = self._meta(_FROZEN) or 0
 
     def _meta(self, name: str) -> Any:
         rows: list[sql.Values] = self._writer.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall()
@@ -182,6 +232,63 @@ class Tables:
         """Replace the cluster's mode."""
         self.run("put_meta", _MODE, mode)
         self.mode = mode
+
+    def keep_arrival(self, source: str, number: int, batch: bytes | None) -> None:
+        """Insert or replace the newest batch of a source; ``batch`` None: it counts here."""
+        self.summed_row(sums.ARRIVALS, "arrival", source, -1)
+        self.run("put_arrival", source, number, batch)
+        self.summed_row(sums.ARRIVALS, "arrival", source, 1)
+        self.arrivals[source] = Kept.of(number, batch)
+
+    def is_arriving(self, tenant: str, kind: int, name: str) -> bool:
+        """Is it here, inert?"""
+        return any((tenant, kind, name) in kept.names for kept in self.arrivals.values())
+
+    @property
+    def departures(self) -> Mapping[int, KeptDeparture]:
+        """The newest batch that was given up to each shard."""
+        return self._departures
+
+    def departure(self, shard: int) -> KeptDeparture | None:
+        """The newest batch that was given up to that shard."""
+        return self._departures.get(shard)
+
+    def keep_departure(
+        self, shard: int, number: int, departure: bytes | None, *, jobs: int = 0, schedules: int = 0
+    ) -> None:
+        """Insert or replace the newest batch that was given up to a shard; None: it counts there.
+
+        ``jobs``, ``schedules``: that went with it.
+        """
+        before = self._departures.get(shard)
+        if before is not None:
+            jobs, schedules = jobs + before.jobs, schedules + before.schedules
+        self._put_departure(shard, KeptDeparture(number, departure, jobs, schedules))
+
+    def _put_departure(self, shard: int, kept: KeptDeparture) -> None:
+        self.summed_row(sums.DEPARTURES, "departure", shard, -1)
+        self.run("put_departure", shard, *kept)
+        self.summed_row(sums.DEPARTURES, "departure", shard, 1)
+        self._departures[shard] = kept
+
+    def begin_move(self) -> None:
+        """Another change of the topology: what has moved is counted anew."""
+        for shard, kept in sorted(self._departures.items()):
+            self._put_departure(shard, kept._replace(jobs=0, schedules=0))
+        self.run("put_meta", _FROZEN, 0)
+        self.longest_frozen_ms = 0
+
+    def keep_moved(self, epoch: int, *, has_left: bool) -> None:
+        """Note that nothing is left to move by the topology of that epoch."""
+        self.run("put_meta", _MOVED_EPOCH, epoch)
+        self.run("put_meta", _HAS_LEFT, int(has_left))
+        self.moved_epoch, self.has_left = epoch, has_left
+
+    def keep_frozen(self, frozen_ms: int) -> None:
+        """Note for how long what moved counted nowhere, if it was the longest time."""
+        if frozen_ms > self.longest_frozen_ms:
+            self.run("put_meta", _FROZEN, frozen_ms)
+            self.longest_frozen_ms = frozen_ms
 
     def keep_api_key(self, row: ApiKeyRow) -> None:
         """Insert or replace an API key."""

@@ -13,7 +13,15 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from hookline.errors import BatchTooLarge, ClusterUnavailable, DeadlineExceeded, HooklineError, InvalidJson
+from hookline.errors import (
+    Arriving,
+    BatchTooLarge,
+    ClusterUnavailable,
+    DeadlineExceeded,
+    HooklineError,
+    InvalidJson,
+    Moved,
+)
 from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
@@ -35,6 +43,14 @@ _BYTES_BETWEEN_YIELDS = 512 * KIB
 
 class _Results(Struct):
     results: list[Raw]
+
+
+class _Problem(Struct):
+    code: str = ""
+
+
+class _Refused(Struct):
+    error: _Problem | None = None
 
 
 class _NoOneHome(Enum):
@@ -153,6 +169,7 @@ class _Batch:
                     call = self._part(self._items[position] for position in positions)
                     side = await self._api.forwarder.to_cluster(place, call, self._deadline_ms, version=router.version)
                     self._take(positions, side, is_minted=False)
+                    await self._create_moving([position for position in positions if self._is_on_its_way(position)])
         except StaleRoute:
             return  # these are routed again
         except HooklineError as error:
@@ -190,6 +207,14 @@ class _Batch:
         async with asyncio.TaskGroup() as tasks:
             for position in positions:
                 tasks.create_task(create(position))
+
+    def _is_on_its_way(self, position: int) -> bool:
+        """Its home says that it is at another cluster, or comes from there."""
+        found = self._found.get(position)
+        if found is None or b'"status":201' in (head := bytes(memoryview(found)[:16])) or b'"status":200' in head:
+            return False
+        error = msgspec.json.decode(found, type=_Refused).error
+        return error is not None and error.code in (Moved.code, Arriving.code)
 
     def _take(self, positions: list[int], side: NodeAnswer, *, is_minted: bool) -> None:
         self._look_whether_minimal(side)

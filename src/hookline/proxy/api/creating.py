@@ -11,7 +11,6 @@ import msgspec
 from msgspec.structs import replace
 
 from hookline.errors import ClusterUnavailable, DeadlineExceeded
-from hookline.http_api.forwarded_headers import FALLBACK
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
@@ -20,6 +19,7 @@ from hookline.protocol.internal_http import Absence, AbsenceRequest
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.api.following import ALLOW, follow, is_on_its_way
 from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
 from hookline.proxy.rerouting import StaleRoute, rerouted
 from hookline.proxy.splitting import given_id, with_id, without_deduplicated
@@ -27,7 +27,6 @@ from hookline.proxy.splitting import given_id, with_id, without_deduplicated
 Kind = Literal["job", "schedule"]
 
 ID_RANDOM_BYTES = 10
-_ALLOW = (FALLBACK, b"allow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,11 @@ class Name:
 
     def __str__(self) -> str:
         return f"the id {self.id}" if self.id is not None else f"the Idempotency-Key {self.key}"
+
+    @property
+    def asked(self) -> AbsenceRequest:
+        """The question whether a cluster has it."""
+        return AbsenceRequest(self.id, self.key, self.kind, self.tenant)
 
     def new_home(self, router: Router) -> ClusterEntry:
         """Its home when it is new."""
@@ -141,7 +145,17 @@ async def _create_unmoved(
         others = api.candidates(router) if may_fall_back else ()
         return [home, *(entry for entry in others if entry.name != home.name)]
 
-    return await api.forwarder.submit(route, lambda _: call, deadline_ms)
+    asked_last: list[ClusterEntry] = []
+
+    def call_for(cluster: ClusterEntry) -> NodeCall:
+        asked_last[:] = [cluster]
+        return call
+
+    answer = await api.forwarder.submit(route, call_for, deadline_ms)
+    if not is_on_its_way(answer):
+        return answer
+    version = api.known.version
+    return await follow(api, answer, asked_last[0], call, deadline_ms, version, asked=name.asked)
 
 
 async def _create_moving(api: ProxyApi, call: NodeCall, name: Name, deadline_ms: float) -> NodeAnswer:
@@ -149,8 +163,7 @@ async def _create_moving(api: ProxyApi, call: NodeCall, name: Name, deadline_ms:
     former = name.former_home(router)
     assert former is not None
     version = router.version
-    asked = AbsenceRequest(name.id, name.key, name.kind, name.tenant)
-    inquiry = NodeCall.to(CALLS["confirmAbsence"], msgspec.json.encode(asked))
+    inquiry = NodeCall.to(CALLS["confirmAbsence"], msgspec.json.encode(name.asked))
     answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, version=version)
     if answer.status != 200:
         if answer.status >= 500:
@@ -163,8 +176,9 @@ async def _create_moving(api: ProxyApi, call: NodeCall, name: Name, deadline_ms:
     if msgspec.json.decode(answer.body, type=Absence).absent:
         cluster = name.new_home(router)
     else:  # it recognises what it has, though it is no longer the home
-        call, cluster = call.with_headers(_ALLOW), former
-    return await api.forwarder.to_cluster(cluster, call, deadline_ms, version=version)
+        call, cluster = call.with_headers(ALLOW), former
+    answer = await api.forwarder.to_cluster(cluster, call, deadline_ms, version=version)
+    return await follow(api, answer, cluster, call, deadline_ms, version, asked=name.asked)
 
 
 def _naming(error: DeadlineExceeded, what: str, job_id: str | None) -> DeadlineExceeded:

@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
+from hookline.errors import Arriving, ClusterUnavailable, DeadlineExceeded, HooklineError, Moved
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.ids import check_id
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.api.following import follow, pause
 from hookline.proxy.api.passing import call_of, or_gone, reply_of
 from hookline.proxy.rerouting import StaleRoute, rerouted
 
@@ -31,6 +32,13 @@ async def on_home(api: ProxyApi, request: ApiRequest) -> Reply:
 
 
 async def _find(api: ProxyApi, call: NodeCall, wanted: str, deadline_ms: float) -> NodeAnswer:
+    """The answer of whoever has it. What is on its way, and given up by its old home, is waited for."""
+    while (answer := await _find_once(api, call, wanted, deadline_ms)).code == Arriving.code:
+        await pause(api, deadline_ms)
+    return answer
+
+
+async def _find_once(api: ProxyApi, call: NodeCall, wanted: str, deadline_ms: float) -> NodeAnswer:
     router = api.known.router
     home, previous, others = places(router, wanted)
     first = [home, *previous]
@@ -101,9 +109,15 @@ async def _ask_others(
 async def _ask(
     api: ProxyApi, cluster: ClusterEntry, call: NodeCall, deadline_ms: float, router: Router
 ) -> NodeAnswer | _Failure:
-    """Its answer, or why there is none. Raises DeadlineExceeded when it may have made a change: nobody else may."""
+    """Its answer, or that of the cluster it says to ask; or why there is none.
+
+    Raises DeadlineExceeded when it may have made a change: nobody else may.
+    """
     try:
-        return await api.forwarder.to_cluster(cluster, call, deadline_ms, version=router.version)
+        answer = await api.forwarder.to_cluster(cluster, call, deadline_ms, version=router.version)
+        if answer.code != Moved.code:
+            return answer
+        return await follow(api, answer, cluster, call, deadline_ms, router.version)
     except ClusterUnavailable as error:
         return error
     except DeadlineExceeded as error:
@@ -131,11 +145,14 @@ def _is_final(answer: NodeAnswer | _Failure) -> bool:
 
 
 def _is_missing(answer: NodeAnswer) -> bool:
-    return answer.status == 404 and answer.code in _NOT_THERE
+    """On its way there it may still be at its old home."""
+    return answer.code == Arriving.code or (answer.status == 404 and answer.code in _NOT_THERE)
 
 
 def _missing(first: NodeAnswer | None, second: NodeAnswer) -> NodeAnswer:
-    """Of two answers "there is none" the one that says more: an earlier try may have deleted it there."""
+    """Of two answers "there is none" the one that says more: it is on its way, or a try before may have deleted it."""
+    if first is not None and Arriving.code in (first.code, second.code):
+        return first if first.code == Arriving.code else second
     return first if first is not None and not second.is_after_ambiguous else second
 
 

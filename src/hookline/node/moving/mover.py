@@ -1,0 +1,447 @@
+"""Moves jobs and schedules to their new homes when the topology changes.
+
+It runs on the leader of each cluster, which pushes what has to move out of it, batch by batch. Each batch goes in
+steps, and a leader that begins finishes what the one before it left: docs/explanation/moving.md.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from hookline.clock import Clock
+from hookline.node.config import NodeConfig
+from hookline.node.dispatch.duty import Duty
+from hookline.node.moving.census import PAGE_ROWS, Census, taken
+from hookline.node.moving.new_home import NewHomes, NotTaken
+from hookline.node.moving.outbox import Outbox, size_of
+from hookline.node.moving.targets import Targets
+from hookline.node.replica import Replica
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.move_reads import JobSign, MoveReads
+from hookline.protocol.commands import (
+    EndDeparture,
+    EndMove,
+    GivenUp,
+    GiveUp,
+    PurgeElsewhere,
+)
+from hookline.protocol.internal_http import ClusterMoves, MovedPair
+from hookline.protocol.jobs import State
+from hookline.protocol.moves import (
+    JOB,
+    KEY,
+    Activation,
+    Arrival,
+    Batch,
+    Pointer,
+    decode_departure,
+    encode_batch,
+    source_of,
+)
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import ClusterEntry, Topology, digest_of, parse_topology
+
+_IDLE_S = 60.0
+_AGAIN_S = 0.5  # before what could not move is looked at again
+_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # between tries at a cluster that does not take what is its own by now
+_PURGE_ROWS = 500
+_PURGE_REST_S = 0.02
+_SPEED_MS = 10_000  # the speed that is told is that of this time
+
+_log = structlog.get_logger()
+
+
+class _Interrupted(Exception):
+    """Another topology came, or it is to stop: nothing more is to be given up by this one."""
+
+
+class Mover(Duty):
+    """Pushes what has its home elsewhere, at most as fast as deliveries leave room for.
+
+    Args:
+        replica: takes the steps of this cluster.
+        reads: what there is.
+        clock: paces, and says what keys have expired.
+        config: the cluster's name, and how long finished jobs are kept.
+        homes: the other clusters.
+        is_busy: attempts are under way.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        reads: MoveReads,
+        clock: Clock,
+        config: NodeConfig,
+        homes: NewHomes,
+        is_busy: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._replica = replica
+        self._reads = reads
+        self._clock = clock
+        self._config = config
+        self._homes = homes
+        self._is_busy = is_busy
+        self._document: bytes | None = None
+        self._targets: Targets | None = None
+        self._left: Census | None = None  # what is left to move by this topology; None: not counted yet
+        self._pointed: bytes | None = None  # the topology by which all pointers were given
+        self._floors: dict[int, int] = {}  # by shard: the newest number of ours that counts there
+        self._waits_for = ""
+        self._moved: list[tuple[float, int]] = []  # when, how many jobs
+
+    def _on_commit(self, effects: Effects) -> None:
+        if effects.topology_changed:
+            self.wake()
+
+    async def run(self) -> None:
+        """Until ``stop``."""
+        self._replica.listen(self._on_commit)
+        while not self._is_over:
+            try:
+                rest_s = await self._step()
+            except _Interrupted:
+                continue
+            except NotTaken as error:
+                self._waits_for = error.detail
+                _log.warning("move_waits", detail=error.detail)
+                rest_s = _AGAIN_S
+            if rest_s:
+                await self.rest(rest_s)
+
+    async def _step(self) -> float:
+        """Go on with what there is to do; the seconds to rest afterwards."""
+        for shard, kept in self._replica.departures.items():
+            if kept.departure is not None:
+                await self._settle(shard)
+        targets = self._read_topology()
+        if targets is None:
+            return await self._tidy()
+        if targets.router.topology.move.paused:
+            self._waits_for = "the change is paused"
+            return _IDLE_S
+        if self._replica.moved_epoch == targets.router.topology.epoch:
+            return _IDLE_S
+        if self._left is None:
+            self._left = await taken(self._reads, targets, self._clock.wall_ms())
+            self._check(targets)
+        return await self._pass(targets)
+
+    def _read_topology(self) -> Targets | None:
+        """Decides what moves; None: nothing does."""
+        kept = self._replica.topology
+        if kept is None:
+            return None
+        if kept.document != self._document:
+            self._document, self._left, self._waits_for = kept.document, None, ""
+            topology = parse_topology(kept.document)
+            self._targets = Targets(Router(topology), self._config.cluster, with_finished=topology.move.with_finished)
+        targets = self._targets
+        assert targets is not None
+        return targets if targets.is_leaving or targets.router.topology.previous is not None else None
+
+    def _check(self, targets: Targets) -> None:
+        """Raise _Interrupted unless the topology is still the one by which they were found."""
+        kept = self._replica.topology
+        if self._is_over or kept is None or kept.document != self._document or targets is not self._targets:
+            raise _Interrupted
+
+    async def _tidy(self) -> float:
+        """No change is under way: names of what moved are not asked for here any more."""
+        replica, now_ms = self._replica, self._clock.wall_ms()
+        if replica.has_left:  # it is in the topology again
+            await self._propose(EndMove(replica.topology.epoch if replica.topology else 0, False, True))
+        has_moved, has_old = self._reads.has_old_names(now_ms)
+        if not (has_moved or has_old):
+            return _IDLE_S
+        await self._propose(PurgeElsewhere(now_ms, True, _PURGE_ROWS))
+        return _PURGE_REST_S
+
+    async def _propose(self, command: Any) -> Any:
+        (result,) = await self._replica.propose([command], no_timeout=True)
+        return result
+
+    # --- one pass over all there is ----------------------------------------------------------------------------------
+
+    async def _pass(self, targets: Targets) -> float:
+        """Move what can move now; when nothing is left, say so. The seconds to rest afterwards."""
+        replica, epoch = self._replica, targets.router.topology.epoch
+        began_ms = self._clock.boot_ms()
+        waiting, moved = await self._move_schedules(targets)
+        running, more = await self._move_jobs(targets)
+        self._waits_for = _words(waiting, running)
+        if waiting or running:
+            return max(_AGAIN_S, (self._clock.boot_ms() - began_ms) / 1_000)
+        if moved or more:
+            return 0
+        if targets.is_leaving and not replica.has_left:  # what was begun meanwhile is found by one more pass
+            await self._propose(EndMove(epoch, True, False))
+            return 0
+        if self._pointed != self._document:
+            await self._point(targets)
+            self._pointed = self._document
+        await self._clear_arrivals(targets)
+        self._check(targets)
+        await self._propose(EndMove(epoch, targets.is_leaving, True))
+        _log.info("move_done", epoch=epoch, has_left=targets.is_leaving)
+        return _IDLE_S
+
+    async def _clear_arrivals(self, targets: Targets) -> None:
+        """Nothing of ours is inert anywhere any more: an empty batch takes the place of what was never given up."""
+        for home in targets.router.topology.all_clusters():
+            if home.name != self._config.cluster:
+                await self._arrive(home, encode_batch(Batch()))
+
+    async def _move_schedules(self, targets: Targets) -> tuple[int, int]:
+        """How many wait, and how many were sent."""
+        boxes: dict[str, Outbox] = {}
+        waiting = sent = after = 0
+        while signs := self._reads.schedules(after, PAGE_ROWS):
+            after = signs[-1].seq
+            for sign in signs:
+                home = targets.of_id(sign.id)
+                if home is None:
+                    continue
+                if sign.waits:
+                    waiting += 1
+                    continue
+                record = self._reads.schedule_record(sign.seq)
+                if record is None:
+                    continue
+                box = self._box(boxes, home)
+                if not box.fits(len(record.spec) + len(record.work)):
+                    await self._send(targets, box)
+                box.add_schedule(sign, record)
+                sent += 1
+            await asyncio.sleep(0)
+            self._check(targets)
+        await self._send_all(targets, boxes)
+        return waiting, sent
+
+    async def _move_jobs(self, targets: Targets) -> tuple[int, int]:
+        """How many run, and how many were sent."""
+        boxes: dict[str, Outbox] = {}
+        running = sent = after = 0
+        while signs := self._reads.jobs(after, PAGE_ROWS):
+            after = signs[-1].seq
+            now_ms = self._clock.wall_ms()
+            for sign in signs:
+                if not targets.moves(sign, now_ms) or (home := targets.of_id(sign.id)) is None:
+                    continue
+                if sign.state == State.RUNNING:
+                    running += 1
+                    continue
+                sent += await self._add_job(targets, self._box(boxes, home), sign)
+            await asyncio.sleep(0)
+            self._check(targets)
+        await self._send_all(targets, boxes)
+        return running, sent
+
+    async def _add_job(self, targets: Targets, box: Outbox, sign: JobSign) -> bool:
+        record = self._reads.record(sign.seq)
+        if record is None or record.state == State.RUNNING:
+            return False
+        if not box.fits(size_of(record)):
+            await self._send(targets, box)
+        # It may have changed while its batch waited: then it is not as it was read, and stays.
+        now = (record.state, record.due_ms, record.revision, record.attempts)
+        if now != (sign.state, sign.due_ms, sign.revision, sign.attempts):
+            return False
+        box.add_job(sign, record)
+        if box.is_full:
+            await self._send(targets, box)
+        return True
+
+    async def _point(self, targets: Targets) -> None:
+        """Tell the homes of what stays elsewhere where it is: of keys, and of finished jobs."""
+        boxes: dict[str, Outbox] = {}
+        now_ms = self._clock.wall_ms()
+        own = self._config.shard
+        after = 0
+        while keys := self._reads.keys(after, PAGE_ROWS):
+            after = keys[-1].number
+            for key in keys:
+                if key.expires_ms > now_ms:
+                    pointer = Pointer(KEY, key.tenant, key.key, own, key.expires_ms)
+                    await self._add_pointer(targets, boxes, targets.of_key(key.key), pointer)
+            await asyncio.sleep(0)
+        name = ("", "")
+        while elsewhere := self._reads.keys_elsewhere(name, PAGE_ROWS):
+            name = (elsewhere[-1].tenant, elsewhere[-1].name)
+            for there in elsewhere:
+                if there.until_ms > now_ms:
+                    pointer = Pointer(KEY, there.tenant, there.name, there.shard, there.until_ms)
+                    await self._add_pointer(targets, boxes, targets.of_key(there.name), pointer)
+            await asyncio.sleep(0)
+        if not targets.is_leaving:
+            await self._point_to_finished(targets, boxes, now_ms)
+        await self._send_all(targets, boxes)
+
+    async def _point_to_finished(self, targets: Targets, boxes: dict[str, Outbox], now_ms: int) -> None:
+        until_ms = now_ms + 2 * max(self._config.retention_ms, self._config.retention_dead_ms)
+        after = 0
+        while signs := self._reads.jobs(after, PAGE_ROWS):
+            after = signs[-1].seq
+            for sign in signs:
+                if sign.state not in (State.PENDING, State.RUNNING):
+                    pointer = Pointer(JOB, sign.tenant, sign.id, self._config.shard, until_ms)
+                    await self._add_pointer(targets, boxes, targets.of_id(sign.id), pointer)
+            await asyncio.sleep(0)
+
+    async def _add_pointer(
+        self, targets: Targets, boxes: dict[str, Outbox], home: ClusterEntry | None, pointer: Pointer
+    ) -> None:
+        if home is None or home.shard == pointer.shard:
+            return
+        box = self._box(boxes, home)
+        box.add_pointer(pointer)
+        if box.is_full:
+            await self._send(targets, box)
+
+    def _box(self, boxes: dict[str, Outbox], home: ClusterEntry) -> Outbox:
+        box = boxes.get(home.name)
+        if box is None:
+            box = boxes[home.name] = Outbox(home)
+        return box
+
+    async def _send_all(self, targets: Targets, boxes: dict[str, Outbox]) -> None:
+        for box in boxes.values():
+            await self._send(targets, box)
+
+    # --- one batch ---------------------------------------------------------------------------------------------------
+
+    async def _send(self, targets: Targets, box: Outbox) -> None:
+        """Move a batch, and rest as long as deliveries need. Raises NotTaken, _Interrupted."""
+        if not len(box):
+            return
+        began_ms = self._clock.boot_ms()
+        batch, jobs, schedules = box.take()
+        number = await self._arrive(box.home, batch)
+        self._check(targets)
+        gone = await self._propose(GiveUp(box.home.shard, number, batch, jobs, schedules))
+        if not isinstance(gone, GivenUp):
+            raise NotTaken(f"what goes to cluster {box.home.name} was given up by another leader")
+        await self._settle(box.home.shard)
+        self._note(box.home, gone)
+        await self._pace(targets.router.topology, len(gone.jobs), self._clock.boot_ms() - began_ms)
+
+    async def _arrive(self, home: ClusterEntry, batch: bytes) -> int:
+        """Have it kept there; returns its number."""
+        kept = self._replica.departures.get(home.shard)
+        number = 1 + max(self._floors.get(home.shard, 0), 0 if kept is None else kept.number)
+        while True:
+            counted = await self._homes.take(home, Arrival(self._source(), number, batch))
+            if counted < number:
+                return number
+            self._floors[home.shard] = counted  # this state is older than what it gave up before: a backup of it
+            number = counted + 1
+
+    def _source(self) -> str:
+        identity = self._replica.machine.identity
+        assert identity is not None
+        return source_of(identity.cluster_id, identity.generation)
+
+    async def _settle(self, shard: int) -> None:
+        """What was given up is the other cluster's: until that has it, it is told again and again."""
+        tries = 0
+        while True:
+            kept = self._replica.departures[shard]
+            if kept.departure is None:
+                return
+            departure = decode_departure(kept.departure)
+            try:
+                await self._activate(shard, departure.number, departure.batch, departure.jobs, departure.schedules)
+                break
+            except NotTaken as error:
+                self._waits_for = error.detail
+                _log.warning("moved_waits", shard=shard, jobs=len(departure.jobs), detail=error.detail)
+            await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
+            tries += 1
+            if self._is_over:
+                raise _Interrupted
+        frozen_ms = max(0, self._clock.wall_ms() - departure.since_ms)
+        await self._propose(EndDeparture(shard, departure.number, frozen_ms))
+
+    async def _activate(
+        self, shard: int, number: int, batch: bytes, jobs: tuple[int, ...], schedules: tuple[int, ...]
+    ) -> None:
+        home = self._home_of(shard)
+        activation = Activation(self._source(), number, jobs, schedules)
+        if not await self._homes.activate(home, activation):  # its state was restored from a backup
+            await self._homes.take(home, Arrival(self._source(), number, batch))
+            if not await self._homes.activate(home, activation):
+                raise NotTaken(f"cluster {home.name} forgets what it took")
+
+    def _home_of(self, shard: int) -> ClusterEntry:
+        """By the newest topology: its addresses may be others by now. Raises NotTaken."""
+        kept = self._replica.topology
+        clusters = [] if kept is None else parse_topology(kept.document).all_clusters()
+        for entry in clusters:
+            if entry.shard == shard:
+                return entry
+        raise NotTaken(f"shard {shard} has jobs of this cluster and is not in the topology any more")
+
+    def _note(self, home: ClusterEntry, gone: GivenUp) -> None:
+        now_ms = self._clock.boot_ms()
+        self._moved.append((now_ms, len(gone.jobs)))
+        while self._moved[0][0] < now_ms - _SPEED_MS:
+            self._moved.pop(0)
+        if self._left is not None:
+            left = self._left.of(home.name)
+            left.jobs = max(0, left.jobs - len(gone.jobs))
+            left.schedules = max(0, left.schedules - len(gone.schedules))
+
+    async def _pace(self, topology: Topology, jobs: int, took_ms: float) -> None:
+        """Leave the machine to deliveries for as long as the batch took, while there are any."""
+        rest_ms = took_ms if self._is_busy() else 0
+        if topology.move.rate is not None:
+            rest_ms = max(rest_ms, jobs * 1_000 / topology.move.rate - took_ms)
+        await asyncio.sleep(max(0, rest_ms) / 1_000)
+
+    # --- what is told ------------------------------------------------------------------------------------------------
+
+    def told(self) -> ClusterMoves:
+        """How far it is."""
+        replica, kept = self._replica, self._replica.topology
+        epoch = 0 if kept is None else kept.epoch
+        targets = self._read_topology()
+        is_done = targets is None or replica.moved_epoch == epoch
+        digest = "" if kept is None else digest_of(kept.document)
+        pairs = [] if targets is None else self._pairs(targets.router.topology, is_done=is_done)
+        waits_for = "" if is_done else self._waits_for
+        speed = self._speed()
+        frozen_ms = replica.longest_frozen_ms
+        own = self._config.cluster
+        return ClusterMoves(own, epoch, digest, is_done, replica.has_left, frozen_ms, speed, waits_for, pairs)
+
+    def _pairs(self, topology: Topology, *, is_done: bool) -> list[MovedPair]:
+        departures, left = self._replica.departures, Census() if is_done else self._left
+        pairs = []
+        for entry in topology.clusters:
+            kept = departures.get(entry.shard)
+            more = None if left is None else left.moving.get(entry.name)
+            if entry.name == self._config.cluster or (kept is None and more is None and left is not None):
+                continue
+            jobs, schedules = (None, None) if left is None else (0, 0) if more is None else (more.jobs, more.schedules)
+            moved = (0, 0) if kept is None else (kept.jobs, kept.schedules)
+            pairs.append(MovedPair(entry.name, moved[0], jobs, moved[1], schedules))
+        return pairs
+
+    def _speed(self) -> float:
+        now_ms = self._clock.boot_ms()
+        moved = [(at_ms, jobs) for at_ms, jobs in self._moved if at_ms >= now_ms - _SPEED_MS]
+        if not moved:
+            return 0
+        return sum(jobs for _, jobs in moved) * 1_000 / max(1_000, now_ms - moved[0][0])
+
+
+def _words(waiting: int, running: int) -> str:
+    parts = []
+    if running:
+        parts.append(f"{running} jobs are running; they move when their attempts have ended")
+    if waiting:
+        parts.append(f"{waiting} schedules with overlap = skip wait for their newest jobs to end")
+    return "; ".join(parts)
