@@ -47,7 +47,7 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     (c.PurgeFinished(7, 8, 9), "950d070809c0"),
     (c.PurgeKeys(7, 9), "930e0709"),
     (c.ExpireClaims("n1/a/b"), "920fa66e312f612f62"),
-    (c.SetTopology(7, b"{}", 3), "941107c4027b7d03"),
+    (c.SetTopology(7, b"{}", 3), "951107c4027b7d03c2"),
     (
         c.ImportDestinations(7, (("t", "d", b"s"),), True, (("t", b"s"),)),
         "95140791 93a174a164c40173 c3 91 92a174c40173".replace(" ", ""),
@@ -65,6 +65,13 @@ GOLDEN: list[tuple[c.AnyCommand, str]] = [
     ),
     (c.PurgeAudit(7, 8, 9), "9433070809"),
     (c.PutTenant("t", b"s"), "9322a174c40173"),
+    (c.TakeBatch("s/1", 7, b"b"), "943ca3732f3107c40162"),
+    (c.GiveAway(2, 7, b"b", ((1, 0, 5, 1, 0),), ((3, 1, 4, None),)), "963d0207c40162919501000501009194030104c0"),
+    (c.ActivateBatch("s/1", 7, (0, 2), (1,)), "953ea3732f31079200029101"),
+    (c.EndDeparture(2, 7, 12), "943f02070c"),
+    (c.EndMove(9, True, False), "944009c3c2"),
+    (c.PurgeElsewhere(99, True, 500), "944163c3cd01f4"),
+    (c.ForgetPointer(1, "t", "k", 2), "954201a174a16b02"),
 ]
 
 

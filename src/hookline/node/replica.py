@@ -33,7 +33,7 @@ from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.api_keys import ApiKeys
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
-from hookline.node.state_machine.tables import Kept, KeptDeparture
+from hookline.node.state_machine.tables import KeptArrival, KeptDeparture
 from hookline.node.state_machine.tenant_table import TenantTable
 from hookline.protocol.codec import VERSION, Entry, command_size
 from hookline.protocol.commands import AnyCommand, BeginTerm, Result, Results, SetTopology
@@ -197,7 +197,7 @@ class Replica:
         return self._machine.tables.departures
 
     @property
-    def arrivals(self) -> Mapping[str, Kept]:
+    def arrivals(self) -> Mapping[str, KeptArrival]:
         """Of each history of a cluster that anything came from: the newest batch."""
         return self._machine.tables.arrivals
 

@@ -18,7 +18,7 @@ from hookline.protocol.commands import (
     ClaimJobs,
     CreateJob,
     DeletePayload,
-    GiveUp,
+    GiveAway,
     ImportDestinations,
     LoseClaims,
     NoteAudit,
@@ -128,7 +128,7 @@ def _rare(command: AnyCommand) -> int:
             return _texts(astuple(command.note))
         case TakeBatch():
             return len(command.batch)
-        case GiveUp():
+        case GiveAway():
             return len(command.batch) + 5 * _PER_ITEM * (len(command.jobs) + len(command.schedules))
         case ActivateBatch():
             return _PER_ITEM * (len(command.jobs) + len(command.schedules))

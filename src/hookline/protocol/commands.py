@@ -183,12 +183,14 @@ class SetTopology(Command, frozen=True, array_like=True, tag=17):
     """Keep the JSON of a topology, unless this one or a newer one is kept already; then nothing changes.
 
     ``decided_by``: the shard of the cluster that took it first; None: that was not written down. Of two with the same
-    epoch the one decided by the smaller shard is kept.
+    epoch the one decided by the smaller shard is kept. ``begins_move``: other things move by it than before, or to
+    other clusters, so what has moved is counted anew.
     """
 
     epoch: int
     document: bytes
     decided_by: int | None = None
+    begins_move: bool = False
 
 
 class ImportDestinations(Command, frozen=True, array_like=True, tag=20):
@@ -335,7 +337,7 @@ ScheduleGuard = tuple[int, int, int, int | None]
 """A schedule as it was read to be moved: (seq, revision, made and skipped together, next_tick_ms)."""
 
 
-class GiveUp(Command, frozen=True, array_like=True, tag=61):
+class GiveAway(Command, frozen=True, array_like=True, tag=61):
     """These jobs and schedules are another cluster's from now on, as far as they are as they were read.
 
     The point of no return: shard ``shard`` has them, inert, as batch ``number`` of this cluster. ``batch``: the same.
@@ -425,7 +427,7 @@ AnyCommand = (
     | PurgeAudit
     | PutTenant
     | TakeBatch
-    | GiveUp
+    | GiveAway
     | ActivateBatch
     | EndDeparture
     | EndMove
@@ -460,14 +462,14 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
     code: str
 
 
-class GivenUp(msgspec.Struct, frozen=True, array_like=True):
+class GivenAway(msgspec.Struct, frozen=True, array_like=True):
     """The positions of the jobs and the schedules that were as they had been read, and went."""
 
     jobs: tuple[int, ...]
     schedules: tuple[int, ...]
 
 
-Result = Created | Claimed | Changed | Refused | GivenUp
+Result = Created | Claimed | Changed | Refused | GivenAway
 
 
 class Results(list[Result]):

@@ -65,10 +65,16 @@ def completed(old: Topology, new: Topology) -> Topology:
     That is the placement in force as its ``previous``, if it moves homes and does not say from where, and the shards of
     clusters that were taken out before.
     """
-    new = replace(new, retired=tuple(sorted({*old.retired, *new.retired, *_taken_out(old, new)})))
+    new = with_retired(old, new)
     if new.previous is not None or same_homes(placement_of(old), placement_of(new)):
         return new
     return replace(new, previous=placement_of(old))
+
+
+def with_retired(old: Topology, new: Topology) -> Topology:
+    """``new`` with the shards that were taken out up to now, and those that it takes out."""
+    retired = tuple(sorted({*old.retired, *new.retired, *_taken_out(old, new)}))
+    return new if retired == new.retired else replace(new, retired=retired)
 
 
 def _taken_out(old: Topology, new: Topology) -> set[int]:
@@ -140,6 +146,11 @@ def check_change(old: Topology, new: Topology, *, is_forced: bool = False) -> No
         _check_in_change(old, old.previous, new)
     else:
         _check_first_step(old, new)
+    if missing := set(with_retired(old, new).retired) - set(new.retired):
+        raise InvalidTopology(
+            f"shard {min(missing)} was taken out and is not in `retired`; apply it through a proxy, which adds it",
+            field="retired",
+        )
 
 
 def _check_retired(old: Topology, new: Topology) -> None:
@@ -151,11 +162,6 @@ def _check_retired(old: Topology, new: Topology) -> None:
                 f" number for {entry.name}",
                 field="shard",
             )
-    if missing := {*old.retired, *_taken_out(old, new)} - set(new.retired):
-        raise InvalidTopology(
-            f"shard {min(missing)} was taken out and is not in `retired`; leave `retired` out, then the proxy adds it",
-            field="retired",
-        )
 
 
 def _check_first_step(old: Topology, new: Topology) -> None:

@@ -24,7 +24,7 @@ from hookline.protocol.ids import check_id, check_key
 from hookline.protocol.internal_http import Absence, AbsenceRequest
 from hookline.protocol.moves import JOB, KEY, SCHEDULE
 from hookline.protocol.topology import Topology, encode_topology, parse_topology
-from hookline.protocol.topology_change import check_change, decider_of, is_jump
+from hookline.protocol.topology_change import check_change, decider_of, is_jump, is_other_change
 
 _SHARD_DIGITS_MAX = 9
 _absences = msgspec.json.Decoder(AbsenceRequest)
@@ -60,7 +60,8 @@ async def put_topology(api: Api, request: ApiRequest) -> Reply:
         elif kept is None or kept.document != document:
             _check_proposal(api, request, topology, is_forced=is_forced)
             decided_by = api.config.shard
-        (result,) = await api.propose(SetTopology(topology.epoch, document, decided_by))
+        begins_move = kept is None or is_other_change(parse_topology(kept.document), topology)
+        (result,) = await api.propose(SetTopology(topology.epoch, document, decided_by, begins_move))
     if isinstance(result, Refused):
         raise api.ownership.outdated() if result.code == Misdirected.code else refusal(result)
     return Reply(200, document)

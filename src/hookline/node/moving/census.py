@@ -12,7 +12,7 @@ PAGE_ROWS = 500  # a few milliseconds
 
 
 @dataclass(slots=True)
-class Count:
+class Outflow:
     """What moves to one cluster."""
 
     jobs: int = 0
@@ -26,11 +26,11 @@ class Census:
 
     pending: int = 0
     schedules: int = 0
-    moving: dict[str, Count] = field(default_factory=dict)
+    moving: dict[str, Outflow] = field(default_factory=dict)
 
-    def of(self, home: str) -> Count:
+    def of(self, home: str) -> Outflow:
         """What moves there."""
-        return self.moving.setdefault(home, Count())
+        return self.moving.setdefault(home, Outflow())
 
     def plan(self, cluster: str) -> ClusterPlan:
         """As it is told."""

@@ -23,8 +23,8 @@ from hookline.node.state_machine.move_reads import JobSign, MoveReads
 from hookline.protocol.commands import (
     EndDeparture,
     EndMove,
-    GivenUp,
-    GiveUp,
+    GiveAway,
+    GivenAway,
     PurgeElsewhere,
 )
 from hookline.protocol.internal_http import ClusterMoves, MovedPair
@@ -321,8 +321,8 @@ class Mover(Duty):
         batch, jobs, schedules = box.take()
         number = await self._arrive(box.home, batch)
         self._check(targets)
-        gone = await self._propose(GiveUp(box.home.shard, number, batch, jobs, schedules))
-        if not isinstance(gone, GivenUp):
+        gone = await self._propose(GiveAway(box.home.shard, number, batch, jobs, schedules))
+        if not isinstance(gone, GivenAway):
             raise NotTaken(f"what goes to cluster {box.home.name} was given up by another leader")
         await self._settle(box.home.shard)
         self._note(box.home, gone)
@@ -384,7 +384,7 @@ class Mover(Duty):
                 return entry
         raise NotTaken(f"shard {shard} has jobs of this cluster and is not in the topology any more")
 
-    def _note(self, home: ClusterEntry, gone: GivenUp) -> None:
+    def _note(self, home: ClusterEntry, gone: GivenAway) -> None:
         now_ms = self._clock.boot_ms()
         self._moved.append((now_ms, len(gone.jobs)))
         while self._moved[0][0] < now_ms - _SPEED_MS:

@@ -77,8 +77,8 @@ def apply_command(tables: Tables, effects: Effects, entry: Entry, command: c.Any
             return apply_tenants.put_tenant(tables, effects, command)
         case c.TakeBatch():
             return apply_moves.take_batch(tables, command)
-        case c.GiveUp():
-            return apply_moves.give_up(tables, now, command)
+        case c.GiveAway():
+            return apply_moves.give_away(tables, now, command)
         case c.ActivateBatch():
             return apply_moves.activate_batch(tables, effects, command)
         case c.EndDeparture():

@@ -16,8 +16,8 @@ from hookline.protocol.commands import (
     EndDeparture,
     EndMove,
     ForgetPointer,
-    GivenUp,
-    GiveUp,
+    GiveAway,
+    GivenAway,
     JobGuard,
     PurgeElsewhere,
     Refused,
@@ -50,21 +50,21 @@ def take_batch(tables: Tables, command: TakeBatch) -> Result:
     return Changed(1)
 
 
-def give_up(tables: Tables, time_ms: int, command: GiveUp) -> Result:
+def give_away(tables: Tables, time_ms: int, command: GiveAway) -> Result:
     """Take them out, and note where they are. A batch goes after the one before has come to count."""
     before = tables.departure(command.shard)
     if before is not None and (before.departure is not None or command.number <= before.number):
         return Refused(Misdirected.code)
-    jobs = tuple(at for at, guard in enumerate(command.jobs) if _give_up_job(tables, command.shard, guard))
+    jobs = tuple(at for at, guard in enumerate(command.jobs) if _give_away_job(tables, command.shard, guard))
     schedules = tuple(
-        at for at, guard in enumerate(command.schedules) if _give_up_schedule(tables, command.shard, guard)
+        at for at, guard in enumerate(command.schedules) if _give_away_schedule(tables, command.shard, guard)
     )
     departure = encode_departure(Departure(command.number, command.batch, jobs, schedules, time_ms))
     tables.keep_departure(command.shard, command.number, departure, jobs=len(jobs), schedules=len(schedules))
-    return GivenUp(jobs, schedules)
+    return GivenAway(jobs, schedules)
 
 
-def _give_up_job(tables: Tables, shard: int, guard: JobGuard) -> bool:
+def _give_away_job(tables: Tables, shard: int, guard: JobGuard) -> bool:
     job = tables.row(MovingJob, "job_to_move", *guard)
     if job is None:
         return False
@@ -77,7 +77,7 @@ def _give_up_job(tables: Tables, shard: int, guard: JobGuard) -> bool:
     return True
 
 
-def _give_up_schedule(tables: Tables, shard: int, guard: ScheduleGuard) -> bool:
+def _give_away_schedule(tables: Tables, shard: int, guard: ScheduleGuard) -> bool:
     """One that skips a tick while its newest job is open stays until that has ended: nobody else knows of it."""
     schedule = tables.row(MovingSchedule, "schedule_to_move", *guard)
     if schedule is None or (schedule.skip_overlap and is_open(tables, schedule.last_job)):

@@ -23,8 +23,7 @@ from hookline.protocol.commands import (
 )
 from hookline.protocol.jobs import FINISHED
 from hookline.protocol.settings import decode_destination
-from hookline.protocol.topology import parse_topology
-from hookline.protocol.topology_change import is_other_change, outranks
+from hookline.protocol.topology_change import outranks
 
 
 def put_destination(tables: Tables, effects: Effects, command: PutDestination) -> Result:
@@ -71,7 +70,7 @@ def set_topology(tables: Tables, effects: Effects, command: SetTopology) -> Resu
     if kept is not None and command.epoch < kept.epoch:
         return Refused(Misdirected.code)
     if kept is None or command.epoch > kept.epoch or outranks(command.decided_by, kept.decided_by):
-        if kept is None or is_other_change(parse_topology(kept.document), parse_topology(command.document)):
+        if command.begins_move:
             tables.begin_move()
         tables.keep_topology(command)
         effects.topology_changed = True

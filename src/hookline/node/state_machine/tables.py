@@ -33,7 +33,7 @@ STATEMENTS = sql.load("statements.sql", rows.COLUMNS)
 R = TypeVar("R", bound=sql.Row)
 
 
-class Kept(NamedTuple):
+class KeptArrival(NamedTuple):
     """The newest batch of a source; ``counted``: the newest that counts here; ``names``: what is inert."""
 
     number: int
@@ -110,7 +110,7 @@ class Tables:
         self.api_keys = ApiKeys(self._writer.execute(STATEMENTS["all_api_keys"]))
         self.tenants = TenantTable(self._writer.execute(STATEMENTS["all_tenants"]))
         self.arrivals = {
-            source: Kept.of(number, batch)
+            source: KeptArrival.of(number, batch)
             for source, number, batch in self._writer.execute("SELECT source, number, batch FROM arrivals")
         }
         self._departures = {
@@ -238,7 +238,7 @@ class Tables:
         self.summed_row(sums.ARRIVALS, "arrival", source, -1)
         self.run("put_arrival", source, number, batch)
         self.summed_row(sums.ARRIVALS, "arrival", source, 1)
-        self.arrivals[source] = Kept.of(number, batch)
+        self.arrivals[source] = KeptArrival.of(number, batch)
 
     def is_arriving(self, tenant: str, kind: int, name: str) -> bool:
         """Is it here, inert?"""

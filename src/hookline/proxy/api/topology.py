@@ -24,7 +24,14 @@ from hookline.protocol.topology import (
     parse_topology,
     parse_topology_file,
 )
-from hookline.protocol.topology_change import added_previous, check_change, completed, decider_of, is_completed
+from hookline.protocol.topology_change import (
+    added_previous,
+    check_change,
+    completed,
+    decider_of,
+    is_completed,
+    with_retired,
+)
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import reply_of
 from hookline.proxy.pusher import proposing
@@ -71,7 +78,7 @@ async def _decide(
     old = api.known.topology
     if given.epoch == old.epoch:
         raise EpochTaken(f"epoch {old.epoch} is another topology; fetch it, and apply yours as {old.epoch + 1}")
-    new = given if is_forced else completed(old, given)
+    new = with_retired(old, given) if is_forced else completed(old, given)
     check_change(old, new, is_forced=is_forced)
     if not is_forced:
         await api.forwarder.check_newcomers(old, new)
