@@ -92,14 +92,15 @@ def moved_over(source: StateMachine, target: StateMachine) -> Effects:
         target.database.writer.execute(f"REPLACE INTO schedules VALUES ({', '.join('?' * len(row))})", row)
     tables.sums[sums.SCHEDULES] = source.tables.sums[sums.SCHEDULES]
     for (seq,) in source.database.writer.execute("SELECT seq FROM jobs ORDER BY seq"):
-        while tables.take_seq() < seq:
-            pass
         found = read_record(source.database.writer, seq)
         assert found is not None
         assert found.is_sound
         insert_record(tables, effects, seq, found.record)
     tables.flush()
+    ((newest,),) = source.database.writer.execute("SELECT coalesce(max(value), 1) FROM meta WHERE name = 'next_seq'")
+    tables.run("put_meta", "next_seq", newest)
     target.database.commit()
+    tables.reload()
     return effects
 
 

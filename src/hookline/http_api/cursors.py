@@ -9,7 +9,7 @@ import hashlib
 
 from hookline.errors import InvalidCursor
 
-_NUMBER_CHARS_MAX = 18
+_NUMBER_CHARS_MAX = 19
 _CHECK_BYTES = 6
 _CURSOR_CHARS_MAX = 400
 

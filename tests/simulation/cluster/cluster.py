@@ -36,6 +36,7 @@ class Cluster:
     Attributes:
         etcd: None: one node is the whole cluster.
         network: between its nodes.
+        outer: between clusters; that of its nodes where there are no others.
         kind: of trouble.
         deaths: of processes, by name: when they ended.
         elsewhere: where attempts are made beside the leader's process; None: nowhere.
@@ -64,7 +65,7 @@ class Cluster:
         self.deaths: dict[str, int] = {}
         self.slots = 0
         self.start_ms = START_MS
-        self.network = Network(f"of nodes {seed}", (0.0,))
+        self.outer = self.network = Network(f"of nodes {seed}", (0.0,))
 
     def _begin(self, seed: int) -> None:
         """Once it is chosen how they are: make the nodes, which run later."""

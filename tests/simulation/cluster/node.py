@@ -25,6 +25,7 @@ from hookline.node.state_machine.machine import open_state
 from hookline.node.storage import snapshots
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.commands import SetTopology
+from hookline.protocol.internal_http import ClusterMoves
 from tests.simulation.cluster.loop import Process, ProcessLoop
 from tests.simulation.cluster.machine import Machine
 from tests.simulation.cluster.process import NodeProcess
@@ -85,6 +86,10 @@ class SimulatedNode(Machine):
     def topology(self) -> SetTopology | None:
         """The topology in its state; None: there is none, or the node is down."""
         return self.now.assembly.machine.tables.topology if self.now is not None else None
+
+    def moves(self) -> ClusterMoves | None:
+        """How far it is with what has to move; None: it does not lead, or is down."""
+        return self.now.assembly.services.moves() if self.now is not None else None
 
     # --- lives ---------------------------------------------------------------------------------------------------
 

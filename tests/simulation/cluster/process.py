@@ -60,7 +60,7 @@ class NodeProcess:
                 resolver=Resolver(lookup, self.clock),
                 transport=node,
                 sender=sender,
-                fleet_sender=sender,
+                fleet_sender=proven(SimulatedSender(cluster.outer, node.name), self.clock, f"{process.name} of fleet"),
                 own_addresses=OwnAddresses([]),
                 start_attempt_process=partial(start, node, self) if node.config.attempt_processes else None,
             )

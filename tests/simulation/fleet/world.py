@@ -49,6 +49,8 @@ class FleetWorld(World):
         super().__init__(history, clusters, pick, "fleet")
         self._nodes = {node.config.advertised_url: node for cluster in clusters for node in cluster.nodes}
         self.network.places = {url: node.ask for url, node in self._nodes.items()}
+        for cluster in clusters:
+            cluster.outer = self.network
         self.admins = Admins(self, [entry_of(cluster) for cluster in clusters], seed)
         names = [f"p{number}" for number in range(pick.choice((2, 2, 3)))]
         self.proxies = [SimulatedProxy(self, name, self.admins.first, seed) for name in names]
@@ -99,6 +101,7 @@ class FleetWorld(World):
         self._heal()
         await changing
         await self._until(self._is_level, "not everybody has the newest topology")
+        await self._until(self._has_moved, "not all has moved that had to")
         await asyncio.sleep(_REST_S)
         await self._ask_for_all(clients)
         for cluster in self.clusters:
@@ -162,6 +165,16 @@ class FleetWorld(World):
         networks = (self.network, *(cluster.network for cluster in self.clusters))
         is_calm = not any(network.under_way for network in networks)
         return newest is not None and is_calm and self.admins.is_after_all(newest)
+
+    def _has_moved(self) -> bool:
+        """Each cluster of the topology has said that nothing is left."""
+        newest = self._common()
+        if newest is None:
+            return False
+        names = {entry.name for entry in newest.all_clusters()}
+        leaders = [cluster.leader() for cluster in self.clusters if cluster.name in names]
+        told = [None if leader is None else leader.moves() for leader in leaders]
+        return all(one is not None and one.is_done for one in told)
 
     def _is_level_at_first(self) -> bool:
         return self._common() is not None

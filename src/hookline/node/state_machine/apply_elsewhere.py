@@ -6,20 +6,20 @@ from hookline.node.state_machine.tables import Tables
 from hookline.protocol.commands import Refused
 from hookline.protocol.moves import KEY
 
-_LEFT, _MOVED, _ARRIVING = Refused(ClusterLeft.code), Refused(Moved.code), Refused(Arriving.code)
+LEFT, _MOVED, _ARRIVING = Refused(ClusterLeft.code), Refused(Moved.code), Refused(Arriving.code)
 
 
 def refusal_of(tables: Tables, tenant: str, kind: int, name: str | None, time_ms: int) -> Refused | None:
     """The refusal; None: it may be made. ``name`` None: it was minted here."""
-    if tables.has_left:
-        return _LEFT
-    if name is None:
-        return None
-    if tables.sums[ELSEWHERE]:
-        if kind == KEY:
-            is_moved = tables.value("key_elsewhere", tenant, name, time_ms) is not None
-        else:
-            is_moved = tables.value("elsewhere", tenant, kind, name) is not None
-        if is_moved:
+    if name is not None:
+        if tables.sums[ELSEWHERE] and _is_elsewhere(tables, tenant, kind, name, time_ms):
             return _MOVED
-    return _ARRIVING if tables.is_arriving(tenant, kind, name) else None
+        if tables.is_arriving(tenant, kind, name):
+            return _ARRIVING
+    return LEFT if tables.has_left else None
+
+
+def _is_elsewhere(tables: Tables, tenant: str, kind: int, name: str, time_ms: int) -> bool:
+    if kind == KEY:
+        return tables.value("key_elsewhere", tenant, name, time_ms) is not None
+    return tables.value("elsewhere", tenant, kind, name) is not None

@@ -1,7 +1,7 @@
 """Applying the commands that change jobs. Each function uses the command, the entry's time and the tables only."""
 
 from hookline.errors import ClusterLeft
-from hookline.node.state_machine.apply_elsewhere import refusal_of
+from hookline.node.state_machine.apply_elsewhere import LEFT, refusal_of
 from hookline.node.state_machine.effects import Effects, Ended
 from hookline.node.state_machine.records import insert_attempt, insert_key, insert_new
 from hookline.node.state_machine.rows import (
@@ -70,11 +70,12 @@ def create_job(tables: Tables, effects: Effects, time_ms: int, command: CreateJo
 
 
 def _refusal(tables: Tables, time_ms: int, command: CreateJob) -> Refused | None:
+    """Of the key and the id the one that is found says where the job is."""
     tenant = command.work.tenant
-    by_key = refusal_of(tables, tenant, KEY, command.key, time_ms)
-    if by_key is not None or not command.id_is_chosen:
-        return by_key
-    return refusal_of(tables, tenant, JOB, command.id, time_ms)
+    refused = refusal_of(tables, tenant, KEY, command.key, time_ms)
+    if command.id_is_chosen and refused in (None, LEFT):
+        refused = refusal_of(tables, tenant, JOB, command.id, time_ms)
+    return refused
 
 
 def _known_id(tables: Tables, command: CreateJob, known: KnownJob) -> Result:
@@ -100,7 +101,7 @@ def insert_job(
     tables: Tables, effects: Effects, time_ms: int, command: CreateJob, *, schedule: int | None = None
 ) -> int:
     """Insert a job that is known to be new; returns its number."""
-    seq = tables.take_seq()
+    seq = tables.take_seq(time_ms)
     lane = insert_new(
         tables,
         seq,

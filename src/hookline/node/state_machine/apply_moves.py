@@ -135,7 +135,7 @@ def _take_job(tables: Tables, effects: Effects, record: JobRecord) -> None:
             tables.summed(KEYS, -row_sum(*row))
         forget_elsewhere(tables, tenant, KEY, key.key)
     forget_elsewhere(tables, tenant, JOB, record.id)
-    insert_record(tables, effects, tables.take_seq(), record)
+    insert_record(tables, effects, tables.take_arrivals_seq(record.created_ms), record)
 
 
 def _take_schedule(tables: Tables, effects: Effects, record: ScheduleRecord) -> None:

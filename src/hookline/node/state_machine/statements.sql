@@ -34,6 +34,9 @@ ON CONFLICT (key, tenant) DO UPDATE SET seq = ?3, fingerprint = ?4, expires_ms =
 -- name: job_by_id
 SELECT {KnownJob} FROM jobs j JOIN specs s ON s.seq = j.seq WHERE j.id = ? AND j.tenant = ?
 
+-- name: seq_in_use
+SELECT 1 FROM jobs WHERE seq = ?
+
 -- name: insert_job
 INSERT INTO jobs (seq, id, tenant, state, lane, due_ms, run_at_ms, created_ms, budget_from_ms, at_most_once, size,
                   timeout_ms, kept_until_ms, schedule)

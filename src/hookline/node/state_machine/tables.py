@@ -9,7 +9,7 @@ import apsw
 import msgspec
 from msgspec.structs import astuple, replace
 
-from hookline.node.state_machine import rows, sql, sums
+from hookline.node.state_machine import numbers, rows, sql, sums
 from hookline.node.state_machine.api_keys import ApiKeys
 from hookline.node.state_machine.rows import ApiKeyRow, AuditRow
 from hookline.node.state_machine.tenant_table import TenantTable
@@ -28,6 +28,7 @@ _MODE = "mode"
 _MOVED_EPOCH = "moved_epoch"
 _HAS_LEFT = "has_left"
 _FROZEN = "frozen_ms"
+_ARRIVED = "arrived"
 STATEMENTS = sql.load("statements.sql", rows.COLUMNS)
 
 R = TypeVar("R", bound=sql.Row)
@@ -177,14 +178,25 @@ class Tables:
         finally:
             self._writer.pragma("secure_delete", False)
 
-    def take_seq(self) -> int:
-        """The next job's number. One more than the largest ever, kept in ``meta`` so that a purge never reuses one."""
+    def take_seq(self, time_ms: int) -> int:
+        """The number of a job that is created now: larger than any ever given, so that a purge never reuses one."""
         if self._next_seq is None:
-            found: list[sql.Values] = self._writer.execute("SELECT value FROM meta WHERE name = 'next_seq'").fetchall()
-            self._next_seq = self._next_seq_written = int(found[0][0]) if found else 1
+            self._next_seq = self._next_seq_written = int(self._meta("next_seq") or 1)
         seq = self._next_seq
-        self._next_seq += 1
+        if self.topology is not None:
+            seq = numbers.of_new(time_ms, seq)
+        self._next_seq = seq + 1
         return seq
+
+    def take_arrivals_seq(self, created_ms: int) -> int:
+        """The number of a job that comes from another cluster: among those that were created when it was."""
+        arrived = int(self._meta(_ARRIVED) or 0)
+        while True:
+            arrived += 1
+            seq = numbers.of_arrival(created_ms, arrived)
+            if not self.rows("seq_in_use", seq):
+                self.run("put_meta", _ARRIVED, arrived)
+                return seq
 
     def destination_id(self, tenant: str, name: str) -> int:
         """The number of a tenant's destination, which is made when it is new."""
