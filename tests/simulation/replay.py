@@ -10,6 +10,7 @@ from hookline.node.state_machine.machine import StateMachine, open_state
 from hookline.protocol import commands as c
 from hookline.protocol.codec import Entry
 from hookline.protocol.jobs import State, decode_spec
+from hookline.protocol.moves import Batch, decode_batch
 from hookline.protocol.settings import ScheduleSpec, decode_destination, decode_schedule
 from tests.simulation.history import NEVER, History
 
@@ -24,6 +25,9 @@ _TABLES = (
     "idempotency_keys",
     "schedules",
     "tenants",
+    "elsewhere",
+    "arrivals",
+    "departures",
 )
 
 
@@ -67,6 +71,7 @@ class Replay:
     lost: list[tuple[int, int]] = field(default_factory=list)  # (when, claims that a new term found open)
     calendars: dict[str, list[CalendarChange]] = field(default_factory=dict)
     schedule_numbers: dict[str, int] = field(default_factory=dict)
+    came: set[str] = field(default_factory=set)  # jobs that came from other clusters
 
 
 def dump(path: Path) -> dict[str, list[Any]]:
@@ -108,6 +113,7 @@ class _Follower:
         self._found = found
         self._paused: set[tuple[str, str]] = set()  # tenants and their destinations
         self._names: dict[int, str] = {}
+        self._arriving: dict[str, Batch] = {}  # by source
 
     def follow(self, at: int, entry: Entry, command: c.AnyCommand, result: c.Result) -> None:
         found = self._found
@@ -132,8 +138,19 @@ class _Follower:
                 found.calendars.setdefault(command.id, []).append(change)
             case c.DeleteSchedule(), c.Changed():
                 found.calendars[command.id].append(CalendarChange(at, entry.time_ms, None, True))
+            case c.TakeBatch(), c.Changed(1):
+                self._arriving[command.source] = decode_batch(command.batch)
+            case c.ActivateBatch(), c.Changed(count) if count:
+                self._note_arrival(at, entry, command)
             case _:
                 pass
+
+    def _note_arrival(self, at: int, entry: Entry, command: c.ActivateBatch) -> None:
+        batch, found = self._arriving[command.source], self._found
+        found.came |= {batch.jobs[position].id for position in command.jobs}
+        for record in (batch.schedules[position] for position in command.schedules):
+            change = CalendarChange(at, entry.time_ms, decode_schedule(record.spec), record.paused)
+            found.calendars.setdefault(record.id, []).append(change)
 
     def _grant(self, at: int, entry: Entry, seq: int, attempt: int, due_ms: int, command: c.ClaimJobs) -> None:
         job = self._job(seq)

@@ -163,13 +163,15 @@ class Job(Struct, frozen=True):
 class JobPage(Struct, frozen=True, omit_defaults=True):
     """A page of jobs, newest first. ``next_cursor`` null: there is no more.
 
-    ``incomplete``, from proxies only, names the clusters that could not be reached: theirs are missing.
-    ``cursors`` only come to proxies.
+    From proxies only: ``incomplete`` names the clusters that could not be reached: theirs are missing; ``moving`` those
+    out of which jobs move, since the topology changes or has changed since the first page: a job on its way may be
+    missing. ``cursors`` only come to proxies.
     """
 
     data: list[Job]
     next_cursor: str | None
     incomplete: list[str] = []
+    moving: list[str] = []
     cursors: list[str] | UnsetType = UNSET
 
 
@@ -266,7 +268,8 @@ class BulkResponse(Struct, frozen=True, omit_defaults=True):
     """How many jobs matched and how many were changed; ``more``: it stopped before the end, call again.
 
     Both from proxies only: ``incomplete`` names the clusters that could not be reached, where nothing was changed;
-    ``unclear`` those that took the call and did not answer, where jobs may have been changed.
+    ``unclear`` those that took the call and did not answer, where jobs may have been changed; ``moving`` those out of
+    which jobs move: one on its way may have been passed over.
     """
 
     matched: int
@@ -276,6 +279,7 @@ class BulkResponse(Struct, frozen=True, omit_defaults=True):
     sample: list[str]
     incomplete: list[str] = []
     unclear: list[str] = []
+    moving: list[str] = []
 
 
 class CatchUp(Struct, frozen=True, forbid_unknown_fields=True):
@@ -337,11 +341,12 @@ class Schedule(Struct, frozen=True):
 
 
 class SchedulePage(Struct, frozen=True, omit_defaults=True):
-    """A page of schedules by id; ``incomplete`` as in ``JobPage``."""
+    """A page of schedules by id; ``incomplete`` and ``moving`` as in ``JobPage``."""
 
     data: list[Schedule]
     next_cursor: str | None
     incomplete: list[str] = []
+    moving: list[str] = []
     cursors: list[str] | UnsetType = UNSET
 
 

@@ -30,7 +30,7 @@ from hookline.proxy.retry_plan import ROUNDS_MAX, Budget, GiveUp, Pause, RetryPl
 BREAKER_WAIT_MS = 5_000
 BREAKER_FAILURES = 5
 _SHORT_MS = 1_000  # silence for less time than this says nothing about a node
-_NOT_ACCEPTED = frozenset({"no_leader", "shutting_down", "overloaded", "unavailable"})
+_NOT_ACCEPTED = frozenset({"no_leader", "shutting_down", "overloaded", "unavailable", "cluster_left"})
 _TELLING = frozenset({409, 421, 429, 503, 504})  # statuses whose problem decides how to go on
 
 Candidates = Callable[[Router], Sequence[ClusterEntry]]

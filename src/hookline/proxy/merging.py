@@ -43,6 +43,7 @@ def merge(
     key: Callable[[Item], Any],
     is_descending: bool = False,
     join: Callable[[list[Item]], Item] | None = None,
+    after: Sequence[object] | None = None,
 ) -> MergedPage:
     """Up to ``limit`` items out of the pages, by name of cluster.
 
@@ -52,6 +53,7 @@ def merge(
         key: the items are ordered by it.
         is_descending: largest first.
         join: makes one of items with the same key; without it they stay apart.
+        after: the key of the last item of the page before: what comes before that was given, or is too late for it.
     """
     taken = dict.fromkeys(pages, 0)
     data: list[Item] = []
@@ -67,7 +69,8 @@ def merge(
         items = [pages[name].data[taken[name]] for name in (same if join else same[:1])]
         for name in same if join else same[:1]:
             taken[name] += 1
-        data.append(join(items) if join else items[0])
+        if after is None or (first < tuple(after) if is_descending else first > tuple(after)):
+            data.append(join(items) if join else items[0])
     moved = {name: _position(page, taken[name]) for name, page in pages.items() if _has_moved(page, taken[name])}
     return MergedPage(data, moved)
 
@@ -84,6 +87,11 @@ def _position(page: ClusterPage, taken: int) -> str | None:
 def job_key(job: Item) -> Key:
     """Jobs are listed newest first."""
     return (job["created_at"], job["id"])
+
+
+def first_of(items: list[Item]) -> Item:
+    """One thing that two clusters gave, as it was on its way from one to the other."""
+    return items[0]
 
 
 def audit_key(row: Item) -> Key:

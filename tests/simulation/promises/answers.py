@@ -50,7 +50,7 @@ def a_cancel_is_refused_only_for_what_has_ended(facts: Facts) -> Iterator[str]:
         job = call.target or ""
         if call.kind != "cancel" or call.code != JobFinished.code or facts.history.about(job, "retry"):
             continue
-        if job in jobs and jobs[job]["state"] == State.SUCCEEDED and ended[job] > call.ended:
+        if job in jobs and jobs[job]["state"] == State.SUCCEEDED and ended.get(job, 0) > call.ended:
             yield f"{job} was not cancelled by call {call.number}, though it had not ended"
 
 

@@ -40,7 +40,9 @@ def all_jobs_end(facts: Facts) -> Iterator[str]:
 def succeeded_jobs_arrived(facts: Facts) -> Iterator[str]:
     good = {(arrival.job, arrival.attempt) for arrival in facts.history.arrivals if _is_good(arrival)}
     for job, row in facts.found.jobs.items():
-        if row["state"] == State.SUCCEEDED and (job, row["attempts"]) not in good:
+        last = (job, row["attempts"])
+        was_elsewhere = job in facts.found.came and last not in facts.found.grants
+        if row["state"] == State.SUCCEEDED and last not in good and not was_elsewhere:
             yield f"{job} has succeeded, but no receiver said so to attempt {row['attempts']}"
 
 

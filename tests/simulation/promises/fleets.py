@@ -8,7 +8,9 @@ from typing import Any
 import apsw
 import msgspec
 
+from hookline.protocol.commands import CreateJob, TakeBatch
 from hookline.protocol.jobs import JobSpec, State
+from hookline.protocol.moves import decode_batch
 from tests.simulation.cluster.cluster import Cluster
 from tests.simulation.fleet.clients import PAUSED, marker_of, url_of
 from tests.simulation.history import Call, is_refusal
@@ -90,14 +92,15 @@ class Fleet:
         self.schedules: dict[str, list[str]] = defaultdict(list)  # clusters by id
         self.keys: dict[str, list[tuple[str, str]]] = defaultdict(list)  # (cluster, job) by key
         self.sent: list[tuple[str, str]] = []  # (marker, job) of each request at a receiver
+        ways = _ways(clusters)
         for cluster in clusters:
-            self._look(cluster)
+            self._look(cluster, ways)
 
-    def _look(self, cluster: Cluster) -> None:
+    def _look(self, cluster: Cluster, ways: dict[str, set[str]]) -> None:
         connection = apsw.Connection(str(cluster.nodes[0].state_file), flags=apsw.SQLITE_OPEN_READONLY)
         rows = connection.execute("SELECT id, state, created_ms, spec FROM jobs JOIN specs USING (seq)")
         for job_id, state, created_ms, blob in rows:
-            job = Made(cluster.name, job_id, created_ms)
+            job = Made(cluster.name, job_id, created_ms, frozenset(ways[job_id]))
             self.made.append(job)
             self.markers[marker_of(_specs.decode(blob).url)].append(job)
             self.states[cluster.name, job_id] = State(state)
@@ -122,6 +125,20 @@ class Fleet:
     def doubled(self) -> set[str]:
         """The markers of what may be there twice."""
         return {one.marker for one in self.wanted if one.may_double}
+
+
+def _ways(clusters: Sequence[Cluster]) -> dict[str, set[str]]:
+    """The clusters in whose logs each job came to be, or arrived."""
+    ways: dict[str, set[str]] = defaultdict(set)
+    for cluster in clusters:
+        for _, entry in cluster.history.entries:
+            for command in entry.commands:
+                if isinstance(command, CreateJob):
+                    ways[command.id].add(cluster.name)
+                elif isinstance(command, TakeBatch):
+                    for record in decode_batch(command.batch).jobs:
+                        ways[record.id].add(cluster.name)
+    return ways
 
 
 # --- what a client sees at once --------------------------------------------------------------------------------------
@@ -254,7 +271,7 @@ def what_was_cancelled_by_label_is_not_pending(facts: Fleet) -> Iterator[str]:
     for call in facts.calls:
         if call.kind != "bulk_cancel" or not call.is_ok:
             continue
-        if call.answer.incomplete or call.answer.unclear or call.answer.more:
+        if call.answer.incomplete or call.answer.unclear or call.answer.more or call.answer.moving:
             continue
         name, _, value = call.arguments["label"].partition("=")
         for job in facts.made:

@@ -11,11 +11,12 @@ _READINGS = {"read": "job", "cancel": "job", "update": "job", "run": "job", "ret
 
 
 class Made(NamedTuple):
-    """A job that is there in the end, and in which cluster."""
+    """A job that is there in the end, and in which cluster; ``ways``: in which clusters it ever was."""
 
     cluster: str
     id: str
     created_ms: int
+    ways: frozenset[str] = frozenset()
 
 
 class Readable(Protocol):
@@ -56,7 +57,8 @@ def _missed(call: Call, due: list[Made]) -> Iterator[str]:
         seen.update(job.id for job in page.data)
         reached_ms = _reached_ms(page)
         for job in due:
-            if job.id not in seen and job.created_ms > reached_ms and job.cluster not in page.incomplete:
+            is_missing = job.id not in seen and job.created_ms > reached_ms
+            if is_missing and not page.moving and {job.cluster, *job.ways}.isdisjoint(page.incomplete):
                 yield (
                     f"the list of call {call.number} misses {job.id} of {job.cluster} on page {number}, incomplete:"
                     f" {page.incomplete}"

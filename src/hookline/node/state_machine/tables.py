@@ -284,11 +284,12 @@ class Tables:
         self._departures[shard] = kept
 
     def begin_move(self) -> None:
-        """Another change of the topology: what has moved is counted anew."""
+        """Another change of the topology: what has moved is counted anew, and a cluster that left may be back."""
         for shard, kept in sorted(self._departures.items()):
             self._put_departure(shard, kept._replace(jobs=0, schedules=0))
         self.run("put_meta", _FROZEN, 0)
         self.longest_frozen_ms = 0
+        self.keep_moved(0, has_left=False)
 
     def keep_moved(self, epoch: int, *, has_left: bool) -> None:
         """Note that nothing is left to move by the topology of that epoch."""

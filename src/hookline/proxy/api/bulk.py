@@ -53,7 +53,7 @@ async def on_all(api: ProxyApi, request: ApiRequest) -> Reply:
         done = _with(done, cluster.name, one)
     if len(done.incomplete) + len(done.unclear) == len(api.clusters()):
         raise _failure(done)
-    return answer(200, done)
+    return answer(200, msgspec.structs.replace(done, moving=api.moving()))
 
 
 def _with(done: http.BulkResponse, name: str, one: NodeAnswer | HooklineError) -> http.BulkResponse:

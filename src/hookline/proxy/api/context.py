@@ -76,6 +76,11 @@ class ProxyApi:
         """All there are, also those that are on their way out."""
         return self.known.topology.all_clusters()
 
+    def moving(self) -> list[str]:
+        """The clusters out of which jobs and schedules move, since the topology changes."""
+        previous = self.known.topology.previous
+        return [] if previous is None else sorted(entry.name for entry in previous.clusters)
+
     async def to_any(self, call: NodeCall, deadline_ms: float) -> NodeAnswer:
         """The answer of whichever cluster takes the call."""
         return await self.forwarder.submit(self.candidates, lambda _: call, deadline_ms)

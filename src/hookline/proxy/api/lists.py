@@ -32,10 +32,16 @@ class _Page(Struct):
 
 
 class _Cursor(Struct):
-    """The place where each cluster goes on: "" at its beginning, None at its end; by the topology of ``epoch``."""
+    """The place where each cluster goes on: "" at its beginning, None at its end; by the topology of ``epoch``.
+
+    ``since``: the epoch of the first page. ``last``: the key of the last item, where an item may come from one cluster
+    to another.
+    """
 
     epoch: int = 0
     positions: Positions = {}
+    since: int = 0
+    last: list[str] | None = None
 
 
 _pages = msgspec.json.Decoder(_Page)
@@ -51,6 +57,7 @@ class Listing:
     filters: tuple[str, ...] = ()
     is_descending: bool = False
     join: Callable[[list[Item]], Item] | None = None
+    moves: bool = False  # items go from one cluster to another when the topology changes
 
 
 JOBS = Listing(
@@ -58,8 +65,10 @@ JOBS = Listing(
     merging.job_key,
     filters=http.FILTERS,
     is_descending=True,
+    join=merging.first_of,
+    moves=True,
 )
-SCHEDULES = Listing(("id",), merging.schedule_key)
+SCHEDULES = Listing(("id",), merging.schedule_key, join=merging.first_of, moves=True)
 DESTINATIONS = Listing(
     ("host", "running", "waiting", "breaker"),
     merging.destination_key,
@@ -127,13 +136,25 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
     incomplete = [name for name, position in positions.items() if position is not None and name not in pages]
     if not pages and incomplete:
         raise none_reachable(incomplete, is_all=not ended)
-    merged = merging.merge(pages, limit, key=listing.key, is_descending=listing.is_descending, join=listing.join)
+    merged = merging.merge(
+        pages, limit, key=listing.key, is_descending=listing.is_descending, join=listing.join, after=cursor.last
+    )
     positions |= merged.positions
     has_more = any(position is not None for position in positions.values())
-    after = _Cursor(max(cursor.epoch, api.known.epoch), positions)
+    last = [*listing.key(merged.data[-1])] if listing.moves and merged.data else cursor.last
+    after = _Cursor(max(cursor.epoch, api.known.epoch), positions, cursor.since or api.known.epoch, last)
     next_cursor = encode_cursor(msgspec.json.encode(after).decode(), scope) if has_more else None
     body: dict[str, Any] = {"data": merged.data, "next_cursor": next_cursor}
+    if listing.moves and (moving := _moving(api, cursor)):
+        body["moving"] = moving
     return answer(200, with_incomplete(body, incomplete))
+
+
+def _moving(api: ProxyApi, cursor: _Cursor) -> list[str]:
+    """The clusters out of which things move or have moved since the first page: some may be missing."""
+    if cursor.since and cursor.since < api.known.epoch:
+        return sorted(entry.name for entry in api.clusters())
+    return api.moving()
 
 
 def _of_all(api: ProxyApi, cursor: _Cursor) -> Positions:
