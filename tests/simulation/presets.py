@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tests.simulation.clients import BerlinClients, Clients, ClusterClients
 from tests.simulation.cluster.etcd_cluster import EtcdCluster
@@ -16,6 +17,8 @@ from tests.simulation.logs import complaints_kept
 from tests.simulation.mixed.cluster import MixedCluster
 from tests.simulation.tenants import TenantsWorld
 from tests.simulation.world import ClusterWorld, World
+
+W = TypeVar("W", bound=World)
 
 _MINUTE_MS = 60_000
 _SPRING_MS = 1_806_195_600_000  # 2027-03-28T01:00:00Z: in Berlin it would be two o'clock, and is three
@@ -66,11 +69,16 @@ PRESETS = {
 
 
 def simulate(preset: str, seed: int, directory: Path, *, stops: bool = False) -> World:
+    """Run a world of a kind to its end; arguments as ``lived`` takes them."""
+    return lived(PRESETS[preset].build, seed, directory, stops=stops)
+
+
+def lived(build: Callable[[History, int, Path], W], seed: int, directory: Path, *, stops: bool = False) -> W:
     """Run a world to its end; with ``stops``, only until something is seen to be wrong. ``directory`` is empty."""
 
-    async def main() -> World:
+    async def main() -> W:
         history = History(Journal(asyncio.get_running_loop().time))
-        world = PRESETS[preset].build(history, seed, directory)
+        world = build(history, seed, directory)
         with complaints_kept(history, _is_alive), patched(world.random, world.kind, seed, commit_ms=world.commit_ms):
             await world.live(stops=stops)
         return world

@@ -138,12 +138,15 @@ class _Follower:
                 found.calendars.setdefault(command.id, []).append(change)
             case c.DeleteSchedule(), c.Changed():
                 found.calendars[command.id].append(CalendarChange(at, entry.time_ms, None, True))
+            case _:
+                self._follow_move(at, entry, command, result)
+
+    def _follow_move(self, at: int, entry: Entry, command: c.AnyCommand, result: c.Result) -> None:
+        match command, result:
             case c.TakeBatch(), c.Changed(1):
                 self._arriving[command.source] = decode_batch(command.batch)
             case c.ActivateBatch(), c.Changed(count) if count:
                 self._note_arrival(at, entry, command)
-            case _:
-                pass
 
     def _note_arrival(self, at: int, entry: Entry, command: c.ActivateBatch) -> None:
         batch, found = self._arriving[command.source], self._found
