@@ -17,9 +17,11 @@ from tools.findings import report
 ONE_THING = frozenset(
     {
         "client/answers.py",
+        "client/move_answers.py",
         "protocol/http.py",
         "protocol/http_audit.py",
         "protocol/http_keys.py",
+        "protocol/http_moves.py",
         "protocol/http_tenants.py",
     }
 )

@@ -14,7 +14,8 @@ The tree (the class docstring is the title shown to users; it says what to do)::
     ├── MethodNotAllowed          405
     ├── Conflict                  409  JobNotPending · JobNotRetryable · JobFinished · JobRunning ·
     │                                  JobNotFinished · PayloadRemoved · ScheduleExists
-    │                                  EpochUnknown · EpochTaken · ChangeOpen · NotDecider · SettingsNeeded ·
+    │                                  EpochUnknown · EpochTaken · ChangeOpen · MoveOpen ·
+    │                                  NothingMoves · NotDecider · SettingsNeeded ·
     │                                  SecretKeyDiffers · TooManyKeys · TooManyTenants
     ├── PayloadTooLarge           413  (BatchTooLarge)
     ├── UnsupportedMedia          415
@@ -324,6 +325,12 @@ class MoveOpen(Conflict):
     """Jobs still have to move before the change can end; wait for it, or take it back."""
 
     code = "move_open"
+
+
+class NothingMoves(Conflict):
+    """No change of the topology is under way."""
+
+    code = "nothing_moves"
 
 
 class NotDecider(Conflict):

@@ -273,6 +273,10 @@ def test_settings_are_bounded(options: dict[str, Any]) -> None:
 
 TOPOLOGY = {"epoch": 2, "cluster": [{"name": "c0", "shard": 0, "nodes": ["http://127.0.0.1:1"]}]}
 ROUTE = {"id": "j1", "rule": "modulo", "hash": 5, "cluster": "c1", "shard": 1, "steps": ["because"]}
+STATUS = {"epoch": 2, "state": "moving"}
+PLAN = {"epoch": 2, "share": 0.5, "pairs": [], "clusters": [], "jobs": 1, "schedules": 0, "bytes": 3}
+PLAN |= {"seconds": 1, "jobs_per_s": 2000, "is_measured": False}
+BALANCE = {"epoch": 2, "seconds": 2, "clusters": []}
 CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("get_job", ("j1",), {}, "GET /jobs/j1", served.job()),
     ("list_jobs_page", (), {"limit": 2}, "GET /jobs?limit=2", {"data": [], "next_cursor": None}),
@@ -299,6 +303,12 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("topology", (), {}, "GET /topology", TOPOLOGY),
     ("apply_topology", (msgspec.convert(TOPOLOGY, Topology),), {}, "PUT /topology", {"epoch": 2, "clusters": {}}),
     ("route", ("j1",), {}, "GET /topology/route?id=j1", ROUTE),
+    ("topology_status", (), {}, "GET /topology/status", STATUS),
+    ("plan_topology", (msgspec.convert(TOPOLOGY, Topology),), {}, "POST /topology/plan", PLAN),
+    ("pause_move", (), {}, "POST /topology/pause", STATUS),
+    ("resume_move", (), {"rate": 5}, "POST /topology/resume", STATUS),
+    ("abort_move", (), {}, "POST /topology/abort", STATUS),
+    ("balance_topology", (), {"seconds": 2}, "GET /topology/balance?seconds=2", BALANCE),
     ("health", (), {}, "GET /health", {"status": "ok", "role": "leader", "usage": {}}),
 ]
 BULK = {"matched": 2, "changed": 0, "dry_run": True, "more": False, "sample": ["a", "b"]}

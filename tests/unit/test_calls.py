@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hookline.client import requests
+from hookline.client import requests, topology_requests
 from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Handler, Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
@@ -58,6 +58,12 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "handOneOver": ("admin", "never"),
         "getTopology": ("read", "always"),
         "putTopology": ("admin", "always"),
+        "getTopologyStatus": ("read", "always"),
+        "planTopology": ("admin", "always"),
+        "pauseMove": ("admin", "always"),
+        "resumeMove": ("admin", "always"),
+        "abortMove": ("admin", "never"),
+        "balanceTopology": ("read", "always"),
         "getRoute": ("read", "always"),
         "getCluster": ("read", "always"),
         "changeCluster": ("admin", "never"),
@@ -107,6 +113,7 @@ def test_the_calls_about_the_service() -> None:
     asking = {name for name, call in CALLS.items() if call.needed_scope is not None and call.of_service}
     clusters = {"listClusters", "getOneCluster", "changeOneCluster", "handOneOver", "getCluster", "changeCluster"}
     topology = {"getTopology", "putTopology", "getRoute", "handover", "trustClock", "getMetrics"}
+    topology |= {"getTopologyStatus", "planTopology", "pauseMove", "resumeMove", "abortMove", "balanceTopology"}
     assert asking == clusters | topology | {"listTenants", "getTenant", "putTenant", "deleteTenant", "listAudit"}
 
 
@@ -224,9 +231,15 @@ SENT: dict[str, Callable[[], requests.Request[Any]]] = {
     "deleteTenant": lambda: requests.delete_tenant("x"),
     "listClusters": requests.clusters,
     "getOneCluster": lambda: requests.cluster("x"),
-    "getTopology": requests.topology,
-    "putTopology": lambda: requests.apply_topology(TOPOLOGY),
-    "getRoute": lambda: requests.route("x"),
+    "getTopology": topology_requests.topology,
+    "putTopology": lambda: topology_requests.apply_topology(TOPOLOGY),
+    "getRoute": lambda: topology_requests.route("x"),
+    "getTopologyStatus": topology_requests.topology_status,
+    "planTopology": lambda: topology_requests.plan_topology(TOPOLOGY),
+    "pauseMove": topology_requests.pause_move,
+    "resumeMove": topology_requests.resume_move,
+    "abortMove": topology_requests.abort_move,
+    "balanceTopology": topology_requests.balance_topology,
     "getCluster": lambda: requests.cluster(None),
     "changeCluster": lambda: requests.cluster_mode("hybrid", None),
     "changeOneCluster": lambda: requests.cluster_mode("hybrid", "x"),

@@ -12,9 +12,9 @@ import pytest
 
 import hookline
 from hookline import Client
-from hookline.client import answers
+from hookline.client import answers, move_answers
 from hookline.client.requests import Request
-from hookline.protocol import http, http_audit, http_keys, http_tenants
+from hookline.protocol import http, http_audit, http_keys, http_moves, http_tenants
 from tests import scripted_server as served
 from tests.scripted_server import Answer, ScriptedServer, scripted_server
 
@@ -36,12 +36,17 @@ def client(server: ScriptedServer) -> Iterator[Client]:
         yield client
 
 
-OWN = [kind for _, kind in inspect.getmembers(answers, inspect.isclass) if kind.__module__ == answers.__name__]
+OWN = [
+    kind
+    for module in (answers, move_answers)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if kind.__module__ == module.__name__
+]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in OWN if kind is not answers.Answered], ids=lambda kind: kind.__name__)
 def test_each_answer_has_the_fields_that_travel(kind: type[msgspec.Struct]) -> None:
-    places = (http, http_keys, http_audit, http_tenants)
+    places = (http, http_keys, http_audit, http_moves, http_tenants)
     told: type[msgspec.Struct] = next(getattr(one, kind.__name__) for one in places if hasattr(one, kind.__name__))
     wanted = [name for name in told.__struct_encode_fields__ if name not in ONLY_FOR_PROXIES]
     assert list(kind.__struct_encode_fields__) == wanted
@@ -54,7 +59,7 @@ def test_each_answer_has_the_fields_that_travel(kind: type[msgspec.Struct]) -> N
 
 
 def test_every_method_gives_a_type_of_the_sdk() -> None:
-    for name, method in vars(Client).items():
+    for name, method in inspect.getmembers(Client):
         if name.startswith("_") or not inspect.isfunction(method):
             continue
         given = method.__annotations__["return"]

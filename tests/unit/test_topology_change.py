@@ -4,18 +4,24 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from hookline.errors import ChangeOpen, InvalidTopology
-from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology
+from hookline.protocol.topology import ClusterEntry, Move, Placement, Strategy, Topology
 from hookline.protocol.topology_change import (
     EPOCH_JUMP_MAX,
     check_change,
     completed,
     decider_of,
+    ended,
     is_completed,
+    leaving,
     outranks,
+    paced,
     placement_of,
     same_homes,
+    taken_back,
+    with_retired,
 )
 from tests.proxy_parts import entries
 
@@ -32,6 +38,10 @@ def at(
     epoch: int, *clusters: ClusterEntry, strategy: Strategy = "modulo", previous: Placement | None = None
 ) -> Topology:
     return Topology(epoch=epoch, strategy=strategy, clusters=clusters, previous=previous)
+
+
+def names_of(topology: Topology) -> set[str]:
+    return {entry.name for entry in topology.clusters}
 
 
 def moved(entry: ClusterEntry) -> ClusterEntry:
@@ -95,6 +105,36 @@ def test_a_file_that_lacks_what_was_added_is_the_same() -> None:
     assert not is_completed(at(4, C0, C1, C2, previous=placed(C0)), OPEN)
 
 
+# --- how a change goes on ---------------------------------------------------------------------------------------
+
+
+def test_a_change_is_paused_goes_on_and_is_taken_back_and_the_way_back_too() -> None:
+    paused = paced(OPEN, Move(paused=True, rate=5))
+    check_change(OPEN, paused)
+    assert (paused.epoch, paused.previous, paused.clusters) == (5, OPEN.previous, OPEN.clusters)
+    back = taken_back(paused)
+    check_change(paused, back)
+    assert (back.epoch, back.clusters, back.previous) == (6, (C0, C1), placement_of(OPEN))
+    assert back.move == Move(aborting=True, rate=5), "it goes on, as fast as before"
+    assert [entry.name for entry in leaving(back)] == ["c2"]
+    forth = taken_back(back)
+    check_change(back, forth)
+    assert forth == replace(OPEN, epoch=7, move=Move(rate=5))
+
+
+def test_what_a_change_took_out_is_remembered_and_never_used_again() -> None:
+    removing = completed(ONE, at(4, C0))
+    assert (removing.previous, removing.retired) == (placement_of(ONE), ())
+    end = ended(removing)
+    check_change(removing, end)
+    assert (end.epoch, end.previous, end.retired) == (5, None, (1,))
+    for shard_again in (C1, replace(C2, shard=1)):
+        again = completed(end, at(6, C0, shard_again))
+        with pytest.raises(InvalidTopology, match="never used again"):
+            check_change(end, again, is_forced=True)
+    assert completed(end, at(6, C0, C2)).retired == (1,)
+
+
 # --- what may follow --------------------------------------------------------------------------------------------
 
 
@@ -143,12 +183,14 @@ def test_everything_else_is_refused_with_the_cure(
         check_change(old, new)
     assert getattr(caught.value, "field", None) == field
     if field is None:
-        assert "without `previous`" in str(caught.value)
+        assert "hookline topology abort" in str(caught.value)
 
 
 def test_force_takes_what_may_make_ids_twice_and_nothing_else() -> None:
     for new in (at(9, C0, C2), at(5, C2, strategy="ring"), at(5, C0, C1)):
-        check_change(OPEN, new, is_forced=True)
+        given = with_retired(OPEN, new)
+        assert (given.previous, given.retired) == (None, tuple(n for n in (0, 1, 2) if f"c{n}" not in names_of(new)))
+        check_change(OPEN, given, is_forced=True)
     for new in (at(4, C0), at(3, C0)):
         with pytest.raises(InvalidTopology, match="not newer than 4"):
             check_change(OPEN, new, is_forced=True)

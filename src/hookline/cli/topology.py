@@ -15,7 +15,7 @@ from hookline.cli import inputs
 from hookline.cli.output import print_json, stdout
 from hookline.cli.parameters import AnyText, File, Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
-from hookline.client import requests
+from hookline.client import requests, topology_requests
 from hookline.errors import InvalidConfig, RouteNotFound
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, parse_topology_file
@@ -51,7 +51,7 @@ def show(*, service: Service = DEFAULT_SERVICE) -> None:
         service: Where Hookline is; a proxy.
     """
     with _proxy(service) as calls:
-        topology = calls.send(requests.topology())
+        topology = calls.send(topology_requests.topology())
     _print(topology, as_json=service.json)
 
 
@@ -82,7 +82,7 @@ def apply(file: File, *, force: Flag = False, with_ids: Flag = False, service: S
             topology = identified(
                 topology, {cluster.name: cluster.id for cluster in calls.send(requests.clusters()).data}
             )
-        applied = calls.send(requests.apply_topology(topology, force=force))
+        applied = calls.send(topology_requests.apply_topology(topology, force=force))
     if service.json:
         print_json(applied)
     else:
@@ -106,10 +106,10 @@ def plan(file: File, *, service: Service = DEFAULT_SERVICE) -> None:
     """
     new = read(file)
     with _proxy(service) as calls:
-        old = calls.send(requests.topology())
+        old = calls.send(topology_requests.topology())
     whole = completed(old, new)
     check_change(old, whole)
-    notes = [added_previous(old, whole)] if whole != new else []
+    notes = [added_previous(old)] if whole != new else []
     moves = moving(old, new)
     share = sum(moves.values())
     if service.json:
@@ -136,7 +136,7 @@ def route(job_id: AnyText, *, service: Service = DEFAULT_SERVICE) -> None:
         service: Where Hookline is; a proxy.
     """
     with _proxy(service) as calls:
-        found = calls.send(requests.route(job_id))
+        found = calls.send(topology_requests.route(job_id))
     if service.json:
         print_json(found)
         return

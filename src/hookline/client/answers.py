@@ -410,7 +410,8 @@ class Cluster(Answered, frozen=True):
     """A cluster and its nodes. ``clock`` is that of the node that answers; ``mode`` says which of ``runners`` attempt.
 
     ``id`` was made once for the cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the
-    files of states that the asked node has replaced and kept.
+    files of states that the asked node has replaced and kept. ``can_be_switched_off``: it was taken out of the
+    topology, and has handed everything over.
     """
 
     name: str
@@ -424,6 +425,7 @@ class Cluster(Answered, frozen=True):
     kept_aside: list[str] = []
     mode: Mode = DEFAULT_MODE
     runners: list[RunnerView] = []
+    can_be_switched_off: bool = False
 
 
 class ClusterList(Answered, frozen=True):
@@ -480,3 +482,5 @@ class Health(Answered, frozen=True):
     decided_by: int | None = None
     cluster: str | None = None
     shard: int | None = None
+    moved: int = 0
+    can_be_switched_off: bool = False

@@ -28,24 +28,22 @@ from hookline.client.answers import (
     KeyView,
     NewKey,
     Preview,
-    Route,
     Schedule,
     SchedulePage,
     Tenant,
     TenantPage,
-    TopologyApplied,
 )
 from hookline.client.awaiting_transport import AwaitingHttp, AwaitingTransport
 from hookline.client.connections import Connecting
 from hookline.client.fields import Length
 from hookline.client.retrying import RETRIES, Retrying
+from hookline.client.topology_calls import AwaitingTopologyCalls
 from hookline.client.transport import service_url, with_key, with_tenant
 from hookline.client.trust import CertPair, FilePath, Verify, trust_of
 from hookline.clock import Clock, SystemClock
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import JobRequest
 from hookline.protocol.modes import Mode
-from hookline.protocol.topology import Topology
 
 if TYPE_CHECKING:
     import httpx2
@@ -53,7 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AwaitingTopologyCalls):
     """Talks to a node or a proxy; belongs to one event loop. Close it, or use it in an ``async with``.
 
     Args:
@@ -368,21 +366,6 @@ class AsyncClient:
     async def clusters(self) -> ClusterList:
         """All clusters behind a proxy."""
         return await self._ask(requests.clusters(), ClusterList)
-
-    async def topology(self) -> Topology:
-        """The clusters, and how ids are spread over them, as a proxy knows it."""
-        return await self._transport.send(requests.topology())
-
-    async def apply_topology(self, topology: Topology, *, force: bool = False) -> TopologyApplied:
-        """Give a proxy and all clusters a newer topology; ``EpochTaken`` if another has that epoch.
-
-        ``force`` takes it as it is, though a change is open or ids move without ``previous``: ids may be made twice.
-        """
-        return await self._ask(requests.apply_topology(topology, force=force), TopologyApplied)
-
-    async def route(self, job_id: str) -> Route:
-        """The cluster at which a proxy looks for that id, and why."""
-        return await self._ask(requests.route(job_id), Route)
 
     async def trust_clock(self) -> ClockView:
         """Say that the clock of the node's machine is right; ``Conflict`` if most of the cluster's clocks disagree."""

@@ -28,25 +28,23 @@ from hookline.client.answers import (
     KeyView,
     NewKey,
     Preview,
-    Route,
     Schedule,
     SchedulePage,
     Tenant,
     TenantPage,
-    TopologyApplied,
 )
 from hookline.client.blocking_transport import BlockingTransport
 from hookline.client.connections import Connecting
 from hookline.client.fields import Length
 from hookline.client.pooled_connections import PooledConnections
 from hookline.client.retrying import RETRIES, Retrying
+from hookline.client.topology_calls import BlockingTopologyCalls
 from hookline.client.transport import service_url, with_key, with_tenant
 from hookline.client.trust import CertPair, FilePath, Verify, trust_of
 from hookline.clock import Clock, SystemClock
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import JobRequest
 from hookline.protocol.modes import Mode
-from hookline.protocol.topology import Topology
 
 if TYPE_CHECKING:
     import httpx2
@@ -54,7 +52,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client:
+class Client(BlockingTopologyCalls):
     """Talks to a node or a proxy; safe to share between threads. Close it, or use it in a ``with``.
 
     Args:
@@ -367,21 +365,6 @@ class Client:
     def clusters(self) -> ClusterList:
         """All clusters behind a proxy."""
         return self._ask(requests.clusters(), ClusterList)
-
-    def topology(self) -> Topology:
-        """The clusters, and how ids are spread over them, as a proxy knows it."""
-        return self._transport.send(requests.topology())
-
-    def apply_topology(self, topology: Topology, *, force: bool = False) -> TopologyApplied:
-        """Give a proxy and all clusters a newer topology; ``EpochTaken`` if another has that epoch.
-
-        ``force`` takes it as it is, though a change is open or ids move without ``previous``: ids may be made twice.
-        """
-        return self._ask(requests.apply_topology(topology, force=force), TopologyApplied)
-
-    def route(self, job_id: str) -> Route:
-        """The cluster at which a proxy looks for that id, and why."""
-        return self._ask(requests.route(job_id), Route)
 
     def trust_clock(self) -> ClockView:
         """Say that the clock of the node's machine is right; ``Conflict`` if most of the cluster's clocks disagree."""

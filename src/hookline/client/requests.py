@@ -7,7 +7,7 @@ send it, try again and return a typed value.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -23,9 +23,6 @@ from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.ids import check_id, mint_id
 from hookline.protocol.modes import Mode
-
-if TYPE_CHECKING:
-    from hookline.protocol.topology import Topology
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -105,7 +102,7 @@ def create_job(url: str, fields: Mapping[str, Any], clock: Clock) -> Request[htt
         key = f"sdk-{clock.token(16).hex()}"
     headers = _trace(named.pop("traceparent", None)) | ({} if key is None else {"Idempotency-Key": key})
     check_headers(headers, "headers")
-    request = _call("createJob", http.Job, body={"url": url} | to_json(named), headers=headers)
+    request = calling("createJob", http.Job, body={"url": url} | to_json(named), headers=headers)
     return replace(request, may_fall_back=is_unnamed)
 
 
@@ -120,7 +117,7 @@ def create_jobs(
         if item.get("id") is None:
             item["id"] = _fresh_id(clock)
         items.append(item)
-    return _call("createBatch", http.BatchResponse, body={"jobs": items}, headers=_trace(traceparent))
+    return calling("createBatch", http.BatchResponse, body={"jobs": items}, headers=_trace(traceparent))
 
 
 def in_brief(batch: Request[http.BatchResponse]) -> Request[http.BriefResponse]:
@@ -130,49 +127,49 @@ def in_brief(batch: Request[http.BatchResponse]) -> Request[http.BriefResponse]:
 
 def get_job(job_id: str) -> Request[http.Job]:
     """``GET /jobs/{id}``."""
-    return _call("getJob", http.Job, check_id(job_id))
+    return calling("getJob", http.Job, check_id(job_id))
 
 
 def list_jobs(
     filters: Mapping[str, Any], *, limit: int | None = PAGE_SIZE, cursor: str | None
 ) -> Request[http.JobPage]:
     """``GET /jobs``, one page."""
-    return _call("listJobs", http.JobPage, query=_filter(filters) | {"limit": limit, "cursor": cursor})
+    return calling("listJobs", http.JobPage, query=_filter(filters) | {"limit": limit, "cursor": cursor})
 
 
 def attempts(job_id: str) -> Request[http.AttemptList]:
     """``GET /jobs/{id}/attempts``."""
-    return _call("listAttempts", http.AttemptList, check_id(job_id))
+    return calling("listAttempts", http.AttemptList, check_id(job_id))
 
 
 def update_job(job_id: str, fields: Mapping[str, Any]) -> Request[http.Job]:
     """``PATCH /jobs/{id}``."""
-    return _call("updateJob", http.Job, check_id(job_id), body=to_json(fields))
+    return calling("updateJob", http.Job, check_id(job_id), body=to_json(fields))
 
 
 def cancel_job(job_id: str) -> Request[http.Job]:
     """``POST /jobs/{id}/cancel``."""
-    return _call("cancelJob", http.Job, check_id(job_id))
+    return calling("cancelJob", http.Job, check_id(job_id))
 
 
 def retry_job(job_id: str, overrides: Mapping[str, Any]) -> Request[http.Job]:
     """``POST /jobs/{id}/retry``. Not idempotent: the first may have run and ended when the second arrives."""
-    return _call("retryJob", http.Job, check_id(job_id), body=to_json(overrides))
+    return calling("retryJob", http.Job, check_id(job_id), body=to_json(overrides))
 
 
 def run_job(job_id: str) -> Request[http.Job]:
     """``POST /jobs/{id}/run``: due now. Not idempotent, as it would also end the wait before a retry."""
-    return _call("runJob", http.Job, check_id(job_id))
+    return calling("runJob", http.Job, check_id(job_id))
 
 
 def delete_job(job_id: str) -> Request[None]:
     """``DELETE /jobs/{id}``."""
-    return _call("deleteJob", type(None), check_id(job_id))
+    return calling("deleteJob", type(None), check_id(job_id))
 
 
 def delete_payload(job_id: str) -> Request[http.Job]:
     """``DELETE /jobs/{id}/payload``."""
-    return _call("deletePayload", http.Job, check_id(job_id))
+    return calling("deletePayload", http.Job, check_id(job_id))
 
 
 def retry_jobs(
@@ -180,12 +177,12 @@ def retry_jobs(
 ) -> Request[http.BulkResponse]:
     """``POST /jobs/retry``."""
     body = _bulk(filters, dry_run, limit) | ({"overrides": to_json(overrides)} if overrides else {})
-    return _call("retryJobs", http.BulkResponse, body=body, is_dry_run=dry_run)
+    return calling("retryJobs", http.BulkResponse, body=body, is_dry_run=dry_run)
 
 
 def cancel_jobs(filters: Mapping[str, Any], *, dry_run: bool, limit: int | None) -> Request[http.BulkResponse]:
     """``POST /jobs/cancel``."""
-    return _call("cancelJobs", http.BulkResponse, body=_bulk(filters, dry_run, limit))
+    return calling("cancelJobs", http.BulkResponse, body=_bulk(filters, dry_run, limit))
 
 
 # --- schedules ------------------------------------------------------------------------------------------------
@@ -196,42 +193,42 @@ def create_schedule(cron: str, job: ScheduledJob, fields: Mapping[str, Any], clo
     body = {"cron": cron, "job": to_json(job)} | to_json(fields)
     if body.get("id") is None:
         body["id"] = _fresh_id(clock)
-    return _call("createSchedule", http.Schedule, body=body)
+    return calling("createSchedule", http.Schedule, body=body)
 
 
 def get_schedule(schedule_id: str) -> Request[http.Schedule]:
     """``GET /schedules/{id}``."""
-    return _call("getSchedule", http.Schedule, check_id(schedule_id))
+    return calling("getSchedule", http.Schedule, check_id(schedule_id))
 
 
 def list_schedules(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http.SchedulePage]:
     """``GET /schedules``, one page."""
-    return _call("listSchedules", http.SchedulePage, query={"limit": limit, "cursor": cursor})
+    return calling("listSchedules", http.SchedulePage, query={"limit": limit, "cursor": cursor})
 
 
 def update_schedule(schedule_id: str, fields: Mapping[str, Any]) -> Request[http.Schedule]:
     """``PATCH /schedules/{id}``."""
-    return _call("updateSchedule", http.Schedule, check_id(schedule_id), body=to_json(fields))
+    return calling("updateSchedule", http.Schedule, check_id(schedule_id), body=to_json(fields))
 
 
 def delete_schedule(schedule_id: str) -> Request[None]:
     """``DELETE /schedules/{id}``."""
-    return _call("deleteSchedule", type(None), check_id(schedule_id))
+    return calling("deleteSchedule", type(None), check_id(schedule_id))
 
 
 def pause_schedule(schedule_id: str) -> Request[http.Schedule]:
     """``POST /schedules/{id}/pause``."""
-    return _call("pauseSchedule", http.Schedule, check_id(schedule_id))
+    return calling("pauseSchedule", http.Schedule, check_id(schedule_id))
 
 
 def resume_schedule(schedule_id: str) -> Request[http.Schedule]:
     """``POST /schedules/{id}/resume``."""
-    return _call("resumeSchedule", http.Schedule, check_id(schedule_id))
+    return calling("resumeSchedule", http.Schedule, check_id(schedule_id))
 
 
 def run_schedule(schedule_id: str) -> Request[http.Job]:
     """``POST /schedules/{id}/run``: one job now. Not idempotent: each call makes one."""
-    return _call("runSchedule", http.Job, check_id(schedule_id))
+    return calling("runSchedule", http.Job, check_id(schedule_id))
 
 
 def preview_schedule(
@@ -240,7 +237,7 @@ def preview_schedule(
     """``GET /schedules/preview``."""
     begin = None if start is None else time_text(start, field="start")
     query = {"cron": cron, "timezone": timezone, "count": count, "from": begin}
-    return _call("previewSchedule", http.Preview, query=query)
+    return calling("previewSchedule", http.Preview, query=query)
 
 
 # --- destinations, clusters -----------------------------------------------------------------------------------
@@ -248,22 +245,22 @@ def preview_schedule(
 
 def list_destinations(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http.DestinationPage]:
     """``GET /destinations``, one page."""
-    return _call("listDestinations", http.DestinationPage, query={"limit": limit, "cursor": cursor})
+    return calling("listDestinations", http.DestinationPage, query={"limit": limit, "cursor": cursor})
 
 
 def get_destination(host: str) -> Request[http.Destination]:
     """``GET /destinations/{host}``."""
-    return _call("getDestination", http.Destination, host)
+    return calling("getDestination", http.Destination, host)
 
 
 def put_destination(host: str, fields: Mapping[str, Any]) -> Request[http.Destination]:
     """``PUT /destinations/{host}``."""
-    return _call("putDestination", http.Destination, host, body=to_json(fields))
+    return calling("putDestination", http.Destination, host, body=to_json(fields))
 
 
 def delete_destination(host: str) -> Request[None]:
     """``DELETE /destinations/{host}``."""
-    return _call("deleteDestination", type(None), host)
+    return calling("deleteDestination", type(None), host)
 
 
 def create_key(
@@ -273,22 +270,22 @@ def create_key(
     fields: dict[str, Any] = {"name": name, "scopes": list(scopes)}
     fields |= {} if tenant is None else {"tenant": tenant}
     fields |= {} if expires is None else {"expires": expires}
-    return _call("createKey", http_keys.NewKey, body=to_json(fields))
+    return calling("createKey", http_keys.NewKey, body=to_json(fields))
 
 
 def list_keys(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http_keys.KeyPage]:
     """``GET /keys``, one page."""
-    return _call("listKeys", http_keys.KeyPage, query={"limit": limit, "cursor": cursor})
+    return calling("listKeys", http_keys.KeyPage, query={"limit": limit, "cursor": cursor})
 
 
 def get_key(key_id: str) -> Request[http_keys.KeyView]:
     """``GET /keys/{id}``."""
-    return _call("getKey", http_keys.KeyView, check_id(key_id))
+    return calling("getKey", http_keys.KeyView, check_id(key_id))
 
 
 def rotate_key(key_id: str, *, overlap: Length) -> Request[http_keys.NewKey]:
     """``POST /keys/{id}/rotate``. Never sent twice: each time makes another text."""
-    return _call("rotateKey", http_keys.NewKey, check_id(key_id), body=to_json({"overlap": overlap}))
+    return calling("rotateKey", http_keys.NewKey, check_id(key_id), body=to_json({"overlap": overlap}))
 
 
 def list_audit(
@@ -302,87 +299,66 @@ def list_audit(
         "limit": limit,
         "cursor": cursor,
     }
-    return _call("listAudit", http_audit.AuditPage, query=query)
+    return calling("listAudit", http_audit.AuditPage, query=query)
 
 
 def revoke_key(key_id: str) -> Request[None]:
     """``DELETE /keys/{id}``."""
-    return _call("revokeKey", type(None), check_id(key_id))
+    return calling("revokeKey", type(None), check_id(key_id))
 
 
 def list_tenants(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http_tenants.TenantPage]:
     """``GET /tenants``, one page."""
-    return _call("listTenants", http_tenants.TenantPage, query={"limit": limit, "cursor": cursor})
+    return calling("listTenants", http_tenants.TenantPage, query={"limit": limit, "cursor": cursor})
 
 
 def get_tenant(name: str) -> Request[http_tenants.Tenant]:
     """``GET /tenants/{tenant}``."""
-    return _call("getTenant", http_tenants.Tenant, name)
+    return calling("getTenant", http_tenants.Tenant, name)
 
 
 def put_tenant(name: str, fields: Mapping[str, Any]) -> Request[http_tenants.Tenant]:
     """``PUT /tenants/{tenant}``."""
-    return _call("putTenant", http_tenants.Tenant, name, body=to_json(fields))
+    return calling("putTenant", http_tenants.Tenant, name, body=to_json(fields))
 
 
 def delete_tenant(name: str) -> Request[None]:
     """``DELETE /tenants/{tenant}``."""
-    return _call("deleteTenant", type(None), name)
+    return calling("deleteTenant", type(None), name)
 
 
 def cluster(name: str | None) -> Request[http.Cluster]:
     """``GET /cluster``, or at a proxy ``GET /clusters/{name}``."""
-    return _call("getCluster", http.Cluster) if name is None else _call("getOneCluster", http.Cluster, name)
+    return calling("getCluster", http.Cluster) if name is None else calling("getOneCluster", http.Cluster, name)
 
 
 def cluster_mode(mode: Mode, name: str | None) -> Request[http.Cluster]:
     """``PATCH /cluster``, or at a proxy ``PATCH /clusters/{name}``."""
     body = msgspec.json.encode(http.ClusterChange(mode))
     if name is None:
-        return _call("changeCluster", http.Cluster, body=body)
-    return _call("changeOneCluster", http.Cluster, name, body=body)
+        return calling("changeCluster", http.Cluster, body=body)
+    return calling("changeOneCluster", http.Cluster, name, body=body)
 
 
 def clusters() -> Request[http.ClusterList]:
     """``GET /clusters``, at a proxy."""
-    return _call("listClusters", http.ClusterList)
-
-
-def topology() -> "Request[Topology]":
-    """``GET /topology``, at a proxy."""
-    from hookline.protocol.topology import Topology  # noqa: PLC0415  # with TOML and hashes, which few calls need
-
-    return _call("getTopology", Topology)
-
-
-def apply_topology(new: "Topology", *, force: bool = False) -> Request[http.TopologyApplied]:
-    """``PUT /topology``, at a proxy. Applying the same again is fine."""
-    from hookline.protocol.topology import encode_topology  # noqa: PLC0415  # as above
-
-    return _call(
-        "putTopology", http.TopologyApplied, query={"force": "true" if force else None}, body=encode_topology(new)
-    )
-
-
-def route(job_id: str) -> Request[http.Route]:
-    """``GET /topology/route?id=``, at a proxy."""
-    return _call("getRoute", http.Route, query={"id": check_id(job_id)})
+    return calling("listClusters", http.ClusterList)
 
 
 def trust_clock() -> Request[http.ClockView]:
     """``POST /cluster/clock``, at a node."""
-    return _call("trustClock", http.ClockView, body=msgspec.json.encode(http.ClockWord(trust=True)))
+    return calling("trustClock", http.ClockView, body=msgspec.json.encode(http.ClockWord(trust=True)))
 
 
 def health() -> Request[http.Health]:
     """``GET /health``; a node that is not fit says so with 503 and the same body."""
-    return replace(_call("getHealth", http.Health), accepts=(503,))
+    return replace(calling("getHealth", http.Health), accepts=(503,))
 
 
 # --- small parts ----------------------------------------------------------------------------------------------
 
 
-def _call(
+def calling(
     name: str,
     reply: type[T],
     parameter: str = "",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from hookline import errors as e
+from hookline.http_api.move_operations import MOVES
 from hookline.http_api.operation import NO_BODY, Operation
 from hookline.protocol import http
 from hookline.protocol.topology import Topology
@@ -50,10 +51,10 @@ FLEET: tuple[Operation, ...] = (
         summary="Replace the topology",
         description=(
             "Its epoch is the next one. With `Content-Type: application/toml` the file itself is taken. The present "
-            "cluster with the smallest shard decides between two who do it at once; then all get it. Where ids move "
-            "and `previous` is missing, the proxy adds it and says so in `notes`. While a change is open only its end, "
-            "its way back and other urls of nodes are taken. `force=true` takes what these rules refuse: ids may be "
-            "made twice then."
+            "cluster with the smallest shard decides between two who do it at once; then all get it. Where ids get "
+            "another home, the proxy adds `previous` and says so in `notes`: jobs and schedules move, and the change "
+            "ends by itself when all have moved. Meanwhile only its way back and other urls of nodes are taken, and "
+            "its end once nothing is left. `force=true` takes what these rules refuse: ids may be made twice then."
         ),
         body=Topology,
         replies={200: (http.TopologyApplied, "Applied; for each cluster whether it has it already.")},
@@ -62,6 +63,7 @@ FLEET: tuple[Operation, ...] = (
             e.InvalidTopology,
             e.EpochTaken,
             e.ChangeOpen,
+            e.MoveOpen,
             e.NotDecider,
             e.Misdirected,
             e.PayloadTooLarge,
@@ -73,6 +75,7 @@ FLEET: tuple[Operation, ...] = (
             "cluster": [{"name": "c0", "shard": 0, "nodes": ["http://10.0.0.1:7070"]}],
         },
     ),
+    *MOVES,
     Operation(
         name="getRoute",
         tag="Clusters",

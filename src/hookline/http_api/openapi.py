@@ -108,6 +108,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "tenant": _parameter("path", _TENANT, "The tenant's name; `default` is the operators' own.", required=True),
     "route_id": {"name": "id"} | _parameter("query", _ID, "Of a job or a schedule, known or not."),
     "force": _parameter("query", {"type": "boolean", "default": False}, "Take what the rules for a change refuse."),
+    "balance_seconds": {"name": "seconds"}
+    | _parameter(
+        "query",
+        {"type": "integer", "minimum": 1, "maximum": 20, "default": 5},
+        "For how long the load is measured; the answer comes after that.",
+    ),
     "route_key": {"name": "key"} | _parameter("query", _KEY, "An idempotency key."),
 }
 

@@ -228,6 +228,17 @@ _ROWS = (
     _fleet("handOneOver", "POST", "/clusters/{name}/handover", "admin", "one", _EMPTY),
     _fleet("getTopology", "GET", "/topology", "read", "topology"),
     _fleet("putTopology", "PUT", "/topology", "admin", "topology", TOPOLOGY_BYTES_MAX),
+    _fleet("getTopologyStatus", "GET", "/topology/status", "read", "all"),
+    # It probes what the document names: not for everybody who may read.
+    replace(
+        _fleet("planTopology", "POST", "/topology/plan", "admin", "all", TOPOLOGY_BYTES_MAX),
+        repeatable="always",
+        audited="no",
+    ),
+    replace(_fleet("pauseMove", "POST", "/topology/pause", "admin", "topology", _EMPTY), repeatable="always"),
+    replace(_fleet("resumeMove", "POST", "/topology/resume", "admin", "topology", _SETTINGS), repeatable="always"),
+    _fleet("abortMove", "POST", "/topology/abort", "admin", "topology", _EMPTY),
+    _fleet("balanceTopology", "GET", "/topology/balance", "read", "all"),
     _fleet("getRoute", "GET", "/topology/route", "read", "topology"),
     _own("getCluster", "/cluster", "read", "one"),
     _admin("changeCluster", "PATCH", "/cluster", "one", repeatable="never", of_service=True, body_bytes_max=_SETTINGS),

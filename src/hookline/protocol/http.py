@@ -485,6 +485,7 @@ class Cluster(Struct, frozen=True):
     A clock's offset is how far it is ahead of the majority of the cluster's clocks. ``id`` was made once for the
     cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the files of states that the asked
     node has replaced and kept. ``mode`` says which of ``runners`` make attempts; only a leader knows them.
+    ``can_be_switched_off``: the cluster was taken out of the topology, and has handed everything over.
     """
 
     name: str
@@ -498,6 +499,7 @@ class Cluster(Struct, frozen=True):
     kept_aside: list[str] = []
     mode: Mode = DEFAULT_MODE
     runners: list[RunnerView] = []
+    can_be_switched_off: bool = False
 
 
 class ClusterList(Struct, frozen=True):
@@ -570,8 +572,9 @@ class Health(Struct, frozen=True):
     ``term`` is the newest that a node has seen, ``usage`` how much of its limits is used. Also of nodes: ``clock``;
     ``cluster`` and ``shard``, whose node it is; ``cluster_id``, whose state it has; ``kept_aside`` as in ``Cluster``;
     and ``decided_by``, the shard of the cluster that decided for its topology. ``clusters`` are a proxy's.
-    ``detail`` says what to do; also while the status is ok, when a clock is wrong. ``degraded``: it takes requests, and
-    holds jobs whose secret it has no key for.
+    ``moved`` is the epoch of the newest topology by which everything moved out of the node's cluster that had to;
+    ``can_be_switched_off`` as in ``Cluster``. ``detail`` says what to do; also while the status is ok, when a clock is
+    wrong. ``degraded``: it takes requests, and holds jobs whose secret it has no key for.
     """
 
     status: Literal["ok", "degraded", "unavailable"]
@@ -588,3 +591,5 @@ class Health(Struct, frozen=True):
     decided_by: int | None = None
     cluster: str | None = None
     shard: int | None = None
+    moved: int = 0
+    can_be_switched_off: bool = False

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from hookline.errors import ChangeOpen, InvalidTopology
-from hookline.protocol.topology import ClusterEntry, Placement, Topology, check_same_shards
+from hookline.protocol.topology import ClusterEntry, Move, Placement, Topology, check_same_shards
 
 # A proxy or a cluster that was away missed some changes, never that many. A larger jump is a mistake or an attack: from
 # the last epoch there is no next one, and the fleet could never be changed again.
@@ -65,10 +65,9 @@ def completed(old: Topology, new: Topology) -> Topology:
     That is the placement in force as its ``previous``, if it moves homes and does not say from where, and the shards of
     clusters that were taken out before.
     """
-    new = with_retired(old, new)
-    if new.previous is not None or same_homes(placement_of(old), placement_of(new)):
-        return new
-    return replace(new, previous=placement_of(old))
+    if new.previous is None and not same_homes(placement_of(old), placement_of(new)):
+        new = replace(new, previous=placement_of(old))
+    return with_retired(old, new)  # what is on its way out may come back, and is not among them yet
 
 
 def with_retired(old: Topology, new: Topology) -> Topology:
@@ -102,12 +101,22 @@ def taken_back(topology: Topology) -> Topology:
     )
 
 
-def added_previous(old: Topology, new: Topology) -> str:
+def paced(topology: Topology, move: Move) -> Topology:
+    """The same change, going on in another way."""
+    return replace(topology, epoch=topology.epoch + 1, move=move)
+
+
+def leaving(topology: Topology) -> list[ClusterEntry]:
+    """The clusters that the change takes out."""
+    staying = {entry.name for entry in topology.clusters}
+    return [entry for entry in topology.all_clusters() if entry.name not in staying]
+
+
+def added_previous(old: Topology) -> str:
     """Tells the operator what ``completed`` did."""
     return (
         f"ids and keys get another home, so `previous` was added: the strategy and the clusters of epoch {old.epoch}."
-        f" End the change with epoch {new.epoch + 1}, the same without `previous`, when nothing from before it is sent"
-        " again"
+        " Jobs and schedules move there now, and the change ends by itself when all have moved"
     )
 
 
@@ -189,7 +198,6 @@ def _check_in_change(old: Topology, before: Placement, new: Topology) -> None:
     if same_homes(before, then) and new.previous is not None and same_homes(now, new.previous):
         return
     raise ChangeOpen(
-        f"the change of epoch {old.epoch} is open, as its `previous` says. End it first: the same clusters without"
-        " `previous`, with the next epoch, when no id or key from before it is sent again. Or take it back: the"
-        " clusters of `previous`. Then change again"
+        f"the change of epoch {old.epoch} is under way, as its `previous` says. It ends by itself when all has moved:"
+        " hookline topology status. Or take it back: hookline topology abort. Then change again"
     )

@@ -87,5 +87,5 @@ def build(parts: ProxyParts) -> Proxy:
             lambda: True,
             note_forbidden=note_forbidden,
         )
-    api = ProxyApi(forwarder, known, health, config, clock, metrics, keys, guard)
+    api = ProxyApi(forwarder, known, health, config, clock, metrics, keys, prober.farewell, guard)
     return Proxy(known, health, metrics, forwarder, prober, api, create_app(api))

@@ -24,6 +24,7 @@ class NodeHealth:
         role: "leader", "follower", or empty until it was heard.
         epoch: of the topology it has stored; ``digest`` of that document, empty when it did not say.
         decided_by: the shard of the cluster that decided for it.
+        moved: the epoch of the newest topology by which all has moved that had to; out of its cluster.
         is_refusing: the last probe's connection was refused.
         missed: probes in a row without an answer, while nothing else was heard from it.
         heard: how often it answered anything.
@@ -39,6 +40,7 @@ class NodeHealth:
     epoch: int = 0
     digest: str = ""
     decided_by: int | None = None
+    moved: int = 0
     is_refusing: bool = False
     missed: int = 0
     heard: int = 0
@@ -182,11 +184,12 @@ class KnownHealth:
         epoch: int = 0,
         digest: str = "",
         decided_by: int | None = None,
+        moved: int = 0,
     ) -> None:
         """The node answered ``GET /health``."""
         node = self.node(url)
         node.name, node.role, node.term = name, role, term
-        node.epoch, node.digest, node.decided_by = epoch, digest, decided_by
+        node.epoch, node.digest, node.decided_by, node.moved = epoch, digest, decided_by, moved
         if node.stranger:
             node.stranger = ""
             self._reorder(url)

@@ -2,6 +2,8 @@
 
 A file is a proposal. What the clusters have wins if it is as new; a file with the next epoch is put to the cluster that
 decides, and is pushed to others only when that took it. A fleet that has no topology at all begins with the file.
+
+A change is ended when all clusters say that everything has moved. All proxies propose the same document then.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from hookline.http_api.forwarded_headers import CLUSTER, DECIDED
 from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
-from hookline.protocol.topology_change import check_change, completed, decider_of, is_jump, outranks
+from hookline.protocol.topology_change import check_change, completed, decider_of, ended, is_jump, outranks
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import KnownHealth, NodeHealth
 from hookline.proxy.known_topology import KnownTopology
@@ -65,6 +67,7 @@ class Leveler:
             await self._begin()
         if known.is_in_force:
             await self._propose()
+            await self._end()
             async with asyncio.TaskGroup() as tasks:
                 for entry in known.topology.all_clusters():
                     tasks.create_task(self._push(entry))
@@ -144,24 +147,52 @@ class Leveler:
                 f"the file has epoch {proposal.epoch}, the clusters have {known.epoch}; write epoch = {known.epoch + 1}"
             )
             return
-        decider = decider_of(known.topology.clusters)
         try:
             new = completed(known.topology, proposal)
             check_change(known.topology, new)
-            deadline_ms = self._clock.boot_ms() + TIMEOUT_S * 1_000
-            answer = await self._forwarder.to_cluster(decider, proposing(new), deadline_ms)
-        except (ClusterUnavailable, DeadlineExceeded, StaleRoute):
-            self._log_once(f"cluster {decider.name} decides about epoch {proposal.epoch} and cannot be reached")
-            return
         except HooklineError as error:
             known.refuse_proposal(error.detail)
             return
+        if known.topology.previous is not None and new.previous is None and not self._has_all_moved():
+            self._log_once(f"the file of epoch {proposal.epoch} waits until the change before it has ended")
+            return
+        refusal = await self._ask_for(new)
+        if refusal is not None and known.proposal is not None:
+            known.refuse_proposal(refusal)
+
+    async def _end(self) -> None:
+        """End the change that is under way, if everything has moved."""
+        known = self._known
+        if known.topology.previous is None or not self._has_all_moved():
+            return
+        refusal = await self._ask_for(ended(known.topology))
+        if refusal is not None:
+            self._log_once(f"the change of epoch {known.epoch} cannot be ended: {refusal}")
+
+    def _has_all_moved(self) -> bool:
+        """Does every cluster say so of the topology in force?"""
+        version = self._known.version
+        return all(
+            any((node.epoch, node.digest) == version and node.moved == version.epoch for node in self._health.up(entry))
+            for entry in self._known.topology.all_clusters()
+        )
+
+    async def _ask_for(self, new: Topology) -> str | None:
+        """Have it decided; why it was refused. None: it was taken, or can be asked for again."""
+        known = self._known
+        decider = decider_of(known.topology.clusters)
+        deadline_ms = self._clock.boot_ms() + TIMEOUT_S * 1_000
+        try:
+            answer = await self._forwarder.to_cluster(decider, proposing(new), deadline_ms)
+        except (ClusterUnavailable, DeadlineExceeded, StaleRoute):
+            self._log_once(f"cluster {decider.name} decides about epoch {new.epoch} and cannot be reached")
+            return None
         if answer.status < 300:
             known.learn(new, decider.shard)
             for node in self._health.up(decider):
                 _note(node, known)
-        elif answer.status < 500 and known.proposal is not None:
-            known.refuse_proposal(str(answer.problem.get("detail", answer.status)))
+            return None
+        return str(answer.problem.get("detail", answer.status)) if answer.status < 500 else None
 
     async def _push(self, entry: ClusterEntry) -> None:
         """Push ours to the cluster when the newest it has is older; a follower that is behind alone is not a reason."""

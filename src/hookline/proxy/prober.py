@@ -14,6 +14,7 @@ from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sen
 from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.proxy.config import ProxyConfig
+from hookline.proxy.farewell import Farewell
 from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
@@ -35,6 +36,7 @@ class _Reported(msgspec.Struct):
     cluster: str | None = None
     shard: int | None = None
     cluster_id: str | None = None
+    moved: int = 0
 
 
 _decode = msgspec.json.Decoder(_Reported).decode
@@ -56,6 +58,9 @@ class Prober:
         clock: for the jitter.
         config: how often, and how long a node has to answer.
         listens: HOST:PORT of this proxy, told to the nodes with each probe; empty: it is not told.
+
+    Attributes:
+        farewell: tells clusters that were taken out.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Prober:
         self._forwarder = forwarder
         self._clock = clock
         self._leveler = Leveler(sender, health, known, forwarder, clock, config.probe_timeout_ms / 1_000)
+        self.farewell = Farewell(sender, known, config.probe_timeout_ms / 1_000)
         self._settling = asyncio.Lock()
         self._settled = 0
         self._meeting: dict[str, asyncio.Lock] = {}
@@ -151,6 +157,7 @@ class Prober:
                 for url in entry.nodes:
                     tasks.create_task(self._probe(entry, url))
         await self._leveler.level(clusters)
+        await self.farewell.bid()
 
     async def _probe(self, entry: ClusterEntry, url: str) -> None:
         node = self._health.node(url)
@@ -183,6 +190,7 @@ class Prober:
             epoch=reported.epoch,
             digest=reported.topology or "",
             decided_by=reported.decided_by,
+            moved=reported.moved,
         )
         if before == "down":
             _log.info("node_up", url=url)

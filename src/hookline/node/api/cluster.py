@@ -22,6 +22,7 @@ from hookline.protocol.jobs import State
 
 _ASK_S = 1.0  # the leader, who runs attempts
 _CHANGES = msgspec.json.Decoder(http.ClusterChange)
+_FREE = "this cluster was taken out of the topology and has handed everything over: it can be switched off"
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -59,7 +60,17 @@ async def _view(api: Api, request: ApiRequest) -> http.Cluster:
         api.services.kept_aside(),
         api.services.replica.mode,
         await _runners(api, request),
+        _can_be_switched_off(api),
     )
+
+
+def _can_be_switched_off(api: Api) -> bool:
+    """The topology has this cluster no more, and nothing of it is needed here."""
+    replica = api.services.replica
+    if not replica.has_left or replica.moved_epoch != api.ownership.epoch:
+        return False
+    router = api.ownership.router()
+    return router is not None and router.topology.cluster(api.config.cluster) is None
 
 
 async def _runners(api: Api, request: ApiRequest) -> list[http.RunnerView]:
@@ -120,11 +131,12 @@ async def get_health(api: Api, request: ApiRequest) -> Reply:
     if api.services.role.halted() is not None:
         role = "halted"
     version, kept = api.ownership.version, api.services.replica.topology
+    can_be_switched_off = _can_be_switched_off(api)
     health = http.Health(
         status,
         role,
         usage,
-        why_not or held or clock_complaint(api),
+        why_not or held or (_FREE if can_be_switched_off else clock_complaint(api)),
         version.epoch,
         api.services.replica.term,
         clock=clock_view(api),
@@ -134,6 +146,8 @@ async def get_health(api: Api, request: ApiRequest) -> Reply:
         shard=api.config.shard,
         cluster_id=api.services.role.position().cluster_id or None,
         kept_aside=api.services.kept_aside(),
+        moved=api.services.replica.moved_epoch,
+        can_be_switched_off=can_be_switched_off,
     )
     return answer(200 if why_not is None else 503, health)
 

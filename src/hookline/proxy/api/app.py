@@ -11,7 +11,7 @@ from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Handler, Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.protocol.calls import Call, calls_of
-from hookline.proxy.api import batches, bulk, clusters, creating, finding, fleet_settings, keys, lists, topology
+from hookline.proxy.api import batches, bulk, clusters, creating, finding, fleet_settings, keys, lists, moves, topology
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.passing import call_of, reply_of
 
@@ -52,6 +52,12 @@ HANDLERS = bound(
         "handOneOver": clusters.hand_one_over,
         "getTopology": topology.get_topology,
         "putTopology": topology.put_topology,
+        "getTopologyStatus": moves.get_status,
+        "planTopology": moves.plan_topology,
+        "pauseMove": moves.pause_move,
+        "resumeMove": moves.resume_move,
+        "abortMove": moves.abort_move,
+        "balanceTopology": moves.balance,
         "getRoute": topology.get_route,
         "getCluster": clusters.get_only,
         "changeCluster": clusters.change_only,

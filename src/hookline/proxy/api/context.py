@@ -14,6 +14,7 @@ from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
+from hookline.proxy.farewell import Farewell
 from hookline.proxy.fleet_keys import FleetKeys
 from hookline.proxy.forwarder import CallFor, Forwarder
 from hookline.proxy.health import KnownHealth
@@ -34,6 +35,8 @@ class ProxyApi:
         in_flight: requests under way.
         asked_ms: when the newest request came, on ``boot_ms``.
         is_leaving: the proxy is about to stop.
+        farewell: clusters that were taken out.
+        moved_per_s: how many jobs a second moved out of a cluster when some did last; 0: none yet.
     """
 
     forwarder: Forwarder
@@ -43,10 +46,12 @@ class ProxyApi:
     clock: Clock
     metrics: ProxyMetrics
     keys: FleetKeys
+    farewell: Farewell
     guard: Guard | None = None
     in_flight: int = 0
     asked_ms: float = 0
     is_leaving: bool = False
+    moved_per_s: float = 0
 
     def deadline_ms(self, request: ApiRequest) -> float:
         """The deadline of the request on ``boot_ms``; its own header can only make it sooner."""

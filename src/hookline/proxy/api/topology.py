@@ -1,40 +1,18 @@
 """The topology: shown, replaced, and where an id or key goes by it, step by step."""
 
-import asyncio
 from typing import Any
 
-from hookline.errors import (
-    ClusterUnavailable,
-    EpochTaken,
-    HooklineError,
-    InvalidRequest,
-    InvalidTopology,
-    Unavailable,
-)
+from hookline.errors import InvalidRequest, InvalidTopology
 from hookline.http_api.addresses import acting
 from hookline.http_api.forwarded_headers import is_asked_to_force
-from hookline.http_api.messages import ApiRequest, HeaderPair, Reply, answer
-from hookline.peers.sender import NodeAnswer
+from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.protocol import http
 from hookline.protocol.ids import check_id, check_key, shard_hint
 from hookline.protocol.routing import Home, Router
-from hookline.protocol.topology import (
-    ClusterEntry,
-    Topology,
-    parse_topology,
-    parse_topology_file,
-)
-from hookline.protocol.topology_change import (
-    added_previous,
-    check_change,
-    completed,
-    decider_of,
-    is_completed,
-    with_retired,
-)
+from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
+from hookline.protocol.topology_change import is_completed
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import reply_of
-from hookline.proxy.pusher import proposing
+from hookline.proxy.api.deciding import check_in_force, decide, push_to_all
 
 
 async def get_topology(api: ProxyApi, request: ApiRequest) -> Reply:
@@ -50,83 +28,15 @@ async def put_topology(api: ProxyApi, request: ApiRequest) -> Reply:
     """
     deadline_ms = api.deadline_ms(request)
     is_forced = is_asked_to_force(request)
-    given = await _read(request)
-    if not api.known.is_in_force:
-        raise Unavailable(f"the topology of this proxy is not in force: {api.known.why_not}", retry_after_s=1)
+    given = await read_topology(request)
+    check_in_force(api)
     notes: list[str] = []
     if not is_completed(given, api.known.topology):
-        refusal = await _decide(api, given, deadline_ms, notes, acting(request), is_forced=is_forced)
+        refusal = await decide(api, given, deadline_ms, notes, acting(request), is_forced=is_forced)
         if refusal is not None:
             return refusal
-    applied = http.TopologyApplied(api.known.epoch, await _push_to_all(api, deadline_ms, acting(request)), notes)
+    applied = http.TopologyApplied(api.known.epoch, await push_to_all(api, deadline_ms, acting(request)), notes)
     return answer(200, applied)
-
-
-async def _decide(
-    api: ProxyApi,
-    given: Topology,
-    deadline_ms: float,
-    notes: list[str],
-    headers: tuple[HeaderPair, ...],
-    *,
-    is_forced: bool,
-) -> Reply | None:
-    """Have it decided; None when it was taken, else the refusal of the cluster that decides.
-
-    ``headers``: say in whose name.
-    """
-    old = api.known.topology
-    if given.epoch == old.epoch:
-        raise EpochTaken(f"epoch {old.epoch} is another topology; fetch it, and apply yours as {old.epoch + 1}")
-    new = with_retired(old, given) if is_forced else completed(old, given)
-    check_change(old, new, is_forced=is_forced)
-    if not is_forced:
-        await api.forwarder.check_newcomers(old, new)
-    if new != given:
-        notes.append(added_previous(old, new))
-    decider = decider_of(old.clusters)
-    decision = await _ask_for(api, decider, new, deadline_ms, headers, is_forced=is_forced)
-    if is_forced and isinstance(decision, ClusterUnavailable):  # it is gone, and the operator says so
-        for decider in sorted(old.clusters, key=lambda entry: entry.shard)[1:]:
-            decision = await _ask_for(api, decider, new, deadline_ms, headers, is_forced=True)
-            if not isinstance(decision, ClusterUnavailable):
-                break
-    if isinstance(decision, HooklineError):
-        raise decision
-    if decision.status >= 300:
-        return reply_of(decision)
-    if not api.known.learn(new, decider.shard) and api.known.topology != new:
-        raise EpochTaken
-    return None
-
-
-async def _ask_for(
-    api: ProxyApi,
-    decider: ClusterEntry,
-    new: Topology,
-    deadline_ms: float,
-    headers: tuple[HeaderPair, ...],
-    *,
-    is_forced: bool,
-) -> NodeAnswer | HooklineError:
-    return await api.ask(decider, proposing(new, is_forced=is_forced).with_headers(*headers), deadline_ms)
-
-
-async def _push_to_all(api: ProxyApi, deadline_ms: float, headers: tuple[HeaderPair, ...]) -> dict[str, str]:
-    """Push it to each cluster; by name "ok", or why the cluster does not have it."""
-
-    async def push(entry: ClusterEntry) -> str:
-        try:
-            async with asyncio.timeout(max(0.0, (deadline_ms - api.clock.boot_ms()) / 1_000)):
-                if api.health.unmet(entry):
-                    await api.forwarder.meet(entry)
-                return await api.forwarder.pusher.push_cluster(entry, *headers)
-        except TimeoutError:
-            return "it did not answer in time"
-
-    async with asyncio.TaskGroup() as tasks:
-        asked = {entry.name: tasks.create_task(push(entry)) for entry in api.clusters()}
-    return {name: task.result() for name, task in asked.items()}
 
 
 async def get_route(api: ProxyApi, request: ApiRequest) -> Reply:
@@ -187,7 +97,8 @@ def _moved(previous: Home | None) -> list[str]:
     return [f"a change is under way: it was at home at {previous.cluster.name}, which is asked too"]
 
 
-async def _read(request: ApiRequest) -> Topology:
+async def read_topology(request: ApiRequest) -> Topology:
+    """The document that came, JSON or TOML. Raises InvalidTopology."""
     media = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media != "application/toml":
         return parse_topology(await request.body())

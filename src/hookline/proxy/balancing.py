@@ -1,0 +1,169 @@
+"""Proposes weights by which the clusters of a ring would do the same work, from what they did. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from hookline.protocol.http_moves import ClusterLoad, TopologyBalance
+from hookline.protocol.routing import Router
+from hookline.protocol.topology import WEIGHT_MAX, Topology, encode_topology
+from hookline.proxy.move_plan import Shares, shares
+
+_SCALES = (1, 2, 4, 10)  # finer weights hit better, and move more ids
+_WEIGHT_MAX = 200  # of all together, when they are made finer: a ring has 400 points for each, and all wait for it
+_STEP_MAX = 2.0  # no weight changes by more at once: what was measured may have been a moment
+_BETTER = 0.10  # a proposal takes at least this part off the busiest cluster, or nothing is proposed
+_IDLE_PER_S = 1.0  # all together: by less nothing can be told
+
+_line = re.compile(r"(hookline_\w+)(?:\{([^}]*)\})? (\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The figures of a cluster at one moment: those that only grow, then those of now."""
+
+    attempts: float = 0
+    creates: float = 0
+    lag_s: float = 0
+    lags: float = 0
+    slots_used: int = 0
+    slots_max: int = 0
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRate:
+    """What a cluster did in a second."""
+
+    attempts_per_s: float
+    creates_per_s: float
+    lag_ms: float
+    now: Reading
+
+    @property
+    def load(self) -> float:
+        """More is asked of it than it does, if more comes than is attempted."""
+        return max(self.attempts_per_s, self.creates_per_s)
+
+
+def reading_of(metrics: str) -> Reading:
+    """The figures in the metrics of a leader; 0 where there are none."""
+    found: dict[str, float] = {}
+    for name, labels, value in _line.findall(metrics):
+        if name != "hookline_jobs" or labels == 'state="pending"':
+            found[name] = found.get(name, 0) + float(value)
+    return Reading(
+        found.get("hookline_attempts_total", 0),
+        found.get("hookline_create_seconds_count", 0),
+        found.get("hookline_due_lag_seconds_sum", 0),
+        found.get("hookline_due_lag_seconds_count", 0),
+        int(found.get("hookline_slots_used", 0)),
+        int(found.get("hookline_slots_max", 0)),
+        int(found.get("hookline_jobs", 0)),
+    )
+
+
+def work_between(first: Reading, last: Reading, seconds: float) -> WorkRate:
+    """What was done between two readings; a process that began anew meanwhile did nothing."""
+    lags = last.lags - first.lags
+    return WorkRate(
+        max(0.0, last.attempts - first.attempts) / seconds,
+        max(0.0, last.creates - first.creates) / seconds,
+        max(0.0, last.lag_s - first.lag_s) * 1_000 / lags if lags > 0 else 0,
+        last,
+    )
+
+
+def balance_of(topology: Topology, works: Mapping[str, WorkRate], seconds: float) -> TopologyBalance:
+    """The proposal; may take a second where weights are large."""
+    loads = {name: work.load for name, work in works.items()}
+    note = _why_not(topology, loads)
+    if note is None:
+        now = Router(topology)
+        best = _best(now, loads)
+        if best is not None:
+            new, found, expected = best
+            return _answer(topology, works, seconds, new, found, expected, "what moves: hookline topology plan")
+        note = "no weights would take a tenth off the busiest cluster: leave them as they are"
+    return _answer(topology, works, seconds, None, None, loads, note)
+
+
+def _why_not(topology: Topology, loads: Mapping[str, float]) -> str | None:
+    if topology.strategy != "ring":
+        return 'the strategy is modulo, which has no weights; strategy = "ring" has them'
+    if topology.previous is not None:
+        return "a change is under way: balance when it has ended"
+    if missing := [entry.name for entry in topology.clusters if entry.name not in loads]:
+        return f"{', '.join(missing)} cannot be asked for its load"
+    if len(topology.clusters) == 1:
+        return "there is one cluster"
+    if sum(loads.values()) < _IDLE_PER_S:
+        return "there is too little work to tell"
+    return None
+
+
+def _best(now: Router, loads: Mapping[str, float]) -> tuple[Topology, Shares, dict[str, float]] | None:
+    """The coarsest weights of those that help about as much as any."""
+    found = []
+    for scale in _SCALES:
+        new = _weighted(now.topology, loads, scale)
+        if new is None or new.clusters == now.topology.clusters:
+            continue
+        moves = shares(now, Router(new))
+        expected = _expected(loads, moves)
+        found.append((new, moves, expected))
+    busiest = max(loads.values())
+    tops = [max(expected.values()) for _, _, expected in found]
+    good = [one for one, top in zip(found, tops, strict=True) if top <= min(tops) + _BETTER / 2 * busiest]
+    return good[0] if good and max(good[0][2].values()) <= (1 - _BETTER) * busiest else None
+
+
+def _weighted(topology: Topology, loads: Mapping[str, float], scale: int) -> Topology | None:
+    """With weights by which each would have the same load; None: they are too large."""
+    mean = sum(loads.values()) / len(loads)
+    entries = []
+    for entry in topology.clusters:
+        load = loads[entry.name]
+        factor = min(_STEP_MAX, max(1 / _STEP_MAX, mean / load)) if load else _STEP_MAX
+        entries.append(replace(entry, weight=max(1, round(entry.weight * scale * factor))))
+    total = sum(entry.weight for entry in entries)
+    if total > (WEIGHT_MAX if scale == 1 else _WEIGHT_MAX):
+        return None
+    return replace(topology, epoch=topology.epoch + 1, clusters=tuple(entries))
+
+
+def _expected(loads: Mapping[str, float], found: Shares) -> dict[str, float]:
+    """The loads afterwards, if all ids of a cluster bring the same."""
+    expected = dict(loads)
+    for (source, target), share in found.moving.items():
+        goes = loads[source] * share / found.before[source]
+        expected[source] -= goes
+        expected[target] += goes
+    return expected
+
+
+def _answer(
+    topology: Topology,
+    works: Mapping[str, WorkRate],
+    seconds: float,
+    new: Topology | None,
+    found: Shares | None,
+    expected: Mapping[str, float],
+    *notes: str,
+) -> TopologyBalance:
+    weights = {entry.name: entry.weight for entry in (new or topology).clusters}
+    clusters = [
+        ClusterLoad(
+            *(entry.name, entry.weight, weights[entry.name], round(work.load, 2), round(expected[entry.name], 2)),
+            *(round(work.attempts_per_s, 2), round(work.creates_per_s, 2), round(work.lag_ms, 1)),
+            *(work.now.slots_used, work.now.slots_max, work.now.pending),
+        )
+        for entry in topology.clusters
+        if (work := works.get(entry.name)) is not None
+    ]
+    share = round(sum(found.moving.values()), 4) if found else 0
+    document = msgspec.json.decode(encode_topology(new)) if new else None
+    return TopologyBalance(topology.epoch, round(seconds, 1), clusters, share, document, list(notes))
