@@ -49,16 +49,37 @@ class FrontDoor:
         return self.call("POST", path, body, **headers)
 
 
-class Clusters:
+class ProxyDoors:
+    """Proxies that end with the test."""
+
+    def __init__(self, directory: Path, run_loop: RunLoop = uvloop.run) -> None:
+        self.directory = directory
+        self._run_loop = run_loop
+        self._proxies = ExitStack()
+
+    def open_proxy(self, topology: dict[str, Any], **settings: Any) -> FrontDoor:
+        """One more proxy, which ends with the test."""
+        path = self.directory / "topology.toml"
+        path.write_text(_toml(topology))
+        settings = {"request_timeout_ms": 3_000, "try_timeout_ms": 1_000} | settings
+        config = ProxyConfig(port=0, topology=path, **settings)
+        port = self._proxies.enter_context(_proxy_running(config, self._run_loop))
+        is_secure = config.tls.is_server
+        return FrontDoor(port, LiveTls(config.tls, SystemClock()).client_context() if is_secure else None)
+
+    def close_proxies(self) -> None:
+        """All of them."""
+        self._proxies.close()
+
+
+class Clusters(ProxyDoors):
     """Clusters c0, c1, …, which can be stopped one by one, and proxies before them."""
 
     def __init__(self, directory: Path, count: int, run_loop: RunLoop = uvloop.run, **settings: Any) -> None:
         self.names = [f"c{shard}" for shard in range(count)]
         self.nodes: dict[str, NodeUnderTest] = {}
         self._running: dict[str, ExitStack] = {}
-        self._proxies = ExitStack()
-        self._directory = directory
-        self._run_loop = run_loop
+        super().__init__(directory, run_loop)
         for shard, name in enumerate(self.names):
             config = node_config(directory / name, cluster=name, shard=shard, **settings)
             self._running[name] = stack = ExitStack()
@@ -78,23 +99,17 @@ class Clusters:
         """A topology of these clusters."""
         return {"epoch": epoch, "cluster": [self.entry(name) for name in names or self.names], **fields}
 
+    def start_proxy(self, topology: dict[str, Any] | None = None, **settings: Any) -> FrontDoor:
+        """One more proxy, which ends with the test."""
+        return self.open_proxy(topology or self.topology(1), **settings)
+
     def stop(self, *names: str) -> None:
         """Those clusters are down from now on."""
         for name in names:
             self._running[name].close()
 
-    def start_proxy(self, topology: dict[str, Any] | None = None, **settings: Any) -> FrontDoor:
-        """One more proxy, which ends with the test."""
-        path = self._directory / "topology.toml"
-        path.write_text(_toml(topology or self.topology(1)))
-        settings = {"request_timeout_ms": 3_000, "try_timeout_ms": 1_000} | settings
-        config = ProxyConfig(port=0, topology=path, **settings)
-        port = self._proxies.enter_context(_proxy_running(config, self._run_loop))
-        is_secure = config.tls.is_server
-        return FrontDoor(port, LiveTls(config.tls, SystemClock()).client_context() if is_secure else None)
-
     def close(self) -> None:
-        self._proxies.close()
+        self.close_proxies()
         self.stop(*self.names)
 
 

@@ -18,7 +18,7 @@ _STEP_MAX = 2.0  # no weight changes by more at once: what was measured may have
 _BETTER = 0.10  # a proposal takes at least this part off the busiest cluster, or nothing is proposed
 _IDLE_PER_S = 1.0  # all together: by less nothing can be told
 
-_line = re.compile(r"(hookline_\w+)(?:\{([^}]*)\})? (\S+)")
+_line = re.compile(r"^(hookline_\w+)(?:\{([^}]*)\})? (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
