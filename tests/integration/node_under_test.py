@@ -43,7 +43,9 @@ from hookline.node.storage.snapshots import Snapshots
 from hookline.node.vault import Vault
 from hookline.peers.http_sender import HttpSender
 from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Result
+from hookline.protocol.internal_http import ClusterMoves
 from hookline.protocol.jobs import Outcome, State
+from hookline.protocol.topology import digest_of
 from hookline.telemetry import report_ends
 from hookline.testing import Receiver
 from hookline.testing.assembly import lookup
@@ -290,7 +292,9 @@ class NodeUnderTest:
                 is_stopping=lambda: self.is_stopping,
             )
         )
-        self.services = replace(node.services, delivery=self.delivery, is_ready=lambda: self.delivery.ready)
+        self.services = replace(
+            node.services, delivery=self.delivery, is_ready=lambda: self.delivery.ready, moves=self._moves
+        )
         self.replica = replica = node.member.replica
         await leadership.acquire()
         await replica.begin_term(machine.term + 1, OWNER)
@@ -321,6 +325,13 @@ class NodeUnderTest:
         commit.close()
         snapshots.close()
         database.close()
+
+    def _moves(self) -> ClusterMoves:
+        """Nothing moves here: no change ends."""
+        kept = self.replica.topology
+        epoch, digest = (0, "") if kept is None else (kept.epoch, digest_of(kept.document))
+        is_done = self.replica.moved_epoch == epoch
+        return ClusterMoves(self.config.cluster, epoch, digest, is_done, False, 0, 0, "this node moves nothing", [])
 
     async def _open_inner_door(self, app: Starlette, tls: LiveTls, tasks: asyncio.TaskGroup) -> ApiServer:
         listener = socket.create_server(("127.0.0.1", 0))

@@ -121,8 +121,11 @@ def test_each_audited_call_leaves_one_row_in_each_cluster_it_changes(audited: Au
     else:
         left("changeCluster", "PATCH", "/clusters/c0", {"mode": "hybrid"}, clusters=1, summary="mode hybrid")
         left("changeCluster", "PATCH", "/clusters/c0", {"mode": "leader"}, clusters=1)
-        new = audited.topology | {"epoch": 2}
+        new = audited.topology | {"epoch": 2, "strategy": "ring"}
         left("putTopology", "PUT", "/topology", new, target="epoch 2")
+        left("pauseMove", "POST", "/topology/pause", target="epoch 3")
+        left("resumeMove", "POST", "/topology/resume", {"rate": 5}, target="epoch 4")
+        left("abortMove", "POST", "/topology/abort", target="epoch 5")
         expected = {call.name for call in calls_of("proxy") if call.audited == "always"}
         expected -= {"handover", "handOneOver", "changeOneCluster"}
     assert seen == expected

@@ -2,16 +2,17 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from hookline.cli import app
-from hookline.cli.topology import moving
 from hookline.protocol.http import Cluster, ClusterList
-from hookline.protocol.topology import ClusterEntry, Strategy, Topology
-from tests.scripted_server import Answer, scripted_server
+from hookline.protocol.topology import ClusterEntry, Strategy, Topology, parse_topology_file
+from tests.scripted_server import Answer, Asked, ScriptedServer, scripted_server
 
 
 def topology(count: int, strategy: Strategy = "modulo", epoch: int = 1) -> Topology:
@@ -28,18 +29,54 @@ def file_of(path: Path, value: Topology) -> Path:
     return file
 
 
+PLAN = {
+    "epoch": 2,
+    "share": 0.5,
+    "pairs": [{"from": "c0", "to": "c1", "share": 0.5, "jobs": 12_000, "schedules": 3, "bytes": 4 * 1024 * 1024}],
+    "clusters": [{"name": "c0", "share_before": 1, "share_after": 0.5, "pending": 24_000, "schedules": 6}],
+    "jobs": 12_000,
+    "schedules": 3,
+    "bytes": 4 * 1024 * 1024,
+    "seconds": 6,
+    "jobs_per_s": 2_000,
+    "is_measured": False,
+    "notes": ["it is added"],
+}
+BALANCED = Topology(
+    epoch=2, strategy="ring", clusters=(ClusterEntry(name="c0", shard=0, nodes=("http://a:1",), weight=2),)
+)
+BALANCE = {
+    "epoch": 1,
+    "seconds": 2,
+    "clusters": [
+        {
+            "name": "c0",
+            "weight": 1,
+            "weight_proposed": 2,
+            "load": 9,
+            "load_expected": 6,
+            "attempts_per_s": 9,
+            "creates_per_s": 3,
+            "lag_ms": 12,
+            "slots_used": 4,
+            "slots_max": 100,
+            "pending": 7,
+        }
+    ],
+    "share": 0.25,
+    "proposal": msgspec.to_builtins(BALANCED),
+}
+
+
+def moving(done: int, left: int, *, counting: bool = False, **fields: Any) -> dict[str, Any]:
+    """A status."""
+    pair = {"from": "c0", "to": "c1", "jobs_moved": done, "jobs_left": left, "counting": counting}
+    pair |= {"schedules_moved": 0, "schedules_left": 0}
+    return {"epoch": 2, "state": "moving", "pairs": [pair], "jobs_per_s": 20} | fields
+
+
 def answer(value: object) -> Answer:
     return Answer(200, msgspec.to_builtins(value))
-
-
-def test_a_ring_moves_the_share_of_the_new_cluster_and_only_to_it() -> None:
-    moves = moving(topology(3, "ring"), topology(4, "ring", 2))
-    assert {after for _, after in moves} == {"c3"}
-    assert sum(moves.values()) == pytest.approx(0.25, abs=0.05)
-
-
-def test_modulo_moves_most() -> None:
-    assert sum(moving(topology(3), topology(4, epoch=2)).values()) == pytest.approx(0.75, abs=0.05)
 
 
 def test_a_file_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,52 +108,226 @@ def test_a_password_in_a_nodes_url_is_not_shown(tmp_path: Path, capsys: pytest.C
     assert "geheim" not in err
 
 
-def test_a_plan_compares_with_what_the_proxy_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = file_of(tmp_path, topology(4, epoch=2))
+class Proxy:
+    """A scripted proxy: all that it has and says."""
+
+    def __init__(self, server: ScriptedServer, has: Topology, *, told: dict[str, str] | None = None) -> None:
+        self.has = has
+        self.told = told or {"c0": "ok"}
+        self.statuses: list[dict[str, Any]] = [{"epoch": has.epoch, "state": "stable"}]
+        self.plan: dict[str, Any] = PLAN
+        self.server = server
+        server.script = self.answer
+
+    def answer(self, asked: Asked) -> Answer:
+        path = asked.path.partition("?")[0]
+        if path == "/topology" and asked.method == "GET":
+            return answer(self.has)
+        if path == "/topology":
+            return Answer(200, {"epoch": asked.json["epoch"], "clusters": self.told, "notes": ["it was added"]})
+        if path == "/clusters":
+            return answer(ClusterList([Cluster(f"c{n}", n, 1, "n1", [], id="a" * 32) for n in (0, 2)]))
+        if path == "/topology/plan":
+            return Answer(200, self.plan)
+        if path == "/topology/balance":
+            return Answer(200, BALANCE)
+        return Answer(200, self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
+
+    def asked(self, line: str) -> Asked:
+        """The only call of that method and path."""
+        (found,) = [one for one in self.server.asked if f"{one.method} {one.path}" == line]
+        return found
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
     with scripted_server() as server:
-        server.answers = [answer(topology(3))]
-        assert app.run(["topology", "plan", str(file), "--url", server.url]) == 0
+        yield server
+
+
+def rows_of(out: str) -> list[list[str]]:
+    return [line.split() for line in out.splitlines()]
+
+
+def run(server: ScriptedServer, *words: object) -> int:
+    return app.run(["topology", *map(str, words), "--url", server.url])
+
+
+# --- plan -------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_says_what_moves_and_for_how_long(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy = Proxy(server, topology(1))
+    file = file_of(tmp_path, topology(2, epoch=2))
+    assert run(server, "plan", file, "--rate", 50, "--with-finished") == 0
     out, err = capsys.readouterr()
-    assert "75" in out
-    assert "ring" in out
-    assert "`previous` was added" in out
-    assert "epoch 3" in out
+    assert ["c0", "c1", "50.0%", "12,000", "3", "4,194,304"] in rows_of(out)
+    assert "12,000 jobs (4 MiB) and 3 schedules move, in about 6s: each cluster gives away 2,000 jobs a second" in out
+    assert "assumed" in out
+    assert "On apply: it is added." in out
     assert err == ""
+    sent = proxy.asked("POST /topology/plan").json
+    assert (sent["epoch"], sent["move"]) == (2, {"rate": 50, "with_finished": True})
+
+
+def test_a_plan_that_is_refused_says_why(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy = Proxy(server, topology(1))
+    proxy.plan = PLAN | {"problems": [{"code": "invalid_topology", "detail": "so it is"}], "unreachable": ["c7"]}
+    file = file_of(tmp_path, topology(2, epoch=2))
+    assert run(server, "plan", file) == 1
+    out, err = capsys.readouterr()
+    assert "c7 does not answer" in out
+    assert err == "It would be refused: so it is (invalid_topology)\n"
+    assert run(server, "plan", file, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["problems"][0]["detail"] == "so it is"
+
+
+# --- apply ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("reply", "code"), [("ok", 0), ("it cannot be reached", 1)])
-def test_apply_says_who_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], reply: str, code: int) -> None:
-    file = file_of(tmp_path, topology(1, epoch=2))
-    with scripted_server() as server:
-        server.answers = [Answer(200, {"epoch": 2, "clusters": {"c0": reply}, "notes": ["`previous` was added"]})]
-        assert app.run(["topology", "apply", str(file), "--url", server.url]) == code
-        assert json.loads(server.asked[0].body)["epoch"] == 2
-        assert server.asked[0].path == "/topology"
+def test_apply_says_who_has_it(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], reply: str, code: int
+) -> None:
+    proxy = Proxy(server, topology(1), told={"c0": reply})
+    assert run(server, "apply", file_of(tmp_path, topology(1, epoch=2))) == code
+    assert proxy.asked("PUT /topology").json["epoch"] == 2
     out = capsys.readouterr().out
     assert reply in out
-    assert "`previous` was added" in out
+    assert "it was added" in out
 
 
-def test_apply_can_be_forced(tmp_path: Path) -> None:
-    with scripted_server() as server:
-        server.answers = [Answer(200, {"epoch": 2, "clusters": {"c0": "ok"}})]
-        assert (
-            app.run(["topology", "apply", str(file_of(tmp_path, topology(1, epoch=2))), "--force", "--url", server.url])
-            == 0
-        )
-        assert server.asked[0].path == "/topology?force=true"
+def test_a_file_without_an_epoch_is_the_next_one(server: ScriptedServer, tmp_path: Path) -> None:
+    proxy = Proxy(server, topology(2, epoch=7))
+    file = file_of(tmp_path, topology(3))
+    file.write_text(file.read_text().replace("epoch = 1\n", ""))
+    assert app.run(["topology", "validate", str(file)]) == 0
+    assert run(server, "plan", file) == 0
+    assert proxy.asked("POST /topology/plan").json["epoch"] == 8
+    assert run(server, "apply", file, "--no-wait") == 0
+    assert proxy.asked("PUT /topology").json["epoch"] == 8
+    server.asked.clear()
+    proxy.has = topology(3, epoch=8)
+    assert run(server, "apply", file, "--no-wait") == 0
+    assert proxy.asked("PUT /topology").json["epoch"] == 8, "the same again is the same"
 
 
-def test_the_ids_of_clusters_that_can_be_reached_are_written_into_it(tmp_path: Path) -> None:
-    born, given = "a" * 32, "b" * 32
+def test_apply_can_be_forced(server: ScriptedServer, tmp_path: Path) -> None:
+    proxy = Proxy(server, topology(1))
+    assert run(server, "apply", file_of(tmp_path, topology(1, epoch=2)), "--force") == 0
+    assert proxy.asked("PUT /topology?force=true").json["epoch"] == 2
+
+
+def test_the_ids_of_clusters_that_can_be_reached_are_written_into_it(server: ScriptedServer, tmp_path: Path) -> None:
+    given = "b" * 32
     file = file_of(tmp_path, topology(3, epoch=2))
     file.write_text(file.read_text().replace("shard = 2", f'shard = 2\nid = "{given}"'))
-    clusters = [Cluster(name, shard, 1, "n1", [], id=born) for shard, name in ((0, "c0"), (2, "c2"))]
-    with scripted_server() as server:
-        server.answers = [answer(ClusterList(clusters)), Answer(200, {"epoch": 2, "clusters": {"c0": "ok"}})]
-        assert app.run(["topology", "apply", str(file), "--with-ids", "--url", server.url]) == 0
-        sent = json.loads(server.asked[1].body)["cluster"]
-    assert [entry.get("id") for entry in sent] == [born, None, given]
+    proxy = Proxy(server, topology(1))
+    assert run(server, "apply", file, "--with-ids") == 0
+    sent = proxy.asked("PUT /topology").json["cluster"]
+    assert [entry.get("id") for entry in sent] == ["a" * 32, None, given]
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hookline.cli.move_view.time.sleep", lambda _seconds: None)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_apply_shows_how_it_goes_until_it_has_ended(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy = Proxy(server, topology(2))
+    proxy.statuses = [
+        moving(0, 10, counting=True),
+        moving(0, 10, counting=True),
+        moving(4, 6, seconds_left=3),
+        moving(4, 6, seconds_left=3),
+        moving(9, 1, waits_for=["c0: a job runs"]),
+        moving(9, 1, waits_for=["c0: a job runs"]),
+        {"epoch": 3, "state": "stable", "longest_freeze_ms": 31},
+        {"epoch": 3, "state": "stable", "can_be_switched_off": ["c1"]},
+    ]
+    assert run(server, "apply", file_of(tmp_path, topology(1, epoch=2))) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        "moving: 0 jobs and 0 schedules moved, counting what is left, 20 jobs/s",
+        "moving: 4 of 10 jobs and 0 of 0 schedules moved, 20 jobs/s, about 3s to go",
+        "moving: 9 of 10 jobs and 0 of 0 schedules moved, 20 jobs/s; c0: a job runs",
+    ]
+    assert "epoch 3: the change has ended. At the last look 9 jobs and 0 schedules had moved" in out
+    assert "nothing stood still for more than 31 ms" in out
+    assert "cluster c1 can be switched off" in out
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_apply_as_json_waits_and_says_nothing_else(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy = Proxy(server, topology(1))
+    proxy.statuses = [moving(0, 10), moving(4, 6), {"epoch": 3, "state": "stable"}]
+    assert run(server, "apply", file_of(tmp_path, topology(2, epoch=2)), "--json") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    found = json.loads(out)
+    assert (found["epoch"], found["clusters"], found["status"]["state"]) == (2, {"c0": "ok"}, "stable")
+
+
+def test_ctrl_c_leaves_it_running_and_says_so(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hookline.cli.move_view.time.sleep", interrupted)
+    proxy = Proxy(server, topology(1))
+    proxy.statuses = [moving(0, 10)]
+    assert run(server, "apply", file_of(tmp_path, topology(2, epoch=2))) == 130
+    assert "The change goes on without this command" in capsys.readouterr().err
+    assert {one.method for one in server.asked} == {"GET", "PUT"}, "nothing was taken back"
+
+
+# --- a change that is under way ---------------------------------------------------------------------------------
+
+
+def test_a_change_is_looked_at_and_steered(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    proxy = Proxy(server, topology(1))
+    proxy.statuses = [moving(4, 6, unreachable=["c2"], waits_for=["c0: a job runs"])]
+    for words in (["status"], ["pause"], ["resume"], ["resume", "--rate", "7"], ["resume", "--full-speed"], ["abort"]):
+        assert run(server, *words) == 0
+        out = capsys.readouterr().out
+        assert "epoch 2, moving: 4 of 10 jobs" in out
+        assert "waits: c0: a job runs" in out
+        assert "c2 does not say how far it is" in out
+        assert run(server, *words, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["pairs"][0]["from"] == "c0"
+    bodies = [one.body for one in server.asked if one.path == "/topology/resume"]
+    assert bodies == [b"{}", b"{}", b'{"rate":7}', b'{"rate":7}', b'{"rate":null}', b'{"rate":null}']
+    assert run(server, "resume", "--rate", 7, "--full-speed") == 2
+
+
+def test_weights_are_proposed_and_written(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy = Proxy(server, topology(1))
+    file = tmp_path / "balanced.toml"
+    assert run(server, "balance", "--seconds", 2, "--out", file) == 0
+    assert [one.path for one in proxy.server.asked] == ["/topology/balance?seconds=2"]
+    out = capsys.readouterr().out
+    assert ["c0", "1", "2", "9.0", "6.0", "9.0", "3.0", "12", "ms", "4", "of", "100", "7"] in rows_of(out)
+    assert "25.0% of the ids" in out
+    assert parse_topology_file(file.read_text(), epoch=2) == BALANCED
+    assert run(server, "balance", "--out", file) == 2, "it exists"
+
+
+def test_a_node_is_no_proxy(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [Answer(404, {"code": "route_not_found", "detail": "no such call"})]
+    assert run(server, "status") == 1
+    assert "is not a proxy" in capsys.readouterr().err
 
 
 def test_a_route_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,11 @@ def rich_stdout() -> "Console":
     return _rich(sys.stdout)
 
 
+def rich_stderr() -> "Console":
+    """Likewise, for a live picture of progress."""
+    return _rich(sys.stderr)
+
+
 def _printer(stream: TextIO | None) -> Printer:
     if stream is None or not (stream.isatty() or any(os.environ.get(name) for name in _SAY_IT_IS_A_TERMINAL)):
         return _Plain(stream)

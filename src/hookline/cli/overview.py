@@ -53,7 +53,11 @@ COMMANDS = (
     CliEntry("schedules", "schedules:app", "Make, look at and change schedules."),
     CliEntry("destinations", "destinations:app", "Limits, pauses and signing secrets of the hosts that are called."),
     CliEntry("cluster", "cluster:app", "Who leads, whether it is fit to take jobs, and whose log etcd holds."),
-    CliEntry("topology", "topology:app", "Which clusters there are, and where ids go. Asks a proxy."),
+    CliEntry(
+        "topology",
+        "topology:app",
+        "Which clusters there are, where ids go, and what moves by a change. Asks a proxy.",
+    ),
     CliEntry(
         "backup",
         "backup:backup",

@@ -10,7 +10,7 @@ from hookline.protocol.http_moves import MoveState
 
 
 class PairStatus(Answered, http_moves.PairStatus, frozen=True):
-    """What moves from one cluster to another. ``counting``: what is left is still being counted, 0 is not it."""
+    """Jobs and schedules on their way from one cluster to another. ``counting``: what is left is not known yet."""
 
 
 class TopologyStatus(Answered, frozen=True):
@@ -34,7 +34,7 @@ class TopologyStatus(Answered, frozen=True):
 
 
 class PairPlan(Answered, http_moves.PairPlan, frozen=True):
-    """What a change would move from one cluster to another.
+    """A pair of clusters, and what a change would move from the one to the other.
 
     ``share``: of all ids and keys that clients choose. ``jobs``: those that are not finished, and what else moves of a
     cluster that leaves; ``bytes`` of their payloads. All three are None when the first cluster does not say.
@@ -50,7 +50,7 @@ class PlanProblem(Answered, http_moves.PlanProblem, frozen=True):
 
 
 class TopologyPlan(Answered, frozen=True):
-    """What a document would change, of which nothing was done.
+    """The effects of a document that is not in force.
 
     ``seconds`` is how long the slowest cluster takes at ``jobs_per_s``; ``is_measured``: so many moved lately, else it
     is assumed. ``unreachable``: clusters whose jobs are not counted.
@@ -72,7 +72,7 @@ class TopologyPlan(Answered, frozen=True):
 
 
 class ClusterLoad(Answered, http_moves.ClusterLoad, frozen=True):
-    """What a cluster does, and the weight it should have.
+    """The work of a cluster, and the weight it should have.
 
     Measured in the ``seconds`` of the answer: attempts and creates a second, and the mean lag of due jobs. Of the end:
     slots in use, jobs pending. ``load`` is attempts a second, or creates where more come than are attempted.

@@ -8,7 +8,7 @@ MoveState = Literal["stable", "moving", "paused", "aborting"]
 
 
 class PairStatus(Struct, frozen=True, rename={"source": "from", "target": "to"}):
-    """What moves from one cluster to another. ``counting``: what is left is still being counted, 0 is not it."""
+    """Jobs and schedules on their way from one cluster to another. ``counting``: what is left is not known yet."""
 
     source: str
     target: str
@@ -46,7 +46,7 @@ class MovePace(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PairPlan(Struct, frozen=True, rename={"source": "from", "target": "to"}):
-    """What a change would move from one cluster to another.
+    """A pair of clusters, and what a change would move from the one to the other.
 
     ``share``: of all ids and keys that clients choose. ``jobs``: those that are not finished, and what else moves of a
     cluster that leaves; ``bytes`` of their payloads. All three are None when the first cluster does not say.
@@ -78,7 +78,7 @@ class PlanProblem(Struct, frozen=True):
 
 
 class TopologyPlan(Struct, frozen=True):
-    """What a document would change, of which nothing was done.
+    """The effects of a document that is not in force.
 
     ``seconds`` is how long the slowest cluster takes at ``jobs_per_s``; ``is_measured``: so many moved lately, else it
     is assumed. ``unreachable``: clusters whose jobs are not counted.
@@ -100,7 +100,7 @@ class TopologyPlan(Struct, frozen=True):
 
 
 class ClusterLoad(Struct, frozen=True):
-    """What a cluster does, and the weight it should have.
+    """The work of a cluster, and the weight it should have.
 
     Measured in the ``seconds`` of the answer: attempts and creates a second, and the mean lag of due jobs. Of the end:
     slots in use, jobs pending. ``load`` is attempts a second, or creates where more come than are attempted.

@@ -114,10 +114,13 @@ def version_of(topology: Topology) -> Version:
     return Version(topology.epoch, digest_of(encode_topology(topology)))
 
 
-def parse_topology_file(text: str) -> Topology:
-    """Read the TOML file. Raises InvalidTopology, which says where."""
+def parse_topology_file(text: str, *, epoch: int | None = None) -> Topology:
+    """Read the TOML file; ``epoch`` is for one that says none. Raises InvalidTopology, which says where."""
     try:
-        return checked(msgspec.convert(tomllib.loads(text), Topology))
+        found = tomllib.loads(text)
+        if epoch is not None:
+            found.setdefault("epoch", epoch)
+        return checked(msgspec.convert(found, Topology))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidTopology(f"the topology cannot be read: {error}") from error
 

@@ -163,7 +163,7 @@ def check_change(old: Topology, new: Topology, *, is_forced: bool = False) -> No
 
 
 def _check_retired(old: Topology, new: Topology) -> None:
-    """What was taken out stays out. Raises InvalidTopology."""
+    """No cluster comes back under a shard that was taken out. Raises InvalidTopology."""
     for entry in new.clusters:
         if entry.shard in old.retired:
             raise InvalidTopology(

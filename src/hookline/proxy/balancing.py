@@ -22,7 +22,7 @@ _line = re.compile(r"^(hookline_\w+)(?:\{([^}]*)\})? (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LoadReading:
     """The figures of a cluster at one moment: those that only grow, then those of now."""
 
     attempts: float = 0
@@ -36,12 +36,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class WorkRate:
-    """What a cluster did in a second."""
+    """The work of a cluster in a second."""
 
     attempts_per_s: float
     creates_per_s: float
     lag_ms: float
-    now: Reading
+    now: LoadReading
 
     @property
     def load(self) -> float:
@@ -49,13 +49,13 @@ class WorkRate:
         return max(self.attempts_per_s, self.creates_per_s)
 
 
-def reading_of(metrics: str) -> Reading:
+def reading_of(metrics: str) -> LoadReading:
     """The figures in the metrics of a leader; 0 where there are none."""
     found: dict[str, float] = {}
     for name, labels, value in _line.findall(metrics):
         if name != "hookline_jobs" or labels == 'state="pending"':
             found[name] = found.get(name, 0) + float(value)
-    return Reading(
+    return LoadReading(
         found.get("hookline_attempts_total", 0),
         found.get("hookline_create_seconds_count", 0),
         found.get("hookline_due_lag_seconds_sum", 0),
@@ -66,8 +66,8 @@ def reading_of(metrics: str) -> Reading:
     )
 
 
-def work_between(first: Reading, last: Reading, seconds: float) -> WorkRate:
-    """What was done between two readings; a process that began anew meanwhile did nothing."""
+def work_between(first: LoadReading, last: LoadReading, seconds: float) -> WorkRate:
+    """The work between two readings; a process that began anew meanwhile did nothing."""
     lags = last.lags - first.lags
     return WorkRate(
         max(0.0, last.attempts - first.attempts) / seconds,

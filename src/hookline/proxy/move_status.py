@@ -7,11 +7,11 @@ from hookline.protocol.http_moves import MoveState, PairStatus, TopologyStatus
 from hookline.protocol.internal_http import ClusterMoves
 from hookline.protocol.topology import Topology, Version
 
-Told = Mapping[str, ClusterMoves | str]  # by the name of the cluster: what it says, or why it does not
+MovesTold = Mapping[str, ClusterMoves | str]  # by the name of the cluster: what it says, or why it does not
 
 
 def state_of(topology: Topology) -> MoveState:
-    """What becomes of the change that is under way."""
+    """Says in a word how the change goes on."""
     if topology.previous is None:
         return "stable"
     if topology.move.paused:
@@ -19,7 +19,7 @@ def state_of(topology: Topology) -> MoveState:
     return "aborting" if topology.move.aborting else "moving"
 
 
-def status_of(topology: Topology, version: Version, told: Told, free: Sequence[str]) -> TopologyStatus:
+def status_of(topology: Topology, version: Version, told: MovesTold, free: Sequence[str]) -> TopologyStatus:
     """How far it is.
 
     Args:
@@ -48,8 +48,8 @@ def status_of(topology: Topology, version: Version, told: Told, free: Sequence[s
     )
 
 
-def unfinished(version: Version, told: Told) -> list[str]:
-    """What is still to be done before the change can end, in words; empty: nothing."""
+def unfinished(version: Version, told: MovesTold) -> list[str]:
+    """Reasons why the change cannot end yet, in words; empty: it can."""
     reasons = []
     for name, moves in told.items():
         if isinstance(moves, str):

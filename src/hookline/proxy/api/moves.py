@@ -23,7 +23,7 @@ from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.deciding import check, check_in_force, decide, push_to_all
 from hookline.proxy.api.progress import read_moves, why_not
 from hookline.proxy.api.topology import read_topology
-from hookline.proxy.balancing import Reading, balance_of, reading_of, work_between
+from hookline.proxy.balancing import LoadReading, balance_of, reading_of, work_between
 from hookline.proxy.move_plan import Speed, plan_of, shares
 from hookline.proxy.move_status import status_of
 
@@ -142,7 +142,7 @@ async def balance(api: ProxyApi, request: ApiRequest) -> Reply:
     return answer(200, await asyncio.to_thread(balance_of, api.known.topology, works, took_s))
 
 
-async def _readings(api: ProxyApi, deadline_ms: float) -> dict[str, Reading]:
+async def _readings(api: ProxyApi, deadline_ms: float) -> dict[str, LoadReading]:
     """By the name of the cluster; those that do not answer are left out."""
     call = NodeCall.to(CALLS["getMetrics"], b"")
     found = {}
