@@ -43,7 +43,7 @@ def merge(
     key: Callable[[Item], Any],
     is_descending: bool = False,
     join: Callable[[list[Item]], Item] | None = None,
-    after: Sequence[object] | None = None,
+    is_given: Callable[[Item], bool] = lambda _item: False,
 ) -> MergedPage:
     """Up to ``limit`` items out of the pages, by name of cluster.
 
@@ -53,7 +53,7 @@ def merge(
         key: the items are ordered by it.
         is_descending: largest first.
         join: makes one of items with the same key; without it they stay apart.
-        after: the key of the last item of the page before: what comes before that was given, or is too late for it.
+        is_given: the pages before had it, or it belongs there: then it is passed over.
     """
     taken = dict.fromkeys(pages, 0)
     data: list[Item] = []
@@ -69,7 +69,7 @@ def merge(
         items = [pages[name].data[taken[name]] for name in (same if join else same[:1])]
         for name in same if join else same[:1]:
             taken[name] += 1
-        if after is None or (first < tuple(after) if is_descending else first > tuple(after)):
+        if not is_given(items[0]):
             data.append(join(items) if join else items[0])
     moved = {name: _position(page, taken[name]) for name, page in pages.items() if _has_moved(page, taken[name])}
     return MergedPage(data, moved)
@@ -87,6 +87,30 @@ def _position(page: ClusterPage, taken: int) -> str | None:
 def job_key(job: Item) -> Key:
     """Jobs are listed newest first."""
     return (job["created_at"], job["id"])
+
+
+def last_of_jobs(jobs: Sequence[Item], before: Sequence[str]) -> list[str]:
+    """The time of the last job's creation, and the ids of those of that time; ``before``: the same of earlier pages."""
+    if not jobs:
+        return [*before]
+    at = jobs[-1]["created_at"]
+    earlier = before[1:] if before and before[0] == at else ()
+    return [at, *earlier, *(job["id"] for job in jobs if job["created_at"] == at)]
+
+
+def is_given_job(job: Item, last: Sequence[str]) -> bool:
+    """Is it newer than the last one that was given, or that one? Jobs of one millisecond come in any order."""
+    return bool(last) and (job["created_at"] > last[0] or (job["created_at"] == last[0] and job["id"] in last[1:]))
+
+
+def last_of_schedules(schedules: Sequence[Item], before: Sequence[str]) -> list[str]:
+    """The last one's id; ``before``: the same of earlier pages."""
+    return [schedules[-1]["id"]] if schedules else [*before]
+
+
+def is_given_schedule(schedule: Item, last: Sequence[str]) -> bool:
+    """Does it come before the last one that was given, or is it that one?"""
+    return bool(last) and schedule["id"] <= last[0]
 
 
 def first_of(items: list[Item]) -> Item:

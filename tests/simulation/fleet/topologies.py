@@ -9,8 +9,10 @@ import random
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from hookline.client.requests import Request
-from hookline.protocol.topology import ClusterEntry, Placement, Strategy, Topology, encode_topology
+from hookline.protocol.topology import ClusterEntry, Move, Placement, Strategy, Topology, encode_topology
 from hookline.protocol.topology_change import completed, is_completed, placement_of, same_homes
 from tests.simulation.fleet.clients import ProxyClients
 
@@ -95,7 +97,8 @@ class Admins:
             clusters.remove(self.random.choice(clusters))
         strategy = self._strategy()
         previous = before if self.random.random() < 0.5 else None
-        return Topology(epoch=now.epoch + 1, strategy=strategy, clusters=tuple(clusters), previous=previous)
+        move = Move(with_finished=True)  # what has finished has to be there in the end, too
+        return Topology(epoch=now.epoch + 1, strategy=strategy, clusters=tuple(clusters), previous=previous, move=move)
 
     def _on_top(self) -> Topology:
         """A second change while the first one is open; not one that only ends it."""
@@ -109,8 +112,8 @@ class Admins:
         if now.previous is None:
             return now
         before = Placement(strategy=now.strategy, clusters=now.clusters)
-        return Topology(
-            epoch=now.epoch + 1, strategy=now.previous.strategy, clusters=now.previous.clusters, previous=before
+        return replace(
+            now, epoch=now.epoch + 1, strategy=now.previous.strategy, clusters=now.previous.clusters, previous=before
         )
 
     async def apply(self, topology: Topology, clients: ProxyClients, by: "SimulatedProxy | None" = None) -> None:

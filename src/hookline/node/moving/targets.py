@@ -32,7 +32,12 @@ class Targets:
         return None if home.name == self._cluster else home
 
     def moves(self, job: JobSign, now_ms: int) -> bool:
-        """Does it move, if its home is elsewhere? Out of a cluster that stays only what is not finished does."""
+        """Does it move, if its home is elsewhere?
+
+        What is not finished does. Out of a cluster that leaves so does what waits for a person, or has a key that may
+        still be sent again.
+        """
         if job.state in (State.PENDING, State.RUNNING):
             return True
-        return self.is_leaving and (self._with_finished or job.kept_until_ms > now_ms)
+        waits = job.state in (State.DEAD, State.UNKNOWN)
+        return self.is_leaving and (self._with_finished or waits or job.kept_until_ms > now_ms)

@@ -1,9 +1,9 @@
 """Lists over all clusters: a page of each, merged. A cluster that is down is named, and its place is kept."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -34,14 +34,13 @@ class _Page(Struct):
 class _Cursor(Struct):
     """The place where each cluster goes on: "" at its beginning, None at its end; by the topology of ``epoch``.
 
-    ``since``: the epoch of the first page. ``last``: the key of the last item, where an item may come from one cluster
-    to another.
+    ``since``: the epoch of the first page. ``last``: where the list has come to, of what moves between clusters.
     """
 
     epoch: int = 0
     positions: Positions = {}
     since: int = 0
-    last: list[str] | None = None
+    last: list[str] = []
 
 
 _pages = msgspec.json.Decoder(_Page)
@@ -57,7 +56,14 @@ class Listing:
     filters: tuple[str, ...] = ()
     is_descending: bool = False
     join: Callable[[list[Item]], Item] | None = None
-    moves: bool = False  # items go from one cluster to another when the topology changes
+    moving: "Moving | None" = None  # items go from one cluster to another when the topology changes
+
+
+class Moving(NamedTuple):
+    """How to tell what was given: by where the list has come to."""
+
+    last_of: Callable[[Sequence[Item], Sequence[str]], list[str]]
+    is_given: Callable[[Item, Sequence[str]], bool]
 
 
 JOBS = Listing(
@@ -66,9 +72,14 @@ JOBS = Listing(
     filters=http.FILTERS,
     is_descending=True,
     join=merging.first_of,
-    moves=True,
+    moving=Moving(merging.last_of_jobs, merging.is_given_job),
 )
-SCHEDULES = Listing(("id",), merging.schedule_key, join=merging.first_of, moves=True)
+SCHEDULES = Listing(
+    ("id",),
+    merging.schedule_key,
+    join=merging.first_of,
+    moving=Moving(merging.last_of_schedules, merging.is_given_schedule),
+)
 DESTINATIONS = Listing(
     ("host", "running", "waiting", "breaker"),
     merging.destination_key,
@@ -122,6 +133,7 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
             wanted["cursor"] = position
         return NodeCall("GET", f"{request.call.path}?{urlencode({**wanted, 'limit': limit})}", headers)
 
+    since = cursor.since or api.known.epoch
     ended = {name for name, position in positions.items() if position is None}
     answers = await api.ask_all(call_for, api.deadline_ms(request), but=ended)
     refusal = next((one for one in answers.values() if isinstance(one, NodeAnswer) and 400 <= one.status < 500), None)
@@ -136,25 +148,29 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
     incomplete = [name for name, position in positions.items() if position is not None and name not in pages]
     if not pages and incomplete:
         raise none_reachable(incomplete, is_all=not ended)
+    last, moving = cursor.last, listing.moving
     merged = merging.merge(
-        pages, limit, key=listing.key, is_descending=listing.is_descending, join=listing.join, after=cursor.last
+        pages,
+        limit,
+        key=listing.key,
+        is_descending=listing.is_descending,
+        join=listing.join,
+        is_given=lambda item: moving is not None and moving.is_given(item, last),
     )
     positions |= merged.positions
     has_more = any(position is not None for position in positions.values())
-    last = [*listing.key(merged.data[-1])] if listing.moves and merged.data else cursor.last
-    after = _Cursor(max(cursor.epoch, api.known.epoch), positions, cursor.since or api.known.epoch, last)
+    last = [] if moving is None else moving.last_of(merged.data, last)
+    after = _Cursor(max(cursor.epoch, api.known.epoch), positions, since, last)
     next_cursor = encode_cursor(msgspec.json.encode(after).decode(), scope) if has_more else None
     body: dict[str, Any] = {"data": merged.data, "next_cursor": next_cursor}
-    if listing.moves and (moving := _moving(api, cursor)):
-        body["moving"] = moving
+    if moving is not None and (sources := _moving(api, since)):
+        body["moving"] = sources
     return answer(200, with_incomplete(body, incomplete))
 
 
-def _moving(api: ProxyApi, cursor: _Cursor) -> list[str]:
-    """The clusters out of which things move or have moved since the first page: some may be missing."""
-    if cursor.since and cursor.since < api.known.epoch:
-        return sorted(entry.name for entry in api.clusters())
-    return api.moving()
+def _moving(api: ProxyApi, since: int) -> list[str]:
+    """The clusters out of which things move, or have moved since the list began by the topology of that epoch."""
+    return sorted(entry.name for entry in api.clusters()) if since < api.known.epoch else api.moving()
 
 
 def _of_all(api: ProxyApi, cursor: _Cursor) -> Positions:
