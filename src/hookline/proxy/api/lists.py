@@ -149,13 +149,15 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
     if not pages and incomplete:
         raise none_reachable(incomplete, is_all=not ended)
     last, moving = cursor.last, listing.moving
+    sources = [] if moving is None else _moving(api, since)
     merged = merging.merge(
         pages,
         limit,
         key=listing.key,
         is_descending=listing.is_descending,
         join=listing.join,
-        is_given=lambda item: moving is not None and moving.is_given(item, last),
+        # Else what is newer than the last item is of a cluster that did not answer before.
+        is_given=lambda item: bool(sources) and moving is not None and moving.is_given(item, last),
     )
     positions |= merged.positions
     has_more = any(position is not None for position in positions.values())
@@ -163,7 +165,7 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
     after = _Cursor(max(cursor.epoch, api.known.epoch), positions, since, last)
     next_cursor = encode_cursor(msgspec.json.encode(after).decode(), scope) if has_more else None
     body: dict[str, Any] = {"data": merged.data, "next_cursor": next_cursor}
-    if moving is not None and (sources := _moving(api, since)):
+    if sources:
         body["moving"] = sources
     return answer(200, with_incomplete(body, incomplete))
 
