@@ -11,8 +11,15 @@ from hookline.http_api.forwarded_headers import EPOCH, FALLBACK
 from hookline.http_api.messages import PROBLEM_JSON
 from hookline.node.api import topology as node_topology
 from hookline.node.api.ownership import Ownership
-from hookline.node.state_machine import apply_upkeep
+from hookline.node.moving.mover import Mover
+from hookline.node.moving.targets import Targets
+from hookline.node.state_machine import apply_moves, apply_upkeep
+from hookline.node.state_machine.effects import Effects
+from hookline.node.state_machine.move_reads import MoveReads
+from hookline.node.state_machine.tables import STATEMENTS
 from hookline.peers.sender import NodeAnswer, NodeCall
+from hookline.protocol.commands import ActivateBatch
+from hookline.protocol.moves import decode_batch
 from hookline.protocol.topology import Topology
 from hookline.proxy import forwarder, known_topology, leveling, merging, pusher
 from hookline.proxy.api import batches, creating, finding, lists
@@ -271,3 +278,73 @@ def a_page_of_settings_is_lost(patch: Patch) -> None:
 
 
 _ALL = frozenset(f"c{shard}" for shard in range(5))
+
+
+# --- moving -----------------------------------------------------------------------------------------------------------
+
+
+def what_arrives_counts_before_it_is_given_up(patch: Patch) -> None:
+    take = apply_moves.take_batch
+
+    def at_once(tables: Any, command: Any) -> Any:
+        result = take(tables, command)
+        batch = decode_batch(command.batch)
+        everything = (tuple(range(len(batch.jobs))), tuple(range(len(batch.schedules))))
+        apply_moves.activate_batch(tables, Effects(), ActivateBatch(command.source, command.number, *everything))
+        return result
+
+    patch.setattr(apply_moves, "take_batch", at_once)
+
+
+def nobody_says_where_it_went(patch: Patch) -> None:
+    patch.setattr(apply_moves, "_note", lambda _tables, _there, *, moved: None)
+
+
+def a_schedule_stays_where_it_was_as_well(patch: Patch) -> None:
+    statement = STATEMENTS["drop_schedule"]
+    patch.setitem(STATEMENTS, "drop_schedule", f"{statement} AND 0")
+
+
+def keys_stay_behind(patch: Patch) -> None:
+    """Of jobs that move, and those whose jobs stay."""
+
+    async def nothing(_self: Mover, _targets: Any) -> None:
+        return
+
+    patch.setattr(Mover, "_point", nothing)
+    read = MoveReads.record
+
+    def without_keys(self: MoveReads, seq: int) -> Any:
+        record = read(self, seq)
+        return None if record is None else msgspec.structs.replace(record, keys=())
+
+    patch.setattr(MoveReads, "record", without_keys)
+
+
+def what_was_given_up_is_not_told_again(patch: Patch) -> None:
+    """A leader that begins does not look whether the one before it came to an end."""
+    settle = Mover._settle
+
+    async def only_its_own(self: Mover, shard: int) -> None:
+        if self._left is not None:
+            await settle(self, shard)
+
+    patch.setattr(Mover, "_settle", only_its_own)
+
+
+def a_change_goes_unnoticed_while_it_moves(patch: Patch) -> None:
+    """What was changed since it was read goes as it was read."""
+    statement = STATEMENTS["job_to_move"]
+    guards = "state = ?2 AND due_ms = ?3 AND revision = ?4 AND attempts = ?5"
+    patch.setitem(STATEMENTS, "job_to_move", statement.replace(guards, "?2 + ?3 + ?4 + ?5 > -1"))
+
+
+def a_cluster_that_leaves_takes_new_jobs(patch: Patch) -> None:
+    """And says that it can be switched off, whatever is there by then."""
+    patch.setattr(
+        Targets, "moves", lambda _self, job, _now_ms: (job.state, job.attempts, job.kept_until_ms) == (0, 0, 0)
+    )
+
+
+def a_list_does_not_say_that_jobs_move(patch: Patch) -> None:
+    patch.setattr(lists, "_moving", lambda _api, _since: [])
