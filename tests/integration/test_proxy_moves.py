@@ -126,6 +126,7 @@ def test_a_change_is_paused_slowed_down_and_taken_back_and_forth(fleet: LiveClus
     assert (told["epoch"], told["state"]) == (2, "paused")
     waits = [f"{name}: the change is paused" for name in ("c0", "c1")]
     until(lambda: status(door)["waits_for"] == waits, "both say so")
+    assert b'hookline_proxy_move_state{state="paused"} 1.0' in door.get("/metrics").body
     assert door.post("/topology/pause").json["epoch"] == 2, "it is"
     resumed = door.post("/topology/resume", {"rate": 20}).json
     assert (resumed["epoch"], resumed["state"]) == (3, "moving")

@@ -6,7 +6,7 @@ import pytest
 
 from hookline.peers.sender import NotSent, Unclear
 from hookline.protocol.topology import ClusterEntry, Topology
-from hookline.protocol.topology_change import completed, placement_of
+from hookline.protocol.topology_change import completed, ended, placement_of
 from hookline.proxy.known_topology import KnownTopology
 from tests.proxy_parts import C0, C1, problem
 from tests.unit.test_prober import A1, A2, B1, DOCUMENT, Fleet, Node
@@ -153,3 +153,108 @@ def test_two_that_nobody_decided_stay_and_are_counted() -> None:
     fleet.nodes[A1].has = fleet.nodes[A2].has = NEXT
     assert puts(fleet, 2) == []
     assert (fleet.known.topology, fleet.known.conflicts) == (OTHER, 2)
+
+
+# --- the end of a change ----------------------------------------------------------------------------------------
+
+
+def in_change() -> Fleet:
+    """C1 leaves; nothing has moved yet."""
+    return Fleet(KnownTopology(Topology(epoch=2, clusters=(C0,), previous=placement_of(FIRST)), decided_by=0))
+
+
+def test_a_change_ends_when_all_clusters_say_that_everything_has_moved() -> None:
+    fleet = in_change()
+    before = fleet.known.topology
+    assert puts(fleet, 2) == []
+    fleet.nodes[A1].moved = 2
+    assert puts(fleet, 2) == []
+    fleet.nodes[B1].moved = 1
+    assert puts(fleet, 2) == [], "by another epoch"
+    fleet.nodes[B1].moved = 2
+    assert puts(fleet)[0] == A1, "its decider"
+    assert fleet.known.topology == ended(before)
+    assert (fleet.known.topology.previous, fleet.known.topology.retired) == (None, (1,))
+
+
+@pytest.mark.parametrize("harm", ["away", "another document"])
+def test_a_change_does_not_end_without_a_word_of_each_cluster(harm: str) -> None:
+    fleet = in_change()
+    fleet.nodes[A1].moved = fleet.nodes[B1].moved = 2
+    if harm == "away":
+        fleet.nodes[B1].fails = NotSent
+    else:
+        fleet.nodes[B1].has = Topology(epoch=2, clusters=(C1,), previous=placement_of(FIRST))
+    fleet.probe()
+    assert fleet.known.epoch == 2
+
+
+def test_that_the_end_was_refused_is_said_and_it_is_tried_again() -> None:
+    fleet = in_change()
+    fleet.nodes[A1].moved = fleet.nodes[B1].moved = 2
+    fleet.nodes[A1].refuses = fleet.nodes[A2].refuses = problem(409, "epoch_taken", detail="no")
+    assert puts(fleet, 2) == [A1, A1]
+    fleet.nodes[A1].refuses = None
+    fleet.probe()
+    assert fleet.known.epoch == 3
+
+
+def test_a_file_that_would_end_a_change_too_early_waits() -> None:
+    fleet = in_change()
+    fleet.known.proposal = Topology(epoch=3, clusters=(C0,))
+    assert puts(fleet, 2) == []
+    assert fleet.known.proposal is not None
+    fleet.nodes[A1].moved = fleet.nodes[B1].moved = 2
+    assert puts(fleet)[0] == A1
+    assert (fleet.known.epoch, fleet.known.topology.previous) == (3, None)
+
+
+# --- a cluster that was taken out -------------------------------------------------------------------------------
+
+
+def left() -> Fleet:
+    """C1 is out, and does not know it yet."""
+    fleet = in_change()
+    fleet.nodes[B1].cluster = "c1"
+    fleet.probe()
+    fleet.nodes[A1].moved = fleet.nodes[B1].moved = 2
+    fleet.probe()
+    assert fleet.known.epoch == 3
+    return fleet
+
+
+def test_a_cluster_that_was_taken_out_is_told_and_says_that_it_is_free() -> None:
+    fleet = left()
+    assert (fleet.nodes[B1].has or FIRST).epoch == 3
+    assert fleet.prober.farewell.free == []
+    fleet.nodes[B1].is_free = True
+    fleet.probe()
+    assert fleet.prober.farewell.free == ["c1"]
+    fleet.probe(2)
+    assert fleet.sender.urls.count(B1) == 0, "it is asked no more"
+
+
+def test_what_is_switched_off_already_is_given_up() -> None:
+    fleet = left()
+    fleet.nodes[B1].fails = NotSent
+    fleet.probe(100)
+    fleet.nodes[B1].fails = None
+    fleet.probe(2)
+    assert fleet.sender.urls.count(B1) == 0
+
+
+def test_who_is_free_is_forgotten_when_the_next_change_begins() -> None:
+    fleet = left()
+    fleet.nodes[B1].is_free = True
+    fleet.probe()
+    now = fleet.known.topology
+    fleet.known.learn(completed(now, Topology(epoch=4, strategy="ring", clusters=(C0,))), 0)
+    fleet.probe()
+    assert fleet.prober.farewell.free == []
+
+
+def test_another_process_at_its_place_is_told_nothing() -> None:
+    fleet = left()
+    fleet.nodes[B1].cluster, fleet.nodes[B1].is_free = "c9", True
+    fleet.probe(2)
+    assert fleet.prober.farewell.free == []

@@ -50,6 +50,8 @@ class Node:
     shard: int | None = None
     born: str | None = None  # its cluster's id
     refuses: NodeAnswer | None = None  # what it says to a topology
+    moved: int = 0
+    is_free: bool = False  # it can be switched off
 
 
 @dataclass
@@ -82,7 +84,8 @@ class Fleet:
                 return node.refuses
             node.has = parse_topology(call.body)
             mark = dict(call.headers).get(DECIDED)
-            shard = next(one.shard for one in self.known.topology.all_clusters() if url in one.nodes)
+            shards = [one.shard for one in self.known.topology.all_clusters() if url in one.nodes]
+            shard = shards[0] if shards else None
             node.decided_by = shard if mark is None else int(mark) if mark.isdigit() else None
             return NodeAnswer(200)
         if call.target == DOCUMENT:
@@ -100,6 +103,8 @@ class Fleet:
             "cluster": node.cluster,
             "shard": node.shard,
             "cluster_id": node.born,
+            "moved": node.moved,
+            "can_be_switched_off": node.is_free,
         }
         name = (b"hookline-node", f"n{url[-1]}".encode())
         return node.says or NodeAnswer(node.status, msgspec.json.encode(body), headers=(name,))

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hookline.errors import ClusterUnavailable, DeadlineExceeded
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.breaker import CircuitBreaker
+from hookline.protocol.http_moves import PairStatus, TopologyStatus
 from hookline.protocol.topology import Placement, Topology
 from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
@@ -53,6 +54,21 @@ def test_before_anything_happened() -> None:
         assert states == [1, 0, 0]
         assert figures[f"cluster_up{{{cluster}}}"] == 0, "unknown is not up"
     assert [figures[f"node_up{{c0,{url}}}"] for url in C0.nodes] == [0, 0]
+
+
+def test_a_change_is_told_by_pair_and_the_pairs_are_bounded() -> None:
+    watched = Watched()
+    pairs = [PairStatus(f"c{number}", "c999", 10, 1, 2, 3) for number in range(203)]
+    watched.metrics.moving(TopologyStatus(3, "aborting", pairs))
+    figures = watched.figures()
+    assert [figures[f"move_state{{{state}}}"] for state in ("stable", "moving", "paused", "aborting")] == [0, 0, 0, 1]
+    told = {name: figures[f"move_jobs{{moved,{name},c999}}"] for name in ("c0", "c199")}
+    assert told == {"c0": 10, "c199": 10}
+    assert "move_jobs{moved,c200,c999}" not in figures
+    assert (figures["move_jobs{moved,others,others}"], figures["move_jobs{left,others,others}"]) == (30, 3)
+    assert (figures["move_schedules{moved,c0,c999}"], figures["move_schedules{left,c0,c999}"]) == (2, 3)
+    watched.metrics.moving(TopologyStatus(4, "stable"))
+    assert [name for name in watched.figures() if name.startswith(("move_jobs", "move_schedules"))] == []
 
 
 def test_calls_are_counted_by_cluster_and_outcome() -> None:

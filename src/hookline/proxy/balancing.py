@@ -12,11 +12,14 @@ from hookline.protocol.routing import Router
 from hookline.protocol.topology import WEIGHT_MAX, Topology, encode_topology
 from hookline.proxy.move_plan import Shares, shares
 
-_SCALES = (1, 2, 4, 10)  # finer weights hit better, and move more ids
-_WEIGHT_MAX = 200  # of all together, when they are made finer: a ring has 400 points for each, and all wait for it
 _STEP_MAX = 2.0  # no weight changes by more at once: what was measured may have been a moment
 _BETTER = 0.10  # a proposal takes at least this part off the busiest cluster, or nothing is proposed
 _IDLE_PER_S = 1.0  # all together: by less nothing can be told
+
+_FINE = 5
+_PROPOSED = "look at what moves before you apply it: hookline topology plan"
+_NO_BETTER = "no weights would take a tenth off the busiest cluster: leave them as they are"
+_COARSE = "weights below 5 can only be changed by a lot; larger ones for all give most ids another home once"
 
 _line = re.compile(r"^(hookline_\w+)(?:\{([^}]*)\})? (\S+)", re.MULTILINE)
 
@@ -81,14 +84,16 @@ def balance_of(topology: Topology, works: Mapping[str, WorkRate], seconds: float
     """The proposal; may take a second where weights are large."""
     loads = {name: work.load for name, work in works.items()}
     note = _why_not(topology, loads)
-    if note is None:
-        now = Router(topology)
-        best = _best(now, loads)
-        if best is not None:
-            new, found, expected = best
-            return _answer(topology, works, seconds, new, found, expected, "what moves: hookline topology plan")
-        note = "no weights would take a tenth off the busiest cluster: leave them as they are"
-    return _answer(topology, works, seconds, None, None, loads, note)
+    if note is not None:
+        return _answer(topology, works, seconds, None, None, loads, note)
+    new = _weighted(topology, loads)
+    if sum(entry.weight for entry in new.clusters) <= WEIGHT_MAX and new.clusters != topology.clusters:
+        found = shares(Router(topology), Router(new))
+        expected = _expected(loads, found)
+        if max(expected.values()) <= (1 - _BETTER) * max(loads.values()):
+            return _answer(topology, works, seconds, new, found, expected, _PROPOSED)
+    is_coarse = any(entry.weight < _FINE for entry in topology.clusters)
+    return _answer(topology, works, seconds, None, None, loads, _NO_BETTER, *([_COARSE] if is_coarse else []))
 
 
 def _why_not(topology: Topology, loads: Mapping[str, float]) -> str | None:
@@ -105,33 +110,17 @@ def _why_not(topology: Topology, loads: Mapping[str, float]) -> str | None:
     return None
 
 
-def _best(now: Router, loads: Mapping[str, float]) -> tuple[Topology, Shares, dict[str, float]] | None:
-    """The coarsest weights of those that help about as much as any."""
-    found = []
-    for scale in _SCALES:
-        new = _weighted(now.topology, loads, scale)
-        if new is None or new.clusters == now.topology.clusters:
-            continue
-        moves = shares(now, Router(new))
-        expected = _expected(loads, moves)
-        found.append((new, moves, expected))
-    busiest = max(loads.values())
-    tops = [max(expected.values()) for _, _, expected in found]
-    good = [one for one, top in zip(found, tops, strict=True) if top <= min(tops) + _BETTER / 2 * busiest]
-    return good[0] if good and max(good[0][2].values()) <= (1 - _BETTER) * busiest else None
+def _weighted(topology: Topology, loads: Mapping[str, float]) -> Topology:
+    """With weights by which each would have the same load.
 
-
-def _weighted(topology: Topology, loads: Mapping[str, float], scale: int) -> Topology | None:
-    """With weights by which each would have the same load; None: they are too large."""
+    Their scale stays: more points for every cluster would give most ids another home.
+    """
     mean = sum(loads.values()) / len(loads)
     entries = []
     for entry in topology.clusters:
         load = loads[entry.name]
         factor = min(_STEP_MAX, max(1 / _STEP_MAX, mean / load)) if load else _STEP_MAX
-        entries.append(replace(entry, weight=max(1, round(entry.weight * scale * factor))))
-    total = sum(entry.weight for entry in entries)
-    if total > (WEIGHT_MAX if scale == 1 else _WEIGHT_MAX):
-        return None
+        entries.append(replace(entry, weight=max(1, round(entry.weight * factor))))
     return replace(topology, epoch=topology.epoch + 1, clusters=tuple(entries))
 
 

@@ -57,8 +57,10 @@ class Farewell:
             del self._gone[name]
 
     def _look(self, now: Topology) -> None:
+        if not self._known.is_in_force or now is self._seen:
+            return
         seen, self._seen = self._seen, now
-        if seen is None or now is seen or not self._known.is_in_force:
+        if seen is None:
             return
         if now.previous is not None and seen.previous is None:
             self.free.clear()

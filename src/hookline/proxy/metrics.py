@@ -1,15 +1,19 @@
 """The metrics of a proxy. Names and meanings: docs/reference/metrics.md."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from hookline.protocol.breaker import CircuitBreaker
+from hookline.protocol.http_moves import MoveState, TopologyStatus
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 
 _ADDED_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 _GATHERED_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+_PAIRS_MAX = 200  # of clusters, each on its own; a thousand clusters have a million pairs
+_OTHERS = "others"
 _BREAKER_STATES = ("closed", "half_open", "open")
 
 
@@ -57,6 +61,18 @@ class ProxyMetrics:
         self._conflicts = Gauge(
             "hookline_proxy_topology_conflicts", "Other topologies seen with our epoch.", registry=registry
         )
+        self._move_state = Gauge(
+            "hookline_proxy_move_state", "1 for how a change of the topology goes on.", ["state"], registry=registry
+        )
+        self._move_jobs = Gauge(
+            "hookline_proxy_move_jobs",
+            "Jobs that a change of the topology moves, moved and left.",
+            ["source", "target", "progress"],
+            registry=registry,
+        )
+        self._move_schedules = Gauge(
+            "hookline_proxy_move_schedules", "Likewise schedules.", ["source", "target", "progress"], registry=registry
+        )
         # ``labels()`` costs more than counting: the children are kept.
         self._request_children: dict[tuple[str, str], Counter] = {}
 
@@ -80,6 +96,19 @@ class ProxyMetrics:
     def ambiguous(self, cluster: str) -> None:
         """A try got no answer."""
         self._ambiguous.labels(cluster).inc()
+
+    def moving(self, status: TopologyStatus) -> None:
+        """How far a change is. Of pairs beyond those that are shown, the sum."""
+        for state in get_args(MoveState):
+            self._move_state.labels(state).set(status.state == state)
+        self._move_jobs.clear()
+        self._move_schedules.clear()
+        for place, pair in enumerate(status.pairs):
+            names = (pair.source, pair.target) if place < _PAIRS_MAX else (_OTHERS, _OTHERS)
+            self._move_jobs.labels(*names, "moved").inc(pair.jobs_moved)
+            self._move_jobs.labels(*names, "left").inc(pair.jobs_left)
+            self._move_schedules.labels(*names, "moved").inc(pair.schedules_moved)
+            self._move_schedules.labels(*names, "left").inc(pair.schedules_left)
 
     def text(self, known: KnownTopology, health: KnownHealth, breakers: Mapping[str, CircuitBreaker]) -> bytes:
         """All of them in the Prometheus text format; states are read now, when somebody looks."""

@@ -10,11 +10,15 @@ from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
 from hookline.peers.sender import NodeAnswer
 from hookline.protocol.calls import CALLS
+from hookline.protocol.http_moves import TopologyStatus
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.lists import none_reachable, with_incomplete
 from hookline.proxy.api.passing import call_of, reply_of
+from hookline.proxy.api.progress import read_moves
+from hookline.proxy.move_status import status_of
 
+_MOVES_MS = 2_000  # who reads metrics does not wait longer for clusters that are away
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -110,6 +114,12 @@ async def get_metrics(api: ProxyApi, request: ApiRequest) -> Reply:
     """``GET /metrics``."""
     request.query()
     api.metrics.in_flight.set(api.in_flight)
+    status = TopologyStatus(api.known.epoch, "stable")
+    if api.known.topology.previous is not None:
+        deadline_ms = min(api.deadline_ms(request), api.clock.boot_ms() + _MOVES_MS)
+        told = await read_moves(api, deadline_ms)
+        status = status_of(api.known.topology, api.known.version, told, [])
+    api.metrics.moving(status)
     return Reply(200, api.metrics.text(api.known, api.health, api.forwarder.breakers), _PROMETHEUS)
 
 
