@@ -136,3 +136,38 @@ def test_through_a_proxy_a_missing_cluster_is_named(
     part, err = capsys.readouterr()
     assert 0 < len(part.splitlines()) < 9
     assert "warning: c1 could not be reached" in err
+
+
+# --- to be kept -------------------------------------------------------------------------------------------------------
+
+
+def archived(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_bytes().splitlines()]
+
+
+def test_jobs_are_kept_as_they_are(node: NodeUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node.create(id="done", payload={"a": 1})
+    node.run("done")
+    node.create(id="waits", delay="1h")
+    file = tmp_path / "kept.jsonl"
+    assert app.run(["export", str(file), "--attempts", *here(node)]) == 0
+    assert capsys.readouterr().err == "exported 2 jobs\n"
+    waits, done = archived(file)
+    assert waits["job"] == node.get("/jobs/waits").json
+    assert (waits["job"]["state"], waits["attempts"]) == ("pending", [])
+    assert done["job"] == node.get("/jobs/done").json
+    assert done["attempts"] == node.get("/jobs/done/attempts").json["data"]
+    brief = tmp_path / "brief.jsonl"
+    assert app.run(["export", str(brief), "--state", "succeeded", "--json", *here(node)]) == 0
+    assert json.loads(capsys.readouterr().out) == {"exported": 1}
+    assert archived(brief) == [{"job": done["job"]}]
+    assert app.run(["export", str(brief), *here(node)]) == 2, "it exists"
+
+
+def test_what_is_kept_of_a_cluster_that_is_away_is_said(
+    tmp_path: Path, three: Clusters, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door = three.start_proxy(list_timeout_ms=200)
+    three.stop("c1")
+    assert app.run(["export", str(tmp_path / "kept.jsonl"), "--url", f"http://127.0.0.1:{door.port}"]) == 1
+    assert "c1 could not be reached" in capsys.readouterr().err

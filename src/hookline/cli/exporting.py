@@ -62,10 +62,10 @@ def export_jobs(file: AnyText = "-", /, *, jobs: FilterOptions = ALL_JOBS, servi
     with ExitStack() as stack:
         calls = stack.enter_context(service.calls())
         advance = stack.enter_context(progress("export", None))
-        pages = _pages(calls, jobs.fields(), tally)
+        pages = pages_of(calls, jobs.fields(), tally.incomplete)
         first = next(pages)  # so that what is refused leaves no file behind
-        out = stack.enter_context(_written(file))
-        readers = stack.enter_context(_readers())
+        out = stack.enter_context(written(file))
+        readers = stack.enter_context(side_by_side())
         try:
             _write(first, out, calls, readers, tally, advance, jobs)
             for page in pages:
@@ -78,17 +78,20 @@ def export_jobs(file: AnyText = "-", /, *, jobs: FilterOptions = ALL_JOBS, servi
     return _tell(tally, service)
 
 
-def _pages(calls: "Calls", filters: Any, tally: _Tally) -> Iterator[list[http.Job]]:
-    """Page by page. A proxy keeps the place of a cluster that is away: its jobs come later, or the end is an error."""
+def pages_of(calls: "Calls", filters: Any, incomplete: list[str]) -> Iterator[list[http.Job]]:
+    """Page by page, with the names of clusters that were missing in the last one in ``incomplete``.
+
+    A proxy keeps the place of a cluster that is away: its jobs come later, or the end is an error.
+    """
     cursor: str | None = None
     while True:
         try:
             page = calls.send(requests.list_jobs(filters, limit=PAGE_MAX, cursor=cursor))
         except (ClusterUnavailable, AllClustersUnavailable):
-            if not tally.incomplete:
+            if not incomplete:
                 raise
             return
-        tally.incomplete = page.incomplete
+        incomplete[:] = page.incomplete
         yield page.data
         cursor = page.next_cursor
         if cursor is None:
@@ -96,7 +99,8 @@ def _pages(calls: "Calls", filters: Any, tally: _Tally) -> Iterator[list[http.Jo
 
 
 @contextmanager
-def _readers() -> "Iterator[ThreadPoolExecutor]":
+def side_by_side() -> "Iterator[ThreadPoolExecutor]":
+    """Threads that ask for some jobs at once; what they have not begun is given up in the end."""
     from concurrent.futures import ThreadPoolExecutor
 
     readers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="export")
@@ -107,7 +111,7 @@ def _readers() -> "Iterator[ThreadPoolExecutor]":
 
 
 @contextmanager
-def _written(name: str) -> Iterator[BinaryIO]:
+def written(name: str) -> Iterator[BinaryIO]:
     """The file, under its name only once it is whole; or stdout."""
     if name == "-":
         yield sys.stdout.buffer

@@ -59,6 +59,11 @@ COMMANDS = (
         "Which clusters there are, where ids go, and what moves by a change. Asks a proxy.",
     ),
     CliEntry(
+        "export",
+        "archiving:export",
+        "Write jobs as they are as JSON lines, to keep what a cluster has before it is switched off.",
+    ),
+    CliEntry(
         "backup",
         "backup:backup",
         "Copy the state of a running node into a file, while it works. "
