@@ -9,9 +9,10 @@ from hookline import Client
 from tests.docs.here import Here
 from tests.docs.reader import Reader
 from tests.end_to_end.balancers import haproxy_text, nginx_text
-from tests.end_to_end.fleet import fresh_port
-from tests.end_to_end.processes import until
+from tests.end_to_end.fleet import Fleet, ServedNode, fresh_port, running
+from tests.end_to_end.processes import journal_receiver, until
 
+PROXY = "http://127.0.0.1:7000"
 LINE = 'nodes = ["http://10.0.0.1:7070", "http://10.0.0.2:7070", "http://10.0.0.3:7070"]'
 
 
@@ -61,11 +62,37 @@ def _add_a_cluster(tmp_path: Path, here: Here, client: Client, many: Path) -> No
     others = "".join(f'[[cluster]]\nname = "c{n}"\nshard = {n}\n{lines[n]}\n' for n in (1, 2))
     words = {LINE: lines[0], "# … c1 and c2 likewise, in the same order as before\n": others}
     fleet = Here(words, {**here.ports, 7373: fresh_port()})
+    _wait_for_ever(client, 400)
     with Reader("docs/how-to/add-a-cluster.md", tmp_path / "adding", fleet) as page:
         page.follow()
-        page.run("sed -i 's/epoch = 2/epoch = 3/' topology.toml")
-        assert "epoch 3" in page.run("hookline topology apply topology.toml"), "without `previous`: the change is ended"
+        assert client.topology().previous is None
         _cluster_down(tmp_path, Here({}, fleet.ports), client, page)
+
+
+def _wait_for_ever(client: Client, count: int) -> None:
+    """Jobs that a change of the topology has something to do with."""
+    made = client.create_jobs(
+        [{"id": f"w-{number}", "url": "http://127.0.0.1:9/", "delay": "30d"} for number in range(count)]
+    )
+    assert {result.status for result in made} == {201}
+
+
+def test_remove_a_cluster(tmp_path: Path) -> None:
+    """Begins, takes it back, and does it after all; what is finished is kept."""
+    nodes = [ServedNode(tmp_path / f"c{shard}", shard) for shard in (0, 1)]
+    with running(Fleet(nodes, 1, tmp_path, {})) as fleet, journal_receiver() as (port, journal):
+        ports = {7000: fleet.proxies[0].port, 7070: nodes[0].port, 7171: nodes[1].port}
+        with Reader("docs/how-to/remove-a-cluster.md", tmp_path / "reader", Here({}, ports), url=PROXY) as page:
+            done = fleet.name_for("c1")
+            page.client.create_job(f"http://127.0.0.1:{port}/", id=done)
+            until(lambda: page.client.get_job(done).state == "succeeded", "it is done")
+            _wait_for_ever(page.client, 300)
+            page.follow()
+            lines = (tmp_path / "reader" / "c1.jsonl").read_text().splitlines()
+            assert [json.loads(line)["job"]["id"] for line in lines] == [done]
+            assert journal.count(done) == 1
+            nodes[1].stop()
+            assert {page.client.get_job(f"w-{number}").state for number in range(300)} == {"pending"}
 
 
 def _cluster_down(tmp_path: Path, here: Here, client: Client, running: Reader) -> None:
