@@ -62,7 +62,7 @@ class World:
             changed=lambda: None,
         )
         self.exchange = HttpExchange(
-            RunnerIdentity("w1", "w1/a/b", "worker", 20),
+            RunnerIdentity("w1", "w1/a/b", "worker"),
             lambda: "http://n1",
             self,
             self.clock,
@@ -70,6 +70,7 @@ class World:
         )
         self.inbox = Inbox()
         self.exchange.open(self.inbox, ())
+        self.exchange.offer(20)
 
     # --- the network -------------------------------------------------------------------------------------------------
 

@@ -5,14 +5,26 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.process_messages import Assignment, decode_assignment, encode
 from hookline.node.attempts.processes import AttemptProcesses
+from hookline.node.config import NodeConfig
+from hookline.node.delivery_status import NO_PROCESS
 from hookline.node.dispatch.exchange import LocalExchange, NoExchange
+from hookline.node.leadership.memory import MemoryLeadership
+from hookline.node.replica import inline_commit
+from hookline.node.replicated_log.memory import MemoryLog
+from hookline.node.state_machine.machine import open_state
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report
-from hookline.protocol.jobs import Outcome
-from tests.node_parts import T0, ManualClock, job_spec, settle
+from hookline.protocol.jobs import Outcome, State
+from hookline.testing import Receiver, SimulatedClock, virtual_time
+from hookline.testing.assembly import LoneParts, assemble
+from tests.node_parts import T0, ManualClock, create, job_spec, settle
 
 GOOD = Report(Outcome.SUCCESS, "good", T0, 5, sent=True, status=200)
 
@@ -82,8 +94,10 @@ class Stage:
     children: list[ScriptedChild] = field(default_factory=list)
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
+    offered: list[int] = field(default_factory=list)
+
     def __post_init__(self) -> None:
-        self.exchange = LocalExchange(1, lambda: self.valid_until_ms)
+        self.exchange = LocalExchange(1, lambda: self.valid_until_ms, self.offered.append)
 
     async def start(self, slots: int, received: Callable[[bytes], None]) -> ScriptedChild:
         self.children.append(ScriptedChild(slots, received))
@@ -131,6 +145,59 @@ async def test_claims_wait_for_a_process_that_is_ready() -> None:
         assert [child.link.sent for child in on.children] == [[], []]
         on.children[1].says()
         assert on.children[1].link.seqs == [1, 2]
+
+
+async def test_as_many_claims_are_asked_for_as_processes_that_are_ready_can_attempt() -> None:
+    async with stage(ready=False) as on:
+        assert on.offered == [0]
+        on.children[1].says()
+        assert on.offered == [0, 2]
+        on.children[0].says()
+        on.children[0].says(1)
+        assert on.offered == [0, 2, 5]
+        on.children[0].kill()
+        await settle()
+        assert on.offered == [0, 2, 5, 2]
+        following: list[int] = []
+        on.attempts.attach(LocalExchange(2, lambda: math.inf, following.append))
+        assert following == [2]
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_node_that_leads_claims_nothing_before_an_attempt_process_is_ready(tmp_path: Path, comes: bool) -> None:
+    children: list[ScriptedChild] = []
+
+    async def start(slots: int, received: Callable[[bytes], None]) -> Any:
+        children.append(ScriptedChild(slots, received))
+        return children[-1]
+
+    async def main() -> None:
+        clock = SimulatedClock(asyncio.get_running_loop().time)
+        database = open_state(tmp_path / "state.db", durable=False)
+        config = NodeConfig(data_dir=tmp_path, attempt_processes=1, allow_private_destinations=True)
+        leadership, transport = MemoryLeadership(), Receiver(clock)
+        parts = LoneParts(config, clock, database, MemoryLog(), leadership, inline_commit, transport, None, start)
+        node = assemble(parts)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(node.member.run())
+            await node.member.is_serving.wait()
+            delivery = node.services.delivery
+            assert delivery.why_nobody_attempts() == NO_PROCESS
+            await node.member.replica.propose([create("a", job_spec("http://127.0.0.1/"), due_ms=0)])
+            await asyncio.sleep(1)
+            assert delivery.why_waiting("", "http://127.0.0.1:80", 0, 0) == ("slots", NO_PROCESS, None)
+            if comes:
+                children[0].says()
+                await settle()
+                assert delivery.why_nobody_attempts() is None
+                assert children[0].link.seqs == [1], "it is claimed at once"
+                children[0].says(1)
+            node.member.stop()
+            await running
+        rows: list[tuple[Any, ...]] = database.reader.execute("SELECT state, attempts FROM jobs").fetchall()
+        assert rows == [(State.SUCCEEDED, 1) if comes else (State.PENDING, 0)]
+
+    virtual_time.run(main())
 
 
 async def test_a_process_that_dies_loses_what_it_held_and_is_started_again() -> None:

@@ -47,6 +47,7 @@ class Scene:
 
     url: str | None = "http://n2"
     wants: bool = True
+    can_make: int = 5
     asked: list[Asked] = field(default_factory=list)
     inbox: Inbox = field(default_factory=Inbox)
     clock: ManualClock = field(default_factory=ManualClock)
@@ -67,7 +68,7 @@ class Scene:
     @asynccontextmanager
     async def running(self, *held: ClaimRef) -> AsyncIterator[HttpExchange]:
         exchange = HttpExchange(
-            RunnerIdentity("n1", "n1/a/b", "follower", 5),
+            RunnerIdentity("n1", "n1/a/b", "follower"),
             lambda: self.url,
             self,
             self.clock,
@@ -75,6 +76,7 @@ class Scene:
             failed=self.fail,
         )
         exchange.open(self.inbox, held)
+        exchange.offer(self.can_make)
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(exchange.run())
             await settle()
@@ -87,6 +89,21 @@ class Scene:
             while len(self.asked) < count:  # noqa: ASYNC110 - it comes by itself
                 await asyncio.sleep(0.01)
         return self.asked[count - 1]
+
+
+async def test_a_runner_asks_for_no_claims_before_it_can_make_attempts() -> None:
+    scene = Scene(can_make=0)
+    async with scene.running() as exchange:
+        assert scene.asked == []
+        exchange.offer(2)
+        assert (await scene.next(1)).frame.slots == 2
+    scene = Scene(can_make=0)
+    async with scene.running(ONE) as exchange:
+        first = await scene.next(1)
+        assert (first.frame.slots, first.frame.held) == (0, (ONE,)), "what it has is told of"
+        exchange.offer(3)
+        first.give()
+        assert (await scene.next(2)).frame.slots == 3
 
 
 async def test_a_frame_says_who_asks_and_an_answer_brings_claims_with_a_validity_from_when_it_was_asked() -> None:

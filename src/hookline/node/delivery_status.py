@@ -3,10 +3,12 @@
 from hookline.node.api.services import DestinationStatus
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.dispatch.seats import RunnerStatus
+from hookline.node.membership.leader import Leader
 from hookline.node.membership.member import Member
 from hookline.node.state_machine.leader_reads import LeaderReads
 
 NO_WORKER = "no worker is connected; start one with: hookline worker --cluster URL"
+NO_PROCESS = "no attempt process of the leader is ready yet; the log says if one does not start"
 _NUMBERS_KEPT = 10_000
 _IDLE = DestinationStatus("closed", None, 0, 0)
 
@@ -39,7 +41,7 @@ class DeliveryStatus:
         if leader.plan.running < leader.plan.slots:
             return "slots", "it is being claimed", None
         if leader.plan.slots == 0:
-            return "slots", NO_WORKER, None
+            return "slots", _nobody(leader), None
         return "slots", f"all {leader.plan.slots} slots are in use", None
 
     def _number(self, tenant: str, destination: str) -> int | None:
@@ -79,9 +81,13 @@ class DeliveryStatus:
     def why_nobody_attempts(self) -> str | None:
         """There are no slots at all."""
         leader = self._member.leader
-        return None if leader is None or leader.plan.slots else NO_WORKER
+        return None if leader is None or leader.plan.slots else _nobody(leader)
 
     def runners(self) -> list[RunnerStatus] | None:
         """The processes that make attempts; None: the leader knows."""
         leader = self._member.leader
         return leader.seats.status() if leader else None
+
+
+def _nobody(leader: Leader) -> str:
+    return NO_WORKER if leader.replica.mode == "workers" else NO_PROCESS

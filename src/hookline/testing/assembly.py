@@ -9,6 +9,7 @@ from hookline.clock import Clock
 from hookline.node import assembly
 from hookline.node.assembly import Node
 from hookline.node.attempts.own_addresses import OwnAddresses
+from hookline.node.attempts.processes import StartProcess
 from hookline.node.attempts.resolver import Resolver
 from hookline.node.attempts.transport import Transport
 from hookline.node.clocks.guarded import GuardedClock
@@ -41,6 +42,7 @@ class LoneParts:
     commit: Commit
     transport: Transport
     elsewhere: Exchange | None = None  # None: there is no other node
+    start_attempt_process: StartProcess | None = None  # None: attempts are made in this process
 
 
 def assemble(parts: LoneParts) -> Node:
@@ -69,6 +71,7 @@ def assemble(parts: LoneParts) -> Node:
             sender=HttpSender(),
             fleet_sender=HttpSender(),
             own_addresses=OwnAddresses([]),
+            start_attempt_process=parts.start_attempt_process,
         )
     )
 

@@ -76,7 +76,7 @@ class Worker:
         self.metrics = Metrics()
         name = config.name or f"worker-{clock.token(_NAME_BYTES).hex()}"
         self.exchange = HttpExchange(
-            RunnerIdentity(name, str(Owner(name, start, start)), "worker", config.slots),
+            RunnerIdentity(name, str(Owner(name, start, start)), "worker"),
             self.finder.url,
             sender,
             clock,

@@ -42,6 +42,9 @@ class LinkExchange:
     def open(self, inbox: Inbox, _held: object) -> None:
         self._inbox = inbox
 
+    def offer(self, slots: int) -> None:
+        """The node has told it so many."""
+
     def close(self) -> list[ClaimReport]:
         return []
 

@@ -85,6 +85,7 @@ class AttemptProcesses:
         self._is_over = False
         self._is_leaving = False
         exchange.open(self._inbox, ())
+        self._offer()
 
     @property
     def running(self) -> int:
@@ -100,6 +101,7 @@ class AttemptProcesses:
         self._exchange = exchange
         held = [*self._waiting, *(ref for process in self._processes for ref in process.held)]
         exchange.open(self._inbox, held)
+        self._offer()
         for report in unrecorded:
             exchange.report(report)
         if self._is_leaving:
@@ -121,6 +123,10 @@ class AttemptProcesses:
                 self._hand_on()
                 self._cancel(cancelled)
                 self._changed.set()
+
+    def _offer(self) -> None:
+        """Ask for as many claims as the processes that are ready can attempt."""
+        self._exchange.offer(sum(process.slots for process in self._processes if process.child is not None))
 
     # --- orders ------------------------------------------------------------------------------------------------------
 
@@ -186,6 +192,7 @@ class AttemptProcesses:
     def _received(self, process: _Process, message: bytes) -> None:
         if process.child is None and process.started is not None:  # its first message says that it is ready
             process.child = process.started
+            self._offer()
             self._hand_on()
         for report in decode_reports(message):
             if process.held.pop(report.ref, None) is not None:
@@ -216,6 +223,7 @@ class AttemptProcesses:
             await child.link.ended.wait()  # the reports that it sent are here now
         finally:
             process.started = process.child = None
+            self._offer()
             await child.end()
         held, process.held = process.held, {}
         process.validity = _UNTOLD
@@ -235,6 +243,7 @@ class AttemptProcesses:
                 if child is not None and any(claim.ends_ms < before_ms for claim in process.held.values()):
                     _log.error("attempt_process_hangs", number=process.number, claims=len(process.held))
                     process.child = None
+                    self._offer()
                     child.kill()
 
     # --- the end -----------------------------------------------------------------------------------------------------

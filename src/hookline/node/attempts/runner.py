@@ -80,6 +80,7 @@ class Runner:
         self._is_leaving = False
         self._exchange = exchange
         exchange.open(self._inbox, ())
+        exchange.offer(slots)
 
     @property
     def running(self) -> int:
@@ -89,6 +90,7 @@ class Runner:
         unrecorded = self._exchange.close()
         self._exchange = exchange
         exchange.open(self._inbox, tuple(self._attempts))
+        exchange.offer(self._slots)
         for report in unrecorded:
             exchange.report(report)
         if self._is_leaving:

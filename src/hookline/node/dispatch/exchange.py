@@ -49,6 +49,9 @@ class Exchange(Protocol):
     def open(self, inbox: Inbox, held: Sequence[ClaimRef]) -> None:
         """Put orders there from now on; ``held``: the claims that the runner works on already."""
 
+    def offer(self, slots: int) -> None:
+        """The runner can make so many attempts at once from now on. It offers none before it has said so."""
+
     def close(self) -> list[ClaimReport]:
         """Give no more orders; the reports that are not known to be recorded."""
 
@@ -77,6 +80,9 @@ class NoExchange:
     def open(self, inbox: Inbox, held: Sequence[ClaimRef]) -> None:
         """It gives no orders."""
 
+    def offer(self, slots: int) -> None:
+        """There is nobody to take it."""
+
     def close(self) -> list[ClaimReport]:
         reports, self._reports = self._reports, []
         return reports
@@ -100,15 +106,19 @@ class LocalExchange:
     Args:
         term: of the leader.
         valid_until_ms: the leader's proof that it still leads ends then, by the boot clock.
+        offered: told how many attempts the runner can make at once, whenever that changes.
 
     Attributes:
         wake: set when the leader has something to look at.
     """
 
-    def __init__(self, term: int, valid_until_ms: Callable[[], float]) -> None:
+    def __init__(
+        self, term: int, valid_until_ms: Callable[[], float], offered: Callable[[int], None] = lambda _slots: None
+    ) -> None:
         self.wake = asyncio.Event()
         self._term = term
         self._valid_until_ms = valid_until_ms
+        self._offered = offered
         self._inbox = Inbox()
         self._held: dict[ClaimRef, None] = {}  # a set whose order does not depend on memory addresses
         self._earlier: set[ClaimRef] = set()
@@ -122,6 +132,9 @@ class LocalExchange:
         self._inbox = inbox
         self._held = dict.fromkeys(held)
         self._earlier = set(held)
+
+    def offer(self, slots: int) -> None:
+        self._offered(slots)
 
     def close(self) -> list[ClaimReport]:
         return list(self._unrecorded.values())

@@ -41,13 +41,11 @@ class RunnerIdentity:
     Attributes:
         name: recorded with its attempts.
         owner: its process, as claims name it.
-        slots: attempts that it makes at once.
     """
 
     name: str
     owner: str
     kind: RunnerKind
-    slots: int
 
 
 @dataclass(slots=True)
@@ -96,6 +94,7 @@ class HttpExchange:
         self._inbox = Inbox()
         self._held: dict[ClaimRef, None] = {}
         self._untold: dict[ClaimRef, ClaimReport] = {}
+        self._offered = 0
         self._number = 0
         self._under_way: dict[int, _UnderWay] = {}
         self._term, self._valid_until_ms = 0, 0.0
@@ -111,6 +110,11 @@ class HttpExchange:
         self._inbox = inbox
         self._held = dict.fromkeys((*held, *inbox.waiting))
         self._is_open = True
+        self._wake.set()
+
+    def offer(self, slots: int) -> None:
+        """The next frame says so."""
+        self._offered = slots
         self._wake.set()
 
     def close(self) -> list[ClaimReport]:
@@ -185,7 +189,7 @@ class HttpExchange:
 
     @property
     def _slots(self) -> int:
-        return self._runner.slots if self._wants_claims() and not self._is_leaving else 0
+        return self._offered if self._wants_claims() and not self._is_leaving else 0
 
     def _give_up_old_leader(self) -> None:
         """Its answers would come too late, or never."""

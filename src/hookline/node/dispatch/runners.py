@@ -163,9 +163,8 @@ class Runners:
             return
         if seat.is_present != is_present:
             _log.info("runner_joined" if is_present else "runner_left", runner=seat.name, kind=seat.kind, slots=slots)
-        seat.slots, seat.is_present = slots, is_present
+        self._seats.resize(seat, slots)
         guest.exchange.gone(not is_present)
-        self._seats.changed()
         self._seats_changed()
 
     def _settle(self, guest: _Guest, frame: Frame) -> None:

@@ -134,6 +134,11 @@ class Seats:
         self._seats.remove(seat)
         self.changed()
 
+    def resize(self, seat: Seat, slots: int) -> None:
+        """The runner makes so many attempts at once from now on; with none it gets no more claims."""
+        seat.slots, seat.is_present = slots, slots > 0
+        self.changed()
+
     def changed(self, mode: Mode | None = None) -> None:
         """A runner came or went, or the mode is another one: whoever attempts no more ends what it has."""
         self.mode = mode or self.mode

@@ -112,7 +112,7 @@ class EtcdMembership:
         self.leadership.continue_after(machine.term)
         self._renewal = Renewal(keys, self.fence, clock)
         self.elsewhere = HttpExchange(
-            RunnerIdentity(config.node, self.owner, "follower", config.slots),
+            RunnerIdentity(config.node, self.owner, "follower"),
             self.leader_url,
             parts.sender,
             clock,

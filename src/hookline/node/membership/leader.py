@@ -85,8 +85,9 @@ class Leader:
         self._term = term
         self._runner = runner
         reads = LeaderReads(parts.machine.database.reader)
-        self._exchange = LocalExchange(term, parts.leadership.valid_until_ms)
-        self.seats = Seats(Seat(parts.owner, config.node, "leader", config.slots, self._exchange), self._exchange.wake)
+        self._exchange = LocalExchange(term, parts.leadership.valid_until_ms, self._offered)
+        self._own = Seat(parts.owner, config.node, "leader", 0, self._exchange, is_present=False)
+        self.seats = Seats(self._own, self._exchange.wake)
         self.plan = Plan(config.slots, ahead_of(config.slots), steps=clock.steps, tenant_of=replica.tenant_of)
         self.secrets = SealedSecrets(parts.vault)
         expiry = ClaimExpiry(replica, reads, clock, owner=parts.owner)
@@ -122,6 +123,11 @@ class Leader:
         )
         self._stop = asyncio.Event()
         self._is_serving = is_serving
+
+    def _offered(self, slots: int) -> None:
+        """This node's runner can make so many attempts at once: none before it, or its processes, have loaded."""
+        self.seats.resize(self._own, slots)
+        self.dispatcher.seats_changed()
 
     async def run(self) -> None:
         """Deliver until ``stop``, then end in good order: hand over if there is somebody to hand over to.
