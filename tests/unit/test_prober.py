@@ -49,6 +49,7 @@ class Node:
     cluster: str | None = None
     shard: int | None = None
     born: str | None = None  # its cluster's id
+    asks_for_keys: bool = False
     refuses: NodeAnswer | None = None  # what it says to a topology
     moved: int = 0
     is_free: bool = False  # it can be switched off
@@ -105,6 +106,7 @@ class Fleet:
             "cluster_id": node.born,
             "moved": node.moved,
             "can_be_switched_off": node.is_free,
+            "asks_for_keys": node.asks_for_keys,
         }
         name = (b"hookline-node", f"n{url[-1]}".encode())
         return node.says or NodeAnswer(node.status, msgspec.json.encode(body), headers=(name,))
@@ -145,6 +147,35 @@ def test_the_clusters_from_before_a_change_are_asked_too() -> None:
     fleet = Fleet(KnownTopology(Topology(epoch=2, clusters=(C0,), previous=before)))
     fleet.probe()
     assert fleet.health.cluster_state(C1) == "up"
+
+
+def _locked_out(fleet: Fleet) -> str:
+    return fleet.health.why_locked_out or ""
+
+
+def test_nodes_that_ask_for_keys_get_nothing_but_probes_of_a_proxy_without_a_root_key() -> None:
+    fleet = Fleet()
+    fleet.nodes[A1].asks_for_keys = fleet.nodes[A2].asks_for_keys = True
+    fleet.nodes[A1].has = None  # it would be given the topology
+    assert fleet.probe() == []
+    assert (fleet.health.order(C0), fleet.health.order(C1)) == ((), (B1,))
+    assert fleet.health.why_silent(C0).startswith(f"{A1} asks for API keys, and this proxy has no root key")
+    assert not _locked_out(fleet), "it serves what it can"
+    fleet.nodes[B1].asks_for_keys = True
+    fleet.probe()
+    assert "has no root key" in _locked_out(fleet)
+    for node in fleet.nodes.values():
+        node.asks_for_keys = False
+    fleet.probe()
+    assert (_locked_out(fleet), fleet.health.order(C0)) == ("", (A1, A2))
+
+
+def test_nodes_that_refuse_the_proof_of_a_probe_have_another_root_key() -> None:
+    fleet = Fleet()
+    for node in fleet.nodes.values():
+        node.says = NodeAnswer(401, b'{"code": "unauthorized"}', b"application/problem+json")
+    assert fleet.probe() == []
+    assert "has another root key" in _locked_out(fleet)
 
 
 @pytest.mark.parametrize("fails", [NotSent, Unclear, 0.0], ids=["refused", "unclear", "silent"])

@@ -574,7 +574,8 @@ class Health(Struct, frozen=True):
     and ``decided_by``, the shard of the cluster that decided for its topology. ``clusters`` are a proxy's.
     ``moved`` is the epoch of the newest topology by which everything moved out of the node's cluster that had to;
     ``can_be_switched_off`` as in ``Cluster``. ``detail`` says what to do; also while the status is ok, when a clock is
-    wrong. ``degraded``: it takes requests, and holds jobs whose secret it has no key for.
+    wrong. ``degraded``: it takes requests, and holds jobs whose secret it has no key for. ``asks_for_keys``:
+    a node has a root key, so each call needs a key.
     """
 
     status: Literal["ok", "degraded", "unavailable"]
@@ -593,3 +594,4 @@ class Health(Struct, frozen=True):
     shard: int | None = None
     moved: int = 0
     can_be_switched_off: bool = False
+    asks_for_keys: bool = False

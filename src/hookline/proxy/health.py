@@ -72,10 +72,14 @@ class KnownHealth:
 
     Args:
         named: the clusters that an operator named to this proxy; None: all that come.
+
+    Attributes:
+        why_locked_out: the reason why no node takes calls of this proxy, if that is its root key.
     """
 
     def __init__(self, named: Iterable[ClusterEntry] | None = None) -> None:
         self._met: set[_KnownNode] | None = None if named is None else {it for entry in named for it in _members(entry)}
+        self.why_locked_out: str | None = None
         self._nodes: dict[str, NodeHealth] = {}
         self._clusters: dict[str, _Cluster] = {}
         self._home: dict[str, _Cluster] = {}  # by the url of a node

@@ -8,7 +8,7 @@ import structlog
 from msgspec import UNSET
 
 from hookline.clock import Clock
-from hookline.errors import InvalidTopology
+from hookline.errors import InvalidTopology, Unauthorized
 from hookline.http_api.forwarded_headers import PROXY
 from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
@@ -37,6 +37,7 @@ class _Reported(msgspec.Struct):
     shard: int | None = None
     cluster_id: str | None = None
     moved: int = 0
+    asks_for_keys: bool = False
 
 
 _decode = msgspec.json.Decoder(_Reported).decode
@@ -84,6 +85,8 @@ class Prober:
         self._settling = asyncio.Lock()
         self._settled = 0
         self._meeting: dict[str, asyncio.Lock] = {}
+        self._has_root_key = config.root_key is not None
+        self._locked: dict[str, str] = {}  # urls of nodes that take no calls of this proxy's root key, and why
         forwarder.settle = self.settle
         forwarder.meet = self.meet
         forwarder.check_newcomers = self.check_newcomers
@@ -138,11 +141,25 @@ class Prober:
             reported = _decode(answer.body)
         except (NotSent, Unclear, *UNREADABLE) as error:
             return _WhyNot(f"no node of {entry.name} answers at {url}: {error}", is_stranger=False)
-        why = _stranger(entry, url, reported)
+        why = self._lock(url, answer, reported) or _stranger(entry, url, reported)
         if why is not None:
             return _WhyNot(why, is_stranger=True)
         if not _is_member(entry, answer, reported):
             return _WhyNot(_unknown(entry, url), is_stranger=True)
+        return None
+
+    def _lock(self, url: str, answer: NodeAnswer, said: _Reported) -> str | None:
+        """The reason why the node takes no call of a proxy with this root key; None: there is none.
+
+        A node that asks for keys believes a proxy nothing without a proof. So nothing is sent to it: it would take
+        clients' calls for such that nobody routed, and refuse those of the proxy itself.
+        """
+        if answer.status == Unauthorized.http_status and answer.code == Unauthorized.code:
+            return f"{url} has another root key than this proxy; give both the same by --root-key-file"
+        if said.asks_for_keys and not self._has_root_key:
+            return (
+                f"{url} asks for API keys, and this proxy has no root key; give it that of the nodes by --root-key-file"
+            )
         return None
 
     async def probe_all(self) -> None:
@@ -150,12 +167,15 @@ class Prober:
         clusters = self._known.topology.all_clusters()
         self._meeting = {entry.name: lock for entry in clusters if (lock := self._meeting.get(entry.name))}
         self._health.keep(clusters)
+        self._locked.clear()
         self._forwarder.keep(clusters)
         async with asyncio.TaskGroup() as tasks:
             for entry in clusters:
                 self._health.order(entry)  # from now on its nodes are known to be its own
                 for url in entry.nodes:
                     tasks.create_task(self._probe(entry, url))
+        is_any_up = any(self._health.node(url).state == "up" for entry in clusters for url in entry.nodes)
+        self._health.why_locked_out = None if is_any_up else next(iter(self._locked.values()), None)
         await self._leveler.level(clusters)
         await self.farewell.bid()
 
@@ -174,10 +194,12 @@ class Prober:
         is_member = _is_member(entry, answer, reported)
         if why is None and not is_member and not self._health.has_met(entry, url):
             why = _unknown(entry, url)
+        if (lock := self._lock(url, answer, reported)) is not None:
+            self._locked[url] = why = lock
         if why is not None:
             self._health.is_stranger(url, why)
             if why != stranger:
-                _log.error("node_of_another_cluster", url=url, detail=why)
+                _log.error("node_of_another_cluster" if lock is None else "root_key_differs", url=url, detail=why)
             return
         if is_member:
             self._health.meet(entry, url)

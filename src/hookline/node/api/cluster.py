@@ -148,6 +148,7 @@ async def get_health(api: Api, request: ApiRequest) -> Reply:
         kept_aside=api.services.kept_aside(),
         moved=api.services.replica.moved_epoch,
         can_be_switched_off=can_be_switched_off,
+        asks_for_keys=api.config.root_key is not None,
     )
     return answer(200 if why_not is None else 503, health)
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from hookline.errors import Overloaded
+from hookline.errors import AllClustersUnavailable, Overloaded
 from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Handler, Served, application, bound
@@ -98,6 +98,8 @@ def _answering(api: ProxyApi, call: Call) -> Handler:
 
 
 async def _bounded(api: ProxyApi, handler: ProxyHandler, request: ApiRequest) -> Reply:
+    if (why := api.health.why_locked_out) is not None:
+        raise AllClustersUnavailable(why, retry_after_s=1)
     if api.in_flight >= api.config.requests_max:
         raise Overloaded("the proxy has too many requests under way; this one was not accepted", retry_after_s=1)
     api.in_flight += 1

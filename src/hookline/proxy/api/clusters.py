@@ -106,7 +106,8 @@ def _why_not(api: ProxyApi) -> str | None:
     if api.is_leaving:
         return "the proxy stops; requests are still answered for a moment, send new ones elsewhere"
     if not any(api.forwarder.can_take_calls(entry) for entry in api.known.topology.clusters):
-        return "no cluster can be reached; /clusters and the list here say which nodes are down"
+        locked_out = api.health.why_locked_out
+        return locked_out or "no cluster can be reached; /clusters and the list here say which nodes are down"
     return api.known.why_not
 
 
