@@ -88,6 +88,7 @@ class World:
         term: int = 7,
         claim_ends_ms: int = T0 + 35_000,
         access: ReceiverAccess | None = None,
+        tenant: str = "",
     ) -> Report:
         accesses = ReceiverAccesses(VAULT, self, self, self.clock)  # type: ignore[arg-type]
         delivery = Delivery(
@@ -99,7 +100,7 @@ class World:
         spec = spec or job_spec()
         sealed = VAULT.seal_bytes(encode_access(access), nonce=bytes(12)) if access else b""
         ref, run_at_ms = ClaimRef(7, number), T0 - 1_500
-        claim = Claim(ref, term, T0 - 1_000, claim_ends_ms, "job-1", run_at_ms, spec, access=sealed)
+        claim = Claim(ref, term, T0 - 1_000, claim_ends_ms, "job-1", run_at_ms, spec, access=sealed, tenant=tenant)
         return await delivery.attempt(claim, self.may_send)
 
 
@@ -179,6 +180,13 @@ async def test_the_traceparent_of_the_request_is_sent_on() -> None:
     world = World()
     await world.attempt(job_spec(traceparent="00-request-request-01"))
     assert named(world.sent[0], "traceparent") == ["00-request-request-01"]
+
+
+async def test_requests_and_those_for_tokens_are_sent_on_behalf_of_the_jobs_tenant() -> None:
+    world = World()
+    world.answers = [token("one"), ReceiverAnswer(200, [], b"")]
+    await world.attempt(access=OAUTH2, tenant="acme")
+    assert [sent.tenant for sent in world.sent] == ["acme", "acme"]
 
 
 async def test_an_at_most_once_job_gets_a_connection_of_its_own() -> None:
@@ -335,27 +343,27 @@ async def test_a_token_is_asked_for_before_and_kept_until_shortly_before_it_expi
     accesses = ReceiverAccesses(VAULT, world, world, world.clock)  # type: ignore[arg-type]
     world.answers = [token("one", expires_in=100), token("two", expires_in="100"), ok]
     assert OAUTH2.auth is not None
-    assert [await accesses.authorization(OAUTH2) for _ in range(3)] == ["Bearer one"] * 3
+    assert [await accesses.authorization(OAUTH2, "") for _ in range(3)] == ["Bearer one"] * 3
     world.clock.advance(70_000)
-    assert await accesses.authorization(OAUTH2) == "Bearer two"
+    assert await accesses.authorization(OAUTH2, "") == "Bearer two"
     asked = world.sent[0]
     assert (asked.target.url, asked.method) == ("https://login.example/token", "POST")
     assert asked.body == b"grant_type=client_credentials&scope=a+b"
     assert named(asked, "authorization") == ["Basic bWU6cGxhbnRlZA=="]
     accesses.refused(OAUTH2)
     world.answers = [token("three")]
-    assert await accesses.authorization(OAUTH2) == "Bearer three"
+    assert await accesses.authorization(OAUTH2, "") == "Bearer three"
 
 
 async def test_many_attempts_wait_for_one_token_and_hear_of_one_failure() -> None:
     world = World(answer=ReceiverAnswer(500, [], b"planted"))
     accesses = ReceiverAccesses(VAULT, world, world, world.clock)  # type: ignore[arg-type]
-    told = await asyncio.gather(*(accesses.authorization(OAUTH2) for _ in range(20)), return_exceptions=True)
+    told = await asyncio.gather(*(accesses.authorization(OAUTH2, "") for _ in range(20)), return_exceptions=True)
     assert {str(error) for error in told} == {"no token from https://login.example:443: it answered 500"}
     assert len(world.sent) == 1
     world.clock.advance(1_000)
     world.answer = token("late")
-    assert set(await asyncio.gather(*(accesses.authorization(OAUTH2) for _ in range(20)))) == {"Bearer late"}
+    assert set(await asyncio.gather(*(accesses.authorization(OAUTH2, "") for _ in range(20)))) == {"Bearer late"}
     assert len(world.sent) == 2
 
 

@@ -207,6 +207,14 @@ async def test_an_attempt_is_told_when_its_claim_ends_however_late_it_was_commit
         assert held.claim.ends_ms < T0 + 40_000
 
 
+async def test_a_claim_says_whose_job_it_is(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.post(create("a", tenant="acme"), create("a"))
+        on.wake()
+        await settle()
+        assert sorted(held.claim.tenant for held in on.delivery.started) == ["", "acme"]
+
+
 async def test_an_outcome_is_recorded_with_its_claims_term_and_node(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.post(create("a"))

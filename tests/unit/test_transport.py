@@ -92,9 +92,11 @@ async def send(
     fresh: bool = False,
     method: str = "POST",
     may_send: Callable[[], bool] = lambda: True,
+    tenant: str = "",
 ) -> ReceiverAnswer:
     target = parse_url(f"{scheme}://{host}:{receiver.port}/hook")
-    return await transport.send(Outgoing(target, "127.0.0.1", method, headers or [], body, timeout_ms, fresh, may_send))
+    outgoing = Outgoing(target, "127.0.0.1", method, headers or [], body, timeout_ms, fresh, may_send, tenant=tenant)
+    return await transport.send(outgoing)
 
 
 async def test_a_request_arrives_as_it_was_given(transport: HttpTransport, receiver: Receiver) -> None:
@@ -326,6 +328,23 @@ async def test_connections_are_kept_for_the_next_job(transport: HttpTransport, r
     for _ in range(3):
         await send(transport, receiver)
     assert (receiver.connections, len(receiver.requests)) == (1, 3)
+
+
+async def test_a_connection_is_kept_for_one_tenant(transport: HttpTransport, receiver: Receiver) -> None:
+    """Receivers may take a connection for a caller's, and answers could be mixed up by one who garbles requests."""
+    peers: list[tuple[bytes, int]] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = receiver.connections
+        while request := await read_request(reader):
+            peers.append((request.partition(b"\r\n\r\n")[2], number))
+            writer.write(receiver.answer)
+            await writer.drain()
+
+    receiver.handler = handler
+    for tenant in ("", "acme", "", "globex", "acme", "globex"):
+        await send(transport, receiver, body=tenant.encode(), tenant=tenant)
+    assert peers == [(b"", 1), (b"acme", 2), (b"", 1), (b"globex", 3), (b"acme", 2), (b"globex", 3)]
 
 
 async def test_at_most_once_never_uses_a_kept_connection(transport: HttpTransport, receiver: Receiver) -> None:

@@ -32,6 +32,7 @@ class HttpEndpoint(NamedTuple):
         host: the name that was asked for, which a certificate has to be of.
         is_tls: speak TLS.
         tls: with this context; None: the client's.
+        party: on whose behalf; a connection is kept for the same one only.
     """
 
     address: str
@@ -39,6 +40,7 @@ class HttpEndpoint(NamedTuple):
     host: str
     is_tls: bool
     tls: ssl.SSLContext | None = None
+    party: str = ""
 
 
 class Limits(NamedTuple):

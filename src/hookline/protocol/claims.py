@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from hookline.protocol.jobs import JobSpec, Outcome
+from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, Outcome
 from hookline.protocol.modes import RunnerKind
 
 DestinationVerdict = Literal["good", "bad", "timeout", "none"]
@@ -35,6 +35,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
         run_at_ms: when the client asked for the job to run.
         sealed: the secrets that sign it, newest first; empty: the runner's default signs, if it has one.
         access: sealed, what its destination asks of callers; empty: nothing.
+        tenant: whose job it is.
     """
 
     ref: ClaimRef
@@ -46,6 +47,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     spec: JobSpec
     sealed: tuple[bytes, ...] = ()
     access: bytes = b""
+    tenant: str = DEFAULT_TENANT
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):

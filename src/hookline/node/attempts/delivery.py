@@ -135,7 +135,7 @@ class Delivery:
         access = self._accesses.opened(claim.access) if claim.access else None
         target = parse_url(claim.spec.url)
         address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
-        authorization = None if access is None else await self._accesses.authorization(access.access)
+        authorization = None if access is None else await self._accesses.authorization(access.access, claim.tenant)
         headers = self._headers(claim, watch.started_ms)
         if authorization is not None and not any(name.lower() == "authorization" for name, _ in headers):
             headers.append(("authorization", authorization))
@@ -170,6 +170,7 @@ class Delivery:
             fresh_connection=spec.at_most_once,
             tls=tls,
             may_send=may_send,
+            tenant=claim.tenant,
         )
         while True:
             try:

@@ -70,15 +70,15 @@ class ReceiverAccesses:
         self._tokens: dict[OAuth2Auth, tuple[str, NoToken | None, float]] = {}  # until when, of the boot clock
         self._locks: dict[OAuth2Auth, asyncio.Lock] = {}
 
-    async def authorization(self, access: ReceiverAccess) -> str | None:
-        """The header's value; None: it has none. Raises NoToken."""
+    async def authorization(self, access: ReceiverAccess, tenant: str) -> str | None:
+        """The header's value for that tenant's job; None: it has none. Raises NoToken."""
         match access.auth:
             case BearerAuth(token=token):
                 return f"Bearer {token}"
             case BasicAuth(username=username, password=password):
                 return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
             case OAuth2Auth():
-                return f"Bearer {await self._token(access.auth)}"
+                return f"Bearer {await self._token(access.auth, tenant)}"
             case None:
                 return None
 
@@ -92,13 +92,13 @@ class ReceiverAccesses:
         tls = access.tls
         return Opened(access, None if tls is None else own_context(tls.ca, tls.certificate, tls.key))
 
-    async def _token(self, auth: OAuth2Auth) -> str:
+    async def _token(self, auth: OAuth2Auth, tenant: str) -> str:
         if (token := self._kept_token(auth)) is not None:
             return token
         lock = self._locks.setdefault(auth, asyncio.Lock())
         try:
             async with lock:  # one asks, the others find what it got
-                return self._kept_token(auth) or await self._ask(auth)
+                return self._kept_token(auth) or await self._ask(auth, tenant)
         finally:
             if not lock.locked():
                 self._locks.pop(auth, None)
@@ -118,7 +118,7 @@ class ReceiverAccesses:
             del self._tokens[next(iter(self._tokens))]
         self._tokens[auth] = token, error, self._clock.boot_ms() + life_ms
 
-    async def _ask(self, auth: OAuth2Auth) -> str:
+    async def _ask(self, auth: OAuth2Auth, tenant: str) -> str:
         target = parse_url(auth.token_url)
         body = urlencode({"grant_type": "client_credentials"} | ({"scope": auth.scope} if auth.scope else {}))
         credentials = f"{quote_plus(auth.client_id)}:{quote_plus(auth.client_secret)}"
@@ -129,7 +129,7 @@ class ReceiverAccesses:
         ]
         try:
             address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
-            outgoing = Outgoing(target, address, "POST", headers, body.encode(), _TOKEN_MS)
+            outgoing = Outgoing(target, address, "POST", headers, body.encode(), _TOKEN_MS, tenant=tenant)
             token = _token_in(await self._transport.send(outgoing), target.destination)
         except (SendFailed, ResolveFailed, ForbiddenDestination) as failure:
             error = NoToken(f"no token from {target.destination}: {failure.detail}")

@@ -11,6 +11,7 @@ from hookline.http_client import answer as http_answer
 from hookline.http_client.client import HttpClient, HttpEndpoint, Limits, NoAnswer, NoConnection
 from hookline.http_client.request import Unsendable, text_request_parts
 from hookline.http_client.tunnel import TunnelProxy
+from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.limits import CONNECT_MS_MAX, RESPONSE_BYTES_READ_MAX
 from hookline.protocol.urls import Target
 from hookline.tls.contexts import tls_context
@@ -31,6 +32,7 @@ class Outgoing(NamedTuple):
         fresh_connection: not on one that was kept.
         may_send: asked once more when there is a connection, right before the first byte: making one takes time.
         tls: for https; None: the transport's.
+        tenant: who asks; no other's request is ever sent on its connections.
     """
 
     target: Target
@@ -42,6 +44,7 @@ class Outgoing(NamedTuple):
     fresh_connection: bool = False
     may_send: Callable[[], bool] = lambda: True
     tls: ssl.SSLContext | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 class ReceiverAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -90,8 +93,9 @@ class HttpTransport:
             request = text_request_parts(
                 outgoing.method, target.path, target.host_header, outgoing.headers, outgoing.body
             )
+            is_tls = target.scheme == "https"
             answer = await self.client.exchange(
-                HttpEndpoint(outgoing.address, target.port, target.host, target.scheme == "https", outgoing.tls),
+                HttpEndpoint(outgoing.address, target.port, target.host, is_tls, outgoing.tls, outgoing.tenant),
                 request,
                 Limits(outgoing.timeout_ms / 1_000, CONNECT_MS_MAX / 1_000, BODY_S, RESPONSE_BYTES_READ_MAX),
                 fresh=outgoing.fresh_connection,

@@ -315,7 +315,7 @@ class Dispatcher:
         self._seats.give(claims)
 
     def _claim(self, ref: ClaimRef, due: Due, job: ClaimedJob, begun_by_ms: int) -> Claim:
-        spec = job.spec
+        spec, destination = job.spec, destination_of(due.lane)
         return Claim(
             ref=ref,
             term=self._replica.term,
@@ -324,8 +324,9 @@ class Dispatcher:
             job_id=job.id,
             run_at_ms=job.run_at_ms,
             spec=spec,
-            sealed=self._secrets.of(spec, destination_of(due.lane)),
-            access=self._secrets.access_of(destination_of(due.lane)),
+            sealed=self._secrets.of(spec, destination),
+            access=self._secrets.access_of(destination),
+            tenant=self._replica.tenant_of(destination),
         )
 
     # --- reports -------------------------------------------------------------------------------------------------
