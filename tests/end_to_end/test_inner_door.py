@@ -9,62 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos import faults
-from tests.chaos.cluster import NAMES, Cluster, ClusterNode, WorkerProcess
+from tests.chaos.cluster import NAMES, Cluster
 from tests.chaos.scenario import running
-from tests.end_to_end.fleet import ProxyProcess
-from tests.end_to_end.processes import CLOCK, UNMEASURED, NodeProcess, until
-from tests.etcd_members import free_ports
+from tests.end_to_end.guarded import ROOT, GuardedNode, guarded, proxy_before
+from tests.end_to_end.processes import CLOCK, UNMEASURED, until
 
-ROOT = "the-root-key-of-this-test"
 SECRET = "whsec_" + base64.b64encode(b"a signing secret that nobody finds").decode()
 PAYLOAD = "a payload that everybody finds"
 CLI = (sys.executable, "-m", "hookline.cli.app")
 
 
-class Shown(NodeProcess):
-    """Each call to it shows the root key."""
-
-    def raw_call(
-        self, method: str, path: str, data: str | None, headers: dict[str, str], timeout_s: float = 60
-    ) -> tuple[int, bytes]:
-        return super().raw_call(method, path, data, {"authorization": f"Bearer {ROOT}"} | headers, timeout_s)
-
-
-class GuardedNode(Shown, ClusterNode):
-    """A node with a door of its own for other processes."""
-
-    def __init__(self, name: str, directory: Path, etcd: Sequence[str], *options: str) -> None:
-        self.inner_port = free_ports(1)[0]
-        own = ("--root-key-file", str(directory / "root.key"), "--listen-internal", f"127.0.0.1:{self.inner_port}")
-        super().__init__(name, directory, etcd, *own, *options)
-
-    @property
-    def inner_url(self) -> str:
-        return f"http://{self.host}:{self.inner_port}"
-
-
-class GuardedProxy(Shown, ProxyProcess):
-    """A proxy that proves by the root key what it is."""
-
-    def command(self) -> list[str]:
-        return [*super().command(), "--root-key-file", str(self._topology.parent / "root.key")]
-
-
-def guarded(directory: Path) -> tuple[Cluster, list[GuardedNode]]:
-    """A cluster of such nodes, and a worker, in the mode hybrid."""
-    (directory / "root.key").write_text(ROOT)
-    cluster = Cluster(directory, mode="hybrid")
-    options = ("--slots", "16", "--attempt-processes", "0", "--api-processes", "1")
-    nodes = [GuardedNode(name, directory, cluster.etcd.endpoints, *options) for name in NAMES]
-    cluster.nodes[:] = nodes
-    cluster.workers = [WorkerProcess("w1", directory, [node.inner_url for node in nodes], "--slots", "16")]
-    return cluster, nodes
-
-
 def test_nodes_proxies_and_workers_call_each_other_where_nobody_else_does(tmp_path: Path) -> None:
     seed = CLOCK.wall_ms() % 10**6
     print(f"seed {seed}")
-    cluster, nodes = guarded(tmp_path)
+    cluster, nodes = guarded(tmp_path, "--attempt-processes", "0")
     with running(cluster, seed) as run:
         run.timeout, run.slots = "2s", 3 * (16 + 2)
         cluster.wait_for_runners(*NAMES)
@@ -84,7 +42,7 @@ def test_nodes_proxies_and_workers_call_each_other_where_nobody_else_does(tmp_pa
         for node in nodes:
             shown = {"authorization": f"Bearer {ROOT}"}
             assert node.raw_call("GET", "/internal/snapshot", None, shown)[0] == 404
-        _proxy_works(tmp_path, cluster, nodes)
+        _proxy_works(cluster, nodes)
         _backup_needs_a_key(tmp_path, nodes)
         for node in nodes:
             until(lambda node=node: node.applied() == cluster.leader().applied(), "all is on every node")  # type: ignore[misc]
@@ -111,11 +69,8 @@ def _no_secret_is_written_down(directory: Path, nodes: Sequence[GuardedNode]) ->
         assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, f"other users of the machine may read {file}"
 
 
-def _proxy_works(directory: Path, cluster: Cluster, nodes: Sequence[GuardedNode]) -> None:
-    topology = directory / "topology.toml"
-    urls = json.dumps([node.inner_url for node in nodes])
-    topology.write_text(f'epoch = 1\n[[cluster]]\nname = "c0"\nshard = 0\nnodes = {urls}\n')
-    proxy = GuardedProxy(directory / "proxy", topology)
+def _proxy_works(cluster: Cluster, nodes: Sequence[GuardedNode]) -> None:
+    proxy = proxy_before(nodes)
     proxy.start()
     try:
         job = {"url": "https://example.com/", "delay": "1h", "secret": SECRET, "payload": PAYLOAD}
