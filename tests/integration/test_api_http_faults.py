@@ -13,11 +13,10 @@ import pytest
 
 from hookline.http_api.connection_limits import ConnectionLimits
 from tests.certificates import Authority
+from tests.integration.broken_requests import CHUNKED, HEAD, JOB, LARGE_HEADS, LARGE_TRAILERS, SMUGGLED
 from tests.integration.conftest import StartNode
 from tests.integration.node_under_test import NodeUnderTest, node_config, read_all
 
-JOB = b'{"url":"https://example.com/hook"}'
-HEAD = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CUT_S = 1.0
 GONE = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)  # as sockets, and TLS, say that nobody takes any more
 
@@ -36,34 +35,6 @@ def hasty_node(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
-SMUGGLED = {
-    "CL and TE": HEAD + b"Content-Length: 34\r\nTransfer-Encoding: chunked\r\n\r\n" + JOB,
-    "TE and CL": HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 34\r\n\r\n0\r\n\r\n",
-    "two Content-Lengths": HEAD + b"Content-Length: 34\r\nContent-Length: 34\r\n\r\n" + JOB,
-    "a list of Content-Lengths": HEAD + b"Content-Length: 34, 34\r\n\r\n" + JOB,
-    "a signed Content-Length": HEAD + b"Content-Length: +34\r\n\r\n" + JOB,
-    "a negative Content-Length": HEAD + b"Content-Length: -1\r\n\r\n" + JOB,
-    "bare LF": (HEAD + b"Content-Length: 34\r\n\r\n").replace(b"\r\n", b"\n") + JOB,
-    "one bare LF": HEAD + b"X-A: b\nContent-Length: 34\r\n\r\n" + JOB,
-    "bare CR": HEAD + b"X-A: b\rContent-Length: 34\r\n\r\n" + JOB,
-    "bare LF in a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n22\n" + JOB + b"\n0\n\n",
-    "gzip and chunked": HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n\r\n",
-    "xchunked": HEAD + b"Transfer-Encoding: xchunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n\r\n",
-    "space before the colon": HEAD + b"Content-Length : 34\r\n\r\n" + JOB,
-    "a folded header": HEAD + b"X-A: b\r\n c\r\nContent-Length: 34\r\n\r\n" + JOB,
-    "chunked in HTTP/1.0": b"POST /jobs HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n\r\n",
-    "no Host": b"POST /jobs HTTP/1.1\r\nContent-Length: 34\r\n\r\n" + JOB,
-    "two Hosts": b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nHost: b\r\nContent-Length: 34\r\n\r\n" + JOB,
-    "HTTP/2.0": b"GET /jobs HTTP/2.0\r\nHost: localhost\r\n\r\n",
-    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "CONNECT": b"CONNECT a:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "NUL in a header": b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
-    "space in the path": b"GET /jo bs HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "no HTTP": b"hello\r\n\r\n",
-}
-
-
 @pytest.mark.parametrize("request_bytes", SMUGGLED.values(), ids=SMUGGLED.keys())
 def test_what_could_be_read_in_two_ways_is_400_and_closed(hasty_node: NodeUnderTest, request_bytes: bytes) -> None:
     before = hasty_node.stored()
@@ -78,17 +49,7 @@ def test_what_could_be_read_in_two_ways_is_400_and_closed(hasty_node: NodeUnderT
     assert hasty_node.stored() == before
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 65_536 + b"\r\n\r\n",
-        b"GET /jobs HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 11_000 + b"\r\n",
-        b"GET /jobs HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 1_100,
-        b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000,
-        b"GET /" + b"a" * 100_000,
-    ],
-    ids=["one large header", "many headers", "many headers of 7 KB", "a header without end", "a path without end"],
-)
+@pytest.mark.parametrize("head", LARGE_HEADS.values(), ids=LARGE_HEADS.keys())
 def test_a_head_over_64_kib_is_431(hasty_node: NodeUnderTest, head: bytes) -> None:
     assert hasty_node.raw(head).startswith(b"HTTP/1.1 431 ")
 
@@ -192,17 +153,10 @@ def test_a_connection_is_usable_after_413_when_the_rest_is_small(hasty_node: Nod
     assert hasty_node.post("/jobs", JOB).status == 201
 
 
-CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n22\r\n" + JOB + b"\r\n0\r\n"
-
-
-@pytest.mark.parametrize(
-    "trailers",
-    [b"".join(b"t%d: x\r\n" % n for n in range(20_000)), b"t: " + b"x" * 200_000],
-    ids=["many", "one long"],
-)
-def test_trailers_are_bounded(hasty_node: NodeUnderTest, trailers: bytes) -> None:
+@pytest.mark.parametrize("request_bytes", LARGE_TRAILERS.values(), ids=LARGE_TRAILERS.keys())
+def test_trailers_are_bounded(hasty_node: NodeUnderTest, request_bytes: bytes) -> None:
     before = hasty_node.stored()
-    answer = hasty_node.raw(CHUNKED + trailers)
+    answer = hasty_node.raw(request_bytes)
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert hasty_node.stored() == before
 
