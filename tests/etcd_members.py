@@ -42,11 +42,15 @@ _given: deque[int] = deque(maxlen=1_000)  # what this process chose lately, and 
 
 @dataclass(frozen=True, slots=True)
 class EtcdTls:
-    """PEM files for the client side of the members; the certificate must name 127.0.0.1."""
+    """PEM files for the client side of the members; the certificate must name 127.0.0.1.
+
+    ``is_mutual``: clients have to show one of that authority, as the tests do with the members' own.
+    """
 
     ca_file: Path
     cert_file: Path
     key_file: Path
+    is_mutual: bool = False
 
 
 class EtcdMember:
@@ -95,6 +99,8 @@ class EtcdMember:
         ]
         if self._tls:
             self._command += [f"--cert-file={self._tls.cert_file}", f"--key-file={self._tls.key_file}"]
+            if self._tls.is_mutual:
+                self._command += ["--client-cert-auth", f"--trusted-ca-file={self._tls.ca_file}"]
 
     def start(self) -> None:
         """Start the process, with the data it left behind, if any."""
@@ -148,7 +154,10 @@ class EtcdMember:
 
     def _ask(self, path: str, body: object = None) -> dict[str, Any] | None:
         data = None if body is None else json.dumps(body).encode()
-        context = ssl.create_default_context(cafile=str(self._tls.ca_file)) if self._tls else None
+        context = None
+        if self._tls:
+            context = ssl.create_default_context(cafile=str(self._tls.ca_file))
+            context.load_cert_chain(self._tls.cert_file, self._tls.key_file)
         try:
             # The url is the member's own, http(s) and 127.0.0.1.
             with urllib.request.urlopen(self.url + path, data, timeout=_ASK_S, context=context) as answer:

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -14,6 +15,8 @@ from hookline.cli import app
 from hookline.clock import SystemClock
 from hookline.errors import InvalidConfig
 from hookline.node.etcd import rpc_pb2 as rpc
+from hookline.node.etcd import transactions
+from hookline.node.etcd.blocking import BlockingTxn
 from hookline.node.etcd.client import EtcdAddress, EtcdDenied, EtcdUnclear
 from hookline.node.etcd.keys import Keys
 from hookline.node.etcd.outage import Outage
@@ -26,12 +29,8 @@ from tests.integration.node_under_test import node_config
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> EtcdTls:
-    authority = trustme.CA()
-    server = authority.issue_cert("127.0.0.1")
     tls = EtcdTls(tmp_path / "ca.pem", tmp_path / "server.pem", tmp_path / "server.key")
-    authority.cert_pem.write_to_path(tls.ca_file)
-    server.cert_chain_pems[0].write_to_path(tls.cert_file)
-    server.private_key_pem.write_to_path(tls.key_file)
+    write_certificates(tls, trustme.CA())
     return tls
 
 
@@ -53,6 +52,45 @@ async def test_an_authority_that_is_not_trusted_is_not_talked_to(
         async with etcd_node("n1", keys, members.endpoints, ca_file=other, is_chartered=False) as node:
             with pytest.raises(EtcdUnclear):
                 await node.client.range(rpc.RangeRequest(key=b"x"), 2)
+
+
+def write_certificates(tls: EtcdTls, authority: trustme.CA) -> None:
+    """A new pair of that authority, in the same files."""
+    pair = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tls.ca_file)
+    pair.cert_chain_pems[0].write_to_path(tls.cert_file)
+    pair.private_key_pem.write_to_path(tls.key_file)
+
+
+async def test_connections_are_made_by_the_certificates_that_are_in_the_files_then(tmp_path: Path, keys: Keys) -> None:
+    of_etcd = EtcdTls(tmp_path / "ca.pem", tmp_path / "etcd.pem", tmp_path / "etcd.key", is_mutual=True)
+    own = EtcdTls(tmp_path / "own-ca.pem", tmp_path / "own.pem", tmp_path / "own.key")
+    old, new = trustme.CA(), trustme.CA()
+    write_certificates(of_etcd, old)
+    write_certificates(own, old)
+    with EtcdMembers(tmp_path / "etcd", 1, tls=of_etcd) as members:
+        files: dict[str, Any] = {"ca_file": own.ca_file, "cert_file": own.cert_file, "key_file": own.key_file}
+        async with etcd_node("n1", keys, members.endpoints, **files) as node:
+            assert await node.leadership.acquire() == 1
+            await node.append(1)
+            ask = BlockingTxn(node.address)
+            assert node.fence.revision
+            beat = transactions.renew(keys, node.fence.revision, node.fence.term, 1)
+            assert (await asyncio.to_thread(ask, beat, 5)).succeeded
+            members.members[0].kill()
+            write_certificates(of_etcd, new)
+            write_certificates(own, new)
+            await asyncio.to_thread(members.members[0].start)
+            await asyncio.to_thread(members.wait_until_healthy)
+            with pytest.raises(EtcdUnclear):
+                await node.client.range(rpc.RangeRequest(key=b"x"), 2)
+            with pytest.raises(EtcdUnclear):
+                await asyncio.to_thread(ask, beat, 2)
+            node.client.renew()
+            ask.renew()
+            await node.client.range(rpc.RangeRequest(key=b"x"), 60)
+            assert (await asyncio.to_thread(ask, beat, 60)).succeeded
+            ask.close()
 
 
 @pytest.fixture

@@ -21,21 +21,18 @@ from hookline.node.attempts.resolver import Resolver, system_lookup
 from hookline.node.attempts.transport import HttpTransport
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.kernel import kernel_agrees
-from hookline.node.clocks.others import Others, caller_for
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.database import Database
-from hookline.node.etcd.blocking import BlockingTxn
-from hookline.node.etcd.client import EtcdClient, EtcdDenied, EtcdRefused, EtcdUnclear
+from hookline.node.etcd.client import EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.outage import Outage
 from hookline.node.history.cluster import own_of
 from hookline.node.identity import check_own
 from hookline.node.leadership.local import LocalLeadership
-from hookline.node.leadership.renewal import renewing_thread
-from hookline.node.leadership.watch import LeaderWatch
-from hookline.node.membership.etcd import EtcdMembership, EtcdParts
+from hookline.node.membership.connecting import connected
+from hookline.node.membership.etcd import EtcdMembership
 from hookline.node.membership.home import home_of, owner_of
-from hookline.node.membership.joining import address_of, agree_on_secret_key, find_peers
+from hookline.node.membership.joining import agree_on_secret_key, find_peers
 from hookline.node.membership.single import SingleMembership
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
@@ -49,7 +46,6 @@ from hookline.node.storage.snapshot_fetch import fetch_snapshot
 from hookline.node.storage.snapshots import STATE_FILE, Snapshots, finish_install, install
 from hookline.node.vault import DEFAULT_FILE, Vault
 from hookline.peers.proven_sender import proven_sender
-from hookline.peers.sender import Sender
 from hookline.processes.child import ChildProcess, start_child
 from hookline.protocol.commands import SetMode
 from hookline.protocol.proofs import proof_key
@@ -236,8 +232,10 @@ async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling
         # Clusters have the root key in common; their secret keys may differ.
         of_fleet = vault.proof_keys[0] if config.root_key is None else proof_key(config.root_key.encode())
         fleet_sender = await stack.enter_async_context(proven_sender(of_fleet, clock, tls=tls))
+        live = [tls]
         if config.etcd:
-            parts = _etcd_parts(config, clock, sender, scrub, stack)
+            parts, etcd_tls = await connected(config, clock, sender, scrub.may_lead, stack)
+            live.append(etcd_tls)
             membership: Membership = EtcdMembership(config, clock, machine, parts)
         else:
             membership = _single(config, clock, machine, lock)
@@ -262,7 +260,7 @@ async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling
                 tls=tls,
             )
         )
-        report_ends(node.services.metrics.registry, tls.ends)
+        report_ends(node.services.metrics.registry, lambda: {name: s for one in live for name, s in one.ends().items()})
         await stack.enter_async_context(membership.running())
         await _until_allowed(node, listeners, tls, stop)
         if not stop.is_set():
@@ -280,30 +278,6 @@ def _open_state(config: NodeConfig) -> Iterator[tuple[Database, bool]]:
             database.quick_check()
         yield database, is_as_closed
     leave_mark(path)
-
-
-def _etcd_parts(
-    config: NodeConfig, clock: GuardedClock, sender: Sender, scrub: Scrub, stack: AsyncExitStack
-) -> EtcdParts:
-    """Connected with etcd and the other nodes for as long as ``stack`` is."""
-    address = address_of(config)
-    client = EtcdClient(address)
-    stack.push_async_callback(client.close)
-    blocking = BlockingTxn(address)
-    stack.callback(blocking.close)
-    members = caller_for(address)
-    stack.push_async_callback(members.close)
-    return EtcdParts(
-        client=client,
-        sender=sender,
-        renewing=partial(renewing_thread, blocking),
-        watch=LeaderWatch,
-        ask_clocks=lambda nodes: Others(nodes, sender, address.endpoints, members, clock.boot_ms).ask,
-        kernel_agrees=kernel_agrees,
-        home=home_of(config.data_dir, clock),
-        start=clock.token(_START_BYTES).hex(),
-        may_lead=scrub.may_lead,
-    )
 
 
 async def _start_attempt_process(

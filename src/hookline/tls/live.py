@@ -3,7 +3,7 @@
 import asyncio
 import math
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,13 +31,19 @@ class LiveTls:
     Args:
         files: its files.
         clock: says whether a certificate has ended.
+        peer: whom they are for, if not for clients and nodes; a part of the names of its certificates.
+        changed: called when there are new ones, for connections that others make.
 
     Raises:
         InvalidConfig: a file cannot be used.
     """
 
-    def __init__(self, files: TlsFiles, clock: Clock) -> None:
+    def __init__(
+        self, files: TlsFiles, clock: Clock, *, peer: str = "", changed: Callable[[], None] = lambda: None
+    ) -> None:
         self.files = files
+        self._peer = peer
+        self._changed = changed
         self._clock = clock
         self._reminded_s: dict[str, float] = {}
         self._seen = _signature(files)  # before they are read: what changes meanwhile is read again
@@ -59,7 +65,7 @@ class LiveTls:
 
     def ends(self) -> dict[str, float]:
         """When certificates end, in seconds since 1970, by what they are for."""
-        return self._loaded.ends
+        return {f"{self._peer}_{name}" if self._peer else name: end_s for name, end_s in self._loaded.ends.items()}
 
     async def run(self, hangup: asyncio.Event | None = None) -> None:
         """Look again every few seconds, and at once when ``hangup`` is set, until cancelled."""
@@ -87,7 +93,8 @@ class LiveTls:
             return
         self._loaded = loaded
         self._reminded_s.clear()
-        _log.info("tls_files_loaded", **{f"{name}_ends": _day(end_s) for name, end_s in loaded.ends.items()})
+        self._changed()
+        _log.info("tls_files_loaded", **{f"{name}_ends": _day(end_s) for name, end_s in self.ends().items()})
 
     def remind(self) -> None:
         """Say once a day what ends soon."""

@@ -9,10 +9,8 @@ import msgspec
 from hookline.http_client.caller import Caller
 from hookline.http_client.client import NoAnswer, NoConnection
 from hookline.node.clocks.majority import KnownClock
-from hookline.node.etcd.client import EtcdAddress
 from hookline.peers.sender import UNREADABLE, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
-from hookline.tls.contexts import tls_context
 
 _CALL = NodeCall.to(CALLS["readClock"])
 _SLOWEST_MS = 500  # what took longer says too little
@@ -90,13 +88,3 @@ async def _all(asking: Iterable[Coroutine[None, None, KnownClock | None]]) -> li
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(one) for one in asking]
     return [found for task in asked if (found := task.result()) is not None]
-
-
-def caller_for(etcd: EtcdAddress) -> Caller:
-    """To the members of etcd, over HTTP."""
-    if not etcd.is_secure:
-        return Caller()
-    context = tls_context(etcd.ca_file)
-    if etcd.cert_file is not None:
-        context.load_cert_chain(etcd.cert_file, etcd.key_file)
-    return Caller(tls=lambda: context)

@@ -13,14 +13,24 @@ class BlockingTxn:
 
     def __init__(self, address: EtcdAddress) -> None:
         self._address = address
-        self._channels = [
+        self._channels = self._connected()
+        self._former: list[grpc.Channel] = []
+        self._current = 0
+        self._token: str | None = None
+
+    def _connected(self) -> list[grpc.Channel]:
+        address = self._address
+        return [
             grpc.secure_channel(target, address.credentials(), options=CHANNEL_OPTIONS)
             if address.is_secure
             else grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
             for target in address.targets()
         ]
-        self._current = 0
-        self._token: str | None = None
+
+    def renew(self) -> None:
+        """As ``EtcdClient.renew``; any thread may call it."""
+        self._channels, former = self._connected(), self._channels
+        self._former += former
 
     def __call__(self, request: rpc.TxnRequest, timeout_s: float) -> rpc.TxnResponse:
         """One try. Raises EtcdUnclear or EtcdRefused; the next call then goes to the next endpoint."""
@@ -52,5 +62,5 @@ class BlockingTxn:
 
     def close(self) -> None:
         """Close the connections."""
-        for channel in self._channels:
+        for channel in (*self._channels, *self._former):
             channel.close()

@@ -140,11 +140,23 @@ class EtcdClient:
     def __init__(self, address: EtcdAddress, outage: Outage | None = None) -> None:
         self._address = address
         self._outage = outage or Outage(address.endpoints)
-        credentials = address.credentials() if address.is_secure else None
-        self._members = [_Member(target, credentials) for target in address.targets()]
+        self._members = self._connected()
+        self._former: list[_Member] = []  # what was under way when the certificates changed goes on with these
         self.member = 0
         self._failed = 0
         self.token: str | None = None
+
+    def _connected(self) -> list["_Member"]:
+        credentials = self._address.credentials() if self._address.is_secure else None
+        return [_Member(target, credentials) for target in self._address.targets()]
+
+    def renew(self) -> None:
+        """Connect by the certificates that are in the files now. Raises OSError when a file cannot be read.
+
+        Idle connections end by themselves, after half an hour; a stream goes on until it breaks.
+        """
+        self._members, former = self._connected(), self._members
+        self._former += former
 
     def rotate(self) -> None:
         """Use the next endpoint from now on; nothing happens when another task has moved on from the failed one."""
@@ -227,7 +239,7 @@ class EtcdClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        for member in self._members:
+        for member in (*self._members, *self._former):
             await member.channel.close()
 
     async def _call(
