@@ -428,7 +428,7 @@ class ClusterLeft(HooklineError):
 
 
 class BatchUnknown(HooklineError):
-    """What another cluster gives up did not arrive here before; it is to be sent again."""
+    """A batch that another cluster gave up did not arrive here before; it is to be sent again."""
 
     code = "batch_unknown"
     http_status = 409
@@ -493,7 +493,7 @@ class NotLeader(Unavailable):
 
 
 class Arriving(Unavailable):
-    """What has this id or key is on its way here from another cluster; send the request again."""
+    """The job or schedule is on its way here from another cluster; send the request again."""
 
     code = "arriving"
 

@@ -351,7 +351,7 @@ class GiveAway(Command, frozen=True, array_like=True, tag=61):
 
 
 class ActivateBatch(Command, frozen=True, array_like=True, tag=62):
-    """What was kept inert counts from now on: the jobs and schedules at these positions, and all pointers."""
+    """Have the jobs and schedules at these positions count, which were kept inert, and all pointers."""
 
     source: str
     number: int

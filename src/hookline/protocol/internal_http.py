@@ -62,7 +62,7 @@ class Arrived(Struct, frozen=True, array_like=True):
 
 
 class MovedPair(Struct, frozen=True):
-    """What moves from the cluster that answers to the cluster ``to``; ``None``: that is still being counted."""
+    """The way from the cluster that answers to the cluster ``to``; ``None``: that is still being counted."""
 
     to: str
     jobs_moved: int
@@ -96,7 +96,7 @@ class ClusterMoves(Struct, frozen=True):
 
 
 class PlannedPair(Struct, frozen=True):
-    """What would move from the cluster that answers to the cluster ``to``; ``bytes``: of the jobs' payloads."""
+    """The way that would lead from the cluster that answers to ``to``; ``bytes``: of the jobs' payloads."""
 
     to: str
     jobs: int
@@ -105,7 +105,7 @@ class PlannedPair(Struct, frozen=True):
 
 
 class ClusterPlan(Struct, frozen=True):
-    """What would move out of a cluster by a topology, of how much."""
+    """The ways out of a cluster by a topology that is not in force, beside all there is."""
 
     cluster: str
     pending: int

@@ -1,4 +1,4 @@
-"""What moves between clusters when the topology changes, and how a cluster tells what is left of that. Pure data.
+"""Moving between clusters when the topology changes: the shapes of batches and of their steps. Pure data.
 
 Everything goes in batches, each in three steps: the new home takes it inert, the old home gives it up (the point of no
 return), the new home makes it count. docs/explanation/moving.md says what a crash leaves at each step.
@@ -48,7 +48,7 @@ class Pointer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """What travels together."""
+    """Holds what travels together."""
 
     jobs: tuple[JobRecord, ...] = ()
     schedules: tuple[ScheduleRecord, ...] = ()

@@ -333,7 +333,7 @@ def what_was_given_up_is_not_told_again(patch: Patch) -> None:
 
 
 def a_change_goes_unnoticed_while_it_moves(patch: Patch) -> None:
-    """What was changed since it was read goes as it was read."""
+    """A job that was changed since it was read goes as it was read."""
     statement = STATEMENTS["job_to_move"]
     guards = "state = ?2 AND due_ms = ?3 AND revision = ?4 AND attempts = ?5"
     patch.setitem(STATEMENTS, "job_to_move", statement.replace(guards, "?2 + ?3 + ?4 + ?5 > -1"))

@@ -13,7 +13,7 @@ PAGE_ROWS = 500  # a few milliseconds
 
 @dataclass(slots=True)
 class Outflow:
-    """What moves to one cluster."""
+    """Sums up the way to one cluster."""
 
     jobs: int = 0
     schedules: int = 0
@@ -22,14 +22,14 @@ class Outflow:
 
 @dataclass(slots=True)
 class Census:
-    """What there is, and what of it moves, by the name of the cluster it moves to."""
+    """Sums up a cluster: all there is, and the part that moves, by the name of the cluster it moves to."""
 
     pending: int = 0
     schedules: int = 0
     moving: dict[str, Outflow] = field(default_factory=dict)
 
     def of(self, home: str) -> Outflow:
-        """What moves there."""
+        """The way there."""
         return self.moving.setdefault(home, Outflow())
 
     def plan(self, cluster: str) -> ClusterPlan:

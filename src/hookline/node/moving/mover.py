@@ -345,7 +345,7 @@ class Mover(Duty):
         return source_of(identity.cluster_id, identity.generation)
 
     async def _settle(self, shard: int) -> None:
-        """What was given up is the other cluster's: until that has it, it is told again and again."""
+        """Tell the other cluster, again and again, that a batch is its own, until it says so."""
         tries = 0
         while True:
             kept = self._replica.departures[shard]

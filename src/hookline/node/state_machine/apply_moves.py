@@ -95,7 +95,7 @@ def _note(tables: Tables, there: Pointer, *, moved: bool) -> None:
 
 
 def forget_pointer(tables: Tables, command: ForgetPointer) -> Result:
-    """What was kept at another cluster is not there any more. What moved there is that cluster's to say."""
+    """Forget who kept something, if that is not there any more. Of what moved there that cluster has the word."""
     if tables.value("pointer", command.tenant, command.kind, command.name) != command.shard:
         return Changed(0)
     forget_elsewhere(tables, command.tenant, command.kind, command.name)
