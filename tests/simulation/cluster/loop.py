@@ -13,7 +13,7 @@ from hookline.testing.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-_TURNS_MAX = 250_000  # several times as many as long runs take
+_TURNS_MAX = 700_000  # several times as many as long runs take
 
 OUTSIDE = Context()
 """The context of everything that is no process: etcd, the receivers, the network."""

@@ -48,6 +48,7 @@ _AGAIN_S = 0.5  # before what could not move is looked at again
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # between tries at a cluster that does not take what is its own by now
 _PURGE_ROWS = 500
 _PURGE_REST_S = 0.02
+_READ_AT_ONCE = 20  # whole jobs
 _SPEED_MS = 10_000  # the speed that is told is that of this time
 
 _log = structlog.get_logger()
@@ -235,6 +236,8 @@ class Mover(Duty):
                     running += 1
                     continue
                 sent += await self._add_job(targets, self._box(boxes, home), sign)
+                if sent % _READ_AT_ONCE == 0:
+                    await asyncio.sleep(0)
             await asyncio.sleep(0)
             self._check(targets)
         await self._send_all(targets, boxes)

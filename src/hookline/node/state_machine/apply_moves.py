@@ -69,8 +69,9 @@ def _give_away_job(tables: Tables, shard: int, guard: JobGuard) -> bool:
     if job is None:
         return False
     seq = guard[0]
-    for key in tables.all(StoredKey, "keys_to_move", seq):
+    for key in tables.all(StoredKey, "keys_to_move", seq) if job.kept_until_ms else ():
         tables.summed(KEYS, -row_sum(*astuple(key)))
+        forget_elsewhere(tables, key.tenant, KEY, key.key)
         _note(tables, Pointer(KEY, key.tenant, key.key, shard, key.expires_ms), moved=True)
     forget(tables, seq, job.size)
     _note(tables, Pointer(JOB, job.tenant, job.id, shard, _WHILE_IT_CHANGES), moved=True)
@@ -89,7 +90,7 @@ def _give_away_schedule(tables: Tables, shard: int, guard: ScheduleGuard) -> boo
 
 
 def _note(tables: Tables, there: Pointer, *, moved: bool) -> None:
-    forget_elsewhere(tables, there.tenant, there.kind, there.name)
+    """A name that is known to be elsewhere is not noted twice: what is here is nowhere else."""
     tables.run("put_elsewhere", there.tenant, there.kind, there.name, there.shard, moved, there.until_ms)
     tables.summed(ELSEWHERE, 1)
 
@@ -153,6 +154,7 @@ def _take_pointer(tables: Tables, pointer: Pointer) -> None:
         return
     if pointer.kind == KEY and tables.rows("stored_key", pointer.name, pointer.tenant):
         return
+    forget_elsewhere(tables, pointer.tenant, pointer.kind, pointer.name)
     _note(tables, pointer, moved=False)
 
 

@@ -123,8 +123,10 @@ def read_record(connection: apsw.Connection, seq: int, *, with_history: bool = T
     """The job of that number; without its attempts where they do not matter. None: there is none."""
     for row in _rows(connection, "whole_job", seq):
         job, rest = WholeJob(*row[:_JOB_COLUMNS]), WholeJobSpec(*row[_JOB_COLUMNS:])
-        keys = tuple(KeyRecord(*key) for key in _rows(connection, "keys_of", seq))
-        history = tuple(map(attempt_of, _rows(connection, "history", seq))) if with_history else ()
+        # Nothing is looked for that cannot be there: of most jobs that move there is neither.
+        keys = tuple(KeyRecord(*key) for key in _rows(connection, "keys_of", seq)) if job.kept_until_ms else ()
+        has_history = with_history and job.attempts
+        history = tuple(map(attempt_of, _rows(connection, "history", seq))) if has_history else ()
         is_sound = rest.sum == job_sum(seq, job.tenant, job.id, rest.spec, rest.fingerprint)
         return FoundRecord(_record(job, rest, keys, history), is_sound)
     return None

@@ -189,12 +189,12 @@ class AuditRow(Row, frozen=True):
 
 
 class MovingJob(Row, frozen=True):
-    """A job that is as it was read to be moved."""
+    """A job that is as it was read to be moved; ``kept_until_ms`` 0: it never had a key."""
 
     tenant: str
     id: str
     size: int
-    state: int
+    kept_until_ms: int
 
 
 class MovingSchedule(Row, frozen=True):
