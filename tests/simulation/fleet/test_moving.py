@@ -10,7 +10,7 @@ import pytest
 from hookline.client import requests
 from hookline.client.fields import ScheduledJob
 from hookline.client.requests import Request
-from hookline.node.moving.mover import Mover
+from hookline.node.moving.handover import Handover
 from hookline.node.moving.new_home import NewHomes
 from hookline.protocol.commands import EndDeparture, GiveAway
 from hookline.protocol.topology import Topology, encode_topology
@@ -128,9 +128,9 @@ async def _crash(stage: Callable[[], Stage]) -> None:
 
 def _crashing(patch: pytest.MonkeyPatch, step: str, stage: Callable[[], Stage]) -> None:
     """Have the stage crash when a batch has come to that step."""
-    arrive, propose, activate = Mover._arrive, Mover._propose, NewHomes.activate
+    arrive, propose, activate = Handover.arrive, Handover.propose, NewHomes.activate
 
-    async def arriving(self: Mover, *arguments: Any) -> Any:
+    async def arriving(self: Handover, *arguments: Any) -> Any:
         if step == "read":
             await _crash(stage)
         number = await arrive(self, *arguments)
@@ -138,11 +138,12 @@ def _crashing(patch: pytest.MonkeyPatch, step: str, stage: Callable[[], Stage]) 
             await _crash(stage)
         return number
 
-    async def proposing(self: Mover, command: Any) -> Any:
-        result = await propose(self, command)
-        if (step, type(command)) in (("given up", GiveAway), ("ended", EndDeparture)):
+    async def proposing(self: Handover, *commands: Any) -> Any:
+        results = await propose(self, *commands)
+        kinds = {"given up": GiveAway, "ended": EndDeparture}
+        if step in kinds and any(isinstance(command, kinds[step]) for command in commands):
             await _crash(stage)
-        return result
+        return results
 
     async def activating(self: NewHomes, *arguments: Any) -> Any:
         result = await activate(self, *arguments)
@@ -150,8 +151,8 @@ def _crashing(patch: pytest.MonkeyPatch, step: str, stage: Callable[[], Stage]) 
             await _crash(stage)
         return result
 
-    patch.setattr(Mover, "_arrive", arriving)
-    patch.setattr(Mover, "_propose", proposing)
+    patch.setattr(Handover, "arrive", arriving)
+    patch.setattr(Handover, "propose", proposing)
     patch.setattr(NewHomes, "activate", activating)
 
 

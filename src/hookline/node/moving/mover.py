@@ -5,8 +5,8 @@ steps, and a leader that begins finishes what the one before it left: docs/expla
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -14,6 +14,7 @@ from hookline.clock import Clock
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.duty import Duty
 from hookline.node.moving.census import PAGE_ROWS, Census, taken
+from hookline.node.moving.handover import Handover
 from hookline.node.moving.new_home import NewHomes, NotTaken
 from hookline.node.moving.outbox import Outbox, size_of
 from hookline.node.moving.targets import Targets
@@ -21,9 +22,7 @@ from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.move_reads import JobSign, MoveReads
 from hookline.protocol.commands import (
-    EndDeparture,
     EndMove,
-    GiveAway,
     GivenAway,
     PurgeElsewhere,
 )
@@ -32,20 +31,15 @@ from hookline.protocol.jobs import State
 from hookline.protocol.moves import (
     JOB,
     KEY,
-    Activation,
-    Arrival,
     Batch,
     Pointer,
-    decode_departure,
     encode_batch,
-    source_of,
 )
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, digest_of, parse_topology
 
 _IDLE_S = 60.0
 _AGAIN_S = 0.5  # before what could not move is looked at again
-_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # between tries at a cluster that does not take what is its own by now
 _PURGE_ROWS = 500
 _PURGE_REST_S = 0.02
 _READ_AT_ONCE = 20  # whole jobs
@@ -84,13 +78,13 @@ class Mover(Duty):
         self._reads = reads
         self._clock = clock
         self._config = config
-        self._homes = homes
+        self._handover = Handover(replica, homes, clock)
         self._is_busy = is_busy
         self._document: bytes | None = None
         self._targets: Targets | None = None
         self._left: Census | None = None  # what is left to move by this topology; None: not counted yet
         self._pointed: bytes | None = None  # the topology by which all pointers were given
-        self._floors: dict[int, int] = {}  # by shard: the newest number of ours that counts there
+        self._refusing: dict[str, str] = {}  # in this pass: clusters that take nothing now, and why
         self._waits_for = ""
         self._moved: list[tuple[float, int]] = []  # when, how many jobs
 
@@ -101,23 +95,19 @@ class Mover(Duty):
     async def run(self) -> None:
         """Until ``stop``."""
         self._replica.listen(self._on_commit)
-        while not self._is_over:
-            try:
-                rest_s = await self._step()
-            except _Interrupted:
-                continue
-            except NotTaken as error:
-                self._waits_for = error.detail
-                _log.warning("move_waits", detail=error.detail)
-                rest_s = _AGAIN_S
-            if rest_s:
-                await self.rest(rest_s)
+        async with asyncio.TaskGroup() as self._tasks:
+            while not self._is_over:
+                try:
+                    rest_s = await self._step()
+                except _Interrupted:
+                    continue
+                if rest_s:
+                    await self.rest(rest_s)
+            self._handover.stop()
 
     async def _step(self) -> float:
-        """Go on with what there is to do; the seconds to rest afterwards."""
-        for shard, kept in self._replica.departures.items():
-            if kept.departure is not None:
-                await self._settle(shard)
+        """Go on with what there is to do; the seconds to rest afterwards. Raises _Interrupted."""
+        self._handover.resume(self._tasks)
         targets = self._read_topology()
         if targets is None:
             return await self._tidy()
@@ -154,16 +144,12 @@ class Mover(Duty):
         """No change is under way: names of what moved are not asked for here any more."""
         replica, now_ms = self._replica, self._clock.wall_ms()
         if replica.has_left:  # it is in the topology again
-            await self._propose(EndMove(replica.topology.epoch if replica.topology else 0, False, True))
+            await self._handover.propose(EndMove(replica.topology.epoch if replica.topology else 0, False, True))
         has_moved, has_old = self._reads.has_old_names(now_ms)
         if not (has_moved or has_old):
             return _IDLE_S
-        await self._propose(PurgeElsewhere(now_ms, True, _PURGE_ROWS))
+        await self._handover.propose(PurgeElsewhere(now_ms, True, _PURGE_ROWS))
         return _PURGE_REST_S
-
-    async def _propose(self, command: Any) -> Any:
-        (result,) = await self._replica.propose([command], no_timeout=True)
-        return result
 
     # --- one pass over all there is ----------------------------------------------------------------------------------
 
@@ -171,30 +157,46 @@ class Mover(Duty):
         """Move what can move now; when nothing is left, say so. The seconds to rest afterwards."""
         replica, epoch = self._replica, targets.router.topology.epoch
         began_ms = self._clock.boot_ms()
+        self._refusing.clear()
         waiting, moved = await self._move_schedules(targets)
         running, more = await self._move_jobs(targets)
-        self._waits_for = _words(waiting, running)
-        if waiting or running:
+        others = [home for home in targets.router.topology.all_clusters() if home.name != self._config.cluster]
+        await self._end(others)
+        self._waits_for = "; ".join([*_words(waiting, running), *self._refusing.values()])
+        if self._waits_for:
             return max(_AGAIN_S, (self._clock.boot_ms() - began_ms) / 1_000)
         if moved or more:
             return 0
         if targets.is_leaving and not replica.has_left:  # what was begun meanwhile is found by one more pass
-            await self._propose(EndMove(epoch, True, False))
+            await self._handover.propose(EndMove(epoch, True, False))
             return 0
         if self._pointed != self._document:
             await self._point(targets)
-            self._pointed = self._document
-        await self._clear_arrivals(targets)
+            await self._end(others)
+            self._pointed = None if self._refusing else self._document
+        await self._clear_arrivals(others)
+        if self._refusing:
+            self._waits_for = "; ".join(self._refusing.values())
+            return _AGAIN_S
         self._check(targets)
-        await self._propose(EndMove(epoch, targets.is_leaving, True))
+        await self._handover.propose(EndMove(epoch, targets.is_leaving, True))
         _log.info("move_done", epoch=epoch, has_left=targets.is_leaving)
         return _IDLE_S
 
-    async def _clear_arrivals(self, targets: Targets) -> None:
+    async def _end(self, homes: Sequence[ClusterEntry]) -> None:
+        for home in homes:
+            try:
+                await self._handover.end([home])
+            except NotTaken as error:
+                self._refusing[home.name] = error.detail
+
+    async def _clear_arrivals(self, homes: Sequence[ClusterEntry]) -> None:
         """Nothing of ours is inert anywhere any more: an empty batch takes the place of what was never given up."""
-        for home in targets.router.topology.all_clusters():
-            if home.name != self._config.cluster:
-                await self._arrive(home, encode_batch(Batch()))
+        for home in homes:
+            try:
+                await self._handover.arrive(home, encode_batch(Batch()))
+            except NotTaken as error:
+                self._refusing[home.name] = error.detail
 
     async def _move_schedules(self, targets: Targets) -> tuple[int, int]:
         """How many wait, and how many were sent."""
@@ -236,7 +238,7 @@ class Mover(Duty):
                     running += 1
                     continue
                 sent += await self._add_job(targets, self._box(boxes, home), sign)
-                if sent % _READ_AT_ONCE == 0:
+                if sent % _READ_AT_ONCE == 0:  # others, and what makes the batch before count, get in between
                     await asyncio.sleep(0)
             await asyncio.sleep(0)
             self._check(targets)
@@ -317,75 +319,20 @@ class Mover(Duty):
     # --- one batch ---------------------------------------------------------------------------------------------------
 
     async def _send(self, targets: Targets, box: Outbox) -> None:
-        """Move a batch, and rest as long as deliveries need. Raises NotTaken, _Interrupted."""
-        if not len(box):
+        """Give a batch up, and rest as long as deliveries need. A cluster that does not take it is left out for now.
+
+        Raises _Interrupted.
+        """
+        if not len(box) or box.home.name in self._refusing:
             return
         began_ms = self._clock.boot_ms()
-        batch, jobs, schedules = box.take()
-        number = await self._arrive(box.home, batch)
-        self._check(targets)
-        gone = await self._propose(GiveAway(box.home.shard, number, batch, jobs, schedules))
-        if not isinstance(gone, GivenAway):
-            raise NotTaken(f"what goes to cluster {box.home.name} was given up by another leader")
-        await self._settle(box.home.shard)
+        try:
+            gone = await self._handover.give(self._tasks, box, partial(self._check, targets))
+        except NotTaken as error:
+            self._refusing[box.home.name] = error.detail
+            return
         self._note(box.home, gone)
         await self._pace(targets.router.topology, len(gone.jobs), self._clock.boot_ms() - began_ms)
-
-    async def _arrive(self, home: ClusterEntry, batch: bytes) -> int:
-        """Have it kept there; returns its number."""
-        kept = self._replica.departures.get(home.shard)
-        number = 1 + max(self._floors.get(home.shard, 0), 0 if kept is None else kept.number)
-        while True:
-            counted = await self._homes.take(home, Arrival(self._source(), number, batch))
-            if counted < number:
-                return number
-            self._floors[home.shard] = counted  # this state is older than what it gave up before: a backup of it
-            number = counted + 1
-
-    def _source(self) -> str:
-        identity = self._replica.machine.identity
-        assert identity is not None
-        return source_of(identity.cluster_id, identity.generation)
-
-    async def _settle(self, shard: int) -> None:
-        """Tell the other cluster, again and again, that a batch is its own, until it says so."""
-        tries = 0
-        while True:
-            kept = self._replica.departures[shard]
-            if kept.departure is None:
-                return
-            departure = decode_departure(kept.departure)
-            try:
-                await self._activate(shard, departure.number, departure.batch, departure.jobs, departure.schedules)
-                break
-            except NotTaken as error:
-                self._waits_for = error.detail
-                _log.warning("moved_waits", shard=shard, jobs=len(departure.jobs), detail=error.detail)
-            await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
-            tries += 1
-            if self._is_over:
-                raise _Interrupted
-        frozen_ms = max(0, self._clock.wall_ms() - departure.since_ms)
-        await self._propose(EndDeparture(shard, departure.number, frozen_ms))
-
-    async def _activate(
-        self, shard: int, number: int, batch: bytes, jobs: tuple[int, ...], schedules: tuple[int, ...]
-    ) -> None:
-        home = self._home_of(shard)
-        activation = Activation(self._source(), number, jobs, schedules)
-        if not await self._homes.activate(home, activation):  # its state was restored from a backup
-            await self._homes.take(home, Arrival(self._source(), number, batch))
-            if not await self._homes.activate(home, activation):
-                raise NotTaken(f"cluster {home.name} forgets what it took")
-
-    def _home_of(self, shard: int) -> ClusterEntry:
-        """By the newest topology: its addresses may be others by now. Raises NotTaken."""
-        kept = self._replica.topology
-        clusters = [] if kept is None else parse_topology(kept.document).all_clusters()
-        for entry in clusters:
-            if entry.shard == shard:
-                return entry
-        raise NotTaken(f"shard {shard} has jobs of this cluster and is not in the topology any more")
 
     def _note(self, home: ClusterEntry, gone: GivenAway) -> None:
         now_ms = self._clock.boot_ms()
@@ -414,7 +361,7 @@ class Mover(Duty):
         is_done = targets is None or replica.moved_epoch == epoch
         digest = "" if kept is None else digest_of(kept.document)
         pairs = [] if targets is None else self._pairs(targets.router.topology, is_done=is_done)
-        waits_for = "" if is_done else self._waits_for
+        waits_for = "; ".join([*self._handover.why_not.values()] or [self._waits_for])
         speed = self._speed()
         frozen_ms = replica.longest_frozen_ms
         own = self._config.cluster
@@ -441,10 +388,10 @@ class Mover(Duty):
         return sum(jobs for _, jobs in moved) * 1_000 / max(1_000, now_ms - moved[0][0])
 
 
-def _words(waiting: int, running: int) -> str:
+def _words(waiting: int, running: int) -> list[str]:
     parts = []
     if running:
         parts.append(f"{running} jobs are running; they move when their attempts have ended")
     if waiting:
         parts.append(f"{waiting} schedules with overlap = skip wait for their newest jobs to end")
-    return "; ".join(parts)
+    return parts
