@@ -418,6 +418,18 @@ def test_a_cluster_that_is_missing_in_a_list_is_named(server: ScriptedServer, ru
     assert err == "warning: c1 could not be reached; what is there is missing here\n"
 
 
+def test_a_list_that_may_miss_a_job_on_its_way_says_so(server: ScriptedServer, run: Run) -> None:
+    server.script = lambda _: Answer(200, {"data": [JOB], "next_cursor": None, "moving": ["c0", "c1"]})
+    code, _, err = run("jobs", "list")
+    assert code == 0
+    assert err.startswith("warning: jobs move out of c0, c1; one on its way may be missing here")
+    server.script = lambda _: Answer(200, BULK | {"moving": ["c0"]})
+    for option in ("--yes", "--dry-run"):
+        code, _, err = run("jobs", "cancel-all", option)
+        assert code == 0
+        assert "warning: jobs move out of c0" in err
+
+
 def test_a_bulk_change_without_a_terminal_needs_yes(server: ScriptedServer, run: Run) -> None:
     code, out, err = run("jobs", "cancel-all")
     assert (code, out) == (2, "")

@@ -8,7 +8,7 @@ import msgspec
 
 from hookline.cli.exporting import pages_of, side_by_side, written
 from hookline.cli.filter_options import ALL_JOBS, FilterOptions
-from hookline.cli.output import print_json, progress, stderr, usage_error, warn, warn_incomplete
+from hookline.cli.output import print_json, progress, stderr, usage_error, warn, warn_incomplete, warn_moving
 from hookline.cli.parameters import AnyText, Flag
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
@@ -25,6 +25,7 @@ class _Archive:
     gone: int = 0
     unread: int = 0
     incomplete: list[str] = field(default_factory=list)
+    moving: list[str] = field(default_factory=list)
 
 
 class _Archived(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,7 +60,7 @@ def export(
     with ExitStack() as stack:
         calls = stack.enter_context(service.calls())
         advance = stack.enter_context(progress("export", None))
-        pages = pages_of(calls, jobs.fields(), tally.incomplete)
+        pages = pages_of(calls, jobs.fields(), tally)
         page: list[http.Job] | None = next(pages)  # so that what is refused leaves no file behind
         out = stack.enter_context(written(file))
         readers = stack.enter_context(side_by_side())
@@ -99,4 +100,5 @@ def _tell(tally: _Archive, service: Service) -> int:
     if tally.unread:
         warn(f"{tally.unread:,} could not be read: missing here")
     warn_incomplete(tally.incomplete)
+    warn_moving(tally.moving)
     return int(bool(tally.unread or tally.incomplete))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hookline.cli import inputs
 from hookline.cli.filter_options import ALL_JOBS, FilterOptions
-from hookline.cli.output import confirm, print_json, progress, stdout, warn, warn_incomplete
+from hookline.cli.output import confirm, print_json, progress, stdout, warn, warn_incomplete, warn_moving
 from hookline.cli.parameters import Flag, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
@@ -78,6 +78,7 @@ def _change(
             print_json(seen)
         else:
             stdout().print(f"would {verb} {_jobs(seen.matched, more=seen.more)}")
+        warn_moving(seen.moving)
         return _name_left_out(seen.incomplete, [])
     if seen.matched and not confirm(f"{verb.capitalize()} {_jobs(seen.matched, more=seen.more)}?", yes=yes):
         return 1
@@ -90,6 +91,7 @@ def _change(
         print_json({"matched": seen.matched, "changed": changed, "dry_run": False, **left_out})
     else:
         stdout().print(f"{_DONE[verb]} {_jobs(changed)}")
+    warn_moving(sorted({name for answer in answers for name in answer.moving}))
     return _name_left_out(incomplete, unclear)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
 
 from hookline.cli.filter_options import ALL_JOBS, FilterOptions
-from hookline.cli.output import print_json, progress, stderr, usage_error, warn, warn_incomplete
+from hookline.cli.output import print_json, progress, stderr, usage_error, warn, warn_incomplete, warn_moving
 from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
@@ -42,6 +42,7 @@ class _Tally:
     signed: int = 0
     headers_left_out: int = 0
     incomplete: list[str] = field(default_factory=list)
+    moving: list[str] = field(default_factory=list)
 
 
 def export_jobs(file: AnyText = "-", /, *, jobs: FilterOptions = ALL_JOBS, service: Service = DEFAULT_SERVICE) -> int:
@@ -62,7 +63,7 @@ def export_jobs(file: AnyText = "-", /, *, jobs: FilterOptions = ALL_JOBS, servi
     with ExitStack() as stack:
         calls = stack.enter_context(service.calls())
         advance = stack.enter_context(progress("export", None))
-        pages = pages_of(calls, jobs.fields(), tally.incomplete)
+        pages = pages_of(calls, jobs.fields(), tally)
         first = next(pages)  # so that what is refused leaves no file behind
         out = stack.enter_context(written(file))
         readers = stack.enter_context(side_by_side())
@@ -78,8 +79,15 @@ def export_jobs(file: AnyText = "-", /, *, jobs: FilterOptions = ALL_JOBS, servi
     return _tell(tally, service)
 
 
-def pages_of(calls: "Calls", filters: Any, incomplete: list[str]) -> Iterator[list[http.Job]]:
-    """Page by page, with the names of clusters that were missing in the last one in ``incomplete``.
+class LeftOut(Protocol):
+    """The clusters that were missing in the last page, and those out of which jobs have moved meanwhile."""
+
+    incomplete: list[str]
+    moving: list[str]
+
+
+def pages_of(calls: "Calls", filters: Any, left_out: LeftOut) -> Iterator[list[http.Job]]:
+    """Page by page; notes what is not in it.
 
     A proxy keeps the place of a cluster that is away: its jobs come later, or the end is an error.
     """
@@ -88,10 +96,11 @@ def pages_of(calls: "Calls", filters: Any, incomplete: list[str]) -> Iterator[li
         try:
             page = calls.send(requests.list_jobs(filters, limit=PAGE_MAX, cursor=cursor))
         except (ClusterUnavailable, AllClustersUnavailable):
-            if not incomplete:
+            if not left_out.incomplete:
                 raise
             return
-        incomplete[:] = page.incomplete
+        left_out.incomplete = page.incomplete
+        left_out.moving = sorted({*left_out.moving, *page.moving})
         yield page.data
         cursor = page.next_cursor
         if cursor is None:
@@ -224,6 +233,7 @@ def _tell(tally: _Tally, service: Service) -> int:
     if tally.unread:
         warn(f"{_count(tally.unread)} could not be read: missing here")
     warn_incomplete(tally.incomplete)
+    warn_moving(tally.moving)
     return int(bool(tally.unread or tally.incomplete))
 
 

@@ -8,7 +8,7 @@ from cyclopts import App
 from hookline.cli import render
 from hookline.cli.filter_options import ALL_JOBS, FilterOptions
 from hookline.cli.listing import DEFAULT_LISTING, ListOutput
-from hookline.cli.output import confirm, print_done, print_json, show_whole, usage_error, warn_incomplete
+from hookline.cli.output import confirm, print_done, print_json, show_whole, usage_error, warn_incomplete, warn_moving
 from hookline.cli.parameters import AnyText, Yes
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
@@ -67,6 +67,7 @@ def list_(
             page = calls.send(requests.list_jobs(jobs.fields(), limit=limit, cursor=None))
             found = page.data
             warn_incomplete(page.incomplete)
+            warn_moving(page.moving)
         else:
             pages = calls.items(lambda cursor: requests.list_jobs(jobs.fields(), cursor=cursor))
             found = list(islice(pages, limit or None))

@@ -124,6 +124,12 @@ def warn_incomplete(clusters: Sequence[str]) -> None:
         warn(f"{', '.join(clusters)} could not be reached; what is there is missing here")
 
 
+def warn_moving(clusters: Sequence[str]) -> None:
+    """Say out of which clusters jobs move, if there are any: one that is on its way may be missing."""
+    if clusters:
+        warn(f"jobs move out of {', '.join(clusters)}; one on its way may be missing here: hookline topology status")
+
+
 def usage_error(message: str) -> CycloptsError:
     """To be raised: the command was called in a way that cannot work (exit code 2)."""
     return CycloptsError(msg=message)

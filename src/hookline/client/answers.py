@@ -118,12 +118,14 @@ class Job(Answered, frozen=True):
 class JobPage(Answered, frozen=True):
     """A page of jobs, newest first. ``next_cursor`` None: there is no more.
 
-    ``incomplete``, from proxies only, names the clusters that could not be reached: theirs are missing.
+    From proxies only: ``incomplete`` names the clusters that could not be reached: theirs are missing; ``moving`` those
+    out of which jobs move, since the topology changes: a job on its way may be missing.
     """
 
     data: list[Job]
     next_cursor: str | None
     incomplete: list[str] = []
+    moving: list[str] = []
 
 
 class BatchJob(Answered, frozen=True):
@@ -178,7 +180,8 @@ class BulkResponse(Answered, http.BulkResponse, frozen=True):
     """How many jobs matched and how many were changed; ``more``: it stopped before the end, call again.
 
     Both from proxies only: ``incomplete`` names the clusters that could not be reached, where nothing was changed;
-    ``unclear`` those that took the call and did not answer, where jobs may have been changed.
+    ``unclear`` those that took the call and did not answer, where jobs may have been changed; ``moving`` those out of
+    which jobs move: one on its way may have been passed over.
     """
 
 
@@ -213,11 +216,12 @@ class Schedule(Answered, frozen=True):
 
 
 class SchedulePage(Answered, frozen=True):
-    """A page of schedules by id; ``incomplete`` as in ``JobPage``."""
+    """A page of schedules by id; ``incomplete`` and ``moving`` as in ``JobPage``."""
 
     data: list[Schedule]
     next_cursor: str | None
     incomplete: list[str] = []
+    moving: list[str] = []
 
 
 class Preview(Answered, frozen=True):
@@ -484,3 +488,4 @@ class Health(Answered, frozen=True):
     shard: int | None = None
     moved: int = 0
     can_be_switched_off: bool = False
+    asks_for_keys: bool = False
