@@ -85,13 +85,18 @@ def _node_running(config: NodeConfig) -> Iterator[int]:
     assert not thread.is_alive()
 
 
-def status(door: FrontDoor) -> Any:
+def status(door: FrontDoor, **headers: str) -> Any:
     """``GET /topology/status``."""
-    answer: Answer = door.get("/topology/status")
+    answer: Answer = door.get("/topology/status", **headers)
     assert answer.status == 200, answer
     return answer.json
 
 
-def until_stable(door: FrontDoor, epoch: int) -> None:
+def until_stable(door: FrontDoor, epoch: int, **headers: str) -> None:
     """Wait until the change has ended with that epoch."""
-    until(lambda: (status(door)["state"], status(door)["epoch"]) == ("stable", epoch), f"epoch {epoch} is there")
+
+    def is_stable() -> bool:
+        told = status(door, **headers)
+        return (told["state"], told["epoch"]) == ("stable", epoch)
+
+    until(is_stable, f"epoch {epoch} is there")

@@ -10,6 +10,8 @@ from tests.end_to_end.processes import until
 from tests.integration.live_clusters import LiveClusters, status, until_stable
 from tests.integration.proxy_under_test import JOB, FrontDoor
 
+ROOT = "hlk_" + "r" * 40
+
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[LiveClusters]:
@@ -20,16 +22,23 @@ def fleet(tmp_path: Path) -> Iterator[LiveClusters]:
         clusters.close()
 
 
-def fill(door: FrontDoor, count: int) -> list[str]:
+def made_key(door: FrontDoor, scope: str, shown: dict[str, str]) -> str:
+    made = door.post("/keys", {"name": scope, "scopes": [scope]}, **shown)
+    assert made.status == 201, made
+    key: str = made.json["key"]
+    return key
+
+
+def fill(door: FrontDoor, count: int, **headers: str) -> list[str]:
     """Jobs with ids of their own, far in the future."""
     names = [f"j{number}" for number in range(count)]
     batch = [{"id": name, **JOB} for name in names]
-    assert {one["status"] for one in door.post("/jobs/batch", batch).json["results"]} == {201}
+    assert {one["status"] for one in door.post("/jobs/batch", batch, **headers).json["results"]} == {201}
     return names
 
 
-def homes(door: FrontDoor, names: list[str]) -> set[str]:
-    found = [door.get(f"/jobs/{name}") for name in names]
+def homes(door: FrontDoor, names: list[str], **headers: str) -> set[str]:
+    found = [door.get(f"/jobs/{name}", **headers) for name in names]
     assert {one.status for one in found} == {200}
     return {one.headers["hookline-cluster"] for one in found}
 
@@ -198,3 +207,29 @@ def test_the_load_is_measured(fleet: LiveClusters) -> None:
     assert (found["proposal"], found["notes"]) == (None, ["there is too little work to tell"])
     for wrong in ("0", "21", "x", "1.5"):
         assert door.get(f"/topology/balance?seconds={wrong}").code == "invalid_request"
+
+
+def test_all_of_it_works_where_each_call_needs_a_key(tmp_path: Path) -> None:
+    shown = {"Authorization": f"Bearer {ROOT}"}
+    fleet = LiveClusters(tmp_path, 2, root_key=ROOT)
+    try:
+        first = fleet.topology(1, "c0")
+        door, late = (fleet.open_proxy(first, root_key=ROOT, probe_interval_ms=ms) for ms in (100, 60_000))
+        for path in ("/topology/status", "/topology/balance"):
+            assert door.get(path).status == 401
+        reader = {"Authorization": f"Bearer {made_key(door, 'read', shown)}"}
+        assert door.get("/topology/status", **reader).status == 200
+        for path in ("plan", "pause", "resume", "abort"):
+            assert door.post(f"/topology/{path}", b"", **reader).status == 403, path
+        names = fill(door, 40, **shown)
+        plan = door.post("/topology/plan", fleet.topology(2, "c0", "c1"), **shown).json
+        assert (plan["problems"], plan["unreachable"], plan["jobs"] > 0) == ([], [], True)
+        assert door.call("PUT", "/topology", stalled(fleet, 2, "c0", "c1"), **shown).status == 200
+        taken = late.call("PUT", "/topology", fleet.topology(2, "c1"), **shown)
+        assert "applied by root from 127.0.0.1 at 20" in taken.json["detail"]
+        assert door.post("/topology/resume", **shown).json["unreachable"] == []
+        until_stable(door, 4, **shown)
+        assert homes(door, names, **shown) == {"c0", "c1"}
+        assert len(door.get("/topology/balance?seconds=1", **shown).json["clusters"]) == 2
+    finally:
+        fleet.close()

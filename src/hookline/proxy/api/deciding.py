@@ -5,14 +5,15 @@ import asyncio
 import msgspec
 
 from hookline.errors import ClusterUnavailable, EpochTaken, HooklineError, MoveOpen, Unavailable
-from hookline.http_api.messages import HeaderPair, Reply
+from hookline.http_api.addresses import acting
+from hookline.http_api.messages import ApiRequest, HeaderPair, Reply
 from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall
 from hookline.protocol import http_audit
 from hookline.protocol.calls import CALLS
 from hookline.protocol.topology import ClusterEntry, Topology
 from hookline.protocol.topology_change import added_previous, check_change, completed, decider_of, with_retired
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.passing import reply_of
+from hookline.proxy.api.passing import key_of, reply_of
 from hookline.proxy.api.progress import read_moves
 from hookline.proxy.move_status import unfinished
 from hookline.proxy.pusher import proposing
@@ -32,19 +33,16 @@ def check_in_force(api: ProxyApi) -> None:
 async def decide(
     api: ProxyApi,
     given: Topology,
+    request: ApiRequest,
     deadline_ms: float,
     notes: list[str],
-    headers: tuple[HeaderPair, ...],
     *,
-    is_forced: bool,
+    is_forced: bool = False,
 ) -> Reply | None:
-    """Have it decided; None when it was taken, else the refusal of the cluster that decides.
-
-    ``headers``: say in whose name.
-    """
+    """Have it decided in the name of who asks; None when it was taken, else the refusal of the cluster that decides."""
     old = api.known.topology
     if given.epoch == old.epoch:
-        raise await _taken(api, old.epoch, deadline_ms)
+        raise await _taken(api, request, old.epoch, deadline_ms)
     new = with_retired(old, given) if is_forced else completed(old, given)
     if is_forced:
         check_change(old, new, is_forced=True)
@@ -52,13 +50,13 @@ async def decide(
         await check(api, new, deadline_ms)
     if new.previous is not None and given.previous is None:
         notes.append(added_previous(old))
-    decider, decision = await _ask_for(api, new, deadline_ms, headers, is_forced=is_forced)
+    decider, decision = await _ask_for(api, new, deadline_ms, acting(request), is_forced=is_forced)
     if decision.code == EpochTaken.code:
-        raise await _taken(api, new.epoch, deadline_ms)
+        raise await _taken(api, request, new.epoch, deadline_ms)
     if decision.status >= 300:
         return reply_of(decision)
     if not api.known.learn(new, decider.shard) and api.known.topology != new:
-        raise await _taken(api, new.epoch, deadline_ms)
+        raise await _taken(api, request, new.epoch, deadline_ms)
     return None
 
 
@@ -83,14 +81,14 @@ async def _check_all_moved(api: ProxyApi, old: Topology, new: Topology, deadline
         )
 
 
-async def _taken(api: ProxyApi, epoch: int, deadline_ms: float) -> EpochTaken:
+async def _taken(api: ProxyApi, request: ApiRequest, epoch: int, deadline_ms: float) -> EpochTaken:
     """The error for who comes second; it names who came first, as far as the cluster that decided tells."""
-    who = await _winner(api, epoch, deadline_ms)
+    who = await _winner(api, request, epoch, deadline_ms)
     return EpochTaken(f"epoch {epoch} is another topology{who}; fetch it, and apply yours as {epoch + 1}", epoch=epoch)
 
 
-async def _winner(api: ProxyApi, epoch: int, deadline_ms: float) -> str:
-    call = NodeCall.to(CALLS["listAudit"], b"", query=f"?limit={_AUDIT_ROWS}")
+async def _winner(api: ProxyApi, request: ApiRequest, epoch: int, deadline_ms: float) -> str:
+    call = NodeCall.to(CALLS["listAudit"], b"", *key_of(request), query=f"?limit={_AUDIT_ROWS}")
     try:
         answer = await api.ask_briefly(decider_of(api.known.topology.clusters), call, deadline_ms)
         if isinstance(answer, HooklineError) or answer.status != 200:

@@ -21,6 +21,7 @@ from hookline.protocol.topology import RATE_MAX, Topology, encode_topology
 from hookline.protocol.topology_change import added_previous, completed, is_completed, paced, taken_back
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.deciding import check, check_in_force, decide, push_to_all
+from hookline.proxy.api.passing import key_of
 from hookline.proxy.api.progress import read_moves, why_not
 from hookline.proxy.api.topology import read_topology
 from hookline.proxy.balancing import LoadReading, balance_of, reading_of, work_between
@@ -116,7 +117,7 @@ async def _go_on(api: ProxyApi, request: ApiRequest, change: Callable[[Topology]
         raise NothingMoves
     new = change(now)
     if replace(new, epoch=now.epoch) != now:
-        refusal = await decide(api, new, deadline_ms, [], acting(request), is_forced=False)
+        refusal = await decide(api, new, request, deadline_ms, [])
         if refusal is not None:
             return refusal
     await push_to_all(api, deadline_ms, acting(request))
@@ -133,18 +134,18 @@ async def balance(api: ProxyApi, request: ApiRequest) -> Reply:
     deadline_ms = api.deadline_ms(request)
     check_in_force(api)
     began_ms = api.clock.boot_ms()
-    first = await _readings(api, deadline_ms)
+    first = await _readings(api, request, deadline_ms)
     rest_ms = min(seconds * 1_000, deadline_ms - _SPARE_MS - api.clock.boot_ms())
     await asyncio.sleep(max(0.0, rest_ms) / 1_000)
-    last = await _readings(api, deadline_ms)
+    last = await _readings(api, request, deadline_ms)
     took_s = max(0.001, (api.clock.boot_ms() - began_ms) / 1_000)
     works = {name: work_between(first[name], last[name], took_s) for name in first if name in last}
     return answer(200, await asyncio.to_thread(balance_of, api.known.topology, works, took_s))
 
 
-async def _readings(api: ProxyApi, deadline_ms: float) -> dict[str, LoadReading]:
+async def _readings(api: ProxyApi, request: ApiRequest, deadline_ms: float) -> dict[str, LoadReading]:
     """By the name of the cluster; those that do not answer are left out."""
-    call = NodeCall.to(CALLS["getMetrics"], b"")
+    call = NodeCall.to(CALLS["getMetrics"], b"", *key_of(request))
     found = {}
     for name, one in (await api.ask_all(lambda _: call, deadline_ms)).items():
         if why_not(one) is None and isinstance(one, NodeAnswer):

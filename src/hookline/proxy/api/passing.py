@@ -19,6 +19,11 @@ def passed_on(request: ApiRequest) -> tuple[HeaderPair, ...]:
     return tuple(pair for pair in request.headers if pair[0] not in unwanted)
 
 
+def key_of(request: ApiRequest) -> tuple[HeaderPair, ...]:
+    """The header with the client's key, for calls of the API that answering it takes; nodes look at it again."""
+    return tuple(pair for pair in request.headers if pair[0] == b"authorization")
+
+
 def allows_fallback(request: ApiRequest) -> bool:
     """The client's own id or key may go to another cluster than its home. Raises InvalidRequest."""
     value = request.header(FALLBACK)

@@ -32,7 +32,7 @@ async def put_topology(api: ProxyApi, request: ApiRequest) -> Reply:
     check_in_force(api)
     notes: list[str] = []
     if not is_completed(given, api.known.topology):
-        refusal = await decide(api, given, deadline_ms, notes, acting(request), is_forced=is_forced)
+        refusal = await decide(api, given, request, deadline_ms, notes, is_forced=is_forced)
         if refusal is not None:
             return refusal
     applied = http.TopologyApplied(api.known.epoch, await push_to_all(api, deadline_ms, acting(request)), notes)
