@@ -156,6 +156,22 @@ def test_a_change_is_paused_slowed_down_and_taken_back_and_forth(fleet: LiveClus
     assert door.get("/topology").json["retired"] == [1]
 
 
+def test_a_slow_change_moves_little_at_once(fleet: LiveClusters) -> None:
+    door = fleet.open_proxy(fleet.topology(1, "c0"))
+    fill(door, 40)
+    assert door.call("PUT", "/topology", fleet.topology(2, "c0", "c1", move={"rate": 1})).status == 200
+    seen: list[tuple[int, int]] = []
+
+    def has_begun() -> bool:
+        seen.append((sum(one["jobs_moved"] for one in status(door)["pairs"]), status(door)["epoch"]))
+        return seen[-1][0] > 0
+
+    until(has_begun, "something has moved")
+    assert seen[-1][0] < 10, "not all of them as one batch"
+    assert door.post("/topology/resume", {"rate": None}).status == 200
+    until_stable(door, 4)
+
+
 def test_what_cannot_be_is_refused(fleet: LiveClusters) -> None:
     door = fleet.open_proxy(fleet.topology(1, "c0"))
     for path in ("/topology/pause", "/topology/resume", "/topology/abort"):

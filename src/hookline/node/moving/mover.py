@@ -29,6 +29,7 @@ from hookline.protocol.commands import (
 from hookline.protocol.internal_http import ClusterMoves, MovedPair
 from hookline.protocol.jobs import State
 from hookline.protocol.moves import (
+    BATCH_ITEMS_MAX,
     JOB,
     KEY,
     Batch,
@@ -309,7 +310,9 @@ class Mover(Duty):
     def _box(self, boxes: dict[str, Outbox], home: ClusterEntry) -> Outbox:
         box = boxes.get(home.name)
         if box is None:
-            box = boxes[home.name] = Outbox(home)
+            rate = None if self._targets is None else self._targets.router.topology.move.rate
+            # No more than for a second: what comes next, another pace or the way back, does not wait longer.
+            box = boxes[home.name] = Outbox(home) if rate is None else Outbox(home, min(rate, BATCH_ITEMS_MAX))
         return box
 
     async def _send_all(self, targets: Targets, boxes: dict[str, Outbox]) -> None:
