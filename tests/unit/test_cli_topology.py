@@ -265,6 +265,44 @@ def test_apply_shows_how_it_goes_until_it_has_ended(
 
 
 @pytest.mark.usefixtures("no_pause")
+def test_on_a_terminal_a_bar_shows_it(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    proxy = Proxy(server, topology(1))
+    proxy.statuses = [moving(0, 10), moving(4, 6), {"epoch": 3, "state": "stable"}]
+    assert run(server, "apply", file_of(tmp_path, topology(2, epoch=2))) == 0
+    out, err = capsys.readouterr()
+    assert "moving" in err
+    assert "4 of 10 jobs" in err
+    assert "the change has ended" in out
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_proxy_that_is_away_for_a_while_is_waited_for(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy = Proxy(server, topology(1))
+    proxy.statuses = [moving(4, 6)]
+    looks = 0
+
+    def answered(asked: Asked) -> Answer:
+        nonlocal looks
+        if asked.path == "/topology/status":
+            looks += 1
+            if 3 <= looks < 40:
+                return Answer(503, {"code": "shutting_down", "detail": "it stops"})
+            if looks == 40:
+                proxy.statuses = [{"epoch": 3, "state": "stable"}]
+        return proxy.answer(asked)
+
+    server.script = answered
+    assert run(server, "apply", file_of(tmp_path, topology(2, epoch=2))) == 0
+    assert "the change has ended" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_pause")
 def test_apply_as_json_waits_and_says_nothing_else(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
