@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from hookline.cli import app
 from hookline.protocol.http import Cluster, ClusterList
-from hookline.protocol.topology import ClusterEntry, Strategy, Topology, parse_topology_file
+from hookline.protocol.topology import ClusterEntry, Move, Strategy, Topology, parse_topology_file
+from hookline.protocol.topology_change import placement_of
 from tests.scripted_server import Answer, Asked, ScriptedServer, scripted_server
 
 
@@ -124,6 +126,7 @@ class Proxy:
         if path == "/topology" and asked.method == "GET":
             return answer(self.has)
         if path == "/topology":
+            self.has = msgspec.convert(asked.json, Topology)
             return Answer(200, {"epoch": asked.json["epoch"], "clusters": self.told, "notes": ["it was added"]})
         if path == "/clusters":
             return answer(ClusterList([Cluster(f"c{n}", n, 1, "n1", [], id="a" * 32) for n in (0, 2)]))
@@ -167,6 +170,7 @@ def test_a_plan_says_what_moves_and_for_how_long(
     assert "12,000 jobs (4 MiB) and 3 schedules move, in about 6s: each cluster gives away 2,000 jobs a second" in out
     assert "assumed" in out
     assert "On apply: it is added." in out
+    assert 'With strategy = "ring"' in out
     assert err == ""
     sent = proxy.asked("POST /topology/plan").json
     assert (sent["epoch"], sent["move"]) == (2, {"rate": 50, "with_finished": True})
@@ -214,6 +218,40 @@ def test_a_file_without_an_epoch_is_the_next_one(server: ScriptedServer, tmp_pat
     proxy.has = topology(3, epoch=8)
     assert run(server, "apply", file, "--no-wait") == 0
     assert proxy.asked("PUT /topology").json["epoch"] == 8, "the same again is the same"
+
+
+def test_a_file_of_the_change_that_is_under_way_does_not_end_it(server: ScriptedServer, tmp_path: Path) -> None:
+    before = placement_of(topology(2))
+    change = replace(topology(3, epoch=8), previous=before, move=Move(paused=True), retired=(9,))
+    proxy = Proxy(server, change)
+    file = file_of(tmp_path, topology(3))
+    file.write_text(file.read_text().replace("epoch = 1\n", ""))
+    assert run(server, "apply", file, "--no-wait") == 0
+    assert msgspec.convert(proxy.asked("PUT /topology").json, Topology) == change
+    server.asked.clear()
+    assert run(server, "apply", file, "--no-wait", "--rate", 5) == 0
+    sent = msgspec.convert(proxy.asked("PUT /topology").json, Topology)
+    assert sent == replace(change, epoch=9, move=Move(paused=True, rate=5))
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_change_that_somebody_takes_back_meanwhile_is_not_done(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy = Proxy(server, topology(2))
+    proxy.statuses = [moving(4, 6), moving(4, 6), {"epoch": 4, "state": "stable"}]
+
+    def answered(asked: Asked) -> Answer:
+        found = proxy.answer(asked)
+        if found.json["epoch"] == 4:
+            proxy.has = topology(2, epoch=4)
+        return found
+
+    server.script = answered
+    assert run(server, "apply", file_of(tmp_path, topology(1, epoch=2))) == 1
+    out, err = capsys.readouterr()
+    assert "epoch 4 is another topology by now" in err
+    assert "switched off" not in out
 
 
 def test_apply_can_be_forced(server: ScriptedServer, tmp_path: Path) -> None:

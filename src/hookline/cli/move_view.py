@@ -11,6 +11,7 @@ from hookline.client import topology_requests
 from hookline.errors import ConnectionFailed, Unavailable
 from hookline.protocol.durations import format_duration
 from hookline.protocol.http_moves import TopologyBalance, TopologyPlan, TopologyStatus
+from hookline.protocol.topology import Strategy
 
 if TYPE_CHECKING:
     from hookline.cli.calls import Calls
@@ -20,12 +21,13 @@ _LINES_S = 2.0  # between two lines, where they stay
 _MISSED_MAX = 60  # looks at a proxy that does not answer
 _FREE_LOOKS = 30  # for a cluster that was taken out to say so
 _KIB = 1024
+_MUCH = 0.4  # of all ids
 
 Shown = Callable[[TopologyStatus], None]
 
 
-def show_plan(plan: TopologyPlan) -> None:
-    """Tables, the sum in words, and what is wrong."""
+def show_plan(plan: TopologyPlan, strategy: Strategy) -> None:
+    """Tables, the sum in words, and what is wrong. ``strategy``: of the topology that is planned."""
     pairs = _sheet("FROM", "TO", "IDS", "JOBS", "SCHEDULES", "BYTES")
     for pair in plan.pairs:
         counts = (pair.jobs, pair.schedules, pair.bytes)
@@ -50,6 +52,8 @@ def show_plan(plan: TopologyPlan) -> None:
         )
     else:
         out.print("Nothing moves.")
+    if strategy == "modulo" and plan.share > _MUCH:
+        out.print('With strategy = "ring" about the share of the new cluster would move.', style="yellow")
     for name in plan.unreachable:
         out.print(f"{name} does not answer: what it has is not counted.", style="yellow", soft_wrap=True)
     for note in plan.notes:
@@ -143,8 +147,8 @@ def show_balance(found: TopologyBalance) -> None:
 # --- live -------------------------------------------------------------------------------------------------------------
 
 
-def follow(calls: "Calls", leaving: Sequence[str], *, is_silent: bool) -> TopologyStatus:
-    """Show how the change goes on until it has ended; and until clusters that it took out say that they are free.
+def follow(calls: "Calls", *, is_silent: bool) -> TopologyStatus:
+    """Show how the change goes on until it has ended.
 
     Raises:
         ConnectionFailed, Unavailable: the proxy has not answered for a minute.
@@ -163,18 +167,18 @@ def follow(calls: "Calls", leaving: Sequence[str], *, is_silent: bool) -> Topolo
             f" had moved; nothing stood still for more than {frozen} ms",
             soft_wrap=True,
         )
+    return status
+
+
+def await_free(calls: "Calls", leaving: Sequence[str], *, is_silent: bool) -> TopologyStatus:
+    """Wait for some seconds until the clusters that were taken out say that they can be switched off, and tell it."""
+    status = _look(calls)
     for _ in range(_FREE_LOOKS):
         if set(leaving) <= set(status.can_be_switched_off):
             break
         time.sleep(_LOOK_S)
         status = _look(calls)
-    if not is_silent:
-        _tell_leaving(leaving, status)
-    return status
-
-
-def _tell_leaving(leaving: Sequence[str], status: TopologyStatus) -> None:
-    for name in leaving:
+    for name in () if is_silent else leaving:
         if name in status.can_be_switched_off:
             stdout().print(switch_off(name), soft_wrap=True)
         else:
@@ -183,6 +187,7 @@ def _tell_leaving(leaving: Sequence[str], status: TopologyStatus) -> None:
                 style="yellow",
                 soft_wrap=True,
             )
+    return status
 
 
 def _look(calls: "Calls") -> TopologyStatus:

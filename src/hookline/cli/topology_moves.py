@@ -22,7 +22,7 @@ from hookline.errors import InvalidConfig, RouteNotFound
 from hookline.protocol.http import TopologyApplied
 from hookline.protocol.http_moves import TopologyStatus
 from hookline.protocol.topology import Placement, Topology
-from hookline.protocol.topology_change import is_completed, leaving
+from hookline.protocol.topology_change import is_completed, leaving, placement_of, same_homes
 
 if TYPE_CHECKING:
     from hookline.cli.calls import Calls
@@ -73,7 +73,7 @@ def plan(file: File, *, rate: MoveRate = None, with_finished: Flag = False, serv
     if service.json:
         print_json(found)
     else:
-        move_view.show_plan(found)
+        move_view.show_plan(found, new.strategy)
     return int(bool(found.problems))
 
 
@@ -112,11 +112,13 @@ def apply(
         is_everywhere = all(answer == "ok" for answer in applied.clusters.values())
         if not service.json:
             _tell_applied(applied)
-        goes = [entry.name for entry in leaving(replace(new, previous=_placement(old)))]
         status = calls.send(topology_requests.topology_status())
+        goes = [entry.name for entry in leaving(replace(new, previous=_placement(old)))]
         if not no_wait and (status.state != "stable" or goes):
-            status = _followed(calls, goes, service)
-            is_everywhere = True
+            status = _followed(calls, service)
+            is_everywhere = _is_kept(calls, new)
+            if is_everywhere and goes:
+                status = move_view.await_free(calls, goes, is_silent=service.json)
     if service.json:
         print_json(_Applied(applied.epoch, applied.clusters, applied.notes, status=status))
     return int(not is_everywhere)
@@ -125,9 +127,26 @@ def apply(
 def _next(given: TopologyFile, old: Topology, rate: int | None, *, with_finished: bool) -> Topology:
     """The topology of the file; without an epoch the one in force, if it says the same, or else the next one."""
     same = _paced(given.parse(old.epoch), rate, with_finished=with_finished)
-    if given.has_epoch or is_completed(same, old):
+    if given.has_epoch:
         return same
-    return replace(same, epoch=old.epoch + 1)
+    if old.previous is not None and same.previous is None and same_homes(placement_of(old), placement_of(same)):
+        # The change that is under way, perhaps at another pace or with other urls; not its end.
+        new = _paced(old, rate, with_finished=with_finished)
+        same = replace(new, clusters=same.clusters)
+    return same if is_completed(same, old) else replace(same, epoch=old.epoch + 1)
+
+
+def _is_kept(calls: "Calls", new: Topology) -> bool:
+    """Say so if somebody took the change back meanwhile, or changed something else."""
+    found = calls.send(topology_requests.topology())
+    if same_homes(placement_of(found), placement_of(new)):
+        return True
+    stderr().print(
+        f"epoch {found.epoch} is another topology by now: the change was taken back, or another one came",
+        style="yellow",
+        soft_wrap=True,
+    )
+    return False
 
 
 def _paced(topology: Topology, rate: int | None, *, with_finished: bool) -> Topology:
@@ -150,9 +169,9 @@ def _tell_applied(applied: TopologyApplied) -> None:
     stdout().print(f"epoch {applied.epoch}; a cluster that was away learns it when it is back", soft_wrap=True)
 
 
-def _followed(calls: "Calls", goes: list[str], service: Service) -> TopologyStatus:
+def _followed(calls: "Calls", service: Service) -> TopologyStatus:
     try:
-        return move_view.follow(calls, goes, is_silent=service.json)
+        return move_view.follow(calls, is_silent=service.json)
     except KeyboardInterrupt:
         stderr().print(_GOES_ON, soft_wrap=True)
         raise
@@ -166,7 +185,7 @@ def status(*, watch: Flag = False, service: Service = DEFAULT_SERVICE) -> None:
         service: Where Hookline is; a proxy.
     """
     with at_proxy(service) as calls:
-        found = _followed(calls, [], service) if watch else calls.send(topology_requests.topology_status())
+        found = _followed(calls, service) if watch else calls.send(topology_requests.topology_status())
     _print(found, service)
 
 
