@@ -9,6 +9,7 @@ import msgspec
 
 from hookline.errors import (
     BatchUnknown,
+    EpochUnknown,
     InvalidRequest,
     NotLeader,
     SecretKeyDiffers,
@@ -34,7 +35,15 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 async def take_arrival(api: Api, request: ApiRequest) -> Reply:
-    """``POST /internal/moves/arrivals``: keep a batch, inert. The same again, or another in its place, is fine."""
+    """``POST /internal/moves/arrivals``: keep a batch, inert. The same again, or another in its place, is fine.
+
+    Not before this cluster has the topology by which it moves: with that come pauses and limits of destinations.
+    """
+    if (request.caller.epoch or 0) > api.ownership.epoch:
+        raise EpochUnknown(
+            f"this cluster knows epoch {api.ownership.epoch}, the batch moves by {request.caller.epoch}",
+            epoch=api.ownership.epoch,
+        )
     arrival: Arrival = _read(_arrivals, await request.whole_body())
     try:
         batch = decode_batch(arrival.batch)

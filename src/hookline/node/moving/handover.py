@@ -87,7 +87,7 @@ class Handover:
         kept = self._replica.departures.get(home.shard)
         number = 1 + max(self._floors.get(home.shard, 0), 0 if kept is None else kept.number)
         while True:
-            counted = await self._homes.take(home, Arrival(self._source(), number, batch))
+            counted = await self._homes.take(home, Arrival(self._source(), number, batch), self._epoch())
             if counted < number:
                 return number
             self._floors[home.shard] = counted  # this state is older than what it gave up before: a backup of it
@@ -141,7 +141,7 @@ class Handover:
         home = self._home_of(shard)
         activation = Activation(self._source(), number, jobs, schedules)
         if not await self._homes.activate(home, activation):  # its state was restored from a backup
-            await self._homes.take(home, Arrival(self._source(), number, batch))
+            await self._homes.take(home, Arrival(self._source(), number, batch), self._epoch())
             if not await self._homes.activate(home, activation):
                 raise NotTaken(f"cluster {home.name} forgets what it took")
 
@@ -153,6 +153,10 @@ class Handover:
             if entry.shard == shard:
                 return entry
         raise NotTaken(f"shard {shard} has jobs of this cluster and is not in the topology any more")
+
+    def _epoch(self) -> int:
+        kept = self._replica.topology
+        return 0 if kept is None else kept.epoch
 
     def _source(self) -> str:
         identity = self._replica.machine.identity

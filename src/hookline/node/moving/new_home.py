@@ -3,7 +3,8 @@
 import msgspec
 
 from hookline.errors import BatchUnknown, HooklineError
-from hookline.http_api.forwarded_headers import CLUSTER
+from hookline.http_api.forwarded_headers import CLUSTER, EPOCH
+from hookline.http_api.messages import HeaderPair
 from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.protocol.internal_http import MESSAGEPACK, Arrived
@@ -32,13 +33,18 @@ class NewHomes:
         self._sender = sender
         self._answered: dict[str, str] = {}  # by name: the node that answered last
 
-    async def take(self, home: ClusterEntry, arrival: Arrival) -> int:
+    async def take(self, home: ClusterEntry, arrival: Arrival, epoch: int) -> int:
         """Have a batch kept there, inert; returns the number of the newest batch of ours that counts there.
+
+        Args:
+            home: which takes it once it has the topology of that epoch, and with it the settings of destinations.
+            arrival: the batch.
+            epoch: of the topology by which it moves.
 
         Raises:
             NotTaken: it may be there or not; it can be sent again.
         """
-        answer = await self._ask(home, "takeArrival", _encode(arrival))
+        answer = await self._ask(home, "takeArrival", _encode(arrival), (EPOCH, b"%d" % epoch))
         try:
             return _arrived.decode(answer.body).counted
         except UNREADABLE as error:
@@ -52,12 +58,12 @@ class NewHomes:
         """
         return (await self._ask(home, "activateArrival", _encode(activation))).status < 300
 
-    async def _ask(self, home: ClusterEntry, name: str, body: bytes) -> NodeAnswer:
+    async def _ask(self, home: ClusterEntry, name: str, body: bytes, *headers: HeaderPair) -> NodeAnswer:
         known = self._answered.get(home.name)
         urls = sorted(home.nodes, key=lambda url: url != known)
         why = "it has no node"
         for url in urls:
-            call = NodeCall.to(CALLS[name], body, (CLUSTER, home.name.encode())).with_headers(
+            call = NodeCall.to(CALLS[name], body, (CLUSTER, home.name.encode()), *headers).with_headers(
                 (b"content-type", MESSAGEPACK)
             )
             try:
