@@ -11,6 +11,7 @@ from hookline.protocol.limits import LOST_CLAIMS_MAX
 from hookline.protocol.modes import Mode
 from hookline.protocol.settings import decode_destination
 
+_START_OF_2026_MS = 1_767_225_600_000
 FINISHED = (State.SUCCEEDED, State.DEAD, State.CANCELLED, State.UNKNOWN)
 Name = tuple[str, str]  # the tenant, and what it chose
 OPEN = (State.PENDING, State.RUNNING)
@@ -275,6 +276,8 @@ class Model:
 
     def _insert(self, command: c.CreateJob, now: int, schedule: int | None) -> Job:
         self.jobs_ever += 1
+        if self.topology is not None:  # the newest number says when its job was created
+            self.jobs_ever = max(self.jobs_ever, max(0, now - _START_OF_2026_MS) * 2**20)
         job = Job(
             seq=self.jobs_ever,
             tenant=command.work.tenant,
