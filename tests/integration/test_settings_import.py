@@ -229,15 +229,15 @@ def _before(three: Clusters) -> dict[str, Any]:
     return {"strategy": "modulo", "cluster": three.topology(1, ["c0", "c1"])["cluster"]}
 
 
-def test_a_deletion_reaches_a_cluster_that_comes_back_with_the_settings_of_then(three: Clusters) -> None:
-    door = three.start_proxy(three.topology(1))
+def test_a_deletion_reaches_a_cluster_that_joins_with_settings_of_before(three: Clusters) -> None:
+    door = three.start_proxy(three.topology(1, ["c0", "c1"]))
     for host in ("a", "b"):
         assert door.call("PUT", f"/destinations/{host}.example", {"paused": True}).status == 200
-    assert door.call("PUT", "/topology?force=true", three.topology(2, ["c0", "c1"])).status == 200
+    assert three.nodes["c2"].call("PUT", "/destinations/a.example", {"paused": True}).status == 200
     assert door.call("DELETE", "/destinations/a.example").status == 204
     assert door.get("/destinations/a.example").code == "destination_not_found"
     assert three.nodes["c2"].get("/destinations/a.example").json["paused"] is True
-    applied = door.call("PUT", "/topology?force=true", three.topology(3))
+    applied = door.call("PUT", "/topology", three.topology(2))
     assert applied.json["clusters"] == dict.fromkeys(three.names, "ok")
     assert door.get("/destinations/a.example").code == "destination_not_found"
     assert [one["host"] for one in door.get("/destinations").json["data"]] == ["https://b.example:443"]
