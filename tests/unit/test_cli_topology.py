@@ -4,81 +4,16 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
 from hookline.cli import app
-from hookline.protocol.http import Cluster, ClusterList
-from hookline.protocol.topology import ClusterEntry, Move, Strategy, Topology, parse_topology_file
+from hookline.protocol.topology import Move, Topology, parse_topology_file
 from hookline.protocol.topology_change import placement_of
+from tests.scripted_proxy import BALANCED, PLAN, ScriptedProxy, file_of, moving, topology
 from tests.scripted_server import Answer, Asked, ScriptedServer, scripted_server
-
-
-def topology(count: int, strategy: Strategy = "modulo", epoch: int = 1) -> Topology:
-    clusters = tuple(ClusterEntry(name=f"c{n}", shard=n, nodes=(f"http://10.0.0.{n}:7070",)) for n in range(count))
-    return Topology(epoch=epoch, strategy=strategy, clusters=clusters)
-
-
-def file_of(path: Path, value: Topology) -> Path:
-    text = f'epoch = {value.epoch}\nstrategy = "{value.strategy}"\n'
-    for entry in value.clusters:
-        text += f'[[cluster]]\nname = "{entry.name}"\nshard = {entry.shard}\nnodes = ["{entry.nodes[0]}"]\n'
-    file = path / "topology.toml"
-    file.write_text(text)
-    return file
-
-
-PLAN = {
-    "epoch": 2,
-    "share": 0.5,
-    "pairs": [{"from": "c0", "to": "c1", "share": 0.5, "jobs": 12_000, "schedules": 3, "bytes": 4 * 1024 * 1024}],
-    "clusters": [{"name": "c0", "share_before": 1, "share_after": 0.5, "pending": 24_000, "schedules": 6}],
-    "jobs": 12_000,
-    "schedules": 3,
-    "bytes": 4 * 1024 * 1024,
-    "seconds": 6,
-    "jobs_per_s": 2_000,
-    "is_measured": False,
-    "notes": ["it is added"],
-}
-BALANCED = Topology(
-    epoch=2, strategy="ring", clusters=(ClusterEntry(name="c0", shard=0, nodes=("http://a:1",), weight=2),)
-)
-BALANCE = {
-    "epoch": 1,
-    "seconds": 2,
-    "clusters": [
-        {
-            "name": "c0",
-            "weight": 1,
-            "weight_proposed": 2,
-            "load": 9,
-            "load_expected": 6,
-            "attempts_per_s": 9,
-            "creates_per_s": 3,
-            "lag_ms": 12,
-            "slots_used": 4,
-            "slots_max": 100,
-            "pending": 7,
-        }
-    ],
-    "share": 0.25,
-    "proposal": msgspec.to_builtins(BALANCED),
-}
-
-
-def moving(done: int, left: int, *, counting: bool = False, **fields: Any) -> dict[str, Any]:
-    """A status."""
-    pair = {"from": "c0", "to": "c1", "jobs_moved": done, "jobs_left": left, "counting": counting}
-    pair |= {"schedules_moved": 0, "schedules_left": 0}
-    return {"epoch": 2, "state": "moving", "pairs": [pair], "jobs_per_s": 20} | fields
-
-
-def answer(value: object) -> Answer:
-    return Answer(200, msgspec.to_builtins(value))
 
 
 def test_a_file_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,38 +45,6 @@ def test_a_password_in_a_nodes_url_is_not_shown(tmp_path: Path, capsys: pytest.C
     assert "geheim" not in err
 
 
-class Proxy:
-    """A scripted proxy: all that it has and says."""
-
-    def __init__(self, server: ScriptedServer, has: Topology, *, told: dict[str, str] | None = None) -> None:
-        self.has = has
-        self.told = told or {"c0": "ok"}
-        self.statuses: list[dict[str, Any]] = [{"epoch": has.epoch, "state": "stable"}]
-        self.plan: dict[str, Any] = PLAN
-        self.server = server
-        server.script = self.answer
-
-    def answer(self, asked: Asked) -> Answer:
-        path = asked.path.partition("?")[0]
-        if path == "/topology" and asked.method == "GET":
-            return answer(self.has)
-        if path == "/topology":
-            self.has = msgspec.convert(asked.json, Topology)
-            return Answer(200, {"epoch": asked.json["epoch"], "clusters": self.told, "notes": ["it was added"]})
-        if path == "/clusters":
-            return answer(ClusterList([Cluster(f"c{n}", n, 1, "n1", [], id="a" * 32) for n in (0, 2)]))
-        if path == "/topology/plan":
-            return Answer(200, self.plan)
-        if path == "/topology/balance":
-            return Answer(200, BALANCE)
-        return Answer(200, self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
-
-    def asked(self, line: str) -> Asked:
-        """The only call of that method and path."""
-        (found,) = [one for one in self.server.asked if f"{one.method} {one.path}" == line]
-        return found
-
-
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     with scripted_server() as server:
@@ -162,7 +65,7 @@ def run(server: ScriptedServer, *words: object) -> int:
 def test_a_plan_says_what_moves_and_for_how_long(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     file = file_of(tmp_path, topology(2, epoch=2))
     assert run(server, "plan", file, "--rate", 50, "--with-finished") == 0
     out, err = capsys.readouterr()
@@ -179,7 +82,7 @@ def test_a_plan_says_what_moves_and_for_how_long(
 def test_a_plan_that_is_refused_says_why(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     proxy.plan = PLAN | {"problems": [{"code": "invalid_topology", "detail": "so it is"}], "unreachable": ["c7"]}
     file = file_of(tmp_path, topology(2, epoch=2))
     assert run(server, "plan", file) == 1
@@ -197,7 +100,7 @@ def test_a_plan_that_is_refused_says_why(
 def test_apply_says_who_has_it(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], reply: str, code: int
 ) -> None:
-    proxy = Proxy(server, topology(1), told={"c0": reply})
+    proxy = ScriptedProxy(server, topology(1), told={"c0": reply})
     assert run(server, "apply", file_of(tmp_path, topology(1, epoch=2))) == code
     assert proxy.asked("PUT /topology").json["epoch"] == 2
     out = capsys.readouterr().out
@@ -206,7 +109,7 @@ def test_apply_says_who_has_it(
 
 
 def test_a_file_without_an_epoch_is_the_next_one(server: ScriptedServer, tmp_path: Path) -> None:
-    proxy = Proxy(server, topology(2, epoch=7))
+    proxy = ScriptedProxy(server, topology(2, epoch=7))
     file = file_of(tmp_path, topology(3))
     file.write_text(file.read_text().replace("epoch = 1\n", ""))
     assert app.run(["topology", "validate", str(file)]) == 0
@@ -223,7 +126,7 @@ def test_a_file_without_an_epoch_is_the_next_one(server: ScriptedServer, tmp_pat
 def test_a_file_of_the_change_that_is_under_way_does_not_end_it(server: ScriptedServer, tmp_path: Path) -> None:
     before = placement_of(topology(2))
     change = replace(topology(3, epoch=8), previous=before, move=Move(paused=True), retired=(9,))
-    proxy = Proxy(server, change)
+    proxy = ScriptedProxy(server, change)
     file = file_of(tmp_path, topology(3))
     file.write_text(file.read_text().replace("epoch = 1\n", ""))
     assert run(server, "apply", file, "--no-wait") == 0
@@ -238,7 +141,7 @@ def test_a_file_of_the_change_that_is_under_way_does_not_end_it(server: Scripted
 def test_a_change_that_somebody_takes_back_meanwhile_is_not_done(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proxy = Proxy(server, topology(2))
+    proxy = ScriptedProxy(server, topology(2))
     proxy.statuses = [moving(4, 6), moving(4, 6), {"epoch": 4, "state": "stable"}]
 
     def answered(asked: Asked) -> Answer:
@@ -255,7 +158,7 @@ def test_a_change_that_somebody_takes_back_meanwhile_is_not_done(
 
 
 def test_apply_can_be_forced(server: ScriptedServer, tmp_path: Path) -> None:
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     assert run(server, "apply", file_of(tmp_path, topology(1, epoch=2)), "--force") == 0
     assert proxy.asked("PUT /topology?force=true").json["epoch"] == 2
 
@@ -264,7 +167,7 @@ def test_the_ids_of_clusters_that_can_be_reached_are_written_into_it(server: Scr
     given = "b" * 32
     file = file_of(tmp_path, topology(3, epoch=2))
     file.write_text(file.read_text().replace("shard = 2", f'shard = 2\nid = "{given}"'))
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     assert run(server, "apply", file, "--with-ids") == 0
     sent = proxy.asked("PUT /topology").json["cluster"]
     assert [entry.get("id") for entry in sent] == ["a" * 32, None, given]
@@ -279,7 +182,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_apply_shows_how_it_goes_until_it_has_ended(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proxy = Proxy(server, topology(2))
+    proxy = ScriptedProxy(server, topology(2))
     proxy.statuses = [
         moving(0, 10, counting=True),
         moving(0, 10, counting=True),
@@ -308,7 +211,7 @@ def test_on_a_terminal_a_bar_shows_it(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     proxy.statuses = [moving(0, 10), moving(4, 6), {"epoch": 3, "state": "stable"}]
     assert run(server, "apply", file_of(tmp_path, topology(2, epoch=2))) == 0
     out, err = capsys.readouterr()
@@ -321,7 +224,7 @@ def test_on_a_terminal_a_bar_shows_it(
 def test_a_proxy_that_is_away_for_a_while_is_waited_for(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     proxy.statuses = [moving(4, 6)]
     looks = 0
 
@@ -344,7 +247,7 @@ def test_a_proxy_that_is_away_for_a_while_is_waited_for(
 def test_apply_as_json_waits_and_says_nothing_else(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     proxy.statuses = [moving(0, 10), moving(4, 6), {"epoch": 3, "state": "stable"}]
     assert run(server, "apply", file_of(tmp_path, topology(2, epoch=2)), "--json") == 0
     out, err = capsys.readouterr()
@@ -360,7 +263,7 @@ def test_ctrl_c_leaves_it_running_and_says_so(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("hookline.cli.move_view.time.sleep", interrupted)
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     proxy.statuses = [moving(0, 10)]
     assert run(server, "apply", file_of(tmp_path, topology(2, epoch=2))) == 130
     assert "The change goes on without this command" in capsys.readouterr().err
@@ -371,7 +274,7 @@ def test_ctrl_c_leaves_it_running_and_says_so(
 
 
 def test_a_change_is_looked_at_and_steered(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     proxy.statuses = [moving(4, 6, unreachable=["c2"], waits_for=["c0: a job runs"])]
     for words in (["status"], ["pause"], ["resume"], ["resume", "--rate", "7"], ["resume", "--full-speed"], ["abort"]):
         assert run(server, *words) == 0
@@ -389,7 +292,7 @@ def test_a_change_is_looked_at_and_steered(server: ScriptedServer, capsys: pytes
 def test_weights_are_proposed_and_written(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    proxy = Proxy(server, topology(1))
+    proxy = ScriptedProxy(server, topology(1))
     file = tmp_path / "balanced.toml"
     assert run(server, "balance", "--seconds", 2, "--out", file) == 0
     assert [one.path for one in proxy.server.asked] == ["/topology/balance?seconds=2"]
