@@ -6,9 +6,9 @@ from contextvars import Context
 from typing import Any
 from urllib.parse import unquote
 
+from hookline.client.in_process import App
 from hookline.errors import ConnectionFailed, DeadlineExceeded, HooklineError
 from hookline.peers.sender import NodeAnswer, NodeCall
-from hookline.testing.client import App
 from tests.simulation.cluster.loop import PROCESS
 
 Ask = Callable[[NodeCall], Awaitable[NodeAnswer]]

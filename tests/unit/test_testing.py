@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from hookline.client.in_process import InProcessClient
 from hookline.errors import ConnectionFailed, DeadlineExceeded
 from hookline.testing import (
     Deadlocked,
@@ -17,7 +18,6 @@ from hookline.testing import (
     refuse,
     run,
 )
-from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS
 
 URL = "https://shop.example/hook"

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from hookline.client.answers import Job
+from hookline.client.in_process import InProcessClient
 from hookline.client.requests import FINISHED
 from hookline.client.retrying import check_wait
 from hookline.node.config import NodeConfig
@@ -22,7 +23,6 @@ from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.machine import open_state
 from hookline.protocol.durations import parse_duration
 from hookline.testing.assembly import LoneParts, assemble
-from hookline.testing.client import InProcessClient
 from hookline.testing.clock import START_MS, SimulatedClock
 from hookline.testing.receiver import React, Reaction, Receiver
 from hookline.testing.virtual_time import HORIZON, VirtualTimeLoop

@@ -1,7 +1,7 @@
-"""The SDK's client on a node in the same process: the same calls and checks, without a socket."""
+"""The SDK's client on a node or a proxy in the same process: the same calls and checks, without a socket."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -12,6 +12,7 @@ from hookline.client.retrying import Retrying
 from hookline.clock import Clock
 from hookline.errors import ConnectionFailed
 
+_HERE = ("127.0.0.1", 1)
 T = TypeVar("T")
 App = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application."""
@@ -24,11 +25,22 @@ class InProcessClient(AsyncClient):
         app: gives the application of the node that runs now, None while it is down.
         clock: where ids and jitter come from.
         retries: how often a call is tried again, if that is safe.
+        headers: sent with every call; their names in lower case.
+        address: of whoever the calls are made for, as the application sees it.
     """
 
-    def __init__(self, app: Callable[[], App | None], clock: Clock, *, retries: int = 3) -> None:
+    def __init__(
+        self,
+        app: Callable[[], App | None],
+        clock: Clock,
+        *,
+        retries: int = 3,
+        headers: Mapping[str, str] | None = None,
+        address: tuple[str, int] = _HERE,
+    ) -> None:
         self._clock = clock
-        self._transport = AwaitingTransport(InProcessExchange(app), Retrying(retries, 60.0, clock), asyncio.sleep)
+        exchange = InProcessExchange(app, headers or {}, address)
+        self._transport = AwaitingTransport(exchange, Retrying(retries, 60.0, clock), asyncio.sleep)
 
     async def send(self, request: Request[T]) -> T:
         """Carry one call, made by ``client.requests``, to the node."""
@@ -38,8 +50,10 @@ class InProcessClient(AsyncClient):
 class InProcessExchange:
     """Carries a call to the application and its answer back."""
 
-    def __init__(self, app: Callable[[], App | None]) -> None:
+    def __init__(self, app: Callable[[], App | None], headers: Mapping[str, str], address: tuple[str, int]) -> None:
         self._app = app
+        self._headers = headers
+        self._address = address
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -57,26 +71,26 @@ class InProcessExchange:
         async def send(message: dict[str, Any]) -> None:
             answer.append(message)
 
-        await app(_scope(request), receive, send)
+        await app(self._scope(request), receive, send)
         start, *rest = answer
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
         return request.parse(start["status"], headers, b"".join(message.get("body", b"") for message in rest))
 
-
-def _scope(request: Request[Any]) -> dict[str, Any]:
-    path, _, query = request.path.partition("?")
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers.items()]
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": request.method,
-        "scheme": "http",
-        "path": unquote(path),
-        "raw_path": path.encode("ascii"),
-        "root_path": "",
-        "query_string": query.encode("ascii"),
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 7070),
-    }
+    def _scope(self, request: Request[Any]) -> dict[str, Any]:
+        path, _, query = request.path.partition("?")
+        given = {**self._headers, **{name.lower(): value for name, value in request.headers.items()}}
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given.items()]
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode("ascii"),
+            "root_path": "",
+            "query_string": query.encode("ascii"),
+            "headers": headers,
+            "client": self._address,
+            "server": ("127.0.0.1", 7070),
+        }
