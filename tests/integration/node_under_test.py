@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 from hookline.clock import SystemClock
 from hookline.http_api.connection import StrictProtocol
 from hookline.http_api.connection_limits import ConnectionLimits
+from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.http_api.server import ApiServer, make_server
 from hookline.node.api.app import create_app
 from hookline.node.api.context import Api
@@ -132,6 +133,7 @@ class NodeUnderTest:
         self.is_stopping = False
         self.own_addresses = OwnAddresses([])
         self.run_loop: RunLoop = uvloop.run
+        self.routes: Routes = NO_ROUTES
         self.port = self.inner_port = 0
         self.replica: Replica
         self.services: Services
@@ -304,7 +306,7 @@ class NodeUnderTest:
         async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
             api = Api(self.services)
             has_inner = config.internal_host is not None
-            app = create_app(api, is_for_clients_only=has_inner)
+            app = create_app(api, is_for_clients_only=has_inner, routes=self.routes)
             self._tls = tls = await stack.enter_async_context(kept_fresh(LiveTls(config.tls, self.clock)))
             servers = [await self._open_inner_door(create_app(api), tls, tasks)] if has_inner else []
             if self._has_front:

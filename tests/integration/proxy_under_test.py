@@ -12,6 +12,7 @@ from typing import Any
 import uvloop
 
 from hookline.clock import SystemClock
+from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.protocol.topology import encode_topology, parse_topology
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.runtime import run_proxy
@@ -57,13 +58,13 @@ class ProxyDoors:
         self._run_loop = run_loop
         self._proxies = ExitStack()
 
-    def open_proxy(self, topology: dict[str, Any], **settings: Any) -> FrontDoor:
+    def open_proxy(self, topology: dict[str, Any], routes: Routes = NO_ROUTES, **settings: Any) -> FrontDoor:
         """One more proxy, which ends with the test."""
         path = self.directory / "topology.toml"
         path.write_text(_toml(topology))
         settings = {"request_timeout_ms": 3_000, "try_timeout_ms": 1_000} | settings
         config = ProxyConfig(port=0, topology=path, **settings)
-        port = self._proxies.enter_context(_proxy_running(config, self._run_loop))
+        port = self._proxies.enter_context(_proxy_running(config, self._run_loop, routes))
         is_secure = config.tls.is_server
         return FrontDoor(port, LiveTls(config.tls, SystemClock()).client_context() if is_secure else None)
 
@@ -114,7 +115,7 @@ class Clusters(ProxyDoors):
 
 
 @contextmanager
-def _proxy_running(config: ProxyConfig, run_loop: RunLoop) -> Iterator[int]:
+def _proxy_running(config: ProxyConfig, run_loop: RunLoop, routes: Routes) -> Iterator[int]:
     """Yields its port."""
     up = threading.Event()
     found: list[str] = []
@@ -127,7 +128,7 @@ def _proxy_running(config: ProxyConfig, run_loop: RunLoop) -> Iterator[int]:
     async def serve() -> None:
         stop = asyncio.Event()
         inside.append((asyncio.get_running_loop(), stop))
-        await run_proxy(config, ready=ready, stop=stop)
+        await run_proxy(config, ready=ready, stop=stop, routes=routes)
 
     thread = threading.Thread(target=lambda: run_loop(serve()), name="proxy")
     thread.start()

@@ -9,12 +9,13 @@ from cyclopts import Group, Parameter
 from hookline.cli import inputs
 from hookline.cli.destination_options import DestinationOptions, setting
 from hookline.cli.parameters import DurationText, Flag, NamedPath
+from hookline.dashboard.settings import DashboardMode
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
 
 
-_ACCESS = ("HOOKLINE_ROOT_KEY_FILE", "HOOKLINE_NO_AUTH")
+_ACCESS = ("HOOKLINE_ROOT_KEY_FILE", "HOOKLINE_NO_AUTH", "HOOKLINE_DASHBOARD")
 
 
 @Parameter(name="*", group=Group("Settings"))
@@ -31,6 +32,7 @@ class NodeOptions(DestinationOptions):
         root_key_file: A file that holds the first key, which may do everything, and in a second line perhaps the one
             before it, which still does; or have the key in HOOKLINE_ROOT_KEY.
         no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
+        dashboard: Pages at /dashboard: on, read-only, which change nothing, or off.
         attempt_max: The longest timeout that a job may ask for, up to 24h; a job that asks for none has 30s. [1h]
         pending_jobs_max: Unfinished jobs that are taken at most. [10000000]
         pending_bytes_max: Bytes of unfinished jobs that are taken at most. [10737418240]
@@ -53,6 +55,7 @@ class NodeOptions(DestinationOptions):
     allow_missing_secret_key: Annotated[Flag, setting("ALLOW_MISSING_SECRET_KEY")] = False
     root_key_file: Annotated[NamedPath | None, setting("ROOT_KEY_FILE")] = None
     no_auth: Annotated[Flag, setting("NO_AUTH")] = False
+    dashboard: Annotated[DashboardMode, setting("DASHBOARD")] = "on"
     attempt_max: Annotated[DurationText | None, setting("ATTEMPT_MAX")] = None
     pending_jobs_max: Annotated[int | None, setting("PENDING_JOBS_MAX")] = None
     pending_bytes_max: Annotated[int | None, setting("PENDING_BYTES_MAX")] = None
@@ -107,7 +110,7 @@ class NodeOptions(DestinationOptions):
         }
 
     def access_environment(self) -> dict[str, str]:
-        """The part of it that says who may call, for a proxy."""
+        """The part of it that says who may call, and what for, for a proxy."""
         return {name: value for name, value in self.environment().items() if name in _ACCESS}
 
 

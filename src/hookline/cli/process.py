@@ -10,6 +10,7 @@ from hookline.cli.failures import readable
 from hookline.cli.first_words import say_ready
 from hookline.cli.node_options import NodeOptions
 from hookline.cli.output import announce, stderr, waiting
+from hookline.dashboard.settings import DashboardMode
 from hookline.http_api.access import is_loopback
 from hookline.memory import loading
 from hookline.protocol.modes import Mode
@@ -43,7 +44,7 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level, held=held)
     warn_of_reach(config, is_for_all=greet)
     with readable(f"The node at {config.host}:{config.port} with data in {config.data_dir}", config.data_dir):
-        uvloop.run(_run(config, held))
+        uvloop.run(_run(config, options.dashboard, held))
     if greet:
         _say("stopped")
     return 0
@@ -85,18 +86,20 @@ def run_fleet_until_stopped(
     return 0
 
 
-async def _run(config: "NodeConfig", held: "HeldLines | None") -> None:
+async def _run(config: "NodeConfig", dashboard: DashboardMode, held: "HeldLines | None") -> None:
     """``held``: what was logged, to be let go after the first words; None: nobody wants to hear them."""
     with loading():
+        from hookline.dashboard.app import dashboard_routes
         from hookline.node.runtime import run_node
 
+    routes = dashboard_routes(dashboard)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupted, stop)
 
     if held is None:
-        await run_node(config, ready=announce, stop=stop, hangup=told_to_look_again(config.tls))
+        await run_node(config, ready=announce, stop=stop, hangup=told_to_look_again(config.tls), routes=routes)
         return
 
     def ready(url: str) -> None:
@@ -104,7 +107,7 @@ async def _run(config: "NodeConfig", held: "HeldLines | None") -> None:
         held.let_go()
 
     try:
-        await run_node(config, ready=ready, stop=stop, stopping=say_waiting)
+        await run_node(config, ready=ready, stop=stop, stopping=say_waiting, routes=routes)
     finally:
         held.let_go()
 

@@ -14,6 +14,7 @@ from hookline.cli.output import announce
 from hookline.cli.parameters import ConfigFile, DurationText, Flag, Hosts, Listen, NamedPath, Texts
 from hookline.cli.process import interrupted, told_to_look_again
 from hookline.cli.tls_options import DEFAULT_TLS_OPTIONS, TlsOptions
+from hookline.dashboard.settings import DashboardMode
 from hookline.memory import loading
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def proxy(
     requests_max: Annotated[int | None, Parameter(env_var="HOOKLINE_REQUESTS_MAX")] = None,
     root_key_file: Annotated[NamedPath | None, Parameter(env_var="HOOKLINE_ROOT_KEY_FILE")] = None,
     no_auth: Annotated[Flag, Parameter(env_var="HOOKLINE_NO_AUTH")] = False,
+    dashboard: Annotated[DashboardMode, Parameter(env_var="HOOKLINE_DASHBOARD")] = "on",
     log_level: Annotated[str, Parameter(env_var="HOOKLINE_LOG_LEVEL")] = "info",
     log_json: Annotated[Flag, Parameter(env_var="HOOKLINE_LOG_JSON")] = False,
     config: ConfigFile = None,
@@ -47,6 +49,7 @@ def proxy(
         root_key_file: A file that holds the root key of the nodes, and in a second line perhaps the one before it,
             which still does; or have the key in HOOKLINE_ROOT_KEY.
         no_auth: Ask nobody for a key, also beyond this machine; a firewall or a gateway decides who may call.
+        dashboard: Pages at /dashboard: on, read-only, which change nothing, or off.
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
         config: A file of settings; its table [proxy] is read.
@@ -67,10 +70,10 @@ def proxy(
     )
     seeds = tuple(inputs.service_url(url, "--seed") for url in seed or ())
     checked = ProxyConfig(host=host, port=port, topology=topology, seeds=seeds, **settings)
-    return Launch(checked, lambda: _run_until_stopped(checked, log_level, log_json=log_json))
+    return Launch(checked, lambda: _run_until_stopped(checked, dashboard, log_level, log_json=log_json))
 
 
-def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool) -> int:
+def _run_until_stopped(config: "ProxyConfig", dashboard: DashboardMode, log_level: str, *, log_json: bool) -> int:
     with loading():
         import uvloop
 
@@ -80,16 +83,18 @@ def _run_until_stopped(config: "ProxyConfig", log_level: str, *, log_json: bool)
     raise_descriptor_limit()
     configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)
     with readable(f"The proxy at {config.host}:{config.port}"):
-        uvloop.run(_run(config))
+        uvloop.run(_run(config, dashboard))
     return 0
 
 
-async def _run(config: "ProxyConfig") -> None:
+async def _run(config: "ProxyConfig", dashboard: DashboardMode) -> None:
     with loading():
+        from hookline.dashboard.app import dashboard_routes
         from hookline.proxy.runtime import run_proxy
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupted, stop)
-    await run_proxy(config, ready=announce, stop=stop, hangup=told_to_look_again(config.tls))
+    hangup, routes = told_to_look_again(config.tls), dashboard_routes(dashboard)
+    await run_proxy(config, ready=announce, stop=stop, hangup=hangup, routes=routes)

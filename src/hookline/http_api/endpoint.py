@@ -132,11 +132,23 @@ class Paths:
     def __init__(self, endpoints: Mapping[str, AsgiApp], router: Router) -> None:
         self._fixed = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
         self._router = router
+        self._pages: list[tuple[str, AsgiApp]] = []
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Have the request answered."""
         endpoint = self._fixed.get(scope["path"])
-        await (self._router if endpoint is None else endpoint)(scope, receive, send)
+        await (self._other(scope["path"]) if endpoint is None else endpoint)(scope, receive, send)
+
+    def add_pages(self, prefix: str, pages: AsgiApp) -> None:
+        """Have them answer at this path and below it."""
+        self._fixed[prefix] = pages
+        self._pages.append((f"{prefix}/", pages))
+
+    def _other(self, path: str) -> AsgiApp:
+        for beginning, pages in self._pages:
+            if path.startswith(beginning):
+                return pages
+        return self._router
 
 
 def refusal_of(error: Exception, scope: AsgiScope, fate: Fate) -> HooklineError:

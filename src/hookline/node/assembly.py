@@ -6,7 +6,7 @@ tests and the simulation run the same node.
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from hookline.http_api.audit_notes import forbidden_note
 from hookline.http_api.callers import ApiCaller, HeaderPairs
 from hookline.http_api.guard import ClientAddress, Guard
 from hookline.http_api.inner_door import InnerDoor
+from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.audit import AuditWriter
@@ -126,6 +127,7 @@ class NodeParts:
         start_attempt_process: None: attempts are made in this process, by ``transport``.
         is_stopping: the process was told to end.
         tls: that of the process; None: it has none.
+        routes: pages to serve beside the API.
     """
 
     config: NodeConfig
@@ -143,6 +145,7 @@ class NodeParts:
     start_attempt_process: StartProcess | None = None
     is_stopping: Callable[[], bool] = lambda: False
     tls: LiveTls | None = None
+    routes: Routes = field(default_factory=lambda: NO_ROUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +239,7 @@ def build(parts: NodeParts) -> Node:
         own_processes=own_processes,
         services=services,
         api=api,
-        app=create_app(api, is_for_clients_only=config.internal_host is not None),
+        app=create_app(api, is_for_clients_only=config.internal_host is not None, routes=parts.routes),
         inner_app=None if config.internal_host is None else create_app(api),
     )
 

@@ -12,6 +12,7 @@ import structlog
 
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, DataDirectoryInUse, ForeignState, Halted, HooklineError, StateDamaged, leaves
+from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.http_api.server import listen, url_of
 from hookline.memory import settle_memory
 from hookline.node.assembly import Membership, Node, NodeParts, build
@@ -75,6 +76,7 @@ class Kept(NamedTuple):
     lock: LocalLeadership
     vault: Vault
     tls: LiveTls
+    routes: Routes
 
 
 async def run_node(
@@ -85,6 +87,7 @@ async def run_node(
     clock: Clock | None = None,
     stopping: Callable[[int], None] = lambda _running: None,
     hangup: asyncio.Event | None = None,
+    routes: Routes = NO_ROUTES,
 ) -> None:
     """Run one node until ``stop`` is set, then shut down: finish what runs, make it durable, close.
 
@@ -95,6 +98,7 @@ async def run_node(
         clock: the machine's, unless given.
         stopping: called when the end begins, with how many attempts it waits for.
         hangup: set it to have certificates read again at once.
+        routes: pages to serve beside the API.
 
     Raises:
         NodeFault: DataDirectoryInUse, StateDamaged, RestoreBrokenOff, InvalidConfig at start; others when the node
@@ -108,9 +112,11 @@ async def run_node(
         stack.push_async_callback(lock.release)
         refuse_half_restored(config.data_dir)
         vault = await _open_vault(config, guarded, stop)
-        is_over = vault is None
-        while vault is not None and not is_over:
-            is_over = await _run_on_state(config, guarded, Kept(lock, vault, tls), Telling(ready, stopping), stop)
+        if vault is None:
+            return
+        kept = Kept(lock, vault, tls, routes)
+        while not await _run_on_state(config, guarded, kept, Telling(ready, stopping), stop):
+            pass
 
 
 async def _lock(lock: LocalLeadership, clock: Clock) -> None:
@@ -209,7 +215,7 @@ async def _install_from_peer(config: NodeConfig, clock: Clock, kept: Kept, stop:
 
 
 async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling: Telling, stop: asyncio.Event) -> None:
-    lock, vault, tls = kept
+    lock, vault, tls, routes = kept
     async with AsyncExitStack() as stack:
         listeners = [stack.enter_context(listen(*place)) for place in config.places]
         finish_install(config.data_dir)
@@ -258,6 +264,7 @@ async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling
                 else None,
                 is_stopping=stop.is_set,
                 tls=tls,
+                routes=routes,
             )
         )
         report_ends(node.services.metrics.registry, lambda: {name: s for one in live for name, s in one.ends().items()})

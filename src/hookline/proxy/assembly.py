@@ -9,6 +9,7 @@ from hookline.http_api.addresses import addresses_in
 from hookline.http_api.audit_notes import forbidden_note
 from hookline.http_api.callers import ApiCaller, HeaderPairs
 from hookline.http_api.guard import ClientAddress, Guard
+from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.peers.sender import Sender
 from hookline.protocol.api_keys import hash_of
 from hookline.protocol.calls import Call
@@ -33,6 +34,7 @@ class ProxyParts:
         known: the topology that it begins with.
         health: what is known of the nodes already.
         listens: HOST:PORT of this proxy, told to the nodes; empty: it is not told.
+        routes: pages to serve beside the API.
     """
 
     config: ProxyConfig
@@ -41,6 +43,7 @@ class ProxyParts:
     known: KnownTopology
     health: KnownHealth = field(default_factory=KnownHealth)
     listens: str = ""
+    routes: Routes = field(default_factory=lambda: NO_ROUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +91,4 @@ def build(parts: ProxyParts) -> Proxy:
             note_forbidden=note_forbidden,
         )
     api = ProxyApi(forwarder, known, health, config, clock, metrics, keys, prober.farewell, guard)
-    return Proxy(known, health, metrics, forwarder, prober, api, create_app(api))
+    return Proxy(known, health, metrics, forwarder, prober, api, create_app(api, parts.routes))

@@ -9,6 +9,7 @@ import structlog
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
 from hookline.http_api.guard import bearer
+from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.http_api.server import ApiServer, listen, make_server, url_of
 from hookline.memory import settle_memory
 from hookline.peers.proven_sender import proven_sender
@@ -41,6 +42,7 @@ async def run_proxy(
     stop: asyncio.Event,
     clock: Clock | None = None,
     hangup: asyncio.Event | None = None,
+    routes: Routes = NO_ROUTES,
 ) -> None:
     """Run one proxy until ``stop`` is set, then finish what is under way.
 
@@ -50,6 +52,7 @@ async def run_proxy(
         stop: set it to end.
         clock: the machine's, unless given.
         hangup: set it to have certificates read again at once.
+        routes: pages to serve beside the API.
 
     Raises:
         InvalidConfig: the address cannot be listened on, or the topology file cannot be read.
@@ -71,6 +74,7 @@ async def run_proxy(
                 known=KnownTopology(topology, is_proposal=True),
                 health=KnownHealth(topology.all_clusters() if config.topology else ()),
                 listens=url_of(listener).removeprefix("http://"),
+                routes=routes,
             )
         )
         grace_s = -(-config.shutdown_grace_ms // 1_000)

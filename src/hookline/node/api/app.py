@@ -6,6 +6,7 @@ from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
+from hookline.http_api.page_host import NO_ROUTES, PageHost, Routes, add_pages
 from hookline.node.api import (
     audit_list,
     batches,
@@ -112,15 +113,32 @@ HANDLERS = bound(
 )
 
 
-def create_app(api: Api, *, is_for_clients_only: bool = False) -> Starlette:
+def create_app(api: Api, *, is_for_clients_only: bool = False, routes: Routes = NO_ROUTES) -> Starlette:
     """The ASGI application of a node. ``app.state.identity`` holds the headers that every answer carries.
 
     Args:
         api: what handlers work with.
         is_for_clients_only: the calls between our processes are not there, and nobody is believed to be one.
+        routes: pages to serve beside the API.
     """
     door, services = Door(api), api.services
     calls = [call for call in limited_calls(api.config) if not (is_for_clients_only and call.scope == "internal")]
     served = [Served(call, door.to(HANDLERS[call.name], call)) for call in calls]
     admit = admit_as_client if is_for_clients_only else services.inner_door.admit
-    return application(served, admit, services.guard, identity_of(api.config), api.count_refusal)
+    app = application(served, admit, services.guard, identity_of(api.config), api.count_refusal)
+    add_pages(app, routes, _host(api, app))
+    return app
+
+
+def _host(api: Api, app: Starlette) -> PageHost:
+    services, config = api.services, api.config
+    return PageHost(
+        app=app,
+        server="node",
+        guard=services.guard,
+        root_keys=config.root_keys,
+        clock=services.clock,
+        identity=identity_of(config),
+        is_secure=config.tls.is_server,
+        is_stopping=services.is_stopping,
+    )

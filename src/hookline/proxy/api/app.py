@@ -10,6 +10,7 @@ from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Handler, Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
+from hookline.http_api.page_host import NO_ROUTES, PageHost, Routes, add_pages
 from hookline.protocol.calls import Call, calls_of
 from hookline.proxy.api import batches, bulk, clusters, creating, finding, fleet_settings, keys, lists, moves, topology
 from hookline.proxy.api.context import ProxyApi
@@ -83,12 +84,29 @@ HANDLERS = bound(
 IDENTITY = [(b"hookline-proxy", b"1")]
 
 
-def create_app(api: ProxyApi) -> Starlette:
-    """The ASGI application of a proxy. ``app.state.identity`` holds the headers of the answers that are its own."""
+def create_app(api: ProxyApi, routes: Routes = NO_ROUTES) -> Starlette:
+    """The ASGI application of a proxy. ``app.state.identity`` holds the headers of the answers that are its own.
+
+    Args:
+        api: what handlers work with.
+        routes: pages to serve beside the API.
+    """
     served = [Served(call, _answering(api, call)) for call in calls_of("proxy")]
-    return application(
+    app = application(
         served, admit_as_client, api.guard, IDENTITY, lambda code: api.metrics.rejections.labels(code).inc()
     )
+    host = PageHost(
+        app=app,
+        server="proxy",
+        guard=api.guard,
+        root_keys=api.config.root_keys,
+        clock=api.clock,
+        identity=IDENTITY,
+        is_secure=api.config.tls.is_server,
+        is_stopping=lambda: api.is_leaving,
+    )
+    add_pages(app, routes, host)
+    return app
 
 
 def _answering(api: ProxyApi, call: Call) -> Handler:
