@@ -43,7 +43,7 @@ class _Forms(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._area:
-            self._fields[self._area] += data
+            self._fields[self._area] += data if self._fields[self._area] else data.removeprefix("\n")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "textarea":

@@ -10,7 +10,8 @@ from starlette.routing import Route
 
 from hookline.dashboard.answers import secured, see_other
 from hookline.dashboard.assets import ASSETS
-from hookline.dashboard.pages import overview, sign_in
+from hookline.dashboard.live import Streams
+from hookline.dashboard.pages import bulk, edit, job, jobs, overview, sign_in
 from hookline.dashboard.sessions import Seals
 from hookline.dashboard.settings import DashboardMode, DashboardSettings
 from hookline.dashboard.visits import Desk, MenuEntry, PageRow, SignInNeeded, Visit, refusal_page
@@ -21,8 +22,12 @@ from hookline.http_api.page_host import NO_ROUTES, PageHost, Routes
 
 PREFIX = "/dashboard"
 _FOR_GOOD = "public, max-age=31536000, immutable"
-_MENU = (MenuEntry(PREFIX, "Overview", "◉"),)
-_PAGES: tuple[PageRow, ...] = (*sign_in.PAGES, *overview.PAGES)
+_MENU = (
+    MenuEntry(PREFIX, "Overview", "◉"),
+    MenuEntry(f"{PREFIX}/jobs", "Jobs", "≡"),
+    MenuEntry(f"{PREFIX}/dead", "Dead jobs", "✕"),
+)
+_PAGES: tuple[PageRow, ...] = (*sign_in.PAGES, *overview.PAGES, *jobs.PAGES, *job.PAGES, *edit.PAGES, *bulk.PAGES)
 
 _log = structlog.get_logger()
 
@@ -36,7 +41,7 @@ def dashboard_routes(mode: DashboardMode) -> Routes:
 
 def dashboard_app(settings: DashboardSettings, host: PageHost) -> AsgiApp:
     """The application, for the process that serves it."""
-    desk = Desk(host, settings, Seals(host.root_keys, host.clock.token), _MENU)
+    desk = Desk(host, settings, Seals(host.root_keys, host.clock.token), _MENU, Streams(settings.streams_max))
     by_path: dict[str, dict[str, PageRow]] = {}
     for row in _PAGES:
         by_path.setdefault(row.path, {})[row.method] = row

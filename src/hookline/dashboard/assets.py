@@ -11,7 +11,6 @@ _NAMES: Final = {
     "charts.js": "charts.js",
     "icon.svg": "icon.svg",
     "htmx.js": "vendor/htmx-2.0.11.min.js",
-    "sse.js": "vendor/htmx-ext-sse-2.2.4.min.js",
     "uplot.js": "vendor/uplot-1.6.32.min.js",
     "uplot.css": "vendor/uplot-1.6.32.min.css",
 }

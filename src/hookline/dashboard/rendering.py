@@ -148,5 +148,5 @@ _ENVIRONMENT: Final = _environment()
 def html(template: str, now: datetime, values: dict[str, Any]) -> str:
     """The template with these values, as of ``now``."""
     return _ENVIRONMENT.get_template(template).render(
-        values | {"ago": lambda value: time_html(value, now), "exact": lambda value: exact_html(value, now)}
+        values | {"now": now, "ago": lambda value: time_html(value, now), "exact": lambda value: exact_html(value, now)}
     )

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request as BrowserRequest
@@ -30,6 +30,9 @@ from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.calls import CALLS
 from hookline.protocol.limits import KIB
 
+if TYPE_CHECKING:
+    from hookline.dashboard.live import Streams
+
 TOKEN: Final = "token"  # noqa: S105 - the name of a field
 _FORM_BYTES_MAX: Final = 4 * 1024 * KIB  # a payload of 1 MiB, of whose bytes a form makes up to three each
 _FORM_FIELDS_MAX: Final = 100
@@ -53,6 +56,7 @@ class Desk:
     settings: DashboardSettings
     seals: Seals
     menu: tuple[MenuEntry, ...]
+    streams: "Streams"
 
 
 class SignInNeeded(Exception):

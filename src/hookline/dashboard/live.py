@@ -1,0 +1,91 @@
+"""Keeps a page up to date by server-sent events (the HTML standard, section 9.2).
+
+The process looks once a second, and sends a part of the page again when what it shows has changed.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, NamedTuple
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from hookline.dashboard.visits import Visit
+from hookline.errors import HooklineError
+
+_WHOLE_MS: Final = 600_000  # then the browser asks again, and is looked at again
+_QUIET_MS: Final = 15_000
+_AGAIN: Final = "retry: 3000\n\n"
+
+Sight = tuple[str, Callable[[], str]]
+"""A mark of what there is to see, and what makes the event's data of it."""
+
+
+class Streams:
+    """Counts the pages that are kept up to date now."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.open = 0
+
+    @property
+    def is_full(self) -> bool:
+        """May there be no more of them?"""
+        return self.open >= self._limit
+
+
+class LivePart(NamedTuple):
+    """A part of a page.
+
+    Attributes:
+        event: its name.
+        look: sees what there is now.
+        seen: the mark of what the page shows already.
+    """
+
+    event: str
+    look: Callable[[], Awaitable[Sight]]
+    seen: str
+
+
+def mark_of(*seen: object) -> str:
+    """The same as long as what is seen is the same."""
+    return hashlib.sha256(msgspec.json.encode(seen, enc_hook=repr)).hexdigest()[:16]
+
+
+def event_stream(visit: Visit, part: LivePart) -> Response:
+    """The answer that goes on; 204, which makes the browser stop asking, when there are too many of them."""
+    if visit.desk.streams.is_full:
+        return Response(status_code=204)
+    headers = {"x-accel-buffering": "no"}
+    return StreamingResponse(_events(visit, part), 200, headers, "text/event-stream")
+
+
+async def _events(visit: Visit, part: LivePart) -> AsyncIterator[str]:
+    host, streams = visit.desk.host, visit.desk.streams
+    streams.open += 1
+    try:
+        yield _AGAIN
+        began_ms = told_ms = host.clock.boot_ms()
+        seen = part.seen
+        while not host.is_stopping() and host.clock.boot_ms() < began_ms + _WHOLE_MS:
+            try:
+                mark, made = await part.look()
+            except HooklineError:  # it is looked at again; the page stays as it is
+                mark, made = seen, str
+            if mark != seen:
+                seen, told_ms = mark, host.clock.boot_ms()
+                yield event_text(part.event, made())
+            elif host.clock.boot_ms() > told_ms + _QUIET_MS:
+                told_ms = host.clock.boot_ms()
+                yield ": still here\n\n"
+            await asyncio.sleep(visit.desk.settings.look_s)
+    finally:
+        streams.open -= 1
+
+
+def event_text(name: str, data: str) -> str:
+    """One event as it travels."""
+    lines = "".join(f"data: {line}\n" for line in data.splitlines())
+    return f"event: {name}\n{lines}\n"
