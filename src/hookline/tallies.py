@@ -69,6 +69,11 @@ class Spread(Collector):
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
+    @property
+    def counts(self) -> dict[float, int]:
+        """How many there were up to each bound, and above the bound before; those above all are at infinity."""
+        return dict(zip((*self._bounds, float("inf")), self._counts, strict=True))
+
     def collect(self) -> Iterator[Metric]:
         """Of prometheus_client."""
         for metric in self._shown.collect():

@@ -164,4 +164,4 @@ def test_the_story_of_a_job_that_waits_says_why() -> None:
     waiting = {"reason": "paused", "detail": "its destination is paused"}
     steps = steps_of(job("pending", attempts_made=0, waiting_for=waiting, schedule="nightly"), [])
     assert [step.detail for step in steps] == ["The schedule nightly made it.", "its destination is paused"]
-    assert steps_of(job("running"), [])[-1].title == "Attempt 2 is under way"
+    assert steps_of(job("running"), [])[-1].title == "Attempt 1 is under way"

@@ -410,6 +410,10 @@ class RunnerView(Answered, http.RunnerView, frozen=True):
     """A process that makes attempts. ``slots``: those it has in the present mode; ``running``: its open claims."""
 
 
+class ClusterFigures(Answered, http.ClusterFigures, frozen=True):
+    """Counts of a cluster, by its leader: those of attempts and lags only grow, and begin anew with each leader."""
+
+
 class Cluster(Answered, frozen=True):
     """A cluster and its nodes. ``clock`` is that of the node that answers; ``mode`` says which of ``runners`` attempt.
 
@@ -430,6 +434,7 @@ class Cluster(Answered, frozen=True):
     mode: Mode = DEFAULT_MODE
     runners: list[RunnerView] = []
     can_be_switched_off: bool = False
+    figures: ClusterFigures | None = None
 
 
 class ClusterList(Answered, frozen=True):

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from hookline.dashboard.answers import secured, see_other
 from hookline.dashboard.assets import ASSETS
+from hookline.dashboard.history import ChartHistory
 from hookline.dashboard.live import Streams
 from hookline.dashboard.pages import bulk, edit, job, jobs, overview, sign_in
 from hookline.dashboard.sessions import Seals
@@ -41,7 +42,9 @@ def dashboard_routes(mode: DashboardMode) -> Routes:
 
 def dashboard_app(settings: DashboardSettings, host: PageHost) -> AsgiApp:
     """The application, for the process that serves it."""
-    desk = Desk(host, settings, Seals(host.root_keys, host.clock.token), _MENU, Streams(settings.streams_max))
+    desk = Desk(
+        host, settings, Seals(host.root_keys, host.clock.token), _MENU, Streams(settings.streams_max), ChartHistory()
+    )
     by_path: dict[str, dict[str, PageRow]] = {}
     for row in _PAGES:
         by_path.setdefault(row.path, {})[row.method] = row

@@ -5,7 +5,7 @@ The process looks once a second, and sends a part of the page again when what it
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -54,35 +54,41 @@ def mark_of(*seen: object) -> str:
     return hashlib.sha256(msgspec.json.encode(seen, enc_hook=repr)).hexdigest()[:16]
 
 
-def event_stream(visit: Visit, part: LivePart) -> Response:
+def event_stream(visit: Visit, *parts: LivePart) -> Response:
     """The answer that goes on; 204, which makes the browser stop asking, when there are too many of them."""
     if visit.desk.streams.is_full:
         return Response(status_code=204)
     headers = {"x-accel-buffering": "no"}
-    return StreamingResponse(_events(visit, part), 200, headers, "text/event-stream")
+    return StreamingResponse(_events(visit, parts), 200, headers, "text/event-stream")
 
 
-async def _events(visit: Visit, part: LivePart) -> AsyncIterator[str]:
+async def _events(visit: Visit, parts: Sequence[LivePart]) -> AsyncIterator[str]:
     host, streams = visit.desk.host, visit.desk.streams
     streams.open += 1
     try:
         yield _AGAIN
         began_ms = told_ms = host.clock.boot_ms()
-        seen = part.seen
+        seen = {part.event: part.seen for part in parts}
         while not host.is_stopping() and host.clock.boot_ms() < began_ms + _WHOLE_MS:
-            try:
-                mark, made = await part.look()
-            except HooklineError:  # it is looked at again; the page stays as it is
-                mark, made = seen, str
-            if mark != seen:
-                seen, told_ms = mark, host.clock.boot_ms()
-                yield event_text(part.event, made())
-            elif host.clock.boot_ms() > told_ms + _QUIET_MS:
+            for part in parts:
+                sight = await _looked(part)
+                if sight is not None and sight[0] != seen[part.event]:
+                    seen[part.event], told_ms = sight[0], host.clock.boot_ms()
+                    yield event_text(part.event, sight[1]())
+            if host.clock.boot_ms() > told_ms + _QUIET_MS:
                 told_ms = host.clock.boot_ms()
                 yield ": still here\n\n"
             await asyncio.sleep(visit.desk.settings.look_s)
     finally:
         streams.open -= 1
+
+
+async def _looked(part: LivePart) -> Sight | None:
+    """Looks; None: it cannot be seen now. The page stays as it is, and it is looked at again."""
+    try:
+        return await part.look()
+    except HooklineError:
+        return None
 
 
 def event_text(name: str, data: str) -> str:

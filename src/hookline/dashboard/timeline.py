@@ -73,7 +73,7 @@ def _now(job: Job) -> list[StoryStep]:
     if job.state in _ENDS:
         return [StoryStep("ended", _ENDS[job.state], job.finished_at, tone(job.state))]
     if job.state == "running":
-        return [StoryStep("running", f"Attempt {job.attempts_made + 1} is under way", None, "runs")]
+        return [StoryStep("running", f"Attempt {job.attempts_made} is under way", None, "runs")]
     why = "" if job.waiting_for is None else job.waiting_for.detail
     return [
         StoryStep("waiting", f"Waits for attempt {job.attempts_made + 1}", job.next_attempt_at, "waits", detail=why)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from hookline.client.in_process import InProcessClient
 from hookline.dashboard.answers import page_response, see_other
+from hookline.dashboard.history import ChartHistory
 from hookline.dashboard.rendering import html
 from hookline.dashboard.sessions import (
     SESSION,
@@ -57,6 +58,7 @@ class Desk:
     seals: Seals
     menu: tuple[MenuEntry, ...]
     streams: "Streams"
+    history: ChartHistory
 
 
 class SignInNeeded(Exception):

@@ -473,6 +473,22 @@ class RunnerView(Struct, frozen=True):
     running: int
 
 
+class ClusterFigures(Struct, frozen=True):
+    """Counts of a cluster, by its leader.
+
+    ``jobs``: by state, now. ``attempts`` by outcome, and ``lag_counts``, how many requests left how late, only grow,
+    and begin anew with each leader; a lag of ``lag_bounds_ms[n]`` at most is counted at that place, a longer one at the
+    last. ``slots_used`` of ``slots_max`` run now.
+    """
+
+    jobs: dict[str, int]
+    attempts: dict[str, int]
+    slots_used: int
+    slots_max: int
+    lag_bounds_ms: list[int]
+    lag_counts: list[int]
+
+
 class ClusterChange(Struct, frozen=True, forbid_unknown_fields=True):
     """A change of a cluster's settings."""
 
@@ -484,7 +500,8 @@ class Cluster(Struct, frozen=True):
 
     A clock's offset is how far it is ahead of the majority of the cluster's clocks. ``id`` was made once for the
     cluster, ``generation`` counts how often its log was begun; ``kept_aside`` are the files of states that the asked
-    node has replaced and kept. ``mode`` says which of ``runners`` make attempts; only a leader knows them.
+    node has replaced and kept. ``mode`` says which of ``runners`` make attempts. Only a leader knows
+    them, and the ``figures``, which are null while none can be asked.
     ``can_be_switched_off``: the cluster was taken out of the topology, and has handed everything over.
     """
 
@@ -500,6 +517,7 @@ class Cluster(Struct, frozen=True):
     mode: Mode = DEFAULT_MODE
     runners: list[RunnerView] = []
     can_be_switched_off: bool = False
+    figures: ClusterFigures | None = None
 
 
 class ClusterList(Struct, frozen=True):

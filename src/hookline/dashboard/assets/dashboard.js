@@ -74,6 +74,7 @@
 
   const follow = (part) => {
     const source = new EventSource(part.dataset.live);
+    const place = document.getElementById(part.dataset.liveInto) ?? part;
     let waiting = null;
     open.set(part, source);
     source.addEventListener("part", (event) => {
@@ -82,11 +83,11 @@
         if (waiting === null || !part.isConnected) {
           return;
         }
-        if (isInUse(part)) {
+        if (isInUse(place)) {
           setTimeout(put, 1000);
           return;
         }
-        replaced(part, waiting);
+        replaced(place, waiting);
         waiting = null;
       };
       put();

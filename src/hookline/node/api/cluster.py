@@ -18,7 +18,7 @@ from hookline.peers.sender import UNREADABLE, NodeCall, NotSent, Unclear
 from hookline.protocol import http
 from hookline.protocol.calls import CALLS
 from hookline.protocol.commands import SetMode
-from hookline.protocol.jobs import State
+from hookline.protocol.jobs import Outcome, State
 
 _ASK_S = 1.0  # the leader, who runs attempts
 _CHANGES = msgspec.json.Decoder(http.ClusterChange)
@@ -26,8 +26,11 @@ _FREE = "this cluster was taken out of the topology and has handed everything ov
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class _Runners(msgspec.Struct):
+class _Led(msgspec.Struct):
+    """The part of a cluster that only its leader knows."""
+
     runners: list[http.RunnerView] = []
+    figures: http.ClusterFigures | None = None
 
 
 async def get_cluster(api: Api, request: ApiRequest) -> Reply:
@@ -47,7 +50,7 @@ async def change_cluster(api: Api, request: ApiRequest) -> Reply:
 
 async def _view(api: Api, request: ApiRequest) -> http.Cluster:
     config, role = api.config, api.services.role
-    position = role.position()
+    position, led = role.position(), await _led(api, request)
     return http.Cluster(
         config.cluster,
         config.shard,
@@ -59,8 +62,9 @@ async def _view(api: Api, request: ApiRequest) -> http.Cluster:
         position.generation,
         api.services.kept_aside(),
         api.services.replica.mode,
-        await _runners(api, request),
+        led.runners,
         _can_be_switched_off(api),
+        led.figures,
     )
 
 
@@ -73,20 +77,34 @@ def _can_be_switched_off(api: Api) -> bool:
     return router is not None and router.topology.cluster(api.config.cluster) is None
 
 
-async def _runners(api: Api, request: ApiRequest) -> list[http.RunnerView]:
-    """The leader knows them, and is asked for them."""
+async def _led(api: Api, request: ApiRequest) -> _Led:
+    """The leader is asked for it."""
     known = api.services.delivery.runners()
     if known is not None:
-        return [http.RunnerView(*one) for one in known]
+        return _Led([http.RunnerView(*one) for one in known], _figures(api))
     url = api.services.role.leader_url()
     if url is None or request.caller.is_forwarded:
-        return []
+        return _Led()
     call = NodeCall.to(CALLS["readCluster"], b"", (FORWARDED, b"1"))
     try:
         reply = await api.services.sender.send(url, call, _ASK_S)
-        return msgspec.json.decode(reply.body, type=_Runners).runners if reply.status == 200 else []
+        return msgspec.json.decode(reply.body, type=_Led) if reply.status == 200 else _Led()
     except (NotSent, Unclear, *UNREADABLE):
-        return []
+        return _Led()
+
+
+def _figures(api: Api) -> http.ClusterFigures:
+    metrics, counters = api.services.metrics, api.services.replica.counters
+    lags = metrics.due_lag.counts
+    used, most = api.services.delivery.slots()
+    return http.ClusterFigures(
+        {state.label: counters[state.label] for state in State},
+        {outcome.label: metrics.attempts.labels(outcome.label).count for outcome in Outcome},
+        used,
+        most,
+        [round(bound * 1_000) for bound in lags if bound != float("inf")],
+        list(lags.values()),
+    )
 
 
 async def get_position(api: Api, request: ApiRequest) -> Reply:
