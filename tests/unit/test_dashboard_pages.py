@@ -8,7 +8,8 @@ import pytest
 
 from hookline.client.answers import Attempt, Job
 from hookline.dashboard.filters import destination_in, filter_fields, kept
-from hookline.dashboard.pages.edit import changes_in, headers_in
+from hookline.dashboard.pages.edit import changes_in
+from hookline.dashboard.recipes import headers_in
 from hookline.dashboard.rendering import clipped, duration, html, number, query, span
 from hookline.dashboard.snippets import curl_of
 from hookline.dashboard.timeline import steps_of

@@ -12,7 +12,18 @@ from hookline.dashboard.answers import secured, see_other
 from hookline.dashboard.assets import ASSETS
 from hookline.dashboard.history import ChartHistory
 from hookline.dashboard.live import Streams
-from hookline.dashboard.pages import bulk, edit, job, jobs, overview, sign_in
+from hookline.dashboard.pages import (
+    bulk,
+    destinations,
+    edit,
+    job,
+    jobs,
+    making,
+    overview,
+    schedules,
+    sign_in,
+    topology,
+)
 from hookline.dashboard.sessions import Seals
 from hookline.dashboard.settings import DashboardMode, DashboardSettings
 from hookline.dashboard.visits import Desk, MenuEntry, PageRow, SignInNeeded, Visit, refusal_page
@@ -27,8 +38,23 @@ _MENU = (
     MenuEntry(PREFIX, "Overview", "◉"),
     MenuEntry(f"{PREFIX}/jobs", "Jobs", "≡"),
     MenuEntry(f"{PREFIX}/dead", "Dead jobs", "✕"),
+    MenuEntry(f"{PREFIX}/schedules", "Schedules", "◷"),
+    MenuEntry(f"{PREFIX}/destinations", "Destinations", "→"),
+    MenuEntry(f"{PREFIX}/clusters", "Clusters", "⬡"),
+    MenuEntry(f"{PREFIX}/new", "New", "+", "write"),
 )
-_PAGES: tuple[PageRow, ...] = (*sign_in.PAGES, *overview.PAGES, *jobs.PAGES, *job.PAGES, *edit.PAGES, *bulk.PAGES)
+_PAGES: tuple[PageRow, ...] = (
+    *sign_in.PAGES,
+    *overview.PAGES,
+    *jobs.PAGES,
+    *job.PAGES,
+    *edit.PAGES,
+    *bulk.PAGES,
+    *schedules.PAGES,
+    *destinations.PAGES,
+    *topology.PAGES,
+    *making.PAGES,
+)
 
 _log = structlog.get_logger()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
+from urllib.parse import urlencode
 
 from hookline.client.answers import Cluster, ClusterList, Destination, Health
 
@@ -59,7 +60,7 @@ def _of_cluster(cluster: Cluster) -> Iterator[Concern]:
 
 
 def _of_destination(destination: Destination) -> Iterator[Concern]:
-    path = f"/dashboard/destinations#{destination.host}"
+    path = f"/dashboard/destination?{urlencode({'host': destination.host})}"
     waiting = "1 job waits" if destination.waiting == 1 else f"{destination.waiting:,} jobs wait"
     if destination.breaker.state != "closed":
         yield Concern("bad", f"{destination.host} fails, so its breaker holds jobs back: {waiting}.", path)

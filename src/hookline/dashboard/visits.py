@@ -47,6 +47,7 @@ class MenuEntry(NamedTuple):
     path: str
     name: str
     icon: str
+    scope: KeyScope = "read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,10 @@ from hookline.client.fields import JobUpdateFields
 from hookline.client.requests import FINISHED
 from hookline.dashboard.contents import JobAsSent, content_of, whole_job
 from hookline.dashboard.pages.job import job_id_of
+from hookline.dashboard.recipes import METHODS, headers_in
 from hookline.dashboard.rendering import segment
 from hookline.dashboard.visits import PageRow, Visit
-from hookline.errors import HooklineError, InvalidRequest
-
-METHODS = ("POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+from hookline.errors import HooklineError
 
 
 async def _show(visit: Visit) -> Response:
@@ -55,19 +54,6 @@ def changes_in(before: dict[str, str], sent: dict[str, str], *, is_json: bool) -
         else:
             found["body"] = text.encode()
     return cast("JobUpdateFields", found)
-
-
-def headers_in(text: str) -> dict[str, str]:
-    """Reads ``Name: value`` lines. Raises InvalidRequest."""
-    found = {}
-    for line in text.split("\n"):
-        if not line.strip():
-            continue
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise InvalidRequest("write each header on a line of its own, as Name: value", field="headers")
-        found[name.strip()] = value.strip()
-    return found
 
 
 async def _save(visit: Visit) -> Response:
