@@ -1,4 +1,4 @@
-"""What a form makes, in four languages that say the same; and ticks around a change of the clocks."""
+"""A form says the same in four languages; and ticks around a change of the clocks."""
 
 import ast
 import json

@@ -16,7 +16,7 @@ _CALENDAR: Final = ("timezone", "overlap", "jitter")
 
 
 class Recipe(NamedTuple):
-    """What is to be made.
+    """A job or a schedule that is to be made.
 
     Attributes:
         url: what each job calls.
