@@ -49,6 +49,16 @@ def test_it_is_small(bare: Path) -> None:
     assert sum(sizes.values()) < SIZE_MAX, sorted(sizes.items(), key=lambda item: -item[1])[:10]
 
 
+def test_the_wheel_has_the_dashboards_files_and_their_licences(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    vendored = {name for name in names if "/assets/vendor/" in name}
+    for library in ("htmx-", "uplot-"):
+        assert any(library in name and name.endswith(".min.js") for name in vendored)
+        assert any(library in name and name.endswith(".LICENSE") for name in vendored)
+        assert any(library in name and "/licenses/" in name for name in names)
+    assert "hookline/dashboard/templates/layout.html" in names
+
+
 def test_the_sdk_and_verify_work_without_the_server(bare: Path) -> None:
     code = (
         "import hookline, inspect; from hookline import *; from hookline import errors\n"

@@ -91,7 +91,7 @@ def test_every_setting_of_a_node_can_be_given() -> None:
     settings = {other_names.get(field.name, field.name.removesuffix("_ms")) for field in fields(NodeConfig)}
     told_by_command = {"data_dir", "host", "port", "internal_host", "internal_port", "cluster", "shard", "node", "mode"}
     told_by_command |= {"tls"}
-    assert settings == (options - {"log_level", "log_json"}) | told_by_command
+    assert settings == (options - {"log_level", "log_json", "dashboard"}) | told_by_command
     assert {f"tls_{field.name}" for field in fields(TlsFiles)} == {field.name for field in fields(TlsOptions)}
 
 

@@ -58,10 +58,16 @@ def test_the_first_words_say_where_things_are_and_what_to_do_next(
         "nodes  n1  http://127.0.0.1:7070",
         "       n2  http://127.0.0.1:7071",
         f"data   {tmp_path}",
+        "see    http://127.0.0.1:7070/dashboard",
         "API    http://127.0.0.1:7070/docs",
         """try    hookline jobs create https://YOUR.HOST/hook --data '{"n": 1}'""",
         "stop   Ctrl-C",
     ]
+
+
+def test_the_first_words_name_no_dashboard_that_is_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    say_ready(NodeConfig(data_dir=tmp_path), "http://127.0.0.1:7070", dashboard="off")
+    assert "/dashboard" not in capsys.readouterr().err
 
 
 def test_the_first_words_say_that_a_key_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

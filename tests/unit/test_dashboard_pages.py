@@ -1,7 +1,9 @@
 """The pure parts of the dashboard: how values are shown, a search, a job's story, and command lines."""
 
+import hashlib
 import shlex
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 
 import msgspec
 import pytest
@@ -92,6 +94,17 @@ def test_only_what_was_changed_is_sent() -> None:
     assert changes_in(before, before | {"payload": "x"}, is_json=False) == {"body": b"x"}
     with pytest.raises(InvalidRequest, match="Name: value"):
         headers_in("no colon")
+
+
+def test_the_libraries_are_the_files_of_their_packages() -> None:
+    folder = files("hookline.dashboard") / "assets" / "vendor"
+    sums = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.iterdir()
+        if file.name.endswith((".js", ".css"))
+    }
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    assert sums == {name: digest for digest, name in map(str.split, lines)}
 
 
 def job(state: str, **fields: object) -> Job:

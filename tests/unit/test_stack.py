@@ -95,6 +95,11 @@ def test_a_topology_of_the_time_before_tls_is_said(tmp_path: Path) -> None:
         fleet(Authority(tmp_path / "authority").files())
 
 
+def test_a_proxy_is_told_who_may_call_and_what_for() -> None:
+    told = NodeOptions(no_auth=True, dashboard="read-only", slots=7).access_environment()
+    assert told == {"HOOKLINE_NO_AUTH": "true", "HOOKLINE_DASHBOARD": "read-only"}
+
+
 def test_options_reach_the_nodes_through_the_environment() -> None:
     options = NodeOptions(slots=7, signing_secret="whsec_x", allow_private_destinations=True, retention="2d")
     environment = options.environment()
@@ -103,6 +108,7 @@ def test_options_reach_the_nodes_through_the_environment() -> None:
         "HOOKLINE_SIGNING_SECRET": "whsec_x",
         "HOOKLINE_ALLOW_PRIVATE_DESTINATIONS": "true",
         "HOOKLINE_ALLOW_MISSING_SECRET_KEY": "false",
+        "HOOKLINE_DASHBOARD": "on",
         "HOOKLINE_ENCRYPT_PAYLOADS": "false",
         "HOOKLINE_NO_AUTH": "false",
         "HOOKLINE_RETENTION": "2d",

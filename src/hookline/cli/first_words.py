@@ -8,6 +8,7 @@ from rich.text import Text
 
 from hookline.cli.output import announce, stderr
 from hookline.client.place import DEFAULT_URL
+from hookline.dashboard.settings import DashboardMode
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
@@ -18,18 +19,22 @@ LabelledLines = tuple[str, Sequence[str]]
 """A name, and a line for each place where it is."""
 
 
-def say_ready(config: "NodeConfig", url: str, places: Sequence[LabelledLines] = ()) -> None:
+def say_ready(
+    config: "NodeConfig", url: str, places: Sequence[LabelledLines] = (), *, dashboard: DashboardMode = "on"
+) -> None:
     """The first words, and then the line that whoever started us waits for.
 
     Args:
         config: of the nodes.
         url: of the front door.
         places: what there is beside it.
+        dashboard: is it there?
     """
     shown = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104 - shown
     rows = (
         *places,
         ("data", [str(config.data_dir.absolute())]),
+        *([] if dashboard == "off" else [("see", [f"{shown}/dashboard"])]),
         ("API", [f"{shown}/docs"]),
         *(
             []

@@ -59,7 +59,7 @@ def run_cluster_until_stopped(config: "NodeConfig", options: NodeOptions, mode: 
     with readable("The cluster", config.data_dir):
         cluster = OneCluster(config.data_dir, config, options)
         cluster.mode = mode
-        asyncio.run(cluster.run(lambda url: say_ready(config, url, cluster.places())))
+        asyncio.run(cluster.run(lambda url: say_ready(config, url, cluster.places(), dashboard=options.dashboard)))
     _say("stopped")
     return 0
 
@@ -81,7 +81,7 @@ def run_fleet_until_stopped(
     with readable("The clusters", config.data_dir):
         fleet = Fleet(config.data_dir, config, options, clusters, nodes, proxies)
         fleet.mode = mode
-        asyncio.run(fleet.run(lambda url: say_ready(config, url, fleet.places())))
+        asyncio.run(fleet.run(lambda url: say_ready(config, url, fleet.places(), dashboard=options.dashboard)))
     _say("stopped")
     return 0
 
@@ -103,7 +103,7 @@ async def _run(config: "NodeConfig", dashboard: DashboardMode, held: "HeldLines 
         return
 
     def ready(url: str) -> None:
-        say_ready(config, url)
+        say_ready(config, url, dashboard=dashboard)
         held.let_go()
 
     try:
