@@ -38,7 +38,7 @@ _ENDS = {
 }
 _OUTCOMES = {
     "success": "succeeded",
-    "retryable_failure": "failed, to be tried again",
+    "retryable_failure": "failed",
     "permanent_failure": "failed for good",
     "unknown": "has an unknown end: its node was lost",
 }
