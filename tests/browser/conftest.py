@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.integration.conftest import has_front, shared_node, start_node, three
 
 __all__ = ["has_front", "shared_node", "start_node", "three"]
-_WAIT_MS = 20_000
+_WAIT_MS = 60_000
+expect.set_options(timeout=_WAIT_MS)  # it ends a test that hangs; a busy machine is slow
 
 
 @pytest.fixture(scope="module")
