@@ -31,6 +31,17 @@ def test_a_proxy_shows_each_cluster_and_says_which_is_away(tmp_path: Path) -> No
         assert text.count("n1 leader") == 1
 
 
+def test_where_no_cluster_can_be_reached_it_still_says_so(tmp_path: Path) -> None:
+    with proxy_with_pages(tmp_path) as (clusters, visitor):
+        clusters.stop("c0", "c1")
+        page = visitor.get()
+        assert page.status == 200
+        assert "no cluster can be reached" in page.text
+        jobs = visitor.get("/jobs")
+        assert jobs.status == 503
+        assert "all_clusters_unavailable" in jobs.text
+
+
 def test_a_tenant_sees_nothing_of_the_clusters(tmp_path: Path) -> None:
     with node_with_pages(tmp_path, root_key=ROOT) as (node, visitor):
         key = Guarded("node", node.port).new("read", tenant="shop")

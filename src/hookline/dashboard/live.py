@@ -1,6 +1,6 @@
 """Keeps a page up to date by server-sent events (the HTML standard, section 9.2).
 
-The process looks once a second, and sends a part of the page again when what it shows has changed.
+The process looks every second or two, and sends a part of the page again when what it shows has changed.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from hookline.errors import HooklineError
 
 _WHOLE_MS: Final = 600_000  # then the browser asks again, and is looked at again
 _QUIET_MS: Final = 15_000
+_REST_PER_LOOK: Final = 20  # a search that takes long is looked at less often
 _AGAIN: Final = "retry: 3000\n\n"
 
 Sight = tuple[str, Callable[[], str]]
@@ -54,15 +55,21 @@ def mark_of(*seen: object) -> str:
     return hashlib.sha256(msgspec.json.encode(seen, enc_hook=repr)).hexdigest()[:16]
 
 
-def event_stream(visit: Visit, *parts: LivePart) -> Response:
-    """The answer that goes on; 204, which makes the browser stop asking, when there are too many of them."""
+def event_stream(visit: Visit, *parts: LivePart, pace: int = 1) -> Response:
+    """The answer that goes on; 204, which makes the browser stop asking, when there are too many of them.
+
+    Args:
+        visit: of whoever looks.
+        parts: what is looked at.
+        pace: so many times as long between two looks as with others, for what costs more.
+    """
     if visit.desk.streams.is_full:
         return Response(status_code=204)
     headers = {"x-accel-buffering": "no"}
-    return StreamingResponse(_events(visit, parts), 200, headers, "text/event-stream")
+    return StreamingResponse(_events(visit, parts, pace), 200, headers, "text/event-stream")
 
 
-async def _events(visit: Visit, parts: Sequence[LivePart]) -> AsyncIterator[str]:
+async def _events(visit: Visit, parts: Sequence[LivePart], pace: int) -> AsyncIterator[str]:
     host, streams = visit.desk.host, visit.desk.streams
     streams.open += 1
     try:
@@ -70,6 +77,7 @@ async def _events(visit: Visit, parts: Sequence[LivePart]) -> AsyncIterator[str]
         began_ms = told_ms = host.clock.boot_ms()
         seen = {part.event: part.seen for part in parts}
         while not host.is_stopping() and host.clock.boot_ms() < began_ms + _WHOLE_MS:
+            looked_ms = host.clock.boot_ms()
             for part in parts:
                 sight = await _looked(part)
                 if sight is not None and sight[0] != seen[part.event]:
@@ -78,7 +86,8 @@ async def _events(visit: Visit, parts: Sequence[LivePart]) -> AsyncIterator[str]
             if host.clock.boot_ms() > told_ms + _QUIET_MS:
                 told_ms = host.clock.boot_ms()
                 yield ": still here\n\n"
-            await asyncio.sleep(visit.desk.settings.look_s)
+            took_s = (host.clock.boot_ms() - looked_ms) / 1_000
+            await asyncio.sleep(max(visit.desk.settings.look_s * pace, took_s * _REST_PER_LOOK))
     finally:
         streams.open -= 1
 

@@ -72,7 +72,7 @@ async def _stream(visit: Visit) -> Response:
         shown = {"page": page, "asked": kept(asked), "path": path, "cursor": "", "is_dead": path.endswith("dead")}
         return mark_of(page), lambda: visit.text("jobs_rows.html", **shown)
 
-    return event_stream(visit, LivePart("part", look, asked.get("seen", "")))
+    return event_stream(visit, LivePart("part", look, asked.get("seen", "")), pace=2)
 
 
 PAGES = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -13,8 +13,9 @@ from hookline.dashboard.attention import concerns_of
 from hookline.dashboard.history import ChartHistory
 from hookline.dashboard.live import LivePart, Sight, event_stream, mark_of
 from hookline.dashboard.visits import PageRow, Visit
-from hookline.errors import Forbidden
+from hookline.errors import DeadlineExceeded, Forbidden, Unavailable
 
+T = TypeVar("T")
 _DESTINATIONS: Final = 200
 _CONCERNS_S: Final = 5.0
 _NEARLY: Final = 0.9
@@ -30,18 +31,24 @@ class Seen(NamedTuple):
 
 
 async def _see(visit: Visit) -> Seen:
-    client = visit.client
-    destinations = await client.send(
-        requests.list_destinations(limit=_DESTINATIONS, cursor=None).giving(DestinationPage)
-    )
-    return Seen(await client.health(), await seen_clusters(visit), destinations)
+    """All that can be seen now: where nobody leads, health and clusters are what there is to see."""
+    asked = requests.list_destinations(limit=_DESTINATIONS, cursor=None).giving(DestinationPage)
+    destinations = await _or_else(visit.client.send(asked), DestinationPage([], None))
+    return Seen(await visit.client.health(), await seen_clusters(visit), destinations)
+
+
+async def _or_else(asked: Awaitable[T], otherwise: T) -> T:
+    try:
+        return await asked
+    except (Unavailable, DeadlineExceeded):
+        return otherwise
 
 
 async def seen_clusters(visit: Visit) -> ClusterList | None:
     """All clusters of a proxy, or the one of a node; None: the key is of a tenant that may not see them."""
     try:
         if visit.desk.host.server == "proxy":
-            return await visit.client.clusters()
+            return await _or_else(visit.client.clusters(), ClusterList([]))
         return ClusterList([await visit.client.cluster()])
     except Forbidden:
         return None
@@ -49,10 +56,10 @@ async def seen_clusters(visit: Visit) -> ClusterList | None:
 
 async def _show(visit: Visit) -> Response:
     seen = await _see(visit)
-    newest = await visit.client.list_jobs_page(limit=1)
+    newest = await _or_else(visit.client.list_jobs_page(limit=1), None)
     values = _values(visit, seen)
     live = f"/dashboard/overview/stream?seen={_mark(values)}"
-    return visit.page("overview.html", is_empty=not newest.data, live=live, **values)
+    return visit.page("overview.html", is_empty=newest is not None and not newest.data, live=live, **values)
 
 
 def _values(visit: Visit, seen: Seen) -> dict[str, Any]:
