@@ -4,6 +4,7 @@ from functools import partial
 
 import structlog
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as BrowserRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -114,6 +115,8 @@ async def _guarded(visit: Visit, row: PageRow | None) -> Response:
         return see_other(sign_in.path_for(visit))
     except HooklineError as error:
         return refusal_page(visit, error)
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody hears it
     except Exception:  # noqa: BLE001 - the last place to catch it: the reader gets a page, the log the reason
         _log.exception("page_crashed", path=visit.request.url.path, method=visit.request.method)
         return refusal_page(visit, Internal())

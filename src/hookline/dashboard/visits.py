@@ -23,7 +23,7 @@ from hookline.dashboard.sessions import (
     visitor_in,
 )
 from hookline.dashboard.settings import DashboardSettings
-from hookline.errors import HooklineError, InvalidRequest, PayloadTooLarge, Unauthorized
+from hookline.errors import HooklineError, InvalidRequest, PayloadTooLarge, TooManyBadKeys, Unauthorized
 from hookline.http_api.callers import CLIENT, ApiCaller
 from hookline.http_api.guard import bearer
 from hookline.http_api.page_host import PageHost
@@ -123,7 +123,7 @@ class Visit:
             raise SignInNeeded
         try:
             self.caller = await self._known(self._session.api_key)
-        except Unauthorized:
+        except (Unauthorized, TooManyBadKeys):
             self.forget()
             raise SignInNeeded from None
 
