@@ -214,6 +214,29 @@ def test_a_page_that_is_open_gets_what_changes(open_node: tuple[NodeUnderTest, V
         connection.close()
 
 
+def opened(port: int, path: str) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", path)
+    return connection, connection.getresponse()
+
+
+def test_a_stream_goes_through_a_front_and_ends_with_its_client(tmp_path: Path) -> None:
+    with node_with_pages(tmp_path, has_front=True) as (node, _):
+        path = f"/dashboard/job/{node.create(delay='1h')['id']}/stream"
+        for _ in range(3):  # of 40 are more than there may be at once
+            streams: list[tuple[http.client.HTTPConnection, http.client.HTTPResponse]] = []
+            while len(streams) < 40:
+                connection, stream = opened(node.port, path)
+                if stream.status == 204:  # the node has not heard yet that the others are gone
+                    connection.close()
+                    continue
+                assert b"event: part\n" in iter(stream.readline, b"")
+                streams.append((connection, stream))
+            for connection, stream in streams:
+                stream.close()
+                connection.close()
+
+
 def test_streams_are_bounded_and_end_with_the_process(tmp_path: Path) -> None:
     with node_with_pages(tmp_path) as (node, visitor):
         job = node.create(delay="1h")
