@@ -59,7 +59,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(cluster.the_log_is_truncated_before_the_state_is_durable, "cluster", 180),
     Planted(cluster.the_lead_is_valid_until_another_one_is_heard_of, "cluster", 20),
     Planted(cluster.nobody_asks_before_a_request_whether_the_lead_is_valid, "cluster", 4),
-    Planted(cluster.the_lead_is_valid_from_the_answer_on, "cluster", 114),
+    Planted(cluster.the_lead_is_valid_from_the_answer_on, "cluster", 205),
     Planted(cluster.a_candidate_compares_nothing, "cluster", 1),
     Planted(cluster.a_claim_is_sent_again_though_its_owner_lives, "cluster", 3),
     Planted(cluster.claims_of_owners_that_live_are_taken_to_be_lost, "cluster", 3),
