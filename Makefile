@@ -2,7 +2,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types layers test coverage test-fast demo simulate mutations chaos bench bench-quick docs docs-serve changelog ci clean
+.PHONY: help setup fmt lint types layers test coverage test-fast demo simulate mutations chaos chaos-moving bench bench-quick docs docs-serve changelog ci clean
 
 BIN := .venv/bin
 export PYTHON
@@ -48,6 +48,9 @@ mutations: setup  ## Table of the simulation's planted bugs, and which run shows
 
 chaos: setup  ## Every fault on three nodes with real etcd, and docs/reference/chaos.md (ARGS="--only pause", ETCD=3.6.5)
 	@$(if $(ETCD),PATH="$$(tools/build-etcd $(ETCD)):$$PATH") $(BIN)/python -m tests.chaos.run $(ARGS)
+
+chaos-moving: setup  ## Kill at every turn while clusters are added and taken out (ARGS="--nodes 1 --rate 100")
+	@$(BIN)/python -m tests.chaos.moving $(ARGS)
 
 bench: setup  ## Measure this machine (ARGS=… goes to benchmarks/run.py)
 	@$(BIN)/python benchmarks/run.py $(ARGS)

@@ -357,13 +357,13 @@ class Mover(Duty):
     # --- what is told ------------------------------------------------------------------------------------------------
 
     def told(self) -> ClusterMoves:
-        """How far it is."""
+        """How far it is; when nothing is left, what has moved by the newest change."""
         replica, kept = self._replica, self._replica.topology
         epoch = 0 if kept is None else kept.epoch
         targets = self._read_topology()
         is_done = targets is None or replica.moved_epoch == epoch
         digest = "" if kept is None else digest_of(kept.document)
-        pairs = [] if targets is None else self._pairs(targets.router.topology, is_done=is_done)
+        pairs = [] if self._targets is None else self._pairs(self._targets.router.topology, is_done=is_done)
         waits_for = "; ".join([*self._handover.why_not.values()] or [self._waits_for])
         speed = self._speed()
         frozen_ms = replica.longest_frozen_ms
@@ -376,10 +376,10 @@ class Mover(Duty):
         for entry in topology.clusters:
             kept = departures.get(entry.shard)
             more = None if left is None else left.moving.get(entry.name)
-            if entry.name == self._config.cluster or (kept is None and more is None and left is not None):
+            moved = (0, 0) if kept is None else (kept.jobs, kept.schedules)
+            if entry.name == self._config.cluster or (moved == (0, 0) and more is None and left is not None):
                 continue
             jobs, schedules = (None, None) if left is None else (0, 0) if more is None else (more.jobs, more.schedules)
-            moved = (0, 0) if kept is None else (kept.jobs, kept.schedules)
             pairs.append(MovedPair(entry.name, moved[0], jobs, moved[1], schedules))
         return pairs
 
