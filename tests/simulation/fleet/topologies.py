@@ -40,6 +40,7 @@ class Admins:
         self.world, self.seed = world, seed
         self.random = random.Random(f"admins {seed}")
         self._entries = entries
+        self._pauses = random.Random(f"pauses {seed}").random() < 0.4  # changes wait until somebody has them go on
         used = self.random.choice((len(entries) - 1, len(entries) - 1, len(entries)))
         self.first = Topology(epoch=1, strategy=self._strategy(), clusters=tuple(entries[: max(1, used)]))
         self.applied = [self.first]
@@ -97,7 +98,8 @@ class Admins:
             clusters.remove(self.random.choice(clusters))
         strategy = self._strategy()
         previous = before if self.random.random() < 0.5 else None
-        move = Move(with_finished=True)  # what has finished has to be there in the end, too
+        # What has finished has to be there in the end, too.
+        move = Move(with_finished=True, paused=self._pauses and now.previous is None)
         return Topology(epoch=now.epoch + 1, strategy=strategy, clusters=tuple(clusters), previous=previous, move=move)
 
     def _on_top(self) -> Topology:
@@ -131,6 +133,17 @@ class Admins:
             if call.code in _LOST:
                 return
             await asyncio.sleep(0.5)
+
+    async def resume(self, clients: ProxyClients) -> None:
+        """Have a change go on that waits for it. Nothing is wrong any more."""
+        for _ in range(_TRIES):
+            known = [proxy.known.topology for proxy in self.world.proxies if proxy.known is not None]
+            if known and not max(known, key=lambda topology: topology.epoch).move.paused:
+                return
+            proxy = self.world.any_proxy()
+            request = Request("POST", "/topology/resume", dict, b"{}", {"Content-Type": "application/json"})
+            await clients.call("topology", None, {"by": proxy.name}, request, ask=proxy.ask, retries=0)
+            await asyncio.sleep(1)
 
     def another_first(self) -> Topology:
         """A file with which a proxy starts by mistake."""

@@ -101,6 +101,8 @@ class FleetWorld(World):
         self._heal()
         await changing
         await self._until(self._is_level, "not everybody has the newest topology")
+        await self.admins.resume(clients)
+        await self._until(self._is_level, "not everybody has the newest topology")
         await self._until(self._has_moved, "not all has moved that had to")
         await asyncio.sleep(_REST_S)
         await self._ask_for_all(clients)

@@ -207,7 +207,7 @@ class Mover(Duty):
             after = signs[-1].seq
             for sign in signs:
                 home = targets.of_id(sign.id)
-                if home is None:
+                if home is None or home.name in self._refusing:
                     continue
                 if sign.waits:
                     waiting += 1
@@ -234,6 +234,8 @@ class Mover(Duty):
             now_ms = self._clock.wall_ms()
             for sign in signs:
                 if not targets.moves(sign, now_ms) or (home := targets.of_id(sign.id)) is None:
+                    continue
+                if home.name in self._refusing:
                     continue
                 if sign.state == State.RUNNING:
                     running += 1
@@ -300,7 +302,7 @@ class Mover(Duty):
     async def _add_pointer(
         self, targets: Targets, boxes: dict[str, Outbox], home: ClusterEntry | None, pointer: Pointer
     ) -> None:
-        if home is None or home.shard == pointer.shard:
+        if home is None or home.shard == pointer.shard or home.name in self._refusing:
             return
         box = self._box(boxes, home)
         box.add_pointer(pointer)
@@ -326,7 +328,7 @@ class Mover(Duty):
 
         Raises _Interrupted.
         """
-        if not len(box) or box.home.name in self._refusing:
+        if not len(box):
             return
         began_ms = self._clock.boot_ms()
         try:
