@@ -6,10 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from hookline.errors import ClusterUnavailable, EpochUnknown, InvalidTopology
+from hookline.errors import ClusterUnavailable, EpochUnknown
 from hookline.http_api.forwarded_headers import EPOCH, FALLBACK
 from hookline.http_api.messages import PROBLEM_JSON
-from hookline.node.api import topology as node_topology
 from hookline.node.api.ownership import Ownership
 from hookline.node.moving.handover import Handover
 from hookline.node.moving.mover import Mover
@@ -22,9 +21,8 @@ from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.commands import ActivateBatch
 from hookline.protocol.moves import decode_batch
 from hookline.protocol.topology import Topology
-from hookline.proxy import forwarder, known_topology, leveling, merging, pusher
+from hookline.proxy import leveling, merging, pusher
 from hookline.proxy.api import batches, creating, finding, lists
-from hookline.proxy.api import topology as proxy_topology
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.creating import Name
 from hookline.proxy.forwarder import Forwarder
@@ -234,29 +232,6 @@ def every_cluster_decides(patch: Patch) -> None:
     patch.setattr(leveling, "decider_of", lambda clusters: clusters[-1])
 
 
-def the_losing_document_of_an_epoch_stays(patch: Patch) -> None:
-    for module in (apply_upkeep, known_topology, leveling, forwarder):
-        patch.setattr(module, "outranks", lambda _one, _other: False)
-    every_cluster_decides(patch)
-
-
-def a_second_change_is_taken_over_an_open_one(patch: Patch) -> None:
-    """By proxies, nodes, and for files."""
-    for module in (leveling, proxy_topology, node_topology):
-        patch.setattr(module, "check_change", _any_newer)
-
-
-def previous_is_not_added(patch: Patch) -> None:
-    for module in (leveling, proxy_topology):
-        patch.setattr(module, "completed", lambda _old, new: new)
-    a_second_change_is_taken_over_an_open_one(patch)
-
-
-def _any_newer(old: Topology, new: Topology, **_options: Any) -> None:
-    if new.epoch <= old.epoch:
-        raise InvalidTopology("not newer")
-
-
 # --- settings of destinations -----------------------------------------------------------------------------------------
 
 
@@ -325,13 +300,6 @@ def keys_stay_behind(patch: Patch) -> None:
 def what_was_given_up_is_not_told_again(patch: Patch) -> None:
     """A leader that begins does not look whether the one before it came to an end."""
     patch.setattr(Handover, "resume", lambda _self, _tasks: None)
-
-
-def a_change_goes_unnoticed_while_it_moves(patch: Patch) -> None:
-    """A job that was changed since it was read goes as it was read."""
-    statement = STATEMENTS["job_to_move"]
-    guards = "state = ?2 AND due_ms = ?3 AND revision = ?4 AND attempts = ?5"
-    patch.setitem(STATEMENTS, "job_to_move", statement.replace(guards, "?2 + ?3 + ?4 + ?5 > -1"))
 
 
 def a_cluster_that_leaves_takes_new_jobs(patch: Patch) -> None:
