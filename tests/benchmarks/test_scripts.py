@@ -21,6 +21,7 @@ SCRIPTS = {  # name: its smallest size, and the rows of its tables
     "modes": ("--quick --runs 1 --nodes 1", 2),
     "quick": ("--quick --rounds 1", 3),
     "pending": ("--count 1000 --load 500 --runs 1", 2),
+    "moving": ("--jobs 500 --schedules 5 --lag-seconds 1", 3),
     "protections": ("--quick --runs 1", 12),
     "gathering": ("--runs 1 --count 200 --connections 8 --rate 100", 1),
 }

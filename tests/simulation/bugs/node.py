@@ -116,7 +116,7 @@ def missed_ticks_are_forgotten(patch: Patch) -> None:
 
 
 def overlapping_jobs_are_made_although_they_are_not_wanted(patch: Patch) -> None:
-    patch.setattr(apply_schedules, "_is_open", lambda _tables, _job: False)
+    patch.setattr(apply_schedules, "is_open", lambda _tables, _job: False)
 
 
 def cancelled_jobs_are_claimed(patch: Patch) -> None:
