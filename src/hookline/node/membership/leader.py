@@ -36,6 +36,8 @@ from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.telemetry import Metrics
 
+_BROKEN_OFF_S = 2.0  # by when what was broken off here has reported
+
 _log = structlog.get_logger()
 
 
@@ -185,11 +187,17 @@ class Leader:
         raise NotLeader
 
     async def _end_attempts(self, dispatching: asyncio.Task[None]) -> None:
-        """Wait for those that run, but not longer than the grace; then break them off."""
+        """Wait for those that run, but not longer than the grace; then break them off.
+
+        Those of a worker that is gone have no end: their claims stay open, and the next start resolves them.
+        """
         done, _ = await asyncio.wait({dispatching}, timeout=self._parts.config.shutdown_grace_ms / 1_000)
         if not done:
             self.dispatcher.forget_proposed()
             self._runner.break_off()
+            done, _ = await asyncio.wait({dispatching}, timeout=_BROKEN_OFF_S)
+            if not done:
+                self.dispatcher.close()
         await dispatching
 
     async def _hand_over(self, replica: asyncio.Task[None]) -> None:
