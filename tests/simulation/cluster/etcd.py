@@ -45,6 +45,7 @@ class SimulatedEtcd:
         self._held: dict[str, list[Callable[[], object]]] = {}
         self.leader: LeaderRecord | None = None
         self.wrong: list[str] = []
+        self.released_s: dict[int, float] = {}  # by term: when its leader handed over
         self.authors: dict[int, str] = {}
         self.watchers: dict[asyncio.Queue[rpc.WatchResponse | None], str] = {}
         self.author = ""
@@ -129,6 +130,8 @@ class SimulatedEtcd:
         elif key == self._keys.leader:
             self.leader = decode_leader(value)
             self.history.note(f"the leader is {self.leader.node} of term {self.leader.term}, url {self.leader.url}")
+            if not self.leader.url:
+                self.released_s[self.leader.term] = asyncio.get_running_loop().time()
         if key in (self._keys.leader, self._keys.beat):
             event = rpc.Event(kv=rpc.KeyValue(key=key, value=value, mod_revision=revision))
             response = rpc.WatchResponse(events=[event])

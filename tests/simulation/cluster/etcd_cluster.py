@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from hookline.node.clocks.others import Others
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
+from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.statuses import decode_status
 from hookline.node.identity import Charter
@@ -112,9 +114,15 @@ class EtcdCluster(Cluster):
         return node.now is None and asyncio.get_running_loop().time() - node.down_since_s > self._gone_after_s
 
     def sends(self, process: Process, term: int) -> None:
-        """No request leaves in a term while another one has begun."""
+        """No request leaves in a term while another one has begun.
+
+        But of a leader that handed over, for as long as its word was valid: whoever has a claim of it is alive, so the
+        next one does not make the attempt.
+        """
         leader = self.etcd.leader
-        if leader is not None and leader.term != term:
+        released_s = self.etcd.released_s.get(term, -inf)
+        is_valid_yet = asyncio.get_running_loop().time() - released_s <= ELECTION_TIMEOUT_MS / 1_000
+        if leader is not None and leader.term != term and not is_valid_yet:
             stamp = self.history.note(f"{process.name} sends in term {term}")
             self.violations.append(f"{process.name} sent in term {term} during term {leader.term} (at {stamp})")
 
