@@ -56,7 +56,6 @@ PLANTED: tuple[Planted, ...] = (
     Planted(cluster.a_timeout_is_taken_for_a_failure, "cluster", 7),
     Planted(cluster.what_a_read_does_not_show_is_taken_for_not_written, "cluster", 12),
     Planted(cluster.an_append_is_not_fenced, "cluster", 42),
-    Planted(cluster.the_log_is_truncated_before_the_state_is_durable, "cluster", 180),
     Planted(cluster.the_lead_is_valid_until_another_one_is_heard_of, "cluster", 20),
     Planted(cluster.nobody_asks_before_a_request_whether_the_lead_is_valid, "cluster", 4),
     Planted(cluster.the_lead_is_valid_from_the_answer_on, "cluster", 205),

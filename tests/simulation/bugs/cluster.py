@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import msgspec
 import pytest
 
 from hookline.errors import Fenced
@@ -16,10 +15,8 @@ from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
 from hookline.node.etcd.client import EtcdUnclear
 from hookline.node.etcd.fence import Fence
-from hookline.node.etcd.statuses import NodeStatus
 from hookline.node.history.cluster import ClusterHistory
 from hookline.node.leadership.etcd import EtcdLeadership
-from hookline.node.membership.etcd import EtcdMembership
 from hookline.node.state_machine import apply_jobs
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.machine import StateMachine
@@ -74,16 +71,6 @@ def an_append_is_not_fenced(patch: Patch) -> None:
         return request
 
     patch.setattr(transactions, "append", append_for_anybody)
-
-
-def the_log_is_truncated_before_the_state_is_durable(patch: Patch) -> None:
-    own = EtcdMembership._own_status
-
-    def boasting(self: EtcdMembership) -> NodeStatus:
-        status = own(self)
-        return msgspec.structs.replace(status, durable=status.applied)
-
-    patch.setattr(EtcdMembership, "_own_status", boasting)
 
 
 # --- leading ---------------------------------------------------------------------------------------------------------
