@@ -5,7 +5,7 @@ settled in a task of its own, one for each cluster that takes over.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -44,6 +44,8 @@ class Handover:
         self._counting: dict[int, EndDeparture] = {}  # what the other cluster has said, and our log does not say yet
         self._floors: dict[int, int] = {}  # the newest number of ours that counts there
         self.why_not: dict[int, str] = {}
+        self._document: bytes | None = None  # what the next one was read from
+        self._homes_by_shard: dict[int, ClusterEntry] = {}
 
     def resume(self, tasks: asyncio.TaskGroup) -> None:
         """Settle what an earlier leader gave up, beside all else."""
@@ -93,12 +95,11 @@ class Handover:
             self._floors[home.shard] = counted  # this state is older than what it gave up before: a backup of it
             number = counted + 1
 
-    async def end(self, homes: Sequence[ClusterEntry]) -> None:
-        """Wait until everything that was given up to these counts there, and our log says so. Raises NotTaken."""
-        for home in homes:
-            await self._wait(home.shard)
-            if (counting := self._counting.pop(home.shard, None)) is not None:
-                await self.propose(counting)
+    async def end(self, home: ClusterEntry) -> None:
+        """Wait until everything that was given up to it counts there, and our log says so. Raises NotTaken."""
+        await self._wait(home.shard)
+        if (counting := self._counting.pop(home.shard, None)) is not None:
+            await self.propose(counting)
 
     async def propose(self, *commands: AnyCommand) -> list[Any]:
         """Put them into the log, in one entry; their results."""
@@ -148,10 +149,11 @@ class Handover:
     def _home_of(self, shard: int) -> ClusterEntry:
         """By the newest topology: its addresses may be others by now. Raises NotTaken."""
         kept = self._replica.topology
-        clusters = [] if kept is None else parse_topology(kept.document).all_clusters()
-        for entry in clusters:
-            if entry.shard == shard:
-                return entry
+        if kept is not None and kept.document != self._document:  # once for all batches by that topology
+            self._document = kept.document
+            self._homes_by_shard = {entry.shard: entry for entry in parse_topology(kept.document).all_clusters()}
+        if (home := self._homes_by_shard.get(shard)) is not None:
+            return home
         raise NotTaken(f"shard {shard} has jobs of this cluster and is not in the topology any more")
 
     def _epoch(self) -> int:

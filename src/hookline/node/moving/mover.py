@@ -21,21 +21,10 @@ from hookline.node.moving.targets import Targets
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.move_reads import JobSign, MoveReads
-from hookline.protocol.commands import (
-    EndMove,
-    GivenAway,
-    PurgeElsewhere,
-)
+from hookline.protocol.commands import EndMove, GivenAway, PurgeElsewhere
 from hookline.protocol.internal_http import ClusterMoves, MovedPair
 from hookline.protocol.jobs import State
-from hookline.protocol.moves import (
-    BATCH_ITEMS_MAX,
-    JOB,
-    KEY,
-    Batch,
-    Pointer,
-    encode_batch,
-)
+from hookline.protocol.moves import BATCH_ITEMS_MAX, JOB, KEY, Batch, Pointer, encode_batch
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, digest_of, parse_topology
 
@@ -187,7 +176,7 @@ class Mover(Duty):
     async def _end(self, homes: Sequence[ClusterEntry]) -> None:
         for home in homes:
             try:
-                await self._handover.end([home])
+                await self._handover.end(home)
             except NotTaken as error:
                 self._refusing[home.name] = error.detail
 

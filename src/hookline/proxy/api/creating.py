@@ -7,19 +7,17 @@ changes, an id or key that moved is created at its new home only after the old o
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
 from msgspec.structs import replace
 
-from hookline.errors import ClusterUnavailable, DeadlineExceeded
+from hookline.errors import DeadlineExceeded
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.peers.sender import NodeAnswer, NodeCall
-from hookline.protocol.calls import CALLS
 from hookline.protocol.ids import check_id, check_key, mint_id
-from hookline.protocol.internal_http import Absence, AbsenceRequest
+from hookline.protocol.internal_http import AbsenceRequest
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.following import ALLOW, follow, is_on_its_way
+from hookline.proxy.api.following import ALLOW, follow, is_absent, is_on_its_way
 from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
 from hookline.proxy.rerouting import StaleRoute, rerouted
 from hookline.proxy.splitting import given_id, with_id, without_deduplicated
@@ -163,17 +161,10 @@ async def _create_moving(api: ProxyApi, call: NodeCall, name: Name, deadline_ms:
     former = name.former_home(router)
     assert former is not None
     version = router.version
-    inquiry = NodeCall.to(CALLS["confirmAbsence"], msgspec.json.encode(name.asked))
-    answer = await api.forwarder.to_cluster(former, inquiry, deadline_ms, version=version)
-    if answer.status != 200:
-        if answer.status >= 500:
-            raise ClusterUnavailable(
-                f"cluster {former.name} could not say whether it has {name}; the request was not accepted",
-                retry_after_s=1,
-                cluster=former.name,
-            )
-        return answer
-    if msgspec.json.decode(answer.body, type=Absence).absent:
+    absent = await is_absent(api, former, name.asked, deadline_ms, version)
+    if isinstance(absent, NodeAnswer):
+        return absent
+    if absent:
         cluster = name.new_home(router)
     else:  # it recognises what it has, though it is no longer the home
         call, cluster = call.with_headers(ALLOW), former

@@ -60,7 +60,12 @@ async def follow(
         if answer.code == Moved.code:
             there = _cluster_of(api, answer)
             is_kept = bool(answer.problem.get("kept"))
-            if asked is not None and is_kept and await _is_gone(api, there, asked, deadline_ms, version):
+            is_gone: bool | NodeAnswer = there is None
+            if asked is not None and is_kept and there is not None:
+                is_gone = await is_absent(api, there, asked, deadline_ms, version)
+            if isinstance(is_gone, NodeAnswer):
+                return is_gone
+            if asked is not None and is_kept and is_gone:
                 await _forget(api, cluster, asked, answer, deadline_ms, version)
             elif there is None:
                 raise ClusterUnavailable("what has that id was at a cluster that is not in the topology any more")
@@ -87,21 +92,25 @@ def _cluster_of(api: ProxyApi, answer: NodeAnswer) -> ClusterEntry | None:
     return next((entry for entry in api.known.topology.all_clusters() if entry.shard == shard), None)
 
 
-async def _is_gone(
-    api: ProxyApi, there: ClusterEntry | None, asked: AbsenceRequest, deadline_ms: float, version: Version
-) -> bool:
-    """Has the cluster that kept it nothing of that name any more?"""
-    if there is None:
-        return True
+async def is_absent(
+    api: ProxyApi, cluster: ClusterEntry, asked: AbsenceRequest, deadline_ms: float, version: Version
+) -> bool | NodeAnswer:
+    """Has the cluster nothing of that name? Its answer, if it finds that there is something wrong with the question.
+
+    Raises:
+        ClusterUnavailable: it could not say; nothing was accepted.
+        DeadlineExceeded, StaleRoute: as the forwarder.
+    """
     inquiry = NodeCall.to(CALLS["confirmAbsence"], msgspec.json.encode(asked))
-    answer = await api.forwarder.to_cluster(there, inquiry, deadline_ms, version=version)
-    if answer.status != 200:
+    answer = await api.forwarder.to_cluster(cluster, inquiry, deadline_ms, version=version)
+    if answer.status >= 500:
+        name = f"the id {asked.id}" if asked.id is not None else f"the Idempotency-Key {asked.key}"
         raise ClusterUnavailable(
-            f"cluster {there.name} could not say whether it has it; the request was not accepted",
+            f"cluster {cluster.name} could not say whether it has {name}; the request was not accepted",
             retry_after_s=1,
-            cluster=there.name,
+            cluster=cluster.name,
         )
-    return msgspec.json.decode(answer.body, type=Absence).absent
+    return msgspec.json.decode(answer.body, type=Absence).absent if answer.status == 200 else answer
 
 
 async def _forget(
