@@ -171,3 +171,17 @@ def test_without_a_change_a_silent_home_has_all_the_time() -> None:
     assert (status, answer["code"], answer["cluster"]) == (504, "deadline_exceeded", "c1")
     assert _asked(proxy) == ["c1"]
     assert proxy.now_s >= 9.9
+
+
+def test_what_was_kept_at_a_cluster_that_was_taken_out_is_not_there() -> None:
+    """Seen by the reader of the change: it was told to come back, as if the cluster were down."""
+    gone = problem(421, "moved", shard=9, kept=True)
+    proxy = ScriptedProxy(at(c0=gone, c1=gone, c2=gone), STILL)
+    status, told = proxy.call("GET", "/jobs/order-1")
+    assert (status, told["code"]) == (404, "job_not_found")
+
+
+def test_what_was_kept_elsewhere_is_read_there() -> None:
+    kept = problem(421, "moved", shard=1, kept=True)
+    proxy = ScriptedProxy(at(c0=kept, c1=FOUND, c2=kept), STILL)
+    assert proxy.call("GET", "/jobs/order-1") == (200, {"id": "x"})

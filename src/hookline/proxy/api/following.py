@@ -87,6 +87,11 @@ async def pause(api: ProxyApi, deadline_ms: float) -> None:
     await asyncio.sleep(_PAUSE_S * (1 + api.clock.random()))
 
 
+def leads_nowhere(api: ProxyApi, answer: NodeAnswer) -> bool:
+    """It was kept at a cluster that is not in the topology any more."""
+    return bool(answer.problem.get("kept")) and _cluster_of(api, answer) is None
+
+
 def _cluster_of(api: ProxyApi, answer: NodeAnswer) -> ClusterEntry | None:
     shard = answer.problem.get("shard")
     return next((entry for entry in api.known.topology.all_clusters() if entry.shard == shard), None)
