@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hookline.area_log import set_log_levels
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.process_messages import Assignment, decode_assignment, encode
 from hookline.node.attempts.processes import AttemptProcesses
@@ -263,6 +264,19 @@ async def test_our_own_addresses_are_there_before_the_first_claim_and_after_each
         on.exchange.give([claim(3)])
         await settle()
         assert set(on.children[0].link.sent[2].places or ()) == {("127.0.0.1", 7070), ("10.0.0.1", 7000)}
+
+
+async def test_levels_of_the_log_are_told_at_first_and_after_each_change() -> None:
+    async with stage(1) as on:
+        on.exchange.give([claim(1)])
+        await settle()
+        on.exchange.give([claim(2)])
+        await settle()
+        set_log_levels({"attempts": "error"})
+        on.exchange.give([claim(3)])
+        await settle()
+        told = [assignment.log_levels for assignment in on.children[0].link.sent]
+    assert [None if levels is None else levels["attempts"] for levels in told] == ["debug", None, "error"]
 
 
 async def test_a_cancellation_goes_to_the_process_that_has_the_claim() -> None:

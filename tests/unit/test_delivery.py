@@ -19,9 +19,13 @@ from hookline.protocol.receiver_access import BasicAuth, BearerAuth, OAuth2Auth,
 from hookline.protocol.signatures import SigningKey, generate_secret, parse_secret, verify
 from hookline.protocol.urls import Target
 from hookline.protocol.webhook import USER_AGENT
+from hookline.tracing.context import parse_traceparent
+from hookline.tracing.sampling import Sampler
+from hookline.tracing.spans import trace_by
 from tests.node_parts import T0, ManualClock, job_spec
 
 SECRETS = [generate_secret(bytes([number]) * 32) for number in (1, 2)]
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
 ADDRESS = "203.0.113.9"
 VAULT = Vault([bytes(32)])
 
@@ -129,6 +133,7 @@ async def test_what_is_sent() -> None:
         ("hookline-attempt", "3"),
         ("hookline-term", "7"),
         ("hookline-scheduled-at", "2027-01-15T07:59:58.500Z"),
+        ("traceparent", "00-be36d7c2e619eb9984e25bf6b1bd1a55-0000000000000003-01"),
         ("user-agent", USER_AGENT),
         ("content-type", "application/json"),
         ("X-Own", "yes"),
@@ -176,10 +181,42 @@ async def test_the_users_own_headers_win() -> None:
     assert named(sent, "traceparent") == ["00-own-own-00"]
 
 
-async def test_the_traceparent_of_the_request_is_sent_on() -> None:
+@pytest.mark.parametrize("flags", ["00", "01", "03"])
+async def test_the_context_of_the_request_is_sent_on_as_it_came(flags: str) -> None:
+    world, given = World(), f"{TRACE}-{flags}"
+    await world.attempt(job_spec(traceparent=given, tracestate="a=1,b=2"))
+    assert named(world.sent[0], "traceparent") == [given]
+    assert named(world.sent[0], "tracestate") == ["a=1,b=2"]
+
+
+async def test_a_job_that_came_without_gets_one_context_for_all_its_attempts() -> None:
     world = World()
-    await world.attempt(job_spec(traceparent="00-request-request-01"))
-    assert named(world.sent[0], "traceparent") == ["00-request-request-01"]
+    for number, tenant in ((1, ""), (2, ""), (2, "acme")):
+        await world.attempt(number=number, tenant=tenant)
+    sent = [named(one, "traceparent") for one in world.sent]
+    contexts = [parse_traceparent(*one) for one in sent]
+    assert [context and context.span_id for context in contexts] == [f"{number:016x}" for number in (1, 2, 2)]
+    first, again, of_another = (context and context.trace_id for context in contexts)
+    assert first == again != of_another
+    assert [named(one, "tracestate") for one in world.sent] == [[], [], []]
+
+
+@pytest.mark.parametrize(("ratio", "flags"), [(0.0, "00"), (1.0, "01")])
+async def test_the_sampler_decides_for_the_receiver_of_a_job_that_came_without(ratio: float, flags: str) -> None:
+    world = World()
+    trace_by(None, Sampler(ratio))
+    try:
+        await world.attempt()
+    finally:
+        trace_by(None)
+    assert [value[-2:] for value in named(world.sent[0], "traceparent")] == [flags]
+
+
+async def test_an_own_tracestate_stays_beside_the_traceparent() -> None:
+    world = World()
+    await world.attempt(job_spec(headers=(("TraceState", "own=1"),), traceparent=f"{TRACE}-01", tracestate="a=1"))
+    assert named(world.sent[0], "traceparent") == [f"{TRACE}-01"]
+    assert named(world.sent[0], "tracestate") == ["own=1"]
 
 
 async def test_requests_and_those_for_tokens_are_sent_on_behalf_of_the_jobs_tenant() -> None:

@@ -13,6 +13,7 @@ from hookline.client.pooled_connections import AsyncPooledConnections
 from hookline.client.pools import Source
 from hookline.client.requests import FINISHED, Request
 from hookline.client.retrying import Retrying, Waited, check_wait, poll_s
+from hookline.client.traces import traced
 from hookline.client.transport import AnyPage, call_of, given_async_carrier, moved_on, own_headers
 from hookline.errors import HooklineError
 
@@ -58,8 +59,9 @@ class AwaitingHttp:
         carrier, call = self._pools.of_here(), call_of(request, self._url, self._headers, self._retrying)
         try:
             # The SDK's own connections end by themselves; this is for a client of the caller's, which may not.
-            async with asyncio.timeout(call.timeout_s + _GRACE_S):
-                answer = await carrier.carry(call)
+            with traced(call) as told:
+                async with asyncio.timeout(call.timeout_s + _GRACE_S):
+                    answer = told.answered(await carrier.carry(told.call))
         except TimeoutError as error:
             raise unclear("timed out", self._url) from error
         return request.parse(*answer, self._url)

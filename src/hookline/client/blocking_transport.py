@@ -9,6 +9,7 @@ from hookline.client.connections import Connecting
 from hookline.client.pools import ProcessPools, Source
 from hookline.client.requests import FINISHED, Request
 from hookline.client.retrying import Retrying, Waited, check_wait, poll_s
+from hookline.client.traces import traced
 from hookline.client.transport import AnyPage, call_of, given_carrier, moved_on, own_headers
 from hookline.errors import HooklineError
 
@@ -85,5 +86,6 @@ class BlockingTransport:
             carrier.close()
 
     def _exchange(self, request: Request[T]) -> T:
-        answer = self.carrier.carry(call_of(request, self._url, self._headers, self._retrying))
+        with traced(call_of(request, self._url, self._headers, self._retrying)) as told:
+            answer = told.answered(self.carrier.carry(told.call))
         return request.parse(*answer, self._url)

@@ -93,4 +93,5 @@ class InProcessExchange:
             "headers": headers,
             "client": self._address,
             "server": ("127.0.0.1", 7070),
+            "extensions": {"hookline.in_process": {}},
         }

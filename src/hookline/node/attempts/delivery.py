@@ -9,6 +9,7 @@ import msgspec
 from hookline.clock import Clock
 from hookline.errors import ForbiddenDestination, HooklineError, ResolveFailed, SecretKeyMissing
 from hookline.node.attempts.answers import is_success, parse_retry_after
+from hookline.node.attempts.attempt_trace import AttemptTrace, begin_attempt
 from hookline.node.attempts.keys import SigningKeys
 from hookline.node.attempts.receiver_access import ReceiverAccesses
 from hookline.node.attempts.transport import NOT_LEADING, FailureKind, Outgoing, ReceiverAnswer, SendFailed, Transport
@@ -22,6 +23,7 @@ from hookline.protocol.redaction import MASK
 from hookline.protocol.signatures import SigningKey
 from hookline.protocol.urls import Target, parse_url
 from hookline.protocol.webhook import webhook_headers, with_defaults
+from hookline.tracing.spans import ending
 
 _HEADERS_KEPT_BYTES = 4_096
 
@@ -109,9 +111,18 @@ class Delivery:
             claim: committed.
             may_send: the last question before each request: does the claim's leader still lead?
         """
+        trace = begin_attempt(claim)
+        if trace.span is None:
+            return await self._judged(claim, may_send, trace)
+        with ending(trace.span):
+            report = await self._judged(claim, may_send, trace)
+            trace.end(report)
+        return report
+
+    async def _judged(self, claim: Claim, may_send: Callable[[], bool], trace: AttemptTrace) -> Report:
         watch, spec = _Watch(self._clock), claim.spec
         try:
-            return await self._tried(claim, watch, may_send)
+            return await self._tried(claim, watch, may_send, trace)
         except SendFailed as failure:
             outcome, verdict, sent = _failed(failure, spec.at_most_once)
             trouble = _TROUBLES.get(failure.kind)
@@ -128,15 +139,16 @@ class Delivery:
         except HooklineError as error:  # no token, an unreadable secret or url: to be mended, so it is tried again
             return watch.report(Outcome.RETRYABLE_FAILURE, "none", error.detail)
 
-    async def _tried(self, claim: Claim, watch: _Watch, may_send: Callable[[], bool]) -> Report:
+    async def _tried(self, claim: Claim, watch: _Watch, may_send: Callable[[], bool], trace: AttemptTrace) -> Report:
         """Do it. Raises whatever goes wrong."""
         if claim.spec.sealed_content:
             claim = msgspec.structs.replace(claim, spec=self._opened(claim.spec))
         access = self._accesses.opened(claim.access) if claim.access else None
         target = parse_url(claim.spec.url)
+        trace.goes_to(target)
         address = self._vetter.vet_cached(target) or await self._vetter.vet(target)
         authorization = None if access is None else await self._accesses.authorization(access.access, claim.tenant)
-        headers = self._headers(claim, watch.started_ms)
+        headers = self._headers(claim, watch.started_ms, trace)
         if authorization is not None and not any(name.lower() == "authorization" for name, _ in headers):
             headers.append(("authorization", authorization))
         if (why := self._why_not(may_send, claim.ends_ms - claim.spec.timeout_ms)) is not None:
@@ -191,7 +203,7 @@ class Delivery:
             return "the claim was committed too late for an attempt of this length; nothing was sent"
         return None
 
-    def _headers(self, claim: Claim, now_ms: int) -> list[tuple[str, str]]:
+    def _headers(self, claim: Claim, now_ms: int, trace: AttemptTrace) -> list[tuple[str, str]]:
         spec = claim.spec
         headers = webhook_headers(
             claim.job_id,
@@ -202,8 +214,7 @@ class Delivery:
             scheduled_at_ms=claim.run_at_ms,
             now_ms=now_ms,
         )
-        if spec.traceparent is not None and not any(name.lower() == "traceparent" for name, _ in spec.headers):
-            headers.append(("traceparent", spec.traceparent))
+        headers += trace.headers(spec)
         return with_defaults(headers, spec.headers, spec.body, is_json=spec.is_json)
 
 

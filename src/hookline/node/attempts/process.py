@@ -10,6 +10,7 @@ import sys
 
 import uvloop
 
+from hookline.area_log import set_log_levels
 from hookline.clock import Clock, SystemClock, ToldClock
 from hookline.lack import raise_descriptor_limit
 from hookline.memory import settle_memory
@@ -26,6 +27,9 @@ from hookline.processes.child import own_end
 from hookline.processes.link import Link, linked
 from hookline.protocol.claims import ClaimReport
 from hookline.telemetry import configure_logs
+from hookline.tracing.export import begin_tracing, end_tracing
+
+_LAST_SPANS_S = 0.5
 
 
 class LinkExchange:
@@ -70,6 +74,8 @@ class LinkExchange:
         """Take the orders of the node."""
         self._term, self._valid_until_ms = assignment.term, assignment.valid_until_ms
         self._clock.offset_ms = assignment.wall_ms
+        if assignment.log_levels:
+            set_log_levels(assignment.log_levels)
         if assignment.places is not None:
             self._own_addresses.tell("the node", assignment.places)
         self._inbox.put(assignment.claims, assignment.cancelled)
@@ -111,14 +117,16 @@ async def _main(descriptor: int) -> None:
     link = await linked(own_end(descriptor), received.put_nowait)
     setup = decode_setup(await received.get())
     raise_descriptor_limit()
-    configure_logs(as_json=setup.logs_as_json, level=setup.log_level)
+    configure_logs(as_json=setup.logs_as_json, level=setup.log_levels)
+    begin_tracing(setup.traces, SystemClock())
     settle_memory()
     async with asyncio.TaskGroup() as tasks:
         machine, lookup = SystemClock(), system_lookup()
         transport = HttpTransport(egress_proxy=setup.config.egress_proxy)
         tasks.create_task(run(setup, link, received, machine=machine, lookup=lookup, transport=transport))
         await link.ended.wait()
-        os._exit(0)  # the node is gone: nothing may leave any more
+        end_tracing(_LAST_SPANS_S)  # it blocks the loop: the node is gone, and nothing else may leave any more
+        os._exit(0)
 
 
 def main() -> None:

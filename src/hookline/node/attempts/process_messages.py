@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from hookline.log_events import LogArea, LogLevel
 from hookline.node.config import NodeConfig
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport
+from hookline.tracing.settings import NO_TRACES, TraceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +22,16 @@ class Setup:
     Attributes:
         keys: of the vault.
         slots: attempts that it makes at once.
-        logs_as_json, log_level: as the node writes its logs.
+        logs_as_json, log_levels: as the node writes its logs.
+        traces: as the node sends them.
     """
 
     config: NodeConfig
     keys: tuple[bytes, ...]
     slots: int
     logs_as_json: bool
-    log_level: str
+    log_levels: dict[LogArea, LogLevel]
+    traces: TraceSettings = NO_TRACES
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True):
@@ -40,6 +44,7 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
         cancelled: attempts to break off.
         places: (host, port) where our own processes listen, if that has changed.
         is_over: break off all attempts.
+        log_levels: if they have changed.
     """
 
     term: int
@@ -49,6 +54,7 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     cancelled: tuple[ClaimRef, ...] = ()
     places: tuple[tuple[str, int], ...] | None = None
     is_over: bool = False
+    log_levels: dict[LogArea, LogLevel] | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

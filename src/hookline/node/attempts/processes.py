@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
-
+from hookline.area_log import log_levels, log_of
 from hookline.clock import Clock
+from hookline.log_events import LogArea, LogLevel
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.process_messages import Assignment, decode_reports, encode
 from hookline.node.attempts.transport import NOT_LEADING
@@ -20,12 +20,14 @@ from hookline.node.dispatch.exchange import Exchange, Inbox
 from hookline.processes.child import ChildProcess
 from hookline.processes.restarts import Restarts
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report, lost, not_sent
+from hookline.tracing.spans import tracer
 
 RENEWAL_S: Final = 0.1  # so often a process hears that its leader still leads
 _HANGS_MS: Final = 5_000  # after the end of a claim
 _LAST_WORDS_S: Final = 5.0  # for the reports of attempts that were broken off
+_LAST_SPANS_S: Final = 1.0  # a process may send what it recorded
 
-_log = structlog.get_logger()
+_log = log_of("attempts")
 
 _UNTOLD: Final = (0, 0.0, -1)
 
@@ -41,6 +43,7 @@ class _Process:
         started: it runs.
         child: the same, once it is ready.
         validity: as it was told last: (term, until when its requests may leave, version of the places).
+        levels: of the log, likewise.
     """
 
     number: int
@@ -49,6 +52,7 @@ class _Process:
     child: ChildProcess | None = None
     held: dict[ClaimRef, Claim] = field(default_factory=dict)
     validity: tuple[int, float, int] = _UNTOLD
+    levels: dict[LogArea, LogLevel] | None = None
 
 
 class AttemptProcesses:
@@ -173,8 +177,10 @@ class AttemptProcesses:
         validity, own = self._validity(), self._own_addresses
         places = None if validity[2] == process.validity[2] else tuple(own.places)
         process.validity = validity
+        levels = log_levels()
+        changed, process.levels = None if levels == process.levels else levels, levels
         wall_ms = self._clock.wall_ms() - self._clock.boot_ms()
-        assignment = Assignment(validity[0], validity[1], wall_ms, claims, cancelled, places, is_over)
+        assignment = Assignment(*validity[:2], wall_ms, claims, cancelled, places, is_over, changed)
         process.child.link.send(encode(assignment))
 
     def _validity(self) -> tuple[int, float, int]:
@@ -224,9 +230,9 @@ class AttemptProcesses:
         finally:
             process.started = process.child = None
             self._offer()
-            await child.end()
+            await (child.end() if tracer() is None else child.let_go(_LAST_SPANS_S))
         held, process.held = process.held, {}
-        process.validity = _UNTOLD
+        process.validity, process.levels = _UNTOLD, None
         _log.error("attempt_process_lost", number=process.number, code=code, claims=len(held))
         for claim in held.values():
             self._report(claim, lost(self._clock.wall_ms(), "the attempt process was lost"))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.lack import is_lack
 from hookline.node.attempts.delivery import Delivery
@@ -16,9 +15,9 @@ from hookline.node.attempts.transport import NOT_LEADING
 from hookline.node.dispatch.exchange import Exchange, Inbox
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report, not_sent
 from hookline.protocol.durations import format_duration
-from hookline.protocol.jobs import Outcome
+from hookline.protocol.jobs import Outcome, trace_id_of
 
-_log = structlog.get_logger()
+_log = log_of("attempts")
 
 
 @dataclass(slots=True, eq=False)
@@ -176,7 +175,8 @@ class Runner:
                 raise
             report = _broken_off(attempt, started_ms, max(0, self._clock.wall_ms() - started_ms))
         except Exception as error:  # noqa: BLE001 - our own fault must cost this job an attempt, not the node its life
-            _log.exception("attempt_failed_inside", job=claim.job_id)
+            trace_id = trace_id_of(claim.spec.traceparent)
+            _log.exception("attempt_failed_inside", job=claim.job_id, trace_id=trace_id)
             what = f"internal: {error!r}"[:500]
             lacks = is_lack(error)  # then it cannot have been sent
             report = Report(
