@@ -2,7 +2,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types layers test coverage test-fast demo simulate mutations chaos chaos-moving bench bench-quick docs docs-serve changelog ci clean
+.PHONY: help setup fmt lint types layers test coverage test-fast demo simulate mutations chaos chaos-moving bench bench-quick peers numbers model docs docs-serve changelog ci clean
 
 BIN := .venv/bin
 export PYTHON
@@ -17,7 +17,7 @@ fmt: setup  ## Format the code and fix what can be fixed by a machine
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-lint: setup  ## All static checks: ruff, format, mypy, layers, purity, names, docstrings, generated docs
+lint: setup  ## All static checks: ruff, format, mypy, layers, purity, names, docstrings, log events, generated docs
 	@tools/lint
 
 types: setup  ## mypy --strict
@@ -57,6 +57,15 @@ bench: setup  ## Measure this machine (ARGS=… goes to benchmarks/run.py)
 
 bench-quick: setup  ## Tell in two minutes whether a job costs more CPU than it did; fails on a loss of a quarter
 	@$(BIN)/python benchmarks/quick.py $(ARGS)
+
+peers: setup  ## Compare with Celery, BullMQ, River, Restate and others, all set up here (ARGS="--quick --only river")
+	@PYTHONPATH=benchmarks $(BIN)/python -m peers.run $(ARGS)
+
+numbers: setup  ## Measure every claim, and write docs/explanation/numbers.md (ARGS=--render writes it only, ARGS=--quick tries it)
+	@PYTHONPATH=benchmarks $(BIN)/python -m report.run $(ARGS)
+
+model: setup  ## Simulate up to 1,000 clusters with measured costs (ARGS="--write" fills the page about internet scale)
+	@PYTHONPATH=benchmarks $(BIN)/python -m model.run $(ARGS)
 
 docs:  ## Build the documentation into site/
 	@tools/setup --docs

@@ -21,6 +21,7 @@ ONE_THING = frozenset(
         "protocol/http.py",
         "protocol/http_audit.py",
         "protocol/http_keys.py",
+        "protocol/http_logs.py",
         "protocol/http_moves.py",
         "protocol/http_tenants.py",
     }

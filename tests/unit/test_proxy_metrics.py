@@ -15,7 +15,7 @@ from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.known_topology import KnownTopology
 from hookline.testing import virtual_time
-from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, problem
+from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, all_of_them, problem
 
 CREATE = NodeCall("POST", "/jobs", body=b"{}")
 Figures = dict[str, float]
@@ -32,9 +32,10 @@ class Watched:
 
     def figures(self) -> Figures:
         """``name{label,…}`` to value."""
-        text = self.metrics.text(self.known, self.health, self.forwarder.breakers).decode()
+        self.metrics.states(self.known, self.health, self.forwarder.breakers)
+        text, _ = self.metrics.shown("")
         found = {}
-        for family in text_string_to_metric_families(text):
+        for family in text_string_to_metric_families(text.decode()):
             for sample in family.samples:
                 labels = ",".join(sample.labels.values())
                 found[sample.name.removeprefix("hookline_proxy_") + (f"{{{labels}}}" if labels else "")] = sample.value
@@ -42,7 +43,7 @@ class Watched:
 
     def submit(self, deadline_ms: float = 10_000) -> None:
         """One call, to c0 or else to c1."""
-        call = self.forwarder.submit(lambda router: router.topology.clusters, lambda _: CREATE, deadline_ms)
+        call = self.forwarder.submit(all_of_them, lambda _: CREATE, deadline_ms)
         virtual_time.run(call)
 
 
@@ -87,6 +88,7 @@ def test_what_the_proxy_added_is_without_what_the_node_took() -> None:
     watched.submit()
     figures = watched.figures()
     assert figures["added_latency_seconds_sum"] == pytest.approx(0.001)
+    assert figures["retries_total{c0}"] == 1
     assert figures["added_latency_seconds_bucket{0.0005}"] == 0
     assert figures["added_latency_seconds_bucket{0.002}"] == 1
 

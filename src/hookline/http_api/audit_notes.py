@@ -6,12 +6,11 @@ from typing import Final
 from hookline.clock import Clock
 from hookline.errors import Forbidden
 from hookline.http_api.callers import ApiCaller, HeaderPairs
+from hookline.http_api.request_ids import request_ids
 from hookline.protocol.calls import Call
 from hookline.protocol.commands import AuditNote, NoteAudit
 
 ID_BYTES: Final = 10
-_CHARS_MAX: Final = 128
-_HEADERS: Final = (b"traceparent", b"x-request-id")
 
 
 def forbidden_note(
@@ -29,9 +28,5 @@ def forbidden_note(
 
 def trace_of(headers: HeaderPairs) -> str:
     """The id of the request's trace, else the id that its sender gave it, else nothing."""
-    found = {name: value.decode("latin-1") for name, value in headers if name in _HEADERS}
-    parts = found.get(b"traceparent", "").split("-")
-    if len(parts) == 4 and len(parts[1]) == 32 and parts[1].isalnum():
-        return parts[1]
-    text = found.get(b"x-request-id", "")
-    return text if len(text) <= _CHARS_MAX and text.isprintable() else ""
+    ids = request_ids(headers)
+    return ids.get("trace_id") or ids.get("request_id", "")

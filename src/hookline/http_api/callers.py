@@ -44,7 +44,7 @@ class ApiCaller(NamedTuple):
         cluster: whom the caller believes to call; None: it did not say.
         is_forwarded: a follower passed it on; it goes no further.
         tenant: for whom it acts: whose jobs, keys, schedules and destinations it sees.
-        key: id of its API key, ``ROOT`` or, where nobody is asked for one, nothing.
+        key: id of its API key, ``ROOT``, the name of a pass or, where nobody is asked for one, nothing.
         scopes: of that key.
         body: SHA-256 of the body, in hex, as a process of ours has proven it; None: the caller has proven nothing.
         key_tenant: whose key it is.

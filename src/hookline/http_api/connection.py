@@ -6,6 +6,7 @@ body, how much is parsed before others have their turn, and clients that do not 
 """
 
 from asyncio import AbstractEventLoop, Event, TimerHandle, Transport
+from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -29,7 +30,8 @@ _BODY_BYTES_PER_FRAMING_BYTE = 8  # chunks of 40 bytes, and what stands around t
 _SMALL_BODY_BYTES = 64 * KIB
 _KEPT_REST_BYTES = 64 * KIB  # of the body of a request that is answered before it is read
 LINGER_S = 2.0  # for a client that is still sending to see the answer
-FIRST_REQUEST_S = 0.5  # for a request that is on its way on a new connection while the server ends
+_FIRST_REQUEST_S = 0.5
+_LAST_LOOK_S = 0.001
 
 
 def protocol_of(
@@ -46,6 +48,14 @@ def protocol_of(
     BoundProtocol.unsent = HeldBytes(limits.unsent_bytes, StrictProtocol.cut)
     BoundProtocol.requests = HeldBytes(limits.requests_bytes, StrictProtocol.refuse_unfinished)
     return BoundProtocol
+
+
+def after_first_request(loop: AbstractEventLoop, end: Callable[[], object]) -> None:
+    """End a new connection later, while the server ends: a request is probably on its way.
+
+    The loop reads between two timers; a process that was kept from running has not read what came meanwhile.
+    """
+    loop.call_later(_FIRST_REQUEST_S, loop.call_later, _LAST_LOOK_S, end)
 
 
 class StrictProtocol(HttpToolsProtocol):
@@ -360,7 +370,7 @@ class StrictProtocol(HttpToolsProtocol):
         """The server ends. A new connection is left open for a moment: its first request is probably on its way."""
         self.is_last_answer = True
         if cast("object", self.cycle) is None:  # uvicorn's type hides that
-            self.loop.call_later(FIRST_REQUEST_S, super().shutdown)
+            after_first_request(self.loop, super().shutdown)
         else:
             super().shutdown()
 

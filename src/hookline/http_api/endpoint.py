@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
-import structlog
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import Route, Router
 
+from hookline.area_log import log_of
 from hookline.disk_errors import disk_trouble
 from hookline.errors import (
     DeadlineExceeded,
@@ -25,13 +25,16 @@ from hookline.http_api.fate import Fate, begin
 from hookline.http_api.guard import Guard
 from hookline.http_api.messages import ApiRequest, AsgiReceive, AsgiScope, AsgiSend, Disconnected, HeaderPair, Reply
 from hookline.http_api.problems import problem_reply
+from hookline.http_api.request_ids import request_ids
+from hookline.http_api.traced import answered, begin_answer
 from hookline.protocol.calls import Call, Server, calls_of
+from hookline.tracing.spans import tracer
 
 Handler = Callable[[ApiRequest], Awaitable[Reply]]
 AsgiApp = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 H = TypeVar("H")
 
-_log = structlog.get_logger()
+_log = log_of("api")
 
 
 class _TextConvertor(StringConvertor):
@@ -95,11 +98,17 @@ class Endpoint:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        span = None if tracer() is None else begin_answer(self._call(scope), scope)
+        reply = self._reply(scope, receive)
         try:
-            reply = await self._reply(scope, receive)
+            told = await (reply if span is None else answered(span, reply))
         except Disconnected:
             return
-        await reply.send(send, self._identity)
+        await told.send(send, self._identity)
+
+    def _call(self, scope: AsgiScope) -> Call | None:
+        served = None if self._served is None else self._served.get(scope["method"])
+        return None if served is None else served.call
 
     async def _reply(self, scope: AsgiScope, receive: AsgiReceive) -> Reply:
         fate = begin()
@@ -160,11 +169,13 @@ def refusal_of(error: Exception, scope: AsgiScope, fate: Fate) -> HooklineError:
         fate: of the request.
     """
     if isinstance(error, NodeFault):
-        _log.error("request_failed", path=scope["path"], code=error.code, detail=error.detail)
+        ids = request_ids(scope["headers"])
+        _log.error("request_failed", path=scope["path"], code=error.code, detail=error.detail, **ids)
         return failure_of(error, is_open=fate.is_open)
     if isinstance(error, HooklineError):
         return error
-    _log.error("request_crashed", path=scope["path"], method=scope["method"], exc_info=error)
+    ids = request_ids(scope["headers"])
+    _log.error("request_crashed", path=scope["path"], method=scope["method"], exc_info=error, **ids)
     return failure_of(error, is_open=fate.is_open)
 
 

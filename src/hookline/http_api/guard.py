@@ -14,9 +14,10 @@ from hookline.errors import Forbidden, TooManyBadKeys, Unauthorized
 from hookline.http_api.bad_keys import BadKeys, source_of
 from hookline.http_api.callers import ApiCaller, HeaderPairs
 from hookline.http_api.messages import HeaderPair
-from hookline.protocol.api_keys import KEY_SCOPES, ApiKey, KeySecret, hash_of, id_in
+from hookline.protocol.api_keys import KEY_SCOPES, ApiKey, KeyScope, KeySecret, hash_of, id_in
 from hookline.protocol.calls import Call
 from hookline.protocol.jobs import DEFAULT_TENANT
+from hookline.protocol.passes import read_pass
 
 AUTHORIZATION: Final = b"authorization"
 ROOT: Final = "root"
@@ -42,6 +43,7 @@ class Guard:
         uses: takes the id of each valid key, and when it was used last.
         note_forbidden: told of audited calls that a valid key lacks the scope for, of each key so many that nobody can
             fill the audit log.
+        pass_keys: of the passes that people get who sign in at a provider.
     """
 
     def __init__(
@@ -53,8 +55,11 @@ class Guard:
         may_be_behind: Callable[[], bool],
         uses: dict[str, int] | None = None,
         note_forbidden: NoteForbidden | None = None,
+        *,
+        pass_keys: Sequence[bytes] = (),
     ) -> None:
         self._roots = roots
+        self._pass_keys = pass_keys
         self._find = find
         self._clock = clock
         self._look_again = look_again
@@ -107,11 +112,12 @@ class Guard:
         does_open = (key or _NOBODY).opens(digest, now_ms)
         if is_root:
             return caller._replace(key=ROOT, scopes=KEY_SCOPES)
+        if (shown := read_pass(text, self._pass_keys, now_ms)) is not None:
+            return _as(caller, shown.name, shown.scopes, shown.tenant)
         if key is None or not does_open:
             return None
         self._uses[key_id] = now_ms
-        scopes = KEY_SCOPES if "admin" in key.scopes else key.scopes
-        return caller._replace(tenant=key.tenant, key=key_id, scopes=scopes, key_tenant=key.tenant)
+        return _as(caller, key_id, key.scopes, key.tenant)
 
     def note_use(self, caller: ApiCaller) -> None:
         """Another process of this node has found the caller's key valid."""
@@ -157,6 +163,11 @@ class Guard:
 def bearer(key: str) -> HeaderPair:
     """The header that shows a key."""
     return AUTHORIZATION, b"Bearer " + key.encode()
+
+
+def _as(caller: ApiCaller, key: str, scopes: tuple[KeyScope, ...], tenant: str) -> ApiCaller:
+    every = KEY_SCOPES if "admin" in scopes else scopes
+    return caller._replace(tenant=tenant, key=key, scopes=every, key_tenant=tenant)
 
 
 def _bearer(headers: HeaderPairs) -> str:

@@ -1,10 +1,8 @@
 """The calls about API keys in words."""
 
 from hookline import errors as e
-from hookline.http_api.operation import NO_BODY, Operation
+from hookline.http_api.operation import BODY, NO_BODY, Operation
 from hookline.protocol import http_keys
-
-_BODY = (e.InvalidJson, e.UnknownField, e.PayloadTooLarge, e.UnsupportedMedia)
 
 KEYS: tuple[Operation, ...] = (
     Operation(
@@ -18,7 +16,7 @@ KEYS: tuple[Operation, ...] = (
         ),
         body=http_keys.KeyRequest,
         replies={201: (http_keys.NewKey, "The key, and its text.")},
-        refusals=(*_BODY, e.InvalidTime, e.TooManyKeys),
+        refusals=(*BODY, e.InvalidTime, e.TooManyKeys),
         example={"name": "shop", "scopes": ["read", "write"], "expires": "90d"},
     ),
     Operation(
@@ -29,6 +27,13 @@ KEYS: tuple[Operation, ...] = (
         query=("limit", "cursor"),
         replies={200: (http_keys.KeyPage, "A page of keys.")},
         refusals=(e.InvalidCursor,),
+    ),
+    Operation(
+        name="getOwnKey",
+        tag="Keys",
+        summary="Say who calls",
+        description="Name, scopes, tenant and expiry of the key that the call shows. It needs the scope `read`.",
+        replies={200: (http_keys.OwnKey, "The caller as the service sees it.")},
     ),
     Operation(
         name="getKey",
@@ -48,7 +53,7 @@ KEYS: tuple[Operation, ...] = (
         body=http_keys.KeyRotation,
         body_required=False,
         replies={200: (http_keys.NewKey, "The key, and its new text.")},
-        refusals=(*_BODY, e.InvalidId, e.InvalidTime, e.KeyNotFound, e.Conflict),
+        refusals=(*BODY, e.InvalidId, e.InvalidTime, e.KeyNotFound, e.Conflict),
         example={"overlap": "1h"},
     ),
     Operation(

@@ -27,6 +27,7 @@ from hookline.protocol.api_keys import (
 from hookline.protocol.durations import format_time, parse_duration, parse_time
 from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.limits import API_KEYS_PER_TENANT_MAX, check_between
+from hookline.protocol.passes import PERSON
 from hookline.protocol.tenants import tenant_name, tenant_of
 
 NAME_CHARS_MAX = 128
@@ -122,6 +123,20 @@ def key_view(key: KeptApiKey) -> http_keys.KeyView:
         last_used_at=_time(key.used_ms or None),
         rotated_at=_time(record.rotated_ms),
         previous_until=_time(max((secret.until_ms for secret in record.secrets if secret.until_ms), default=None)),
+    )
+
+
+def own_key(caller: ApiCaller, key: KeptApiKey | None) -> http_keys.OwnKey:
+    """The caller as it sees itself. ``key``: the record of its key; None: root, a pass, or nobody asks for one."""
+    person = caller.key.removeprefix(PERSON) if caller.key.startswith(PERSON) else None
+    return http_keys.OwnKey(
+        id=caller.key or None,
+        name=person if key is None else key.record.name,
+        scopes=list(caller.scopes),
+        tenant=tenant_name(caller.key_tenant),
+        acts_for=tenant_name(caller.tenant),
+        is_operator=caller.is_operator,
+        expires_at=None if key is None else _time(key.record.expires_ms),
     )
 
 

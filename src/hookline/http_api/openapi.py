@@ -82,6 +82,14 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "How many ticks.",
     ),
     "from": _parameter("query", _TIME, "The first tick is not before this time; now, unless given."),
+    "ticks_from": {"name": "from"}
+    | _parameter("query", _TIME, "The first tick is not before this time; when the schedule was made, unless given."),
+    "ticks_limit": {"name": "limit"}
+    | _parameter(
+        "query",
+        {"type": "integer", "minimum": 1, "maximum": limits.PREVIEW_TICKS_MAX, "default": 100},
+        "How many at most.",
+    ),
     "Idempotency-Key": _parameter(
         "header",
         _KEY,
@@ -93,6 +101,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "`return=minimal`: ids and states will do as the answer (RFC 7240). It costs less.",
     ),
     "traceparent": _parameter("header", {"type": "string"}, "W3C Trace Context; stored, and sent with the webhook."),
+    "tracestate": _parameter("header", {"type": "string"}, "Beside `traceparent`; likewise."),
     "Hookline-Fallback": _parameter(
         "header",
         {"type": "string", "enum": ["allow"]},

@@ -3,10 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hookline.errors import HooklineError, InvalidJson, PayloadTooLarge, UnsupportedMedia
+from hookline import errors as e
+from hookline.errors import HooklineError
 from hookline.protocol.calls import CALLS, Call, Server
 
-NO_BODY = (InvalidJson, PayloadTooLarge, UnsupportedMedia)  # what a call refuses that takes no body
+# What calls refuse: without a body, with one, with the fields of a job in it; a page of a list.
+NO_BODY = (e.InvalidJson, e.PayloadTooLarge, e.UnsupportedMedia)
+BODY = (e.InvalidJson, e.UnknownField, e.PayloadTooLarge, e.UnsupportedMedia)
+JOB_FIELDS = (*BODY, e.InvalidUrl, e.ForbiddenDestination, e.InvalidHeader, e.InvalidTime, e.InvalidSecret)
+PAGE = (e.InvalidCursor,)
+SHOP = "https://shop.example/hooks"  # of examples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,23 +6,14 @@ from hookline import errors as e
 from hookline.http_api.audit_operations import AUDIT
 from hookline.http_api.fleet_operations import FLEET
 from hookline.http_api.key_operations import KEYS
-from hookline.http_api.operation import NO_BODY, Operation
+from hookline.http_api.log_operations import LOGS
+from hookline.http_api.operation import BODY, JOB_FIELDS, NO_BODY, PAGE, SHOP, Operation
+from hookline.http_api.schedule_operations import SCHEDULES
 from hookline.http_api.tenant_operations import TENANTS
 from hookline.protocol import http
 from hookline.protocol.calls import Server
 
-_BODY = (e.InvalidJson, e.UnknownField, e.PayloadTooLarge, e.UnsupportedMedia)
-_JOB_FIELDS = (
-    *_BODY,
-    e.InvalidUrl,
-    e.ForbiddenDestination,
-    e.InvalidHeader,
-    e.InvalidTime,
-    e.InvalidSecret,
-)
 _JOB_ID = (e.InvalidId, e.JobNotFound)
-_SCHEDULE_ID = (e.InvalidId, e.ScheduleNotFound)
-_PAGE = (e.InvalidCursor,)
 
 COMMON_REFUSALS: dict[Server, tuple[type[e.HooklineError], ...]] = {
     "node": (e.InvalidRequest, e.Internal, e.Unavailable, e.Overloaded, e.ShuttingDown, e.DeadlineExceeded),
@@ -33,7 +24,6 @@ COMMON_REFUSALS: dict[Server, tuple[type[e.HooklineError], ...]] = {
 }
 """Any call may answer these."""
 
-SHOP = "https://shop.example/hooks"
 JOB_EXAMPLE = {
     "url": f"{SHOP}/order-paid",
     "payload": {"order": 4711, "paid": True},
@@ -52,14 +42,14 @@ OPERATIONS: tuple[Operation, ...] = (
             "came. With an `id` of your own or an `Idempotency-Key` the request can be repeated safely: the same again "
             "answers 200 with `deduplicated`, the same with another body 422."
         ),
-        headers=("Idempotency-Key", "Prefer", "traceparent"),
+        headers=("Idempotency-Key", "Prefer", "traceparent", "tracestate"),
         proxy_headers=("Hookline-Fallback",),
         body=http.JobRequest,
         replies={
             201: ((http.Job, http.BriefJob), "Accepted and durable."),
             200: ((http.Job, http.BriefJob), "It was accepted before."),
         },
-        refusals=(*_JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull, e.TenantLimit, e.Misdirected),
+        refusals=(*JOB_FIELDS, e.InvalidId, e.IdempotencyMismatch, e.QueueFull, e.TenantLimit, e.Misdirected),
         example=JOB_EXAMPLE,
     ),
     Operation(
@@ -70,10 +60,10 @@ OPERATIONS: tuple[Operation, ...] = (
             "Each job is accepted or refused on its own; the results are in the order of the request. Give each an "
             "`id` to be able to repeat the whole batch. A bare JSON list of jobs is taken too."
         ),
-        headers=("Prefer", "traceparent"),
+        headers=("Prefer", "traceparent", "tracestate"),
         body=http.BatchRequest,
         replies={200: ((http.BatchResponse, http.BriefResponse), "The result of each job.")},
-        refusals=(*_BODY, e.BatchTooLarge, e.QueueFull, e.TenantLimit),
+        refusals=(*BODY, e.BatchTooLarge, e.QueueFull, e.TenantLimit),
         example={"jobs": [{"id": "order-4711", "url": f"{SHOP}/paid"}, {"id": "order-4712", "url": f"{SHOP}/paid"}]},
     ),
     Operation(
@@ -86,7 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         query=(*http.FILTERS, "limit", "cursor"),
         replies={200: (http.JobPage, "A page of jobs.")},
-        refusals=(*_PAGE, e.InvalidTime, e.InvalidUrl, e.InvalidId),
+        refusals=(*PAGE, e.InvalidTime, e.InvalidUrl, e.InvalidId),
     ),
     Operation(
         name="getJob",
@@ -111,7 +101,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Fields that are not given stay. `retry`, `headers` and `labels` are replaced as a whole.",
         body=http.JobChanges,
         replies={200: (http.Job, "The job as it is now.")},
-        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotPending, e.Conflict, e.QueueFull, e.TenantLimit),
+        refusals=(*_JOB_ID, *JOB_FIELDS, e.JobNotPending, e.Conflict, e.QueueFull, e.TenantLimit),
         example={"delay": "1h", "priority": 10},
     ),
     Operation(
@@ -130,7 +120,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=http.JobChanges,
         body_required=False,
         replies={200: (http.Job, "The pending job.")},
-        refusals=(*_JOB_ID, *_JOB_FIELDS, e.JobNotRetryable, e.PayloadRemoved, e.QueueFull, e.TenantLimit),
+        refusals=(*_JOB_ID, *JOB_FIELDS, e.JobNotRetryable, e.PayloadRemoved, e.QueueFull, e.TenantLimit),
         example={"url": f"{SHOP}/order-paid-v2"},
     ),
     Operation(
@@ -172,7 +162,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body=http.BulkRequest,
         replies={200: (http.BulkResponse, "What matched and what was changed.")},
-        refusals=(*_JOB_FIELDS, e.InvalidId, e.QueueFull, e.TenantLimit),
+        refusals=(*JOB_FIELDS, e.InvalidId, e.QueueFull, e.TenantLimit),
         example={"filter": {"label": "tenant=a1"}, "dry_run": True},
     ),
     Operation(
@@ -182,97 +172,17 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Without a `state` in the filter, pending and running ones. `dry_run` only counts.",
         body=http.BulkRequest,
         replies={200: (http.BulkResponse, "What matched and what was changed.")},
-        refusals=(*_BODY, e.InvalidTime, e.InvalidUrl, e.InvalidId),
+        refusals=(*BODY, e.InvalidTime, e.InvalidUrl, e.InvalidId),
         example={"filter": {"destination": "https://shop.example:443"}},
     ),
-    Operation(
-        name="createSchedule",
-        tag="Schedules",
-        summary="Create a schedule",
-        description=(
-            "A cron expression in a time zone that makes a job at each tick, exactly one. The same request again "
-            "answers 200 with `deduplicated`; a different one under the same id 409."
-        ),
-        proxy_headers=("Hookline-Fallback",),
-        body=http.ScheduleRequest,
-        replies={
-            201: (http.Schedule, "Created."),
-            200: (http.Schedule, "It was created before."),
-        },
-        refusals=(*_JOB_FIELDS, e.InvalidId, e.InvalidCron, e.InvalidTimezone, e.ScheduleExists, e.Misdirected),
-        example={"id": "nightly", "cron": "0 3 * * *", "timezone": "Europe/Berlin", "job": {"url": f"{SHOP}/night"}},
-    ),
-    Operation(
-        name="listSchedules",
-        tag="Schedules",
-        summary="List schedules",
-        query=("limit", "cursor"),
-        replies={200: (http.SchedulePage, "A page of schedules, by id.")},
-        refusals=_PAGE,
-    ),
-    Operation(
-        name="previewSchedule",
-        tag="Schedules",
-        summary="Preview the ticks of an expression",
-        description="Nothing is stored.",
-        query=("cron", "timezone", "count", "from"),
-        replies={200: (http.Preview, "The next ticks.")},
-        refusals=(e.InvalidCron, e.InvalidTimezone, e.InvalidTime),
-    ),
-    Operation(
-        name="getSchedule",
-        tag="Schedules",
-        summary="Get a schedule",
-        replies={200: (http.Schedule, "The schedule.")},
-        refusals=_SCHEDULE_ID,
-    ),
-    Operation(
-        name="updateSchedule",
-        tag="Schedules",
-        summary="Change a schedule",
-        description="Fields that are not given stay; `job` is replaced as a whole. Jobs it has made stay.",
-        body=http.ScheduleChanges,
-        replies={200: (http.Schedule, "The schedule as it is now.")},
-        refusals=(*_SCHEDULE_ID, *_JOB_FIELDS, e.InvalidCron, e.InvalidTimezone, e.Conflict),
-        example={"cron": "30 3 * * *"},
-    ),
-    Operation(
-        name="deleteSchedule",
-        tag="Schedules",
-        summary="Delete a schedule",
-        description="Jobs it made stay.",
-        replies={204: (None, "It is gone.")},
-        refusals=_SCHEDULE_ID,
-    ),
-    Operation(
-        name="pauseSchedule",
-        tag="Schedules",
-        summary="Pause a schedule",
-        replies={200: (http.Schedule, "The paused schedule.")},
-        refusals=(*_SCHEDULE_ID, *NO_BODY, e.Conflict),
-    ),
-    Operation(
-        name="resumeSchedule",
-        tag="Schedules",
-        summary="Resume a schedule",
-        description="It goes on with the next tick after now; ticks during the pause are not caught up.",
-        replies={200: (http.Schedule, "The schedule.")},
-        refusals=(*_SCHEDULE_ID, *NO_BODY, e.Conflict),
-    ),
-    Operation(
-        name="runSchedule",
-        tag="Schedules",
-        summary="Make one job of a schedule now",
-        replies={201: (http.Job, "The job.")},
-        refusals=(*_SCHEDULE_ID, *NO_BODY, e.QueueFull, e.TenantLimit),
-    ),
+    *SCHEDULES,
     Operation(
         name="listDestinations",
         tag="Destinations",
         summary="List destinations",
         query=("limit", "cursor"),
         replies={200: (http.DestinationPage, "A page of destinations, by name.")},
-        refusals=_PAGE,
+        refusals=PAGE,
     ),
     Operation(
         name="getDestination",
@@ -289,7 +199,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Fields that are not given stay, null returns to the default. Secrets are never shown again.",
         body=http.DestinationRequest,
         replies={200: (http.Destination, "The destination as it is now.")},
-        refusals=(*_BODY, e.InvalidUrl, e.InvalidTime, e.InvalidSecret),
+        refusals=(*BODY, e.InvalidUrl, e.InvalidTime, e.InvalidSecret),
         example={"concurrency": 5, "rate": {"limit": 100, "per": "1m"}},
     ),
     Operation(
@@ -321,7 +231,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         body=http.ClusterChange,
         replies={200: (http.Cluster, "The cluster as it is now.")},
-        refusals=_BODY,
+        refusals=BODY,
         example={"mode": "hybrid"},
     ),
     Operation(
@@ -347,6 +257,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *KEYS,
     *AUDIT,
+    *LOGS,
     *TENANTS,
     Operation(
         name="getHealth",

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-import structlog
+from hookline.area_log import log_of
 
 EVERY_S: Final = 10.0
 
-_log = structlog.get_logger()
+_log = log_of("api")
 
 
 class RareLines:

@@ -5,7 +5,11 @@ One connection is in ``connection``, the head of a request in ``heads``.
 
 import asyncio
 import contextlib
+import ctypes
+import select
 import socket
+import struct
+import sys
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 
@@ -21,6 +25,7 @@ from hookline.lack import descriptors_for_clients
 from hookline.tls.live import LiveTls
 
 _BACKLOG = 2_048
+_ATTACH_FILTER, _RETURN = 26, 6  # asm/socket.h, linux/bpf_common.h: Python has no names for them
 _LOOK_S = 0.01
 _LAST_LOOKS = 50
 
@@ -49,6 +54,25 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def drop_newcomers(listener: socket.socket) -> None:
+    """Let no more connections be made; who tries it is refused when the socket is closed, a second later.
+
+    One that is made and not taken when it is closed would be reset, whatever was sent on it already. So each packet to
+    the socket is dropped, by a filter of one instruction (socket(7)). Where there is no such thing nothing is done.
+    """
+    if sys.platform == "linux":
+        keep_nothing = ctypes.create_string_buffer(struct.pack("=HBBI", _RETURN, 0, 0, 0))
+        program = struct.pack("@HP", 1, ctypes.addressof(keep_nothing))
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+
+
+def _has_newcomers(listener: socket.socket) -> bool:
+    looking = select.poll()
+    looking.register(listener, select.POLLIN)
+    return bool(looking.poll(0))
+
+
 def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """The url at which the socket is reached."""
     host, port = listener.getsockname()[:2]
@@ -58,9 +82,10 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
 class ApiServer(uvicorn.Server):
     """Leaves signals to whoever runs the process, and nothing behind when it is cancelled."""
 
-    def __init__(self, config: uvicorn.Config, strict: type[StrictProtocol]) -> None:
+    def __init__(self, config: uvicorn.Config, strict: type[StrictProtocol], *, is_listener_shared: bool) -> None:
         super().__init__(config)
         self._strict = strict
+        self._is_listener_shared = is_listener_shared
 
     def close_after_answers(self) -> None:
         """From now on each answer ends its connection and says so; the server goes on otherwise.
@@ -87,6 +112,21 @@ class ApiServer(uvicorn.Server):
             await asyncio.sleep(0)  # uvloop closes what it listens with in its next round
             raise
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take what clients have sent, and end.
+
+        A process that was kept from running has not read what came meanwhile. uvicorn alone would reset connections
+        that wait to be taken, and close others as if nothing had come on them.
+        """
+        own = [] if self._is_listener_shared else sockets or []
+        for listener in own:
+            drop_newcomers(listener)
+        for _ in range(_BACKLOG):
+            await asyncio.sleep(0)  # one round of the loop: it takes a connection of each socket, and reads
+            if not any(map(_has_newcomers, own)):
+                break
+        await super().shutdown(sockets)
+
     async def _answer_last(self) -> None:
         """Let requests be answered whose fate was decided by whatever ended us; not for long."""
         for _ in range(_LAST_LOOKS):
@@ -108,6 +148,7 @@ def make_server(
     grace_s: int = 10,
     allow_hosts: Iterable[str] = (),
     tls: LiveTls | None = None,
+    is_listener_shared: bool = False,
 ) -> ApiServer:
     """A server for ``app``; run it with ``serve(sockets=[listener])``, end it with ``should_exit``.
 
@@ -118,6 +159,7 @@ def make_server(
         grace_s: for requests under way when the server ends.
         allow_hosts: names it answers to beside its own, when it listens at a loopback address.
         tls: that of the process; None: it has none.
+        is_listener_shared: others go on to listen there when this server has ended.
     """
     limits = limits or ConnectionLimits()
     limits = replace(limits, connections=min(limits.connections, descriptors_for_clients()))
@@ -137,4 +179,4 @@ def make_server(
         timeout_graceful_shutdown=grace_s,
         backlog=_BACKLOG,
     )
-    return ApiServer(config, strict)
+    return ApiServer(config, strict, is_listener_shared=is_listener_shared)

@@ -1,10 +1,8 @@
 """The calls about tenants in words."""
 
 from hookline import errors as e
-from hookline.http_api.operation import Operation
+from hookline.http_api.operation import BODY, Operation
 from hookline.protocol import http_tenants
-
-_BODY = (e.InvalidJson, e.UnknownField, e.PayloadTooLarge, e.UnsupportedMedia)
 
 TENANTS: tuple[Operation, ...] = (
     Operation(
@@ -33,7 +31,7 @@ TENANTS: tuple[Operation, ...] = (
         ),
         body=http_tenants.TenantRequest,
         replies={200: (http_tenants.Tenant, "The tenant as it is now.")},
-        refusals=(*_BODY, e.TooManyTenants),
+        refusals=(*BODY, e.TooManyTenants),
         example={"pending_jobs": 100_000, "creates_per_second": 500, "weight": 2},
     ),
     Operation(

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from hookline.errors import TlsRequired
-from hookline.http_api.connection import FIRST_REQUEST_S, LINGER_S, StrictProtocol
+from hookline.http_api.connection import LINGER_S, StrictProtocol, after_first_request
 from hookline.http_api.connection_limits import ConnectionLimits
 from hookline.http_api.heads import Refusal
 from hookline.http_api.rare_lines import RareLines
@@ -138,7 +138,7 @@ class TlsDoor(Protocol):
     def shutdown(self) -> None:
         """The server ends. The first request is probably on its way."""
         self._is_leaving = True
-        self._loop.call_later(FIRST_REQUEST_S, self._give_up)
+        after_first_request(self._loop, self._give_up)
 
     # --- the handshake ---
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-
+from hookline.process_metrics import ProcessMetrics
 from hookline.protocol.breaker import CircuitBreaker
 from hookline.protocol.http_moves import MoveState, TopologyStatus
 from hookline.proxy.health import KnownHealth
@@ -17,77 +16,99 @@ _OTHERS = "others"
 _BREAKER_STATES = ("closed", "half_open", "open")
 
 
-class ProxyMetrics:
-    """The metrics of one proxy, in a registry of its own."""
+class ProxyMetrics(ProcessMetrics):
+    """The metrics of one proxy."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self._requests = Counter(
+        super().__init__()
+        self._tell_of_calls()
+        self._tell_of_clusters()
+        self._tell_of_the_topology()
+
+    def _tell_of_calls(self) -> None:
+        new = self.registry
+        self._requests = new.tallies(
             "hookline_proxy_requests",
-            "Calls to clusters by outcome: 2xx to 5xx, cluster_unavailable, deadline_exceeded, stale_route, cancelled.",
-            ["cluster", "outcome"],
-            registry=registry,
+            "Calls to clusters by outcome: `2xx` to `5xx`, `cluster_unavailable`, `deadline_exceeded`, `stale_route`, "
+            "`cancelled`.",
+            "cluster",
+            "outcome",
         )
-        self._added = Histogram(
+        self._added = new.spread(
             "hookline_proxy_added_latency_seconds",
             "What the proxy added to a call: all but the time the node took for the answer that counted.",
-            buckets=_ADDED_BUCKETS,
-            registry=registry,
+            _ADDED_BUCKETS,
         )
-        self._gathered = Histogram(
+        self._gathered = new.spread(
             "hookline_proxy_gathered_jobs",
             "Creates that travelled to a node together, per call; 1: alone.",
-            buckets=_GATHERED_BUCKETS,
-            registry=registry,
+            _GATHERED_BUCKETS,
         )
-        self.rejections = Counter("hookline_proxy_rejections", "Refused calls by code.", ["code"], registry=registry)
-        self.in_flight = Gauge("hookline_proxy_in_flight", "Requests under way now.", registry=registry)
-        self._fallbacks = Counter(
-            "hookline_proxy_fallbacks", "Calls that left this cluster for the next.", ["cluster"], registry=registry
+        self.rejections = new.tallies(
+            "hookline_proxy_rejections", "Calls that the proxy refused itself, by error code.", "code"
         )
-        self._ambiguous = Counter(
-            "hookline_proxy_ambiguous_failures", "Tries that got no answer.", ["cluster"], registry=registry
+        self.in_flight = new.gauge("hookline_proxy_in_flight", "Requests under way.")
+        self._retries = new.tallies(
+            "hookline_proxy_retries", "Further tries of calls on the same cluster, after the first.", "cluster"
         )
-        self._breaker = Gauge(
-            "hookline_proxy_breaker_state", "1 for the state it is in.", ["cluster", "state"], registry=registry
+        self._fallbacks = new.tallies(
+            "hookline_proxy_fallbacks",
+            "Calls that left this cluster for the next, since it surely did not take them.",
+            "cluster",
         )
-        self._node_up = Gauge(
-            "hookline_proxy_node_up", "1 when the node answered last.", ["cluster", "node"], registry=registry
+        self._ambiguous = new.tallies("hookline_proxy_ambiguous_failures", "Tries that got no answer.", "cluster")
+
+    def _tell_of_clusters(self) -> None:
+        new = self.registry
+        self._breaker = new.gauge(
+            "hookline_proxy_breaker_state",
+            "1 for the state that the cluster's breaker is in: `closed`, `half_open`, `open`.",
+            "cluster",
+            "state",
         )
-        self._cluster_up = Gauge(
-            "hookline_proxy_cluster_up", "1 when a node takes requests.", ["cluster"], registry=registry
+        self._node_up = new.gauge("hookline_proxy_node_up", "1 when the node answered last.", "cluster", "node")
+        self._cluster_up = new.gauge(
+            "hookline_proxy_cluster_up", "1 when a node of the cluster takes requests.", "cluster"
         )
-        self._epoch = Gauge("hookline_proxy_epoch", "The topology's epoch.", registry=registry)
-        self._conflicts = Gauge(
-            "hookline_proxy_topology_conflicts", "Other topologies seen with our epoch.", registry=registry
+
+    def _tell_of_the_topology(self) -> None:
+        new = self.registry
+        self._epoch = new.gauge("hookline_proxy_epoch", "The topology's epoch.")
+        self._conflicts = new.gauge(
+            "hookline_proxy_topology_conflicts",
+            "Other topologies met with the same epoch, of which nobody said which one holds, and a file that lost; "
+            "must stay 0.",
         )
-        self._move_state = Gauge(
-            "hookline_proxy_move_state", "1 for how a change of the topology goes on.", ["state"], registry=registry
+        self._move_state = new.gauge(
+            "hookline_proxy_move_state",
+            "1 for how a change of the topology goes on: `stable` (there is none), `moving`, `paused`, `aborting`.",
+            "state",
         )
-        self._move_jobs = Gauge(
+        self._move_jobs = new.gauge(
             "hookline_proxy_move_jobs",
-            "Jobs that a change of the topology moves, moved and left.",
-            ["source", "target", "progress"],
-            registry=registry,
+            "Jobs of a change that is under way, by the clusters they move between: `moved`, `left`; all pairs beyond "
+            "the first 200 are `others`.",
+            "source",
+            "target",
+            "progress",
         )
-        self._move_schedules = Gauge(
-            "hookline_proxy_move_schedules", "Likewise schedules.", ["source", "target", "progress"], registry=registry
+        self._move_schedules = new.gauge(
+            "hookline_proxy_move_schedules", "Likewise schedules.", "source", "target", "progress"
         )
-        # ``labels()`` costs more than counting: the children are kept.
-        self._request_children: dict[tuple[str, str], Counter] = {}
 
     def called(self, cluster: str, outcome: str, added_s: float | None = None) -> None:
         """A call to a cluster ended; ``added_s`` when it was answered."""
-        child = self._request_children.get((cluster, outcome))
-        if child is None:
-            child = self._request_children[cluster, outcome] = self._requests.labels(cluster, outcome)
-        child.inc()
+        self._requests.labels(cluster, outcome).inc()
         if added_s is not None:
             self._added.observe(added_s)
 
     def gathered(self, jobs: int) -> None:
         """So many creates travelled together."""
         self._gathered.observe(jobs)
+
+    def retried(self, cluster: str) -> None:
+        """A call is tried again there."""
+        self._retries.labels(cluster).inc()
 
     def fell_back(self, cluster: str) -> None:
         """A call went to the next cluster, since this one surely did not take it."""
@@ -110,8 +131,8 @@ class ProxyMetrics:
             self._move_schedules.labels(*names, "moved").inc(pair.schedules_moved)
             self._move_schedules.labels(*names, "left").inc(pair.schedules_left)
 
-    def text(self, known: KnownTopology, health: KnownHealth, breakers: Mapping[str, CircuitBreaker]) -> bytes:
-        """All of them in the Prometheus text format; states are read now, when somebody looks."""
+    def states(self, known: KnownTopology, health: KnownHealth, breakers: Mapping[str, CircuitBreaker]) -> None:
+        """The states as they are, when somebody looks."""
         for gauge in (self._breaker, self._node_up, self._cluster_up):
             gauge.clear()
         for entry in known.topology.all_clusters():
@@ -124,4 +145,3 @@ class ProxyMetrics:
             self._cluster_up.labels(entry.name).set(health.cluster_state(entry) == "up")
         self._epoch.set(known.epoch)
         self._conflicts.set(known.conflicts)
-        return generate_latest(self.registry)

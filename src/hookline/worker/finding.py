@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-import structlog
 
+from hookline.area_log import log_of
 from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.visible import without_password
@@ -16,7 +16,7 @@ _PAUSE_S: Final = 0.1
 _PAUSE_S_MAX: Final = 1.0
 _NODES_MAX: Final = 16
 
-_log = structlog.get_logger()
+_log = log_of("worker")
 
 
 class _ToldNode(msgspec.Struct):

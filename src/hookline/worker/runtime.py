@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import structlog
 from starlette.applications import Starlette
 
+from hookline.area_log import log_of
 from hookline.clock import SystemClock, ToldClock
 from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Served, application, bound
 from hookline.http_api.messages import ApiRequest, Reply
+from hookline.http_api.metrics_reply import metrics_reply
 from hookline.http_api.probes import get_livez, readiness
 from hookline.http_api.server import listen, make_server, url_of
+from hookline.loop_lag import LoopLag
 from hookline.memory import settle_memory
 from hookline.node.attempts.delivery import delivery_of
 from hookline.node.attempts.own_addresses import OwnAddresses
@@ -28,18 +30,17 @@ from hookline.peers.sender import Sender
 from hookline.protocol.calls import calls_of
 from hookline.protocol.claims import Orders
 from hookline.protocol.owners import Owner
-from hookline.telemetry import Metrics, report_ends
 from hookline.tls.live import LiveTls, kept_fresh
 from hookline.worker.config import WorkerConfig
 from hookline.worker.finding import LeaderFinder
+from hookline.worker.metrics import WorkerMetrics
 
-_PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 _SILENT_MS = 2_000  # a leader that has not answered for so long is not there
 _LAST_WORDS_S = 5.0
 _PATIENCE_S = 5.0
 _NAME_BYTES, _START_BYTES = 3, 8
 
-_log = structlog.get_logger()
+_log = log_of("worker")
 
 
 class Worker:
@@ -73,7 +74,7 @@ class Worker:
         self._places = ""
         self._heard_ms = 0.0
         self.is_heard = asyncio.Event()
-        self.metrics = Metrics()
+        self.metrics = WorkerMetrics()
         name = config.name or f"worker-{clock.token(_NAME_BYTES).hex()}"
         self.exchange = HttpExchange(
             RunnerIdentity(name, str(Owner(name, start, start)), "worker"),
@@ -103,7 +104,9 @@ class Worker:
     async def running(self) -> AsyncIterator[None]:
         """Make attempts, from the entry to the exit."""
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(one) for one in (self.finder.run(), self.exchange.run(), self.runner.run())]
+            lag = LoopLag(self.clock, self.metrics.loop_lag.observe)
+            parts = (self.finder.run(), self.exchange.run(), self.runner.run(), lag.run())
+            running = [tasks.create_task(one) for one in parts]
             self.runner.attach(self.exchange)
             yield
             for task in running:
@@ -129,11 +132,11 @@ class Worker:
             return "no leader has answered; is the cluster up, and is --secret-key-file that of its nodes?"
         return None
 
-    def metrics_text(self) -> bytes:
-        """For Prometheus."""
+    def tell(self) -> WorkerMetrics:
+        """The metrics, up to date."""
         self.metrics.slots_used.set(self.runner.running)
         self.metrics.slots_max.set(self.config.slots)
-        return self.metrics.text()
+        return self.metrics
 
 
 def create_app(worker: Worker) -> Starlette:
@@ -144,7 +147,7 @@ def create_app(worker: Worker) -> Starlette:
 
     async def metrics(request: ApiRequest) -> Reply:
         request.query()
-        return Reply(200, worker.metrics_text(), _PROMETHEUS)
+        return metrics_reply(worker.tell(), request)
 
     handlers = bound("worker", {"getLivez": get_livez, "getReadyz": ready, "getMetrics": metrics})
     served = [Served(call, handlers[call.name]) for call in calls_of("worker")]
@@ -179,7 +182,7 @@ async def run_worker(
         start = clock.token(_START_BYTES).hex()
         worker = Worker(config, clock, vault, resolver, sender, transport, own_addresses, start=start)
         server = make_server(create_app(worker), listener, allow_hosts=config.allow_hosts, tls=tls)
-        report_ends(worker.metrics.registry, tls.ends)
+        worker.metrics.certificate_ends = tls.ends
         async with worker.running(), asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             settle_memory()
