@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.chaos.cluster import Cluster, ClusterNode
 
+_PAGE_BYTES = 4_096
+DAMAGED_BYTES = 3 * _PAGE_BYTES  # up to the end of the page that is spoiled, one of a table
 _STATE = ("state.db", "state.db-wal", "state.db-shm")
 
 
@@ -59,6 +61,13 @@ def set_etcd_back(cluster: Cluster, source: Path) -> None:
 
 def _etcd_dir(cluster: Cluster, name: str) -> Path:
     return cluster.directory / "etcd" / name
+
+
+def damage(state: Path) -> None:
+    """Spoil a page of a state that is not open."""
+    with state.open("r+b") as file:
+        file.seek(DAMAGED_BYTES - _PAGE_BYTES + 3)  # the number of cells of the page
+        file.write(b"\xff\xff")
 
 
 def edit(state: Path, statement: str, *values: Any) -> int:

@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable
 
 from tests.chaos.cluster import Cluster, ClusterNode
+from tests.chaos.directories import DAMAGED_BYTES, damage
 from tests.chaos.scenario import Run
 from tests.end_to_end.processes import CLOCK, until
 
 Fault = Callable[[Run], None]
-
-_PAGE_BYTES = 4_096
-_DAMAGED_PAGE = 3  # counted from 1; of a table
 
 
 def leader_killed(run: Run) -> None:
@@ -265,14 +263,10 @@ def flipped_bit(run: Run) -> None:
     run.rest_a_moment()
     follower = run.chance.choice(run.cluster.followers())
     state = follower.data_dir / "state.db"
-    until(
-        lambda: state.stat().st_size > _DAMAGED_PAGE * _PAGE_BYTES, "there is a state to damage: a checkpoint was made"
-    )
+    until(lambda: state.stat().st_size > DAMAGED_BYTES, "there is a state to damage: a checkpoint was made")
     follower.kill()
     follower.data_dir.joinpath("state.db-wal").unlink(missing_ok=True)
-    with state.open("r+b") as file:
-        file.seek((_DAMAGED_PAGE - 1) * _PAGE_BYTES + 3)  # the number of cells of the page
-        file.write(b"\xff\xff")
+    damage(state)
     installed = follower.log.read_text().count("state_installed")
     run.wait_for_requests(20)
     run.cluster.start_nodes()

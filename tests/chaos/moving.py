@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,11 +25,32 @@ from typing import Any
 
 import httpx
 
+from tests.end_to_end.processes import until
 from tests.etcd_members import EtcdMembers, free_ports
 
 _KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-_DUE_S = (1, 30)
-_LATE_S = 90
+_DUE_S = (1, 90)
+_WARM_UP_S = 60
+_LATE_S = 150
+_BETWEEN_KILLS_S = 3
+_CLIENTS = 24
+_OWN = "own-"  # begins an id that a client chose
+_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "chaos-moving.md"
+_HEAD = """# Chaos while clusters are added and taken out
+
+What a fleet did while a cluster was added to it and taken out again under load, with real processes and real etcd, and
+with one kill at each turn: the operator's command, the leader of a source, the leader of a destination, a proxy. Half
+of the jobs have ids that clients chose; these move. The others hold the number of their shard, and move only out of a
+cluster that leaves. `make chaos-moving ARGS="--write"` writes this page.
+
+- Command: `{command}`
+- Date: {date}
+- Machine: 2 cores for everything: nodes, etcd, proxies, 24 clients, the receiver
+
+A finished job stays where it is, so those of a cluster that was taken out are answered 404 afterwards, unless they move
+too (`--with-finished`). A *duplicate* is a second request for a claim that was open when its leader was killed. A
+*freeze* is the time for which a job counts at no cluster; that of a leader that was killed has its failover in it.
+"""
 
 
 class Program:
@@ -123,11 +144,11 @@ class Clients(threading.Thread):
     def _create(self, http: httpx.Client, number: int) -> None:
         name = f"{self.name}-{number}"
         job: dict[str, Any] = {"url": self._target, "delay": self._random.uniform(*_DUE_S)}
-        way = number % 3
+        way = number % 4  # half of the ids are the client's choice, and move with the ring; the others hold their shard
         headers = {"Idempotency-Key": f"k-{name}"} if way == 1 else {}
-        if way == 0:
-            job["id"] = name
-        answer = self._send(http, "POST", "/jobs", json=job, headers=headers, again=way != 2)
+        if way in (0, 2):
+            job["id"] = _OWN + name
+        answer = self._send(http, "POST", "/jobs", json=job, headers=headers, again=way != 3)
         if answer is not None and answer.status_code < 300:
             self._seen.acknowledged[answer.json()["id"]] = "pending"
 
@@ -138,8 +159,10 @@ class Clients(threading.Thread):
                 self._seen.acknowledged[job] = "cancelled"
         else:
             answer = self._send(http, "GET", f"/jobs/{job}", again=True)
-        if answer is not None and answer.status_code == 404:
-            self._seen.missing.append(job)
+        if answer is not None and answer.status_code == 404 and job not in self._seen.arrived:
+            again = [http.get(f"{proxy}/jobs/{job}") for proxy in self._proxies]
+            later = [f"{one.status_code} {one.headers.get('hookline-cluster')}" for one in again]
+            self._seen.missing.append(f"{job} at {answer.url}: {answer.text}; then {later}")
 
     def _send(self, http: httpx.Client, method: str, path: str, *, again: bool, **how: Any) -> httpx.Response | None:
         """As the SDK does: what may be repeated is, through the next proxy, while the answer says that it may be."""
@@ -197,7 +220,7 @@ class Fleet:
             node.start()
             self._stack.callback(node.end)
             programs.append(node)
-        _until(lambda: _is_ready(urls[0]), f"{name} is ready")
+        until(lambda: _is_ready(urls[0]), f"{name} is ready", 120)
         self.clusters.append(Cluster(name, shard, urls, programs))
         return self.clusters[-1]
 
@@ -216,16 +239,8 @@ def _is_ready(url: str) -> bool:
         return False
 
 
-def _until(holds: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > until:
-            raise TimeoutError(f"not in {seconds} s: {what}")
-        time.sleep(0.1)
-
-
-def change(fleet: Fleet, urls: Sequence[str], names: Sequence[str], victims: list[Any]) -> dict[str, Any]:
-    """Apply a topology; kill each victim while it goes on. What came of it."""
+def change(fleet: Fleet, urls: Sequence[str], names: Sequence[str], victims: list[Any], rate: float) -> dict[str, Any]:
+    """Apply a topology, at this many jobs a second; kill each victim while it goes on. What came of it."""
     file = fleet.topology(*names)
     began = time.monotonic()
     command = [
@@ -238,12 +253,13 @@ def change(fleet: Fleet, urls: Sequence[str], names: Sequence[str], victims: lis
         "--url",
         urls[0],
         "--rate",
-        "150",
+        str(rate),
     ]
     operator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=_environment())
     freeze = 0
     moved: dict[tuple[str, str], int] = {}
     killed = []
+    next_kill = began + _BETWEEN_KILLS_S / 2
     while True:
         time.sleep(0.7)
         try:
@@ -260,7 +276,8 @@ def change(fleet: Fleet, urls: Sequence[str], names: Sequence[str], victims: lis
         if status["state"] == "stable" and status["epoch"] > fleet.epoch:
             fleet.epoch = status["epoch"]
             break
-        if sum(moved.values()) > 0 and victims:
+        if sum(moved.values()) > 0 and victims and time.monotonic() > next_kill:
+            next_kill = time.monotonic() + _BETWEEN_KILLS_S
             victim = victims.pop(0)
             killed.append(victim if isinstance(victim, str) else victim.name)
             if victim == "operator":
@@ -282,11 +299,17 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=3, help="to begin with")
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=3, help="of each cluster")
     parser.add_argument("--rate", type=float, default=200)
+    parser.add_argument("--move-rate", type=float, default=25, help="jobs a second, so that all are killed meanwhile")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help=f"{_PAGE.name} too")
     parser.add_argument("--directory", type=Path, help="for data and logs, which are kept")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        print(*run(given, given.directory or Path(name), stack), sep="\n")
+        report = run(given, given.directory or Path(name), stack)
+    print(*report, sep="\n")
+    if given.write:
+        command = " ".join(["python -m tests.chaos.moving", *sys.argv[1:]])
+        _PAGE.write_text("\n".join([_HEAD.format(command=command, date=time.strftime("%Y-%m-%d")), *report, ""]))
 
 
 def run(given: argparse.Namespace, directory: Path, stack: ExitStack) -> list[str]:
@@ -308,39 +331,54 @@ def run(given: argparse.Namespace, directory: Path, stack: ExitStack) -> list[st
     for proxy, url in zip(proxies, urls, strict=True):
         proxy.start()
         stack.callback(proxy.end)
-        _until(lambda url=url: _is_ready(url), "a proxy is ready")  # type: ignore[misc]
-    clients = [Clients(urls, target, seen, given.rate / 4, given.seed * 10 + number) for number in range(4)]
+        until(lambda url=url: _is_ready(url), "a proxy is ready", 120)  # type: ignore[misc]
+    clients = [
+        Clients(urls, target, seen, given.rate / _CLIENTS, given.seed * 100 + number) for number in range(_CLIENTS)
+    ]
+    began = time.monotonic()
     for client in clients:
         client.start()
-    time.sleep(15)
+    time.sleep(_WARM_UP_S)
     new = fleet.add()
-    grown = change(fleet, urls, [*names, new.name], [fleet.clusters[0], new, proxies[0], "operator"])
+    pending = len([job for job in seen.acknowledged.keys() - seen.arrived.keys() if job.startswith(_OWN)])
+    grown = change(fleet, urls, [*names, new.name], ["operator", fleet.clusters[0], new, proxies[0]], given.move_rate)
     time.sleep(5)
-    shrunk = change(fleet, urls, names, [new, fleet.clusters[0], proxies[1], "operator"])
+    shrunk = change(fleet, urls, names, ["operator", new, fleet.clusters[0], proxies[1]], given.move_rate)
     time.sleep(2)
     for client in clients:
         client.stop.set()
         client.join()
+    seconds = time.monotonic() - began
     cancelled = {job for job, state in seen.acknowledged.items() if state == "cancelled"}
     wanted = set(seen.acknowledged) - cancelled
 
     def has_all() -> bool:
         return wanted <= seen.arrived.keys()
 
-    with suppress(TimeoutError):
-        _until(has_all, "all arrived", _LATE_S)
+    with suppress(AssertionError):  # it is told in the table
+        until(has_all, "all arrived", _LATE_S)
     lost = sorted(wanted - seen.arrived.keys())
     doubled = {job: times for job, times in seen.arrived.items() if times > 1}
+    few, many = given.clusters, given.clusters + 1
     return [
-        f"acknowledged {len(seen.acknowledged)}, calls {seen.calls}, failed {len(seen.failed)}",
-        f"not found {len(seen.missing)}",
-        f"lost {len(lost)} {lost[:5]}",
-        f"doubled {len(doubled)} (claims that were open at a kill)",
-        f"{given.clusters} to {given.clusters + 1}: {grown}",
-        f"{given.clusters + 1} to {given.clusters}: {shrunk}",
-        *seen.failed[:5],
-        *seen.missing[:5],
+        "| jobs acknowledged | a second | calls | failed calls | waiting jobs answered 404 | lost | duplicates |",
+        "|--:|--:|--:|--:|--:|--:|--:|",
+        f"| {len(seen.acknowledged):,} | {len(seen.acknowledged) / seconds:.0f} | {seen.calls:,} | {len(seen.failed)} |"
+        f" {len(seen.missing)} | {len(lost)} | {len(doubled)} |",
+        "",
+        "| clusters | seconds | jobs moved | longest freeze, ms | killed meanwhile |",
+        "|---|--:|--:|--:|---|",
+        f"| {few} to {many} | {_row(grown)} |",
+        f"| {many} to {few} | {_row(shrunk)} |",
+        "",
+        f"When the ring grew, {pending:,} pending jobs had ids that clients chose;"
+        f" {grown['moved'] / max(1, pending):.3f} of them moved, 1/{many} is {1 / many:.3f}.",
+        *(["", *seen.failed[:5], *lost[:5], *seen.missing[:5]] if seen.failed or lost or seen.missing else []),
     ]
+
+
+def _row(change: dict[str, Any]) -> str:
+    return f"{change['seconds']:.1f} | {change['moved']:,} | {change['freeze_ms']:,} | {', '.join(change['killed'])}"
 
 
 def _receiver(seen: Seen) -> Any:

@@ -1,6 +1,5 @@
 """Changes of the topology through a proxy: foreseen, watched, paused, taken back, ended."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,6 @@ from tests.integration.live_clusters import LiveClusters, status, until_stable
 from tests.integration.proxy_under_test import JOB, FrontDoor
 
 ROOT = "hlk_" + "r" * 40
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[LiveClusters]:
-    clusters = LiveClusters(tmp_path, 2)
-    try:
-        yield clusters
-    finally:
-        clusters.close()
 
 
 def made_key(door: FrontDoor, scope: str, shown: dict[str, str]) -> str:

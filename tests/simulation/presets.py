@@ -57,10 +57,10 @@ def _changed(hour_ms: int) -> Callable[[History, int, Path], World]:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("single", _single, seeds=130),
-        Preset("cluster", _cluster, seeds=60),
-        Preset("mixed", _mixed, seeds=30),
-        Preset("fleet", FleetWorld, seeds=30),
+        Preset("single", _single, seeds=60),
+        Preset("cluster", _cluster, seeds=30),
+        Preset("mixed", _mixed, seeds=14),
+        Preset("fleet", FleetWorld, seeds=14),
         Preset("spring", _changed(_SPRING_MS), seeds=3),
         Preset("autumn", _changed(_AUTUMN_MS), seeds=3),
         Preset("tenants", TenantsWorld, seeds=12),

@@ -17,7 +17,7 @@ from hookline.protocol.jobs import DEFAULT_TENANT, State
 from hookline.protocol.moves import JOB, KEY, SCHEDULE, Batch, Pointer, encode_batch
 from hookline.protocol.settings import ScheduleSpec, encode
 from hookline.protocol.topology import ClusterEntry, Topology, encode_topology
-from tests.node_parts import OWNER, T0, apply, create, job_spec, work
+from tests.node_parts import OWNER, T0, apply, create, entry, job_spec, work
 
 HERE, THERE = 0, 1  # shards
 SOURCE = "c0/1"
@@ -257,3 +257,20 @@ def _seq(machine: StateMachine, job_id: str, tenant: str = DEFAULT_TENANT) -> in
     seq = Reads(machine.database.reader).seq_of(tenant, job_id)
     assert seq is not None
     return seq
+
+
+def test_what_counts_by_an_entry_that_is_not_committed_is_known(states: States) -> None:
+    apply(states.old, create("a"), create("b"))
+    batch, jobs, _ = states.batch()
+    apply(states.new, c.TakeBatch(SOURCE, 1, batch))
+    apply(states.old, c.GiveAway(THERE, 1, batch, jobs[:1]))
+    new = states.new
+    before = new.committed
+    new.apply(entry(new.applied + 1, [c.ActivateBatch(SOURCE, 1, (0,), ())], term=1, before=new.digest))
+    assert states.reads(new).job(DEFAULT_TENANT, "a") is None, "readers do not see it yet"
+    assert not new.tables.is_arriving(DEFAULT_TENANT, JOB, "a")
+    assert new.committed == before
+    assert [new.came_after(before, DEFAULT_TENANT, JOB, name) for name in ("a", "b")] == [True, False]
+    new.commit()
+    assert states.reads(new).job(DEFAULT_TENANT, "a") is not None
+    assert not new.came_after(new.committed, DEFAULT_TENANT, JOB, "a")

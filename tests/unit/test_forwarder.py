@@ -13,12 +13,12 @@ from hookline.http_api.forwarded_headers import CLUSTER, DECIDED, EPOCH, TIMEOUT
 from hookline.peers.sender import NeverLeft, NodeAnswer, NodeCall, NotSent, Unclear
 from hookline.protocol.topology import Topology, digest_of, encode_topology, version_of
 from hookline.proxy.config import ProxyConfig
-from hookline.proxy.forwarder import BREAKER_FAILURES, Forwarder
+from hookline.proxy.forwarder import BREAKER_FAILURES, Candidates, Forwarder
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.testing import virtual_time
-from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, problem
+from tests.proxy_parts import C0, C1, LoopClock, Script, ScriptedSender, all_of_them, problem
 
 DOCUMENT = Topology(epoch=1, clusters=(C0, C1))
 CREATE = NodeCall("POST", "/jobs", body=b"{}")
@@ -36,7 +36,7 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
 
 
 def both(forwarder: Forwarder, call: NodeCall = CREATE) -> Coroutine[Any, Any, NodeAnswer]:
-    return forwarder.submit(lambda router: list(router.topology.clusters), lambda _: call, 10_000)
+    return forwarder.submit(all_of_them, lambda _: call, 10_000)
 
 
 def test_it_adds_the_topology_the_cluster_and_the_time() -> None:
@@ -100,7 +100,7 @@ def test_none_left() -> None:
         run(both(forwarder))
     forwarder, _, _ = parts(lambda url, call: problem(503, "no_leader"))
     with pytest.raises(ClusterUnavailable):
-        run(forwarder.submit(lambda router: [C0], lambda _: CREATE, 10_000))
+        run(forwarder.submit(lambda _: Candidates(1, (C0,)), lambda _: CREATE, 10_000))
 
 
 def test_the_breaker_opens_after_five_calls_and_then_nothing_is_sent() -> None:

@@ -181,6 +181,13 @@ def test_what_was_kept_at_a_cluster_that_was_taken_out_is_not_there() -> None:
     assert (status, told["code"]) == (404, "job_not_found")
 
 
+def test_nor_is_what_one_cluster_says_is_at_another_that_says_so() -> None:
+    gone, on = problem(421, "moved", shard=9, kept=True), problem(421, "moved", shard=1, kept=True)
+    proxy = ScriptedProxy(at(c0=on, c1=gone, c2=on), STILL)
+    status, told = proxy.call("GET", "/jobs/order-1")
+    assert (status, told["code"]) == (404, "job_not_found")
+
+
 def test_what_was_kept_elsewhere_is_read_there() -> None:
     kept = problem(421, "moved", shard=1, kept=True)
     proxy = ScriptedProxy(at(c0=kept, c1=FOUND, c2=kept), STILL)

@@ -46,7 +46,9 @@ def test_no_query_scans_a_table(name: str) -> None:
     count = max([int(number) for number in re.findall(r"\?(\d)", query)] or [query.count("?")])
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", (1,) * count)]
     assert plan
-    assert not [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step]
+    # The numbers that a statement is given, as JSON, are gone through; they are as many as the caller says.
+    steps = [step for step in plan if "wanted VIRTUAL TABLE" not in step]
+    assert not [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step]
 
 
 def state_of(made: list[Made], path: Path) -> StateMachine:

@@ -163,6 +163,9 @@ class Job(Struct, frozen=True):
 class JobPage(Struct, frozen=True, omit_defaults=True):
     """A page of jobs, newest first. ``next_cursor`` null: there is no more.
 
+    A search looks at so many jobs and no more for one page. One that stopped before the page was full, or even before
+    anything was found, says in ``searched_to`` of which time the jobs are that it came to; ``next_cursor`` goes on.
+
     From proxies only: ``incomplete`` names the clusters that could not be reached: theirs are missing; ``moving`` those
     out of which jobs move, since the topology changes or has changed since the first page: a job on its way may be
     missing. ``cursors`` only come to proxies.
@@ -173,6 +176,7 @@ class JobPage(Struct, frozen=True, omit_defaults=True):
     incomplete: list[str] = []
     moving: list[str] = []
     cursors: list[str] | UnsetType = UNSET
+    searched_to: str | None = None
 
 
 class AttemptList(Struct, frozen=True):
@@ -356,6 +360,30 @@ class Preview(Struct, frozen=True):
     ticks: list[str]
 
 
+TickOutcome = Literal["made", "caught_up", "skipped", "unknown"]
+
+
+class PastTick(Struct, frozen=True):
+    """A tick that is over, with the zone's offset, and its job.
+
+    ``caught_up``: it was made more than a minute late. ``skipped``: it has no job, by the schedule's rules, as the
+    schedule was paused, or as the job was deleted. ``unknown``: its job may be kept no longer, or be elsewhere.
+    """
+
+    at: str
+    outcome: TickOutcome
+    job: str | None
+    state: StateLabel | None
+    made_at: str | None
+
+
+class PastTicks(Struct, frozen=True):
+    """A page of ticks, oldest first."""
+
+    data: list[PastTick]
+    next_cursor: str | None
+
+
 class Rate(Struct, frozen=True, forbid_unknown_fields=True):
     """At most ``limit`` attempts start in each ``per``, wherever it begins; up to ``limit`` may start at once.
 
@@ -403,11 +431,25 @@ class Breaker(Struct, frozen=True):
     until: str | None
 
 
+class RecentAttempts(Struct, frozen=True):
+    """The attempts of the last ``seconds``, as far as this leader made them.
+
+    ``durations`` counts them by how long they took: by the milliseconds that they took at most, in steps of a fifth.
+    """
+
+    seconds: int
+    attempts: int
+    succeeded: int
+    p50_ms: int
+    p99_ms: int
+    durations: dict[str, int]
+
+
 class Destination(Struct, frozen=True, omit_defaults=True):
     """A destination as users see it; of its secrets only the number is ever shown.
 
     ``retry``: for jobs that do not say it themselves; not there: the default. ``incomplete`` as in ``JobPage``,
-    ``tenant`` as in ``Job``.
+    ``tenant`` as in ``Job``. ``recent``: not there: no attempt was made in the last minutes.
     """
 
     host: str
@@ -423,6 +465,7 @@ class Destination(Struct, frozen=True, omit_defaults=True):
     tls: ShownTls | None = None
     incomplete: list[str] = []
     tenant: str | UnsetType = UNSET
+    recent: RecentAttempts | UnsetType = UNSET
 
 
 class DestinationPage(Struct, frozen=True, omit_defaults=True):

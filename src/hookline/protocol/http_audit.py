@@ -10,8 +10,9 @@ AUDIT_FILTERS = ("action", "actor", "after")
 class AuditView(Struct, frozen=True):
     """A row of the audit log: who did what.
 
-    ``actor``: id of the key, ``root``, or empty where nobody is asked for a key. ``address``: where the caller was;
-    ``via``: through which proxies and nodes, as they say. ``changed``: how many things, such as jobs.
+    ``actor``: id of the key, ``root``, ``oidc:`` and a name, or empty where nobody is asked for a key. ``address``:
+    where the caller was; ``via``: through which proxies and nodes, as they say. ``changed``: how many things, such as
+    jobs.
     """
 
     id: str

@@ -38,6 +38,24 @@ class KeyView(Struct, frozen=True):
     previous_until: str | None
 
 
+class OwnKey(Struct, frozen=True):
+    """The caller as the service sees it. ``id`` is ``root`` with a root key, and null where nobody is asked for a key.
+
+    Of somebody who signed in at a provider it is ``oidc:`` and their name.
+
+    ``scopes``: what it may do. ``tenant``: whose key it is; ``acts_for``: whose jobs it sees by this call. An operator
+    (``is_operator``) may act for any tenant.
+    """
+
+    id: str | None
+    name: str | None
+    scopes: list[KeyScope]
+    tenant: str
+    acts_for: str
+    is_operator: bool
+    expires_at: str | None
+
+
 class NewKey(Struct, frozen=True, omit_defaults=True):
     """A key with its text, which is shown this once. ``incomplete``: clusters that get it when they can be reached."""
 

@@ -56,9 +56,15 @@ class DestinationsPage(Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class Arrived(Struct, frozen=True, array_like=True):
-    """A batch was kept. ``counted``: the number of the newest batch of its source that counts here."""
+    """A batch was kept.
+
+    Attributes:
+        counted: the number of the newest batch of its source that counts here.
+        delivers: this cluster makes attempts, now or within a second: the next batch leaves room for them.
+    """
 
     counted: int
+    delivers: bool = False
 
 
 class MovedPair(Struct, frozen=True):

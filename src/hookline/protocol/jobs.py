@@ -111,6 +111,7 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True):
     traceparent: str | None = None
     redact: tuple[str, ...] = ()  # what is shown as a mask: headers, ``payload``, ``response_body``; sorted
     sealed_content: bytes = b""
+    tracestate: str = ""  # with traceparent
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -246,7 +247,7 @@ def without_payload(spec: JobSpec) -> JobSpec:
     """The spec that stays when the payload is deleted: the call, with the names of its headers and no values."""
     headers = tuple((name, "") for name, _ in spec.headers)
     return msgspec.structs.replace(
-        spec, headers=headers, body=b"", is_json=False, sealed_secret=None, sealed_content=b""
+        spec, headers=headers, body=b"", is_json=False, sealed_secret=None, sealed_content=b"", tracestate=""
     )
 
 
@@ -282,3 +283,8 @@ def lane_parts(lane: int) -> tuple[int, int, bool]:
 def destination_of(lane: int) -> int:
     """The destination id of a lane."""
     return lane >> _DESTINATION_SHIFT
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The id of the trace that a well-formed header of W3C Trace Context names."""
+    return None if traceparent is None else traceparent[3:35]

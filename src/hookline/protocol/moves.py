@@ -13,7 +13,8 @@ from hookline.protocol.jobs import JobRecord
 JOB, KEY, SCHEDULE = 0, 1, 2
 """Kinds of names. The numbers are stored; never renumber."""
 
-BATCH_ITEMS_MAX: Final = 100  # some ten milliseconds of work in one go: deliveries get in between
+BATCH_ITEMS_MAX: Final = 100  # some ten milliseconds of work in one go
+BATCH_ITEMS_BESIDE: Final = 20  # while a cluster delivers: what falls due meanwhile waits for that long
 BATCH_BYTES_MAX: Final = 256 * 1024  # of an entry's 512 KiB: others' commands travel with it
 
 

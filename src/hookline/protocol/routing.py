@@ -6,9 +6,11 @@ number of clusters in the topology's order, ``ring`` the next point on a ring wi
 and others, 1997), whatever the order.
 """
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import md5
+from itertools import accumulate
 from typing import Literal, Protocol
 
 from uhashring import HashRing
@@ -98,6 +100,8 @@ class Router:
         self.topology = topology
         self.version = version_of(topology)
         self._placer = _placer(topology.strategy, topology.clusters)
+        self._is_weighted = topology.strategy == "ring"
+        self._weights = list(accumulate(map(self.weight, topology.clusters)))
         self._by_shard = {entry.shard: entry for entry in topology.all_clusters()}
         previous = topology.previous
         self._previous = _placer(previous.strategy, previous.clusters) if previous else None
@@ -115,6 +119,14 @@ class Router:
     def key_home(self, key: str) -> Home:
         """The home of an idempotency key; one that looks like a minted id is not a hint."""
         return Home(self._placer.place(key), self._placer.rule, self._placer.hash(key))
+
+    def weight(self, cluster: ClusterEntry) -> int:
+        """Its share of what may go anywhere, against the others'."""
+        return cluster.weight if self._is_weighted else 1
+
+    def at(self, share: float) -> ClusterEntry:
+        """The cluster at this share, at least 0 and below 1, of the weights of all, one after the other."""
+        return self.topology.clusters[bisect(self._weights, share * self._weights[-1])]
 
     def hinted(self, job_id: str) -> ClusterEntry | None:
         """The cluster a minted id names, if there is one with that shard."""

@@ -11,8 +11,10 @@ from hookline.http_api.callers import ApiCaller, HeaderPairs
 from hookline.http_api.guard import ClientAddress, Guard
 from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.peers.sender import Sender
+from hookline.peers.traced import TracedSender
 from hookline.protocol.api_keys import hash_of
 from hookline.protocol.calls import Call
+from hookline.protocol.passes import pass_key
 from hookline.proxy.api.app import create_app
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.config import ProxyConfig
@@ -69,7 +71,7 @@ def build(parts: ProxyParts) -> Proxy:
     """Wire the parts. Nothing runs yet."""
     config, clock, sender, known, health = parts.config, parts.clock, parts.sender, parts.known, parts.health
     metrics = ProxyMetrics()
-    forwarder = Forwarder(GatheringSender(sender, metrics), health, known, clock, metrics, config)
+    forwarder = Forwarder(TracedSender(GatheringSender(sender, metrics)), health, known, clock, metrics, config)
     prober = Prober(sender, health, known, forwarder, clock, config, parts.listens)
     keys = FleetKeys(sender, known, health)
     guard = None
@@ -89,6 +91,7 @@ def build(parts: ProxyParts) -> Proxy:
             keys.look_again,
             lambda: True,
             note_forbidden=note_forbidden,
+            pass_keys=[pass_key(key) for key in config.root_keys],
         )
     api = ProxyApi(forwarder, known, health, config, clock, metrics, keys, prober.farewell, guard)
     return Proxy(known, health, metrics, forwarder, prober, api, create_app(api, parts.routes))

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import msgspec
-import structlog
 
+from hookline.area_log import log_of
 from hookline.errors import ClusterUnavailable
 from hookline.http_api.forwarded_headers import CLUSTER
 from hookline.http_api.messages import HeaderPair
@@ -25,7 +25,7 @@ _PAGE_KEYS = 200
 _told = msgspec.json.Decoder(KeysTold)
 _encode = msgspec.json.Encoder().encode
 
-_log = structlog.get_logger()
+_log = log_of("proxy")
 
 
 class FleetKeys:

@@ -5,9 +5,10 @@ Two ways a call fails, kept apart everywhere: ``ClusterUnavailable``, it surely 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -33,7 +34,15 @@ _SHORT_MS = 1_000  # silence for less time than this says nothing about a node
 _NOT_ACCEPTED = frozenset({"no_leader", "shutting_down", "overloaded", "unavailable", "cluster_left"})
 _TELLING = frozenset({409, 421, 429, 503, 504})  # statuses whose problem decides how to go on
 
-Candidates = Callable[[Router], Sequence[ClusterEntry]]
+
+class Candidates(NamedTuple):
+    """So many clusters to ask, in this order; each may be looked for when it is its turn."""
+
+    total: int
+    clusters: Iterable[ClusterEntry]
+
+
+CandidatesOf = Callable[[Router], Candidates]
 CallFor = Callable[[ClusterEntry], NodeCall]
 
 
@@ -99,11 +108,11 @@ class Forwarder:
         is_open = self.breaker(cluster).blocked_until(self._clock.boot_ms()) is not None
         return not is_open and self._health.cluster_state(cluster) != "down"
 
-    async def submit(self, candidates: Candidates, call_for: CallFor, deadline_ms: float) -> NodeAnswer:
+    async def submit(self, route: CandidatesOf, call_for: CallFor, deadline_ms: float) -> NodeAnswer:
         """The answer of the first cluster that takes the call.
 
         Args:
-            candidates: the clusters to ask, in order, by the topology it is given. Called again when that changes.
+            route: the clusters to ask, by the topology it is given. Called again when that changes.
             call_for: the call for that cluster; called once for each that is asked.
             deadline_ms: when to stop, on the clock's ``boot_ms``.
 
@@ -112,22 +121,22 @@ class Forwarder:
             DeadlineExceeded: it may have been, by the cluster ``call_for`` was last called with.
         """
         budget = Budget(self._config.tries_max)
-        return await rerouted(partial(self._to_first, candidates, call_for, deadline_ms, budget))
+        return await rerouted(partial(self._to_first, route, call_for, deadline_ms, budget))
 
-    async def _to_first(
-        self, candidates: Candidates, call_for: CallFor, deadline_ms: float, budget: Budget
-    ) -> NodeAnswer:
+    async def _to_first(self, route: CandidatesOf, call_for: CallFor, deadline_ms: float, budget: Budget) -> NodeAnswer:
         router = self._known.router
         version = router.version
-        clusters = candidates(router)
+        total, clusters = route(router)
+        before: ClusterEntry | None = None
         full: NodeAnswer | None = None
         failure: ClusterUnavailable | None = None
         for number, cluster in enumerate(clusters, 1):
             if self._known.version != version:
                 raise StaleRoute
-            if number > 1:
-                self._metrics.fell_back(clusters[number - 2].name)
-            rounds_max = 1 if number < len(clusters) else ROUNDS_MAX
+            if before is not None:
+                self._metrics.fell_back(before.name)
+            before = cluster
+            rounds_max = 1 if number < total else ROUNDS_MAX
             try:
                 answer = await self.to_cluster(
                     cluster, call_for(cluster), deadline_ms, version=version, budget=budget, rounds_max=rounds_max
@@ -140,7 +149,7 @@ class Forwarder:
             full = answer
         if full is not None:
             return full
-        if failure is not None and len(clusters) == 1:
+        if failure is not None and total == 1:
             raise failure
         raise AllClustersUnavailable(retry_after_s=failure.retry_after_s if failure else 1)
 
@@ -204,18 +213,17 @@ class Forwarder:
                 outcome == "cluster_unavailable" or (outcome == "deadline_exceeded" and is_long)
             )
             _tell(breaker, asking, now_ms, is_failure=is_failure)
-            has_answer = outcome[1:] == "xx"
-            self._metrics.called(
-                cluster.name, outcome, (now_ms - started_ms - asking.took_ms) / 1000 if has_answer else None
-            )
+            added_s = (now_ms - started_ms - asking.took_ms) / 1000 if outcome[1:] == "xx" else None
+            self._metrics.called(cluster.name, outcome, added_s)
         return answer
 
     async def _ask(self, asking: _ClusterCall) -> NodeAnswer:
         while True:
             step = asking.plan.next(self._clock.boot_ms())
             if isinstance(step, Send):
-                answer = await self._try(asking, step)
-                if answer is not None:
+                if asking.has_tried:
+                    self._metrics.retried(asking.cluster.name)
+                if (answer := await self._try(asking, step)) is not None:
                     return answer
             elif isinstance(step, Pause):
                 await asyncio.sleep(step.ms * (1 + self._clock.random()) / 2_000)

@@ -4,14 +4,13 @@ What a proxy is started with is a proposal: it is in force once a cluster has it
 no cluster takes anything, and the topology of the clusters, older or newer, takes its place.
 """
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.errors import InvalidTopology
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, Version, encode_topology, parse_topology
 from hookline.protocol.topology_change import is_completed, is_jump, outranks
 
-_log = structlog.get_logger()
+_log = log_of("proxy")
 
 
 class KnownTopology:

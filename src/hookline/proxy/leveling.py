@@ -9,8 +9,7 @@ A change is ended when all clusters say that everything has moved. All proxies p
 import asyncio
 from collections.abc import Iterable, Sequence
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.forwarded_headers import CLUSTER, DECIDED
@@ -24,7 +23,7 @@ from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.pusher import TIMEOUT_S, proposing
 from hookline.proxy.rerouting import StaleRoute
 
-_log = structlog.get_logger()
+_log = log_of("proxy")
 
 
 class Leveler:

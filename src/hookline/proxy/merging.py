@@ -8,6 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
+from hookline.protocol.http import RecentAttempts
+from hookline.protocol.latencies import joined as joined_recent
+
 Item = dict[str, Any]
 Key = tuple[object, ...]
 Positions = dict[str, str | None]
@@ -21,11 +26,13 @@ class ClusterPage:
         data: its items in the list's order.
         cursors: for each item, where the page after it begins.
         next_cursor: where the page after this one begins; None: there is no more.
+        searched_to: of which time the jobs are at which a search stopped.
     """
 
     data: Sequence[Item]
     cursors: Sequence[str]
     next_cursor: str | None
+    searched_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +59,13 @@ def merge(
         limit: of items.
         key: the items are ordered by it.
         is_descending: largest first.
-        join: makes one of items with the same key; without it they stay apart.
+        join: makes one of items with the same key; without it they stay apart. Where clusters order what comes at one
+            time differently, such items are not side by side: then the first one stays.
         is_given: the pages before had it, or it belongs there: then it is passed over.
     """
     taken = dict.fromkeys(pages, 0)
     data: list[Item] = []
+    joined: set[Any] = set()
     best = max if is_descending else min
     while len(data) < limit:
         if any(taken[name] == len(page.data) and page.next_cursor is not None for name, page in pages.items()):
@@ -69,8 +78,10 @@ def merge(
         items = [pages[name].data[taken[name]] for name in (same if join else same[:1])]
         for name in same if join else same[:1]:
             taken[name] += 1
-        if not is_given(items[0]):
+        if first not in joined and not is_given(items[0]):
             data.append(join(items) if join else items[0])
+        if join:
+            joined.add(first)
     moved = {name: _position(page, taken[name]) for name, page in pages.items() if _has_moved(page, taken[name])}
     return MergedPage(data, moved)
 
@@ -134,13 +145,17 @@ def destination_key(destination: Item) -> Key:
 
 
 def join_destinations(views: list[Item]) -> Item:
-    """One destination as several clusters see it: settings of the first, counts summed, the worst breaker."""
+    """One destination as several clusters see it: settings of the first, counts summed, the worst breaker.
+
+    So are the counts of recent attempts, and the percentiles are those of all.
+    """
     joined = dict(views[0])
     for count in ("running", "waiting"):
         joined[count] = sum(view[count] for view in views)
     order = ("closed", "half_open", "open")
     joined["breaker"] = max((view["breaker"] for view in views), key=lambda breaker: order.index(breaker["state"]))
-    return joined
+    recent = joined_recent(msgspec.convert(view["recent"], RecentAttempts) for view in views if "recent" in view)
+    return joined if recent is None else joined | {"recent": recent}
 
 
 def tenant_key(tenant: Item) -> Key:

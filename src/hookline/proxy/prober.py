@@ -4,9 +4,9 @@ import asyncio
 from typing import NamedTuple
 
 import msgspec
-import structlog
 from msgspec import UNSET
 
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import InvalidTopology, Unauthorized
 from hookline.http_api.forwarded_headers import PROXY
@@ -22,7 +22,7 @@ from hookline.proxy.leveling import Leveler
 
 _JITTER = 0.3  # of the interval
 
-_log = structlog.get_logger()
+_log = log_of("proxy")
 
 
 class _Reported(msgspec.Struct):

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
 from hookline.http_api.guard import bearer
 from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.http_api.server import ApiServer, listen, make_server, url_of
+from hookline.loop_lag import LoopLag
 from hookline.memory import settle_memory
 from hookline.peers.proven_sender import proven_sender
 from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
@@ -22,7 +22,6 @@ from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
-from hookline.telemetry import report_ends
 from hookline.tls.live import LiveTls, kept_fresh
 from hookline.visible import without_password
 
@@ -32,7 +31,7 @@ _SEED_PAUSE_S = 0.5
 _LEAVE_MS_MAX = 3_000  # HAProxy as in deploy/ sends nothing more after 1.5 s
 _QUIET_MS = 500
 
-_log = structlog.get_logger()
+_log = log_of("proxy")
 
 
 async def run_proxy(
@@ -79,13 +78,14 @@ async def run_proxy(
         )
         grace_s = -(-config.shutdown_grace_ms // 1_000)
         server = make_server(proxy.app, listener, grace_s=grace_s, allow_hosts=config.allow_hosts, tls=tls)
-        report_ends(proxy.api.metrics.registry, tls.ends)
+        proxy.metrics.certificate_ends = tls.ends
         await proxy.prober.probe_all()  # so that the first requests know who leads
         if config.root_key is not None:
             await proxy.api.keys.pull()
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
-            beside = [tasks.create_task(proxy.prober.run())]
+            lag = LoopLag(clock, proxy.metrics.loop_lag.observe)
+            beside = [tasks.create_task(proxy.prober.run()), tasks.create_task(lag.run())]
             if config.root_key is not None:
                 beside.append(tasks.create_task(proxy.api.keys.run()))
             url = url_of(listener, config.tls.scheme)

@@ -117,5 +117,5 @@ async def start(
     child = SimulatedChild(node, parent, received)
     parent.children.append(child)
     as_known: Any = child
-    child.link.send(encode_setup(Setup(node.config, fixed_vault().keys, slots, logs_as_json=True, log_level="info")))
+    child.link.send(encode_setup(Setup(node.config, fixed_vault().keys, slots, logs_as_json=True, log_levels={})))
     return ChildProcess(as_known, child.link)

@@ -13,7 +13,7 @@ from hookline.client.requests import Request
 from hookline.node.moving.handover import Handover
 from hookline.node.moving.new_home import NewHomes
 from hookline.protocol.commands import EndDeparture, GiveAway
-from hookline.protocol.topology import Topology, encode_topology
+from hookline.protocol.topology import Move, Topology, encode_topology
 from tests.simulation.cluster.cluster import Cluster
 from tests.simulation.cluster.loop import OUTSIDE
 from tests.simulation.fleet.clients import ProxyClients
@@ -80,6 +80,7 @@ class Stage(FleetWorld):
         to_s: ScheduledJob = {"url": "http://10.0.0.1:8080/s"}
         schedule = requests.create_schedule("0 0 1 6 *", to_s, {"id": "s"}, self.clock)
         await clients.call("schedule", "s", {}, schedule, retries=3)
+        await self._prepare(clients)
         body = encode_topology(self._after)
         request = Request("PUT", "/topology", dict, body, {"Content-Type": "application/json"})
         await clients.call("topology", None, {}, request, retries=5)
@@ -88,6 +89,7 @@ class Stage(FleetWorld):
         await changing
         self.admins.applied.append(self._after)
         await asyncio.sleep(_LEVEL_S)
+        await self._read_again(clients)
         await self._ask_for_all(clients)
         for cluster in self.clusters:
             await cluster.until(cluster.all_know_all, 60, "not all nodes have all entries")
@@ -95,6 +97,12 @@ class Stage(FleetWorld):
         self.is_over = True
         for proxy in self.proxies:
             proxy.kill()
+
+    async def _prepare(self, clients: ProxyClients) -> None:
+        """Before the topology changes."""
+
+    async def _read_again(self, clients: ProxyClients) -> None:
+        """When all has moved."""
 
     async def _change(self, clients: ProxyClients) -> None:
         """Somebody reads, cancels and creates again while it moves."""
@@ -112,6 +120,39 @@ class Stage(FleetWorld):
                 )
             if number % 5 == 1 and number % 3:
                 await clients.look("cancel", f"id-{number}", retries=5)
+
+
+class Late(Stage):
+    """A cluster is taken out, and back in while a batch of it does not count yet: it counts by the newer topology."""
+
+    def __init__(self, history: History, seed: int, directory: Path) -> None:
+        super().__init__((), history, seed, directory)
+        self.holds, self.is_held = True, asyncio.Event()
+        self.minted: list[str] = []
+        entries = tuple(entry_of(cluster) for cluster in self.clusters)
+        self._after = Topology(epoch=2, strategy="ring", clusters=entries[1:], move=Move(with_finished=True))
+        self.admins.begin_with(Topology(epoch=1, strategy="ring", clusters=entries))
+        for proxy in self.proxies:
+            proxy.file = self.admins.first
+
+    async def _prepare(self, clients: ProxyClients) -> None:
+        for number in range(_JOBS):
+            job = {"url": f"http://10.0.0.1:8080/plain-{number}", "delay": "2h"}
+            (wanted,) = (await clients.create(job, retries=3)).acknowledged
+            self.minted.append(wanted)
+            if number % 2:
+                await clients.look("cancel", wanted, retries=5)
+
+    async def _read_again(self, clients: ProxyClients) -> None:
+        for wanted in self.minted:
+            await clients.look("read", wanted, retries=2)
+
+    async def _change(self, clients: ProxyClients) -> None:
+        await self.is_held.wait()
+        await clients.call("topology", None, {}, Request("POST", "/topology/abort", dict), retries=5)
+        await asyncio.sleep(_LEVEL_S)  # whoever does not wait for it says long before that all has moved
+        assert not self._has_moved()
+        self.holds = False
 
 
 def _kill_leader(cluster: Cluster) -> None:
@@ -173,3 +214,27 @@ def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
     assert world.has_crashed
     wrong = world.violated()
     assert not wrong, "\n".join([*wrong, *world.history.journal.lines[-200:]])
+
+
+@pytest.mark.uncovered
+def test_what_comes_late_to_its_former_home_is_found(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: list[Late] = []
+    activate = NewHomes.activate
+
+    async def activating(self: NewHomes, *arguments: Any) -> Any:
+        while stages[0].holds:
+            stages[0].is_held.set()
+            await asyncio.sleep(0.1)
+        return await activate(self, *arguments)
+
+    def build(history: History, seed: int, place: Path) -> Late:
+        stages.append(Late(history, seed, place))
+        return stages[-1]
+
+    monkeypatch.setattr(NewHomes, "activate", activating)
+    world = lived(build, _SEED, directory)
+    assert stages[0].is_held.is_set()
+    wrong = world.violated()
+    assert not wrong, "\n".join([*wrong, *world.history.journal.lines[-200:]])
+    lost = [call.target for call in world.history.calls if call.kind == "read" and not call.is_ok]
+    assert lost == []

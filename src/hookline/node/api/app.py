@@ -5,6 +5,7 @@ from starlette.applications import Starlette
 from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Served, application, bound
+from hookline.http_api.log_levels import change_log_levels, get_log_levels
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.page_host import NO_ROUTES, PageHost, Routes, add_pages
 from hookline.node.api import (
@@ -20,7 +21,9 @@ from hookline.node.api import (
     gathered,
     jobs,
     keys,
+    metrics,
     moves,
+    past_ticks,
     schedules,
     settings_import,
     snapshots,
@@ -30,6 +33,14 @@ from hookline.node.api import (
 from hookline.node.api.context import Api
 from hookline.node.api.door import Door
 from hookline.node.api.served_calls import identity_of, limited_calls
+
+
+async def _get_log_levels(_api: Api, request: ApiRequest) -> Reply:
+    return await get_log_levels(request)
+
+
+async def _change_log_levels(_api: Api, request: ApiRequest) -> Reply:
+    return await change_log_levels(request)
 
 
 async def _get_openapi(_api: Api, request: ApiRequest) -> Reply:
@@ -60,6 +71,7 @@ HANDLERS = bound(
         "listSchedules": schedules.list_schedules,
         "previewSchedule": schedules.preview,
         "getSchedule": schedules.get_schedule,
+        "listTicks": past_ticks.list_ticks,
         "updateSchedule": schedules.update_schedule,
         "deleteSchedule": schedules.delete_schedule,
         "pauseSchedule": schedules.pause_schedule,
@@ -75,6 +87,7 @@ HANDLERS = bound(
         "trustClock": clocks.trust_clock,
         "createKey": keys.create_key,
         "listKeys": keys.list_keys,
+        "getOwnKey": keys.get_own,
         "getKey": keys.get_key,
         "rotateKey": keys.rotate_key,
         "revokeKey": keys.revoke_key,
@@ -89,7 +102,9 @@ HANDLERS = bound(
         "getHealth": cluster.get_health,
         "getLivez": cluster.get_livez,
         "getReadyz": cluster.get_readyz,
-        "getMetrics": cluster.get_metrics,
+        "getMetrics": metrics.get_metrics,
+        "getLogLevels": _get_log_levels,
+        "changeLogLevels": _change_log_levels,
         "getOpenapi": _get_openapi,
         "getDocs": _get_docs,
         "readClock": clocks.read_clock,

@@ -9,9 +9,9 @@ from contextvars import ContextVar
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
+from hookline.area_log import log_of
 from hookline.errors import HooklineError, NotLeader
 from hookline.http_api.addresses import addresses_of
 from hookline.http_api.audit_notes import ID_BYTES, trace_of
@@ -27,7 +27,7 @@ from hookline.protocol.commands import AnyCommand, AuditNote, AuditOutcome, Note
 
 _TELL_S: Final = 2.0
 
-_log = structlog.get_logger()
+_log = log_of("api")
 _current: ContextVar["Noting | None"] = ContextVar("noting", default=None)
 
 

@@ -11,14 +11,14 @@ from hookline.http_api import strict_json
 from hookline.http_api.big_batches import BIG_BYTES, big_items
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
-from hookline.node.api import job_fields
 from hookline.node.api.creating import known_job
-from hookline.node.api.elsewhere import refusal_of_create
+from hookline.node.api.elsewhere import gone_since, refusal_of_create
 from hookline.node.api.jobs_api import JobsApi
 from hookline.node.api.views import batch_job
 from hookline.protocol import http
 from hookline.protocol.commands import Created, CreateJob, Refused, Result
 from hookline.protocol.limits import KIB
+from hookline.tracing.spans import context_of_work, note
 
 _batches = msgspec.json.Decoder(http.BatchRequest)
 _lists = msgspec.json.Decoder(list[Raw])
@@ -57,6 +57,7 @@ async def _create(api: JobsApi, request: ApiRequest) -> Reply:
     is_minimal = wants_minimal(request)
     read = await _read(api, request, items, is_minimal=is_minimal)
     commands = [item.command for item in read if isinstance(item, _New)]
+    note("messaging.batch.message_count", len(commands))
     results = iter(await api.create_each(request, commands))
     answers = [_result(api, item, next(results)) if isinstance(item, _New) else item for item in read]
     api.observe_create((clock.boot_ms() - started_ms) / 1000)
@@ -87,7 +88,7 @@ async def _read(
 ) -> list[_New | http.BatchResult]:
     """Read all items; the list is empty then, so that not both are held."""
     now_ms, tenant = api.now_ms(), request.caller.tenant
-    traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
+    trace = context_of_work(request.headers)
     read: list[_New | http.BatchResult] = []
     largest, since_yield = api.config.job_bytes_max, 0
     items.reverse()
@@ -97,7 +98,7 @@ async def _read(
         try:
             if size > largest:
                 raise PayloadTooLarge(f"a job of a batch may have at most {largest} bytes", limit=largest)
-            new = api.requests.create(item, now_ms, tenant=tenant, traceparent=traceparent)
+            new = api.requests.create(item, now_ms, tenant=tenant, trace=trace)
             read.append(_New(new.command, None if is_minimal else batch_job(new.row(now_ms))))
         except HooklineError as error:
             read.append(_error(error))  # not the error itself: its traceback holds the item
@@ -119,15 +120,19 @@ def _result(api: JobsApi, item: _New, result: Result | Misdirected) -> http.Batc
         return _brief(api, item, result)
     if not result.deduplicated:
         return http.BatchResult(201, item.view)
-    row = api.reads.job(item.command.work.tenant, result.id)
-    return _error(Internal()) if row is None else http.BatchResult(200, batch_job(row, deduplicated=True))
+    tenant = item.command.work.tenant
+    row = api.reads.job(tenant, result.id)
+    if row is None:
+        return _error(gone_since(api.reads, tenant, result.id))
+    return http.BatchResult(200, batch_job(row, deduplicated=True))
 
 
 def _brief(api: JobsApi, item: _New, result: Created) -> http.BatchResult | http.BriefResult:
     if not result.deduplicated:
         return http.BriefResult(201, http.BriefJob(result.id, "pending"))
-    known = known_job(api, item.command.work.tenant, result.id)
-    return _error(Internal()) if known is None else http.BriefResult(200, known)
+    tenant = item.command.work.tenant
+    known = known_job(api, tenant, result.id)
+    return _error(gone_since(api.reads, tenant, result.id)) if known is None else http.BriefResult(200, known)
 
 
 def _error(error: HooklineError) -> http.BatchResult:

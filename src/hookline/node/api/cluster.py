@@ -1,4 +1,4 @@
-"""The calls about the node itself: its cluster, whether it is fit, its metrics."""
+"""The calls about the node itself: its cluster, whether it is fit."""
 
 from typing import Literal
 
@@ -13,7 +13,6 @@ from hookline.http_api.probes import readiness
 from hookline.node.api.audit import current_note
 from hookline.node.api.clocks import clock_complaint, clock_view
 from hookline.node.api.context import Api
-from hookline.node.tenant_figures import named_figures
 from hookline.peers.sender import UNREADABLE, NodeCall, NotSent, Unclear
 from hookline.protocol import http
 from hookline.protocol.calls import CALLS
@@ -23,7 +22,6 @@ from hookline.protocol.jobs import Outcome, State
 _ASK_S = 1.0  # the leader, who runs attempts
 _CHANGES = msgspec.json.Decoder(http.ClusterChange)
 _FREE = "this cluster was taken out of the topology and has handed everything over: it can be switched off"
-_PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Led(msgspec.Struct):
@@ -183,38 +181,6 @@ def _why_held(api: Api) -> str | None:
         f"jobs are held: their secrets are sealed with key {', '.join(missing)}, which this node does not have; "
         "give that key in --secret-key-file or HOOKLINE_SECRET_KEY and start again"
     )
-
-
-async def get_metrics(api: Api, request: ApiRequest) -> Reply:
-    """``GET /metrics``: what only changes with the state is read here, when somebody looks."""
-    request.query()
-    metrics, counters = api.services.metrics, api.services.replica.counters
-    for state in State:
-        metrics.jobs.labels(state.label).set(counters[state.label])
-    _tell_tenants(api)
-    usage = _usage(api)
-    slots_used, slots_max = usage.pop("slots")
-    metrics.slots_used.set(slots_used)
-    metrics.slots_max.set(slots_max)
-    for name, (used, limit) in usage.items():
-        metrics.limit_used.labels(name).set(used)
-        metrics.limit_max.labels(name).set(limit)
-    metrics.applied_index.set(api.services.replica.applied)
-    metrics.term.set(api.services.replica.term)
-    clock = clock_view(api)
-    metrics.clock_trusted.set(clock.trusted)
-    metrics.clock_offset.set((clock.offset_ms or 0) / 1_000)
-    return Reply(200, metrics.text(), _PROMETHEUS)
-
-
-def _tell_tenants(api: Api) -> None:
-    metrics = api.services.metrics
-    metrics.tenant_jobs.clear()  # those that are not among the busiest any more
-    metrics.tenant_bytes.clear()
-    for name, figures in named_figures(api.services.replica.counters_by_tenant).items():
-        for state in State:
-            metrics.tenant_jobs.labels(name, state.label).set(figures[state.label])
-        metrics.tenant_bytes.labels(name).set(figures["pending_bytes"])
 
 
 def _usage(api: Api) -> dict[str, tuple[int, int]]:

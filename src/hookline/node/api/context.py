@@ -20,6 +20,7 @@ from hookline.protocol.calls import CALLS
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CreateJob, Refused, Result, Results
 from hookline.protocol.ids import check_id
+from hookline.tracing.spans import child
 
 _ERRORS = by_code()
 
@@ -71,7 +72,8 @@ class Api(JobsApi):
         note = None if noting is None else noting.beside(commands)
         proposal = self.services.replica.propose(commands if note is None else (*commands, note))
         is_open_now()
-        results = await proposal
+        with child("commit", attributes={"hookline.commands": len(commands)}):
+            results = await proposal
         assert isinstance(results, Results)
         return results if note is None else Results(results[:-1], results.time_ms)
 
@@ -80,7 +82,8 @@ class Api(JobsApi):
         # All are proposed before the first is awaited: so the replica takes them together, or none of them.
         proposals = [self.services.replica.propose(part) for part in split(commands)]
         is_open_now()
-        return await together(proposals)
+        with child("commit", attributes={"hookline.commands": len(commands)}):
+            return await together(proposals)
 
 
 def id_of(request: ApiRequest) -> str:

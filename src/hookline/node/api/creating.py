@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-from hookline.errors import JobNotFound
 from hookline.http_api import strict_json
 from hookline.http_api.messages import ApiRequest, HeaderPair, Reply, answer
 from hookline.http_api.preferences import APPLIED_MINIMAL, wants_minimal
-from hookline.node.api import job_fields
-from hookline.node.api.elsewhere import refusal_of_create
+from hookline.node.api.elsewhere import gone_since, refusal_of_create
 from hookline.node.api.job_requests import NewJob
 from hookline.node.api.jobs_api import JobsApi
 from hookline.protocol import http
 from hookline.protocol.commands import Created, Refused, Result
 from hookline.protocol.ids import check_key
+from hookline.tracing.spans import context_of_work, note
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,9 @@ async def understood(api: JobsApi, request: ApiRequest) -> Wish:
     key = request.header(b"idempotency-key")
     if key is not None:
         check_key(key)
-    traceparent = job_fields.traceparent_of(request.header(b"traceparent"))
-    new = api.requests.create(body, api.now_ms(), tenant=request.caller.tenant, key=key, traceparent=traceparent)
+    trace = context_of_work(request.headers)
+    new = api.requests.create(body, api.now_ms(), tenant=request.caller.tenant, key=key, trace=trace)
+    note("messaging.message.id", new.command.id)
     return Wish(new, key, wants_minimal(request))
 
 
@@ -56,9 +56,10 @@ async def answered(api: JobsApi, wish: Wish, result: Result, time_ms: int) -> Re
         return _brief(api, wish, result)
     if not result.deduplicated:
         return answer(201, api.job_views.job(wish.new.row(time_ms)), [_location(result.id)])
-    row = api.reads.job(wish.new.command.work.tenant, result.id)
+    tenant = wish.new.command.work.tenant
+    row = api.reads.job(tenant, result.id)
     if row is None:
-        raise JobNotFound
+        raise gone_since(api.reads, tenant, result.id)
     await api.look_at([row])
     return answer(200, api.job_views.job(row, deduplicated=True), [_location(result.id)])
 
@@ -67,9 +68,10 @@ def _brief(api: JobsApi, wish: Wish, result: Created) -> Reply:
     headers = [_location(result.id), APPLIED_MINIMAL]
     if not result.deduplicated:
         return answer(201, http.BriefJob(result.id, "pending"), headers)
-    known = known_job(api, wish.new.command.work.tenant, result.id)
+    tenant = wish.new.command.work.tenant
+    known = known_job(api, tenant, result.id)
     if known is None:
-        raise JobNotFound
+        raise gone_since(api.reads, tenant, result.id)
     return answer(200, known, headers)
 
 

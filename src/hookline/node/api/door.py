@@ -14,6 +14,7 @@ from hookline.node.api.context import Api
 from hookline.node.api.deadline import within_deadline
 from hookline.node.api.elsewhere import place_of
 from hookline.node.api.forwarding import LeaderForwarder
+from hookline.peers.traced import TracedSender
 from hookline.protocol.calls import Call
 from hookline.protocol.moves import JOB, SCHEDULE
 
@@ -25,7 +26,7 @@ class Door:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._leader = LeaderForwarder(api.services.role, api.services.sender)
+        self._leader = LeaderForwarder(api.services.role, TracedSender(api.services.sender))
 
     def to(self, handler: NodeHandler, call: Call) -> Handler:
         """Wraps a handler in the checks that the call needs."""
@@ -57,13 +58,14 @@ class Door:
         """By this node; a state that is found damaged ends it."""
         self.check_caller(request)
         noting = begin_note(self._api.services, request)
+        committed = self._api.services.replica.machine.committed
         try:
             reply = await handler(self._api, request)
             if noting is not None:
                 await noting.write("unchanged")
             return reply
         except (JobNotFound, ScheduleNotFound) as error:
-            raise self._elsewhere(request, error) from error
+            raise self._elsewhere(request, error, committed) from error
         except StateDamaged as error:
             self._api.services.on_damage(error)
             raise
@@ -72,15 +74,22 @@ class Door:
             self._api.services.on_damage(damage)
             raise damage from error
 
-    def _elsewhere(self, request: ApiRequest, error: HooklineError) -> HooklineError:
-        """The error for what is not here: it may be at another cluster, or on its way here."""
+    def _elsewhere(self, request: ApiRequest, error: HooklineError, committed: int) -> HooklineError:
+        """The error for what is not here: it may be at another cluster, or on its way here.
+
+        What came to count by an entry that was not committed when it was looked for is on its way, too. ``committed``:
+        the newest that was, before it was looked for.
+        """
         name = request.path.get("id")
         if name is None:
             return error
         tenant, kind = request.caller.tenant, JOB if isinstance(error, JobNotFound) else SCHEDULE
         if (moved := place_of(self._api.reads, tenant, kind, name)) is not None:
             return moved
-        is_arriving = self._api.services.replica.machine.tables.is_arriving(tenant, kind, name)
+        machine = self._api.services.replica.machine
+        is_arriving = machine.tables.is_arriving(tenant, kind, name) or machine.came_after(
+            committed, tenant, kind, name
+        )
         return Arriving(retry_after_s=1) if is_arriving else error
 
     def check_load(self) -> None:

@@ -16,6 +16,11 @@ def place_of(reads: Reads, tenant: str, kind: int, name: str) -> Moved | None:
     return Moved(f"it is at the cluster with shard {shard}; ask a proxy, or that cluster", shard=shard, kept=is_kept)
 
 
+def gone_since(reads: Reads, tenant: str, job_id: str) -> HooklineError:
+    """The error for a job that a create found, and that is not here any more: by the same entry it may have moved."""
+    return place_of(reads, tenant, JOB, job_id) or Arriving(retry_after_s=1)
+
+
 def refusal_of_create(reads: Reads, command: CreateJob, result: Refused) -> HooklineError:
     """The error for a job that was not made."""
     if result.code == Moved.code:

@@ -12,12 +12,14 @@ from hookline.http_api.endpoint import refusal_of
 from hookline.http_api.fate import Fate, is_open_now
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.problems import problem_reply
+from hookline.http_api.traced import end_answer, span_of
 from hookline.node.api.context import Api
 from hookline.node.api.creating import Wish, answered, understood
 from hookline.protocol.commands import Result, Results
 from hookline.protocol.internal_http import MESSAGEPACK, GatheredAnswer, GatheredCreate
 from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.limits import GATHERED_JOBS_MAX
+from hookline.tracing.spans import Span, error_of, follow, within
 
 _creates = msgspec.msgpack.Decoder(list[GatheredCreate])
 _encode = msgspec.msgpack.Encoder().encode
@@ -25,10 +27,11 @@ _Proposal = asyncio.Future[list[Result]]
 
 
 class _Asked(NamedTuple):
-    """A create that was understood, as the request that it would be alone."""
+    """A create that was understood, as the request that it would be alone; ``span``: None while traces are off."""
 
     request: ApiRequest
     wish: Wish
+    span: Span | None
 
 
 async def create_gathered(api: Api, request: ApiRequest) -> Reply:
@@ -36,9 +39,17 @@ async def create_gathered(api: Api, request: ApiRequest) -> Reply:
     clock = api.services.clock
     started_ms = clock.boot_ms()
     creates = _read(await request.whole_body())
-    asked = [await _understood(api, request, create) for create in creates]
-    results = await _proposed(api, request, asked)
-    replies = [await _reply(api, one, result) for one, result in zip(asked, results, strict=True)]
+    asked: list[_Asked | HooklineError] = []
+    try:
+        for create in creates:
+            asked.append(await _understood(api, request, create))  # noqa: PERF401 - their spans end whatever comes
+        results = await _proposed(api, request, asked)
+        replies = [await _reply(api, one, result) for one, result in zip(asked, results, strict=True)]
+    except BaseException as error:
+        for one in asked:
+            if isinstance(one, _Asked) and one.span is not None:
+                one.span.end(error_of(error))
+        raise
     took_s = (clock.boot_ms() - started_ms) / 1000
     for reply in replies:
         if reply.status < 300:
@@ -58,14 +69,21 @@ def _read(body: bytes) -> list[GatheredCreate]:
 
 async def _understood(api: Api, request: ApiRequest, create: GatheredCreate) -> _Asked | HooklineError:
     call, guard = api.create_call, api.services.guard
+    span = span_of(call, create.headers)
     try:
         caller = request.caller._replace(tenant=DEFAULT_TENANT, named=named_in(create.headers))
         if guard is not None:
             caller = await guard.admitted(call, caller, create.headers, request.scope.get("client"))
         alone = ApiRequest(request.scope, request.receive, call, caller.acting(), create.headers, create.body)
-        return _Asked(alone, await understood(api, alone))
+        if span is None:
+            return _Asked(alone, await understood(api, alone), None)
+        with within(span):
+            return _Asked(alone, await understood(api, alone), span)
     except Exception as error:  # noqa: BLE001 - what one create does to us is not the others' fault
-        return refusal_of(error, request.scope, Fate())
+        refusal = refusal_of(error, request.scope, Fate())
+        if span is not None:
+            end_answer(span, refusal.http_status)
+        return refusal
 
 
 async def _proposed(
@@ -109,6 +127,8 @@ def _propose(api: Api, asked: _Asked | HooklineError) -> _Proposal | HooklineErr
         admission.give_back(work.tenant, 1, work.size)
         return error
     is_open_now()
+    if asked.span is not None:
+        follow("commit", asked.span, proposal)
     return proposal
 
 
@@ -141,6 +161,13 @@ def _may_be_accepted(result: Results | HooklineError) -> bool:
 
 
 async def _reply(api: Api, asked: _Asked | HooklineError, result: Results | HooklineError) -> Reply:
+    reply = await _untraced_reply(api, asked, result)
+    if isinstance(asked, _Asked) and asked.span is not None:
+        end_answer(asked.span, reply.status)
+    return reply
+
+
+async def _untraced_reply(api: Api, asked: _Asked | HooklineError, result: Results | HooklineError) -> Reply:
     try:
         if isinstance(asked, HooklineError):
             raise asked

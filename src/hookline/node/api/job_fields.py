@@ -30,7 +30,6 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _STATUS = re.compile(r"[1-9](?:[0-9]{2}|([xX]{2}))")
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 
 
 def method_of(text: str) -> str:
@@ -205,11 +204,6 @@ def priority_of(priority: int | UnsetType) -> int:
         return 0
     check_between("priority", priority, limits.PRIORITY_MIN, limits.PRIORITY_MAX)
     return priority
-
-
-def traceparent_of(header: str | None) -> str | None:
-    """The header's value if it is well formed, else None, as W3C Trace Context asks for."""
-    return header if header is not None and _TRACEPARENT.fullmatch(header) else None
 
 
 def job_filter(wanted: http.Filter) -> JobFilter:

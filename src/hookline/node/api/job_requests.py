@@ -33,6 +33,7 @@ from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, State
 from hookline.protocol.retries import DEFAULT_RETRY, retry_of
 from hookline.protocol.signatures import parse_secret
 from hookline.protocol.urls import parse_url
+from hookline.tracing.context import TraceContext
 
 RESERVED_IDS = frozenset({"batch", "retry", "cancel"})  # they are calls: GET /jobs/batch could not mean a job
 
@@ -120,13 +121,13 @@ class JobRequests:
         *,
         tenant: str = DEFAULT_TENANT,
         key: str | None = None,
-        traceparent: str | None = None,
+        trace: TraceContext | None = None,
     ) -> NewJob:
         """Read a request to create a job; the body is known to be UTF-8. Raises InvalidRequest, PayloadTooLarge."""
         strict_json.check_envelope(_request_parts, body)
         request = strict_json.decode(_requests, body)
         found = strict_json.unique_fields(body)
-        spec = fields.unmasked(self._new(request, traceparent), None)
+        spec = fields.unmasked(self._new(request, trace), None)
         strict_json.check_unique_inside(found, request)  # after the sizes are known to be small
         due_ms = fields.due_of(request.run_at, request.delay, now_ms)
         chosen = request.id is not UNSET
@@ -173,11 +174,13 @@ class JobRequests:
             raise Unavailable("what the job is to send is encrypted with a key that this node does not have")
         return fields.unmasked(self._merged(changes, old), old)
 
-    def _new(self, request: JobRequest, traceparent: str | None) -> JobSpec:
+    def _new(self, request: JobRequest, trace: TraceContext | None) -> JobSpec:
         if request.url is UNSET:
             raise InvalidRequest("the field 'url' is missing", field="url")
         spec = self._merged(request, self._defaults)
-        return spec if traceparent is None else msgspec.structs.replace(spec, traceparent=traceparent)
+        if trace is None:
+            return spec
+        return msgspec.structs.replace(spec, traceparent=trace.traceparent, tracestate=trace.state)
 
     def _merged(self, given: JobChanges, old: JobSpec) -> JobSpec:
         """The one place where the fields of a request become those of a spec; ``old`` has what was not given."""
@@ -200,6 +203,7 @@ class JobRequests:
             labels=old.labels if given.labels is UNSET else fields.check_labels(given.labels),
             sealed_secret=old.sealed_secret if given.secret is UNSET else self._sealed(given.secret, old),
             traceparent=old.traceparent,
+            tracestate=old.tracestate,
             redact=old.redact if given.redact is UNSET else fields.redact_of(given.redact),
         )
 

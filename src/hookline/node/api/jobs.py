@@ -15,6 +15,7 @@ from hookline.node.state_machine.read_rows import JobRow
 from hookline.node.state_machine.reads import PAGE_BYTES_MAX
 from hookline.protocol import http
 from hookline.protocol.commands import AnyCommand, CancelJobs, Changed, RedriveJobs, Refused, UpdateJob
+from hookline.protocol.durations import format_time
 from hookline.protocol.jobs import FINISHED, State
 from hookline.protocol.moves import JOB
 
@@ -51,8 +52,11 @@ async def list_jobs(api: JobsApi, request: ApiRequest) -> Reply:
         is_cut = rows and rows[-1].seq != found.matches[-1].seq
         next_before = rows[-1].seq if is_cut else found.next_before
         next_cursor = None if next_before is None else encode_cursor(str(next_before), scope)
+        searched_to = None if is_cut or found.searched_ms is None else format_time(found.searched_ms)
         await api.look_at(rows)
-        page = http.JobPage(await views_of(rows, partial(api.job_views.job, payload=False)), next_cursor)
+        page = http.JobPage(
+            await views_of(rows, partial(api.job_views.job, payload=False)), next_cursor, searched_to=searched_to
+        )
         return page_reply(request, page, scope, [str(row.seq) for row in rows])
 
 

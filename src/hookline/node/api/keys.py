@@ -4,7 +4,7 @@ import msgspec
 
 from hookline.errors import Conflict, InvalidRequest, KeyNotFound
 from hookline.http_api import strict_json
-from hookline.http_api.keys import MintedKey, key_view, minted, page_of, rotated, sees
+from hookline.http_api.keys import MintedKey, key_view, minted, own_key, page_of, rotated, sees
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.node.api.context import Api, id_of, refusal
 from hookline.protocol.api_keys import ApiKey, KeptApiKey, decode_key, encode_key
@@ -24,6 +24,13 @@ async def create_key(api: Api, request: ApiRequest) -> Reply:
 async def list_keys(api: Api, request: ApiRequest) -> Reply:
     """``GET /keys``."""
     return answer(200, page_of(api.services.replica.api_keys.by_id.values(), request))
+
+
+async def get_own(api: Api, request: ApiRequest) -> Reply:
+    """``GET /keys/self``: each node for itself, as it has looked at the key just now."""
+    request.query()
+    caller = request.caller
+    return answer(200, own_key(caller, api.services.replica.api_keys.by_id.get(caller.key)))
 
 
 async def get_key(api: Api, request: ApiRequest) -> Reply:

@@ -9,7 +9,6 @@ import msgspec
 
 from hookline.errors import (
     BatchUnknown,
-    EpochUnknown,
     InvalidRequest,
     NotLeader,
     SecretKeyDiffers,
@@ -37,13 +36,10 @@ _encode = msgspec.msgpack.Encoder().encode
 async def take_arrival(api: Api, request: ApiRequest) -> Reply:
     """``POST /internal/moves/arrivals``: keep a batch, inert. The same again, or another in its place, is fine.
 
-    Not before this cluster has the topology by which it moves: with that come pauses and limits of destinations.
+    The epoch is checked before, as of other calls: with an older topology here pauses and limits of destinations would
+    be missing, and by a newer one it might have to go elsewhere. It is checked again after: what was kept while a newer
+    one came is not given up then.
     """
-    if (request.caller.epoch or 0) > api.ownership.epoch:
-        raise EpochUnknown(
-            f"this cluster knows epoch {api.ownership.epoch}, the batch moves by {request.caller.epoch}",
-            epoch=api.ownership.epoch,
-        )
     arrival: Arrival = _read(_arrivals, await request.whole_body())
     try:
         batch = decode_batch(arrival.batch)
@@ -51,8 +47,10 @@ async def take_arrival(api: Api, request: ApiRequest) -> Reply:
         raise InvalidRequest(f"the batch cannot be read: {error}; upgrade this cluster first") from error
     _check_keys(api, batch)
     await api.propose(TakeBatch(arrival.source, arrival.number, arrival.batch))
+    api.ownership.check_epoch(request)
     kept = api.services.replica.arrivals.get(arrival.source)
-    return Reply(200, _encode(Arrived(0 if kept is None else kept.counted)), MESSAGEPACK)
+    arrived = Arrived(0 if kept is None else kept.counted, api.services.delivery.delivers())
+    return Reply(200, _encode(arrived), MESSAGEPACK)
 
 
 async def activate_arrival(api: Api, request: ApiRequest) -> Reply:

@@ -1,8 +1,8 @@
 """Services that the API needs from the rest of the node. The API owns these shapes; ``assembly`` fills them in."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hookline.errors import NotLeader, StateDamaged
 from hookline.http_api.guard import Guard
@@ -13,15 +13,15 @@ from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.seats import RunnerStatus
 from hookline.node.identity import Position
+from hookline.node.metrics import NodeMetrics
 from hookline.node.replica import Replica
 from hookline.node.state_machine.reads import Reads
 from hookline.node.storage.snapshots import Snapshots
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
 from hookline.protocol.claims import Frame, Orders
-from hookline.protocol.http import NodeView
+from hookline.protocol.http import NodeView, RecentAttempts
 from hookline.protocol.internal_http import ClusterMoves
-from hookline.telemetry import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class DestinationStatus:
     breaker_until_ms: int | None
     running: int
     waiting: int
+    recent: RecentAttempts | None = None
 
 
 class DeliveryView(Protocol):
@@ -52,8 +53,21 @@ class DeliveryView(Protocol):
     def why_nobody_attempts(self) -> str | None:
         """Why no claim is made, in the present mode; None: claims are made, or this node does not lead."""
 
+    def delivers(self) -> bool:
+        """Are attempts under way, or due within a second? False at a follower."""
+
+    def breakers(self) -> Mapping[str, int]:
+        """How many destinations have a breaker in each state, as far as they are in memory."""
+
     def lacking_keys(self) -> list[str]:
         """Ids of keys that jobs are held for, since this node does not have them."""
+
+
+class LogStorage(NamedTuple):
+    """The databases of etcd, by member: (bytes of the file, bytes of it that are used); and the quota of each."""
+
+    members: Mapping[str, tuple[int, int]]
+    quota_bytes: int
 
 
 class Role(Protocol):
@@ -83,6 +97,9 @@ class Role(Protocol):
     def pressure(self) -> float:
         """How full the log's storage is, 0 to 1."""
 
+    def log_storage(self) -> LogStorage:
+        """The sizes behind that."""
+
 
 async def nobody_leads(_frame: Frame) -> Orders:
     """Of a node that has no dispatch."""
@@ -101,7 +118,7 @@ class Services:
     admission: Admission
     delivery: DeliveryView
     is_ready: Callable[[], str | None]  # None when ready, else why not
-    metrics: Metrics
+    metrics: NodeMetrics
     role: Role
     sender: Sender  # to the other nodes
     clocks: ClockWatch

@@ -7,8 +7,7 @@ import asyncio
 import re
 from typing import BinaryIO
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.errors import InvalidRequest, NotFound, RangeNotSatisfiable, Unavailable
 from hookline.http_api.messages import ApiRequest, AsgiSend, HeaderPair, Reply, answer
 from hookline.node.api.context import Api
@@ -19,7 +18,7 @@ _CHUNK_BYTES = 256 * 1024
 _SQLITE = b"application/vnd.sqlite3"
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 
-_log = structlog.get_logger()
+_log = log_of("storage")
 
 
 async def get_snapshot(api: Api, request: ApiRequest) -> Reply:

@@ -147,6 +147,7 @@ class Views(JobViews):
             auth=auth,
             tls=tls,
             tenant=row.tenant or UNSET,
+            recent=status.recent or UNSET,
         )
 
     def settings(self, tenant: str, destination: str) -> DestinationSettings:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from hookline.errors import Fenced, Halted, LogFault
+from hookline.node.api.services import LogStorage
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.watch import Ask, ClockWatch
 from hookline.node.config import NodeConfig
@@ -292,3 +293,7 @@ class EtcdMembership:
 
     def pressure(self) -> float:
         return self._upkeep.pressure
+
+    def log_storage(self) -> LogStorage:
+        sizes = {f"{one.member_id:x}": (one.file_bytes, one.used_bytes) for one in self._upkeep.members}
+        return LogStorage(sizes, self._config.etcd_quota_bytes)

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.config import NodeConfig
 from hookline.node.etcd import transactions
@@ -21,7 +20,7 @@ from hookline.node.vault import KEY_BYTES, remember_key, remembered_key
 
 T = TypeVar("T")
 
-_log = structlog.get_logger()
+_log = log_of("leadership")
 _TRY_S = 2.0
 
 

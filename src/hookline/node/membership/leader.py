@@ -7,8 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.errors import Compacted, Halted, NotLeader, StateDamaged
 from hookline.node.attempts.runner import Attempts
 from hookline.node.clocks.guarded import GuardedClock
@@ -25,6 +24,7 @@ from hookline.node.dispatch.seats import Seat, Seats, ahead_of
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.history.interface import History
 from hookline.node.leadership.interface import Leadership
+from hookline.node.metrics import NodeMetrics
 from hookline.node.moving.mover import Mover
 from hookline.node.moving.new_home import NewHomes
 from hookline.node.replica import Commit, Replica
@@ -34,11 +34,11 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.move_reads import MoveReads
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
-from hookline.telemetry import Metrics
 
+_SOON_MS = 1_000
 _BROKEN_OFF_S = 2.0  # by when what was broken off here has reported
 
-_log = structlog.get_logger()
+_log = log_of("leadership")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class LeaderParts:
     commit: Commit
     vault: Vault
     make_attempts: Callable[[Exchange], Attempts]
-    metrics: Metrics
+    metrics: NodeMetrics
     history: History
     sender: Sender
     elsewhere: Exchange | None = None
@@ -100,7 +100,7 @@ class Leader:
             clock,
             config,
             NewHomes(parts.sender),
-            lambda: self.plan.running > 0,
+            self.delivers,
         )
         self.duties = duties_of(replica, reads, clock, config, self.mover, expiry=expiry, key_uses=parts.key_uses)
         content = ContentSeal(parts.vault, clock.token, is_on=config.encrypt_payloads)
@@ -131,6 +131,11 @@ class Leader:
         self.seats.resize(self._own, slots)
         self.dispatcher.seats_changed()
 
+    def delivers(self) -> bool:
+        """Are attempts under way, or due within a second?"""
+        next_ms = self.plan.next_ms()
+        return self.plan.running > 0 or (next_ms is not None and next_ms < self._parts.clock.wall_ms() + _SOON_MS)
+
     async def run(self) -> None:
         """Deliver until ``stop``, then end in good order: hand over if there is somebody to hand over to.
 
@@ -147,6 +152,8 @@ class Leader:
         except (Halted, StateDamaged, Compacted):
             await leadership.release()  # another may lead at once
             raise
+        if self._term > 1:
+            self._parts.metrics.failovers.inc()
         self.dispatcher.start()
         self._runner.attach(self._exchange)
         _log.info("term_began", term=self._term, applied=self.replica.applied, **self.replica.counters)
@@ -209,6 +216,7 @@ class Leader:
             await self._settle(replica)
         finally:
             await self._parts.leadership.release()
+        self._parts.metrics.leads_ended.labels("handed_over").inc()
         _log.info("handed_over", term=self._term, running=self._runner.running)
 
     async def _settle(self, replica: asyncio.Task[None]) -> None:

@@ -5,8 +5,7 @@ A node without others is elected at once and leads until it stops.
 
 import asyncio
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.errors import Fenced, NodeFault, NotLeader
 from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.membership.leader import Leader, LeaderParts
@@ -14,7 +13,7 @@ from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.protocol.claims import Frame, Orders
 
-_log = structlog.get_logger()
+_log = log_of("leadership")
 
 
 class Member:
@@ -120,6 +119,7 @@ class Member:
         try:
             await leader.run()
         except* (Fenced, NotLeader):
+            self._parts.metrics.leads_ended.labels("lost").inc()
             _log.warning("lead_lost", term=term)
         finally:
             self.leader = None

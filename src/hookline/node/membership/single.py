@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from hookline.clock import Clock
+from hookline.node.api.services import LogStorage
 from hookline.node.clocks.watch import ClockWatch
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.exchange import Exchange
@@ -87,3 +88,6 @@ class SingleMembership:
 
     def pressure(self) -> float:
         return 0.0
+
+    def log_storage(self) -> LogStorage:
+        return LogStorage({}, 0)

@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.moving.new_home import NewHomes, NotTaken
 from hookline.node.moving.outbox import Outbox
@@ -21,7 +20,7 @@ from hookline.protocol.topology import ClusterEntry, parse_topology
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # between tries at a cluster that does not take what is its own by now
 _PATIENCE_S = 2.0  # with a batch before, until the next one is put off
 
-_log = structlog.get_logger()
+_log = log_of("moving")
 
 
 class Handover:
@@ -34,6 +33,7 @@ class Handover:
 
     Attributes:
         why_not: by shard, why a batch that was given up does not count yet.
+        delivering: shards of clusters that make attempts meanwhile, as they said.
     """
 
     def __init__(self, replica: Replica, homes: NewHomes, clock: Clock) -> None:
@@ -44,6 +44,7 @@ class Handover:
         self._counting: dict[int, EndDeparture] = {}  # what the other cluster has said, and our log does not say yet
         self._floors: dict[int, int] = {}  # the newest number of ours that counts there
         self.why_not: dict[int, str] = {}
+        self.delivering: set[int] = set()
         self._document: bytes | None = None  # what the next one was read from
         self._homes_by_shard: dict[int, ClusterEntry] = {}
 
@@ -89,11 +90,16 @@ class Handover:
         kept = self._replica.departures.get(home.shard)
         number = 1 + max(self._floors.get(home.shard, 0), 0 if kept is None else kept.number)
         while True:
-            counted = await self._homes.take(home, Arrival(self._source(), number, batch), self._epoch())
-            if counted < number:
+            kept_there = await self._homes.take(home, Arrival(self._source(), number, batch), self._epoch())
+            if kept_there.delivers:
+                self.delivering.add(home.shard)
+            else:
+                self.delivering.discard(home.shard)
+            if kept_there.counted < number:
                 return number
-            self._floors[home.shard] = counted  # this state is older than what it gave up before: a backup of it
-            number = counted + 1
+            # This state is older than what it gave up before: it is that of a backup.
+            self._floors[home.shard] = kept_there.counted
+            number = kept_there.counted + 1
 
     async def end(self, home: ClusterEntry) -> None:
         """Wait until everything that was given up to it counts there, and our log says so. Raises NotTaken."""

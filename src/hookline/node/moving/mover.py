@@ -8,15 +8,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.duty import Duty
 from hookline.node.moving.census import PAGE_ROWS, Census, taken
 from hookline.node.moving.handover import Handover
+from hookline.node.moving.late_arrivals import LateArrivals
 from hookline.node.moving.new_home import NewHomes, NotTaken
 from hookline.node.moving.outbox import Outbox, size_of
+from hookline.node.moving.pace import Pace
 from hookline.node.moving.targets import Targets
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
@@ -24,7 +25,7 @@ from hookline.node.state_machine.move_reads import JobSign, MoveReads
 from hookline.protocol.commands import EndMove, GivenAway, PurgeElsewhere
 from hookline.protocol.internal_http import ClusterMoves, MovedPair
 from hookline.protocol.jobs import State
-from hookline.protocol.moves import BATCH_ITEMS_MAX, JOB, KEY, Batch, Pointer, encode_batch
+from hookline.protocol.moves import JOB, KEY, Batch, Pointer, encode_batch
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, digest_of, parse_topology
 
@@ -33,9 +34,8 @@ _AGAIN_S = 0.5  # before what could not move is looked at again
 _PURGE_ROWS = 500
 _PURGE_REST_S = 0.02
 _READ_AT_ONCE = 20  # whole jobs
-_SPEED_MS = 10_000  # the speed that is told is that of this time
 
-_log = structlog.get_logger()
+_log = log_of("moving")
 
 
 class _Interrupted(Exception):
@@ -51,7 +51,7 @@ class Mover(Duty):
         clock: paces, and says what keys have expired.
         config: the cluster's name, and how long finished jobs are kept.
         homes: the other clusters.
-        is_busy: attempts are under way.
+        delivers: attempts are under way here, or soon.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Mover(Duty):
         clock: Clock,
         config: NodeConfig,
         homes: NewHomes,
-        is_busy: Callable[[], bool],
+        delivers: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._replica = replica
@@ -69,14 +69,14 @@ class Mover(Duty):
         self._clock = clock
         self._config = config
         self._handover = Handover(replica, homes, clock)
-        self._is_busy = is_busy
+        self._pace = Pace(clock, delivers)
+        self._late = LateArrivals(replica, clock)
         self._document: bytes | None = None
         self._targets: Targets | None = None
         self._left: Census | None = None  # what is left to move by this topology; None: not counted yet
         self._pointed: bytes | None = None  # the topology by which all pointers were given
         self._refusing: dict[str, str] = {}  # in this pass: clusters that take nothing now, and why
         self._waits_for = ""
-        self._moved: list[tuple[float, int]] = []  # when, how many jobs
 
     def _on_commit(self, effects: Effects) -> None:
         if effects.topology_changed:
@@ -104,8 +104,12 @@ class Mover(Duty):
         if targets.router.topology.move.paused:
             self._waits_for = "the change is paused"
             return _IDLE_S
-        if self._replica.moved_epoch == targets.router.topology.epoch:
-            return _IDLE_S
+        epoch = targets.router.topology.epoch
+        if self._replica.moved_epoch == epoch:
+            if not self._late.has_come():
+                return _IDLE_S
+            await self._handover.propose(EndMove(epoch, targets.is_leaving, False))
+            self._left = self._pointed = None
         if self._left is None:
             self._left = await taken(self._reads, targets, self._clock.wall_ms())
             self._check(targets)
@@ -148,6 +152,9 @@ class Mover(Duty):
         replica, epoch = self._replica, targets.router.topology.epoch
         began_ms = self._clock.boot_ms()
         self._refusing.clear()
+        is_awaited = self._late.is_awaited(self._document)
+        if self._late.has_come():
+            self._pointed = None
         waiting, moved = await self._move_schedules(targets)
         running, more = await self._move_jobs(targets)
         others = [home for home in targets.router.topology.all_clusters() if home.name != self._config.cluster]
@@ -160,6 +167,9 @@ class Mover(Duty):
         if targets.is_leaving and not replica.has_left:  # what was begun meanwhile is found by one more pass
             await self._handover.propose(EndMove(epoch, True, False))
             return 0
+        if is_awaited:
+            self._waits_for = "what was on its way here when the topology changed has not arrived"
+            return _AGAIN_S
         if self._pointed != self._document:
             await self._point(targets)
             await self._end(others)
@@ -301,10 +311,12 @@ class Mover(Duty):
     def _box(self, boxes: dict[str, Outbox], home: ClusterEntry) -> Outbox:
         box = boxes.get(home.name)
         if box is None:
-            rate = None if self._targets is None else self._targets.router.topology.move.rate
-            # No more than for a second: what comes next, another pace or the way back, does not wait longer.
-            box = boxes[home.name] = Outbox(home) if rate is None else Outbox(home, min(rate, BATCH_ITEMS_MAX))
+            delivers_there = home.shard in self._handover.delivering
+            box = boxes[home.name] = Outbox(home, self._pace.items_max(self._rate(), delivers_there=delivers_there))
         return box
+
+    def _rate(self) -> int | None:
+        return None if self._targets is None else self._targets.router.topology.move.rate
 
     async def _send_all(self, targets: Targets, boxes: dict[str, Outbox]) -> None:
         for box in boxes.values():
@@ -326,24 +338,17 @@ class Mover(Duty):
             self._refusing[box.home.name] = error.detail
             return
         self._note(box.home, gone)
-        await self._pace(targets.router.topology, len(gone.jobs), self._clock.boot_ms() - began_ms)
+        delivers_there = box.home.shard in self._handover.delivering
+        box.items_max = self._pace.items_max(self._rate(), delivers_there=delivers_there)
+        rest_s = self._pace.rest_s(len(gone.jobs), began_ms, self._rate(), delivers_there=delivers_there)
+        await asyncio.sleep(rest_s)
 
     def _note(self, home: ClusterEntry, gone: GivenAway) -> None:
-        now_ms = self._clock.boot_ms()
-        self._moved.append((now_ms, len(gone.jobs)))
-        while self._moved[0][0] < now_ms - _SPEED_MS:
-            self._moved.pop(0)
+        self._pace.note(len(gone.jobs))
         if self._left is not None:
             left = self._left.of(home.name)
             left.jobs = max(0, left.jobs - len(gone.jobs))
             left.schedules = max(0, left.schedules - len(gone.schedules))
-
-    async def _pace(self, topology: Topology, jobs: int, took_ms: float) -> None:
-        """Leave the machine to deliveries for as long as the batch took, while there are any."""
-        rest_ms = took_ms if self._is_busy() else 0
-        if topology.move.rate is not None:
-            rest_ms = max(rest_ms, jobs * 1_000 / topology.move.rate - took_ms)
-        await asyncio.sleep(max(0, rest_ms) / 1_000)
 
     # --- what is told ------------------------------------------------------------------------------------------------
 
@@ -356,7 +361,7 @@ class Mover(Duty):
         digest = "" if kept is None else digest_of(kept.document)
         pairs = [] if self._targets is None else self._pairs(self._targets.router.topology, is_done=is_done)
         waits_for = "; ".join([*self._handover.why_not.values()] or [self._waits_for])
-        speed = self._speed()
+        speed = self._pace.speed()
         frozen_ms = replica.longest_frozen_ms
         own = self._config.cluster
         return ClusterMoves(own, epoch, digest, is_done, replica.has_left, frozen_ms, speed, waits_for, pairs)
@@ -373,13 +378,6 @@ class Mover(Duty):
             jobs, schedules = (None, None) if left is None else (0, 0) if more is None else (more.jobs, more.schedules)
             pairs.append(MovedPair(entry.name, moved[0], jobs, moved[1], schedules))
         return pairs
-
-    def _speed(self) -> float:
-        now_ms = self._clock.boot_ms()
-        moved = [(at_ms, jobs) for at_ms, jobs in self._moved if at_ms >= now_ms - _SPEED_MS]
-        if not moved:
-            return 0
-        return sum(jobs for _, jobs in moved) * 1_000 / max(1_000, now_ms - moved[0][0])
 
 
 def _words(waiting: int, running: int) -> list[str]:

@@ -33,8 +33,8 @@ class NewHomes:
         self._sender = sender
         self._answered: dict[str, str] = {}  # by name: the node that answered last
 
-    async def take(self, home: ClusterEntry, arrival: Arrival, epoch: int) -> int:
-        """Have a batch kept there, inert; returns the number of the newest batch of ours that counts there.
+    async def take(self, home: ClusterEntry, arrival: Arrival, epoch: int) -> Arrived:
+        """Have a batch kept there, inert.
 
         Args:
             home: which takes it once it has the topology of that epoch, and with it the settings of destinations.
@@ -46,7 +46,7 @@ class NewHomes:
         """
         answer = await self._ask(home, "takeArrival", _encode(arrival), (EPOCH, b"%d" % epoch))
         try:
-            return _arrived.decode(answer.body).counted
+            return _arrived.decode(answer.body)
         except UNREADABLE as error:
             raise NotTaken(f"cluster {home.name} answers what cannot be read") from error
 

@@ -17,12 +17,12 @@ class Outbox:
 
     Args:
         home: where it goes.
-        items_max: of one batch.
+        items_max: of one batch; may change at any time.
     """
 
     def __init__(self, home: ClusterEntry, items_max: int = BATCH_ITEMS_MAX) -> None:
         self.home = home
-        self._items_max = items_max
+        self.items_max = items_max
         self._clear()
 
     def _clear(self) -> None:
@@ -39,7 +39,7 @@ class Outbox:
     @property
     def is_full(self) -> bool:
         """Another item may not fit."""
-        return len(self) >= self._items_max or self._bytes >= BATCH_BYTES_MAX
+        return len(self) >= self.items_max or self._bytes >= BATCH_BYTES_MAX
 
     def fits(self, size: int) -> bool:
         """Would that still go into this batch? The first one always does."""

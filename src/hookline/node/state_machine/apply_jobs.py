@@ -114,7 +114,7 @@ def insert_job(
         schedule=schedule,
     )
     effects.due.append((lane, command.due_ms, seq))
-    effects.created.append((seq, lane, command))
+    effects.created.append((seq, lane, time_ms, command))
     return seq
 
 

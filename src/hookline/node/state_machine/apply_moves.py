@@ -137,6 +137,7 @@ def _take_job(tables: Tables, effects: Effects, record: JobRecord) -> None:
         forget_elsewhere(tables, tenant, KEY, key.key)
     forget_elsewhere(tables, tenant, JOB, record.id)
     insert_record(tables, effects, tables.take_arrivals_seq(record.created_ms), record)
+    tables.came.add((tenant, JOB, record.id))
 
 
 def _take_schedule(tables: Tables, effects: Effects, record: ScheduleRecord) -> None:
@@ -146,6 +147,7 @@ def _take_schedule(tables: Tables, effects: Effects, record: ScheduleRecord) -> 
     forget_elsewhere(tables, record.tenant, SCHEDULE, record.id)
     seq = tables.value("take_schedule", *astuple(record))
     tables.summed_row(SCHEDULES, "schedule_row", seq, 1)
+    tables.came.add((record.tenant, SCHEDULE, record.id))
 
 
 def _take_pointer(tables: Tables, pointer: Pointer) -> None:

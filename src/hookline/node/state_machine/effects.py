@@ -29,7 +29,8 @@ class Effects:
     """Filled while an entry is applied, handed out after it is committed."""
 
     due: list[tuple[int, int, int]] = field(default_factory=list)  # (lane, due_ms, seq) that became pending
-    created: list[tuple[int, int, CreateJob]] = field(default_factory=list)  # (seq, lane, its command) of new jobs
+    # (seq, lane, created_ms, its command) of new jobs
+    created: list[tuple[int, int, int, CreateJob]] = field(default_factory=list)
     aborted: list[int] = field(default_factory=list)  # seqs cancelled while an attempt was under way
     destinations: list[ChangedDestination] = field(default_factory=list)
     tenants: list[str] = field(default_factory=list)  # whose settings changed

@@ -21,6 +21,7 @@ class ClaimedRow(sql.Row, frozen=True):
     tenant: str
     id: str
     lane: int
+    created_ms: int
     run_at_ms: int
     attempts_before: int
     budget_from_ms: int
@@ -38,6 +39,7 @@ class ClaimedJob(NamedTuple):
     budget_from_ms: int
     lane: int
     spec: JobSpec
+    created_ms: int = 0
 
 
 class ActiveSchedule(NamedTuple):
@@ -116,7 +118,8 @@ class LeaderReads:
             job = ClaimedRow(*row)
             check_row(job.seq, job.tenant, job.id, job.spec, job.fingerprint, job.sum)
             spec = decode_spec(job.spec)
-            found[job.seq] = ClaimedJob(job.id, job.run_at_ms, job.attempts_before, job.budget_from_ms, job.lane, spec)
+            figures = (job.run_at_ms, job.attempts_before, job.budget_from_ms, job.lane)
+            found[job.seq] = ClaimedJob(job.id, *figures, spec, job.created_ms)
         return found
 
     def open_claims(self, seqs: Iterable[int]) -> set[ClaimRef]:

@@ -1,6 +1,7 @@
 """The state machine: one entry in, one transaction, results and effects out."""
 
 import hashlib
+from collections import deque
 from contextlib import closing
 from pathlib import Path
 
@@ -34,6 +35,7 @@ _GUARDED = (
 
 SCHEMA_VERSION = 9
 _RESTORED = "restored"
+_ENTRIES_LATELY = 64  # more than wait for their commit
 _CHECKPOINT_ENTRIES = 500  # so that the other nodes' log can be truncated
 
 
@@ -82,6 +84,8 @@ class StateMachine:
         self.digest: bytes = meta.get("digest", b"")
         self.last = msgspec.msgpack.decode(meta["last"], type=LastEntry) if "last" in meta else LastEntry()
         self.newest_ms: int = meta.get("newest_ms", 0)  # the latest time that an entry was stamped with
+        self.committed = self.applied
+        self._came: deque[tuple[int, frozenset[tuple[str, int, str]]]] = deque(maxlen=_ENTRIES_LATELY)
         self.durable = self.applied if database.is_durable else 0
         self.is_restored: bool = _RESTORED in meta
 
@@ -162,6 +166,9 @@ class StateMachine:
         tables = self.tables
         tables.flush()
         self.applied = entry.index
+        if tables.came:
+            self._came.append((entry.index, frozenset(tables.came)))
+            tables.came.clear()
         self.last = LastEntry(entry.nonce, self.digest)
         # What the statements met, too: a row that is missing or another one than elsewhere shows when it is touched.
         met = (tables.found, self.database.writer.total_changes() - self._changes_before)
@@ -183,6 +190,13 @@ class StateMachine:
             self.is_restored = False
         self.database.writer.execute("RELEASE entry")
 
+    def came_after(self, index: int, tenant: str, kind: int, name: str) -> bool:
+        """Did a job or schedule come to count here by an entry after this one?
+
+        Readers do not see it before that entry is committed.
+        """
+        return any(at > index and (tenant, kind, name) in names for at, names in self._came)
+
     def commit(self) -> None:
         """End the applied entry's transaction, and checkpoint now and then. Blocking.
 
@@ -190,6 +204,7 @@ class StateMachine:
         """
         database = self.database
         database.commit()
+        self.committed = self.applied
         if database.is_durable:
             self.durable = self.applied
         wants = database.wants_checkpoint or self.applied - self.durable >= _CHECKPOINT_ENTRIES

@@ -113,10 +113,14 @@ class Accepted(sql.Row, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Matches, newest first; the next ones have a seq below ``next_before`` (None: there are no more)."""
+    """Matches, newest first; the next ones have a seq below ``next_before`` (None: there are no more).
+
+    ``searched_ms``: it stopped there before the page was full, at a job of that time.
+    """
 
     matches: list[Match]
     next_before: int | None
+    searched_ms: int | None = None
 
 
 COLUMNS = {

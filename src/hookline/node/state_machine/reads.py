@@ -6,7 +6,7 @@ short although there is more, when the jobs between two matches are many, and th
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import apsw
@@ -34,8 +34,10 @@ from hookline.protocol.jobs import DEFAULT_TENANT, AttemptRecord, JobSpec, State
 from hookline.protocol.limits import ATTEMPTS_MAX
 
 WINDOW_ROWS = 2_000
-_ANSWERS_BETWEEN_YIELDS = 200
-SCAN_ROWS_MAX = 50_000
+SCAN_ROWS_MAX = 30_000  # of one page: 25 ms, however many jobs there are
+_ANSWER_ROWS = 2  # looking at how a job's last attempt ended costs as much as so many rows more
+_ERROR_CHARS_A_ROW = 256
+_ANSWERS_AT_ONCE = 500
 PAGE_BYTES_MAX = 2 * 1024 * 1024  # of the jobs on a page, payloads included, also where they are not shown
 LABEL_VALUES_MAX = 100
 ATTEMPTS_SHOWN_BYTES_MAX = 2 * 1024 * 1024
@@ -81,6 +83,11 @@ class Reads:
         """The state of a job by id."""
         rows = self._all("state_of", job_id, tenant)
         return State(rows[0][0]) if rows else None
+
+    def accepted(self, tenant: str, job_id: str) -> tuple[int, int] | None:
+        """The state of a job by id, and when it was accepted."""
+        rows = self._all("accepted", job_id, tenant)
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def seq_of(self, tenant: str, job_id: str) -> int | None:
         """The number of a job."""
@@ -133,7 +140,7 @@ class Reads:
         return found[::-1]
 
     async def find(self, tenant: str, wanted: JobFilter, before: int | None, limit: int) -> Found:
-        """Up to ``limit`` matches below ``before``, from about ``SCAN_ROWS_MAX`` rows.
+        """Up to ``limit`` matches below ``before``, from about ``SCAN_ROWS_MAX`` rows; then it says how far it came.
 
         Raises InvalidRequest when a label's name alone stands for too many values.
         """
@@ -145,22 +152,24 @@ class Reads:
         if fits is None or labels == []:
             return Found([], None)
         matches: list[Match] = []
+        window: list[Match] = []
         scanned = 0
         while scanned < SCAN_ROWS_MAX:
             if labels is not None:
                 window, ended = await self._window_of_labels(tenant, labels, position)
             else:
                 window, ended = self._window(tenant, wanted.state, position)
-            async for row in self._that_fit(window, fits):
+            fitting, looked_at = await self._that_fit(window, fits)
+            for row in fitting:
                 if len(matches) == limit:
                     return Found(matches, matches[-1].seq)
                 matches.append(row)
             if ended or fits.is_over(window[-1]):
                 return Found(matches, None)
             position = window[-1].seq
-            scanned += len(window)
+            scanned += len(window) + looked_at
             await asyncio.sleep(0)
-        return Found(matches, position)
+        return Found(matches, position, window[-1].created_ms)
 
     def schedule(self, tenant: str, schedule_id: str) -> ScheduleRow | None:
         """A schedule by id."""
@@ -257,18 +266,21 @@ class Reads:
                 window.append(row)
         return window, known_from == 0
 
-    async def _that_fit(self, window: list[Match], fits: Fitting) -> AsyncIterator[Match]:
-        asked = 0
-        for row in window:
-            if not fits(row):
-                continue
-            if fits.asks_for_answer:
-                asked += 1
-                if asked % _ANSWERS_BETWEEN_YIELDS == 0:
-                    await asyncio.sleep(0)
-                if not any(fits.is_answer(*answer) for answer in self._all("last_answer", row.seq)):
-                    continue
-            yield row
+    async def _that_fit(self, window: list[Match], fits: Fitting) -> tuple[list[Match], int]:
+        """The rows that fit; and what it took to know how their last attempts ended, in rows."""
+        rows = [row for row in window if fits(row)]
+        if not fits.asks_for_answer:
+            return rows, 0
+        found: list[Match] = []
+        cost = len(rows) * _ANSWER_ROWS
+        for start in range(0, len(rows), _ANSWERS_AT_ONCE):
+            await asyncio.sleep(0)
+            asked = rows[start : start + _ANSWERS_AT_ONCE]
+            answers = self._all("last_answers", msgspec.json.encode([row.seq for row in asked]).decode())
+            ended_so = {seq for seq, status, error in answers if fits.is_answer(status, error)}
+            found += [row for row in asked if row.seq in ended_so]
+            cost += sum(len(error or "") for _, _, error in answers) // _ERROR_CHARS_A_ROW
+        return found, cost
 
     def _fitting(self, tenant: str, wanted: JobFilter) -> Fitting | None:
         """The check of a row; None: no row fits, as there is no such destination or schedule."""

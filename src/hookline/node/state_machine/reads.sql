@@ -13,6 +13,9 @@ WHERE j.seq = ?
 -- name: state_of
 SELECT state FROM jobs WHERE id = ? AND tenant = ?
 
+-- name: accepted
+SELECT state, created_ms FROM jobs WHERE id = ? AND tenant = ?
+
 -- name: seq_of
 SELECT seq FROM jobs WHERE id = ? AND tenant = ?
 
@@ -37,8 +40,9 @@ SELECT {Match} FROM jobs j WHERE state = ?4 AND state <> 2 AND tenant = ?3 AND s
 -- name: window_of_label
 SELECT {Match} FROM labels l JOIN jobs j ON j.seq = l.seq WHERE l.tenant = ?3 AND l.label = ?4 AND l.seq < ?1 ORDER BY l.seq DESC LIMIT ?2
 
--- name: last_answer
-SELECT status, error FROM attempts WHERE seq = ?1 ORDER BY number DESC LIMIT 1
+-- name: last_answers
+SELECT a.seq, a.status, a.error FROM json_each(?1) wanted CROSS JOIN attempts a
+WHERE a.seq = wanted.value AND a.number = (SELECT max(number) FROM attempts WHERE seq = wanted.value)
 
 -- name: newest_until
 SELECT {Accepted} FROM jobs WHERE seq <= ? ORDER BY seq DESC LIMIT 1

@@ -97,6 +97,7 @@ class Tables:
         self.paused: set[int] = {number for number, blob in settings if decode_destination(blob).paused}
         self._counters = read_counters(self._writer)
         self._counters_written = {tenant: dict(own) for tenant, own in self._counters.items()}
+        self.came: set[tuple[str, int, str]] = set()  # (tenant, kind, name): came to count here by the present entry
         self._counted: set[str] = set()  # tenants whose counters changed since they were written
         self.counters = {name: sum(own[name] for own in self._counters.values()) for name in new_counters()}
         self._next_seq: int | None = None

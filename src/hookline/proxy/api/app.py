@@ -9,6 +9,7 @@ from hookline.errors import AllClustersUnavailable, Overloaded
 from hookline.http_api import docs_page
 from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Handler, Served, application, bound
+from hookline.http_api.log_levels import change_log_levels, get_log_levels
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.page_host import NO_ROUTES, PageHost, Routes, add_pages
 from hookline.protocol.calls import Call, calls_of
@@ -21,6 +22,14 @@ ProxyHandler = Callable[[ProxyApi, ApiRequest], Awaitable[Reply]]
 
 async def _preview(api: ProxyApi, request: ApiRequest) -> Reply:
     return reply_of(await api.to_any(call_of(request), api.deadline_ms(request)))
+
+
+async def _get_log_levels(_api: ProxyApi, request: ApiRequest) -> Reply:
+    return await get_log_levels(request)
+
+
+async def _change_log_levels(_api: ProxyApi, request: ApiRequest) -> Reply:
+    return await change_log_levels(request)
 
 
 async def _get_openapi(_api: ProxyApi, request: ApiRequest) -> Reply:
@@ -65,6 +74,7 @@ HANDLERS = bound(
         "handover": clusters.hand_only_over,
         "createKey": keys.create_key,
         "listKeys": keys.list_keys,
+        "getOwnKey": keys.get_own,
         "getKey": keys.get_key,
         "rotateKey": keys.rotate_key,
         "revokeKey": keys.revoke_key,
@@ -77,6 +87,8 @@ HANDLERS = bound(
         "getLivez": clusters.get_livez,
         "getReadyz": clusters.get_readyz,
         "getMetrics": clusters.get_metrics,
+        "getLogLevels": _get_log_levels,
+        "changeLogLevels": _change_log_levels,
         "getOpenapi": _get_openapi,
         "getDocs": _get_docs,
     },

@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from hookline.errors import ClusterNotFound, HooklineError, InvalidRequest
 from hookline.http_api.messages import ApiRequest, Reply, answer
+from hookline.http_api.metrics_reply import metrics_reply
 from hookline.http_api.probes import get_livez as answer_livez
 from hookline.http_api.probes import readiness
 from hookline.peers.sender import NodeAnswer
@@ -19,7 +20,6 @@ from hookline.proxy.api.progress import read_moves
 from hookline.proxy.move_status import status_of
 
 _MOVES_MS = 2_000  # who reads metrics does not wait longer for clusters that are away
-_PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def list_clusters(api: ProxyApi, request: ApiRequest) -> Reply:
@@ -121,7 +121,8 @@ async def get_metrics(api: ProxyApi, request: ApiRequest) -> Reply:
         told = await read_moves(api, deadline_ms)
         status = status_of(api.known.topology, api.known.version, told, [])
     api.metrics.moving(status)
-    return Reply(200, api.metrics.text(api.known, api.health, api.forwarder.breakers), _PROMETHEUS)
+    api.metrics.states(api.known, api.health, api.forwarder.breakers)
+    return metrics_reply(api.metrics, request)
 
 
 def _cluster_health(api: ProxyApi, entry: ClusterEntry) -> dict[str, Any]:

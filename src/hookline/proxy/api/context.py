@@ -16,13 +16,14 @@ from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.farewell import Farewell
 from hookline.proxy.fleet_keys import FleetKeys
-from hookline.proxy.forwarder import CallFor, Forwarder
+from hookline.proxy.forwarder import CallFor, Candidates, Forwarder
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.metrics import ProxyMetrics
 from hookline.proxy.rerouting import rerouted
 
 _TIMEOUT_DIGITS_MAX = 9
+_DRAWS_MAX = 8
 
 
 @dataclass(slots=True)
@@ -65,17 +66,30 @@ class ProxyApi:
             timeout_ms = min(timeout_ms, int(text))
         return self.clock.boot_ms() + timeout_ms
 
-    def candidates(self, router: Router) -> list[ClusterEntry]:
-        """All clusters for something that may go anywhere: those fit to take it first, at random by weight.
+    def candidates(self, router: Router) -> Candidates:
+        """All clusters for something that may go anywhere: those fit to take it first, at random by weight."""
+        return Candidates(len(router.topology.clusters), self._by_chance(router))
 
-        Weighted order by Efraimidis and Spirakis (2006): the largest of ``random ** (1 / weight)`` first.
+    def _by_chance(self, router: Router) -> Iterator[ClusterEntry]:
+        """The first one alone is drawn, since it takes nearly every call and there may be a thousand.
+
+        The others are in the weighted order of Efraimidis and Spirakis (2006): the largest ``random ** (1 / weight)``
+        first.
         """
-        clusters = router.topology.clusters
-        if len(clusters) == 1:
-            return list(clusters)
-        is_weighted = router.topology.strategy == "ring"
-        drawn = {entry.name: self.clock.random() ** (1 / (entry.weight if is_weighted else 1)) for entry in clusters}
-        return sorted(clusters, key=lambda entry: (not self.forwarder.can_take_calls(entry), -drawn[entry.name]))
+        first = self._drawn(router)
+        if first is not None:
+            yield first
+        others = [entry for entry in router.topology.clusters if entry is not first]
+        drawn = {entry.name: self.clock.random() ** (1 / router.weight(entry)) for entry in others}
+        yield from sorted(others, key=lambda entry: (not self.forwarder.can_take_calls(entry), -drawn[entry.name]))
+
+    def _drawn(self, router: Router) -> ClusterEntry | None:
+        """One that is fit, by weight; None: so few are that they have to be looked for."""
+        for _ in range(_DRAWS_MAX if len(router.topology.clusters) > 1 else 0):
+            entry = router.at(self.clock.random())
+            if self.forwarder.can_take_calls(entry):
+                return entry
+        return None
 
     def clusters(self) -> Sequence[ClusterEntry]:
         """All there are, also those that are on their way out."""

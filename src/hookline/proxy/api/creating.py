@@ -5,6 +5,7 @@ changes, an id or key that moved is created at its new home only after the old o
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.api.following import ALLOW, follow, is_absent, is_on_its_way
 from hookline.proxy.api.passing import allows_fallback, call_of, reply_of
+from hookline.proxy.forwarder import Candidates
 from hookline.proxy.rerouting import StaleRoute, rerouted
 from hookline.proxy.splitting import given_id, with_id, without_deduplicated
 
@@ -136,12 +138,14 @@ def mint(api: ProxyApi, cluster: ClusterEntry) -> str:
 async def _create_unmoved(
     api: ProxyApi, call: NodeCall, name: Name, deadline_ms: float, *, may_fall_back: bool
 ) -> NodeAnswer:
-    def route(router: Router) -> list[ClusterEntry]:
+    def route(router: Router) -> Candidates:
         if name.former_home(router) is not None:
             raise _MoveBegan
         home = name.new_home(router)
-        others = api.candidates(router) if may_fall_back else ()
-        return [home, *(entry for entry in others if entry.name != home.name)]
+        if not may_fall_back:
+            return Candidates(1, (home,))
+        total, others = api.candidates(router)
+        return Candidates(total, chain((home,), (entry for entry in others if entry.name != home.name)))
 
     asked_last: list[ClusterEntry] = []
 

@@ -8,24 +8,20 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-import msgspec
-
 from hookline.errors import (
     Arriving,
     ClusterUnavailable,
     DeadlineExceeded,
     HooklineError,
-    JobNotFound,
     Moved,
-    ScheduleNotFound,
 )
-from hookline.http_api.messages import PROBLEM_JSON, ApiRequest, Reply
+from hookline.http_api.messages import ApiRequest, Reply
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.ids import check_id
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.api.context import ProxyApi
-from hookline.proxy.api.following import follow, leads_nowhere, pause
+from hookline.proxy.api.following import follow, pause
 from hookline.proxy.api.passing import call_of, or_gone, reply_of
 from hookline.proxy.rerouting import StaleRoute, rerouted
 
@@ -127,8 +123,6 @@ async def _ask(
         answer = await api.forwarder.to_cluster(cluster, call, deadline_ms, version=router.version)
         if answer.code != Moved.code:
             return answer
-        if leads_nowhere(api, answer):
-            return _nowhere(call)
         return await follow(api, answer, cluster, call, deadline_ms, router.version)
     except ClusterUnavailable as error:
         return error
@@ -150,12 +144,6 @@ def places(router: Router, wanted: str) -> tuple[ClusterEntry, list[ClusterEntry
         return home, previous, []
     known = {home.name, *(entry.name for entry in previous)}
     return home, previous, [entry for entry in router.topology.all_clusters() if entry.name not in known]
-
-
-def _nowhere(call: NodeCall) -> NodeAnswer:
-    """It went with its cluster."""
-    error = ScheduleNotFound() if call.target.startswith("/schedules/") else JobNotFound()
-    return NodeAnswer(error.http_status, msgspec.json.encode(error.to_problem()), PROBLEM_JSON)
 
 
 def _is_final(answer: NodeAnswer | _Failure) -> bool:

@@ -8,8 +8,16 @@ import asyncio
 
 import msgspec
 
-from hookline.errors import Arriving, ClusterUnavailable, DeadlineExceeded, Moved
+from hookline.errors import (
+    Arriving,
+    ClusterUnavailable,
+    DeadlineExceeded,
+    JobNotFound,
+    Moved,
+    ScheduleNotFound,
+)
 from hookline.http_api.forwarded_headers import FALLBACK
+from hookline.http_api.messages import PROBLEM_JSON
 from hookline.peers.sender import NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.internal_http import MESSAGEPACK, Absence, AbsenceRequest
@@ -67,6 +75,8 @@ async def follow(
                 return is_gone
             if asked is not None and is_kept and is_gone:
                 await _forget(api, cluster, asked, answer, deadline_ms, version)
+            elif there is None and asked is None and is_kept:
+                return _nowhere(call)
             elif there is None:
                 raise ClusterUnavailable("what has that id was at a cluster that is not in the topology any more")
             else:
@@ -87,9 +97,10 @@ async def pause(api: ProxyApi, deadline_ms: float) -> None:
     await asyncio.sleep(_PAUSE_S * (1 + api.clock.random()))
 
 
-def leads_nowhere(api: ProxyApi, answer: NodeAnswer) -> bool:
-    """It was kept at a cluster that is not in the topology any more."""
-    return bool(answer.problem.get("kept")) and _cluster_of(api, answer) is None
+def _nowhere(call: NodeCall) -> NodeAnswer:
+    """It went with its cluster."""
+    error = ScheduleNotFound() if call.target.startswith("/schedules/") else JobNotFound()
+    return NodeAnswer(error.http_status, msgspec.json.encode(error.to_problem()), PROBLEM_JSON)
 
 
 def _cluster_of(api: ProxyApi, answer: NodeAnswer) -> ClusterEntry | None:

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from hookline.errors import AllClustersUnavailable, ClusterUnavailable, HooklineError, KeyNotFound, TooManyKeys
 from hookline.http_api.addresses import acting
-from hookline.http_api.keys import MintedKey, key_view, minted, page_of, rotated, sees
+from hookline.http_api.keys import MintedKey, key_view, minted, own_key, page_of, rotated, sees
 from hookline.http_api.messages import ApiRequest, Reply, answer
 from hookline.peers.sender import NodeAnswer
 from hookline.protocol.api_keys import KeptApiKey, encode_key
@@ -23,6 +23,12 @@ async def list_keys(api: ProxyApi, request: ApiRequest) -> Reply:
     missing = await _pulled(api, with_uses=True)
     page = page_of(api.keys.known.merged.values(), request)
     return answer(200, replace(page, incomplete=sorted(missing)))
+
+
+async def get_own(api: ProxyApi, request: ApiRequest) -> Reply:
+    """``GET /keys/self``: by itself, as it has looked at the key just now."""
+    request.query()
+    return answer(200, own_key(request.caller, api.keys.known.merged.get(request.caller.key)))
 
 
 async def get_key(api: ProxyApi, request: ApiRequest) -> Reply:

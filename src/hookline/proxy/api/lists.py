@@ -29,6 +29,7 @@ class _Page(Struct):
     data: list[dict[str, Raw]]
     next_cursor: str | None
     cursors: list[str] | None = None
+    searched_to: str | None = None
 
 
 class _Cursor(Struct):
@@ -81,7 +82,7 @@ SCHEDULES = Listing(
     moving=Moving(merging.last_of_schedules, merging.is_given_schedule),
 )
 DESTINATIONS = Listing(
-    ("host", "running", "waiting", "breaker"),
+    ("host", "running", "waiting", "breaker", "recent"),
     merging.destination_key,
     join=merging.join_destinations,
 )
@@ -167,6 +168,10 @@ async def _list(api: ProxyApi, request: ApiRequest, listing: Listing) -> Reply:
     body: dict[str, Any] = {"data": merged.data, "next_cursor": next_cursor}
     if sources:
         body["moving"] = sources
+    # The merged page ends where that of any cluster does: the newest of these times is how far all of them came.
+    searched = [page.searched_to for page in pages.values() if page.searched_to is not None]
+    if searched and len(merged.data) < limit:
+        body["searched_to"] = max(searched)
     return answer(200, with_incomplete(body, incomplete))
 
 
@@ -204,20 +209,22 @@ def none_reachable(names: list[str], *, is_all: bool) -> HooklineError:
 
 
 def read_view(data: bytes | Raw, fields: tuple[str, ...]) -> Item:
-    """An object of which only these fields are decoded; the rest stays byte for byte."""
+    """An object of which only these fields are decoded, as far as it has them; the rest stays byte for byte."""
     view: Item = dict(msgspec.json.decode(data, type=dict[str, Raw]))
     return _with_decoded(view, fields)
 
 
 def _with_decoded(view: Mapping[str, Any], fields: tuple[str, ...]) -> Item:
-    return {**view, **{name: msgspec.json.decode(view[name]) for name in fields}}
+    return {**view, **{name: msgspec.json.decode(view[name]) for name in fields if name in view}}
 
 
 def _page(body: bytes, listing: Listing) -> ClusterPage:
     page = _pages.decode(body)
     if page.cursors is None or len(page.cursors) != len(page.data):
         raise Internal("a node gave a page without cursors; it may run an older release, upgrade it")
-    return ClusterPage([_with_decoded(item, listing.fields) for item in page.data], page.cursors, page.next_cursor)
+    return ClusterPage(
+        [_with_decoded(item, listing.fields) for item in page.data], page.cursors, page.next_cursor, page.searched_to
+    )
 
 
 def _decode(cursor: str | None, scope: str) -> _Cursor:
