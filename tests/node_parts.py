@@ -46,6 +46,7 @@ def job_spec(
     labels: tuple[str, ...] = (),
     sealed_secret: bytes | None = None,
     traceparent: str | None = None,
+    tracestate: str = "",
 ) -> JobSpec:
     """A plain job."""
     return JobSpec(
@@ -62,6 +63,7 @@ def job_spec(
         labels=labels,
         sealed_secret=sealed_secret,
         traceparent=traceparent,
+        tracestate=tracestate,
     )
 
 

@@ -8,7 +8,9 @@ import msgspec
 
 from hookline.http_api.messages import PROBLEM_JSON
 from hookline.peers.sender import NodeAnswer, NodeCall, Unclear
+from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology
+from hookline.proxy.forwarder import Candidates
 
 C0 = ClusterEntry(name="c0", shard=0, nodes=("http://a:1", "http://a:2"))
 C1 = ClusterEntry(name="c1", shard=1, nodes=("http://b:1",))
@@ -25,6 +27,11 @@ def entries(*weights: int) -> tuple[ClusterEntry, ...]:
 def topology(count: int, epoch: int = 1, **fields: Any) -> Topology:
     """A topology of that many clusters."""
     return Topology(epoch=epoch, clusters=entries(*[1] * count), **fields)
+
+
+def all_of_them(router: Router) -> Candidates:
+    """All clusters, in the topology's order."""
+    return Candidates(len(router.topology.clusters), router.topology.clusters)
 
 
 def problem(status: int, code: str, **figures: object) -> NodeAnswer:

@@ -20,6 +20,7 @@ from hookline.http_api.callers import ApiCaller, HeaderPairs
 from hookline.http_api.guard import ClientAddress, Guard
 from hookline.http_api.inner_door import InnerDoor
 from hookline.http_api.page_host import NO_ROUTES, Routes
+from hookline.loop_lag import LoopLag
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.audit import AuditWriter
@@ -43,9 +44,9 @@ from hookline.node.delivery_status import DeliveryStatus
 from hookline.node.dispatch.exchange import Exchange
 from hookline.node.history.interface import History
 from hookline.node.leadership.interface import Leadership
-from hookline.node.loop_lag import LoopLag
 from hookline.node.membership.leader import LeaderParts
 from hookline.node.membership.member import Member
+from hookline.node.metrics import NodeMetrics
 from hookline.node.replica import Commit, Replica
 from hookline.node.replicated_log.interface import ReplicatedLog
 from hookline.node.state_machine.leader_reads import LeaderReads
@@ -59,9 +60,9 @@ from hookline.protocol.api_keys import ApiKey, hash_of
 from hookline.protocol.calls import Call
 from hookline.protocol.claims import Frame, Orders
 from hookline.protocol.internal_http import ClusterMoves
+from hookline.protocol.passes import pass_key
 from hookline.protocol.proofs import proof_key
 from hookline.protocol.tenants import TenantSettings
-from hookline.telemetry import Metrics
 from hookline.tls.live import LiveTls
 
 
@@ -128,6 +129,7 @@ class NodeParts:
         is_stopping: the process was told to end.
         tls: that of the process; None: it has none.
         routes: pages to serve beside the API.
+        metrics: of the process.
     """
 
     config: NodeConfig
@@ -146,6 +148,7 @@ class NodeParts:
     is_stopping: Callable[[], bool] = lambda: False
     tls: LiveTls | None = None
     routes: Routes = field(default_factory=lambda: NO_ROUTES)
+    metrics: NodeMetrics = field(default_factory=NodeMetrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,8 @@ class Node:
 def build(parts: NodeParts) -> Node:
     """Wire the parts. Nothing runs yet."""
     config, clock, machine, membership = parts.config, parts.clock, parts.machine, parts.membership
-    metrics, lag = Metrics(), LoopLag(clock)
+    metrics = parts.metrics
+    lag = LoopLag(clock, metrics.loop_lag.observe)
     uses: dict[str, int] = {}
     member = _member(parts, metrics, uses)
     membership.serve(member)
@@ -292,10 +296,11 @@ def _guard(parts: NodeParts, member: Member, uses: dict[str, int]) -> Guard | No
         lambda: not role.is_leading(),
         uses,
         note_forbidden,
+        pass_keys=[pass_key(key) for key in parts.config.root_keys],
     )
 
 
-def _member(parts: NodeParts, metrics: Metrics, uses: dict[str, int]) -> Member:
+def _member(parts: NodeParts, metrics: NodeMetrics, uses: dict[str, int]) -> Member:
     membership = parts.membership
     return Member(
         LeaderParts(

@@ -1,5 +1,8 @@
 """Shows users the running dispatch: why a job waits, how a destination does."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from hookline.node.api.services import DestinationStatus
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.dispatch.seats import RunnerStatus
@@ -57,14 +60,27 @@ class DeliveryStatus:
         """The present state of a destination."""
         number = self._number(tenant, destination)
         leader = self._member.leader
-        load = leader.plan.load(number) if leader and number is not None else None
-        if leader is None or number is None or load is None:
+        if leader is None or number is None:
             return _IDLE
+        recent = leader.dispatcher.recent.of(self._clock.boot_ms(), number)
+        load = leader.plan.load(number)
+        if load is None:
+            return replace(_IDLE, recent=recent)
         breaker = load.breaker
         until_ms = int(breaker.until_ms) if breaker.state == "open" else None
         return DestinationStatus(
-            breaker.state, until_ms, load.running, leader.plan.waiting(number, self._clock.wall_ms())
+            breaker.state, until_ms, load.running, leader.plan.waiting(number, self._clock.wall_ms()), recent
         )
+
+    def delivers(self) -> bool:
+        """Are attempts under way, or due within a second?"""
+        leader = self._member.leader
+        return leader is not None and leader.delivers()
+
+    def breakers(self) -> Mapping[str, int]:
+        """Of a leader; a follower keeps none."""
+        leader = self._member.leader
+        return leader.plan.breakers() if leader else {}
 
     def lacking_keys(self) -> list[str]:
         """Ids of keys that jobs are held for; a follower holds none."""

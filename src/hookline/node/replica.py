@@ -12,8 +12,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import (
     Compacted,
@@ -48,7 +47,7 @@ _JUDGE_EVERY_MS = 2_000  # so often a follower that has nothing to apply looks w
 _DIGESTS_KEPT = 4_096  # of the newest entries, for other nodes that dispute one
 _PROPOSAL_BYTES_MAX = ENTRY_BYTES_MAX - 128  # the rest is the entry's own: checksum, numbers, nonce
 
-_log = structlog.get_logger()
+_log = log_of("log")
 
 
 class Commit(Protocol):

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, DataDirectoryInUse, ForeignState, Halted, HooklineError, StateDamaged, leaves
 from hookline.http_api.page_host import NO_ROUTES, Routes
@@ -35,6 +34,7 @@ from hookline.node.membership.etcd import EtcdMembership
 from hookline.node.membership.home import home_of, owner_of
 from hookline.node.membership.joining import agree_on_secret_key, find_peers
 from hookline.node.membership.single import SingleMembership
+from hookline.node.metrics import NodeMetrics
 from hookline.node.replica import ThreadCommit
 from hookline.node.replicated_log.local import LocalLog
 from hookline.node.serving import Doors, doors_of, serve_when
@@ -50,8 +50,9 @@ from hookline.peers.proven_sender import proven_sender
 from hookline.processes.child import ChildProcess, start_child
 from hookline.protocol.commands import SetMode
 from hookline.protocol.proofs import proof_key
-from hookline.telemetry import log_settings, report_ends
+from hookline.telemetry import log_settings
 from hookline.tls.live import LiveTls, kept_fresh
+from hookline.tracing.export import settings_of_traces
 
 _READY_POLL_S = 0.005
 _LOCK_MS = 2_000
@@ -60,7 +61,7 @@ _ETCD_PAUSE_S = 0.5
 _BEHIND_MS = 1_000
 _START_BYTES = 8
 
-_log = structlog.get_logger()
+_log = log_of("node")
 
 
 class Telling(NamedTuple):
@@ -77,6 +78,7 @@ class Kept(NamedTuple):
     vault: Vault
     tls: LiveTls
     routes: Routes
+    metrics: NodeMetrics
 
 
 async def run_node(
@@ -114,7 +116,7 @@ async def run_node(
         vault = await _open_vault(config, guarded, stop)
         if vault is None:
             return
-        kept = Kept(lock, vault, tls, routes)
+        kept = Kept(lock, vault, tls, routes, NodeMetrics())
         while not await _run_on_state(config, guarded, kept, Telling(ready, stopping), stop):
             pass
 
@@ -210,12 +212,13 @@ async def _install_from_peer(config: NodeConfig, clock: Clock, kept: Kept, stop:
             await asyncio.sleep(_REINSTALL_PAUSE_S)
             continue
         aside = install(config.data_dir, path, keeps=keeps)
+        kept.metrics.snapshot_installs.labels("damaged" if keeps else "behind").inc()
         _log.info("state_installed", index=info.index, term=info.term, kept_aside=aside and str(aside))
         return
 
 
 async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling: Telling, stop: asyncio.Event) -> None:
-    lock, vault, tls, routes = kept
+    lock, vault, tls, routes, metrics = kept
     async with AsyncExitStack() as stack:
         listeners = [stack.enter_context(listen(*place)) for place in config.places]
         finish_install(config.data_dir)
@@ -265,9 +268,10 @@ async def _run_node(config: NodeConfig, clock: GuardedClock, kept: Kept, telling
                 is_stopping=stop.is_set,
                 tls=tls,
                 routes=routes,
+                metrics=metrics,
             )
         )
-        report_ends(node.services.metrics.registry, lambda: {name: s for one in live for name, s in one.ends().items()})
+        metrics.certificate_ends = lambda: {name: s for one in live for name, s in one.ends().items()}
         await stack.enter_async_context(membership.running())
         await _until_allowed(node, listeners, tls, stop)
         if not stop.is_set():
@@ -292,8 +296,9 @@ async def _start_attempt_process(
 ) -> ChildProcess:
     """It holds the lock on the data directory: no other node starts there while it may still send."""
     child = await start_child("hookline.node.attempts.process", received, keep=(lock.descriptor,))
-    as_json, level = log_settings()
-    child.link.send(encode_setup(Setup(config.without_root_key(), vault.keys, slots, as_json, level)))
+    as_json, levels = log_settings()
+    setup = Setup(config.without_root_key(), vault.keys, slots, as_json, levels, settings_of_traces())
+    child.link.send(encode_setup(setup))
     return child
 
 

@@ -84,7 +84,7 @@ async def serve_when(halted: asyncio.Event, node: Node, listeners: Sequence[sock
 async def _serve_meanwhile(app: Starlette, config: NodeConfig, listener: socket.socket, tls: LiveTls) -> None:
     # On a socket of its own: uvicorn closes what it was given, and the node goes on to serve on the first one.
     own = listener.dup()
-    server = make_server(app, own, allow_hosts=_hosts(config), tls=tls)
+    server = make_server(app, own, allow_hosts=_hosts(config), tls=tls, is_listener_shared=True)
     try:
         await server.serve(sockets=[own])
     finally:

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import structlog
 from msgspec.structs import replace
 
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import ClockDiffers, Unauthorized
 from hookline.http_api.messages import digest_of_body
@@ -27,7 +27,7 @@ _COUNT_BYTES: Final = NONCE_BYTES - START_BYTES
 _UNAUTHORIZED: Final = 401
 _INTERNAL: Final = "/internal/"
 
-_log = structlog.get_logger()
+_log = log_of("peers")
 
 
 class ProvenSender:

@@ -37,6 +37,14 @@ class ChildProcess:
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
 
+    async def let_go(self, within_s: float) -> int:
+        """Close its link, upon which it ends by itself; kill it if that takes longer. Its exit code."""
+        self.link.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                return await self._process.wait()
+        return await self.end()
+
     async def end(self) -> int:
         """Kill it if it runs, and wait until it is gone."""
         self.kill()

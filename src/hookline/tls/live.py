@@ -10,8 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import InvalidConfig
 from hookline.tls.contexts import Loaded, load, tls_context
@@ -21,7 +20,7 @@ LOOK_S: Final = 2.0
 _WARN_S: Final = 14 * 86_400
 _REMIND_S: Final = 86_400
 
-_log = structlog.get_logger()
+_log = log_of("tls")
 _Signature = tuple[tuple[int, int, int] | None, ...]
 
 

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.majority import KnownClock
 
@@ -17,7 +16,7 @@ _KEEP_MS = 600_000  # then this one keeps the lead: nobody else took it, and the
 
 Ask = Callable[[], Awaitable[Sequence[KnownClock]]]
 
-_log = structlog.get_logger()
+_log = log_of("clocks")
 
 
 class Lead(Protocol):

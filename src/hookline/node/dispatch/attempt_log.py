@@ -4,21 +4,20 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.dispatch.retry import Next
 from hookline.node.state_machine.effects import Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob, NamedJob
 from hookline.protocol.claims import Report
 from hookline.protocol.durations import format_time
-from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, Outcome, State, destination_of
+from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, Outcome, State, destination_of, trace_id_of
 from hookline.protocol.redaction import hidden_values, without_echoes
 
 LINES_MAX: Final = 20  # of each kind in each period
 PERIOD_MS: Final = 1_000
 
-_log = structlog.get_logger()
+_log = log_of("dispatch")
 
 
 class LineBudget:
@@ -81,7 +80,7 @@ class AttemptLog:
             return
         told = self._told(job, number, report, error)
         if is_dead:
-            _log.warning(f"job_{following.state.label}", **told)
+            _log.warning("job_dead" if following.state is State.DEAD else "job_unknown", **told)
         else:
             assert following.retry_at_ms is not None
             _log.info("attempt_failed", **told, next_attempt_at=format_time(following.retry_at_ms))
@@ -89,8 +88,9 @@ class AttemptLog:
     def lost(self, job: NamedJob, ended: Ended) -> None:
         """A job is over because the node that attempted it was lost."""
         if self._may_tell(self._dead):
-            told = {"destination": job.destination, "attempt": ended.attempt, "error": ended.error}
-            _log.warning(f"job_{ended.state.label}", **_named(job.id, job.tenant), **told)
+            told: dict[str, Any] = {"destination": job.destination, "attempt": ended.attempt, "error": ended.error}
+            told |= _named(job.id, job.tenant)
+            _log.warning("job_dead" if ended.state is State.DEAD else "job_unknown", **told)
 
     def _may_tell(self, budget: LineBudget) -> bool:
         """Is there room for a line? If not, what is left out is counted and told soon."""
@@ -114,6 +114,8 @@ class AttemptLog:
         spec = job.spec
         told = _named(job.id, self._tenant_of(destination_of(job.lane)))
         told |= {"destination": spec.destination, "attempt": number}
+        if (trace_id := trace_id_of(spec.traceparent)) is not None:
+            told["trace_id"] = trace_id
         if report.status is not None:
             told["status"] = report.status
         if error:

@@ -17,6 +17,7 @@ from hookline.node.dispatch.entries import HandedOutClaim, ProposedClaim, Propos
 from hookline.node.dispatch.fresh import FreshJobs
 from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Now, Plan
+from hookline.node.dispatch.recent import RecentTallies
 from hookline.node.dispatch.seats import Seat, Seats
 from hookline.node.dispatch.secrets import SealedSecrets
 from hookline.node.replica import Replica
@@ -25,7 +26,7 @@ from hookline.node.state_machine.leader_reads import ClaimedJob, Configured, Lea
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, Claimed, ClaimJobs, LoseClaims, RecordOutcome, Result
-from hookline.protocol.jobs import destination_of
+from hookline.protocol.jobs import Outcome, destination_of
 
 _CLAIM_SLACK_MS = 5_000  # from the proposal of a claim until its attempt has begun, and then to tell the outcome
 _GATHER_S = 0.005  # how long reports gather while every slot is busy
@@ -61,6 +62,7 @@ class Dispatcher:
         self._seats = seats
         self._outcomes = outcomes
         self._clock_was_set = clock_was_set
+        self.recent = RecentTallies(clock.boot_ms())
         self._fresh = FreshJobs()
         self._proposed: dict[ProposedClaim, None] = {}  # a set whose order does not depend on memory addresses
         self._open: dict[ClaimRef, HandedOutClaim] = {}
@@ -363,10 +365,14 @@ class Dispatcher:
             self._secrets.held_for(claim.job.spec, destination)
         load = self._plan.load(destination)
         policy = None if load is None else load.settings.retry
-        self._outcomes.began(it.report.started_ms - claim.due.due_ms)
-        return self._outcomes.decide(
+        self._outcomes.began(it.report.started_ms - claim.due.due_ms, claim.job)
+        found = self._outcomes.decide(
             it, claim.job, policy, now_ms=now.wall_ms, node=seat.name, is_told=not claim.is_cancelled
         )
+        if not found.is_free:
+            is_success = found.outcome is Outcome.SUCCESS
+            self.recent.ended(now.boot_ms, destination, it.report.duration_ms, is_success=is_success)
+        return found
 
     def _late(self, reports: Sequence[ClaimReport], now: Now, node: str) -> list[RecordOutcome]:
         """The outcomes to record of claims of earlier terms. Those of jobs that are gone are forgotten."""

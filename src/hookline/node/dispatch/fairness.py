@@ -6,6 +6,7 @@ destination finds a slot. Time-outs halve what a destination may hold, fast answ
 (additive increase, multiplicative decrease).
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -68,6 +69,10 @@ class Fairness:
     def load(self, destination: int) -> Load | None:
         """The known facts of a destination, None when it is idle with default settings."""
         return self._loads.get(destination)
+
+    def breakers(self) -> Counter[str]:
+        """How many destinations have a breaker in each state, as far as they are known."""
+        return Counter(load.breaker.state for load in self._loads.values())
 
     @property
     def places(self) -> int:

@@ -4,7 +4,7 @@ Most jobs are due at once. Whatever else happens to a job than its first claim i
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import ClaimedJob
@@ -17,20 +17,27 @@ KEPT_MS: Final = 60_000  # one that was not claimed by then was cancelled, or wa
 _JOB_BYTES: Final = 500  # beside its spec
 
 
+class _Fresh(NamedTuple):
+    accepted_ms: int
+    lane: int
+    created_ms: int
+    command: CreateJob
+
+
 class FreshJobs:
     """Bounded; when it is full the newest are left out, since the oldest are claimed first."""
 
     def __init__(self) -> None:
-        self._jobs: dict[int, tuple[int, int, CreateJob]] = {}  # by number: (accepted_ms, lane, command)
+        self._jobs: dict[int, _Fresh] = {}
         self._bytes = 0
 
     def committed(self, effects: Effects, now_ms: int) -> None:
         """Follow an entry."""
         for _, _, seq in effects.due:
             self._drop(seq)
-        for seq, lane, command in effects.created:
+        for seq, lane, created_ms, command in effects.created:
             if command.due_ms <= now_ms + SOON_MS and self._bytes < BYTES_MAX:
-                self._jobs[seq] = (now_ms, lane, command)
+                self._jobs[seq] = _Fresh(now_ms, lane, created_ms, command)
                 self._bytes += _size(command)
         self._drop_old(now_ms)
 
@@ -40,21 +47,21 @@ class FreshJobs:
         for seq in seqs:
             kept = self._drop(seq)
             if kept is not None:
-                _, lane, command = kept
-                due_ms = command.due_ms
-                found[seq] = ClaimedJob(command.id, due_ms, 0, due_ms, lane, decode_spec(command.work.spec))
+                command, due_ms = kept.command, kept.command.due_ms
+                spec = decode_spec(command.work.spec)
+                found[seq] = ClaimedJob(command.id, due_ms, 0, due_ms, kept.lane, spec, kept.created_ms)
         return found
 
-    def _drop(self, seq: int) -> tuple[int, int, CreateJob] | None:
+    def _drop(self, seq: int) -> _Fresh | None:
         kept = self._jobs.pop(seq, None)
         if kept is not None:
-            self._bytes -= _size(kept[2])
+            self._bytes -= _size(kept.command)
         return kept
 
     def _drop_old(self, now_ms: int) -> None:
         while self._jobs:
             seq = next(iter(self._jobs))
-            if self._jobs[seq][0] > now_ms - KEPT_MS:
+            if self._jobs[seq].accepted_ms > now_ms - KEPT_MS:
                 return
             self._drop(seq)
 

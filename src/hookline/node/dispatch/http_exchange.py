@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-import structlog
 
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.http_api.forwarded_headers import FORWARDED
 from hookline.node.dispatch.exchange import Inbox
@@ -25,7 +25,7 @@ _PAUSE_S: Final = 0.05  # before a leader that did not answer is asked again
 _LOOK_S: Final = 0.2  # so often it is looked whether another node leads, and claims were cancelled
 _TIMEOUT_S: Final = 3.0  # a frame is held for a second at most
 
-_log = structlog.get_logger()
+_log = log_of("dispatch")
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Orders)
 

@@ -6,15 +6,18 @@ from hookline.clock import Clock
 from hookline.node.content_seal import ContentSeal
 from hookline.node.dispatch.attempt_log import AttemptLog
 from hookline.node.dispatch.retry import Next, decide, judge
+from hookline.node.metrics import NodeMetrics
 from hookline.node.state_machine.effects import Ended
 from hookline.node.state_machine.leader_reads import ClaimedJob, NamedJob
-from hookline.protocol.claims import ClaimReport
+from hookline.protocol.claims import ClaimReport, Report
 from hookline.protocol.commands import RecordOutcome
 from hookline.protocol.jobs import DEFAULT_TENANT, Outcome, RetryPolicy, State, in_force
 from hookline.protocol.redaction import RESPONSE_BODY
-from hookline.telemetry import Metrics
+from hookline.tracing.context import sampled_trace_of
 
 _FREE_RETRY_MS = 500  # after an attempt that could not be made, for a reason of our own
+_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # by the hundreds of the status
+_ANSWERS = (*_CLASSES, "connection", "timeout")
 _HELD_RETRY_MS = 15 * 60_000  # when a person has to do something first: it is noticed soon enough, and costs little
 
 
@@ -30,7 +33,7 @@ class Outcomes:
     def __init__(
         self,
         clock: Clock,
-        metrics: Metrics,
+        metrics: NodeMetrics,
         content: ContentSeal,
         *,
         node: str,
@@ -42,10 +45,11 @@ class Outcomes:
         self._content = content
         self._attempt_log = AttemptLog(clock, content.shown, tenant_of)
         self._counts = {outcome: metrics.attempts.labels(outcome.label) for outcome in Outcome}
+        self._answers = {kind: metrics.attempt_answers.labels(kind) for kind in _ANSWERS}
 
-    def began(self, late_ms: int) -> None:
+    def began(self, late_ms: int, job: ClaimedJob) -> None:
         """A job's attempt began this long after the job was due."""
-        self._metrics.due_lag.observe(max(0, late_ms) / 1_000)
+        self._metrics.due_lag.observe(max(0, late_ms) / 1_000, sampled_trace_of(job.spec.traceparent))
 
     def decide(
         self,
@@ -71,8 +75,7 @@ class Outcomes:
         outcome, error, following = self._following(it, job, policy, now_ms)
         if is_told:
             self._attempt_log.ended(job, it.ref.attempt, report, following, error)
-        self._counts[outcome].inc()
-        self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
+        self._count(report, outcome, job)
         return RecordOutcome(
             seq=it.ref.seq,
             attempt=it.ref.attempt,
@@ -89,6 +92,14 @@ class Outcomes:
             term=it.term,
             is_free=report.costs_no_attempt,
         )
+
+    def _count(self, report: Report, outcome: Outcome, job: ClaimedJob) -> None:
+        self._counts[outcome].inc()
+        self._answers[_answer_of(report)].inc()
+        self._metrics.attempt_seconds.observe(report.duration_ms / 1_000)
+        if outcome is Outcome.SUCCESS:
+            took_ms = report.started_ms + report.duration_ms - job.created_ms
+            self._metrics.success_seconds.observe(max(0, took_ms) / 1_000, sampled_trace_of(job.spec.traceparent))
 
     def _following(
         self, it: ClaimReport, job: ClaimedJob, policy: RetryPolicy | None, now_ms: int
@@ -123,3 +134,11 @@ class Outcomes:
     def tell_left_out(self) -> None:
         """Say how many lines were left out."""
         self._attempt_log.tell_left_out()
+
+
+def _answer_of(report: Report) -> str:
+    """The class of what came back."""
+    if report.trouble is not None:
+        return report.trouble
+    hundreds = (report.status or 0) // 100
+    return _CLASSES[hundreds] if hundreds < len(_CLASSES) else "none"

@@ -4,6 +4,7 @@ The whole decision in one object: the due queue knows who waits, fairness which 
 tenant may. Time comes in as a value.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -182,6 +183,10 @@ class Plan:
     def load(self, destination: int) -> Load | None:
         """The known facts of a destination, None when it is idle with default settings."""
         return self._fairness.load(destination)
+
+    def breakers(self) -> Counter[str]:
+        """How many destinations have a breaker in each state, as far as they are known."""
+        return self._fairness.breakers()
 
     def held(self) -> Held:
         """How much of what is pending is in memory."""

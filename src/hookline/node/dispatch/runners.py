@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import NotLeader
 from hookline.node.dispatch.remote import RemoteExchange
@@ -29,7 +28,7 @@ SILENT_MS: Final = 3_000  # then it gets no more claims
 _LOOK_S: Final = 0.5
 _NEVER_TOLD: Final = "the leader before could not hand the claim out; nothing was sent"
 
-_log = structlog.get_logger()
+_log = log_of("dispatch")
 
 
 @dataclass(slots=True)

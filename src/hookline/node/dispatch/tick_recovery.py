@@ -6,8 +6,7 @@ time. Instants that have their job already make none again: a tick's job id foll
 
 import asyncio
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.errors import HooklineError
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.replica import Replica
@@ -19,7 +18,7 @@ from hookline.protocol.ticks import first_tick
 AHEAD_MS = 1_000
 _AT_ONCE = 100
 
-_log = structlog.get_logger()
+_log = log_of("dispatch")
 
 
 class TickRecovery:

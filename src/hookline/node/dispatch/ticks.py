@@ -2,8 +2,7 @@
 
 import asyncio
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.errors import HooklineError
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.dispatch.duty import Duty
@@ -18,7 +17,7 @@ _SCHEDULES_AT_ONCE = 100
 _UNREADABLE_RETRY_MS = 3_600_000
 _REST_MAX_S = 60.0  # wake now and then, so that a step of the wall clock cannot leave us asleep
 
-_log = structlog.get_logger()
+_log = log_of("dispatch")
 
 
 class Ticks(Duty):

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.visible import without_password
 
 REPEAT_MS: Final = 30_000
 
-_log = structlog.get_logger()
+_log = log_of("etcd")
 
 
 class Outage:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
-import structlog
 
+from hookline.area_log import log_of
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.client import EtcdClient, EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
@@ -14,7 +14,7 @@ from hookline.node.identity import Position
 _EVERY_S = 1.0
 _TRY_S = 0.7
 
-_log = structlog.get_logger()
+_log = log_of("etcd")
 
 
 class NodeStatus(msgspec.Struct, frozen=True):

@@ -8,8 +8,7 @@ them out.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
@@ -27,7 +26,7 @@ _SETTLED_MS = 10_000  # so long must all be well before what the nodes say of th
 _DEFRAGMENT_EVERY_MS = 60_000
 _LEADERLESS_MS = 10_000  # so long a node that does not lead leaves a full etcd to the leader
 
-_log = structlog.get_logger()
+_log = log_of("etcd")
 
 
 class Truncates(Protocol):
@@ -62,6 +61,7 @@ class EtcdUpkeep:
 
     Attributes:
         is_full: etcd takes no writes.
+        members: those that answered when it looked last.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class EtcdUpkeep:
         self._looked_bytes = 0
         self._in_vain = 0  # times in a row that nothing could be reclaimed
         self.is_full = False
+        self.members: Sequence[MemberSize] = ()
 
     @property
     def pressure(self) -> float:
@@ -141,7 +142,7 @@ class EtcdUpkeep:
         self.is_full = bool(full)
         if full:
             self._well_since_ms = now_ms
-        members = _sizes(statuses)
+        self.members = members = _sizes(statuses)
         if members:
             self._looked_pressure = plan.pressure(members, self._quota_bytes, is_full=self.is_full)
             self._looked_bytes = appended_bytes

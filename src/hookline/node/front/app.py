@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import structlog
 from starlette.applications import Starlette
 
+from hookline.area_log import log_of
 from hookline.errors import HooklineError, JobNotFound, NodeFault, Overloaded
 from hookline.http_api.callers import Admit, ApiCaller, HeaderPairs
 from hookline.http_api.endpoint import AsgiApp, failure_of, routed
@@ -28,6 +28,8 @@ from hookline.http_api.messages import (
     Reply,
 )
 from hookline.http_api.problems import problem_reply
+from hookline.http_api.request_ids import request_ids
+from hookline.http_api.traced import answered, begin_answer
 from hookline.node.api import batches, creating, jobs
 from hookline.node.api.deadline import within_deadline
 from hookline.node.api.jobs_api import JobsApi, ProcessShare
@@ -48,7 +50,7 @@ NATIVE: Final[dict[str, JobHandler]] = {
 }
 """The calls that a front answers itself, by the handlers of the node."""
 
-_log = structlog.get_logger()
+_log = log_of("api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,9 @@ class FrontEndpoint:
             return
         heard = Listener(receive)
         try:
-            reply = await self._reply(scope, heard, call)
+            span = begin_answer(call, scope)
+            work = self._reply(scope, heard, call)
+            reply = await (work if span is None else answered(span, work, not_for=RelayInstead))
         except RelayInstead:
             await self._parts.end.relay(scope, heard.again, send)
         except Disconnected:
@@ -136,9 +140,11 @@ class FrontEndpoint:
             if isinstance(error, HooklineError) and not isinstance(error, NodeFault):
                 return self._refuse(error)
             if not fate.is_open:  # the node looks at it: perhaps its state is damaged
-                _log.exception("front_could_not_answer", path=scope["path"], method=scope["method"])
+                ids = request_ids(scope["headers"])
+                _log.exception("front_could_not_answer", path=scope["path"], method=scope["method"], **ids)
                 raise RelayInstead from error
-            _log.exception("request_crashed", path=scope["path"], method=scope["method"])
+            ids = request_ids(scope["headers"])
+            _log.exception("request_crashed", path=scope["path"], method=scope["method"], **ids)
             return self._refuse(failure_of(error, is_open=True))
 
     def _admitted(self, scope: AsgiScope, call: Call) -> tuple[ApiCaller, HeaderPairs]:

@@ -1,7 +1,6 @@
 """The checks that a call meets at the node before a handler runs, for calls whose requests are at a front."""
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.errors import HooklineError, NodeFault, NotLeader
 from hookline.http_api.callers import CLIENT, ApiCaller
 from hookline.http_api.endpoint import failure_of
@@ -14,7 +13,7 @@ from hookline.node.front.messages import GivenAnswer, NotByYou
 from hookline.protocol.calls import CALLS, Call
 
 _ALLOW: list[HeaderPair] = [(FALLBACK, b"allow")]
-_log = structlog.get_logger()
+_log = log_of("api")
 
 
 class FrontDoor:

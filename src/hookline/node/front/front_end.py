@@ -4,6 +4,7 @@ import asyncio
 from itertools import count
 from typing import TypeVar
 
+from hookline.area_log import set_log_levels
 from hookline.clock import SystemClock, ToldClock
 from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend, Reply
 from hookline.node.front.messages import (
@@ -101,6 +102,7 @@ class FrontEnd:
                     pieces.put_nowait(message)
             case NodeTime():
                 self.clock.offset_ms, self.term = message.offset_ms, message.term
+                set_log_levels(message.log_levels)
             case Drain():
                 self.draining.set()
 

@@ -8,8 +8,7 @@ import socket
 from contextlib import suppress
 from typing import Final
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.errors import NodeFault
 from hookline.http_api.endpoint import AsgiApp
 from hookline.node.api.context import Api
@@ -19,6 +18,7 @@ from hookline.processes.child import ChildProcess, start_child
 from hookline.processes.restarts import Restarts
 from hookline.protocol.api_keys import hash_of
 from hookline.telemetry import log_settings
+from hookline.tracing.export import settings_of_traces
 
 MODULE: Final = "hookline.node.front.process"
 TELL_S: Final = 1.0
@@ -27,7 +27,7 @@ _STARTS_MAX: Final = 3  # until one is ready for the first time
 _DRAIN_S: Final = 15.0  # for the requests under way when the node stops
 _LAST_ANSWERS_S: Final = 0.5  # for those whose fate was decided by whatever ends the node
 
-_log = structlog.get_logger()
+_log = log_of("api")
 
 
 class Fronts:
@@ -152,4 +152,4 @@ class Fronts:
         config = self._api.config
         roots = tuple(hash_of(key) for key in config.root_keys)
         keys = self._api.services.inner_door.keys if config.internal_host is None else ()
-        return FrontSetup(without_secrets(config), self._hosts, *log_settings(), roots, keys)
+        return FrontSetup(without_secrets(config), self._hosts, *log_settings(), roots, keys, settings_of_traces())

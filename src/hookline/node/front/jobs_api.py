@@ -20,6 +20,7 @@ from hookline.protocol.commands import Created, CreateJob, Refused, Result, Resu
 from hookline.protocol.http import WaitingFor
 from hookline.protocol.jobs import State
 from hookline.protocol.settings import DestinationSettings, decode_destination
+from hookline.tracing.spans import child
 
 
 class FrontVault:
@@ -107,7 +108,8 @@ class FrontJobsApi(JobsApi):
             for part in parts:
                 await end.link.room()
                 end.send(replace(first, commands=part))
-            told = await end.ask(replace(first, commands=last, has_more=False), CreateAnswer)
+            with child("commit", attributes={"hookline.commands": len(commands)}):
+                told = await end.ask(replace(first, commands=last, has_more=False), CreateAnswer)
         finally:
             if parts:
                 end.send(Gone(number))  # the node keeps none of it if the last part was not sent

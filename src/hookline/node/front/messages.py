@@ -11,6 +11,7 @@ import msgspec
 
 from hookline.http_api.callers import ApiCaller
 from hookline.http_api.messages import HeaderPair
+from hookline.log_events import LogArea, LogLevel
 from hookline.node.api.views import Pending
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.http import WaitingFor
@@ -109,10 +110,11 @@ class Drain(NodeMessage, frozen=True, array_like=True, tag=1):
 
 
 class NodeTime(NodeMessage, frozen=True, array_like=True, tag=2):
-    """By how much the trusted time is ahead of the boot clock, and the term in which the node leads, or 0."""
+    """By how much the trusted time is ahead of the boot clock, the term in which the node leads, or 0; log levels."""
 
     offset_ms: float
     term: int
+    log_levels: dict[LogArea, LogLevel]
 
 
 class JobFate(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

@@ -5,6 +5,7 @@ It puts the front's creates into the log, confirms that the front may answer by 
 
 from collections.abc import Callable
 
+from hookline.area_log import log_levels
 from hookline.http_api.endpoint import AsgiApp
 from hookline.node.api.context import Api
 from hookline.node.front.creates import Creates, Spawn
@@ -70,7 +71,7 @@ class NodeEnd:
     def tell_time(self) -> None:
         """The front goes by this node's time, and knows by its term who leads."""
         clock = self._api.services.clock
-        self.send(NodeTime(clock.wall_ms() - clock.boot_ms(), self._door.term))
+        self.send(NodeTime(clock.wall_ms() - clock.boot_ms(), self._door.term, log_levels()))
 
     def gone(self) -> None:
         """The front is gone, and so are its clients' connections."""

@@ -11,6 +11,7 @@ import sys
 from contextlib import ExitStack
 
 from hookline.http_api.server import ApiServer, make_server
+from hookline.loop_lag import LoopLag
 from hookline.memory import settle_memory
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.jobs_api import ProcessShare
@@ -22,15 +23,16 @@ from hookline.node.front.jobs_api import FrontVault
 from hookline.node.front.keys import admission, front_guard
 from hookline.node.front.messages import Ready
 from hookline.node.front.setup import FrontSetup, decode_setup
-from hookline.node.loop_lag import LoopLag
 from hookline.node.state_machine.reads import Reads
 from hookline.node.storage.snapshots import STATE_FILE
 from hookline.processes.child import own_end
 from hookline.processes.link import linked
 from hookline.telemetry import configure_logs
 from hookline.tls.live import LiveTls, kept_fresh
+from hookline.tracing.export import begin_tracing, end_tracing
 
 _READY_POLL_S = 0.005
+_LAST_SPANS_S = 0.5
 
 
 class _Inbox:
@@ -52,12 +54,14 @@ async def _main(descriptor: int, listening: int) -> None:
     inbox = _Inbox(end)
     end.link = await linked(own_end(descriptor), inbox)
     setup = await inbox.setup
-    configure_logs(as_json=setup.logs_as_json, level=setup.log_level)
+    configure_logs(as_json=setup.logs_as_json, level=setup.log_levels)
+    begin_tracing(setup.traces, end.clock)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(_serve(setup, end, listening))
         ending = tasks.create_task(end.link.ended.wait())
         await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
+            end_tracing(_LAST_SPANS_S)
             os._exit(0)  # the node is gone: nobody is left to ask
         ending.cancel()
 
@@ -75,7 +79,7 @@ async def _serve(setup: FrontSetup, end: FrontEnd, listening: int) -> None:
         guard = front_guard(setup.roots, share.reads, clock)
         app = front_app(FrontParts(share, end, counted, lag.is_high, admission(config, setup.proof_keys, clock), guard))
         tls = LiveTls(config.tls, clock)
-        server = make_server(app, listener, allow_hosts=setup.hosts, tls=tls)
+        server = make_server(app, listener, allow_hosts=setup.hosts, tls=tls, is_listener_shared=True)
         async with kept_fresh(tls), asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             beside = [tasks.create_task(counted.run()), tasks.create_task(lag.run())]
@@ -88,6 +92,7 @@ async def _serve(setup: FrontSetup, end: FrontEnd, listening: int) -> None:
             for task in beside:
                 task.cancel()
     counted.tell()
+    end_tracing(_LAST_SPANS_S)
     end.link.close()
 
 

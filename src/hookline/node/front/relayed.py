@@ -3,15 +3,15 @@
 import asyncio
 from typing import Any
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.http_api.endpoint import AsgiApp
 from hookline.http_api.messages import AsgiMessage
+from hookline.http_api.request_ids import request_ids
 from hookline.node.front.messages import Begin, Body, Broken, FromNode, Gone, Part, Start, Taken, Want, encode
 from hookline.processes.link import Link
 
 _DISCONNECT = {"type": "http.disconnect"}
-_log = structlog.get_logger()
+_log = log_of("api")
 
 
 class Relayed:
@@ -50,7 +50,8 @@ class Relayed:
         try:
             await app(scope, self._receive, self._send)
         except Exception:  # noqa: BLE001 - as a server does: this answer breaks off, the others go on
-            _log.exception("request_crashed", path=begin.path, method=begin.method)
+            ids = request_ids(begin.headers)
+            _log.exception("request_crashed", path=begin.path, method=begin.method, **ids)
         if not self._is_complete:
             self._tell(Broken(begin.number))
 

@@ -6,8 +6,10 @@ It is pickled: both ends are one release, of one parent, over a socket that nobo
 import pickle
 from dataclasses import dataclass, replace
 
+from hookline.log_events import LogArea, LogLevel
 from hookline.node.config import NodeConfig
 from hookline.protocol.proofs import ProofKey
+from hookline.tracing.settings import NO_TRACES, TraceSettings
 
 _UNTOLD = "-"
 
@@ -20,16 +22,18 @@ class FrontSetup:
         config: the node's, without its secrets.
         hosts: names that the node is called by, beside those of the loopback address.
         roots: hashes of the root keys; empty: nobody is asked for a key.
-        logs_as_json, log_level: as the node writes its logs.
+        logs_as_json, log_levels: as the node writes its logs.
         proof_keys: by which proxies and nodes prove what they are; the secrets that these follow from are not told.
+        traces: as the node sends them.
     """
 
     config: NodeConfig
     hosts: tuple[str, ...]
     logs_as_json: bool
-    log_level: str
+    log_levels: dict[LogArea, LogLevel]
     roots: tuple[bytes, ...] = ()
     proof_keys: tuple[ProofKey, ...] = ()
+    traces: TraceSettings = NO_TRACES
 
 
 def without_secrets(config: NodeConfig) -> NodeConfig:

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import Halted, LogFault, StateDiffers
 from hookline.node.config import NodeConfig
@@ -24,7 +23,7 @@ _UNDECIDED_MS = 30_000  # so long a dispute waits for more votes
 
 AskPosition = Callable[[str], Coroutine[None, None, Position | None]]
 
-_log = structlog.get_logger()
+_log = log_of("history")
 
 
 def position_of(machine: StateMachine, node: str) -> Position:

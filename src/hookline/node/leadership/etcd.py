@@ -8,8 +8,7 @@ a hint that is wrong costs an election, never safety, since the old leader's app
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
@@ -24,7 +23,7 @@ _POLL_S = 0.1
 _STAND_BACK_MS = 500  # enough for another to see it; longer, and hand-overs in a row leave nobody who stands
 _LOST_POLL_S = 0.1
 
-_log = structlog.get_logger()
+_log = log_of("leadership")
 
 
 class EtcdLeadership:

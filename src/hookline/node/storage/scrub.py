@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import apsw
-import structlog
 
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import ShuttingDown, StateDamaged
 from hookline.node.database import Database, quick_check
@@ -23,7 +23,7 @@ _PATIENCE_MS = 10_000
 _EVERY_S = 24 * 3_600.0
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite, some 100 us
 
-_log = structlog.get_logger()
+_log = log_of("storage")
 
 
 class Scrub:

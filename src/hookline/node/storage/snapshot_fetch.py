@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-import structlog
 
+from hookline.area_log import log_of
 from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable, StateDamaged, Unauthorized
 from hookline.http_api.messages import HeaderPair
 from hookline.node.state_machine.machine import SCHEMA_VERSION
@@ -24,7 +24,7 @@ _PART_S = 30
 _TRIES_IN_VAIN = 5
 _WAIT_S = 0.1
 
-_log = structlog.get_logger()
+_log = log_of("storage")
 _decode_info = msgspec.json.Decoder(SnapshotInfo).decode
 _decode_problem = msgspec.json.Decoder(dict[str, object]).decode
 

@@ -17,8 +17,8 @@ from typing import BinaryIO
 
 import apsw
 import msgspec
-import structlog
 
+from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.disk_errors import disk_trouble
 from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
@@ -36,7 +36,7 @@ _SPACE_FACTOR = 1.2  # for what the node writes meanwhile
 _SPACE_FLOOR = 4 * 2**20
 BYTES_PER_S = 50 * 2**20
 
-_log = structlog.get_logger()
+_log = log_of("storage")
 
 
 class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True):
