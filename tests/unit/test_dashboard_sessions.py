@@ -57,6 +57,7 @@ def test_no_script_and_no_other_site_gets_at_the_cookies() -> None:
     plain = cookie("hookline_session", "x", is_secure=False)
     assert plain == "hookline_session=x; Path=/dashboard; HttpOnly; SameSite=Strict"
     assert cookie("hookline_session", "x", is_secure=True).endswith("; Secure")
+    assert "; SameSite=Lax" in cookie("hookline_visitor", "x", is_secure=False)
     assert cookie("hookline_session", "", is_secure=False, is_over=True).endswith("; Max-Age=0")
 
 
