@@ -56,6 +56,7 @@ class Visitor:
     def __init__(self, port: int) -> None:
         self.port = port
         self.cookies: dict[str, str] = {}
+        self.same_site: dict[str, str] = {}  # Lax or Strict, by cookie
 
     def get(self, path: str = "", **headers: str) -> PageOf:
         """A page below ``/dashboard``."""
@@ -93,4 +94,5 @@ class Visitor:
         for value in cookies:
             for name, morsel in SimpleCookie(value).items():
                 self.cookies[name] = morsel.value
+                self.same_site[name] = morsel["samesite"]
         return PageOf(answer.status, dict(pairs), cookies, text)

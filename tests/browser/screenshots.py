@@ -1,10 +1,13 @@
 """Makes the pictures of the dashboard in docs/images: three clusters with some load, in a browser without a window.
 
-Usage: python -m tests.browser.screenshots    needs chromium; takes a minute. Then look at each of them.
+Usage: python -m tests.browser.screenshots [sign-in]    needs chromium; takes a minute. Then look at each of them.
+
+With ``sign-in`` only the page to sign in is pictured, of a node that asks for keys and knows a provider.
 """
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import struct
@@ -14,7 +17,7 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,15 +36,18 @@ PAGES = {
     "edit": "/job/order-4711/edit",
     "bulk": "/bulk?action=retry&state=dead",
     "schedules": "/schedules",
-    "schedule": "/schedule/nightly-report",
+    "schedule": "/schedule/heartbeat",
     "destinations": "/destinations",
-    "destination": "/destination?host=https://crm.example:443",
+    "destination": "/destination?host=SHOP",
     "clusters": "/clusters?id=order-4711",
     "new": "/new",
     "new-schedule": "/new/schedule",
 }
+PROVIDER = ("--oidc-issuer", "https://accounts.example", "--oidc-client-id", "hookline", "--oidc-label", "Example")
+ROOT_KEY = "hkl_root_" + "p" * 40
 ORDER = {"order": 4711, "paid": True, "total": "19.90"}
 SECONDS = 40
+CLUSTERS = ("--clusters", "3", "--proxies", "1")
 CHANCE = random.Random(7)
 
 
@@ -67,10 +73,12 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def service(directory: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "hookline.cli.app", "up", "--clusters", "3", "--proxies", "1", "--port", "0"]
+def service(directory: Path, *options: str, **environment: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "hookline.cli.app", "up", "--port", "0", *options]
     command += ["--data-dir", str(directory), "--allow-private-destinations"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | environment
+    )
     try:
         assert process.stdout
         yield process.stdout.readline().split()[1]
@@ -111,14 +119,14 @@ def load(url: str, shop: str, stop: threading.Event) -> None:
         send(f"{url}/jobs/batch", {"jobs": [job | {"labels": {"team": "shop"}}] * CHANCE.randint(1, 4)})
 
 
-async def shoot(browser: Browser, url: str, look: str) -> None:
+async def shoot(browser: Browser, url: str, shop: str, look: str, pages: Mapping[str, str] = PAGES) -> None:
     scheme, width, height = LOOKS[look]
     context = await browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
     )
     page = await context.new_page()
-    for name, path in PAGES.items():
-        await page.goto(f"{url}/dashboard{path}")
+    for name, path in pages.items():
+        await page.goto(f"{url}/dashboard{path.replace('SHOP', shop)}")
         await page.wait_for_timeout(SECONDS * 1_000 if name == "overview" else 500)
         picture = await page.screenshot()
         (OUT / f"dashboard-{name}-{look}.png").write_bytes(await asyncio.to_thread(packed, picture))
@@ -139,19 +147,35 @@ def packed(picture: bytes) -> bytes:
     )
 
 
+async def shoot_all(url: str, shop: str, pages: Mapping[str, str] = PAGES) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        await asyncio.gather(*(shoot(browser, url, shop, look, pages) for look in LOOKS))
+        await browser.close()
+
+
+async def shoot_sign_in() -> None:
+    options = ("--auth", *PROVIDER, "--oidc-map", "admins=read,write,cancel,admin")
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        service(Path(directory) / "data", *options, HOOKLINE_ROOT_KEY=ROOT_KEY) as url,
+    ):
+        await shoot_all(url, "", {"sign-in": "/sign-in"})
+
+
 async def main() -> None:
     OUT.mkdir(exist_ok=True)
+    await shoot_sign_in()
+    if sys.argv[1:] == ["sign-in"]:
+        return
     receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     shop, stop = f"http://127.0.0.1:{receiver.server_port}", threading.Event()
-    with tempfile.TemporaryDirectory() as directory, service(Path(directory) / "data") as url:
+    with tempfile.TemporaryDirectory() as directory, service(Path(directory) / "data", *CLUSTERS) as url:
         fill(url, shop)
         loading = threading.Thread(target=load, args=(url, shop, stop))
         loading.start()
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            await asyncio.gather(*(shoot(browser, url, look) for look in LOOKS))
-            await browser.close()
+        await shoot_all(url, shop)
         stop.set()
         loading.join()
 

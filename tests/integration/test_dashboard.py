@@ -104,6 +104,16 @@ def test_whoever_signs_in_gets_where_they_wanted(tmp_path: Path, is_behind_a_fro
         assert visitor.get().status == 303
 
 
+def test_a_link_from_another_site_does_not_end_a_session(keyed_node: NodeUnderTest) -> None:
+    visitor = Visitor(keyed_node.port)
+    visitor.submit(visitor.get("/sign-in"), "/sign-in", key=ROOT)
+    strict = {name: visitor.cookies.pop(name) for name in list(visitor.cookies) if visitor.same_site[name] == "Strict"}
+    assert "hookline_session" in strict
+    assert visitor.get().status == 303, "as the browser does with a link of another site"
+    visitor.cookies = strict | visitor.cookies
+    assert visitor.get().status == 200, "as it does when the page is loaded again"
+
+
 @pytest.mark.parametrize("elsewhere", ["https://evil.example", "//evil.example", "/dashboard\\@evil", "/dashboards"])
 def test_signing_in_leads_to_no_other_site(keyed_node: NodeUnderTest, elsewhere: str) -> None:
     visitor = Visitor(keyed_node.port)

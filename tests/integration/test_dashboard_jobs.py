@@ -1,12 +1,15 @@
 """Jobs on the dashboard: found, shown harmlessly, changed by whoever may, one by one and many at once."""
 
 import http.client
+import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from hookline.node.state_machine import reads
 from hookline.protocol.commands import RecordOutcome
 from hookline.protocol.jobs import Outcome, State
 from tests.dashboard_visitor import Visitor
@@ -252,6 +255,21 @@ def test_streams_are_bounded_and_end_with_the_process(tmp_path: Path) -> None:
         for connection, stream in streams:
             assert stream.read()
             connection.close()
+
+
+def test_a_search_says_how_far_it_came_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "WINDOW_ROWS", 10)
+    monkeypatch.setattr(reads, "SCAN_ROWS_MAX", 10)
+    with proxy_with_pages(tmp_path) as (clusters, visitor):
+        rare = [node.create(url="https://rare.example/")["id"] for node in clusters.nodes.values()]
+        for node in clusters.nodes.values():
+            node.post("/jobs/batch", {"jobs": [{"url": "https://example.com/"}] * 15})
+        text = visitor.get("/jobs?destination=https://rare.example").text
+        assert "Nothing found so far" in text
+        (path,) = re.findall(r'<a class="button main" href="/dashboard([^"]*)">Search on</a>', text)
+        found = visitor.get(unescape(path)).text
+        assert [one in found for one in rare] == [True, True]
+        assert "Search on" not in found
 
 
 def test_a_proxy_shows_the_jobs_of_all_clusters(tmp_path: Path) -> None:

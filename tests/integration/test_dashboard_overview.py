@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hookline.node.api.services import DestinationStatus
 from hookline.protocol.jobs import Outcome
+from hookline.protocol.latencies import recent_of
 from tests.integration.dashboard_parts import node_with_pages, proxy_with_pages
 from tests.integration.keyed_servers import ROOT, Guarded
 
@@ -19,6 +20,17 @@ def test_it_says_what_needs_attention(tmp_path: Path) -> None:
         assert "A job is dead" in text
         node.delivery.status = DestinationStatus("closed", None, 0, 1)
         assert "https://example.com:443 is paused" in visitor.get().text
+
+
+def test_destinations_show_how_they_answer(tmp_path: Path) -> None:
+    with node_with_pages(tmp_path) as (node, visitor):
+        node.create()
+        assert "no attempt in the last minutes" in visitor.get("/destination?host=https://example.com:443").text
+        recent = recent_of(300, 10_000, 9_999, {20: 9_000, 40: 1_000})
+        node.delivery.status = DestinationStatus("closed", None, 0, 0, recent)
+        row = visitor.get("/destinations").text
+        assert [text in row for text in ("99.9 %", "32 ms", "1.0 s")] == [True] * 3
+        assert "half within 32 ms, 99 % within 1.0 s" in visitor.get("/destination?host=https://example.com:443").text
 
 
 def test_a_proxy_shows_each_cluster_and_says_which_is_away(tmp_path: Path) -> None:

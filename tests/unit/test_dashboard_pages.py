@@ -8,13 +8,14 @@ from importlib.resources import files
 import msgspec
 import pytest
 
-from hookline.client.answers import Attempt, Job
+from hookline.client.answers import Attempt, Job, PastTick
+from hookline.client.timeline import steps_of
+from hookline.dashboard.calendar import Reach, calendar_rows, reach_of
 from hookline.dashboard.filters import destination_in, filter_fields, kept
 from hookline.dashboard.pages.edit import changes_in
 from hookline.dashboard.recipes import headers_in
-from hookline.dashboard.rendering import clipped, duration, html, number, query, span
+from hookline.dashboard.rendering import clipped, duration, html, number, query, span, tone
 from hookline.dashboard.snippets import curl_of
-from hookline.dashboard.timeline import steps_of
 from hookline.errors import InvalidRequest
 
 NOW = datetime(2026, 11, 28, 13, tzinfo=UTC)
@@ -22,7 +23,11 @@ HARM = "<script>alert(1)</script>\x1b[31m\u202eevil\r\n"
 
 
 def test_nothing_that_others_chose_is_markup_or_moves_text() -> None:
-    shown = html("sign_in.html", NOW, SHARED | {"wrong": HARM, "next": '"><img src=x>'})
+    shown = html(
+        "sign_in.html",
+        NOW,
+        SHARED | {"wrong": HARM, "next": '"><img src=x>', "start": '"><img src=x>', "provider": HARM},
+    )
     assert "<script>alert" not in shown
     assert "<img src=x" not in shown
     assert "\x1b" not in shown
@@ -107,6 +112,42 @@ def test_the_libraries_are_the_files_of_their_packages() -> None:
     assert sums == {name: digest for digest, name in map(str.split, lines)}
 
 
+@pytest.mark.parametrize(
+    ("apart", "text"),
+    [
+        (1, "two hours"),
+        (15, "two days"),
+        (60, "two days"),
+        (360, "five weeks"),
+        (1_440, "five weeks"),
+        (10_080, "year"),
+    ],
+)
+def test_a_calendar_goes_back_as_far_as_it_can_be_read(apart: int, text: str) -> None:
+    following = [NOW + timedelta(minutes=apart * number) for number in range(1, 11)]
+    assert reach_of(NOW, following).text.endswith(text)
+    assert reach_of(NOW, []).text == "the last year"
+
+
+def test_a_calendar_has_the_newest_day_first_and_says_all_in_words() -> None:
+    def tick(at: str, outcome: str, **more: str) -> PastTick:
+        made: dict[str, object] = {"at": at, "outcome": outcome, "job": None, "state": None, "made_at": None}
+        return msgspec.convert(made | more, PastTick)
+
+    ticks = [
+        tick("2026-11-27T09:00:00+01:00", "made", job="a", state="dead", made_at="2026-11-27T08:00:00Z"),
+        tick("2026-11-27T12:00:00+01:00", "skipped"),
+        tick("2026-11-28T09:00:00+01:00", "caught_up", job="b", state="succeeded", made_at="2026-11-28T09:30:00Z"),
+    ]
+    newest, oldest = calendar_rows(ticks, Reach(NOW, "", "%a %d %b"))
+    assert (newest.name, oldest.name) == ("Sat 28 Nov", "Fri 27 Nov")
+    assert [(one.tone, one.text) for one in oldest.ticks] == [
+        ("bad", "2026-11-27 09:00 made; its job is dead"),
+        ("off", "2026-11-27 12:00 skipped"),
+    ]
+    assert newest.ticks[0].text == "2026-11-28 09:00 caught up at 2026-11-28 10:30; its job is succeeded"
+
+
 def job(state: str, **fields: object) -> Job:
     made: dict[str, object] = {
         "id": "j",
@@ -166,7 +207,7 @@ def test_the_story_says_what_happened_and_how_long_it_waited() -> None:
         attempt(2, "2026-11-28T12:00:31Z", "permanent_failure"),
     ]
     steps = steps_of(job("dead", finished_at="2026-11-28T12:00:32Z"), attempts)
-    assert [(step.kind, step.tone, step.waited) for step in steps] == [
+    assert [(step.kind, tone(step.word), step.waited) for step in steps] == [
         ("created", "waits", None),
         ("attempt", "odd", None),
         ("attempt", "bad", timedelta(seconds=30)),

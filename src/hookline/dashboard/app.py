@@ -1,14 +1,15 @@
 """The ASGI application of the dashboard: finds the page, lets in whoever may see it, and turns failures into pages."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as BrowserRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hookline.area_log import log_of
 from hookline.dashboard.answers import secured, see_other
 from hookline.dashboard.assets import ASSETS
 from hookline.dashboard.history import ChartHistory
@@ -20,6 +21,7 @@ from hookline.dashboard.pages import (
     job,
     jobs,
     making,
+    oidc,
     overview,
     schedules,
     sign_in,
@@ -32,6 +34,9 @@ from hookline.errors import Forbidden, HooklineError, Internal, MethodNotAllowed
 from hookline.http_api.endpoint import AsgiApp
 from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend
 from hookline.http_api.page_host import NO_ROUTES, PageHost, Routes
+
+if TYPE_CHECKING:
+    from hookline.dashboard.oidc.settings import OidcSettings
 
 PREFIX = "/dashboard"
 _FOR_GOOD = "public, max-age=31536000, immutable"
@@ -46,6 +51,7 @@ _MENU = (
 )
 _PAGES: tuple[PageRow, ...] = (
     *sign_in.PAGES,
+    *oidc.PAGES,
     *overview.PAGES,
     *jobs.PAGES,
     *job.PAGES,
@@ -57,21 +63,21 @@ _PAGES: tuple[PageRow, ...] = (
     *making.PAGES,
 )
 
-_log = structlog.get_logger()
+_log = log_of("dashboard")
 
 
-def dashboard_routes(mode: DashboardMode) -> Routes:
+def dashboard_routes(mode: DashboardMode, oidc_settings: "OidcSettings | None" = None) -> Routes:
     """The routes to start a node or a proxy with."""
     if mode == "off":
         return NO_ROUTES
-    return {PREFIX: partial(dashboard_app, DashboardSettings(is_read_only=mode == "read-only"))}
+    return {PREFIX: partial(dashboard_app, DashboardSettings(mode == "read-only", oidc=oidc_settings))}
 
 
 def dashboard_app(settings: DashboardSettings, host: PageHost) -> AsgiApp:
     """The application, for the process that serves it."""
-    desk = Desk(
-        host, settings, Seals(host.root_keys, host.clock.token), _MENU, Streams(settings.streams_max), ChartHistory()
-    )
+    seals = Seals(host.root_keys, host.clock.token)
+    provider = None if settings.oidc is None else oidc.provider_sign_in(settings.oidc, seals, host)
+    desk = Desk(host, settings, seals, _MENU, Streams(settings.streams_max), ChartHistory(), provider)
     by_path: dict[str, dict[str, PageRow]] = {}
     for row in _PAGES:
         by_path.setdefault(row.path, {})[row.method] = row

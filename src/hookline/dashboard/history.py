@@ -60,8 +60,8 @@ class ChartHistory:
     def take(self, clusters: ClusterList, now_s: float) -> Sample:
         """Add what they count now."""
         figures = {one.name: one.figures for one in clusters.data if one.figures is not None}
-        counted = {name: _counted(one) for name, one in figures.items()}
-        grown = [_grown(self._counted[name], one) for name, one in counted.items() if name in self._counted]
+        counted = {name: counted_so_far(one) for name, one in figures.items()}
+        grown = [grown_since(self._counted[name], one) for name, one in counted.items() if name in self._counted]
         passed_s = now_s - self.samples[-1].at_s if self.samples else 0
         lags = [sum(column) for column in zip(*(one.lags for one in grown), strict=False)]
         bounds = next((one.lag_bounds_ms for one in figures.values()), [])
@@ -87,12 +87,13 @@ class ChartHistory:
         return good / (good + bad) if good + bad else None
 
 
-def _counted(figures: ClusterFigures) -> CountedSoFar:
+def counted_so_far(figures: ClusterFigures) -> CountedSoFar:
+    """The counts that only grow."""
     good = figures.attempts.get(_GOOD, 0)
     return CountedSoFar(good, sum(figures.attempts.values()) - good, tuple(figures.lag_counts))
 
 
-def _grown(before: CountedSoFar, now: CountedSoFar) -> CountedSoFar:
+def grown_since(before: CountedSoFar, now: CountedSoFar) -> CountedSoFar:
     """The growth; a new leader counts from the beginning."""
     if now.good < before.good or now.bad < before.bad or len(now.lags) != len(before.lags):
         return now

@@ -87,7 +87,8 @@ async def _events(visit: Visit, parts: Sequence[LivePart], pace: int) -> AsyncIt
                 told_ms = host.clock.boot_ms()
                 yield ": still here\n\n"
             took_s = (host.clock.boot_ms() - looked_ms) / 1_000
-            await asyncio.sleep(max(visit.desk.settings.look_s * pace, took_s * _REST_PER_LOOK))
+            rest_s = max(visit.desk.settings.look_s * pace, took_s * _REST_PER_LOOK)
+            await asyncio.sleep(rest_s * (0.75 + host.clock.random() / 2))  # so that pages do not look all at once
     finally:
         streams.open -= 1
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from hookline.client.answers import RecentAttempts
 from hookline.dashboard.assets import asset_path
 from hookline.visible import visible
 
@@ -36,6 +37,8 @@ _STATES: Final = {
     "degraded": "odd",
     "unavailable": "bad",
     "paused": "off",
+    "moving": "runs",
+    "aborting": "odd",
     "active": "good",
     "leader": "good",
     "follower": "waits",
@@ -117,6 +120,12 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def success_rate(recent: RecentAttempts) -> str:
+    """The share of attempts that succeeded; what is not all of them is not called so by rounding."""
+    percent = 100 * recent.succeeded / recent.attempts
+    return f"{percent:.0f} %" if percent in (0, 100) else f"{min(99.9, max(0.1, percent)):.1f} %"
+
+
 def _environment() -> Environment:
     sources = {
         file.name: file.read_text(encoding="utf-8") for file in _TEMPLATES.iterdir() if file.name.endswith(".html")
@@ -135,6 +144,7 @@ def _environment() -> Environment:
         "number": number,
         "clipped": clipped,
         "segment": segment,
+        "success": success_rate,
         "tone": tone,
         "words": words,
     }

@@ -9,36 +9,40 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request as BrowserRequest
 from starlette.responses import Response
 
+from hookline.client.answers import OwnKey
 from hookline.client.in_process import InProcessClient
 from hookline.dashboard.answers import page_response, see_other
 from hookline.dashboard.history import ChartHistory
 from hookline.dashboard.rendering import html
 from hookline.dashboard.sessions import (
+    ACTS_FOR,
     SESSION,
     SESSION_MS,
     DashboardSession,
     Seals,
     cookie,
     cookies_in,
+    tenant_in,
     visitor_in,
 )
 from hookline.dashboard.settings import DashboardSettings
-from hookline.errors import HooklineError, InvalidRequest, PayloadTooLarge, TooManyBadKeys, Unauthorized
-from hookline.http_api.callers import CLIENT, ApiCaller
-from hookline.http_api.guard import bearer
+from hookline.errors import Forbidden, HooklineError, InvalidRequest, PayloadTooLarge, TooManyBadKeys, Unauthorized
 from hookline.http_api.page_host import PageHost
-from hookline.protocol.api_keys import KeyScope
-from hookline.protocol.calls import CALLS
+from hookline.protocol.api_keys import KEY_SCOPES, KeyScope
 from hookline.protocol.limits import KIB
+from hookline.protocol.passes import PERSON
+from hookline.protocol.tenants import DEFAULT_TENANT_NAME, tenant_name, tenant_of
 
 if TYPE_CHECKING:
     from hookline.dashboard.live import Streams
+    from hookline.dashboard.oidc.flow import ProviderSignIn
 
 TOKEN: Final = "token"  # noqa: S105 - the name of a field
 _FORM_BYTES_MAX: Final = 4 * 1024 * KIB  # a payload of 1 MiB, of whose bytes a form makes up to three each
 _FORM_FIELDS_MAX: Final = 100
 _RETRIES: Final = 1
 _ROOT: Final = "/dashboard"
+_ANYBODY: Final = OwnKey(None, None, list(KEY_SCOPES), DEFAULT_TENANT_NAME, DEFAULT_TENANT_NAME, True, None)
 
 
 class MenuEntry(NamedTuple):
@@ -60,6 +64,7 @@ class Desk:
     menu: tuple[MenuEntry, ...]
     streams: "Streams"
     history: ChartHistory
+    provider: "ProviderSignIn | None" = None
 
 
 class SignInNeeded(Exception):
@@ -73,7 +78,9 @@ class Visit:
         request: of the browser.
         desk: shared by all.
         visitor: the word of the cookie that forms are bound to.
-        caller: whose key it is, and what it may do.
+        me: whose key it is, and what it may do.
+        given: the cookies that came with it.
+        acts_for: the tenant for whom an operator acts; None: for their own.
         client: the SDK's, which acts for them.
         cookies: headers ``Set-Cookie`` that go with the answer.
     """
@@ -82,20 +89,23 @@ class Visit:
         self.request = request
         self.desk = desk
         self.cookies: list[str] = []
-        self.caller: ApiCaller = CLIENT
+        self.me = _ANYBODY
         host = desk.host
-        given = cookies_in(request.headers.get("cookie", ""))
+        self.given = given = cookies_in(request.headers.get("cookie", ""))
         known = visitor_in(given)
         self.visitor = known or desk.seals.new_visitor()
         if known is None:
             self.cookies.append(cookie("hookline_visitor", self.visitor, is_secure=self.is_secure))
         session = desk.seals.opened(given[SESSION], host.clock.wall_ms()) if host.guard and SESSION in given else None
         self._session = session if session is not None and session.visitor == self.visitor else None
-        self.client = self._client()
+        self.acts_for = tenant_in(given)
+        self.client = self._client("" if self._session is None else self._session.api_key)
 
-    def _client(self) -> InProcessClient:
+    def _client(self, api_key: str) -> InProcessClient:
         host = self.desk.host
-        headers = {} if self._session is None else {"authorization": f"Bearer {self._session.api_key}"}
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        if self.acts_for is not None:
+            headers["hookline-tenant"] = self.acts_for
         found = self.request.client
         address = ("127.0.0.1", 1) if found is None else (found.host, found.port)
         return InProcessClient(lambda: host.app, host.clock, retries=_RETRIES, headers=headers, address=address)
@@ -104,6 +114,11 @@ class Visit:
     def is_secure(self) -> bool:
         """Is the browser's connection encrypted? A proxy before us says so; a lie only makes the cookie stricter."""
         return self.desk.host.is_secure or self.request.headers.get("x-forwarded-proto") == "https"
+
+    @property
+    def origin(self) -> str:
+        """The service as the browser calls it."""
+        return f"{'https' if self.is_secure else 'http'}://{self.request.headers.get('host', '127.0.0.1')}"
 
     @property
     def now(self) -> datetime:
@@ -122,16 +137,36 @@ class Visit:
         if self._session is None:
             raise SignInNeeded
         try:
-            self.caller = await self._known(self._session.api_key)
+            await self._ask_who(self._session.api_key)
         except (Unauthorized, TooManyBadKeys):
             self.forget()
             raise SignInNeeded from None
 
+    async def _ask_who(self, api_key: str) -> None:
+        """Ask whose key it is. Whoever may not act for others any more acts for their own."""
+        try:
+            self.me = await self.client.own_key()
+        except Forbidden:
+            if self.acts_for is None:
+                raise
+            self.act_for(None)
+            self.client = self._client(api_key)
+            self.me = await self.client.own_key()
+
+    def act_for(self, tenant: str | None) -> None:
+        """See and do everything as that tenant from the next page on; None: as their own. Raises InvalidRequest."""
+        if tenant is None and self.acts_for is None:
+            return
+        self.acts_for = None if tenant is None else tenant_name(tenant_of(tenant, field="tenant"))
+        self.cookies.append(cookie(ACTS_FOR, self.acts_for or "", is_secure=self.is_secure, is_over=tenant is None))
+
     async def sign_in(self, api_key: str) -> None:
-        """Begin a session with this key. Raises Unauthorized, TooManyBadKeys, Forbidden."""
+        """Begin a session with this key, or pass. Raises Unauthorized, TooManyBadKeys, Forbidden."""
         if not api_key.isascii():
             raise Unauthorized
-        self.caller = await self._known(api_key)
+        self.act_for(None)
+        self.client = self._client(api_key)
+        await self._ask_who(api_key)
         ends_ms = self.desk.host.clock.wall_ms() + SESSION_MS
         sealed = self.desk.seals.sealed(DashboardSession(api_key, self.visitor, ends_ms))
         self.cookies.append(cookie(SESSION, sealed, is_secure=self.is_secure))
@@ -140,16 +175,11 @@ class Visit:
         """End the session."""
         self.cookies.append(cookie(SESSION, "", is_secure=self.is_secure, is_over=True))
 
-    async def _known(self, api_key: str) -> ApiCaller:
-        guard = self.desk.host.guard
-        assert guard is not None
-        return await guard.admitted(CALLS["listJobs"], CLIENT, [bearer(api_key)], self.request.scope.get("client"))
-
     def may(self, scope: KeyScope) -> bool:
         """May they do what needs this scope, here?"""
         if self.desk.settings.is_read_only and scope != "read":
             return False
-        return scope in self.caller.scopes
+        return scope in self.me.scopes
 
     @property
     def is_signed_in(self) -> bool:
@@ -202,9 +232,11 @@ class Visit:
             "is_read_only": desk.settings.is_read_only,
             "asks_for_keys": desk.host.guard is not None,
             "is_signed_in": self.is_signed_in,
-            "caller": self.caller,
+            "me": self.me,
+            "is_person": (self.me.id or "").startswith(PERSON),
+            "acts_for": self.acts_for,
             "done": self.request.query_params.get("done", ""),
-            "origin": f"{'https' if self.is_secure else 'http'}://{self.request.headers.get('host', '127.0.0.1')}",
+            "origin": self.origin,
         }
         return html(template, self.now, shared | values)
 

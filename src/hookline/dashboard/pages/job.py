@@ -5,11 +5,11 @@ from typing import Any
 from starlette.responses import Response
 
 from hookline.client.requests import FINISHED
+from hookline.client.timeline import steps_of
 from hookline.dashboard.contents import content_of, whole_job
 from hookline.dashboard.live import LivePart, Sight, event_stream, mark_of
 from hookline.dashboard.rendering import segment
 from hookline.dashboard.snippets import curl_of
-from hookline.dashboard.timeline import steps_of
 from hookline.dashboard.visits import PageRow, Visit
 
 

@@ -7,7 +7,8 @@ from msgspec import to_builtins
 from starlette.responses import Response
 
 from hookline.client import requests
-from hookline.client.answers import Schedule, SchedulePage
+from hookline.client.answers import PastTicks, Schedule, SchedulePage
+from hookline.dashboard.calendar import TICKS_SHOWN, calendar_rows, reach_of
 from hookline.dashboard.rendering import segment
 from hookline.dashboard.ticks import shown_ticks
 from hookline.dashboard.visits import PageRow, Visit
@@ -33,7 +34,20 @@ async def _show(visit: Visit) -> Response:
     found = await visit.client.get_schedule(_id(visit))
     ticks = await visit.client.preview_schedule(found.cron, timezone=found.timezone, count=_TICKS)
     jobs = await visit.client.list_jobs_page(limit=_JOBS, schedule=found.id)
-    return visit.page("schedule.html", schedule=found, ticks=shown_ticks(ticks), page=jobs, job=_text(found))
+    reach = reach_of(visit.now, ticks)
+    wanted = requests.list_ticks(found.id, start=reach.start, limit=TICKS_SHOWN, cursor=None)
+    past = await visit.client.send(wanted.giving(PastTicks))
+    values: dict[str, Any] = {
+        "schedule": found,
+        "ticks": shown_ticks(ticks),
+        "page": jobs,
+        "job": _text(found),
+        "reach": reach,
+        "calendar": calendar_rows(past.data, reach),
+        "calendar_is_cut": past.next_cursor is not None,
+        "ticks_shown": TICKS_SHOWN,
+    }
+    return visit.page("schedule.html", **values)
 
 
 def _text(schedule: Schedule) -> str:
