@@ -1,15 +1,22 @@
 """``hookline cluster …``: who leads, and is it fit."""
 
+from collections.abc import Sequence
+from typing import get_args
+
+import msgspec
 from cyclopts import App
 
 from hookline.cli import charter, render
-from hookline.cli.output import print_json, show_whole, warn_incomplete
+from hookline.cli.output import print_json, show_whole, usage_error, warn_incomplete
 from hookline.cli.parameters import AnyText
 from hookline.cli.service import DEFAULT_SERVICE, Service
+from hookline.cli.sheet import facts
 from hookline.client import requests
 from hookline.errors import InvalidRequest
+from hookline.log_events import LogArea, LogLevel
 from hookline.protocol import http
 from hookline.protocol.modes import Mode
+from hookline.visible import visible
 
 app = App(name="cluster", help="Who leads, whether it is fit to take jobs, and whose log etcd holds.")
 app.command(charter.init)
@@ -77,6 +84,41 @@ def trust_clock(*, service: Service = DEFAULT_SERVICE) -> None:
         print_json(clock)
     else:
         show_whole(render.clock_facts(clock))
+
+
+@app.command(name="log-levels")
+def log_levels(*changes: AnyText, service: Service = DEFAULT_SERVICE) -> None:
+    """Show or change from which level on each area of a node's or a proxy's log is written.
+
+    Each process answers for itself, and for those that it has started; what is changed holds until it ends.
+
+    For example: hookline cluster log-levels warning dispatch=debug etcd=debug
+
+    Args:
+        changes: AREA=LEVEL, and a LEVEL alone for all areas that are not named. Levels: debug, info, warning, error.
+        service: Where the node or proxy is.
+    """
+    request = requests.change_log_levels(*_changed(changes)) if changes else requests.log_levels()
+    with service.calls() as calls:
+        found = calls.send(request)
+    if service.json:
+        print_json(found)
+    else:
+        show_whole(facts(sorted(found.levels.items())))
+
+
+def _changed(changes: Sequence[str]) -> tuple[LogLevel | None, dict[LogArea, LogLevel]]:
+    """The level of all areas, and those of the named ones."""
+    named = dict(change.split("=", 1) for change in changes if "=" in change)
+    alone = [change for change in changes if "=" not in change]
+    areas, levels = get_args(LogArea), get_args(LogLevel)
+    if wrong := [area for area in named if area not in areas]:
+        raise usage_error(f"the log has no area {visible(wrong[0])}; there are {', '.join(areas)}")
+    if wrong := [level for level in (*alone, *named.values()) if level not in levels]:
+        raise usage_error(f"{visible(wrong[0])} is not a level of the log; there are {', '.join(levels)}")
+    if len(alone) > 1 or len(named) + len(alone) < len(changes):
+        raise usage_error("give each area, and the level of all others, once")
+    return msgspec.convert((alone[0] if alone else None, named), tuple[LogLevel | None, dict[LogArea, LogLevel]])
 
 
 @app.command

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from hookline.cli import inputs
 from hookline.cli.output import announce, usage_error
-from hookline.cli.parameters import Flag, Texts
+from hookline.cli.parameters import AnyText, Flag, Texts
 from hookline.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def listen(
     forward_to: str | None = None,
     delay: str = "0s",
     headers: Flag = False,
+    path: str | None = None,
+    text: AnyText | None = None,
+    failed: Flag = False,
     json: Flag = False,
 ) -> int:
     """Receive webhooks, verify their signatures and print them. Ctrl-C ends it.
@@ -44,9 +47,12 @@ def listen(
         forward_to: Pass requests on to http://HOST:PORT, with their path and query, and answer what that answers.
         delay: How long to take for an answer, such as 200ms.
         headers: Print all headers of each request.
+        path: Print only requests whose path begins with this; all are answered.
+        text: Print only requests in whose path, headers or body this stands, in capitals or not.
+        failed: Print only requests that are not verified or are answered 400 or more.
         json: Print one JSON object for each request, with everything in it.
     """
-    from hookline.cli.received import ReceivedPrinter
+    from hookline.cli.received import ReceivedFilter, ReceivedPrinter
     from hookline.cli.receiver import ReceiverApp, server
     from hookline.http_api.server import listen as listening
     from hookline.http_api.server import url_of
@@ -54,9 +60,9 @@ def listen(
 
     answer = _answer(status, fail_first, forward_to)
     secrets = secret or []
-    for text in secrets:
-        parse_secret(text)  # say now that it cannot be read, not at the first webhook
-    printer = ReceivedPrinter(json=json, headers=headers)
+    for one in secrets:
+        parse_secret(one)  # say now that it cannot be read, not at the first webhook
+    printer = ReceivedPrinter(ReceivedFilter(path, text, failed), json=json, headers=headers)
 
     async def shown(received: "Received") -> "ReceiverReply":
         reply = await answer(received)

@@ -8,19 +8,25 @@ from cyclopts import Group, Parameter
 
 from hookline.cli import inputs
 from hookline.cli.destination_options import DestinationOptions, setting
+from hookline.cli.oidc_options import SEPARATOR, OidcOptions
 from hookline.cli.parameters import DurationText, Flag, NamedPath
+from hookline.cli.trace_options import TraceOptions
 from hookline.dashboard.settings import DashboardMode
 
 if TYPE_CHECKING:
     from hookline.node.config import NodeConfig
 
 
-_ACCESS = ("HOOKLINE_ROOT_KEY_FILE", "HOOKLINE_NO_AUTH", "HOOKLINE_DASHBOARD")
+_OF_PROXIES = (
+    *("HOOKLINE_ROOT_KEY_FILE", "HOOKLINE_NO_AUTH", "HOOKLINE_DASHBOARD"),
+    *("HOOKLINE_TRACES", "HOOKLINE_TRACES_RATIO"),
+    *(f"HOOKLINE_{field.name.upper()}" for field in fields(OidcOptions)),
+)
 
 
 @Parameter(name="*", group=Group("Settings"))
 @dataclass(frozen=True, kw_only=True)
-class NodeOptions(DestinationOptions):
+class NodeOptions(DestinationOptions, TraceOptions, OidcOptions):
     """How a node works. Durations are like 7d, 1h30m or seconds; sizes are bytes.
 
     Attributes:
@@ -75,6 +81,9 @@ class NodeOptions(DestinationOptions):
         from hookline.node.config import NodeConfig
 
         inputs.check_log_level(self.log_level)
+        self.trace_settings("")  # whoever starts the process takes them
+        keys = inputs.root_keys(self.root_key_file)
+        self.oidc_settings(keys.get("root_key"), host, self.dashboard)  # likewise
         durations = {
             "attempt_max": self.attempt_max,
             "key_window": self.key_window,
@@ -88,7 +97,7 @@ class NodeOptions(DestinationOptions):
             api_processes=inputs.api_processes(self.api_processes or "auto"),
             encrypt_payloads=self.encrypt_payloads,
             allow_missing_secret_key=self.allow_missing_secret_key,
-            **inputs.root_keys(self.root_key_file),
+            **keys,
             no_auth=self.no_auth,
             pending_jobs_max=self.pending_jobs_max,
             pending_bytes_max=self.pending_bytes_max,
@@ -103,15 +112,17 @@ class NodeOptions(DestinationOptions):
     def environment(self) -> dict[str, str]:
         """The same options for a process that is to work alike; secrets do not show up in a list of processes then."""
         values = {field.name.upper(): getattr(self, field.name) for field in fields(self)}
-        return {
-            f"HOOKLINE_{name}": str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in values.items()
-            if value is not None
-        }
+        return {f"HOOKLINE_{name}": _text(value) for name, value in values.items() if value is not None}
 
-    def access_environment(self) -> dict[str, str]:
-        """The part of it that says who may call, and what for, for a proxy."""
-        return {name: value for name, value in self.environment().items() if name in _ACCESS}
+    def proxy_environment(self) -> dict[str, str]:
+        """The part of it that a proxy has, too: who may call or sign in, and what for; and where traces go."""
+        return {name: value for name, value in self.environment().items() if name in _OF_PROXIES}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return SEPARATOR.join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 DEFAULT_NODE_OPTIONS = NodeOptions()

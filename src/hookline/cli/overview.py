@@ -48,8 +48,29 @@ COMMANDS = (
         "configuration:app",
         "Which settings hold, where they come from, and whether they go together.",
     ),
+    CliEntry(
+        "top",
+        "top.command:top",
+        "Watch clusters and destinations at work: lag, throughput, success, backlog, what fails.",
+    ),
+    CliEntry(
+        "doctor",
+        "doctor.command:doctor",
+        "Look for what is wrong: settings, machine, etcd, and the Hookline that runs. Exits with 1 if something is.",
+    ),
     CliEntry("listen", "listen:listen", "Receive webhooks, verify their signatures and print them. Ctrl-C ends it."),
+    CliEntry(
+        "watch",
+        "watch:watch",
+        "Print what happens to jobs as it happens: made, tried, succeeded, dead. Ctrl-C ends it.",
+    ),
     CliEntry("jobs", "jobs:app", "Make, look at and change jobs."),
+    CliEntry(
+        "logs",
+        "logs:logs",
+        "Tell a job's story: when it was made, each attempt with its answer, how long it waited and why, and what is "
+        "next.",
+    ),
     CliEntry("schedules", "schedules:app", "Make, look at and change schedules."),
     CliEntry("destinations", "destinations:app", "Limits, pauses and signing secrets of the hosts that are called."),
     CliEntry("cluster", "cluster:app", "Who leads, whether it is fit to take jobs, and whose log etcd holds."),
@@ -93,6 +114,16 @@ COMMANDS = (
     ),
     CliEntry(
         "certs", "certs:app", "Make the certificates of nodes, proxies and clients, for those who have no authority."
+    ),
+    CliEntry(
+        "bench",
+        "bench.command:bench",
+        "Create jobs at a steady rate, receive them, and say how fast and how exact Hookline was.",
+    ),
+    CliEntry(
+        "plan",
+        "plan.command:plan",
+        "Say how many clusters, nodes, slots, cores, memory and disk a load needs, and what that costs a month.",
     ),
     CliEntry("secret", "secret:app", "Make keys to sign and verify webhooks with."),
     CliEntry(

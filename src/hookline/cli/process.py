@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from hookline.cli.failures import readable
@@ -16,9 +18,12 @@ from hookline.memory import loading
 from hookline.protocol.modes import Mode
 
 if TYPE_CHECKING:
+    from hookline.dashboard.oidc.settings import OidcSettings
+    from hookline.http_api.page_host import Routes
     from hookline.node.config import NodeConfig
     from hookline.telemetry import HeldLines
     from hookline.tls.files import TlsFiles
+    from hookline.tracing.settings import TraceSettings
 
 _INTERRUPTED = 130
 _PRIVATE = 0o077  # payloads are in what is written: other users of the machine are not to read it
@@ -38,16 +43,36 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
         from hookline.lack import raise_descriptor_limit
         from hookline.telemetry import HeldLines, configure_logs
 
+    traces = options.trace_settings(
+        "hookline-node",
+        service_instance_id=f"{config.cluster}/{config.node}",
+        hookline_cluster=config.cluster,
+        hookline_node=config.node,
+    )
     raise_descriptor_limit()
     os.umask(_PRIVATE)
     held = HeldLines() if greet else None
     configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level, held=held)
     warn_of_reach(config, is_for_all=greet)
-    with readable(f"The node at {config.host}:{config.port} with data in {config.data_dir}", config.data_dir):
-        uvloop.run(_run(config, options.dashboard, held))
+    name = f"The node at {config.host}:{config.port} with data in {config.data_dir}"
+    with tracing_of(traces), readable(name, config.data_dir):
+        uvloop.run(_run(config, options, held))
     if greet:
         _say("stopped")
     return 0
+
+
+@contextmanager
+def tracing_of(settings: "TraceSettings") -> Iterator[None]:
+    """Traces are sent as the settings and the environment ask for it. Raises InvalidConfig."""
+    from hookline.clock import SystemClock
+    from hookline.tracing.export import begin_tracing, end_tracing
+
+    begin_tracing(settings, SystemClock())
+    try:
+        yield
+    finally:
+        end_tracing()
 
 
 def run_cluster_until_stopped(config: "NodeConfig", options: NodeOptions, mode: Mode | None) -> int:
@@ -86,13 +111,13 @@ def run_fleet_until_stopped(
     return 0
 
 
-async def _run(config: "NodeConfig", dashboard: DashboardMode, held: "HeldLines | None") -> None:
+async def _run(config: "NodeConfig", options: NodeOptions, held: "HeldLines | None") -> None:
     """``held``: what was logged, to be let go after the first words; None: nobody wants to hear them."""
     with loading():
-        from hookline.dashboard.app import dashboard_routes
         from hookline.node.runtime import run_node
 
-    routes = dashboard_routes(dashboard)
+        oidc = options.oidc_settings(config.root_key, config.host, options.dashboard)
+        routes = dashboard_of(options.dashboard, oidc)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -103,13 +128,20 @@ async def _run(config: "NodeConfig", dashboard: DashboardMode, held: "HeldLines 
         return
 
     def ready(url: str) -> None:
-        say_ready(config, url, dashboard=dashboard)
+        say_ready(config, url, dashboard=options.dashboard)
         held.let_go()
 
     try:
         await run_node(config, ready=ready, stop=stop, stopping=say_waiting, routes=routes)
     finally:
         held.let_go()
+
+
+def dashboard_of(mode: DashboardMode, oidc: "OidcSettings | None") -> "Routes":
+    """The pages of a process; they are loaded only now."""
+    from hookline.dashboard.app import dashboard_routes
+
+    return dashboard_routes(mode, oidc)
 
 
 def told_to_look_again(files: "TlsFiles") -> asyncio.Event | None:

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -10,15 +12,19 @@ from cyclopts import Parameter
 from hookline.cli import inputs
 from hookline.cli.failures import readable
 from hookline.cli.launch import Launch
+from hookline.cli.oidc_options import DEFAULT_OIDC_OPTIONS, OidcOptions
 from hookline.cli.output import announce
 from hookline.cli.parameters import ConfigFile, DurationText, Flag, Hosts, Listen, NamedPath, Texts
-from hookline.cli.process import interrupted, told_to_look_again
+from hookline.cli.process import dashboard_of, interrupted, told_to_look_again, tracing_of
 from hookline.cli.tls_options import DEFAULT_TLS_OPTIONS, TlsOptions
+from hookline.cli.trace_options import DEFAULT_TRACE_OPTIONS, TraceOptions
 from hookline.dashboard.settings import DashboardMode
 from hookline.memory import loading
 
 if TYPE_CHECKING:
+    from hookline.http_api.page_host import Routes
     from hookline.proxy.config import ProxyConfig
+    from hookline.tracing.settings import TraceSettings
 
 
 def proxy(
@@ -35,7 +41,9 @@ def proxy(
     log_level: Annotated[str, Parameter(env_var="HOOKLINE_LOG_LEVEL")] = "info",
     log_json: Annotated[Flag, Parameter(env_var="HOOKLINE_LOG_JSON")] = False,
     config: ConfigFile = None,
+    traces: TraceOptions = DEFAULT_TRACE_OPTIONS,
     tls: TlsOptions = DEFAULT_TLS_OPTIONS,
+    oidc: OidcOptions = DEFAULT_OIDC_OPTIONS,
 ) -> Launch:
     """Run one proxy. Prints "ready URL" when it serves; SIGTERM or Ctrl-C lets it finish what is under way.
 
@@ -53,7 +61,9 @@ def proxy(
         log_level: debug, info, warning or error.
         log_json: Write logs as JSON also on a terminal.
         config: A file of settings; its table [proxy] is read.
+        traces: Where its traces go.
         tls: Its certificates, and whom it trusts.
+        oidc: The provider that people sign in at.
     """
     from hookline.proxy.config import ProxyConfig
 
@@ -70,10 +80,14 @@ def proxy(
     )
     seeds = tuple(inputs.service_url(url, "--seed") for url in seed or ())
     checked = ProxyConfig(host=host, port=port, topology=topology, seeds=seeds, **settings)
-    return Launch(checked, lambda: _run_until_stopped(checked, dashboard, log_level, log_json=log_json))
+    told = traces.trace_settings("hookline-proxy", service_instance_id=listen)
+    pages = partial(dashboard_of, dashboard, oidc.oidc_settings(checked.root_key, host, dashboard))
+    return Launch(checked, lambda: _run_until_stopped(checked, pages, told, log_level, log_json=log_json))
 
 
-def _run_until_stopped(config: "ProxyConfig", dashboard: DashboardMode, log_level: str, *, log_json: bool) -> int:
+def _run_until_stopped(
+    config: "ProxyConfig", pages: Callable[[], "Routes"], traces: "TraceSettings", log_level: str, *, log_json: bool
+) -> int:
     with loading():
         import uvloop
 
@@ -82,19 +96,20 @@ def _run_until_stopped(config: "ProxyConfig", dashboard: DashboardMode, log_leve
 
     raise_descriptor_limit()
     configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)
-    with readable(f"The proxy at {config.host}:{config.port}"):
-        uvloop.run(_run(config, dashboard))
+    with tracing_of(traces), readable(f"The proxy at {config.host}:{config.port}"):
+        uvloop.run(_run(config, pages))
     return 0
 
 
-async def _run(config: "ProxyConfig", dashboard: DashboardMode) -> None:
+async def _run(config: "ProxyConfig", pages: Callable[[], "Routes"]) -> None:
     with loading():
-        from hookline.dashboard.app import dashboard_routes
         from hookline.proxy.runtime import run_proxy
+
+        routes = pages()
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupted, stop)
-    hangup, routes = told_to_look_again(config.tls), dashboard_routes(dashboard)
+    hangup = told_to_look_again(config.tls)
     await run_proxy(config, ready=announce, stop=stop, hangup=hangup, routes=routes)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from hookline.cli.sheet import Column, Facts, Sheet, Words, facts
+from hookline.client import answers
 from hookline.protocol import http
 from hookline.protocol.durations import format_duration, parse_time
 from hookline.visible import visible
@@ -29,7 +30,12 @@ _STYLES = {
 
 def mark(word: str) -> Words:
     """A state or outcome in its colour."""
-    return Words(visible(word), _STYLES.get(word, ""))
+    return Words(visible(word), style_of(word))
+
+
+def style_of(word: str) -> str:
+    """The colour of a state or outcome."""
+    return _STYLES.get(word, "")
 
 
 def until(time: str | None, now_ms: int) -> str:
@@ -77,7 +83,7 @@ def job_table(jobs: Iterable[http.Job], now_ms: int) -> Sheet:
     return sheet
 
 
-def last_answer(job: http.Job) -> str:
+def last_answer(job: "http.Job | answers.Job") -> str:
     """Why it is as it is: what the newest attempt was told."""
     last = job.last_attempt
     if last is None:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from hookline.cli import inputs
 from hookline.cli.output import print_json, stdout, warn
-from hookline.cli.parameters import AnyText, Seconds, Texts
+from hookline.cli.parameters import AnyText, Flag, Seconds, Texts
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
 from hookline.clock import SystemClock
@@ -23,6 +23,7 @@ from hookline.protocol.redaction import MASK, PAYLOAD
 from hookline.visible import visible, visible_line, without_password
 
 if TYPE_CHECKING:
+    from hookline.cli.calls import Calls
     from hookline.http_client.answer import Answer
     from hookline.protocol.signatures import SigningKey
 
@@ -49,6 +50,7 @@ def replay(
     to: str,
     secret: Annotated[Texts, Parameter(env_var="HOOKLINE_LISTEN_SECRET")] = None,
     header: Annotated[Texts, Parameter(name=["--header", "-H"], allow_leading_hyphen=True)] = None,
+    original: Flag = False,
     within: Annotated[Seconds, Parameter(name="--timeout")] = 30.0,
     service: Service = DEFAULT_SERVICE,
 ) -> int:
@@ -58,11 +60,15 @@ def replay(
     hookline-replay: true. Hookline does not give secrets away: to have it signed, name the receiver's. The exit code is
     0 only if the answer was 2xx. To have Hookline itself try a finished job again, use "hookline jobs retry".
 
+    With --original it is signed as the newest attempt was, with its time and term: the signature is the same. A
+    receiver that refuses old timestamps, as it should, takes that for five minutes.
+
     Args:
         job_id: The job's id.
         to: Where to: http://HOST:PORT takes the job's own path and query; with a path, it is the whole url.
         secret: Sign with this whsec_ or whsk_ secret; may be repeated.
         header: Another header, or another value for one of the job's, as name:value; may be repeated.
+        original: With the time, and so the signature, of the newest attempt.
         within: Seconds to wait for the answer.
         service: Where Hookline is.
     """
@@ -73,18 +79,15 @@ def replay(
     base = inputs.local_url(to, "--to")
     own = inputs.headers(header or [])
     with service.calls() as calls:
-        job = calls.send(requests.get_job(job_id))
-    if job.payload_removed:
-        raise PayloadRemoved
-    if PAYLOAD in job.redact and job.payload is not msgspec.UNSET:
-        raise InvalidRequest("the payload of the job is hidden, so there is nothing to replay", field="redact")
-    request = replay_of(job, base, keys, own, clock.wall_ms())
+        job = whole_job(calls, job_id)
+        newest = newest_attempt(calls, job_id) if original else None
+    if original and newest is None:
+        raise InvalidRequest("the job has no attempt yet, so there is nothing as it was sent", field="original")
+    request = replay_of(job, base, keys, own, clock.wall_ms(), newest)
     if request.hidden:
         names = ", ".join(request.hidden)
         warn(f"not sent, since Hookline does not show what they hold: {names}; give them with --header")
-    began_ms = clock.boot_ms()
-    answer, error = _sent(request, within)
-    took_ms = round(clock.boot_ms() - began_ms)
+    answer, error, took_ms = sent(request, within, clock)
     if service.json:
         print_json(_document(job, request, answer, error, took_ms, is_signed=bool(keys)))
     else:
@@ -92,7 +95,29 @@ def replay(
     return 0 if answer is not None and 200 <= answer.status < 300 else 1
 
 
-def replay_of(job: http.Job, base: str, keys: "Sequence[SigningKey]", own: dict[str, str], now_ms: int) -> Replay:
+def whole_job(calls: "Calls", job_id: str) -> http.Job:
+    """The job with what it sends. Raises PayloadRemoved, InvalidRequest when that is hidden."""
+    job = calls.send(requests.get_job(job_id))
+    if job.payload_removed:
+        raise PayloadRemoved
+    if PAYLOAD in job.redact and job.payload is not msgspec.UNSET:
+        raise InvalidRequest("the payload of the job is hidden, so there is nothing to replay", field="redact")
+    return job
+
+
+def newest_attempt(calls: "Calls", job_id: str) -> http.Attempt | None:
+    """The newest attempt of the job; None: there was none yet."""
+    return next(iter(calls.send(requests.attempts(job_id)).data[::-1]), None)
+
+
+def replay_of(
+    job: http.Job,
+    base: str,
+    keys: "Sequence[SigningKey]",
+    own: dict[str, str],
+    now_ms: int,
+    newest: http.Attempt | None = None,
+) -> Replay:
     """Makes the request that is sent. Pure.
 
     Args:
@@ -101,16 +126,19 @@ def replay_of(job: http.Job, base: str, keys: "Sequence[SigningKey]", own: dict[
         keys: to sign with; none: it goes out unsigned.
         own: headers that replace or join the job's.
         now_ms: the wall clock; a receiver refuses old timestamps.
+        newest: the attempt whose number, time and term it has instead; its signature is then the same.
     """
     from hookline.protocol.webhook import REPLAY_HEADER, webhook_headers, with_defaults
 
     body, is_json = _body(job)
-    attempt = job.last_attempt.number if job.last_attempt else 1
+    attempt, term = job.last_attempt.number if job.last_attempt else 1, None
+    if newest is not None:
+        attempt, term, now_ms = newest.number, newest.term, parse_time(newest.started_at)
     replaced = {name.lower() for name in own}
     kept = {name: value for name, value in job.headers.items() if name.lower() not in replaced}
     hidden = [name for name, value in kept.items() if value == MASK]
     headers = webhook_headers(
-        job.id, body, keys, attempt=attempt, term=None, scheduled_at_ms=parse_time(job.run_at), now_ms=now_ms
+        job.id, body, keys, attempt=attempt, term=term, scheduled_at_ms=parse_time(job.run_at), now_ms=now_ms
     )
     headers.append((REPLAY_HEADER, "true"))
     pairs = [pair for pair in kept.items() if pair[0] not in hidden]
@@ -133,8 +161,14 @@ def _body(job: http.Job) -> tuple[bytes, bool]:
     return (base64.b64decode(job.body_base64), False) if isinstance(job.body_base64, str) else (b"", False)
 
 
+def sent(request: Replay, timeout_s: float, clock: SystemClock) -> "tuple[Answer | None, str | None, int]":
+    """The answer, or why there is none, and the milliseconds that took."""
+    began_ms = clock.boot_ms()
+    answer, error = _sent(request, timeout_s)
+    return answer, error, round(clock.boot_ms() - began_ms)
+
+
 def _sent(request: Replay, timeout_s: float) -> "tuple[Answer | None, str | None]":
-    """The answer, or why there is none."""
     from hookline.http_client.caller import Caller
     from hookline.http_client.client import NoAnswer, NoConnection
 

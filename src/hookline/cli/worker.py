@@ -13,11 +13,13 @@ from hookline.cli.failures import readable
 from hookline.cli.launch import Launch
 from hookline.cli.output import announce
 from hookline.cli.parameters import CommaTexts, ConfigFile, Flag, Listen
-from hookline.cli.process import interrupted, told_to_look_again
+from hookline.cli.process import interrupted, told_to_look_again, tracing_of
 from hookline.cli.tls_options import DEFAULT_TLS_OPTIONS, TlsOptions
+from hookline.cli.trace_options import DEFAULT_TRACE_OPTIONS, TraceOptions
 from hookline.memory import loading
 
 if TYPE_CHECKING:
+    from hookline.tracing.settings import TraceSettings
     from hookline.worker.config import WorkerConfig
 
 
@@ -31,6 +33,7 @@ def worker(
     log_json: Annotated[Flag, Parameter(env_var="HOOKLINE_LOG_JSON")] = False,
     config: ConfigFile = None,
     destinations: DestinationOptions = DEFAULT_DESTINATION_OPTIONS,
+    traces: TraceOptions = DEFAULT_TRACE_OPTIONS,
     tls: TlsOptions = DEFAULT_TLS_OPTIONS,
 ) -> Launch:
     """Run one worker, which makes attempts for a cluster. Prints "ready URL" when it works.
@@ -50,6 +53,7 @@ def worker(
         log_json: Write logs as JSON also on a terminal.
         config: A file of settings; its table [worker] is read.
         destinations: How it makes attempts.
+        traces: Where its traces go.
         tls: Its certificates, and whom it trusts.
     """
     from hookline.worker.config import WorkerConfig
@@ -66,10 +70,11 @@ def worker(
         **inputs.given(slots=slots),
         **destinations.delivery(),
     )
-    return Launch(checked, lambda: _run_until_stopped(checked, log_level, log_json=log_json))
+    told = traces.trace_settings("hookline-worker", **inputs.given(service_instance_id=name))
+    return Launch(checked, lambda: _run_until_stopped(checked, told, log_level, log_json=log_json))
 
 
-def _run_until_stopped(config: "WorkerConfig", log_level: str, *, log_json: bool) -> int:
+def _run_until_stopped(config: "WorkerConfig", traces: "TraceSettings", log_level: str, *, log_json: bool) -> int:
     with loading():
         import uvloop
 
@@ -78,7 +83,7 @@ def _run_until_stopped(config: "WorkerConfig", log_level: str, *, log_json: bool
 
     raise_descriptor_limit()
     configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)
-    with readable(f"The worker at {config.host}:{config.port}"):
+    with tracing_of(traces), readable(f"The worker at {config.host}:{config.port}"):
         uvloop.run(_run(config))
     return 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field, to_builtins
 
-from hookline.protocol import http, http_tenants
+from hookline.protocol import http, http_logs, http_tenants
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import Guarantee, Labels, OutcomeLabel, StateLabel
 from hookline.protocol.modes import DEFAULT_MODE, Mode
@@ -118,6 +118,8 @@ class Job(Answered, frozen=True):
 class JobPage(Answered, frozen=True):
     """A page of jobs, newest first. ``next_cursor`` None: there is no more.
 
+    ``searched_to``: the search stopped there before the page was full, at jobs of that time; ``next_cursor`` goes on.
+
     From proxies only: ``incomplete`` names the clusters that could not be reached: theirs are missing; ``moving`` those
     out of which jobs move, since the topology changes: a job on its way may be missing.
     """
@@ -126,6 +128,7 @@ class JobPage(Answered, frozen=True):
     next_cursor: str | None
     incomplete: list[str] = []
     moving: list[str] = []
+    searched_to: datetime | None = None
 
 
 class BatchJob(Answered, frozen=True):
@@ -224,6 +227,27 @@ class SchedulePage(Answered, frozen=True):
     moving: list[str] = []
 
 
+class PastTick(Answered, frozen=True):
+    """A tick that is over, with the zone's offset, and its job.
+
+    ``caught_up``: it was made more than a minute late. ``skipped``: it has no job, by the schedule's rules, as the
+    schedule was paused, or as the job was deleted. ``unknown``: its job may be kept no longer, or be elsewhere.
+    """
+
+    at: datetime
+    outcome: http.TickOutcome
+    job: str | None
+    state: StateLabel | None
+    made_at: datetime | None
+
+
+class PastTicks(Answered, frozen=True):
+    """A page of ticks, oldest first."""
+
+    data: list[PastTick]
+    next_cursor: str | None
+
+
 class Preview(Answered, frozen=True):
     """The next ticks, with the zone's offset."""
 
@@ -266,10 +290,15 @@ class ShownTls(Answered, frozen=True):
     expires_at: datetime | None
 
 
+class RecentAttempts(Answered, http.RecentAttempts, frozen=True):
+    """The attempts of the last ``seconds``; ``durations`` counts them by the milliseconds that they took at most."""
+
+
 class Destination(Answered, frozen=True):
     """A destination; of its secrets only the number is ever shown.
 
-    ``retry``: for jobs that do not say it themselves; None: the default. ``incomplete`` as in ``JobPage``.
+    ``retry``: for jobs that do not say it themselves; None: the default. ``incomplete`` as in ``JobPage``. ``recent``:
+    None: no attempt was made in the last minutes.
     """
 
     host: str
@@ -285,6 +314,7 @@ class Destination(Answered, frozen=True):
     tls: ShownTls | None = None
     incomplete: list[str] = []
     tenant: str | None = None
+    recent: RecentAttempts | None = None
 
 
 class DestinationPage(Answered, frozen=True):
@@ -310,6 +340,21 @@ class KeyView(Answered, frozen=True):
     last_used_at: datetime | None  # true to the hour
     rotated_at: datetime | None
     previous_until: datetime | None
+
+
+class OwnKey(Answered, frozen=True):
+    """The caller as the service sees it. ``id`` is "root" with a root key, None where nobody is asked for a key.
+
+    ``tenant``: whose key it is; ``acts_for``: whose jobs this client sees. An operator may act for any tenant.
+    """
+
+    id: str | None
+    name: str | None
+    scopes: list[KeyScope]
+    tenant: str
+    acts_for: str
+    is_operator: bool
+    expires_at: datetime | None
 
 
 class NewKey(Answered, frozen=True):
@@ -397,6 +442,10 @@ class TenantPage(Answered, frozen=True):
 
 class NodeView(Answered, http.NodeView, frozen=True):
     """One node of a cluster. ``halted``: why it waits for a person; None: it does not."""
+
+
+class LogLevels(Answered, http_logs.LogLevels, frozen=True):
+    """From which level on each area of a process's log is written: debug, info, warning or error."""
 
 
 class ClockView(Answered, http.ClockView, frozen=True):

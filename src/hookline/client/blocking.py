@@ -26,7 +26,11 @@ from hookline.client.answers import (
     JobPage,
     KeyPage,
     KeyView,
+    LogLevels,
     NewKey,
+    OwnKey,
+    PastTick,
+    PastTicks,
     Preview,
     Schedule,
     SchedulePage,
@@ -42,6 +46,7 @@ from hookline.client.topology_calls import BlockingTopologyCalls
 from hookline.client.transport import service_url, with_key, with_tenant
 from hookline.client.trust import CertPair, FilePath, Verify, trust_of
 from hookline.clock import Clock, SystemClock
+from hookline.log_events import LogArea, LogLevel
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import JobRequest
 from hookline.protocol.modes import Mode
@@ -279,6 +284,12 @@ class Client(BlockingTopologyCalls):
         """Make one job of the schedule now, beside its ticks."""
         return self._ask(requests.run_schedule(schedule_id), Job)
 
+    def past_ticks(self, schedule_id: str, *, start: fields.Time | None = None) -> Iterator[PastTick]:
+        """The ticks since ``start``, or since the schedule was made, and what became of each; oldest first."""
+        return self._transport.items(
+            lambda cursor: requests.list_ticks(schedule_id, start=start, cursor=cursor).giving(PastTicks)
+        )
+
     def preview_schedule(
         self, cron: str, *, timezone: str | None = None, count: int | None = None, start: fields.Time | None = None
     ) -> list[datetime]:
@@ -314,6 +325,10 @@ class Client(BlockingTopologyCalls):
     def keys(self) -> Iterator[KeyView]:
         """All API keys but those that were revoked, the oldest first, without their texts."""
         return self._transport.items(lambda cursor: requests.list_keys(cursor=cursor).giving(KeyPage))
+
+    def own_key(self) -> OwnKey:
+        """Name, scopes, tenant and expiry of the key that this client shows."""
+        return self._ask(requests.own_key(), OwnKey)
 
     def get_key(self, key_id: str) -> KeyView:
         """An API key without its text. Raises ``KeyNotFound``."""
@@ -362,6 +377,10 @@ class Client(BlockingTopologyCalls):
         """Let the leader's process make the attempts, or those of all nodes (hybrid), or only workers' (workers)."""
         return self._ask(requests.cluster_mode(mode, name), Cluster)
 
+    def hand_over(self, name: str | None = None) -> None:
+        """Let another node lead; at a proxy name the cluster. Raises ``Conflict`` where there is no other node."""
+        self._transport.send(requests.handover(name))
+
     def clusters(self) -> ClusterList:
         """All clusters behind a proxy."""
         return self._ask(requests.clusters(), ClusterList)
@@ -369,6 +388,16 @@ class Client(BlockingTopologyCalls):
     def trust_clock(self) -> ClockView:
         """Say that the clock of the node's machine is right; ``Conflict`` if most of the cluster's clocks disagree."""
         return self._ask(requests.trust_clock(), ClockView)
+
+    def log_levels(self) -> LogLevels:
+        """From which level on each area of the log of this node or proxy is written."""
+        return self._ask(requests.log_levels(), LogLevels)
+
+    def set_log_levels(
+        self, level: LogLevel | None = None, *, levels: Mapping[LogArea, LogLevel] | None = None
+    ) -> LogLevels:
+        """Change them until the process ends: ``levels`` by area, and ``level`` of all the others."""
+        return self._ask(requests.change_log_levels(level, levels), LogLevels)
 
     def health(self) -> Health:
         """Whether the node or proxy is fit to take jobs; also when it is not (``status`` is ``"unavailable"``)."""

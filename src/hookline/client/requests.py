@@ -18,7 +18,8 @@ from hookline.client.headers import check_headers
 from hookline.client.json_values import encode_json
 from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
-from hookline.protocol import http, http_audit, http_keys, http_tenants
+from hookline.log_events import LogArea, LogLevel
+from hookline.protocol import http, http_audit, http_keys, http_logs, http_tenants
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.ids import check_id, mint_id
@@ -231,6 +232,15 @@ def run_schedule(schedule_id: str) -> Request[http.Job]:
     return calling("runSchedule", http.Job, check_id(schedule_id))
 
 
+def list_ticks(
+    schedule_id: str, *, start: Time | None, limit: int | None = PAGE_SIZE, cursor: str | None
+) -> Request[http.PastTicks]:
+    """``GET /schedules/{id}/ticks``, one page."""
+    begin = None if start is None else time_text(start, field="start")
+    query = {"from": begin, "limit": limit, "cursor": cursor}
+    return calling("listTicks", http.PastTicks, check_id(schedule_id), query=query)
+
+
 def preview_schedule(
     cron: str, *, timezone: str | None, count: int | None, start: Time | None
 ) -> Request[http.Preview]:
@@ -276,6 +286,11 @@ def create_key(
 def list_keys(*, limit: int | None = PAGE_SIZE, cursor: str | None) -> Request[http_keys.KeyPage]:
     """``GET /keys``, one page."""
     return calling("listKeys", http_keys.KeyPage, query={"limit": limit, "cursor": cursor})
+
+
+def own_key() -> Request[http_keys.OwnKey]:
+    """``GET /keys/self``."""
+    return calling("getOwnKey", http_keys.OwnKey)
 
 
 def get_key(key_id: str) -> Request[http_keys.KeyView]:
@@ -340,6 +355,13 @@ def cluster_mode(mode: Mode, name: str | None) -> Request[http.Cluster]:
     return calling("changeOneCluster", http.Cluster, name, body=body)
 
 
+def handover(name: str | None) -> Request[dict[str, Any]]:
+    """``POST /cluster/handover``, or at a proxy ``POST /clusters/{name}/handover``. It is not sent again."""
+    if name is None:
+        return calling("handover", dict[str, Any])
+    return calling("handOneOver", dict[str, Any], name)
+
+
 def clusters() -> Request[http.ClusterList]:
     """``GET /clusters``, at a proxy."""
     return calling("listClusters", http.ClusterList)
@@ -348,6 +370,19 @@ def clusters() -> Request[http.ClusterList]:
 def trust_clock() -> Request[http.ClockView]:
     """``POST /cluster/clock``, at a node."""
     return calling("trustClock", http.ClockView, body=msgspec.json.encode(http.ClockWord(trust=True)))
+
+
+def log_levels() -> Request[http_logs.LogLevels]:
+    """``GET /logs/levels``."""
+    return calling("getLogLevels", http_logs.LogLevels)
+
+
+def change_log_levels(
+    level: LogLevel | None = None, levels: Mapping[LogArea, LogLevel] | None = None
+) -> Request[http_logs.LogLevels]:
+    """``PATCH /logs/levels``."""
+    change = http_logs.LogLevelsChange(dict(levels or {}), level)
+    return calling("changeLogLevels", http_logs.LogLevels, body=msgspec.json.encode(change))
 
 
 def health() -> Request[http.Health]:

@@ -92,7 +92,7 @@ class Fleet(Supervisor):
         clock = SystemClock()
         plan = FleetPlan.load(self.directory, clusters, nodes, proxies, config.port, clock)
         environment = node_environment(self.directory, options, clock) | config.tls.environment()
-        self._proxy_environment = without_identity(os.environ) | options.access_environment() | config.tls.environment()
+        self._proxy_environment = without_identity(os.environ) | options.proxy_environment() | config.tls.environment()
         taken = set(plan.proxies)
         self.clusters = []
         for shard in range(clusters):
