@@ -1,0 +1,1 @@
+"""``hookline bench``: a load generator and a receiver, for any Hookline."""

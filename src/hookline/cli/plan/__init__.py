@@ -1,0 +1,1 @@
+"""``hookline plan``: how much Hookline a load needs, and what that costs."""
