@@ -55,9 +55,9 @@ def stack(*options: str) -> Iterator[Process]:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A fresh one of three nodes; gone at the end."""
-    with stack("--nodes", "3") as front:
+def cluster(*options: str) -> Iterator[Cluster]:
+    """A fresh one of three nodes with these options; gone at the end."""
+    with stack("--nodes", "3", *options) as front:
         yield Cluster(front.pid, leader_of(front))
 
 

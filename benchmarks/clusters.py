@@ -1,14 +1,19 @@
 """Do clusters add up? Throughput of 1, 2, 3 … clusters behind one proxy, 200 ms receivers, 100 slots each.
 
 ``python benchmarks/clusters.py [--clusters 1 2 3] [--nodes 1]``. All jobs are created before the first is due, through
-the proxy; then arrivals are counted while every cluster has more than it can do.
+the proxy; then arrivals are counted while every cluster has more than it can do. With ``--asked 50`` clients create so
+many a second for each cluster instead, one by one.
 """
 
 import argparse
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from busy import ReadyTooLateError, arrived_within, patiently
 from cluster_process import descendants, stack
 from node_process import Process, receiver, script
 
@@ -50,28 +55,54 @@ def machine() -> list[int]:
     return [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
 
 
-def measure(clusters: int, nodes: int, size: Size) -> dict[str, float]:
-    """Arrivals a second in the window, and what they cost."""
+@contextmanager
+def _more_than_they_can_do(proxy: Process, target: Process, count: int, slowness: int) -> Iterator[None]:
+    """Within it the first of so many jobs has arrived."""
+    delay_s = slowness * (5 + count // _CREATED_PER_S)
+    made = script("load.py", proxy.port, target.port, count, _BATCH, 2, 0, delay_s)
+    assert made["created"] > count * 0.9, made  # a busy node refuses some
+    if made["seconds"] >= delay_s:
+        raise ReadyTooLateError
+    arrived_within(target, 0)
+    yield
+
+
+@contextmanager
+def _asked(proxy: Process, target: Process, rate: int, seconds: float) -> Iterator[None]:
+    """Within it so many are created a second, for so long, each due two seconds later."""
+    with ThreadPoolExecutor(1) as aside:
+        made = aside.submit(script, "load.py", proxy.port, target.port, int(rate * seconds), 1, 16, rate, 2)
+        arrived_within(target, 2)
+        yield
+        made.result()
+
+
+def measure(clusters: int, nodes: int, size: Size, asked: int = 0) -> dict[str, float]:
+    """Arrivals a second in the window, how late they were (99th percentile, ms), and what they cost."""
+    return patiently(lambda slowness: _measure(clusters, nodes, size, asked, slowness))
+
+
+def _measure(clusters: int, nodes: int, size: Size, asked: int, slowness: int) -> dict[str, float]:
     options = ["--clusters", str(clusters), "--nodes", str(nodes), "--proxies", "1"]
     with receiver(_DELAY_S) as target, stack(*options) as proxy:
-        count = size.jobs * clusters
-        delay_s = 5 + count // _CREATED_PER_S
-        made = script("load.py", proxy.port, target.port, count, _BATCH, 2, 0, delay_s)
-        assert made["created"] == count, made
-        assert made["seconds"] < delay_s, f"creating took {made['seconds']:.0f} s, longer than the jobs were put off"
-        target.get("/stats")
-        arrived = 0
-        while not arrived:
-            time.sleep(0.01)
-            arrived = target.get("/stats")["count"]
-        time.sleep(size.warm_s)
-        pids = descendants(proxy.pid)
-        target.get("/stats")
-        cpu, cores, started = cpu_seconds(pids), machine(), time.time()
-        time.sleep(size.window_s)
-        arrived, seconds = target.get("/stats")["count"], time.time() - started
-        used = (cpu_seconds(pids) - cpu) / arrived * 1e6
-        return {"rate": arrived / seconds, "cpu_us": used, "busy": busy_share(cores, machine())}
+        seconds = 4 + size.warm_s + size.window_s
+        with (
+            _asked(proxy, target, asked * clusters, seconds)
+            if asked
+            else _more_than_they_can_do(proxy, target, size.jobs * clusters, slowness)
+        ):
+            time.sleep(size.warm_s)
+            pids = descendants(proxy.pid)
+            cpu, cores = cpu_seconds(pids), machine()
+            stats, took = arrived_within(target, size.window_s)
+            used, busy = cpu_seconds(pids) - cpu, busy_share(cores, machine())
+        lags = sorted(stats["lags_ms"])
+        return {
+            "rate": stats["count"] / took,
+            "cpu_us": used / stats["count"] * 1e6,
+            "busy": busy,
+            "lag_p99": lags[int(len(lags) * 0.99)],
+        }
 
 
 def main() -> None:
@@ -79,6 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clusters", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="of each cluster")
+    parser.add_argument("--asked", type=int, default=0, help="jobs a second for each cluster; 0: all they can do")
     parser.add_argument("--quick", action="store_true", help="for trying the script")
     options = parser.parse_args()
     print(f"nodes of each cluster: {options.nodes}\n")
@@ -86,7 +118,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     single = None
     for clusters in options.clusters:
-        found = measure(clusters, options.nodes, QUICK if options.quick else FULL)
+        found = measure(clusters, options.nodes, QUICK if options.quick else FULL, options.asked)
         rate = found["rate"]
         single = single or rate / clusters
         linear = f"{rate / clusters / single:.1%}"

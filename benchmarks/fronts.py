@@ -31,9 +31,9 @@ def measure(kind: str, fronts: int, count: int) -> dict[str, float]:
     options = ("--api-processes", str(fronts), "--attempt-processes", attempts)
     with receiver(0) as target, node(None, *options) as process:
         delay = 3_600 if kind == "accepted" else 0
-        script("load.py", process.port, target.port, 400, 1, 8, 0, delay)
+        warm = script("load.py", process.port, target.port, 400, 1, 8, 0, delay)["created"]
         if not delay:
-            wait_delivered(process, 400)
+            wait_delivered(process, warm)
         pids = fronts_of(process)
         before = process.cpu_seconds(), [cpu_seconds(pid) for pid in pids]
         started = time.time()
@@ -41,7 +41,7 @@ def measure(kind: str, fronts: int, count: int) -> dict[str, float]:
         if figures["created"] != count:  # the machine was busy with something else for so long that the node refused
             print(f"once more, since creates were refused: {figures}", file=sys.stderr)
             return measure(kind, fronts, count)
-        ended = wait_delivered(process, 400 + count) if not delay else started + figures["seconds"]
+        ended = wait_delivered(process, warm + count) if not delay else started + figures["seconds"]
         each = [cpu_seconds(pid) - used for pid, used in zip(pids, before[1], strict=True)]
         return {
             "rate": count / (ended - started),

@@ -18,7 +18,7 @@ from node_process import ENVIRONMENT, Process, ready_port, receiver, script
 from run import wait_delivered
 
 SLOTS = 102  # by 2 and by 3
-_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 _LAG_RATE = 100
 _WARM = 200
 
@@ -42,21 +42,20 @@ def _worker(url: str, slots: int) -> Iterator[None]:
 
 
 @contextmanager
-def _running(mode: str, nodes: int) -> Iterator[Process]:
-    """The leader of a cluster in this mode, all of whose runners are there; they have ``SLOTS`` together."""
-    runners = {"leader": 1, "hybrid": nodes, "workers": 2}[mode]
-    options = ["--nodes", str(nodes), "--mode", mode, "--attempt-processes", "0", "--slots", str(SLOTS // runners)]
+def running(mode: str, nodes: int, runners: int, slots: int) -> Iterator[Process]:
+    """The leader of a cluster in this mode, all of whose runners are there; they have so many slots each."""
+    options = ["--nodes", str(nodes), "--mode", mode, "--attempt-processes", "0", "--slots", str(slots)]
     with ExitStack() as processes:
         front = processes.enter_context(stack(*options))
         leader = leader_of(front) if nodes > 1 else front
         for _ in range(runners if mode == "workers" else 0):
-            processes.enter_context(_worker(f"http://127.0.0.1:{leader.port}", SLOTS // runners))
-        while sum(runner["slots"] for runner in leader.get("/cluster")["runners"]) < SLOTS:
+            processes.enter_context(_worker(f"http://127.0.0.1:{leader.port}", slots))
+        while sum(runner["slots"] for runner in leader.get("/cluster")["runners"]) < slots * runners:
             time.sleep(0.05)
         yield leader
 
 
-def _rate(leader: Process, delay_s: float, count: int) -> float:
+def rate(leader: Process, delay_s: float, count: int) -> float:
     with receiver(delay_s) as target:
         wait_delivered(
             leader, leader.succeeded() + script("load.py", leader.port, target.port, _WARM, 100, 1)["created"]
@@ -69,14 +68,14 @@ def _rate(leader: Process, delay_s: float, count: int) -> float:
         return float(created / (target.get("/stats")["last"] - started))
 
 
-def _lags(leader: Process, seconds: int) -> tuple[float, float]:
+def lags(leader: Process, seconds: int) -> tuple[float, float]:
     """Median and 99th percentile."""
     with receiver(0.05) as target:
         before = leader.succeeded()
         created = script("load.py", leader.port, target.port, _LAG_RATE * seconds, 1, 8, _LAG_RATE, 2)["created"]
         wait_delivered(leader, before + created)
-        lags = sorted(target.get("/stats")["lags_ms"])
-    return statistics.median(lags), lags[int(len(lags) * 0.99)]
+        late_ms = sorted(target.get("/stats")["lags_ms"])
+    return statistics.median(late_ms), late_ms[int(len(late_ms) * 0.99)]
 
 
 def main() -> None:
@@ -87,14 +86,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="little work, for trying the script")
     options = parser.parse_args()
     scale = 20 if options.quick else 1
-    ENVIRONMENT["HOOKLINE_SECRET_KEY"] = _KEY
+    ENVIRONMENT["HOOKLINE_SECRET_KEY"] = KEY
     modes = ["leader", "hybrid", "workers"] if options.nodes > 1 else ["leader", "workers"]
     found: dict[str, list[tuple[float, float, float, float]]] = {mode: [] for mode in modes}
     for _ in range(options.runs):
         for mode in modes:
-            with _running(mode, options.nodes) as leader:
-                slow, fast = _rate(leader, 0.2, 2_000 // scale), _rate(leader, 0, 5_000 // scale)
-                found[mode].append((slow, fast, *_lags(leader, max(2, 8 // scale))))
+            runners = {"leader": 1, "hybrid": options.nodes, "workers": 2}[mode]
+            with running(mode, options.nodes, runners, SLOTS // runners) as leader:
+                slow, fast = rate(leader, 0.2, 2_000 // scale), rate(leader, 0, 5_000 // scale)
+                found[mode].append((slow, fast, *lags(leader, max(2, 8 // scale))))
     print(f"{options.nodes} node(s), {SLOTS} slots in all, median of {options.runs}, {time.strftime('%Y-%m-%d')}\n")
     print("| mode | 200 ms: jobs/s | of leader | 0 ms: jobs/s | of leader | lag p50 / p99 ms, 100 jobs/s |")
     print("|---|---|---|---|---|---|")

@@ -1,12 +1,14 @@
 """A receiver that costs as little as possible: one process, a bare protocol, a fixed delay before each answer.
 
-``python benchmarks/receiver.py DELAY_SECONDS`` takes a free port and prints ``ready URL``. ``GET /stats`` answers and
+``python benchmarks/receiver.py DELAY_SECONDS [SPREAD]`` takes a free port and prints ``ready URL``. With a spread of
+0.5 the delay is a random one between half and one and a half times as long. ``GET /stats`` answers and
 resets ``{"count", "lags_ms"}``: how many requests came, and for those with ``hookline-scheduled-at`` how long after
 that time they arrived.
 """
 
 import asyncio
 import json
+import random
 import sys
 import time
 from datetime import datetime
@@ -22,6 +24,7 @@ class Receiver(asyncio.Protocol):
     """One connection."""
 
     delay_s = 0.0
+    spread = 0.0
     count = 0
     last = 0.0
     lags_ms: list[float] = []  # noqa: RUF012 - shared by all connections on purpose
@@ -53,7 +56,7 @@ class Receiver(asyncio.Protocol):
             text = head[at + len(_SCHEDULED) : at + len(_SCHEDULED) + 24].decode().upper()
             cls.lags_ms.append((cls.last - datetime.fromisoformat(text).timestamp()) * 1_000)
         if self.delay_s:
-            self.loop.call_later(self.delay_s, self._answer, _OK)
+            self.loop.call_later(self.delay_s * (1 + self.spread * random.uniform(-1, 1)), self._answer, _OK)
         else:
             self._answer(_OK)
 
@@ -73,13 +76,13 @@ def _number_after(head: bytes, name: bytes) -> int:
     return int(head[at + len(name) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
 
 
-async def main(delay_s: float) -> None:
+async def main(delay_s: float, spread: float) -> None:
     """Serve until killed."""
-    Receiver.delay_s = delay_s
-    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0, backlog=1_024)
+    Receiver.delay_s, Receiver.spread = delay_s, spread
+    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0, backlog=4_096)
     print(f"ready http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(float(sys.argv[1])))
+    uvloop.run(main(float(sys.argv[1]), float(sys.argv[2]) if sys.argv[2:] else 0.0))

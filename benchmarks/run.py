@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from busy import ReadyTooLateError, patiently
 from cluster_process import cluster
 from node_process import Process, node, receiver, script
 
 _NOBODY = 9  # a port where nobody listens
+_CREATED_PER_S = 1_500  # in batches, at least
 
 
 def wait_delivered(process: Process, count: int, *, deadline_s: float = 600) -> float:
@@ -28,6 +30,16 @@ def wait_delivered(process: Process, count: int, *, deadline_s: float = 600) -> 
             raise TimeoutError(f"{process.succeeded()} of {count} jobs were delivered")
         time.sleep(0.25)  # a scrape costs milliseconds of what is measured
     return time.time()
+
+
+def warm_up(
+    process: Process, target: Process, jobs: int, batch: int = 1, connections: int = 2, **environment: str
+) -> int:
+    """Have some jobs delivered before anything is measured; how many, for a busy node refuses some."""
+    taken: int = script("load.py", process.port, target.port, jobs, batch, connections, **environment)["created"]
+    wait_delivered(process, taken)
+    target.get("/stats")
+    return taken
 
 
 def bare(delay_s: float, count: int, concurrency: int) -> float:
@@ -61,14 +73,10 @@ def _cpu_of(process: Process) -> dict[str, float]:
 def _load(
     process: Process, target: Process, count: int, batch: int, connections: int, cpu: Callable[[], dict[str, float]]
 ) -> dict[str, float]:
-    warm = 2 * batch if batch > 1 else 200
-    warmed = script("load.py", process.port, target.port, warm, batch, 2)
-    assert warmed["created"] == warm, warmed
-    wait_delivered(process, warm)
-    target.get("/stats")
+    warm = warm_up(process, target, 2 * batch if batch > 1 else 200, batch)
     before, started = cpu(), time.time()
     figures = script("load.py", process.port, target.port, count, batch, connections)
-    created = figures["created"]  # a busy node refuses some
+    created = figures["created"]
     wait_delivered(process, warm + created)
     stats = target.get("/stats")
     assert stats["count"] == created, (stats["count"], figures)
@@ -87,10 +95,15 @@ def due_lag(seconds: int, nodes: int) -> dict[str, float]:
 
 def herd(count: int, nodes: int) -> dict[str, float]:
     """Lateness of arrivals when ``count`` jobs are due at one instant; 0 ms receiver."""
+    return patiently(lambda slowness: _herd(count, nodes, slowness))
+
+
+def _herd(count: int, nodes: int, slowness: int) -> dict[str, float]:
     with receiver(0) as target, serving(nodes) as (process, _):
-        at = int(time.time()) + 4
+        at = int(time.time()) + slowness * (4 + count // _CREATED_PER_S)
         figures = script("load.py", process.port, target.port, count, 100, 2, 0, 0, at)
-        assert time.time() < at, "creating them took too long"
+        if time.time() > at:
+            raise ReadyTooLateError
         return _lags(process, target, figures["created"])
 
 

@@ -21,20 +21,43 @@ SCRIPTS = {  # name: its smallest size, and the rows of its tables
     "modes": ("--quick --runs 1 --nodes 1", 2),
     "quick": ("--quick --rounds 1", 3),
     "pending": ("--count 1000 --load 500 --runs 1", 2),
+    "dashboards": ("--runs 1 --pages 2 --seconds 1", 2),
+    "capacity": ("--quick --runs 1 --nodes 1 --webhook-ms 50 --slots 10", 3),
+    "finding": ("--count 1000", 7),
     "moving": ("--jobs 500 --schedules 5 --lag-seconds 1", 3),
+    "metrics_cost": ("--quick --runs 1", 6),
     "protections": ("--quick --runs 1", 12),
+    "traces": ("--quick --runs 1", 6),
     "gathering": ("--runs 1 --count 200 --connections 8 --rate 100", 1),
 }
-SLOW = {"failover", "hardening", "fronts", "modes", "protections"}  # a quarter of a minute each, and more
+SLOW = {  # a quarter of a minute each, and more
+    "capacity",  # test_report.py runs it, too, and the next one
+    "clusters",
+    "delivery_client",
+    "failover",
+    "fronts",
+    "hardening",
+    "metrics_cost",
+    "modes",
+    "pending",  # likewise
+    "protections",
+    "quick",  # .ci/run calls it as it is
+    "traces",
+}
 PARTS = {  # scripts that the others start, and what they share
     "bare_loop",
+    "beside",
+    "busy",
     "cluster_process",
     "hostile_streams",
     "load",
+    "marked_page",
     "node_process",
     "parts",
+    "plots",
     "receiver",
     "stub_node",
+    "without_metrics",
 }
 
 
