@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +80,18 @@ class Process:
 
 @contextmanager
 def node(
-    data_dir: Path | None = None, *options: str, tls: ssl.SSLContext | None = None, key: str | None = None
+    data_dir: Path | None = None,
+    *options: str,
+    tls: ssl.SSLContext | None = None,
+    key: str | None = None,
+    program: Sequence[str] = ("-m", "hookline.cli.app"),
 ) -> Iterator[Process]:
-    """``hookline up`` with one node on the local log; a fresh directory unless one is given."""
+    """``hookline up`` with one node on the local log; a fresh directory unless one is given.
+
+    ``program``: the command ``hookline``, as Python's arguments.
+    """
     with tempfile.TemporaryDirectory() as fresh:
-        command = [sys.executable, "-m", "hookline.cli.app", "up", "--data-dir", str(data_dir or fresh), "--port", "0"]
+        command = [sys.executable, *program, "up", "--data-dir", str(data_dir or fresh), "--port", "0"]
         command += ["--allow-private-destinations", *options]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, text=True
@@ -106,10 +113,10 @@ def ready_port(process: subprocess.Popen[str]) -> int:
 
 
 @contextmanager
-def receiver(delay_s: float) -> Iterator[Process]:
+def receiver(delay_s: float, spread: float = 0.0) -> Iterator[Process]:
     """The bare receiver."""
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "receiver.py"), str(delay_s)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / "receiver.py"), str(delay_s), str(spread)], stdout=subprocess.PIPE, text=True
     )
     try:
         yield Process(process.pid, ready_port(process))
@@ -121,6 +128,8 @@ def receiver(delay_s: float) -> Iterator[Process]:
 def script(name: str, *arguments: object, **environment: str) -> dict[str, Any]:
     """Run another script of this folder to its end and read the JSON line it prints."""
     command, env = [sys.executable, str(HERE / name), *map(str, arguments)], ENVIRONMENT | environment
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[1:])} failed: {done.stderr}")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
