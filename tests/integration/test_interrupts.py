@@ -50,7 +50,16 @@ def test_an_interrupt_that_the_shell_has_switched_off_stays_off() -> None:
     assert (done.returncode, "connection_failed" in done.stderr) == (1, True)
 
 
-def test_an_interrupt_while_a_call_waits_ends_it_at_once() -> None:
+# As a signal that comes in between Python's last look for one and the wait: the wait goes on.
+UNSEEN = """
+import signal, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+"""
+
+
+@pytest.mark.parametrize("before", ["", UNSEEN], ids=["seen", "unseen"])
+def test_an_interrupt_while_a_call_waits_ends_it_at_once(before: str) -> None:
     asked = threading.Event()
 
     def behave(*args: object) -> None:
@@ -58,10 +67,13 @@ def test_an_interrupt_while_a_call_waits_ends_it_at_once() -> None:
         silent(*args)  # type: ignore[arg-type]
 
     with dripping_server(behave) as server:
-        code = "from hookline.cli.entry import main; main()"
+        code = f"{before}\nfrom hookline.cli.entry import main; main()"
         command = [sys.executable, "-c", code, "jobs", "list", "--url", server.url, "--http-timeout", "3600"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-            assert asked.wait(60)
-            running.send_signal(signal.SIGINT)
-            out, err = running.communicate(timeout=60)  # far below the timeout of the call
+            try:
+                assert asked.wait(60)
+                running.send_signal(signal.SIGINT)
+                out, err = running.communicate(timeout=60)  # far below the timeout of the call
+            finally:
+                running.kill()
     assert (running.returncode, out, err) == (130, "", "")

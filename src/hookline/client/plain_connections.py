@@ -18,6 +18,7 @@ from hookline.http_client.answer import AnswerReader, BadAnswer
 from hookline.http_client.request import Unsendable, request_parts
 
 _PIECE_BYTES = 64 * 1024
+_WAIT_S_MAX = 1.0  # Python does not see a signal that comes in just before a wait until the wait has ended
 
 
 class PlainConnections:
@@ -70,8 +71,7 @@ class _Connection:
         try:
             self._send(parts, call)
             while not reader.is_complete:
-                self._sock.settimeout(_left_s(call))
-                if data := self._sock.recv(_PIECE_BYTES):
+                if data := self._receive(call):
                     reader.feed(data)
                 elif reader.status is None:
                     raise BadAnswer("the connection ended before the answer")
@@ -104,6 +104,14 @@ class _Connection:
     def close(self) -> None:
         """Close the connection."""
         self._sock.close()
+
+    def _receive(self, call: CarrierCall) -> bytes:
+        while True:
+            self._sock.settimeout(min(_left_s(call), _WAIT_S_MAX))
+            try:
+                return self._sock.recv(_PIECE_BYTES)
+            except TimeoutError:
+                continue
 
     def _send(self, parts: tuple[bytes, ...], call: CarrierCall) -> None:
         try:
