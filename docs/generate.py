@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from generators import cli, configuration, errors, http_api
+sys.path.append(str(Path(__file__).parents[1]))  # for tools
+
+from generators import cli, configuration, errors, http_api, logs, metrics
 
 REFERENCE = Path(__file__).parent / "reference"
 PAGES: dict[str, Callable[[], str]] = {
@@ -16,6 +18,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration.render,
     "errors.md": errors.render,
     "http-api.md": http_api.render,
+    "logs.md": logs.render,
+    "metrics.md": metrics.render,
 }
 
 

@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 import structlog
@@ -13,6 +14,8 @@ from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 import hookline
+from hookline.area_log import set_log_levels
+from hookline.log_events import LogArea
 
 # The machine may be busy, so a slow example is not a failure; pytest-timeout bounds the whole test.
 settings.register_profile("hookline", deadline=None, print_blob=True)
@@ -36,6 +39,7 @@ def _logging_as_it_was() -> Iterator[None]:
     """A test that sets up logging, as a process does, must not hide the lines that a later one looks for."""
     yield
     structlog.reset_defaults()
+    set_log_levels(dict.fromkeys(get_args(LogArea), "debug"))
 
 
 class ByModule(LoadScopeScheduling):  # type: ignore[misc]

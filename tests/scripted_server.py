@@ -179,3 +179,9 @@ def problem(status: int, code: str, detail: str = "no", **figures: Any) -> Answe
     """An error as the API answers it."""
     body = {"type": f"https://hookline.dev/errors/{code}", "title": code, "status": status, "code": code}
     return Answer(status, body | {"detail": detail} | figures)
+
+
+def own_key(**changes: Any) -> dict[str, Any]:
+    """An answer of ``GET /keys/self``."""
+    found = {"id": "k1", "name": "shop", "scopes": ["read"], "tenant": "default", "acts_for": "default"}
+    return found | {"is_operator": False, "expires_at": None} | changes

@@ -62,7 +62,7 @@ def _add_a_cluster(tmp_path: Path, here: Here, client: Client, many: Path) -> No
     others = "".join(f'[[cluster]]\nname = "c{n}"\nshard = {n}\n{lines[n]}\n' for n in (1, 2))
     words = {LINE: lines[0], "# … c1 and c2 likewise, in the same order as before\n": others}
     fleet = Here(words, {**here.ports, 7373: fresh_port()})
-    _wait_for_ever(client, 400)
+    _wait_for_ever(client, 1_000)
     with Reader("docs/how-to/add-a-cluster.md", tmp_path / "adding", fleet) as page:
         page.follow()
         assert client.topology().previous is None

@@ -12,6 +12,7 @@ from tests.docs.here import Here
 from tests.docs.reader import Reader
 from tests.end_to_end.fleet import fresh_port
 from tests.end_to_end.processes import Answer, journal_receiver, running_node, until
+from tests.otlp_receiver import otlp_receiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # which from-celery has too
 PLACES_ORDER = """
@@ -84,6 +85,18 @@ def test_develop_a_receiver(opens: Opens) -> None:
         assert hookline.verify(body, headers, SECRET).id == page.id
 
 
+def test_watch_in_a_terminal(opens: Opens) -> None:
+    with opens("watch-in-a-terminal") as page:
+        page.follow()
+        assert "CLUSTER" in page.shown
+
+
+def test_find_what_is_wrong(opens: Opens) -> None:
+    with opens("find-what-is-wrong") as page:
+        page.follow()
+        assert "nothing is wrong" in page.shown
+
+
 def test_from_celery(opens: Opens) -> None:
     with opens("from-celery") as page:
         page.follow()
@@ -132,6 +145,20 @@ def test_long_calls(opens: Opens) -> None:
     with opens("long-calls") as page:
         page.follow()
         assert '"timeout":"20m"' in page.shown
+
+
+def test_measure(opens: Opens) -> None:
+    with opens("measure") as page:
+        page.follow("Keep a report")
+        assert "250 jobs" in page.shown
+        page.follow()
+        assert json.loads(page.run("cat report.json"))["lost"] == 0
+
+
+def test_plan_capacity(opens: Opens) -> None:
+    with opens("plan-capacity") as page:
+        page.follow()
+        assert '"currency": "EUR"' in page.shown
 
 
 def test_workers(opens: Opens, surroundings: Surroundings) -> None:
@@ -240,6 +267,19 @@ def test_audit(opens: Opens) -> None:
     with opens("audit", {"https://shop.example.com": "https://shop.example.com"}) as page:
         page.follow()
         assert "concurrency 5" in page.run("hookline audit --output wide")
+
+
+def test_traces(surroundings: Surroundings, tmp_path: Path) -> None:
+    with otlp_receiver() as collector:
+        words = {
+            "--traces-ratio 0.1": "--traces-ratio 1",
+            "http://127.0.0.1:4318": collector.url,
+        }
+        with Reader("docs/how-to/traces.md", tmp_path / "reader", Here(words, None, surroundings.words())) as page:
+            page.follow()
+            page.served("hookline up").signal()
+        spans = collector.wait_for("POST /jobs", "commit", "attempt POST")
+    assert {span.service for span in spans} == {"hookline-node"}
 
 
 def test_tenants(tmp_path: Path) -> None:

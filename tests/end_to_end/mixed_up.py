@@ -50,6 +50,10 @@ class MixedUp:
 
         until(look, "all nodes are level")
 
+    def newest(self) -> str:
+        """The running node with most entries: after ``level`` the leader may have had one more for what it did."""
+        return max((node for node in self.nodes if node.is_running), key=ClusterNode.applied).name
+
     def stop_nodes(self) -> None:
         """All, in good order or not."""
         for node in self.nodes:

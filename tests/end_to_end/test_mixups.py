@@ -92,7 +92,7 @@ def test_an_emptied_etcd_accepts_nothing_until_a_person_decides(tmp_path: Path, 
             mixed.halted(node, "etcd was emptied")
         mixed.nothing_is_accepted()
         assert hookline("cluster", "init", "--etcd", ",".join(mixed.cluster.etcd.endpoints)) == 1, "it is not new"
-        mixed.recover(others[0].name)
+        mixed.recover(mixed.newest())
         for node in mixed.nodes:
             if empty or not running:
                 node.wait_until_ready()
@@ -123,7 +123,7 @@ def test_an_etcd_that_was_set_back_accepts_nothing_until_a_person_decides(tmp_pa
         for node in mixed.nodes:
             mixed.halted(node, "set back")
         mixed.nothing_is_accepted()
-        mixed.recover(next(node.name for node in mixed.nodes if node is not old))
+        mixed.recover(mixed.newest())
         mixed.cluster.wait_until_serving()
         mixed.delivered(mixed.create(10))
         mixed.all_are_there()

@@ -40,7 +40,7 @@ def echo(handler: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
 
 
 def test_no_secret_is_in_files_etcd_logs_metrics_and_arguments(tmp_path: Path) -> None:
-    cluster, nodes = guarded(tmp_path, "--encrypt-payloads", "--attempt-processes", "1")
+    cluster, nodes = guarded(tmp_path, "--encrypt-payloads", "--attempt-processes", "1", "--log-level", "debug")
     with journal_receiver(echo) as (port, journal), cluster:
         proxy = proxy_before(nodes)
         try:

@@ -1,13 +1,14 @@
 """Nodes to talk to over HTTP."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hookline.http_api.connection_limits import ConnectionLimits
+from tests.integration.live_clusters import LiveClusters
 from tests.integration.node_under_test import NodeUnderTest, node_config
 from tests.integration.proxy_under_test import Clusters
 
@@ -65,8 +66,12 @@ def shared_node(tmp_path_factory: pytest.TempPathFactory, has_front: bool) -> It
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[Clusters]:
     """Three clusters of the test's own, without a proxy yet."""
-    clusters = Clusters(tmp_path, 3)
-    try:
+    with closing(Clusters(tmp_path, 3)) as clusters:
         yield clusters
-    finally:
-        clusters.close()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[LiveClusters]:
+    """Two clusters that deliver and move jobs, of the test's own."""
+    with closing(LiveClusters(tmp_path, 2)) as clusters:
+        yield clusters

@@ -47,7 +47,6 @@ from hookline.protocol.commands import AnyCommand, ClaimJobs, RecordOutcome, Res
 from hookline.protocol.internal_http import ClusterMoves
 from hookline.protocol.jobs import Outcome, State
 from hookline.protocol.topology import digest_of
-from hookline.telemetry import report_ends
 from hookline.testing import Receiver
 from hookline.testing.assembly import lookup
 from hookline.tls.live import LiveTls, kept_fresh
@@ -93,6 +92,12 @@ class StubDelivery:
 
     def slots(self) -> tuple[int, int]:
         return 3, 100
+
+    def delivers(self) -> bool:
+        return False
+
+    def breakers(self) -> dict[str, int]:
+        return {"open": 2}
 
     def lacking_keys(self) -> list[str]:
         return self.lacks
@@ -311,7 +316,7 @@ class NodeUnderTest:
             servers = [await self._open_inner_door(create_app(api), tls, tasks)] if has_inner else []
             if self._has_front:
                 app = await stack.enter_async_context(front_before(api, app, tasks))
-            report_ends(self.services.metrics.registry, tls.ends)
+            self.services.metrics.certificate_ends = tls.ends
             self._server = server = make_server(app, listener, self._limits, grace_s=1, tls=tls)
             running = tasks.create_task(replica.lead())
             serving = tasks.create_task(server.serve(sockets=[listener]))

@@ -56,7 +56,7 @@ DESTINATION_WRITES: tuple[Any, ...] = (
 # They answer how many they changed, or nothing at all.
 NO_RECORD = {"retryJobs", "cancelJobs", "deleteJob", "deleteSchedule", "deleteDestination", "deleteTenant"}
 ELSEWHERE = {"createJob", "createBatch", "createSchedule", "putDestination", "putTenant"}
-NOT_OF_RECORDS = {"handover", "trustClock", "changeCluster"}
+NOT_OF_RECORDS = {"handover", "trustClock", "changeCluster", "changeLogLevels"}
 KEYS = {"createKey", "rotateKey", "revokeKey"}  # see test_keys.py
 
 few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

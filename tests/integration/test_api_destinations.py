@@ -6,6 +6,7 @@ import trustme
 from hookline.node.api.services import DestinationStatus
 from hookline.node.vault import Vault, sealing_key_id
 from hookline.protocol.commands import PutDestination
+from hookline.protocol.latencies import recent_of
 from hookline.protocol.settings import DestinationSettings, decode_destination, encode
 from tests.integration.node_under_test import NodeUnderTest
 
@@ -95,6 +96,20 @@ def test_what_goes_on_there(node: NodeUnderTest) -> None:
         "running": 2,
         "waiting": 7,
         "secrets": 0,
+    }
+
+
+def test_its_recent_attempts(node: NodeUnderTest) -> None:
+    node.create()
+    node.delivery.status = DestinationStatus("closed", None, 0, 0, recent_of(300, 4, 3, {0: 3, 40: 1}))
+    (found,) = node.get("/destinations").json["data"]
+    assert found["recent"] == {
+        "seconds": 300,
+        "attempts": 4,
+        "succeeded": 3,
+        "p50_ms": 1,
+        "p99_ms": 1_024,
+        "durations": {"1": 3, "1024": 1},
     }
 
 

@@ -272,6 +272,27 @@ def test_a_rare_match_behind_many_jobs_is_found(node: NodeUnderTest, monkeypatch
     pages = node.pages("/jobs?destination=rare.example")
     assert [job["id"] for page in pages for job in page] == [rare]
     assert len(pages) == 4, "each page looks at 30 jobs"
+    first = node.get("/jobs?destination=rare.example").json
+    assert first["data"] == []
+    created_at = {job["id"]: job["created_at"] for job in node.get("/jobs").json["data"]}
+    assert first["searched_to"] in created_at.values()
+    assert "searched_to" not in node.get("/jobs?limit=1").json, "the page is full"
+
+
+def test_a_search_for_an_answer_looks_at_fewer_jobs_for_a_page(
+    node: NodeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hookline.node.state_machine import reads
+
+    monkeypatch.setattr(reads, "WINDOW_ROWS", 10)
+    monkeypatch.setattr(reads, "SCAN_ROWS_MAX", 30)
+    monkeypatch.setattr(reads, "_ANSWERS_AT_ONCE", 4)
+    rare = node.create()["id"]
+    node.run(rare, Outcome.PERMANENT_FAILURE)
+    node.post("/jobs/batch", {"jobs": [{"url": URL}] * 35})
+    pages = node.pages("/jobs?status=5xx")
+    assert [job["id"] for page in pages for job in page] == [rare]
+    assert len(pages) == 4, "to know how an attempt ended costs as much as two jobs"
 
 
 def test_of_very_many_attempts_all_are_shown_and_the_newest_with_their_bodies(

@@ -4,9 +4,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from hookline.node.state_machine.machine import StateMachine
+from hookline.protocol.internal_http import MESSAGEPACK
+from hookline.protocol.moves import Activation, Arrival, Batch, encode_batch
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, digest_of
 from tests.integration.conftest import StartNode
@@ -388,3 +391,21 @@ def test_every_item_of_a_page_has_its_cursor(node: NodeUnderTest, path: str, nam
     for position, cursor in enumerate(page["cursors"], 1):
         rest = node.get(f"{path}?cursor={cursor}").json["data"]
         assert [item[name] for item in rest] == found[position:]
+
+
+@pytest.mark.parametrize(("epoch", "status", "code"), [("1", 421, "misdirected"), ("3", 409, "epoch_unknown")])
+def test_a_batch_that_moves_by_another_topology_is_not_kept(
+    node: NodeUnderTest, epoch: str, status: int, code: str
+) -> None:
+    put(node, document(2, "c1"))
+
+    def send(call: str, body: object, epoch: str = "2") -> Answer:
+        headers: dict[str, str] = {"hookline-epoch": epoch, "content-type": MESSAGEPACK.decode()}
+        return node.call("POST", f"/internal/moves/{call}", msgspec.msgpack.encode(body), headers)
+
+    arrival, activation = Arrival("another", 1, encode_batch(Batch())), Activation("another", 1, (), ())
+    answer = send("arrivals", arrival, epoch)
+    assert (answer.status, answer.code, answer.json["epoch"]) == (status, code, 2)
+    assert send("activations", activation).code == "batch_unknown"
+    assert send("arrivals", arrival).status == 200
+    assert send("activations", activation).status == 200

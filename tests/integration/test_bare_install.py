@@ -148,8 +148,11 @@ def test_with_cli_alone_the_commands_for_a_service_work_and_the_others_say_what_
     assert hookline("--help")[0] == 0
     for group in ("jobs", "schedules", "destinations", "cluster", "topology", "secret"):
         assert hookline(group, "--help")[0] == 0, group
-    code, said = hookline("jobs", "list", "--url", "http://127.0.0.1:1", "--http-timeout", "0.1")
-    assert (code, "connection_failed" in said) == (1, True)
+    for asking in (("jobs", "list"), ("logs", "j1"), ("top", "--once")):
+        code, said = hookline(*asking, "--url", "http://127.0.0.1:1", "--http-timeout", "0.1")
+        assert (code, "connection_failed" in said) == (1, True), said
+    code, said = hookline("doctor", "--url", "http://127.0.0.1:1")
+    assert (code, "1 wrong" in said, "Traceback" in said) == (1, True, False), said
     assert hookline("secret", "new", "--ed25519")[0] == 0
     for command in (("up",), ("serve", "--data-dir", "d"), ("proxy", "--seed", "http://127.0.0.1:1"), ("listen",)):
         code, said = hookline(*command)

@@ -10,7 +10,7 @@ from tests.certificates import Authority
 from tests.integration.loop_blocks import ATTACKS, Attack, Service, Steps, attacked, longest_step_ms, measured_steps
 
 MOST_MS = 50.0  # of the loop's thread: what other processes do in that time does not count
-_TRIES = 3  # a garbage collection, or a cold cache, may come between; it does not come each time
+_TRIES = 6  # a garbage collection, a cold cache, or neighbours on the same core come between; not each time
 
 
 @pytest.fixture(scope="module")

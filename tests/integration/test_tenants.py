@@ -72,14 +72,14 @@ def ids(answer: Answer) -> list[str]:
 
 JOB_CALLS = ("getJob", "listAttempts", "updateJob", "cancelJob", "retryJob", "runJob", "deleteJob", "deletePayload")
 SCHEDULE_CALLS = (
-    *("getSchedule", "updateSchedule", "deleteSchedule", "pauseSchedule", "resumeSchedule", "runSchedule"),
+    *("getSchedule", "updateSchedule", "deleteSchedule", "pauseSchedule", "resumeSchedule", "runSchedule", "listTicks"),
 )
 DESTINATION_CALLS = ("getDestination", "deleteDestination")
 KEY_CALLS = ("getKey", "rotateKey", "revokeKey")
 LISTS = ("listJobs", "listSchedules", "listDestinations", "listKeys")
 BY_FILTER = ("retryJobs", "cancelJobs")
 MAKING = ("createJob", "createBatch", "createSchedule", "createKey", "putDestination")
-FOR_ALL = ("previewSchedule",)
+FOR_ALL = ("previewSchedule", "getOwnKey")
 BODIES: dict[str, Any] = {
     "updateJob": {"payload": "theirs"},
     "updateSchedule": {"cron": "1 1 1 1 *"},

@@ -297,6 +297,9 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("get_destination", ("h",), {}, "GET /destinations/h", served.destination()),
     ("delete_destination", ("h",), {}, "DELETE /destinations/h", None),
     ("put_destination", ("h",), {"paused": True}, "PUT /destinations/h", served.destination()),
+    ("own_key", (), {}, "GET /keys/self", served.own_key()),
+    ("hand_over", (), {}, "POST /cluster/handover", {}),
+    ("hand_over", ("c1",), {}, "POST /clusters/c1/handover", {}),
     ("cluster", (), {}, "GET /cluster", {"name": "c0", "shard": 0, "term": 1, "leader": "n1", "nodes": []}),
     ("cluster", ("c1",), {}, "GET /clusters/c1", {"name": "c1", "shard": 1, "term": 1, "leader": None, "nodes": []}),
     ("clusters", (), {}, "GET /clusters", {"data": [], "incomplete": ["c1"]}),
@@ -309,6 +312,8 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("resume_move", (), {"rate": 5}, "POST /topology/resume", STATUS),
     ("abort_move", (), {}, "POST /topology/abort", STATUS),
     ("balance_topology", (), {"seconds": 2}, "GET /topology/balance?seconds=2", BALANCE),
+    ("log_levels", (), {}, "GET /logs/levels", {"levels": {"etcd": "debug"}}),
+    ("set_log_levels", ("info",), {"levels": {"etcd": "debug"}}, "PATCH /logs/levels", {"levels": {}}),
     ("health", (), {}, "GET /health", {"status": "ok", "role": "leader", "usage": {}}),
 ]
 BULK = {"matched": 2, "changed": 0, "dry_run": True, "more": False, "sample": ["a", "b"]}

@@ -43,6 +43,7 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "listSchedules": ("read", "always"),
         "previewSchedule": ("read", "always"),
         "getSchedule": ("read", "always"),
+        "listTicks": ("read", "always"),
         "updateSchedule": ("write", "never"),
         "deleteSchedule": ("cancel", "always"),
         "pauseSchedule": ("write", "always"),
@@ -71,9 +72,12 @@ def test_what_each_call_needs_and_whether_it_is_sent_again() -> None:
         "trustClock": ("admin", "always"),
         "createKey": ("admin", "never"),
         "listKeys": ("admin", "always"),
+        "getOwnKey": ("read", "always"),
         "getKey": ("admin", "always"),
         "rotateKey": ("admin", "never"),
         "revokeKey": ("admin", "always"),
+        "getLogLevels": ("admin", "always"),
+        "changeLogLevels": ("admin", "never"),
         "listAudit": ("admin", "always"),
         "listTenants": ("admin", "always"),
         "getTenant": ("admin", "always"),
@@ -113,6 +117,7 @@ def test_the_calls_about_the_service() -> None:
     asking = {name for name, call in CALLS.items() if call.needed_scope is not None and call.of_service}
     clusters = {"listClusters", "getOneCluster", "changeOneCluster", "handOneOver", "getCluster", "changeCluster"}
     topology = {"getTopology", "putTopology", "getRoute", "handover", "trustClock", "getMetrics"}
+    topology |= {"getLogLevels", "changeLogLevels"}
     topology |= {"getTopologyStatus", "planTopology", "pauseMove", "resumeMove", "abortMove", "balanceTopology"}
     assert asking == clusters | topology | {"listTenants", "getTenant", "putTenant", "deleteTenant", "listAudit"}
 
@@ -208,6 +213,7 @@ SENT: dict[str, Callable[[], requests.Request[Any]]] = {
     "cancelJobs": lambda: requests.cancel_jobs({}, dry_run=False, limit=None),
     "createSchedule": lambda: requests.create_schedule("* * * * *", {"url": "http://e.example/"}, {}, CLOCK),
     "listSchedules": lambda: requests.list_schedules(cursor=None),
+    "listTicks": lambda: requests.list_ticks("x", start=None, cursor=None),
     "previewSchedule": lambda: requests.preview_schedule("* * * * *", timezone=None, count=None, start=None),
     "getSchedule": lambda: requests.get_schedule("x"),
     "updateSchedule": lambda: requests.update_schedule("x", {}),
@@ -222,6 +228,7 @@ SENT: dict[str, Callable[[], requests.Request[Any]]] = {
     "createKey": lambda: requests.create_key("ci", ["read"], tenant=None, expires=None),
     "listKeys": lambda: requests.list_keys(cursor=None),
     "listAudit": lambda: requests.list_audit(action=None, actor=None, after=None, cursor=None),
+    "getOwnKey": requests.own_key,
     "getKey": lambda: requests.get_key("x"),
     "rotateKey": lambda: requests.rotate_key("x", overlap=0),
     "revokeKey": lambda: requests.revoke_key("x"),
@@ -243,14 +250,18 @@ SENT: dict[str, Callable[[], requests.Request[Any]]] = {
     "getCluster": lambda: requests.cluster(None),
     "changeCluster": lambda: requests.cluster_mode("hybrid", None),
     "changeOneCluster": lambda: requests.cluster_mode("hybrid", "x"),
+    "handover": lambda: requests.handover(None),
+    "handOneOver": lambda: requests.handover("x"),
     "trustClock": requests.trust_clock,
+    "getLogLevels": requests.log_levels,
+    "changeLogLevels": lambda: requests.change_log_levels("info"),
     "getHealth": requests.health,
 }
 
 
 def test_the_sdk_has_every_call_but_those_of_machines_and_browsers() -> None:
     public = {name for name, call in CALLS.items() if call.scope != "internal"}
-    not_there = {"handover", "handOneOver", "getLivez", "getReadyz", "getMetrics", "getOpenapi", "getDocs"}
+    not_there = {"getLivez", "getReadyz", "getMetrics", "getOpenapi", "getDocs"}
     assert public - SENT.keys() == not_there
 
 

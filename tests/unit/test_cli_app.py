@@ -14,7 +14,9 @@ import hookline
 from hookline.cli import app, overview
 from hookline.cli.etcd_options import EtcdOptions
 from hookline.cli.node_options import NodeOptions
+from hookline.cli.oidc_options import OidcOptions
 from hookline.cli.tls_options import TlsOptions
+from hookline.dashboard.oidc.settings import OidcSettings
 from hookline.node.config import NodeConfig
 from hookline.protocol import signatures
 from hookline.protocol.destination_patterns import parse_patterns
@@ -91,8 +93,22 @@ def test_every_setting_of_a_node_can_be_given() -> None:
     settings = {other_names.get(field.name, field.name.removesuffix("_ms")) for field in fields(NodeConfig)}
     told_by_command = {"data_dir", "host", "port", "internal_host", "internal_port", "cluster", "shard", "node", "mode"}
     told_by_command |= {"tls"}
-    assert settings == (options - {"log_level", "log_json", "dashboard"}) | told_by_command
+    others = {"log_level", "log_json", "dashboard", "traces", "traces_ratio"}
+    others |= {field.name for field in fields(OidcOptions)}
+    assert settings == (options - others) | told_by_command
+    other_names = {"client_secret": "client_secret_file", "scopes_of": "map", "session_ms": "session"}
+    of_provider = {other_names.get(field.name, field.name) for field in fields(OidcSettings)}
+    assert {f"oidc_{name}" for name in of_provider} == {field.name for field in fields(OidcOptions)}
     assert {f"tls_{field.name}" for field in fields(TlsFiles)} == {field.name for field in fields(TlsOptions)}
+
+
+@pytest.mark.parametrize("command", ["serve --data-dir d", "up", "up --clusters 2", "proxy --seed http://n1:7070"])
+def test_traces_that_cannot_be_sent_are_refused_at_the_start(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in (["--traces", "http://user:hush@otel"], ["--traces-ratio", "2"]):
+        assert app.run([*command.split(), *options]) == 1
+        said = capsys.readouterr().err
+        assert ("OTEL_EXPORTER_OTLP_HEADERS" if "--traces" in options else "traces-ratio") in said
+        assert "hush" not in said
 
 
 def serve_config(monkeypatch: pytest.MonkeyPatch, *options: str) -> NodeConfig | int:

@@ -25,6 +25,7 @@ CLUSTER = {
     ],
 }
 HEALTH = {"status": "ok", "role": "leader", "usage": {"jobs": {"used": 1, "limit": 2}}}
+LOG_LEVELS = {"levels": {"api": "info", "etcd": "debug"}}
 BULK = {"matched": 2, "changed": 2, "dry_run": False, "more": False, "sample": ["a", "b"]}
 ATTEMPT = {
     "number": 1,
@@ -61,6 +62,8 @@ def answer(asked: Asked) -> Answer:
         ("GET", "/tenants"): {"data": [TENANT], "next_cursor": None},
         ("GET", "/cluster"): CLUSTER,
         ("GET", "/health"): HEALTH,
+        ("GET", "/logs/levels"): LOG_LEVELS,
+        ("PATCH", "/logs/levels"): LOG_LEVELS,
         ("POST", "/jobs/retry"): BULK,
         ("POST", "/jobs/cancel"): BULK,
         ("POST", "/jobs/batch"): {"results": [{"status": 201, "job": _short("x")}]},
@@ -109,6 +112,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("jobs get j1", "GET /jobs/j1"),
     ("jobs list --schedule s1 --status 5xx --limit 3", "GET /jobs?schedule=s1&status=5xx&limit=3"),
     ("jobs attempts j1", "GET /jobs/j1/attempts"),
+    ("logs j1", "GET /jobs/j1"),
     ("jobs cancel j1", "POST /jobs/j1/cancel"),
     ("jobs retry j1 --to http://e.example/", "POST /jobs/j1/retry"),
     ("jobs run j1", "POST /jobs/j1/run"),
@@ -137,6 +141,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("tenants delete acme --yes", "DELETE /tenants/acme"),
     ("cluster show", "GET /cluster"),
     ("cluster health", "GET /health"),
+    ("cluster log-levels", "GET /logs/levels"),
 ]
 TALKING = pytest.mark.parametrize(
     ("line", "asked"), COMMANDS, ids=["-".join(line.split(" ")[:2]) for line, _ in COMMANDS]
@@ -159,10 +164,10 @@ def test_each_command_asks_the_right_thing_and_prints_for_people(
     assert not any(shown.endswith(" ") for shown in out.splitlines())
 
 
-@pytest.mark.parametrize("line", ["jobs attempts j1", "jobs attempts j1 --json"])
+@pytest.mark.parametrize("line", ["jobs attempts j1", "jobs attempts j1 --json", "logs j1", "logs j1 --json"])
 def test_a_receiver_cannot_write_to_the_terminal(server: ScriptedServer, run: Run, line: str) -> None:
     hostile = ATTEMPT | {"response_body": "\x1b]0;owned\x07\x1b[2J", "error": "\x1b[31mowned"}
-    server.script = lambda _: Answer(200, {"data": [hostile]})
+    server.script = lambda asked: Answer(200, {"data": [hostile]}) if "attempts" in asked.path else answer(asked)
     code, out, _ = run(*line.split())
     assert code == 0
     assert not {"\x1b", "\x07"} & set(out)
@@ -185,6 +190,28 @@ def test_each_command_says_why_it_failed(server: ScriptedServer, run: Run, line:
     code, out, err = run(*tokens_of(line), "--json")
     assert code == 1
     assert json.loads(out)["code"] == "invalid_request"
+
+
+def test_log_levels_are_sent_by_area_and_for_all_others(server: ScriptedServer, run: Run) -> None:
+    _, out, _ = run("cluster", "log-levels", "etcd=debug", "warning", "dispatch=info")
+    assert server.asked[0].json == {"levels": {"etcd": "debug", "dispatch": "info"}, "level": "warning"}
+    assert [line.split() for line in out.splitlines()] == [["api", "info"], ["etcd", "debug"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("moon=debug", "the log has no area moon; there are api, "),
+        ("loud", "loud is not a level of the log; there are debug, info, warning, error"),
+        ("etcd=", " is not a level of the log"),
+        ("etcd=debug etcd=info", "once"),
+        ("info debug", "once"),
+    ],
+)
+def test_log_levels_that_are_not_there_are_not_sent(server: ScriptedServer, run: Run, changes: str, said: str) -> None:
+    code, out, err = run("cluster", "log-levels", *changes.split(" "))
+    assert (code, out, server.asked) == (2, "", [])
+    assert said in err
 
 
 def test_in_a_pipe_each_row_is_one_whole_line(server: ScriptedServer, run: Run) -> None:
@@ -639,7 +666,7 @@ def test_what_begins_with_a_hyphen_is_no_option(
 
 def test_each_positional_argument_may_begin_with_a_hyphen() -> None:
     refused = [name for name, argument in positional_arguments(app.app) if not argument.parameter.allow_leading_hyphen]
-    choices = ["cluster mode mode", "completion shell", "config check what", "config show what"]
+    choices = ["cluster mode mode", "completion shell", "config check what", "config show what", "doctor what"]
     assert sorted(refused) == choices, "a choice of words"
 
 

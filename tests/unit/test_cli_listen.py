@@ -12,7 +12,7 @@ from cyclopts import CycloptsError
 
 from hookline.cli import inputs
 from hookline.cli.answering import AppForwarder, StatusAnswerer
-from hookline.cli.received import ReceivedPrinter
+from hookline.cli.received import ReceivedFilter, ReceivedPrinter
 from hookline.cli.receiver import BODY_BYTES_MAX, Received, ReceiverApp, ReceiverReply, plain
 from hookline.errors import InvalidConfig
 from hookline.http_api.server import listen, url_of
@@ -88,10 +88,10 @@ async def test_without_a_secret_nothing_is_claimed(received: list[Received]) -> 
     assert (received[0].verified, received[0].attempt, received[0].lag_ms, received[0].id) == (None, 0, None, "-")
 
 
-def shown(printer: ReceivedPrinter, **changes: Any) -> None:
+def shown(printer: ReceivedPrinter, status: int = 200, **changes: Any) -> None:
     usual: dict[str, Any] = {"id": "j1", "attempt": 1, "is_replay": False, "method": "POST", "target": "/h"}
     usual |= {"headers": (), "verified": True, "why_not": None, "lag_ms": 4, "arrived_ms": 0, "body": b"{}"}
-    printer.show(Received(**(usual | changes)), plain(200))
+    printer.show(Received(**(usual | changes)), plain(status))
 
 
 def test_what_arrives_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,8 +103,55 @@ def test_what_arrives_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("which", "is_shown"),
+    [
+        (ReceivedFilter(), True),
+        (ReceivedFilter(path="/h"), True),
+        (ReceivedFilter(path="/other"), False),
+        (ReceivedFilter(text="WIDGET"), True),
+        (ReceivedFilter(text="x-shop: 7"), True),
+        (ReceivedFilter(text="gadget"), False),
+        (ReceivedFilter(only_failed=True), False),
+        (ReceivedFilter(path="/h", text="gadget"), False),
+    ],
+)
+def test_a_filter_says_what_is_printed(
+    capsys: pytest.CaptureFixture[str], which: ReceivedFilter, is_shown: bool
+) -> None:
+    for printer in (ReceivedPrinter(which, json=False), ReceivedPrinter(which, json=True)):
+        shown(printer, body=b'{"name": "widget"}', headers=((b"x-shop", b"7"),))
+        assert bool(capsys.readouterr().out) is is_shown
+
+
+def test_what_is_not_verified_or_answered_with_an_error_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    printer = ReceivedPrinter(ReceivedFilter(only_failed=True), json=False)
+    shown(printer, verified=False, why_not="no signature")
+    shown(printer, 404)
+    shown(printer)
+    assert [line for line in capsys.readouterr().out.splitlines() if "answered" in line] == [
+        "  ✗ no signature · answered 200",
+        "  ✓ verified · answered 404",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "verified", "colour"), [(200, True, "32"), (404, True, "33"), (503, True, "1;31"), (200, False, "1;31")]
+)
+def test_colours_tell_how_it_went_and_a_body_brings_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, status: int, verified: bool, colour: str
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    shown(ReceivedPrinter(json=False), status, verified=verified, why_not="wrong", body=b"\x1b[35mpink")
+    out = capsys.readouterr().out
+    assert f"\x1b[{colour}m" in out
+    assert "\x1b[35m" not in out
+
+
 def test_a_request_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    hostile = {"target": "/\x1b[31m", "id": "j\x1b]0;owned\x07", "body": b"a\x1b[2J\r\nPOST /fake"}
+    hostile: dict[str, Any] = {"target": "/\x1b[31m", "id": "j\x1b]0;owned\x07", "body": b"a\x1b[2J\r\nPOST /fake"}
     hostile["headers"] = ((b"x", b"\x1b[2J\r\nPOST /fake"),)
     for printer in (ReceivedPrinter(json=False, headers=True), ReceivedPrinter(json=True)):
         shown(printer, **hostile)

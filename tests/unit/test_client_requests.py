@@ -253,6 +253,8 @@ def test_paths_and_queries_are_quoted() -> None:
     assert requests.get_job("a:b").path == "/jobs/a%3Ab"
     preview = requests.preview_schedule("0 9 * * *", timezone="Europe/Berlin", count=3, start=None)
     assert preview.path == "/schedules/preview?cron=0+9+%2A+%2A+%2A&timezone=Europe%2FBerlin&count=3"
+    ticks = requests.list_ticks("a:b", start=datetime(2026, 11, 24, tzinfo=UTC), limit=5, cursor=None)
+    assert ticks.path == "/schedules/a%3Ab/ticks?from=2026-11-24T00%3A00%3A00.000Z&limit=5"
 
 
 @pytest.mark.parametrize("bad", ["", "../x", "a/b", "x" * 129])

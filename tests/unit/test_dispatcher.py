@@ -21,6 +21,7 @@ from hookline.node.dispatch.outcomes import Outcomes
 from hookline.node.dispatch.plan import Plan
 from hookline.node.dispatch.seats import Seat, Seats, ahead_of
 from hookline.node.dispatch.secrets import SealedSecrets
+from hookline.node.metrics import NodeMetrics
 from hookline.node.replica import Commit, Replica, inline_commit
 from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.leader_reads import LeaderReads
@@ -32,7 +33,6 @@ from hookline.protocol.jobs import JobSpec, Outcome, RetryPolicy, State
 from hookline.protocol.limits import RESPONSE_BYTES_KEPT_MAX
 from hookline.protocol.settings import DestinationSettings, encode
 from hookline.protocol.signatures import generate_secret
-from hookline.telemetry import Metrics
 from tests.node_parts import OWNER, T0, GatedCommit, ManualClock, create, job_spec, settle
 
 VAULT = Vault([bytes(32)])
@@ -149,7 +149,7 @@ async def stage(
         plan=plan,
         secrets=SealedSecrets(VAULT),
         seats=Seats(Seat(OWNER, "n1", "leader", slots, exchange), exchange.wake),
-        outcomes=Outcomes(guarded, Metrics(), ContentSeal(VAULT, guarded.token, is_on=False), node="n1"),
+        outcomes=Outcomes(guarded, NodeMetrics(), ContentSeal(VAULT, guarded.token, is_on=False), node="n1"),
     )
     if isinstance(commit, GatedCommit):
         commit.open = True
@@ -228,6 +228,19 @@ async def test_an_outcome_is_recorded_with_its_claims_term_and_node(tmp_path: Pa
         assert on.plan.running == 0
         rows = on.machine.database.writer.execute("SELECT node, term, status FROM attempts").fetchall()
         assert rows == [("n1", 1, 200)]
+
+
+async def test_attempts_count_among_the_recent_ones_of_their_destination(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.post(create("a"), create("b"))
+        on.wake()
+        await settle()
+        for held, report in zip(on.delivery.started, (GOOD, REFUSED), strict=True):
+            held.done.set_result(report)
+        await settle()
+        found = on.dispatcher.recent.of(on.clock.boot_ms(), 1)
+        assert found is not None
+        assert (found.attempts, found.succeeded, found.p50_ms) == (2, 1, 6)
 
 
 async def test_open_claims_never_exceed_the_slots(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import hookline
 from docs.generators import cli
 from hookline.cli.app import app
 from hookline.cli.node_options import NodeOptions
+from hookline.dashboard.oidc.settings import OidcSettings
 from hookline.node.config import NodeConfig
 from hookline.protocol.durations import format_duration
 
@@ -26,6 +27,7 @@ def test_defaults_named_in_the_help_are_the_real_ones() -> None:
     pages = "\n".join(one.__doc__ or "" for one in NodeOptions.__mro__ if one is not object)
     named = dict(re.findall(r"^ +(\w+): .*\[(.+)\]$", pages, re.MULTILINE))
     real = {field.name: field.default for field in fields(NodeConfig) if field.default is not MISSING}
+    real |= {f"oidc_{field.name}": field.default for field in fields(OidcSettings)}
     for option, text in named.items():
         default = real.get(option, real.get(f"{option}_ms"))
         if f"{option}_ms" in real:
@@ -35,9 +37,11 @@ def test_defaults_named_in_the_help_are_the_real_ones() -> None:
             assert (option.endswith("_processes"), default) == (True, 0), option
         elif isinstance(default, frozenset):
             assert text == ",".join(str(port) for port in sorted(default)), option
+        elif isinstance(default, tuple):
+            assert text == ",".join(default), option
         else:
             assert text == str(default), option
-    assert len(named) >= 10
+    assert len(named) >= 14
 
 
 @pytest.mark.parametrize("name", sorted(name for name in vars(hookline.Client) if not name.startswith("_")))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hookline.errors import HooklineError, InvalidRequest, Misdirected, NotLeader, Overloaded, WrongCluster
+from hookline.errors import HooklineError, InvalidRequest, JobNotFound, Misdirected, NotLeader, Overloaded, WrongCluster
 from hookline.http_api.callers import HeaderPairs, admit_ours
 from hookline.http_api.messages import ApiRequest, Reply
 from hookline.node.api.context import Api
@@ -36,6 +36,7 @@ class _Replica:
 
     applied = 1
     api_keys = ApiKeys()
+    machine = SimpleNamespace(committed=1)
 
     def __init__(self, proposed: list[AnyCommand]) -> None:
         self._proposed = proposed
@@ -120,3 +121,48 @@ def test_the_time_that_the_caller_waits_is_kept() -> None:
     soon: HeaderPairs = [(b"hookline-timeout-ms", b"500")]
     assert asked(CALLS["createJob"], soon, leads=False) == "deadline_exceeded"
     assert asked(CALLS["getHealth"], soon, leads=False) == "answered"
+
+
+@pytest.mark.parametrize(
+    ("committed", "is_arriving", "came_at", "told"),
+    [
+        (5, False, 0, "job_not_found"),
+        (5, True, 0, "arriving"),
+        (5, False, 6, "arriving"),  # it counts by an entry that readers did not see when it was looked for
+        (6, False, 6, "job_not_found"),  # it was deleted since
+    ],
+)
+def test_what_readers_do_not_see_yet_is_on_its_way(committed: int, is_arriving: bool, came_at: int, told: str) -> None:
+    """A job that moved is found at each moment: inert, counting and not committed, or there."""
+    machine = SimpleNamespace(
+        tables=SimpleNamespace(is_arriving=lambda *_: is_arriving),
+        committed=committed,
+        came_after=lambda index, *_: came_at > index,
+    )
+    replica = SimpleNamespace(machine=machine, api_keys=ApiKeys())
+    services = SimpleNamespace(
+        role=SimpleNamespace(is_leading=lambda: True, leader_url=lambda: None),
+        sender=None,
+        is_overloaded=lambda: False,
+        replica=replica,
+        clock=ManualClock(),
+        config=SimpleNamespace(root_key=None),
+    )
+    reads = SimpleNamespace(elsewhere=lambda *_: None)
+    api: Any = SimpleNamespace(services=services, ownership=_Ownership(), reads=reads)
+
+    async def handler(_api: Api, _request: ApiRequest) -> Reply:
+        machine.committed += 1  # meanwhile
+        raise JobNotFound
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def main() -> str:
+        call = CALLS["getJob"]
+        scope = {"query_string": b"", "path_params": {"id": "j"}}
+        with pytest.raises(HooklineError) as raised:
+            await Door(api).to(handler, call)(ApiRequest(scope, receive, call, *admit_ours(OURS)))
+        return raised.value.code
+
+    assert virtual_time.run(main()) == told

@@ -13,7 +13,7 @@ def accepted(*commands: CreateJob, first: int = 1) -> Effects:
     effects = Effects()
     for seq, command in enumerate(commands, first):
         effects.due.append((LANE, command.due_ms, seq))
-        effects.created.append((seq, LANE, command))
+        effects.created.append((seq, LANE, T0 - 3, command))
     return effects
 
 
@@ -24,7 +24,7 @@ def moved(seq: int) -> Effects:
 def test_a_new_job_is_there_once() -> None:
     fresh = FreshJobs()
     fresh.committed(accepted(create("a")), T0)
-    job = ClaimedJob("a", T0, 0, T0, LANE, job_spec())
+    job = ClaimedJob("a", T0, 0, T0, LANE, job_spec(), T0 - 3)
     assert fresh.take([1, 2]) == {1: job}
     assert fresh.take([1]) == {}
 

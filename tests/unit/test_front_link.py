@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hookline.area_log import log_levels
 from hookline.errors import DeadlineExceeded, DiskFault, Halted, HooklineError
 from hookline.http_api.callers import ApiCaller
 from hookline.http_api.messages import AsgiMessage, AsgiReceive, AsgiScope, AsgiSend
@@ -45,7 +46,7 @@ FROM_FRONT: list[m.FromFront] = [
 ]
 FROM_NODE: list[m.FromNode] = [
     m.Drain(),
-    m.NodeTime(1.5, 7),
+    m.NodeTime(1.5, 7, {"api": "debug"}),
     m.CreateAnswer(1, [m.JobFate("a"), m.JobFate(refused="x"), m.JobFate(home="c1")], 9, WaitingFor("time", "not due")),
     m.Confirmed(2, [WaitingFor("slots", "all are in use", "2030-01-01T00:00:00Z")]),
     m.GivenAnswer(1, 404, b"{}", b"application/problem+json", [(b"retry-after", b"1")]),
@@ -64,10 +65,15 @@ def test_every_message_arrives_as_it_was_sent() -> None:
     assert {type(message) for message in FROM_NODE} == set(m.NodeMessage.__subclasses__())
 
 
+async def test_a_front_writes_its_log_from_the_levels_of_its_node_on() -> None:
+    FrontEnd().received(m.encode(m.NodeTime(0, 1, {"api": "error"})))
+    assert log_levels()["api"] == "error"
+
+
 def test_the_setup_has_no_secret() -> None:
     secrets: dict[str, Any] = {"signing_secret": "whsec_signing", "secret_key": "sealing", "etcd_password": "quorum"}
     config = NodeConfig(data_dir=Path("/data"), slots=7, **secrets)
-    sent = encode_setup(FrontSetup(without_secrets(config), ("a.example",), True, "info"))
+    sent = encode_setup(FrontSetup(without_secrets(config), ("a.example",), True, {"api": "info"}))
     assert not [secret for secret in secrets.values() if secret.encode() in sent]
     setup = decode_setup(sent)
     assert setup.config.signing_secret is not None, "it shows in a job that it is signed"

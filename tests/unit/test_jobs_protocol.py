@@ -70,6 +70,7 @@ def test_a_spec_comes_back_equal() -> None:
         retry=RetryPolicy(3, 1, 1500, 10, (1, 2), 99, ("404", "5xx"), ("503",), has_waits=True),
         labels=("a", "ü"),
         traceparent="00-1-2-01",
+        tracestate="a=1",
         sealed_secret=b"\0",
     )
     assert decode_spec(encode_spec(spec)) == spec
@@ -77,8 +78,8 @@ def test_a_spec_comes_back_equal() -> None:
 
 def test_the_stored_bytes_of_a_spec_stay_as_they_are() -> None:
     assert encode_spec(job_spec("http://h/", "http://h:80", body=b"{}", labels=("x",))).hex() == (
-        "9fa9687474703a2f2f682fab687474703a2f2f683a3830a4504f535490c4027b7dc3cd7530"
-        "9919cd1388cd0bb8ce00dbba0090c0c090c2c20091a178c0c090c400"
+        "dc0010a9687474703a2f2f682fab687474703a2f2f683a3830a4504f535490c4027b7dc3cd7530"
+        "9919cd1388cd0bb8ce00dbba0090c0c090c2c20091a178c0c090c400a0"
     )
 
 
@@ -87,5 +88,6 @@ def test_a_spec_of_an_earlier_release_gets_the_defaults() -> None:
     spec = decode_spec(older)
     assert isinstance(spec, JobSpec)
     assert (spec.retry, spec.sealed_secret, spec.traceparent) == (RetryPolicy(max_attempts=3), None, None)
+    assert spec.tracestate == ""
     assert spec.redact == ()
     assert label_texts(spec.labels) == ["a=b"]

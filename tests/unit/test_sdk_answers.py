@@ -14,7 +14,7 @@ import hookline
 from hookline import Client
 from hookline.client import answers, move_answers
 from hookline.client.requests import Request
-from hookline.protocol import http, http_audit, http_keys, http_moves, http_tenants
+from hookline.protocol import http, http_audit, http_keys, http_logs, http_moves, http_tenants
 from tests import scripted_server as served
 from tests.scripted_server import Answer, ScriptedServer, scripted_server
 
@@ -46,7 +46,7 @@ OWN = [
 
 @pytest.mark.parametrize("kind", [kind for kind in OWN if kind is not answers.Answered], ids=lambda kind: kind.__name__)
 def test_each_answer_has_the_fields_that_travel(kind: type[msgspec.Struct]) -> None:
-    places = (http, http_keys, http_audit, http_moves, http_tenants)
+    places = (http, http_keys, http_audit, http_logs, http_moves, http_tenants)
     told: type[msgspec.Struct] = next(getattr(one, kind.__name__) for one in places if hasattr(one, kind.__name__))
     wanted = [name for name in told.__struct_encode_fields__ if name not in ONLY_FOR_PROXIES]
     assert list(kind.__struct_encode_fields__) == wanted

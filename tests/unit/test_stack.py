@@ -95,9 +95,13 @@ def test_a_topology_of_the_time_before_tls_is_said(tmp_path: Path) -> None:
         fleet(Authority(tmp_path / "authority").files())
 
 
-def test_a_proxy_is_told_who_may_call_and_what_for() -> None:
-    told = NodeOptions(no_auth=True, dashboard="read-only", slots=7).access_environment()
-    assert told == {"HOOKLINE_NO_AUTH": "true", "HOOKLINE_DASHBOARD": "read-only"}
+def test_a_proxy_is_told_who_may_call_and_where_traces_go() -> None:
+    told = NodeOptions(no_auth=True, dashboard="read-only", slots=7, traces="http://otel").proxy_environment()
+    assert told == {
+        "HOOKLINE_NO_AUTH": "true",
+        "HOOKLINE_DASHBOARD": "read-only",
+        "HOOKLINE_TRACES": "http://otel",
+    }
 
 
 def test_options_reach_the_nodes_through_the_environment() -> None:
