@@ -130,8 +130,10 @@ class EtcdMember:
             self._process.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay, nothing answers."""
+        """SIGSTOP: connections stay, nothing answers, from the moment that this returns."""
         self._signal(signal.SIGSTOP)
+        assert self._process
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT."""
