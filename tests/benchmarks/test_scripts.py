@@ -33,15 +33,18 @@ SCRIPTS = {  # name: its smallest size, and the rows of its tables
 SLOW = {  # a quarter of a minute each, and more
     "capacity",  # test_report.py runs it, too, and the next one
     "clusters",
+    "dashboards",
     "delivery_client",
     "failover",
     "fronts",
+    "gathering",
     "hardening",
     "metrics_cost",
     "modes",
     "pending",  # likewise
     "protections",
     "quick",  # .ci/run calls it as it is
+    "run",
     "traces",
 }
 PARTS = {  # scripts that the others start, and what they share

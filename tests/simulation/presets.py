@@ -57,13 +57,13 @@ def _changed(hour_ms: int) -> Callable[[History, int, Path], World]:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("single", _single, seeds=60),
-        Preset("cluster", _cluster, seeds=30),
-        Preset("mixed", _mixed, seeds=14),
-        Preset("fleet", FleetWorld, seeds=14),
+        Preset("single", _single, seeds=40),
+        Preset("cluster", _cluster, seeds=20),
+        Preset("mixed", _mixed, seeds=10),
+        Preset("fleet", FleetWorld, seeds=12),
         Preset("spring", _changed(_SPRING_MS), seeds=3),
         Preset("autumn", _changed(_AUTUMN_MS), seeds=3),
-        Preset("tenants", TenantsWorld, seeds=12),
+        Preset("tenants", TenantsWorld, seeds=8),
     )
 }
 
