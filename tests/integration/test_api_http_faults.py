@@ -144,6 +144,16 @@ def test_who_goes_on_sending_after_413_is_cut(hasty_node: NodeUnderTest) -> None
             connection.sendall(b" " * 65_536_000)
 
 
+def test_who_sends_far_too_much_and_looks_only_then_sees_the_answer(
+    start_node: StartNode, settings: dict[str, Any]
+) -> None:
+    head = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    body = b" " * 30_000_000  # more than fits into the buffers of a connection
+    with start_node(**settings) as node, node.connection() as connection:
+        connection.sendall(head % len(body) + body)
+        assert read_all(connection).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_connection_is_usable_after_413_when_the_rest_is_small(hasty_node: NodeUnderTest) -> None:
     size = 1_500_000
     with hasty_node.connection() as connection:

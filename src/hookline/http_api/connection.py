@@ -29,7 +29,8 @@ _TURN_BYTES = 64 * KIB  # parsed before others have their turn
 _BODY_BYTES_PER_FRAMING_BYTE = 8  # chunks of 40 bytes, and what stands around them
 _SMALL_BODY_BYTES = 64 * KIB
 _KEPT_REST_BYTES = 64 * KIB  # of the body of a request that is answered before it is read
-LINGER_S = 2.0  # for a client that is still sending to see the answer
+LINGER_S = 2.0  # for a client that is still sending to see the answer; more, while it does send
+_LINGERS = 5  # in all
 _FIRST_REQUEST_S = 0.5
 _LAST_LOOK_S = 0.001
 
@@ -91,7 +92,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._in_head = True
         self._is_body_open = False  # the head is complete, the body is not
         self._wire_bytes = self._body_bytes = 0  # of this request
-        self._discarded = 0
+        self._discarded = self._discarded_before = 0  # before: when it was last looked at
+        self._lingers = 0
         self._refusal: Refusal | None = None
         self._taking: TimerHandle | None = None  # watches a client that has an answer to take
         self._taken_until = 0.0
@@ -325,7 +327,25 @@ class StrictProtocol(HttpToolsProtocol):
         if self._wire.can_write_eof():
             self._wire.write_eof()
         self._wire.resume_reading()
-        self._set_timer(self.loop.time() + min(LINGER_S, self.limits.request_s))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._linger_on()
+
+    def _linger_on(self) -> None:
+        """Listen once more, until nothing comes for a while."""
+        self._lingers += 1
+        self._discarded_before = self._discarded
+        self._timer = self.loop.call_later(min(LINGER_S, self.limits.request_s), self._look_last)
+
+    def _look_last(self) -> None:
+        """Let what came while the process was kept from running be read before it is decided."""
+        self._timer = self.loop.call_later(_LAST_LOOK_S, self._check_lingering)
+
+    def _check_lingering(self) -> None:
+        if self._discarded == self._discarded_before or self._lingers == _LINGERS:
+            self._wire.abort()
+        else:
+            self._linger_on()
 
     def _discard(self, size: int) -> None:
         self._discarded += size
@@ -385,12 +405,6 @@ class StrictProtocol(HttpToolsProtocol):
         """For the next request."""
         self._is_idle = True
         self._wait_for(self.limits.idle_s)
-
-    def _set_timer(self, at: float) -> None:
-        """The connection ends then."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_at(at, self._wire.abort)
 
     def _check_deadline(self) -> None:
         self._timer = None

@@ -13,7 +13,8 @@ class ConnectionLimits:
         request_s: to send the whole head; then for each pause in the body, which in all may take six times as long.
             The same for a client that takes its answer.
         head_bytes: request line, headers and trailers; what stands around chunks may be an eighth of the body more.
-        discarded_bytes: taken after a request was refused, before the connection is cut.
+        discarded_bytes: taken after a request was refused, before the connection is cut. They are not looked at, and
+            a client that is cut while it sends sees no answer: twice the largest body.
         unsent_bytes: of answers that clients do not take, over all connections; those who wait longest are cut.
         requests_bytes: of larger bodies, and of heads that come in parts, over all connections, until they are
             answered; those that are on their way for longest are refused.
@@ -25,7 +26,7 @@ class ConnectionLimits:
 
     request_s: float = REQUEST_SECONDS_MAX
     head_bytes: int = 64 * KIB
-    discarded_bytes: int = 1024 * KIB
+    discarded_bytes: int = 32 * 1024 * KIB
     unsent_bytes: int = 24 * 1024 * KIB
     requests_bytes: int = 24 * 1024 * KIB
     idle_s: int = 75
