@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 _PARTS = (
-    ("metrics", r"prometheus_client|hookline/tallies|telemetry"),
+    ("metrics", r"prometheus_client|hookline/telemetry/tallies|telemetry"),
     (
         "committing, in its thread",
         r"Database\.commit|StateMachine\.(commit|make_durable)|ThreadCommit\._run|futures/thread",

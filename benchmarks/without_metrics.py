@@ -1,7 +1,7 @@
 """The command ``hookline`` with counters and histograms that take nothing in: what metrics_cost.py compares with."""
 
 from hookline.cli.app import main
-from hookline.tallies import Count, Spread
+from hookline.telemetry.tallies import Count, Spread
 
 
 def _nothing(*_values: object) -> None:

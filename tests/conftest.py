@@ -14,8 +14,8 @@ from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 import hookline
-from hookline.area_log import set_log_levels
-from hookline.log_events import LogArea
+from hookline.telemetry.area_log import set_log_levels
+from hookline.telemetry.log_events import LogArea
 
 # The machine may be busy, so a slow example is not a failure; pytest-timeout bounds the whole test.
 settings.register_profile("hookline", deadline=None, print_blob=True)

@@ -1,4 +1,4 @@
-"""Checks that each line of the log has an event that ``hookline.log_events`` knows, and the reverse.
+"""Checks that each line of the log has an event that ``hookline.telemetry.log_events`` knows, and the reverse.
 
 A name is written out where the line is written, or chosen between two that are; so whoever meets it finds its place.
 
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tools.findings import report
 
 LEVELS = ("debug", "info", "warning", "error", "exception")
+KNOWN = "telemetry/log_events.py"
 _PASSED_ON = "http_api/rare_lines.py"  # its callers name the event
 
 
@@ -80,8 +81,8 @@ def lines_of(package: Path) -> list[LogLine]:
 
 
 def known_events(package: Path) -> set[str]:
-    """The names that ``log_events`` of this package has."""
-    for node in ast.parse((package / "log_events.py").read_text(encoding="utf-8")).body:
+    """The names that the package has."""
+    for node in ast.parse((package / KNOWN).read_text(encoding="utf-8")).body:
         match node:
             case ast.AnnAssign(ast.Name("EVENTS"), value=ast.Dict(keys)):
                 return {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
@@ -98,9 +99,9 @@ def findings(package: Path) -> list[str]:
             found.append(f"{place}: write the event's name out: a text, or one of two")
         if not line.area:
             found.append(f"{place}: say to which area the lines belong: _log = log_of(…)")
-        found += [f"{place}: {event} is not in log_events.py" for event in line.events if event not in known]
+        found += [f"{place}: {event} is not in {KNOWN}" for event in line.events if event not in known]
     said = {event for line in lines for event in line.events}
-    return found + [f"log_events.py: nothing says {event}" for event in sorted(known - said)]
+    return found + [f"{KNOWN}: nothing says {event}" for event in sorted(known - said)]
 
 
 def main(arguments: list[str]) -> int:

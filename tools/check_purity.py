@@ -24,10 +24,10 @@ IMPURE_IN_APPLY = IMPURE | {"uuid", "zoneinfo", "datetime"}
 
 RULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("protocol/**/*.py", IMPURE),
-    ("tracing/context.py", IMPURE),
-    ("tracing/otlp.py", IMPURE),
-    ("tracing/sampling.py", IMPURE),
-    ("tracing/settings.py", IMPURE),
+    ("telemetry/tracing/context.py", IMPURE),
+    ("telemetry/tracing/otlp.py", IMPURE),
+    ("telemetry/tracing/sampling.py", IMPURE),
+    ("telemetry/tracing/settings.py", IMPURE),
     ("client/answers.py", IMPURE),
     ("client/failed_calls.py", IMPURE),
     ("client/huge_numbers.py", IMPURE),

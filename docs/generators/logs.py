@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import get_args
 
-from hookline import log_events
+import hookline
+from hookline.telemetry import log_events
 from tools.check_log_events import LogLine, lines_of
 
 _INTRODUCTION = """\
 # Log events
 
-Written by `docs/generate.py` from `hookline/log_events.py` and the places in the source where lines are written.
+Written by `docs/generate.py` from `hookline/telemetry/log_events.py` and the places in the source where lines are
+written.
 
 Logs go to standard error: text on a terminal, one JSON object a line elsewhere or with `--log-json`. Each line has
 `timestamp`, `level` and `event`, and beside them the values below. The names are stable: decide by them.
@@ -42,7 +44,7 @@ hookline cluster log-levels info
 def render() -> str:
     """The page as Markdown."""
     places: dict[str, list[LogLine]] = {}
-    for line in lines_of(Path(log_events.__file__).parent):
+    for line in lines_of(Path(hookline.__file__).parent):
         for event in line.events:
             places.setdefault(event, []).append(line)
     parts = [_INTRODUCTION]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from hookline.node.metrics import NodeMetrics
-from hookline.process_metrics import ProcessMetrics
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.tallies import MetricRow
+from hookline.telemetry.process_metrics import ProcessMetrics
+from hookline.telemetry.tallies import MetricRow
 from hookline.worker.metrics import WorkerMetrics
 
 _INTRODUCTION = """\

@@ -8,7 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from hookline import Client
-from hookline.tracing.context import parse_traceparent
+from hookline.telemetry.tracing.context import parse_traceparent
 from tests.chaos.cluster import NAMES, Cluster, WorkerProcess
 from tests.end_to_end.processes import Journal, answer_ok, journal_receiver, running_node, until
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver

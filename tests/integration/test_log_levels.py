@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 from structlog.testing import capture_logs
 
-from hookline.area_log import log_levels
-from hookline.log_events import LogArea
+from hookline.telemetry.area_log import log_levels
+from hookline.telemetry.log_events import LogArea
 from tests.integration.node_under_test import Answer, NodeUnderTest
 from tests.integration.proxy_under_test import Clusters
 

@@ -10,7 +10,7 @@ import pytest
 
 from hookline.node.metrics import NodeMetrics
 from hookline.proxy.metrics import ProxyMetrics
-from hookline.tallies import MetricRow
+from hookline.telemetry.tallies import MetricRow
 from hookline.worker.metrics import WorkerMetrics
 from tests.integration.node_under_test import NodeUnderTest
 from tests.integration.proxy_under_test import Clusters

@@ -11,10 +11,10 @@ import pytest
 from hookline.clock import SystemClock
 from hookline.protocol.internal_http import MESSAGEPACK, GatheredAnswer, GatheredCreate
 from hookline.protocol.jobs import JobSpec, decode_spec
-from hookline.tracing import spans
-from hookline.tracing.context import TraceContext
-from hookline.tracing.sampling import Sampler
-from hookline.tracing.spans import Span, Tracer
+from hookline.telemetry.tracing import spans
+from hookline.telemetry.tracing.context import TraceContext
+from hookline.telemetry.tracing.sampling import Sampler
+from hookline.telemetry.tracing.spans import Span, Tracer
 from tests.integration.node_under_test import NodeUnderTest
 from tests.integration.proxy_under_test import JOB, Clusters, FrontDoor
 

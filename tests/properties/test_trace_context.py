@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.tracing.context import (
+from hookline.telemetry.tracing.context import (
     STATE_CHARS_MAX,
     STATE_MEMBERS_MAX,
     TraceContext,

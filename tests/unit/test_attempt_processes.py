@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hookline.area_log import set_log_levels
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.process_messages import Assignment, decode_assignment, encode
 from hookline.node.attempts.processes import AttemptProcesses
@@ -23,6 +22,7 @@ from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.machine import open_state
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report
 from hookline.protocol.jobs import Outcome, State
+from hookline.telemetry.area_log import set_log_levels
 from hookline.testing import Receiver, SimulatedClock, virtual_time
 from hookline.testing.assembly import LoneParts, assemble
 from tests.node_parts import T0, ManualClock, create, job_spec, settle

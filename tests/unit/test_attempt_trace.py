@@ -7,10 +7,10 @@ import pytest
 
 from hookline.errors import ForbiddenDestination, ResolveFailed, SecretKeyMissing
 from hookline.node.attempts.transport import FailureKind, ReceiverAnswer, SendFailed
-from hookline.tracing import spans
-from hookline.tracing.context import TraceContext, parse_traceparent
-from hookline.tracing.sampling import Sampler
-from hookline.tracing.spans import Span, Tracer
+from hookline.telemetry.tracing import spans
+from hookline.telemetry.tracing.context import TraceContext, parse_traceparent
+from hookline.telemetry.tracing.sampling import Sampler
+from hookline.telemetry.tracing.spans import Span, Tracer
 from tests.node_parts import ManualClock, job_spec
 from tests.unit.test_delivery import World, named
 

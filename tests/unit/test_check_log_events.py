@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from hookline.log_events import EVENTS
+from hookline.telemetry.log_events import EVENTS
 from tools import check_log_events
 
 KNOWN = 'EVENTS: Final[dict[str, str]] = {"node_ready": "It serves.", "node_gone": "It is gone."}\n'
-HEAD = 'from hookline.area_log import log_of\n\n_log = log_of("node")\n\n'
+HEAD = 'from hookline.telemetry.area_log import log_of\n\n_log = log_of("node")\n\n'
 BOTH = '_log.info("node_ready", url=url)\n_log.exception("node_gone")\n'
 
 
 def package(directory: Path, source: str, *, head: str = HEAD) -> Path:
-    (directory / "log_events.py").write_text(KNOWN)
+    (directory / "telemetry").mkdir(exist_ok=True)
+    (directory / check_log_events.KNOWN).write_text(KNOWN)
     (directory / "part.py").write_text(head + source)
     return directory
 
@@ -29,9 +30,9 @@ def test_lines_that_are_known_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "finding"),
     [
-        ('_log.debug("node_lost")\n', "part.py:7: node_lost is not in log_events.py"),
-        ('self._lines.say("node_lost")\n', "part.py:7: node_lost is not in log_events.py"),
-        ('_log.info("node_ready" if x else "node_lost")\n', "part.py:7: node_lost is not in log_events.py"),
+        ('_log.debug("node_lost")\n', "part.py:7: node_lost is not in telemetry/log_events.py"),
+        ('self._lines.say("node_lost")\n', "part.py:7: node_lost is not in telemetry/log_events.py"),
+        ('_log.info("node_ready" if x else "node_lost")\n', "part.py:7: node_lost is not in telemetry/log_events.py"),
         ('_log.error(f"node_{state}")\n', "part.py:7: write the event's name out: a text, or one of two"),
         ("_log.error(event)\n", "part.py:7: write the event's name out: a text, or one of two"),
     ],
@@ -42,7 +43,7 @@ def test_others_are_found(tmp_path: Path, line: str, finding: str) -> None:
 
 def test_events_that_nothing_says_are_found_and_lines_of_no_area(tmp_path: Path) -> None:
     assert check_log_events.findings(package(tmp_path, '_log.info("node_ready")\n')) == [
-        "log_events.py: nothing says node_gone"
+        "telemetry/log_events.py: nothing says node_gone"
     ]
     found = check_log_events.findings(package(tmp_path, BOTH, head="_log = structlog.get_logger()\n"))
     assert found == [f"part.py:{line}: say to which area the lines belong: _log = log_of(…)" for line in (2, 3)]

@@ -11,7 +11,7 @@ from hookline.cli import process
 from hookline.cli.first_words import first_commands, say_ready
 from hookline.cli.stack.supervisor import running_at
 from hookline.node.config import NodeConfig
-from hookline.telemetry import HeldLines, configure_logs
+from hookline.telemetry.logs import HeldLines, configure_logs
 from tests.scripted_server import Answer, scripted_server
 
 SLOTS = {"used": 3, "limit": 100}

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode, TraceState
 from hookline.client.carriers import CarrierAnswer, CarrierCall
 from hookline.client.traces import traced
 from hookline.errors import ConnectionFailed
-from hookline.tracing.context import context_in, parse_traceparent
+from hookline.telemetry.tracing.context import context_in, parse_traceparent
 from hookline.version import __version__
 
 

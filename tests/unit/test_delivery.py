@@ -19,9 +19,9 @@ from hookline.protocol.receiver_access import BasicAuth, BearerAuth, OAuth2Auth,
 from hookline.protocol.signatures import SigningKey, generate_secret, parse_secret, verify
 from hookline.protocol.urls import Target
 from hookline.protocol.webhook import USER_AGENT
-from hookline.tracing.context import parse_traceparent
-from hookline.tracing.sampling import Sampler
-from hookline.tracing.spans import trace_by
+from hookline.telemetry.tracing.context import parse_traceparent
+from hookline.telemetry.tracing.sampling import Sampler
+from hookline.telemetry.tracing.spans import trace_by
 from tests.node_parts import T0, ManualClock, job_spec
 
 SECRETS = [generate_secret(bytes([number]) * 32) for number in (1, 2)]

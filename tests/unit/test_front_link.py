@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from hookline.area_log import log_levels
 from hookline.errors import DeadlineExceeded, DiskFault, Halted, HooklineError
 from hookline.http_api.callers import ApiCaller
 from hookline.http_api.messages import AsgiMessage, AsgiReceive, AsgiScope, AsgiSend
@@ -27,6 +26,7 @@ from hookline.node.replicated_log.memory import MemoryLog
 from hookline.node.state_machine.machine import open_state
 from hookline.processes.link import Link, linked
 from hookline.protocol.http import WaitingFor
+from hookline.telemetry.area_log import log_levels
 from hookline.testing import Receiver
 from hookline.testing.assembly import LoneParts, assemble
 from tests.node_parts import OWNER, GatedCommit, ManualClock, create, settle

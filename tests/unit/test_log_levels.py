@@ -8,10 +8,10 @@ from typing import get_args
 import pytest
 from structlog.testing import capture_logs
 
-from hookline.area_log import log_levels, log_of, set_log_levels
 from hookline.http_api.request_ids import request_ids
-from hookline.log_events import LogArea, LogLevel
-from hookline.telemetry import configure_logs, log_settings
+from hookline.telemetry.area_log import log_levels, log_of, set_log_levels
+from hookline.telemetry.log_events import LogArea, LogLevel
+from hookline.telemetry.logs import configure_logs, log_settings
 
 LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 
@@ -50,7 +50,7 @@ def test_what_a_process_was_told_is_told_to_its_children(capsys: pytest.CaptureF
     as_json, levels = log_settings()
     assert (as_json, levels["tls"], levels["etcd"]) == (True, "info", "warning")
     program = (
-        "from hookline.area_log import log_of\nfrom hookline.telemetry import configure_logs\n"
+        "from hookline.telemetry.area_log import log_of\nfrom hookline.telemetry.logs import configure_logs\n"
         f"configure_logs(as_json={as_json}, level={levels})\n"
         "for area in ('tls', 'etcd'): log_of(area).info('said', area=area)\n"
     )

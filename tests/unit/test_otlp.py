@@ -14,14 +14,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import SpanFlags
 from structlog.testing import capture_logs
 
 from hookline.errors import InvalidConfig
-from hookline.process_metrics import ProcessMetrics
-from hookline.tracing import export, spans
-from hookline.tracing.collector import Collector, pairs_in, url_of
-from hookline.tracing.context import TraceContext
-from hookline.tracing.otlp import encode_process, encode_request
-from hookline.tracing.sampling import Sampler
-from hookline.tracing.settings import trace_settings
-from hookline.tracing.spans import Span, SpanKind, Tracer
+from hookline.telemetry.process_metrics import ProcessMetrics
+from hookline.telemetry.tracing import export, spans
+from hookline.telemetry.tracing.collector import Collector, pairs_in, url_of
+from hookline.telemetry.tracing.context import TraceContext
+from hookline.telemetry.tracing.otlp import encode_process, encode_request
+from hookline.telemetry.tracing.sampling import Sampler
+from hookline.telemetry.tracing.settings import trace_settings
+from hookline.telemetry.tracing.spans import Span, SpanKind, Tracer
 from tests.node_parts import T0, ManualClock
 from tests.otlp_receiver import decoded, otlp_receiver
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from hookline.node.metrics import NodeMetrics
-from hookline.tallies import Spread, Tallies
+from hookline.telemetry.tallies import Spread, Tallies
 
 BUCKETS = (0.001, 0.5, 1, 30)
 numbers = st.sampled_from(BUCKETS) | st.floats(0, 1e6)

@@ -2,7 +2,13 @@
 
 import pytest
 
-from hookline.tracing.context import TraceContext, context_in, parse_traceparent, parse_tracestate, sampled_trace_of
+from hookline.telemetry.tracing.context import (
+    TraceContext,
+    context_in,
+    parse_traceparent,
+    parse_tracestate,
+    sampled_trace_of,
+)
 
 TRACE, SPAN = "12345678901234567890123456789012", "1234567890123456"
 GOOD = f"00-{TRACE}-{SPAN}-01"

@@ -8,12 +8,12 @@ import pytest
 import structlog
 
 from hookline.errors import InvalidConfig, NotLeader
-from hookline.tracing import spans
-from hookline.tracing.context import TraceContext
-from hookline.tracing.queue import QueueLimits, SpanQueue
-from hookline.tracing.sampling import Sampler, sampler_of
-from hookline.tracing.settings import TraceSettings, trace_settings
-from hookline.tracing.spans import Span, Tracer, child, context_of_work, ending, note, within
+from hookline.telemetry.tracing import spans
+from hookline.telemetry.tracing.context import TraceContext
+from hookline.telemetry.tracing.queue import QueueLimits, SpanQueue
+from hookline.telemetry.tracing.sampling import Sampler, sampler_of
+from hookline.telemetry.tracing.settings import TraceSettings, trace_settings
+from hookline.telemetry.tracing.spans import Span, Tracer, child, context_of_work, ending, note, within
 from tests.node_parts import T0, ManualClock
 
 PARENT = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1, "a=1")
@@ -128,7 +128,7 @@ async def test_a_future_is_followed_to_its_end_however_that_is(recorded: Recorde
 
 
 def test_lines_of_the_log_tell_the_span_they_belong_to(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
-    from hookline.telemetry import configure_logs
+    from hookline.telemetry.logs import configure_logs
 
     configure_logs(as_json=True)
     try:

@@ -57,7 +57,7 @@ def backup(
         json: Print exactly one JSON document on stdout.
     """
     from hookline.node.storage.backups import description_of
-    from hookline.telemetry import configure_logs
+    from hookline.telemetry.logs import configure_logs
 
     description = description_of(out)
     if out.is_dir():
@@ -116,7 +116,7 @@ def restore(*, source: Annotated[NamedPath, Parameter(name="--from")], data_dir:
     """
     from hookline.node.leadership.local import LocalLeadership
     from hookline.node.storage import backups, restoring, snapshots
-    from hookline.telemetry import configure_logs
+    from hookline.telemetry.logs import configure_logs
 
     configure_logs(as_json=False, level="error")
     info = backups.read_description(source)

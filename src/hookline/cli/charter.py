@@ -207,7 +207,7 @@ async def _ask(
     from hookline.node.membership.positions import ask_candidates
     from hookline.peers.proven_sender import proven_sender
     from hookline.protocol.proofs import proof_key
-    from hookline.telemetry import configure_logs
+    from hookline.telemetry.logs import configure_logs
 
     configure_logs(as_json=False, level="critical")  # what nodes refuse is said below
     root_key = inputs.root_keys(root_key_file).get("root_key")

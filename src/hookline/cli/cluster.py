@@ -13,9 +13,9 @@ from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.sheet import facts
 from hookline.client import requests
 from hookline.errors import InvalidRequest
-from hookline.log_events import LogArea, LogLevel
 from hookline.protocol import http
 from hookline.protocol.modes import Mode
+from hookline.telemetry.log_events import LogArea, LogLevel
 from hookline.visible import visible
 
 app = App(name="cluster", help="Who leads, whether it is fit to take jobs, and whose log etcd holds.")

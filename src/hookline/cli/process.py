@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from hookline.dashboard.oidc.settings import OidcSettings
     from hookline.http_api.page_host import Routes
     from hookline.node.config import NodeConfig
-    from hookline.telemetry import HeldLines
+    from hookline.telemetry.logs import HeldLines
+    from hookline.telemetry.tracing.settings import TraceSettings
     from hookline.tls.files import TlsFiles
-    from hookline.tracing.settings import TraceSettings
 
 _INTERRUPTED = 130
 _PRIVATE = 0o077  # payloads are in what is written: other users of the machine are not to read it
@@ -41,7 +41,7 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
         import uvloop
 
         from hookline.lack import raise_descriptor_limit
-        from hookline.telemetry import HeldLines, configure_logs
+        from hookline.telemetry.logs import HeldLines, configure_logs
 
     traces = options.trace_settings(
         "hookline-node",
@@ -66,7 +66,7 @@ def run_until_stopped(config: "NodeConfig", options: NodeOptions, *, greet: bool
 def tracing_of(settings: "TraceSettings") -> Iterator[None]:
     """Traces are sent as the settings and the environment ask for it. Raises InvalidConfig."""
     from hookline.clock import SystemClock
-    from hookline.tracing.export import begin_tracing, end_tracing
+    from hookline.telemetry.tracing.export import begin_tracing, end_tracing
 
     begin_tracing(settings, SystemClock())
     try:

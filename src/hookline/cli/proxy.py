@@ -24,7 +24,7 @@ from hookline.memory import loading
 if TYPE_CHECKING:
     from hookline.http_api.page_host import Routes
     from hookline.proxy.config import ProxyConfig
-    from hookline.tracing.settings import TraceSettings
+    from hookline.telemetry.tracing.settings import TraceSettings
 
 
 def proxy(
@@ -92,7 +92,7 @@ def _run_until_stopped(
         import uvloop
 
         from hookline.lack import raise_descriptor_limit
-        from hookline.telemetry import configure_logs
+        from hookline.telemetry.logs import configure_logs
 
     raise_descriptor_limit()
     configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)

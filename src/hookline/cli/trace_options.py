@@ -8,7 +8,7 @@ from cyclopts import Group, Parameter
 from hookline.cli.destination_options import setting
 
 if TYPE_CHECKING:
-    from hookline.tracing.settings import TraceSettings
+    from hookline.telemetry.tracing.settings import TraceSettings
 
 
 @Parameter(name="*", group=Group("Settings"))
@@ -27,7 +27,7 @@ class TraceOptions:
 
     def trace_settings(self, service: str, **attributes: str) -> "TraceSettings":
         """The settings of a process, checked; ``attributes`` of it, with ``_`` for dots. Raises InvalidConfig."""
-        from hookline.tracing.settings import trace_settings
+        from hookline.telemetry.tracing.settings import trace_settings
 
         return trace_settings(self.traces, self.traces_ratio, service, **attributes)
 

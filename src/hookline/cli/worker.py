@@ -19,7 +19,7 @@ from hookline.cli.trace_options import DEFAULT_TRACE_OPTIONS, TraceOptions
 from hookline.memory import loading
 
 if TYPE_CHECKING:
-    from hookline.tracing.settings import TraceSettings
+    from hookline.telemetry.tracing.settings import TraceSettings
     from hookline.worker.config import WorkerConfig
 
 
@@ -79,7 +79,7 @@ def _run_until_stopped(config: "WorkerConfig", traces: "TraceSettings", log_leve
         import uvloop
 
         from hookline.lack import raise_descriptor_limit
-        from hookline.telemetry import configure_logs
+        from hookline.telemetry.logs import configure_logs
 
     raise_descriptor_limit()
     configure_logs(as_json=log_json or not sys.stderr.isatty(), level=log_level)

@@ -45,10 +45,10 @@ from hookline.client.topology_calls import AwaitingTopologyCalls
 from hookline.client.transport import service_url, with_key, with_tenant
 from hookline.client.trust import CertPair, FilePath, Verify, trust_of
 from hookline.clock import Clock, SystemClock
-from hookline.log_events import LogArea, LogLevel
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.http import JobRequest
 from hookline.protocol.modes import Mode
+from hookline.telemetry.log_events import LogArea, LogLevel
 
 if TYPE_CHECKING:
     import httpx2

@@ -18,12 +18,12 @@ from hookline.client.headers import check_headers
 from hookline.client.json_values import encode_json
 from hookline.client.replies import parse_reply, surely_refused
 from hookline.clock import Clock
-from hookline.log_events import LogArea, LogLevel
 from hookline.protocol import http, http_audit, http_keys, http_logs, http_tenants
 from hookline.protocol.api_keys import KeyScope
 from hookline.protocol.calls import CALLS, Call
 from hookline.protocol.ids import check_id, mint_id
 from hookline.protocol.modes import Mode
+from hookline.telemetry.log_events import LogArea, LogLevel
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)

@@ -9,7 +9,6 @@ from starlette.requests import Request as BrowserRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hookline.area_log import log_of
 from hookline.dashboard.answers import secured, see_other
 from hookline.dashboard.assets import ASSETS
 from hookline.dashboard.history import ChartHistory
@@ -34,6 +33,7 @@ from hookline.errors import Forbidden, HooklineError, Internal, MethodNotAllowed
 from hookline.http_api.endpoint import AsgiApp
 from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend
 from hookline.http_api.page_host import NO_ROUTES, PageHost, Routes
+from hookline.telemetry.area_log import log_of
 
 if TYPE_CHECKING:
     from hookline.dashboard.oidc.settings import OidcSettings

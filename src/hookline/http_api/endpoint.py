@@ -7,7 +7,6 @@ from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import Route, Router
 
-from hookline.area_log import log_of
 from hookline.disk_errors import disk_trouble
 from hookline.errors import (
     DeadlineExceeded,
@@ -28,7 +27,8 @@ from hookline.http_api.problems import problem_reply
 from hookline.http_api.request_ids import request_ids
 from hookline.http_api.traced import answered, begin_answer
 from hookline.protocol.calls import Call, Server, calls_of
-from hookline.tracing.spans import tracer
+from hookline.telemetry.area_log import log_of
+from hookline.telemetry.tracing.spans import tracer
 
 Handler = Callable[[ApiRequest], Awaitable[Reply]]
 AsgiApp = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]

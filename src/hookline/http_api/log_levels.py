@@ -4,12 +4,12 @@ from typing import get_args
 
 import msgspec
 
-from hookline.area_log import log_levels, log_of, set_log_levels
 from hookline.http_api import strict_json
 from hookline.http_api.addresses import addresses_of
 from hookline.http_api.messages import ApiRequest, Reply, answer
-from hookline.log_events import LogArea
 from hookline.protocol.http_logs import LogLevels, LogLevelsChange
+from hookline.telemetry.area_log import log_levels, log_of, set_log_levels
+from hookline.telemetry.log_events import LogArea
 
 _log = log_of("api")
 _CHANGES = msgspec.json.Decoder(LogLevelsChange)

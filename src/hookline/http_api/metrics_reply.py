@@ -1,7 +1,7 @@
 """The answer to ``GET /metrics``, of every kind of process."""
 
 from hookline.http_api.messages import ApiRequest, Reply
-from hookline.process_metrics import ProcessMetrics
+from hookline.telemetry.process_metrics import ProcessMetrics
 
 
 def metrics_reply(metrics: ProcessMetrics, request: ApiRequest) -> Reply:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from hookline.area_log import log_of
+from hookline.telemetry.area_log import log_of
 
 EVERY_S: Final = 10.0
 

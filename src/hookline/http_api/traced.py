@@ -8,8 +8,8 @@ from typing import Any
 
 from hookline.http_api.messages import AsgiScope, HeaderPair, Reply
 from hookline.protocol.calls import Call
-from hookline.tracing.context import context_in
-from hookline.tracing.spans import Span, enter, error_of, leave, tracer
+from hookline.telemetry.tracing.context import context_in
+from hookline.telemetry.tracing.spans import Span, enter, error_of, leave, tracer
 
 _FAILED = 500  # from this status on the fault is the server's
 _UNTRACED_SCOPES = ("open", "internal")

@@ -20,7 +20,6 @@ from hookline.http_api.callers import ApiCaller, HeaderPairs
 from hookline.http_api.guard import ClientAddress, Guard
 from hookline.http_api.inner_door import InnerDoor
 from hookline.http_api.page_host import NO_ROUTES, Routes
-from hookline.loop_lag import LoopLag
 from hookline.node.admission import Admission
 from hookline.node.api.app import create_app
 from hookline.node.api.audit import AuditWriter
@@ -63,6 +62,7 @@ from hookline.protocol.internal_http import ClusterMoves
 from hookline.protocol.passes import pass_key
 from hookline.protocol.proofs import proof_key
 from hookline.protocol.tenants import TenantSettings
+from hookline.telemetry.loop_lag import LoopLag
 from hookline.tls.live import LiveTls
 
 

@@ -1,6 +1,6 @@
 """The metrics of a node. Names and meanings: docs/reference/metrics.md."""
 
-from hookline.process_metrics import ProcessMetrics
+from hookline.telemetry.process_metrics import ProcessMetrics
 
 _FAST_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _ATTEMPT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)

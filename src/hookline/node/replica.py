@@ -12,7 +12,6 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import (
     Compacted,
@@ -38,6 +37,7 @@ from hookline.protocol.codec import VERSION, Entry, command_size
 from hookline.protocol.commands import AnyCommand, BeginTerm, Result, Results, SetTopology
 from hookline.protocol.limits import ENTRY_BYTES_GATHER, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX
 from hookline.protocol.modes import Mode
+from hookline.telemetry.area_log import log_of
 
 PROPOSAL_MS_MAX = 10_000  # how long a proposal is waited for
 _PAUSE_S = 0.03  # before a log that did not answer is asked again

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from hookline.area_log import log_of
 from hookline.clock import Clock, SystemClock
 from hookline.errors import Compacted, DataDirectoryInUse, ForeignState, Halted, HooklineError, StateDamaged, leaves
 from hookline.http_api.page_host import NO_ROUTES, Routes
@@ -50,9 +49,10 @@ from hookline.peers.proven_sender import proven_sender
 from hookline.processes.child import ChildProcess, start_child
 from hookline.protocol.commands import SetMode
 from hookline.protocol.proofs import proof_key
-from hookline.telemetry import log_settings
+from hookline.telemetry.area_log import log_of
+from hookline.telemetry.logs import log_settings
+from hookline.telemetry.tracing.export import settings_of_traces
 from hookline.tls.live import LiveTls, kept_fresh
-from hookline.tracing.export import settings_of_traces
 
 _READY_POLL_S = 0.005
 _LOCK_MS = 2_000

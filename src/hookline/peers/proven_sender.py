@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import ClockDiffers, Unauthorized
 from hookline.http_api.messages import digest_of_body
@@ -19,6 +18,7 @@ from hookline.http_client.caller import CONNECT_S
 from hookline.peers.http_sender import HttpSender
 from hookline.peers.sender import NodeAnswer, NodeCall, Sender
 from hookline.protocol.proofs import NONCE_BYTES, PROOF, ProofKey, clock_word, prove
+from hookline.telemetry.area_log import log_of
 from hookline.tls.live import LiveTls
 from hookline.visible import without_password
 

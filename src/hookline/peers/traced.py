@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from hookline.peers.sender import NodeAnswer, NodeCall, Sender
-from hookline.tracing.context import headers_with
-from hookline.tracing.spans import Span, Value, child, current
+from hookline.telemetry.tracing.context import headers_with
+from hookline.telemetry.tracing.spans import Span, Value, child, current
 
 _FAILED = 400  # to the caller, any of these is a failure
 

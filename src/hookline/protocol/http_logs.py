@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from hookline.log_events import LogArea, LogLevel
+from hookline.telemetry.log_events import LogArea, LogLevel
 
 
 class LogLevels(Struct, frozen=True):

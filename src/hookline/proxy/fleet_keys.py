@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from hookline.area_log import log_of
 from hookline.errors import ClusterUnavailable
 from hookline.http_api.forwarded_headers import CLUSTER
 from hookline.http_api.messages import HeaderPair
@@ -18,6 +17,7 @@ from hookline.protocol.topology import ClusterEntry
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_keys import KnownKeys, Records
 from hookline.proxy.known_topology import KnownTopology
+from hookline.telemetry.area_log import log_of
 
 _TIMEOUT_S = 2.0
 _PULL_S = 1.0  # so long, and a little, a revoked key may still be let pass here; the nodes refuse it themselves

@@ -4,11 +4,11 @@ What a proxy is started with is a proposal: it is in force once a cluster has it
 no cluster takes anything, and the topology of the clusters, older or newer, takes its place.
 """
 
-from hookline.area_log import log_of
 from hookline.errors import InvalidTopology
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import Topology, Version, encode_topology, parse_topology
 from hookline.protocol.topology_change import is_completed, is_jump, outranks
+from hookline.telemetry.area_log import log_of
 
 _log = log_of("proxy")
 

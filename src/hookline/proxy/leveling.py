@@ -9,7 +9,6 @@ A change is ended when all clusters say that everything has moved. All proxies p
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import ClusterUnavailable, DeadlineExceeded, HooklineError
 from hookline.http_api.forwarded_headers import CLUSTER, DECIDED
@@ -22,6 +21,7 @@ from hookline.proxy.health import KnownHealth, NodeHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.pusher import TIMEOUT_S, proposing
 from hookline.proxy.rerouting import StaleRoute
+from hookline.telemetry.area_log import log_of
 
 _log = log_of("proxy")
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import get_args
 
-from hookline.process_metrics import ProcessMetrics
 from hookline.protocol.breaker import CircuitBreaker
 from hookline.protocol.http_moves import MoveState, TopologyStatus
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
+from hookline.telemetry.process_metrics import ProcessMetrics
 
 _ADDED_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 _GATHERED_BUCKETS = (1, 2, 4, 8, 16, 32, 64)

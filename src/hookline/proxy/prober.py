@@ -6,7 +6,6 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import InvalidTopology, Unauthorized
 from hookline.http_api.forwarded_headers import PROXY
@@ -19,6 +18,7 @@ from hookline.proxy.forwarder import Forwarder
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.proxy.leveling import Leveler
+from hookline.telemetry.area_log import log_of
 
 _JITTER = 0.3  # of the interval
 

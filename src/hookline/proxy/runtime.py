@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from hookline.area_log import log_of
 from hookline.clock import Clock, SystemClock
 from hookline.errors import InvalidConfig, InvalidTopology
 from hookline.http_api.guard import bearer
 from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.http_api.server import ApiServer, listen, make_server, url_of
-from hookline.loop_lag import LoopLag
 from hookline.memory import settle_memory
 from hookline.peers.proven_sender import proven_sender
 from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
@@ -22,6 +20,8 @@ from hookline.proxy.assembly import ProxyParts, build
 from hookline.proxy.config import ProxyConfig
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
+from hookline.telemetry.area_log import log_of
+from hookline.telemetry.loop_lag import LoopLag
 from hookline.tls.live import LiveTls, kept_fresh
 from hookline.visible import without_password
 

@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import InvalidConfig
+from hookline.telemetry.area_log import log_of
 from hookline.tls.contexts import Loaded, load, tls_context
 from hookline.tls.files import TlsFiles
 

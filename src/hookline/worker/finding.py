@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from hookline.area_log import log_of
 from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
+from hookline.telemetry.area_log import log_of
 from hookline.visible import without_password
 
 _TIMEOUT_S: Final = 2.0

@@ -1,6 +1,6 @@
 """The metrics of a worker. Names and meanings: docs/reference/metrics.md."""
 
-from hookline.process_metrics import ProcessMetrics
+from hookline.telemetry.process_metrics import ProcessMetrics
 
 
 class WorkerMetrics(ProcessMetrics):

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 
-from hookline.area_log import log_of
 from hookline.clock import SystemClock, ToldClock
 from hookline.http_api.callers import admit_as_client
 from hookline.http_api.endpoint import Served, application, bound
@@ -14,7 +13,6 @@ from hookline.http_api.messages import ApiRequest, Reply
 from hookline.http_api.metrics_reply import metrics_reply
 from hookline.http_api.probes import get_livez, readiness
 from hookline.http_api.server import listen, make_server, url_of
-from hookline.loop_lag import LoopLag
 from hookline.memory import settle_memory
 from hookline.node.attempts.delivery import delivery_of
 from hookline.node.attempts.own_addresses import OwnAddresses
@@ -30,6 +28,8 @@ from hookline.peers.sender import Sender
 from hookline.protocol.calls import calls_of
 from hookline.protocol.claims import Orders
 from hookline.protocol.owners import Owner
+from hookline.telemetry.area_log import log_of
+from hookline.telemetry.loop_lag import LoopLag
 from hookline.tls.live import LiveTls, kept_fresh
 from hookline.worker.config import WorkerConfig
 from hookline.worker.finding import LeaderFinder

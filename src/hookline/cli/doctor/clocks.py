@@ -30,7 +30,7 @@ class ProvenCalls(NamedTuple):
 def ask_clocks(urls: Sequence[str], key: "ProofKey", tls: "LiveTls", clock: "Clock", timeout_s: float) -> ProvenCalls:
     """Ask each node for its clock, and whether it would tell anybody: then nothing is known of its key."""
     from hookline.protocol.proofs import proof_key
-    from hookline.telemetry import configure_logs
+    from hookline.telemetry.logs import configure_logs
 
     configure_logs(as_json=False, level="critical")  # what nodes refuse is told by the checks
     ahead_ms, refusing = asyncio.run(_asked(urls, key, tls, clock, timeout_s))

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from hookline.area_log import log_of
 from hookline.dashboard.answers import see_other
 from hookline.dashboard.oidc.refusing import FORBIDDEN, SignInRefused
 from hookline.dashboard.pages.sign_in import own_path, sign_in_page
@@ -13,6 +12,7 @@ from hookline.dashboard.visits import PageRow, Visit
 from hookline.errors import Forbidden, RouteNotFound, TooManyBadKeys, Unauthorized
 from hookline.http_api.page_host import PageHost
 from hookline.protocol.passes import pass_key, pass_text
+from hookline.telemetry.area_log import log_of
 
 if TYPE_CHECKING:
     from hookline.dashboard.oidc.flow import ProviderSignIn

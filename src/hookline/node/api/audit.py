@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from hookline.area_log import log_of
 from hookline.errors import HooklineError, NotLeader
 from hookline.http_api.addresses import addresses_of
 from hookline.http_api.audit_notes import ID_BYTES, trace_of
@@ -24,6 +23,7 @@ from hookline.peers.sender import NodeCall, Sender, Unclear
 from hookline.protocol.audit import told
 from hookline.protocol.calls import CALLS
 from hookline.protocol.commands import AnyCommand, AuditNote, AuditOutcome, NoteAudit
+from hookline.telemetry.area_log import log_of
 
 _TELL_S: Final = 2.0
 

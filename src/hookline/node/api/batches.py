@@ -18,7 +18,7 @@ from hookline.node.api.views import batch_job
 from hookline.protocol import http
 from hookline.protocol.commands import Created, CreateJob, Refused, Result
 from hookline.protocol.limits import KIB
-from hookline.tracing.spans import context_of_work, note
+from hookline.telemetry.tracing.spans import context_of_work, note
 
 _batches = msgspec.json.Decoder(http.BatchRequest)
 _lists = msgspec.json.Decoder(list[Raw])

@@ -20,7 +20,7 @@ from hookline.protocol.calls import CALLS
 from hookline.protocol.codec import split
 from hookline.protocol.commands import AnyCommand, CreateJob, Refused, Result, Results
 from hookline.protocol.ids import check_id
-from hookline.tracing.spans import child
+from hookline.telemetry.tracing.spans import child
 
 _ERRORS = by_code()
 

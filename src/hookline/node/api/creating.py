@@ -11,7 +11,7 @@ from hookline.node.api.jobs_api import JobsApi
 from hookline.protocol import http
 from hookline.protocol.commands import Created, Refused, Result
 from hookline.protocol.ids import check_key
-from hookline.tracing.spans import context_of_work, note
+from hookline.telemetry.tracing.spans import context_of_work, note
 
 
 @dataclass(frozen=True, slots=True)

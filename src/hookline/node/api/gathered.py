@@ -19,7 +19,7 @@ from hookline.protocol.commands import Result, Results
 from hookline.protocol.internal_http import MESSAGEPACK, GatheredAnswer, GatheredCreate
 from hookline.protocol.jobs import DEFAULT_TENANT
 from hookline.protocol.limits import GATHERED_JOBS_MAX
-from hookline.tracing.spans import Span, error_of, follow, within
+from hookline.telemetry.tracing.spans import Span, error_of, follow, within
 
 _creates = msgspec.msgpack.Decoder(list[GatheredCreate])
 _encode = msgspec.msgpack.Encoder().encode

@@ -33,7 +33,7 @@ from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, State
 from hookline.protocol.retries import DEFAULT_RETRY, retry_of
 from hookline.protocol.signatures import parse_secret
 from hookline.protocol.urls import parse_url
-from hookline.tracing.context import TraceContext
+from hookline.telemetry.tracing.context import TraceContext
 
 RESERVED_IDS = frozenset({"batch", "retry", "cancel"})  # they are calls: GET /jobs/batch could not mean a job
 

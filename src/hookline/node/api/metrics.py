@@ -9,7 +9,7 @@ from hookline.node.api.context import Api
 from hookline.node.dispatch.seats import RunnerStatus
 from hookline.node.tenant_figures import named_figures
 from hookline.protocol.jobs import State
-from hookline.tallies import show_only
+from hookline.telemetry.tallies import show_only
 
 RUNNERS_MAX = 50  # by name; workers take fresh names when they start
 _OTHER = "other"

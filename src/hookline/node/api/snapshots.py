@@ -7,11 +7,11 @@ import asyncio
 import re
 from typing import BinaryIO
 
-from hookline.area_log import log_of
 from hookline.errors import InvalidRequest, NotFound, RangeNotSatisfiable, Unavailable
 from hookline.http_api.messages import ApiRequest, AsgiSend, HeaderPair, Reply, answer
 from hookline.node.api.context import Api
 from hookline.node.storage.snapshots import Snapshots
+from hookline.telemetry.area_log import log_of
 
 _MAX_AGE_S = 60
 _CHUNK_BYTES = 256 * 1024

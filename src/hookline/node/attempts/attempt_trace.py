@@ -10,8 +10,8 @@ from typing import Final
 from hookline.protocol.claims import Claim, Report
 from hookline.protocol.jobs import JobSpec, Outcome
 from hookline.protocol.urls import Target
-from hookline.tracing.context import SAMPLED, parse_traceparent, sampled_trace_of
-from hookline.tracing.spans import Span, Value, sampler, tracer
+from hookline.telemetry.tracing.context import SAMPLED, parse_traceparent, sampled_trace_of
+from hookline.telemetry.tracing.spans import Span, Value, sampler, tracer
 
 _NO_TRACE: Final = "0" * 32  # no trace may have that id
 

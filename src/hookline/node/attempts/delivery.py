@@ -23,7 +23,7 @@ from hookline.protocol.redaction import MASK
 from hookline.protocol.signatures import SigningKey
 from hookline.protocol.urls import Target, parse_url
 from hookline.protocol.webhook import webhook_headers, with_defaults
-from hookline.tracing.spans import ending
+from hookline.telemetry.tracing.spans import ending
 
 _HEADERS_KEPT_BYTES = 4_096
 

@@ -10,7 +10,6 @@ import sys
 
 import uvloop
 
-from hookline.area_log import set_log_levels
 from hookline.clock import Clock, SystemClock, ToldClock
 from hookline.lack import raise_descriptor_limit
 from hookline.memory import settle_memory
@@ -26,8 +25,9 @@ from hookline.node.vault import Vault
 from hookline.processes.child import own_end
 from hookline.processes.link import Link, linked
 from hookline.protocol.claims import ClaimReport
-from hookline.telemetry import configure_logs
-from hookline.tracing.export import begin_tracing, end_tracing
+from hookline.telemetry.area_log import set_log_levels
+from hookline.telemetry.logs import configure_logs
+from hookline.telemetry.tracing.export import begin_tracing, end_tracing
 
 _LAST_SPANS_S = 0.5
 

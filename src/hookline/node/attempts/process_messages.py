@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hookline.log_events import LogArea, LogLevel
 from hookline.node.config import NodeConfig
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport
-from hookline.tracing.settings import NO_TRACES, TraceSettings
+from hookline.telemetry.log_events import LogArea, LogLevel
+from hookline.telemetry.tracing.settings import NO_TRACES, TraceSettings
 
 
 @dataclass(frozen=True, slots=True)

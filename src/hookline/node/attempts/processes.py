@@ -10,9 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from hookline.area_log import log_levels, log_of
 from hookline.clock import Clock
-from hookline.log_events import LogArea, LogLevel
 from hookline.node.attempts.own_addresses import OwnAddresses
 from hookline.node.attempts.process_messages import Assignment, decode_reports, encode
 from hookline.node.attempts.transport import NOT_LEADING
@@ -20,7 +18,9 @@ from hookline.node.dispatch.exchange import Exchange, Inbox
 from hookline.processes.child import ChildProcess
 from hookline.processes.restarts import Restarts
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report, lost, not_sent
-from hookline.tracing.spans import tracer
+from hookline.telemetry.area_log import log_levels, log_of
+from hookline.telemetry.log_events import LogArea, LogLevel
+from hookline.telemetry.tracing.spans import tracer
 
 RENEWAL_S: Final = 0.1  # so often a process hears that its leader still leads
 _HANGS_MS: Final = 5_000  # after the end of a claim

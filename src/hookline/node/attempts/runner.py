@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.lack import is_lack
 from hookline.node.attempts.delivery import Delivery
@@ -16,6 +15,7 @@ from hookline.node.dispatch.exchange import Exchange, Inbox
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Report, not_sent
 from hookline.protocol.durations import format_duration
 from hookline.protocol.jobs import Outcome, trace_id_of
+from hookline.telemetry.area_log import log_of
 
 _log = log_of("attempts")
 

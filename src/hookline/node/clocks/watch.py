@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from hookline.area_log import log_of
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.clocks.majority import KnownClock
+from hookline.telemetry.area_log import log_of
 
 LOOK_S = 2.0
 _FIRST_S = 1.0  # who cannot be reached must not hold an election up

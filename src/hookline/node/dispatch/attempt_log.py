@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.dispatch.retry import Next
 from hookline.node.state_machine.effects import Ended
@@ -13,6 +12,7 @@ from hookline.protocol.claims import Report
 from hookline.protocol.durations import format_time
 from hookline.protocol.jobs import DEFAULT_TENANT, JobSpec, Outcome, State, destination_of, trace_id_of
 from hookline.protocol.redaction import hidden_values, without_echoes
+from hookline.telemetry.area_log import log_of
 
 LINES_MAX: Final = 20  # of each kind in each period
 PERIOD_MS: Final = 1_000

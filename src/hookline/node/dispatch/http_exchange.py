@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.http_api.forwarded_headers import FORWARDED
 from hookline.node.dispatch.exchange import Inbox
@@ -19,6 +18,7 @@ from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.claims import Claim, ClaimRef, ClaimReport, Frame, Orders, first_of
 from hookline.protocol.limits import ENTRY_BYTES_GATHER
 from hookline.protocol.modes import RunnerKind
+from hookline.telemetry.area_log import log_of
 
 PATH: Final = "/internal/exchange"
 _PAUSE_S: Final = 0.05  # before a leader that did not answer is asked again

@@ -13,7 +13,7 @@ from hookline.protocol.claims import ClaimReport, Report
 from hookline.protocol.commands import RecordOutcome
 from hookline.protocol.jobs import DEFAULT_TENANT, Outcome, RetryPolicy, State, in_force
 from hookline.protocol.redaction import RESPONSE_BODY
-from hookline.tracing.context import sampled_trace_of
+from hookline.telemetry.tracing.context import sampled_trace_of
 
 _FREE_RETRY_MS = 500  # after an attempt that could not be made, for a reason of our own
 _CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # by the hundreds of the status

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import NotLeader
 from hookline.node.dispatch.remote import RemoteExchange
@@ -19,6 +18,7 @@ from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.protocol.claims import ClaimReport, Frame, Orders, not_sent
 from hookline.protocol.commands import LoseClaims
 from hookline.protocol.owners import is_replaced
+from hookline.telemetry.area_log import log_of
 
 MARGIN_MS: Final = 50  # clocks that differ by 2 % differ by that in the longest time that is given
 VALID_MS_MAX: Final = 2_500

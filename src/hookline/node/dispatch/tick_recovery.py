@@ -6,7 +6,6 @@ time. Instants that have their job already make none again: a tick's job id foll
 
 import asyncio
 
-from hookline.area_log import log_of
 from hookline.errors import HooklineError
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.replica import Replica
@@ -14,6 +13,7 @@ from hookline.node.state_machine.leader_reads import ActiveSchedule, LeaderReads
 from hookline.protocol.commands import NO_TICK, RecordTicks
 from hookline.protocol.cron import parse_cron
 from hookline.protocol.ticks import first_tick
+from hookline.telemetry.area_log import log_of
 
 AHEAD_MS = 1_000
 _AT_ONCE = 100

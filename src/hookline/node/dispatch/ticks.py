@@ -2,7 +2,6 @@
 
 import asyncio
 
-from hookline.area_log import log_of
 from hookline.errors import HooklineError
 from hookline.node.clocks.guarded import GuardedClock
 from hookline.node.dispatch.duty import Duty
@@ -12,6 +11,7 @@ from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.leader_reads import LeaderReads
 from hookline.protocol.commands import RecordTicks
 from hookline.protocol.due_ticks import DueSchedule, record_due
+from hookline.telemetry.area_log import log_of
 
 _SCHEDULES_AT_ONCE = 100
 _UNREADABLE_RETRY_MS = 3_600_000

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from hookline.area_log import log_of
+from hookline.telemetry.area_log import log_of
 from hookline.visible import without_password
 
 REPEAT_MS: Final = 30_000

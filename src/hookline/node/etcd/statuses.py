@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from hookline.area_log import log_of
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd.client import EtcdClient, EtcdDenied, EtcdRefused, EtcdUnclear
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.identity import Position
+from hookline.telemetry.area_log import log_of
 
 _EVERY_S = 1.0
 _TRY_S = 0.7

@@ -8,7 +8,6 @@ them out.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import LogFault
 from hookline.node.etcd import rpc_pb2 as rpc
@@ -17,6 +16,7 @@ from hookline.node.etcd.client import EtcdClient
 from hookline.node.etcd.fence import Fence
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.upkeep_plan import LogSize, MemberSize
+from hookline.telemetry.area_log import log_of
 
 STEP_S = 2.0
 _TRY_S = 1.0

@@ -11,7 +11,6 @@ from typing import Final
 
 from starlette.applications import Starlette
 
-from hookline.area_log import log_of
 from hookline.errors import HooklineError, JobNotFound, NodeFault, Overloaded
 from hookline.http_api.callers import Admit, ApiCaller, HeaderPairs
 from hookline.http_api.endpoint import AsgiApp, failure_of, routed
@@ -38,6 +37,7 @@ from hookline.node.front.counted import Counted
 from hookline.node.front.front_end import AnsweredByNode, FrontEnd, RelayInstead
 from hookline.node.front.jobs_api import FrontJobsApi
 from hookline.protocol.calls import Call
+from hookline.telemetry.area_log import log_of
 
 JobHandler = Callable[[JobsApi, ApiRequest], Awaitable[Reply]]
 

@@ -1,6 +1,5 @@
 """The checks that a call meets at the node before a handler runs, for calls whose requests are at a front."""
 
-from hookline.area_log import log_of
 from hookline.errors import HooklineError, NodeFault, NotLeader
 from hookline.http_api.callers import CLIENT, ApiCaller
 from hookline.http_api.endpoint import failure_of
@@ -11,6 +10,7 @@ from hookline.node.api.context import Api
 from hookline.node.api.door import Door
 from hookline.node.front.messages import GivenAnswer, NotByYou
 from hookline.protocol.calls import CALLS, Call
+from hookline.telemetry.area_log import log_of
 
 _ALLOW: list[HeaderPair] = [(FALLBACK, b"allow")]
 _log = log_of("api")

@@ -4,7 +4,6 @@ import asyncio
 from itertools import count
 from typing import TypeVar
 
-from hookline.area_log import set_log_levels
 from hookline.clock import SystemClock, ToldClock
 from hookline.http_api.messages import AsgiReceive, AsgiScope, AsgiSend, Reply
 from hookline.node.front.messages import (
@@ -30,6 +29,7 @@ from hookline.node.front.messages import (
     from_node,
 )
 from hookline.processes.link import Link
+from hookline.telemetry.area_log import set_log_levels
 
 Told = CreateAnswer | Confirmed
 Piece = Want | Start | Body | Broken

@@ -8,7 +8,6 @@ import socket
 from contextlib import suppress
 from typing import Final
 
-from hookline.area_log import log_of
 from hookline.errors import NodeFault
 from hookline.http_api.endpoint import AsgiApp
 from hookline.node.api.context import Api
@@ -17,8 +16,9 @@ from hookline.node.front.setup import FrontSetup, encode_setup, without_secrets
 from hookline.processes.child import ChildProcess, start_child
 from hookline.processes.restarts import Restarts
 from hookline.protocol.api_keys import hash_of
-from hookline.telemetry import log_settings
-from hookline.tracing.export import settings_of_traces
+from hookline.telemetry.area_log import log_of
+from hookline.telemetry.logs import log_settings
+from hookline.telemetry.tracing.export import settings_of_traces
 
 MODULE: Final = "hookline.node.front.process"
 TELL_S: Final = 1.0

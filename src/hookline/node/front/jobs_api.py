@@ -20,7 +20,7 @@ from hookline.protocol.commands import Created, CreateJob, Refused, Result, Resu
 from hookline.protocol.http import WaitingFor
 from hookline.protocol.jobs import State
 from hookline.protocol.settings import DestinationSettings, decode_destination
-from hookline.tracing.spans import child
+from hookline.telemetry.tracing.spans import child
 
 
 class FrontVault:

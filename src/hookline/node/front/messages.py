@@ -11,10 +11,10 @@ import msgspec
 
 from hookline.http_api.callers import ApiCaller
 from hookline.http_api.messages import HeaderPair
-from hookline.log_events import LogArea, LogLevel
 from hookline.node.api.views import Pending
 from hookline.protocol.commands import CreateJob
 from hookline.protocol.http import WaitingFor
+from hookline.telemetry.log_events import LogArea, LogLevel
 
 
 class FrontMessage(msgspec.Struct, frozen=True, array_like=True):

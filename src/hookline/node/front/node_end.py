@@ -5,7 +5,6 @@ It puts the front's creates into the log, confirms that the front may answer by 
 
 from collections.abc import Callable
 
-from hookline.area_log import log_levels
 from hookline.http_api.endpoint import AsgiApp
 from hookline.node.api.context import Api
 from hookline.node.front.creates import Creates, Spawn
@@ -30,6 +29,7 @@ from hookline.node.front.messages import (
 )
 from hookline.node.front.relayed import Relayed
 from hookline.processes.link import Link
+from hookline.telemetry.area_log import log_levels
 
 
 class NodeEnd:

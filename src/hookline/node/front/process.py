@@ -11,7 +11,6 @@ import sys
 from contextlib import ExitStack
 
 from hookline.http_api.server import ApiServer, make_server
-from hookline.loop_lag import LoopLag
 from hookline.memory import settle_memory
 from hookline.node.api.job_requests import JobRequests
 from hookline.node.api.jobs_api import ProcessShare
@@ -27,9 +26,10 @@ from hookline.node.state_machine.reads import Reads
 from hookline.node.storage.snapshots import STATE_FILE
 from hookline.processes.child import own_end
 from hookline.processes.link import linked
-from hookline.telemetry import configure_logs
+from hookline.telemetry.logs import configure_logs
+from hookline.telemetry.loop_lag import LoopLag
+from hookline.telemetry.tracing.export import begin_tracing, end_tracing
 from hookline.tls.live import LiveTls, kept_fresh
-from hookline.tracing.export import begin_tracing, end_tracing
 
 _READY_POLL_S = 0.005
 _LAST_SPANS_S = 0.5

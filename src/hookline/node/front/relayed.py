@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-from hookline.area_log import log_of
 from hookline.http_api.endpoint import AsgiApp
 from hookline.http_api.messages import AsgiMessage
 from hookline.http_api.request_ids import request_ids
 from hookline.node.front.messages import Begin, Body, Broken, FromNode, Gone, Part, Start, Taken, Want, encode
 from hookline.processes.link import Link
+from hookline.telemetry.area_log import log_of
 
 _DISCONNECT = {"type": "http.disconnect"}
 _log = log_of("api")

@@ -6,10 +6,10 @@ It is pickled: both ends are one release, of one parent, over a socket that nobo
 import pickle
 from dataclasses import dataclass, replace
 
-from hookline.log_events import LogArea, LogLevel
 from hookline.node.config import NodeConfig
 from hookline.protocol.proofs import ProofKey
-from hookline.tracing.settings import NO_TRACES, TraceSettings
+from hookline.telemetry.log_events import LogArea, LogLevel
+from hookline.telemetry.tracing.settings import NO_TRACES, TraceSettings
 
 _UNTOLD = "-"
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import Halted, LogFault, StateDiffers
 from hookline.node.config import NodeConfig
@@ -16,6 +15,7 @@ from hookline.node.identity import Charter, Dispute, Own, Position, Verdict, jud
 from hookline.node.state_machine.machine import StateMachine
 from hookline.protocol.codec import Entry
 from hookline.protocol.commands import BeginLog
+from hookline.telemetry.area_log import log_of
 
 _VOTE_EVERY_S = 0.3
 _HALTED_POLL_S = 1.0

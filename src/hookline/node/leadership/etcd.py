@@ -8,7 +8,6 @@ a hint that is wrong costs an election, never safety, since the old leader's app
 import asyncio
 from collections.abc import Callable
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.etcd import rpc_pb2 as rpc
 from hookline.node.etcd import transactions
@@ -17,6 +16,7 @@ from hookline.node.etcd.fence import ELECTION_TIMEOUT_MS, Fence
 from hookline.node.etcd.keys import Keys, prefix_end
 from hookline.node.etcd.transactions import LeaderRecord
 from hookline.node.etcd.wakeups import Wakeups
+from hookline.telemetry.area_log import log_of
 
 _TRY_S = 0.5
 _POLL_S = 0.1

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.config import NodeConfig
 from hookline.node.etcd import transactions
@@ -17,6 +16,7 @@ from hookline.node.etcd.statuses import NodeStatus, read_statuses
 from hookline.node.identity import Charter, Log
 from hookline.node.storage.snapshots import SnapshotInfo
 from hookline.node.vault import KEY_BYTES, remember_key, remembered_key
+from hookline.telemetry.area_log import log_of
 
 T = TypeVar("T")
 

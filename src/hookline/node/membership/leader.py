@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hookline.area_log import log_of
 from hookline.errors import Compacted, Halted, NotLeader, StateDamaged
 from hookline.node.attempts.runner import Attempts
 from hookline.node.clocks.guarded import GuardedClock
@@ -34,6 +33,7 @@ from hookline.node.state_machine.machine import StateMachine
 from hookline.node.state_machine.move_reads import MoveReads
 from hookline.node.vault import Vault
 from hookline.peers.sender import Sender
+from hookline.telemetry.area_log import log_of
 
 _SOON_MS = 1_000
 _BROKEN_OFF_S = 2.0  # by when what was broken off here has reported

@@ -5,13 +5,13 @@ A node without others is elected at once and leads until it stops.
 
 import asyncio
 
-from hookline.area_log import log_of
 from hookline.errors import Fenced, NodeFault, NotLeader
 from hookline.node.dispatch.exchange import NoExchange
 from hookline.node.membership.leader import Leader, LeaderParts
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.protocol.claims import Frame, Orders
+from hookline.telemetry.area_log import log_of
 
 _log = log_of("leadership")
 

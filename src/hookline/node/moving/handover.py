@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.moving.new_home import NewHomes, NotTaken
 from hookline.node.moving.outbox import Outbox
@@ -16,6 +15,7 @@ from hookline.node.replica import Replica
 from hookline.protocol.commands import AnyCommand, EndDeparture, GiveAway, GivenAway
 from hookline.protocol.moves import Activation, Arrival, decode_departure, source_of
 from hookline.protocol.topology import ClusterEntry, parse_topology
+from hookline.telemetry.area_log import log_of
 
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # between tries at a cluster that does not take what is its own by now
 _PATIENCE_S = 2.0  # with a batch before, until the next one is put off

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.duty import Duty
@@ -28,6 +27,7 @@ from hookline.protocol.jobs import State
 from hookline.protocol.moves import JOB, KEY, Batch, Pointer, encode_batch
 from hookline.protocol.routing import Router
 from hookline.protocol.topology import ClusterEntry, Topology, digest_of, parse_topology
+from hookline.telemetry.area_log import log_of
 
 _IDLE_S = 60.0
 _AGAIN_S = 0.5  # before what could not move is looked at again

@@ -10,11 +10,11 @@ from contextlib import closing
 
 import apsw
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import ShuttingDown, StateDamaged
 from hookline.node.database import Database, quick_check
 from hookline.node.state_machine.contents import check_contents
+from hookline.telemetry.area_log import log_of
 
 _JOBS = "SELECT coalesce(sum(value), 0) FROM counters WHERE name <> 'pending_bytes'"
 _SMALL_JOBS = 200_000  # read in half a second

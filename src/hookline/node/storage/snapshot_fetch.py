@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from hookline.area_log import log_of
 from hookline.errors import HooklineError, NotEnoughSpace, SnapshotUnavailable, StateDamaged, Unauthorized
 from hookline.http_api.messages import HeaderPair
 from hookline.node.state_machine.machine import SCHEMA_VERSION
 from hookline.node.storage.snapshots import SnapshotInfo, require_space, space_for, verify
 from hookline.peers.sender import NodeAnswer, NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
+from hookline.telemetry.area_log import log_of
 from hookline.visible import without_password
 
 PATH = CALLS["describeSnapshot"].path

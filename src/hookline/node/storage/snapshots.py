@@ -18,7 +18,6 @@ from typing import BinaryIO
 import apsw
 import msgspec
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.disk_errors import disk_trouble
 from hookline.errors import NotEnoughSpace, NotFound, ShuttingDown, StateDamaged
@@ -26,6 +25,7 @@ from hookline.node.database import Database, only_read, quick_check
 from hookline.node.state_machine.contents import check_contents
 from hookline.node.state_machine.machine import SCHEMA_VERSION
 from hookline.node.state_machine.tables import read_identity
+from hookline.telemetry.area_log import log_of
 
 STATE_FILE = "state.db"
 _INCOMING_FILE = "state.db.install"  # being there, it has been verified and is to become the state

@@ -4,15 +4,15 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from hookline.area_log import log_of
 from hookline.clock import Clock
 from hookline.errors import InvalidConfig
-from hookline.tracing.collector import Collector, pairs_in, url_of
-from hookline.tracing.otlp import encode_process, encode_request
-from hookline.tracing.queue import QueueLimits, SpanQueue
-from hookline.tracing.sampling import Sampler
-from hookline.tracing.settings import TraceSettings
-from hookline.tracing.spans import Span, Tracer, trace_by
+from hookline.telemetry.area_log import log_of
+from hookline.telemetry.tracing.collector import Collector, pairs_in, url_of
+from hookline.telemetry.tracing.otlp import encode_process, encode_request
+from hookline.telemetry.tracing.queue import QueueLimits, SpanQueue
+from hookline.telemetry.tracing.sampling import Sampler
+from hookline.telemetry.tracing.settings import TraceSettings
+from hookline.telemetry.tracing.spans import Span, Tracer, trace_by
 from hookline.version import __version__
 
 _CLOSE_S = 2.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from hookline.errors import InvalidConfig
-from hookline.tracing.context import TraceContext
+from hookline.telemetry.tracing.context import TraceContext
 
 SamplerName = Literal[
     "always_on",

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
 
-from hookline.area_log import log_of
-from hookline.tracing.spans import Span
+from hookline.telemetry.area_log import log_of
+from hookline.telemetry.tracing.spans import Span
 
 _log = log_of("traces")
 

@@ -6,7 +6,7 @@ from typing import Any, Final, get_args
 
 import structlog
 
-from hookline.log_events import LogArea, LogLevel
+from hookline.telemetry.log_events import LogArea, LogLevel
 
 _NUMBERS: Final[dict[LogLevel, int]] = {
     "debug": logging.DEBUG,

@@ -11,8 +11,8 @@ from contextvars import ContextVar, Token
 from typing import Any, Final, Literal
 
 from hookline.clock import Clock
-from hookline.tracing.context import SAMPLED, RawHeader, TraceContext, context_in
-from hookline.tracing.sampling import Sampler
+from hookline.telemetry.tracing.context import SAMPLED, RawHeader, TraceContext, context_in
+from hookline.telemetry.tracing.sampling import Sampler
 
 SpanKind = Literal["server", "client", "internal"]
 Value = str | int | bool

@@ -9,8 +9,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
-from hookline.tracing.context import TraceContext
-from hookline.tracing.spans import Span, Value
+from hookline.telemetry.tracing.context import TraceContext
+from hookline.telemetry.tracing.spans import Span, Value
 from hookline.version import __version__
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types

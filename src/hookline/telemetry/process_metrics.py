@@ -7,8 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.openmetrics import exposition
 from prometheus_client.registry import Collector
 
-from hookline.tallies import MetricRow, Registry
-from hookline.tracing.export import dropped_spans
+from hookline.telemetry.tallies import MetricRow, Registry
+from hookline.telemetry.tracing.export import dropped_spans
 from hookline.version import __version__
 
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"

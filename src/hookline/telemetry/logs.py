@@ -7,9 +7,9 @@ from typing import Any, TextIO, cast
 
 import structlog
 
-from hookline.area_log import log_levels, set_all_log_levels, set_log_levels
-from hookline.log_events import LogArea, LogLevel
-from hookline.tracing.spans import current
+from hookline.telemetry.area_log import log_levels, set_all_log_levels, set_log_levels
+from hookline.telemetry.log_events import LogArea, LogLevel
+from hookline.telemetry.tracing.spans import current
 from hookline.visible import visible
 
 

@@ -1,0 +1,1 @@
+"""Telemetry: the logs, the metrics and the traces of every process."""
