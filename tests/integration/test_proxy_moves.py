@@ -107,7 +107,20 @@ def test_a_plan_says_what_would_be_refused(fleet: LiveClusters, change: dict[str
     plan = door.post("/topology/plan", document)
     assert plan.status == 200, plan
     assert [one["code"] for one in plan.json["problems"]] == [code]
+    assert plan.json["unreachable"] == [], "the clusters answer"
     assert door.post("/topology/plan", b"{").code == "invalid_topology"
+
+
+def test_a_plan_says_which_ids_would_be_forgotten(fleet: LiveClusters) -> None:
+    door = fleet.open_proxy(fleet.topology(1, "c0", "c1"))
+    gone = [name for name in fill(door, 20) if "c1" in homes(door, [name])]
+    for name in gone:
+        assert door.post(f"/jobs/{name}/cancel").status == 200
+    told = f"{len(gone)} finished jobs of c1 have ids that clients chose"
+    notes = door.post("/topology/plan", fleet.topology(2, "c0")).json["notes"]
+    assert [told in note for note in notes] == [False, True], "the first says that previous is added"
+    kept = door.post("/topology/plan", fleet.topology(2, "c0", move={"with_finished": True})).json
+    assert (kept["jobs"] >= len(gone), [told in note for note in kept["notes"]]) == (True, [False])
 
 
 def test_a_plan_with_a_cluster_that_does_not_run_says_so(fleet: LiveClusters) -> None:
@@ -125,6 +138,12 @@ def test_a_change_is_paused_slowed_down_and_taken_back_and_forth(fleet: LiveClus
     assert (told["epoch"], told["state"]) == (2, "paused")
     waits = [f"{name}: the change is paused" for name in ("c0", "c1")]
     until(lambda: status(door)["waits_for"] == waits, "both say so")
+    (pair,) = status(door)["pairs"]
+    assert (pair["counting"], pair["jobs_moved"], pair["jobs_left"] > 0) == (False, 0, True), (
+        "it is counted all the same"
+    )
+    left = f'hookline_proxy_move_jobs{{progress="left",source="c0",target="c1"}} {pair["jobs_left"]}.0'
+    assert left.encode() in door.get("/metrics").body
     assert b'hookline_proxy_move_state{state="paused"} 1.0' in door.get("/metrics").body
     assert door.post("/topology/pause").json["epoch"] == 2, "it is"
     resumed = door.post("/topology/resume", {"rate": 20}).json
@@ -144,6 +163,27 @@ def test_a_change_is_paused_slowed_down_and_taken_back_and_forth(fleet: LiveClus
     assert homes(door, names) == {"c0"}
     assert [one["name"] for one in door.get("/topology").json["cluster"]] == ["c0"]
     assert door.get("/topology").json["retired"] == [1]
+
+
+def test_what_finished_at_a_cluster_is_remembered_when_it_is_taken_back(fleet: LiveClusters) -> None:
+    door = fleet.open_proxy(fleet.topology(1, "c0"))
+    assert door.call("PUT", "/topology", stalled(fleet, 2, "c0", "c1")).status == 200
+    names = fill(door, 20)
+    assert "c1" in homes(door, names)
+    for name in names:
+        assert door.post(f"/jobs/{name}/cancel").status == 200
+    assert door.post("/topology/abort").status == 200
+    until_stable(door, 4)
+    again = [door.post("/jobs", {"id": name, **JOB}) for name in names]
+    assert {(one.status, one.json["state"]) for one in again} == {(200, "cancelled")}
+
+
+def test_a_cluster_that_asks_for_no_keys_gets_nothing_of_a_fleet_with_keys(fleet: LiveClusters) -> None:
+    shown = {"Authorization": f"Bearer {ROOT}"}
+    door = fleet.open_proxy(fleet.topology(1, "c0"), root_key=ROOT)
+    refused = door.call("PUT", "/topology", fleet.topology(2, "c0", "c1"), **shown)
+    assert (refused.status, refused.code) == (400, "invalid_topology")
+    assert "asks for no API keys" in refused.json["detail"]
 
 
 def test_a_slow_change_moves_little_at_once(fleet: LiveClusters) -> None:

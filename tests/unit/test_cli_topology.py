@@ -200,7 +200,7 @@ def test_apply_shows_how_it_goes_until_it_has_ended(
         "moving: 4 of 10 jobs and 0 of 0 schedules moved, 20 jobs/s, about 3s to go",
         "moving: 9 of 10 jobs and 0 of 0 schedules moved, 20 jobs/s; c0: a job runs",
     ]
-    assert "epoch 3: the change has ended. At the last look 9 jobs and 0 schedules had moved" in out
+    assert "epoch 3: the change has ended. 9 jobs and 0 schedules have moved" in out
     assert "nothing stood still for more than 31 ms" in out
     assert "cluster c1 can be switched off" in out
 

@@ -115,11 +115,17 @@ def test_a_change_is_paused_goes_on_and_is_taken_back_and_the_way_back_too() -> 
     back = taken_back(paused)
     check_change(paused, back)
     assert (back.epoch, back.clusters, back.previous) == (6, (C0, C1), placement_of(OPEN))
-    assert back.move == Move(aborting=True, rate=5), "it goes on, as fast as before"
+    assert (back.move.aborting, back.move.paused, back.move.rate) == (True, False, 5), "it goes on, as fast as before"
+    assert back.move.with_finished, "c2 is taken out, and what finished there would be forgotten"
     assert [entry.name for entry in leaving(back)] == ["c2"]
     forth = taken_back(back)
     check_change(back, forth)
-    assert forth == replace(OPEN, epoch=7, move=Move(rate=5))
+    assert forth == replace(OPEN, epoch=7, move=Move(rate=5, with_finished=True))
+
+
+def test_the_way_back_takes_finished_jobs_along_only_out_of_what_it_takes_out() -> None:
+    removing = completed(ONE, at(4, C0))
+    assert not taken_back(removing).move.with_finished
 
 
 def test_what_a_change_took_out_is_remembered_and_never_used_again() -> None:

@@ -41,7 +41,9 @@ def show_plan(plan: TopologyPlan, strategy: Strategy) -> None:
         out.print(pairs, soft_wrap=True)
         out.print("")
     out.print(clusters, soft_wrap=True)
-    if plan.pairs:
+    if plan.problems:
+        pass
+    elif plan.pairs:
         took = format_duration(plan.seconds * 1_000)
         how = "as measured last" if plan.is_measured else "assumed, since nothing has moved yet"
         out.print(
@@ -160,11 +162,13 @@ def follow(calls: "Calls", *, is_silent: bool) -> TopologyStatus:
             show(status)
             time.sleep(_LOOK_S)
     if last is not None and not is_silent:
-        jobs, _, schedules, _ = _counts(last)
+        # Clusters that were taken out do not tell any more; the others may have gone on since the last look.
+        ends = {(pair.source, pair.target): pair for pair in (*last.pairs, *status.pairs)}.values()
+        jobs, schedules = sum(pair.jobs_moved for pair in ends), sum(pair.schedules_moved for pair in ends)
         frozen = max(last.longest_freeze_ms, status.longest_freeze_ms)
         stdout().print(
-            f"epoch {status.epoch}: the change has ended. At the last look {jobs:,} jobs and {schedules:,} schedules"
-            f" had moved; nothing stood still for more than {frozen} ms",
+            f"epoch {status.epoch}: the change has ended. {jobs:,} jobs and {schedules:,} schedules have moved;"
+            f" nothing stood still for more than {frozen} ms",
             soft_wrap=True,
         )
     return status

@@ -67,8 +67,10 @@ def plan(file: File, *, rate: MoveRate = None, with_finished: Flag = False, serv
     given = TopologyFile(file)
     given.parse()
     with at_proxy(service) as calls:
-        epoch = 1 if given.has_epoch else calls.send(topology_requests.topology()).epoch + 1
-        new = _paced(given.parse(epoch), rate, with_finished=with_finished)
+        old = calls.send(topology_requests.topology())
+        new = _next(given, old, rate, with_finished=with_finished)
+        if not given.has_epoch:  # also what is in force already is shown
+            new = replace(new, epoch=old.epoch + 1)
         found = calls.send(topology_requests.plan_topology(new))
     if service.json:
         print_json(found)

@@ -111,9 +111,13 @@ class PlannedPair(Struct, frozen=True):
 
 
 class ClusterPlan(Struct, frozen=True):
-    """The ways out of a cluster by a topology that is not in force, beside all there is."""
+    """The ways out of a cluster by a topology that is not in force, beside all there is.
+
+    ``forgotten``: finished jobs with ids that clients chose, which go with the cluster when it is taken out.
+    """
 
     cluster: str
     pending: int
     schedules: int
     pairs: list[PlannedPair]
+    forgotten: int = 0

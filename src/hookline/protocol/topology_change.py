@@ -88,17 +88,22 @@ def ended(topology: Topology) -> Topology:
 
 
 def taken_back(topology: Topology) -> Topology:
-    """The way back from the change that is under way."""
+    """The way back from the change that is under way.
+
+    A cluster that it takes out is left by the finished jobs as well: nobody decided that their ids may be forgotten.
+    """
     assert topology.previous is not None
     previous = topology.previous
-    return replace(
+    back = replace(
         topology,
         epoch=topology.epoch + 1,
         strategy=previous.strategy,
         clusters=previous.clusters,
         previous=placement_of(topology),
-        move=replace(topology.move, paused=False, aborting=not topology.move.aborting),
     )
+    with_finished = topology.move.with_finished or bool(leaving(back))
+    aborting = not topology.move.aborting
+    return replace(back, move=replace(topology.move, paused=False, aborting=aborting, with_finished=with_finished))
 
 
 def paced(topology: Topology, move: Move) -> Topology:

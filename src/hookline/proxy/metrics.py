@@ -127,9 +127,10 @@ class ProxyMetrics(ProcessMetrics):
         for place, pair in enumerate(status.pairs):
             names = (pair.source, pair.target) if place < _PAIRS_MAX else (_OTHERS, _OTHERS)
             self._move_jobs.labels(*names, "moved").inc(pair.jobs_moved)
-            self._move_jobs.labels(*names, "left").inc(pair.jobs_left)
             self._move_schedules.labels(*names, "moved").inc(pair.schedules_moved)
-            self._move_schedules.labels(*names, "left").inc(pair.schedules_left)
+            if not pair.counting:  # else nobody knows, and zero would be taken for an end
+                self._move_jobs.labels(*names, "left").inc(pair.jobs_left)
+                self._move_schedules.labels(*names, "left").inc(pair.schedules_left)
 
     def states(self, known: KnownTopology, health: KnownHealth, breakers: Mapping[str, CircuitBreaker]) -> None:
         """The states as they are, when somebody looks."""

@@ -99,6 +99,15 @@ def plan_of(
         jobs_per_s=round(speed.jobs_per_s, 1),
         is_measured=speed.is_measured,
         problems=list(problems),
-        notes=list(notes),
+        notes=[*notes, *_forgotten(known)],
         unreachable=[name for name in planned if name not in known],
     )
+
+
+def _forgotten(known: Mapping[str, ClusterPlan]) -> list[str]:
+    return [
+        f"{plan.forgotten:,} finished jobs of {name} have ids that clients chose, and go with it: an id that is sent"
+        " again makes a new job, and is delivered again. With `with_finished` they move as well"
+        for name, plan in known.items()
+        if plan.forgotten
+    ]

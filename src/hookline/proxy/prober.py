@@ -133,19 +133,27 @@ class Prober:
             is_new = old.cluster(entry.name) is None
             wrong = [why for why in whys if why is not None and (why.is_stranger or not is_new or None not in whys)]
             if wrong:
-                raise InvalidTopology(f"{wrong[0].text}; start its nodes first, or force it", field="nodes")
+                raise InvalidTopology(wrong[0].text, field="nodes")
 
     async def _why_not(self, entry: ClusterEntry, url: str) -> _WhyNot | None:
         try:
             answer = await self._sender.send(url, self._probe_call, self._timeout_s)
             reported = _decode(answer.body)
         except (NotSent, Unclear, *UNREADABLE) as error:
-            return _WhyNot(f"no node of {entry.name} answers at {url}: {error}", is_stranger=False)
-        why = self._lock(url, answer, reported) or _stranger(entry, url, reported)
-        if why is not None:
-            return _WhyNot(why, is_stranger=True)
-        if not _is_member(entry, answer, reported):
-            return _WhyNot(_unknown(entry, url), is_stranger=True)
+            text = f"no node of {entry.name} answers at {url}: {error}; start its nodes first, or force it"
+            return _WhyNot(text, is_stranger=False)
+        lock = self._lock(url, answer, reported) or self._is_open(url, reported)
+        if lock is not None:
+            return _WhyNot(lock, is_stranger=True)
+        why = _stranger(entry, url, reported)
+        if why is None and not _is_member(entry, answer, reported):
+            why = _unknown(entry, url)
+        return None if why is None else _WhyNot(f"{why}; correct the url", is_stranger=True)
+
+    def _is_open(self, url: str, said: _Reported) -> str | None:
+        """The reason why jobs of a fleet with keys must not get there: anybody could read them. None: they may."""
+        if self._has_root_key and not said.asks_for_keys:
+            return f"{url} asks for no API keys, and this proxy has a root key; give it to the nodes by --root-key-file"
         return None
 
     def _lock(self, url: str, answer: NodeAnswer, said: _Reported) -> str | None:

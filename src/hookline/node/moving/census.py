@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hookline.node.moving.targets import Targets
 from hookline.node.state_machine.move_reads import MoveReads
 from hookline.protocol.internal_http import ClusterPlan, PlannedPair
+from hookline.protocol.ids import shard_hint
 from hookline.protocol.jobs import State
 
 PAGE_ROWS = 500  # a few milliseconds
@@ -26,6 +27,7 @@ class Census:
 
     pending: int = 0
     schedules: int = 0
+    forgotten: int = 0  # finished jobs with ids of clients that stay behind in a cluster that leaves
     moving: dict[str, Outflow] = field(default_factory=dict)
 
     def of(self, home: str) -> Outflow:
@@ -35,7 +37,7 @@ class Census:
     def plan(self, cluster: str) -> ClusterPlan:
         """As it is told."""
         pairs = [PlannedPair(home, it.jobs, it.schedules, it.bytes) for home, it in sorted(self.moving.items())]
-        return ClusterPlan(cluster, self.pending, self.schedules, pairs)
+        return ClusterPlan(cluster, self.pending, self.schedules, pairs, self.forgotten)
 
 
 async def taken(reads: MoveReads, targets: Targets, now_ms: int) -> Census:
@@ -46,7 +48,9 @@ async def taken(reads: MoveReads, targets: Targets, now_ms: int) -> Census:
         after = jobs[-1].seq
         for job in jobs:
             census.pending += job.state in (State.PENDING, State.RUNNING)
-            if targets.moves(job, now_ms) and (home := targets.of_id(job.id)) is not None:
+            if not targets.moves(job, now_ms):
+                census.forgotten += targets.is_leaving and shard_hint(job.id) is None
+            elif (home := targets.of_id(job.id)) is not None:
                 its = census.of(home.name)
                 its.jobs += 1
                 its.bytes += max(0, job.size)

@@ -11,7 +11,7 @@ from functools import partial
 from hookline.clock import Clock
 from hookline.node.config import NodeConfig
 from hookline.node.dispatch.duty import Duty
-from hookline.node.moving.census import PAGE_ROWS, Census, taken
+from hookline.node.moving.census import PAGE_ROWS, Census, Outflow, taken
 from hookline.node.moving.handover import Handover
 from hookline.node.moving.late_arrivals import LateArrivals
 from hookline.node.moving.new_home import NewHomes, NotTaken
@@ -21,7 +21,8 @@ from hookline.node.moving.targets import Targets
 from hookline.node.replica import Replica
 from hookline.node.state_machine.effects import Effects
 from hookline.node.state_machine.move_reads import JobSign, MoveReads
-from hookline.protocol.commands import EndMove, GivenAway, PurgeElsewhere
+from hookline.node.state_machine.tables import KeptDeparture
+from hookline.protocol.commands import EndMove, PurgeElsewhere
 from hookline.protocol.internal_http import ClusterMoves, MovedPair
 from hookline.protocol.jobs import State
 from hookline.protocol.moves import JOB, KEY, Batch, Pointer, encode_batch
@@ -34,6 +35,7 @@ _AGAIN_S = 0.5  # before what could not move is looked at again
 _PURGE_ROWS = 500
 _PURGE_REST_S = 0.02
 _READ_AT_ONCE = 20  # whole jobs
+_NOTHING = KeptDeparture(0, None, 0, 0)
 
 _log = log_of("moving")
 
@@ -73,9 +75,11 @@ class Mover(Duty):
         self._late = LateArrivals(replica, clock)
         self._document: bytes | None = None
         self._targets: Targets | None = None
-        self._left: Census | None = None  # what is left to move by this topology; None: not counted yet
+        self._census: Census | None = None  # what was there to move by this topology; None: not counted yet
+        self._gone: dict[int, KeptDeparture] = {}  # what had moved then, by shard
         self._pointed: bytes | None = None  # the topology by which all pointers were given
         self._refusing: dict[str, str] = {}  # in this pass: clusters that take nothing now, and why
+        self._refused: dict[str, str] = {}  # in this pass or the one before, until they take something
         self._waits_for = ""
 
     def _on_commit(self, effects: Effects) -> None:
@@ -101,18 +105,19 @@ class Mover(Duty):
         targets = self._read_topology()
         if targets is None:
             return await self._tidy()
-        if targets.router.topology.move.paused:
-            self._waits_for = "the change is paused"
-            return _IDLE_S
-        epoch = targets.router.topology.epoch
-        if self._replica.moved_epoch == epoch:
+        epoch, is_paused = targets.router.topology.epoch, targets.router.topology.move.paused
+        if self._replica.moved_epoch == epoch and not is_paused:
             if not self._late.has_come():
                 return _IDLE_S
             await self._handover.propose(EndMove(epoch, targets.is_leaving, False))
-            self._left = self._pointed = None
-        if self._left is None:
-            self._left = await taken(self._reads, targets, self._clock.wall_ms())
+            self._census = self._pointed = None
+        if self._census is None:
+            census = await taken(self._reads, targets, self._clock.wall_ms())
             self._check(targets)
+            self._census, self._gone = census, dict(self._replica.departures)
+        if is_paused:
+            self._waits_for = "the change is paused"
+            return _IDLE_S
         return await self._pass(targets)
 
     def _read_topology(self) -> Targets | None:
@@ -121,7 +126,8 @@ class Mover(Duty):
         if kept is None:
             return None
         if kept.document != self._document:
-            self._document, self._left, self._waits_for = kept.document, None, ""
+            self._document, self._census, self._waits_for = kept.document, None, ""
+            self._refused.clear()
             topology = parse_topology(kept.document)
             self._targets = Targets(Router(topology), self._config.cluster, with_finished=topology.move.with_finished)
         targets = self._targets
@@ -159,8 +165,9 @@ class Mover(Duty):
         running, more = await self._move_jobs(targets)
         others = [home for home in targets.router.topology.all_clusters() if home.name != self._config.cluster]
         await self._end(others)
-        self._waits_for = "; ".join([*_words(waiting, running), *self._refusing.values()])
-        if self._waits_for:
+        self._refused = dict(self._refusing)
+        self._waits_for = "; ".join(_words(waiting, running))
+        if self._waits_for or self._refusing:
             return max(_AGAIN_S, (self._clock.boot_ms() - began_ms) / 1_000)
         if moved or more:
             return 0
@@ -176,7 +183,7 @@ class Mover(Duty):
             self._pointed = None if self._refusing else self._document
         await self._clear_arrivals(others)
         if self._refusing:
-            self._waits_for = "; ".join(self._refusing.values())
+            self._refused = dict(self._refusing)
             return _AGAIN_S
         self._check(targets)
         await self._handover.propose(EndMove(epoch, targets.is_leaving, True))
@@ -335,20 +342,14 @@ class Mover(Duty):
         try:
             gone = await self._handover.give(self._tasks, box, partial(self._check, targets))
         except NotTaken as error:
-            self._refusing[box.home.name] = error.detail
+            self._refusing[box.home.name] = self._refused[box.home.name] = error.detail
             return
-        self._note(box.home, gone)
+        self._refused.pop(box.home.name, None)
+        self._pace.note(len(gone.jobs))
         delivers_there = box.home.shard in self._handover.delivering
         box.items_max = self._pace.items_max(self._rate(), delivers_there=delivers_there)
         rest_s = self._pace.rest_s(len(gone.jobs), began_ms, self._rate(), delivers_there=delivers_there)
         await asyncio.sleep(rest_s)
-
-    def _note(self, home: ClusterEntry, gone: GivenAway) -> None:
-        self._pace.note(len(gone.jobs))
-        if self._left is not None:
-            left = self._left.of(home.name)
-            left.jobs = max(0, left.jobs - len(gone.jobs))
-            left.schedules = max(0, left.schedules - len(gone.schedules))
 
     # --- what is told ------------------------------------------------------------------------------------------------
 
@@ -360,23 +361,27 @@ class Mover(Duty):
         is_done = targets is None or replica.moved_epoch == epoch
         digest = "" if kept is None else digest_of(kept.document)
         pairs = [] if self._targets is None else self._pairs(self._targets.router.topology, is_done=is_done)
-        waits_for = "; ".join([*self._handover.why_not.values()] or [self._waits_for])
+        waits = [self._waits_for, *self._refused.values()]
+        waits_for = "; ".join(self._handover.why_not.values() or filter(None, waits))
         speed = self._pace.speed()
         frozen_ms = replica.longest_frozen_ms
         own = self._config.cluster
         return ClusterMoves(own, epoch, digest, is_done, replica.has_left, frozen_ms, speed, waits_for, pairs)
 
     def _pairs(self, topology: Topology, *, is_done: bool) -> list[MovedPair]:
-        departures, left = self._replica.departures, Census() if is_done else self._left
+        departures, census = self._replica.departures, Census() if is_done else self._census
         pairs = []
         for entry in topology.clusters:
-            kept = departures.get(entry.shard)
-            more = None if left is None else left.moving.get(entry.name)
-            moved = (0, 0) if kept is None else (kept.jobs, kept.schedules)
-            if entry.name == self._config.cluster or (moved == (0, 0) and more is None and left is not None):
+            gone, before = (its.get(entry.shard, _NOTHING) for its in (departures, self._gone))
+            there = None if census is None else census.moving.get(entry.name, Outflow())
+            is_idle = (gone.jobs, gone.schedules) == (0, 0) and there == Outflow()
+            if entry.name == self._config.cluster or is_idle:
                 continue
-            jobs, schedules = (None, None) if left is None else (0, 0) if more is None else (more.jobs, more.schedules)
-            pairs.append(MovedPair(entry.name, moved[0], jobs, moved[1], schedules))
+            jobs, schedules = None, None
+            if there is not None:
+                jobs = max(0, there.jobs - (gone.jobs - before.jobs))
+                schedules = max(0, there.schedules - (gone.schedules - before.schedules))
+            pairs.append(MovedPair(entry.name, gone.jobs, jobs, gone.schedules, schedules))
         return pairs
 
 
