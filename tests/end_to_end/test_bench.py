@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,38 @@ def bench(node: NodeProcess, *options: str) -> int:
     return app.run(["bench", "--url", f"http://127.0.0.1:{node.port}", "--http-timeout", "60", *options])
 
 
-@pytest.mark.parametrize("way", [["--keys"], ["--batch", "10"], ["--delay", "1s", "--receiver-ms", "20"]])
+def test_who_is_interrupted_is_told_what_there_is(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "data")
+    node.start()
+    command = [sys.executable, "-m", "hookline.cli.app", "bench", "--url", f"http://127.0.0.1:{node.port}", "--json"]
+    command += ["--rate", "50", "--duration", "200ms", "--delay", "1h"]
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+            until(lambda: len(node.call("GET", "/jobs?state=pending")[1]["data"]) == 10, "all are created")
+            running.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(10)
+            if running.poll() is None:  # it came while the last create was answered, and ended the creating
+                running.send_signal(signal.SIGINT)
+            out, _ = running.communicate(timeout=120)
+    finally:
+        node.stop()
+    found = json.loads(out)
+    assert (found["jobs"], found["lost"], found["unfinished"], running.returncode) == (10, 0, 10, 0)
+
+
+@pytest.mark.parametrize("way", [["--keys"], ["--batch", "10"], ["--delay", "1", "--receiver-ms", "20"]])
 def test_a_benchmark_counts_every_job(tmp_path: Path, way: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     node = NodeProcess(tmp_path / "data")
     node.start()
     report = tmp_path / "report.html"
     try:
         assert bench(node, "--rate", "50", "--duration", "2s", "--html", str(report), "--json", *way) == 0
+        pending = node.call("GET", "/jobs?state=pending")[1]["data"]
     finally:
         node.stop()
     found = json.loads(capsys.readouterr().out)
+    assert pending == [], "nothing is left that would be sent there later"
     assert (found["jobs"], found["lost"], found["duplicates"], found["early"]) == (100, 0, 0, 0)
     assert found["refused"] == {}
     for name in ("create_ms", "lag_ms", "delivery_ms"):
@@ -64,6 +87,7 @@ def test_a_receiver_that_nodes_may_not_call_is_told_before_anything_is_measured(
         (["--receiver-ms", "-1"], "--receiver-ms"),
         (["--listen", "nowhere"], "HOST:PORT"),
         (["--receiver-url", "ftp://a"], "--receiver-url"),
+        (["--html", "/nowhere/report.html"], "--html"),
     ],
 )
 def test_wrong_options_are_told(options: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,14 +63,18 @@ def bench(
     seconds = inputs.duration_ms(duration) / 1_000
     if seconds <= 0:
         raise usage_error("--duration must be more than 0.")
-    plan = LoadPlan(rate=rate, seconds=seconds, payload=_payload(payload), delay=delay, keys=keys, batch=batch)
+    if html is not None and not html.parent.is_dir():
+        raise usage_error(f"--html: there is no folder {html.parent}.")
+    delay_ms = inputs.duration_ms(delay)
+    waits = f"{delay_ms}ms" if delay_ms else "0s"
+    plan = LoadPlan(rate=rate, seconds=seconds, payload=_payload(payload), delay=waits, keys=keys, batch=batch)
     one = BenchRun(
         service,
         plan,
         listen=inputs.address(listen),
         receiver_url=None if receiver_url is None else inputs.local_url(receiver_url, "--receiver-url"),
         receiver_s=receiver_ms / 1_000,
-        delay_s=inputs.duration_ms(delay) / 1_000,
+        delay_s=delay_ms / 1_000,
         patience_s=inputs.duration_ms(patience) / 1_000,
     )
     outcome = run(one.run())

@@ -4,6 +4,8 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -27,7 +29,7 @@ class Figures(Struct, frozen=True):
     Attributes:
         jobs: that were acknowledged.
         seconds: from when the first job was to be created until the last arrived, without the delay asked for.
-        jobs_per_s: arrived, by those seconds.
+        jobs_per_s: arrived, by those seconds, or by those in which so many were to be created if that is longer.
         rate: jobs a second that were to be created.
         create_ms: from when a job was to be created until it was acknowledged.
         lag_ms: from when a job was due, by Hookline, until it arrived.
@@ -36,6 +38,7 @@ class Figures(Struct, frozen=True):
         duplicates: requests beyond the first of a job.
         early: arrived before they were due.
         unfinished: acknowledged, and still pending or running at the end.
+        unknown: acknowledged, not arrived, and Hookline did not answer what became of them.
         refused: creates that Hookline refused, by code.
         unclear: creates after which nobody knows whether there is a job.
         sent_late_ms: how much later than intended a create left, since this program did not keep up, 99th percentile.
@@ -52,6 +55,7 @@ class Figures(Struct, frozen=True):
     duplicates: int
     early: int
     unfinished: int
+    unknown: int
     refused: dict[str, int]
     unclear: int
     sent_late_ms: float
@@ -66,8 +70,8 @@ class Figures(Struct, frozen=True):
 
     @property
     def is_as_promised(self) -> bool:
-        """Nothing is lost, doubled or early."""
-        return not (self.lost or self.duplicates or self.early)
+        """There are jobs, and nothing is lost, doubled, early, or such that nobody knows it."""
+        return bool(self.jobs) and not (self.lost or self.duplicates or self.early or self.unknown)
 
 
 def spread(values: Iterable[float]) -> Percentiles:
@@ -84,6 +88,14 @@ def percentile(found: Sequence[float], share: float) -> float:
     return found[min(max(rank, 1), len(found)) - 1]
 
 
+class Missing(NamedTuple):
+    """What became of jobs that have not arrived, by Hookline: they may still come, they may not, nobody knows."""
+
+    unfinished: int = 0
+    lost: int = 0
+    unknown: int = 0
+
+
 @dataclass
 class BenchLog:
     """Everything that was created and that arrived; times in seconds since 1970, durations in seconds."""
@@ -96,7 +108,8 @@ class BenchLog:
     unclear: int = 0
     lag_at: "array[float]" = field(default_factory=lambda: array("d"))  # when those arrived whose lags are known
     lag_s: "array[float]" = field(default_factory=lambda: array("d"))
-    early: int = 0
+    lag_of: list[str] = field(default_factory=list)  # whose they are
+    early: set[str] = field(default_factory=set)
     times: Counter[str] = field(default_factory=Counter)
     first: dict[str, float] = field(default_factory=dict)  # when it arrived first
 
@@ -115,33 +128,47 @@ class BenchLog:
         if due is not None:
             self.lag_at.append(at)
             self.lag_s.append(max(0.0, at - due))
-            self.early += at < due - _EARLY_S
+            self.lag_of.append(job_id)
+            if at < due - _EARLY_S:
+                self.early.add(job_id)
 
     def forget(self) -> None:
         """Nothing of what has arrived so far counts."""
         self.times.clear()
         self.first.clear()
-        self.early = 0
-        del self.lag_at[:], self.lag_s[:]
+        self.early.clear()
+        del self.lag_at[:], self.lag_s[:], self.lag_of[:]
+
+    def forget_strangers(self) -> None:
+        """Nothing counts that came for jobs of somebody else: an earlier benchmark's, at the same address."""
+        wanted = self.wanted
+        own = [job_id in wanted for job_id in self.lag_of]
+        self.lag_at = array("d", compress(self.lag_at, own))
+        self.lag_s = array("d", compress(self.lag_s, own))
+        self.lag_of = list(compress(self.lag_of, own))
+        self.early &= wanted.keys()
+        self.times = Counter({job_id: times for job_id, times in self.times.items() if job_id in wanted})
+        self.first = {job_id: at for job_id, at in self.first.items() if job_id in wanted}
 
     def missing(self) -> list[str]:
         """Acknowledged and not arrived."""
         return [job_id for job_id in self.wanted if job_id not in self.first]
 
-    def figures(self, began_at: float, rate: float, unfinished: int) -> Figures:
+    def figures(self, began_at: float, rate: float, missing: Missing) -> Figures:
         """Sum it all up.
 
         Args:
             began_at: when the first was to be created.
             rate: jobs a second that were to be created.
-            unfinished: how many of those that are missing are still to come.
+            missing: what became of those that have not arrived.
         """
-        own = [at for job_id, at in self.first.items() if job_id in self.wanted]
-        seconds = max(own, default=began_at) - began_at - self.delay_s
+        self.forget_strangers()
+        seconds = max(self.first.values(), default=began_at) - began_at - self.delay_s
+        counted_s = max(seconds, len(self.wanted) / rate)
         return Figures(
             jobs=len(self.wanted),
             seconds=round(max(0.0, seconds), 3),
-            jobs_per_s=round(len(own) / seconds, 1) if seconds > 0 else 0.0,
+            jobs_per_s=round(len(self.first) / counted_s, 1) if counted_s else 0.0,
             rate=rate,
             create_ms=spread(self.create_s),
             lag_ms=spread(self.lag_s),
@@ -150,10 +177,11 @@ class BenchLog:
                 for job_id, at in self.wanted.items()
                 if job_id in self.first
             ),
-            lost=len(self.missing()) - unfinished,
-            duplicates=sum(times - 1 for job_id, times in self.times.items() if job_id in self.wanted),
-            early=self.early,
-            unfinished=unfinished,
+            lost=missing.lost,
+            duplicates=sum(times - 1 for times in self.times.values()),
+            early=len(self.early),
+            unfinished=missing.unfinished,
+            unknown=missing.unknown,
             refused=dict(sorted(self.refused.items())),
             unclear=self.unclear,
             sent_late_ms=round(percentile(sorted(self.late_s), 0.99) * 1_000, 3),

@@ -5,24 +5,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
 
-from hookline.cli.bench.figures import BenchLog, Figures
+from hookline.cli.bench.figures import BenchLog, Figures, Missing
 from hookline.cli.bench.load import LoadPlan, LoadRun
 from hookline.cli.bench.receiver import CaughtRequest
 from hookline.cli.bench.view import BenchProgress
 from hookline.cli.service import Service
 from hookline.client.answers import Job
 from hookline.client.awaiting import AsyncClient
-from hookline.errors import InvalidConfig, JobNotFound
+from hookline.errors import HooklineError, InvalidConfig, JobNotFound
 
 _FIRST_S = 10.0  # for the job that shows that the receiver can be reached
 _LOOK_S = 0.25
-_LOOKED_AT_MAX = 10_000  # missing jobs; the others are taken for lost, as are those
+_LOOKED_AT_ONCE = 32  # missing jobs
 _arrivals = msgspec.json.Decoder(list[CaughtRequest]).decode
 
 
@@ -94,6 +95,8 @@ class BenchRun:
         self._receiver_s = receiver_s
         self._patience_s = patience_s
         self._seen = BenchLog(delay_s)
+        self._load: LoadRun | None = None  # while jobs are created
+        self._is_over = False  # nobody waits for arrivals any more
         self._receiver: _ReceiverOutput | None = None
         self._on_arrivals: Callable[[], None] = lambda: None
 
@@ -111,19 +114,26 @@ class BenchRun:
         async with client, self._receiving() as receiver:
             url = self._receiver_url or f"http://{receiver}/"
             await self._try(client, url)
-            load = LoadRun(client, url, self._plan, self._seen)
+            load = self._load = LoadRun(client, url, self._plan, self._seen)
             loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGINT, load.stop)  # what was created is received and told all the same
+            loop.add_signal_handler(signal.SIGINT, self._stop)
             progress = BenchProgress(self._plan.calls)
             with progress.live:
                 self._on_arrivals = lambda: progress.show(load.made, self._seen)
                 await load.run()
-                loop.remove_signal_handler(signal.SIGINT)
+                self._load = None
                 await self._wait()
-            unfinished = await self._unfinished(client)
-            return BenchResult(
-                self._seen.figures(load.began_at, self._plan.rate, unfinished), self._seen, load.began_at
-            )
+            loop.remove_signal_handler(signal.SIGINT)
+            missing = await self._missing(client)
+            return BenchResult(self._seen.figures(load.began_at, self._plan.rate, missing), self._seen, load.began_at)
+
+    def _stop(self) -> None:
+        """Create no more; the second time, or when all are created, wait for no more. All there is is told."""
+        if self._load is not None:
+            self._load.stop()
+            self._load = None
+        else:
+            self._is_over = True
 
     @asynccontextmanager
     async def _receiving(self) -> AsyncIterator[str]:
@@ -170,23 +180,38 @@ class BenchRun:
         """Until all have arrived, or none has for as long as the patience, after the last was due."""
         seen = self._seen
         count, until = -1, 0.0
-        while any(job_id not in seen.first for job_id in seen.wanted):
+        due = time.monotonic() + seen.delay_s
+        while not self._is_over and any(job_id not in seen.first for job_id in seen.wanted):
             if self._receiver is not None and self._receiver.is_over:
                 raise InvalidConfig("the receiver ended before the benchmark: nobody knows what would have arrived")
             if count != len(seen.first):
-                count, until = len(seen.first), time.monotonic() + self._patience_s + seen.delay_s
+                count, until = len(seen.first), max(due, time.monotonic()) + self._patience_s
             if time.monotonic() > until:
-                return
+                break
             await asyncio.sleep(_LOOK_S)
-        await asyncio.sleep(_LOOK_S)  # a duplicate would follow
+        # Those that came last are answered, else they would be sent again to whoever listens there next; and a
+        # duplicate would follow.
+        await asyncio.sleep(_LOOK_S + self._receiver_s)
 
-    async def _unfinished(self, client: AsyncClient) -> int:
-        """How many of those that are missing are still to come."""
-        found = 0
-        for job_id in self._seen.missing()[:_LOOKED_AT_MAX]:
-            with suppress(JobNotFound):
-                found += (await client.get_job(job_id)).state in ("pending", "running")
-        return found
+    async def _missing(self, client: AsyncClient) -> Missing:
+        """What became of those that have not arrived."""
+        ids = self._seen.missing()
+        found: Counter[str] = Counter()
+        with suppress(HooklineError):
+            for start in range(0, len(ids), _LOOKED_AT_ONCE):
+                found.update(
+                    await asyncio.gather(*(self._fate(client, one) for one in ids[start : start + _LOOKED_AT_ONCE]))
+                )
+        return Missing(found["unfinished"], found["lost"], len(ids) - found.total())
+
+    async def _fate(self, client: AsyncClient, job_id: str) -> str:
+        try:
+            job = await client.get_job(job_id)
+        except JobNotFound:
+            return "lost"
+        # It may have arrived while others were looked at.
+        is_open = job.state in ("pending", "running") or job_id in self._seen.first
+        return "unfinished" if is_open else "lost"
 
 
 def _why(job: Job, url: str) -> str:

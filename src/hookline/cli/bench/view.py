@@ -61,7 +61,14 @@ def remarks(figures: Figures) -> list[str]:
     """Says in words which figures are not what they seem."""
     found = []
     if figures.unfinished:
-        found.append(f"{figures.unfinished:,} jobs had not arrived when the benchmark stopped waiting; they still may")
+        found.append(
+            f"{figures.unfinished:,} jobs had not arrived when the benchmark stopped waiting; they still may, at"
+            " whoever listens there then: see hookline jobs cancel-all"
+        )
+    if figures.unknown:
+        found.append(f"{figures.unknown:,} jobs had not arrived, and Hookline did not answer what became of them")
+    if not figures.jobs:
+        found.append("no job was acknowledged: nothing was measured")
     if figures.refused:
         codes = ", ".join(f"{count:,} {code}" for code, count in figures.refused.items())
         found.append(f"not created, since Hookline said no: {codes}")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from hookline.node.moving.targets import Targets
 from hookline.node.state_machine.move_reads import MoveReads
-from hookline.protocol.internal_http import ClusterPlan, PlannedPair
 from hookline.protocol.ids import shard_hint
+from hookline.protocol.internal_http import ClusterPlan, PlannedPair
 from hookline.protocol.jobs import State
 
 PAGE_ROWS = 500  # a few milliseconds
