@@ -154,6 +154,7 @@ def test_a_filter_changes_the_list_and_the_address_without_a_new_page(at: At) ->
     assert page.evaluate("window.isSamePage")
     page.get_by_label("State").select_option("succeeded")
     expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
+    assert "state=succeeded" in (page.get_by_role("link", name="Cancel all found…").get_attribute("href") or "")
 
 
 def test_dead_jobs_are_retried_together(at: At) -> None:

@@ -187,6 +187,18 @@ def test_a_change_makes_all_of_a_backlog_first(node: NodeUnderTest) -> None:
     assert changed["cron"] == "0 4 * * *"
 
 
+def test_a_job_that_is_sent_back_without_its_secret_keeps_it_until_that_is_null(node: NodeUnderTest) -> None:
+    signed = {"url": URL, "secret": "whsec_" + "c2VjcmV0" * 4}
+    node.post("/schedules", NIGHTLY | {"job": signed})
+    shown = node.get("/schedules/nightly").json["job"]
+    assert "secret" not in shown
+    assert node.call("PATCH", "/schedules/nightly", {"job": shown | {"payload": 2}}).status == 200
+    assert node.post("/schedules", NIGHTLY | {"job": signed | {"payload": 2}}).status == 200, "it is that very one"
+    assert node.call("PATCH", "/schedules/nightly", {"job": shown | {"secret": None}}).status == 200
+    assert node.post("/schedules", NIGHTLY | {"job": signed}).status == 409
+    assert node.post("/schedules", NIGHTLY | {"job": {"url": URL}}).status == 200
+
+
 def test_a_change_of_a_paused_schedule_makes_no_tick(node: NodeUnderTest) -> None:
     node.post("/schedules", NIGHTLY)
     node.post("/schedules/nightly/pause")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hookline.dashboard.app import dashboard_routes
+from hookline.errors import RouteNotFound
 from tests.dashboard_visitor import Visitor
 from tests.integration.dashboard_parts import node_with_pages, proxy_with_pages
 from tests.integration.keyed_servers import ROOT, Guarded
@@ -74,7 +75,9 @@ def test_what_a_page_loads_comes_from_here_and_is_kept(open_node: tuple[NodeUnde
 
 def test_unknown_pages_and_methods_say_so(open_node: tuple[NodeUnderTest, Visitor]) -> None:
     _, visitor = open_node
-    assert visitor.get("/nothing").status == 404
+    nothing = visitor.get("/nothing")
+    assert nothing.status == 404
+    assert f"<h1>{RouteNotFound.title()}</h1>" in nothing.text
     assert visitor.get("/").status == 404
     assert visitor.ask("DELETE", "").status == 405
     assert visitor.ask("HEAD", "").text == ""

@@ -50,6 +50,15 @@ def test_a_schedule_is_made_from_a_form_and_steered(open_node: tuple[NodeUnderTe
     assert node.get("/schedules/made").status == 404
 
 
+def test_next_runs_are_those_between_start_and_end(open_node: tuple[NodeUnderTest, Visitor]) -> None:
+    node, visitor = open_node
+    span = {"start_at": "2090-06-01T09:00:00Z", "end_at": "2090-06-02T10:00:00Z"}
+    assert node.post("/schedules", {"id": "span", "cron": "0 9 * * *", "job": JOB, **span}).status == 201
+    page = visitor.get("/schedule/span")
+    assert [f"2090-06-0{day} 09:00:00" in page.text for day in (1, 2, 3)] == [True, True, False]
+    assert node.call("DELETE", "/schedules/span").status == 204
+
+
 def test_a_job_is_made_from_a_form(open_node: tuple[NodeUnderTest, Visitor]) -> None:
     node, visitor = open_node
     form = visitor.get("/new")

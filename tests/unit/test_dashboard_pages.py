@@ -71,6 +71,11 @@ def test_a_search_is_the_sdks_filter() -> None:
     assert kept(asked) == {"state": "dead", "label": " team=a ", "age": "1h", "before": "2026-11-28T12:30"}
 
 
+def test_an_age_that_is_none_finds_not_everything() -> None:
+    with pytest.raises(InvalidRequest, match="age"):
+        filter_fields({"age": "2h"}, NOW)
+
+
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01T00:00", "2026-11-28T13:00+01:00"])
 def test_a_time_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="after"):

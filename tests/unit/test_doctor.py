@@ -46,6 +46,15 @@ class SlowDisk(SystemClock):
         self.passed_ms += self.sync_ms
 
 
+@pytest.mark.parametrize("below", ["", "sub"])
+def test_a_file_where_the_directory_should_be_is_wrong(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    disk = SlowDisk(1.0)
+    found = {one.name: one for one in machine.disk_findings(file / below, disk.sync, disk)}
+    assert (found["disk-write"].state, found["disk-write"].detail) == ("wrong", f"{file} is no directory")
+
+
 @pytest.mark.parametrize(("sync_ms", "state"), [(2.0, "ok"), (50.0, "advice"), (300.0, "wrong")])
 def test_a_slow_disk_is_told(tmp_path: Path, sync_ms: float, state: str) -> None:
     disk = SlowDisk(sync_ms)

@@ -22,7 +22,7 @@ def retry_all(
     jobs: FilterOptions = ALL_JOBS,
     service: Service = DEFAULT_SERVICE,
 ) -> int:
-    """Try all finished jobs again that match, for instance --state dead. The exit code is 1 if a cluster is left out.
+    """Try all dead jobs again that match; --state names others. The exit code is 1 if a cluster is left out.
 
     Args:
         dry_run: Only say how many there are.

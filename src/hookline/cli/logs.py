@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hookline.cli import render
 from hookline.cli.output import print_json, stdout
-from hookline.cli.parameters import AnyText, Flag, Seconds
+from hookline.cli.parameters import AnyText, Flag, Interval
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
 from hookline.client.answers import Attempt, AttemptList, Job
@@ -30,7 +30,7 @@ def logs(
     /,
     *,
     follow: Flag = False,
-    interval: Seconds = 0.5,
+    interval: Interval = 0.5,
     service: Service = DEFAULT_SERVICE,
 ) -> int:
     """Tell a job's story: when it was made, each attempt with its answer, how long it waited and why, and what is next.

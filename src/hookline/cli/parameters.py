@@ -17,6 +17,7 @@ from hookline.protocol.limits import DELAY_MS_MAX
 from hookline.visible import visible
 
 _BYTES = ("data", "body")  # what may hold any bytes
+_INTERVAL_S_MIN = 0.1
 
 
 def _check_utf8(_type: Any, value: Any) -> None:
@@ -45,6 +46,11 @@ def _named_path(_type: Any, tokens: Sequence[Token]) -> Path:
 def _check_seconds(_type: Any, value: float) -> None:
     if not 0 <= value <= DELAY_MS_MAX / 1_000 or math.isnan(value):
         raise ValueError(f"{value:g} is not a number of seconds between 0 and ten years.")
+
+
+def _check_interval(_type: Any, value: float) -> None:
+    if not _INTERVAL_S_MIN <= value <= DELAY_MS_MAX / 1_000:  # nan is neither
+        raise ValueError(f"{value:g} is not a number of seconds from {_INTERVAL_S_MIN:g} on.")
 
 
 def _check_duration(_type: Any, value: str | None) -> None:
@@ -143,6 +149,7 @@ File = Annotated[Path, Parameter(allow_leading_hyphen=True, converter=_named_pat
 NamedPath = Annotated[Path, Parameter(converter=_named_path)]
 Texts = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
 Seconds = Annotated[float, Parameter(validator=_check_seconds)]
+Interval = Annotated[float, Parameter(validator=_check_interval)]  # between two looks at a server
 
 # Settings. A configuration file has lists for what a flag takes separated by commas.
 DurationText = Annotated[str, Parameter(validator=(_check_utf8, _check_duration))]

@@ -84,7 +84,7 @@ def update(
     job: JobOptions = NO_JOB_OPTIONS,
     service: Service = DEFAULT_SERVICE,
 ) -> None:
-    """Change a schedule. Its job is replaced as a whole, so --to goes with the job's other options.
+    """Change a schedule. Its job is replaced as a whole, but its secret, so --to goes with the job's other options.
 
     Args:
         schedule_id: The schedule's id.

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from hookline.cli import inputs, render
 from hookline.cli.filter_options import ALL_JOBS, FilterOptions
 from hookline.cli.output import stderr, stdout, warn
-from hookline.cli.parameters import AnyText, Seconds, Texts
+from hookline.cli.parameters import AnyText, Interval, Texts
 from hookline.cli.replay import newest_attempt, replay_of, sent, whole_job
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
@@ -45,7 +45,7 @@ def watch(
     text: AnyText | None = None,
     forward_to: str | None = None,
     secret: Annotated[Texts, Parameter(env_var="HOOKLINE_LISTEN_SECRET")] = None,
-    interval: Annotated[Seconds, Parameter(help="Seconds between two looks.")] = 1.0,
+    interval: Annotated[Interval, Parameter(help="Seconds between two looks.")] = 1.0,
     jobs: FilterOptions = ALL_JOBS,
     service: Service = DEFAULT_SERVICE,
 ) -> None:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from hookline.cli import render
 from hookline.cli.filter_options import ALL_JOBS, FilterOptions
 from hookline.cli.output import print_json, rich_stdout, show_whole, stderr, stdout
-from hookline.cli.parameters import AnyText, Seconds
+from hookline.cli.parameters import AnyText, Interval
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.client import requests
 from hookline.clock import SystemClock
@@ -22,7 +22,7 @@ _SHOWN_MAX = 20
 
 def watch(
     *job_ids: AnyText,
-    interval: Annotated[Seconds, Parameter(help="Seconds between two looks.")] = 0.5,
+    interval: Annotated[Interval, Parameter(help="Seconds between two looks.")] = 0.5,
     jobs: FilterOptions = ALL_JOBS,
     service: Service = DEFAULT_SERVICE,
 ) -> int:

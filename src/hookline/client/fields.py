@@ -126,7 +126,7 @@ class ScheduleFields(ScheduleOptions, total=False):
 
 
 class ScheduleUpdateFields(ScheduleOptions, total=False):
-    """All fields of a schedule that can change; ``job`` is replaced as a whole."""
+    """All fields of a schedule that can change; ``job`` is replaced as a whole, but a secret it does not name."""
 
     cron: str
     job: ScheduledJob

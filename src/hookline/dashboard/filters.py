@@ -18,10 +18,12 @@ _LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 
 
 def filter_fields(asked: Mapping[str, str], now: datetime) -> FilterFields:
-    """The SDK's filter. Raises InvalidRequest for a time that is none."""
+    """The SDK's filter. Raises InvalidRequest for a time or an age that is none: it never finds more than asked for."""
     found: dict[str, Any] = {name: asked[name].strip() for name in _PLAIN if asked.get(name, "").strip()}
-    if (age := AGES.get(asked.get("age", ""))) is not None:
-        found["created_after"] = now - timedelta(hours=age[1])
+    if word := asked.get("age"):
+        if word not in AGES:
+            raise InvalidRequest(f"age is one of {', '.join(AGES)}", field="age")
+        found["created_after"] = now - timedelta(hours=AGES[word][1])
     for name, field in (("after", "created_after"), ("before", "created_before")):
         if asked.get(name):
             found[field] = _time(asked[name], name)

@@ -268,4 +268,4 @@ class PageRow(NamedTuple):
 
 def refusal_page(visit: Visit, error: HooklineError) -> Response:
     """Says what is wrong, and what to do, in the words of the API."""
-    return visit.page("refused.html", error.http_status, error=error, title=error.title)
+    return visit.page("refused.html", error.http_status, error=error, title=error.title())

@@ -64,7 +64,8 @@ SCHEDULES: tuple[Operation, ...] = (
         name="updateSchedule",
         tag="Schedules",
         summary="Change a schedule",
-        description="Fields that are not given stay; `job` is replaced as a whole. Jobs it has made stay.",
+        description="Fields that are not given stay; `job` is replaced as a whole, but a `secret` that it does not name"
+        " stays; null takes it away. Jobs it has made stay.",
         body=http.ScheduleChanges,
         replies={200: (http.Schedule, "The schedule as it is now.")},
         refusals=(*_SCHEDULE_ID, *JOB_FIELDS, e.InvalidCron, e.InvalidTimezone, e.Conflict),

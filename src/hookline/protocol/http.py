@@ -309,7 +309,7 @@ class ScheduleRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class ScheduleChanges(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The fields of a schedule that can be changed; ``job`` is replaced as a whole."""
+    """The fields of a schedule that can be changed; ``job`` is replaced as a whole, but a secret it does not name."""
 
     cron: str | UnsetType = UNSET
     job: Raw | UnsetType = UNSET

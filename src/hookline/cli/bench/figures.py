@@ -89,7 +89,7 @@ def percentile(found: Sequence[float], share: float) -> float:
 
 
 class Missing(NamedTuple):
-    """What became of jobs that have not arrived, by Hookline: they may still come, they may not, nobody knows."""
+    """Counts jobs that have not arrived by their fate, as Hookline tells it: still to come, over, or not told."""
 
     unfinished: int = 0
     lost: int = 0

@@ -194,7 +194,7 @@ class BenchRun:
         await asyncio.sleep(_LOOK_S + self._receiver_s)
 
     async def _missing(self, client: AsyncClient) -> Missing:
-        """What became of those that have not arrived."""
+        """Ask Hookline for the fate of those that have not arrived."""
         ids = self._seen.missing()
         found: Counter[str] = Counter()
         with suppress(HooklineError):

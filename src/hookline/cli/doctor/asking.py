@@ -68,6 +68,11 @@ class Asker:
         self._timeout_s = timeout_s
         self.clock = clock
 
+    @property
+    def has_key(self) -> bool:
+        """A key was given."""
+        return bool(self._key)
+
     def ask(self, url: str, path: str, *, with_key: bool = False) -> HeardAnswer:
         """GET it. Raises NotHeard."""
         parts = urlsplit(url)

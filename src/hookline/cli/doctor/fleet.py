@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from hookline.cli.doctor.asking import Asker, HeardAnswer, NotHeard
+from hookline.errors import Unauthorized
 from hookline.protocol import http, http_keys, http_moves
 from hookline.protocol.topology import Topology
 
@@ -125,6 +126,9 @@ def _read(asker: Asker, door: HeardProcess, path: str, kind: type[T], refused: d
     try:
         heard = asker.ask(door.url, path, with_key=True)
         if heard.status in (401, 403):
+            if heard.status == Unauthorized.http_status and asker.has_key:
+                refused[name] = "the API key that was given does not hold: it is revoked, expired or another service's"
+                return None
             scope = "with the scope admin" if name == "/keys" else "with the scope read"
             refused[name] = f"an API key {scope} is needed to see it: --api-key-file, or HOOKLINE_API_KEY"
             return None

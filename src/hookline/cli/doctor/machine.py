@@ -58,8 +58,15 @@ def _space(place: Path) -> Iterator[Ailment]:
         yield Ailment(f"only {inodes.f_favail:,} more files fit on the disk of {place}", "Delete files there")
 
 
+def _no_directory(directory: Path) -> Path | None:
+    """The file that is where a directory should be, or would be made; None: there is none."""
+    return next((it for it in (directory, *directory.parents) if it.exists() and not it.is_dir()), None)
+
+
 def _write(directory: Path, place: Path, sync: Callable[[int], None], clock: Clock) -> Finding:
     name = "disk-write"
+    if (file := _no_directory(directory)) is not None:
+        return judged(name, "", [Ailment(f"{file} is no directory", "Name a directory: --data-dir")])
     try:
         took = _sync_ms(place, sync, clock)
     except OSError as error:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from hookline.cli.output import print_json, rich_stdout, stdout, usage_error
-from hookline.cli.parameters import Flag
+from hookline.cli.output import print_json, rich_stdout, stdout
+from hookline.cli.parameters import Flag, Interval
 from hookline.cli.service import DEFAULT_SERVICE, Service
 from hookline.cli.sheet import Line
 from hookline.cli.top.looking import Looker, Lookout, TopLook, looked_twice
@@ -20,13 +20,12 @@ from hookline.errors import ConnectionFailed
 if TYPE_CHECKING:
     from rich.text import Text
 
-_INTERVAL_S_MIN: Final = 0.1
 _LOOK_S: Final = 0.5  # so soon a terminal that was made larger or smaller is drawn anew
 
 
 def top(
     *,
-    interval: Annotated[float, Parameter(help="Seconds between two looks.")] = 1.0,
+    interval: Annotated[Interval, Parameter(help="Seconds between two looks.")] = 1.0,
     once: Flag = False,
     service: Service = DEFAULT_SERVICE,
 ) -> int:
@@ -41,8 +40,6 @@ def top(
         once: Print one picture, and end.
         service: A node or a proxy; a proxy shows all clusters. With --json: one document, and end.
     """
-    if interval < _INTERVAL_S_MIN:
-        raise usage_error(f"--interval must be {_INTERVAL_S_MIN:g} or more.")
     where = service.place().url
     with service.calls() as calls:
         looker = Looker(calls, SystemClock())

@@ -1,6 +1,7 @@
 """Schedules: the list, and the page of each, which pauses, resumes, runs, changes and deletes it."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import to_builtins
@@ -16,6 +17,7 @@ from hookline.errors import HooklineError, InvalidJson
 
 _PAGE: Final = 50
 _TICKS: Final = 10
+_TICK: Final = timedelta(seconds=1)  # none are closer
 _JOBS: Final = 20
 _PLAIN: Final = ("cron", "timezone", "overlap", "jitter")
 
@@ -32,7 +34,7 @@ async def _list(visit: Visit) -> Response:
 
 async def _show(visit: Visit) -> Response:
     found = await visit.client.get_schedule(_id(visit))
-    ticks = await visit.client.preview_schedule(found.cron, timezone=found.timezone, count=_TICKS)
+    ticks = await _next_ticks(visit, found)
     jobs = await visit.client.list_jobs_page(limit=_JOBS, schedule=found.id)
     reach = reach_of(visit.now, ticks)
     wanted = requests.list_ticks(found.id, start=reach.start, limit=TICKS_SHOWN, cursor=None)
@@ -48,6 +50,14 @@ async def _show(visit: Visit) -> Response:
         "ticks_shown": TICKS_SHOWN,
     }
     return visit.page("schedule.html", **values)
+
+
+async def _next_ticks(visit: Visit, schedule: Schedule) -> list[datetime]:
+    """Those after its start and before its end."""
+    first, end = schedule.start_at or visit.now, schedule.end_at
+    start = first - _TICK if first > visit.now else None
+    ticks = await visit.client.preview_schedule(schedule.cron, timezone=schedule.timezone, count=_TICKS, start=start)
+    return [tick for tick in ticks if (start is None or tick >= first) and (end is None or tick <= end)]
 
 
 def _text(schedule: Schedule) -> str:

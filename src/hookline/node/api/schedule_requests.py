@@ -41,10 +41,15 @@ class NewSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleUpdate:
-    """The changes that a request asks for; fields that are None stay."""
+    """The changes that a request asks for; fields that are None stay.
+
+    ``keeps_secret``: the job names no secret, not even null. It is never shown, so whoever sends back what they saw,
+    with a change, does not name it.
+    """
 
     changes: http.ScheduleChanges
     job: JobSpec | None
+    keeps_secret: bool
 
 
 def read_schedule(body: bytes, requests: JobRequests) -> NewSchedule:
@@ -82,7 +87,10 @@ def read_changes(body: bytes, requests: JobRequests) -> ScheduleUpdate:
     fields = strict_json.unique_fields(body)
     if changes.catch_up is not UNSET:
         strict_json.unique_fields(fields["catch_up"])
-    return ScheduleUpdate(changes, None if changes.job is UNSET else requests.template(changes.job))
+    if changes.job is UNSET:
+        return ScheduleUpdate(changes, None, keeps_secret=True)
+    job = requests.template(changes.job)
+    return ScheduleUpdate(changes, job, keeps_secret="secret" not in strict_json.unique_fields(changes.job))
 
 
 def changed_spec(changes: http.ScheduleChanges, old: ScheduleSpec) -> ScheduleSpec:

@@ -92,6 +92,8 @@ async def update_schedule(api: Api, request: ApiRequest) -> Reply:
         row = _found(api, tenant, id_of(request))
         spec = requests.changed_spec(update.changes, row.spec)
         job = row.job_spec if update.job is None else unmasked(update.job, row.job_spec)
+        if update.keeps_secret:
+            job = msgspec.structs.replace(job, sealed_secret=row.job_spec.sealed_secret)
         if (spec, job) == (row.spec, row.job_spec):
             return answer(200, schedule_view(row))
         kept = requests.same_calendar(spec, row.spec)
