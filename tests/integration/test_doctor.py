@@ -342,3 +342,13 @@ def test_a_closed_port_is_told(url: str) -> None:
     checks = doctor("--url", url.format(port=free_ports(1)[0]))
     assert wrong(checks) == {"service"}
     assert "Connection refused" in checks["service"]["detail"]
+
+
+@pytest.mark.parametrize("text", [None, "garbage"])
+def test_a_topology_file_that_a_proxy_cannot_start_with_is_wrong(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "topology.toml"
+    if text is not None:
+        file.write_text(text)
+    checks = doctor("proxy", "--", "--topology", str(file), "--listen", "127.0.0.1:0")
+    assert "config" in wrong(checks)
+    assert "topology" in checks["config"]["detail"]

@@ -128,3 +128,9 @@ def test_a_change_of_the_clocks_is_told_where_it_happens() -> None:
     ]
     autumn = [datetime(2027, 10, day, 9, tzinfo=zone) for day in (30, 31)]
     assert "back by 1 h" in shown_ticks(autumn)[1].note
+
+
+@pytest.mark.parametrize("twice", [{"headers": "X-A: 1\nX-A: 2"}, {"labels": "a=1\na=2"}])
+def test_what_is_there_twice_is_not_made_one(twice: dict[str, str]) -> None:
+    with pytest.raises(InvalidRequest, match="twice"):
+        job_recipe(FORM | twice)

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from msgspec import Raw
@@ -83,20 +83,24 @@ def _whole(form: Mapping[str, str], name: str) -> int:
 
 def headers_in(text: str) -> dict[str, str]:
     """Reads ``Name: value`` lines. Raises InvalidRequest."""
-    return dict(_pairs(text, ":", "headers", "write each header on a line of its own, as Name: value"))
+    return _pairs(text, ":", "headers", "write each header on a line of its own, as Name: value")
 
 
 def labels_in(text: str) -> dict[str, str]:
     """Reads ``name=value`` lines. Raises InvalidRequest."""
-    return dict(_pairs(text, "=", "labels", "write each label on a line of its own, as name=value"))
+    return _pairs(text, "=", "labels", "write each label on a line of its own, as name=value")
 
 
-def _pairs(text: str, mark: str, field: str, wrong: str) -> Iterable[tuple[str, str]]:
+def _pairs(text: str, mark: str, field: str, wrong: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
     for line in filter(str.strip, text.split("\n")):
         name, found, value = line.partition(mark)
         if not found or not name.strip():
             raise InvalidRequest(wrong, field=field)
-        yield name.strip(), value.strip()
+        if name.strip() in pairs:
+            raise InvalidRequest(f"{name.strip()} is there twice", field=field)
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def curl_recipe(origin: str, recipe: Recipe) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from hookline.errors import InvalidConfig
 from hookline.http_api.access import check_access
 from hookline.protocol.limits import check_range
+from hookline.protocol.topology import Topology, parse_topology_file
 from hookline.tls.files import NO_TLS, TlsFiles
 
 
@@ -65,3 +66,13 @@ class ProxyConfig:
     def root_keys(self) -> tuple[str, ...]:
         """Those that do, the newest first; empty: nobody is asked for a key."""
         return tuple(key for key in (self.root_key, self.former_root_key) if key is not None)
+
+
+def read_topology_file(file: Path) -> Topology:
+    """The topology that a proxy starts with. Raises InvalidConfig and InvalidTopology."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidConfig(f"the topology file {file} cannot be read: {reason}", field="topology") from error
+    return parse_topology_file(text)

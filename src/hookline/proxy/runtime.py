@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from hookline.clock import Clock, SystemClock
-from hookline.errors import InvalidConfig, InvalidTopology
+from hookline.errors import InvalidTopology
 from hookline.http_api.guard import bearer
 from hookline.http_api.page_host import NO_ROUTES, Routes
 from hookline.http_api.server import ApiServer, listen, make_server, url_of
@@ -14,10 +14,10 @@ from hookline.peers.proven_sender import proven_sender
 from hookline.peers.sender import NodeCall, NotSent, Sender, Unclear
 from hookline.protocol.calls import CALLS
 from hookline.protocol.proofs import proof_key
-from hookline.protocol.topology import Topology, parse_topology, parse_topology_file
+from hookline.protocol.topology import Topology, parse_topology
 from hookline.proxy.api.context import ProxyApi
 from hookline.proxy.assembly import ProxyParts, build
-from hookline.proxy.config import ProxyConfig
+from hookline.proxy.config import ProxyConfig, read_topology_file
 from hookline.proxy.health import KnownHealth
 from hookline.proxy.known_topology import KnownTopology
 from hookline.telemetry.area_log import log_of
@@ -62,7 +62,7 @@ async def run_proxy(
         listener = stack.enter_context(listen(config.host, config.port))
         key = None if config.root_key is None else proof_key(config.root_key.encode())
         sender = await stack.enter_async_context(proven_sender(key, clock, connect_s=_CONNECT_S, tls=tls))
-        topology = _read_file(config) if config.topology else await _ask_seeds(config, sender, stop)
+        topology = read_topology_file(config.topology) if config.topology else await _ask_seeds(config, sender, stop)
         if topology is None:
             return
         proxy = build(
@@ -117,18 +117,6 @@ async def _leave(api: ProxyApi, server: ApiServer) -> None:
     server.close_after_answers()
     while (left_ms := min(until_ms, api.asked_ms + _QUIET_MS) - now_ms()) > 0:  # noqa: ASYNC110 - each request moves the end
         await asyncio.sleep(left_ms / 1_000)
-
-
-def _read_file(config: ProxyConfig) -> Topology:
-    assert config.topology is not None
-    try:
-        text = config.topology.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InvalidConfig(
-            f"the topology file {config.topology} cannot be read: {reason}", field="topology"
-        ) from error
-    return parse_topology_file(text)
 
 
 async def _ask_seeds(config: ProxyConfig, sender: Sender, stop: asyncio.Event) -> Topology | None:

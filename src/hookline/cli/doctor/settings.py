@@ -55,8 +55,22 @@ def config_finding(readings: "Mapping[str, SettingsReading]", warnings: Sequence
         return unchecked("config", "no settings are named; say which with --config FILE, or: hookline doctor node")
     fix = "Correct it; hookline config show tells each setting and its origin"
     troubles = [Ailment(text, fix) for reading in readings.values() for text in reading.problems]
+    troubles += [Ailment(text, "Correct the file; hookline topology validate FILE") for text in _topologies(readings)]
     troubles += [Ailment(text, "Look whether it is meant so", is_wrong=False) for text in warnings]
     return judged("config", f"the settings of {', '.join(readings)} are in order", troubles)
+
+
+def _topologies(readings: "Mapping[str, SettingsReading]") -> Iterator[str]:
+    """The reasons why proxies cannot start with their topology files."""
+    from hookline.proxy.config import ProxyConfig, read_topology_file
+
+    for reading in readings.values():
+        config = None if reading.start is None else reading.start.config
+        if isinstance(config, ProxyConfig) and config.topology is not None:
+            try:
+                read_topology_file(config.topology)
+            except HooklineError as error:
+                yield error.detail
 
 
 def environment_finding(environment: Iterable[str], known: Iterable[str]) -> Finding:
