@@ -3,10 +3,10 @@
 import pytest
 
 from hookline.protocol.http_moves import PairPlan
-from hookline.protocol.internal_http import ClusterPlan, PlannedPair
+from hookline.protocol.internal_http import ClusterMoves, ClusterPlan, MovedPair, PlannedPair
 from hookline.protocol.routing import Router
-from hookline.protocol.topology import Strategy, Topology
-from hookline.proxy.move_plan import ASSUMED_JOBS_PER_S, Speed, plan_of, shares
+from hookline.protocol.topology import Move, Strategy, Topology
+from hookline.proxy.move_plan import ASSUMED_JOBS_PER_S, Speed, fastest_of, plan_of, shares
 from tests.proxy_parts import entries
 
 
@@ -66,3 +66,12 @@ def test_a_rate_makes_it_slower_and_never_faster() -> None:
     assert Speed().at_most(None) == Speed()
     assert Speed().at_most(10**6) == Speed()
     assert Speed(5_000, is_measured=True).at_most(100) == Speed(100, is_measured=True)
+
+
+def test_a_speed_is_measured_only_where_many_jobs_moved_as_fast_as_they_could() -> None:
+    def told(moved: int, speed: float) -> ClusterMoves:
+        return ClusterMoves("c0", 2, "", False, False, 0, speed, "", [MovedPair("c1", moved, 0, 0, 0)])
+
+    assert fastest_of(Move(), [told(5_000, 900.0), told(5_000, 1_200.0), told(35, 9_000.0)]) == 1_200
+    assert fastest_of(Move(rate=5), [told(5_000, 5.0)]) == 0
+    assert fastest_of(Move(), [told(35, 26.0)]) == 0

@@ -45,7 +45,7 @@ def show_plan(plan: TopologyPlan, strategy: Strategy) -> None:
         pass
     elif plan.pairs:
         took = format_duration(plan.seconds * 1_000)
-        how = "as measured last" if plan.is_measured else "assumed, since nothing has moved yet"
+        how = "as measured last" if plan.is_measured else "assumed, since not many have moved yet"
         out.print(
             f"{plan.share:.1%} of the ids and keys that clients choose get another home. {plan.jobs:,} jobs"
             f" ({_size(plan.bytes)}) and {plan.schedules:,} schedules move, in about {took}: each cluster gives away"

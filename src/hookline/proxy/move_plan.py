@@ -2,16 +2,17 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hookline.protocol.http_moves import ClusterShare, PairPlan, PlanProblem, TopologyPlan
-from hookline.protocol.internal_http import ClusterPlan, PlannedPair
+from hookline.protocol.internal_http import ClusterMoves, ClusterPlan, PlannedPair
 from hookline.protocol.routing import Router
-from hookline.protocol.topology import Topology
+from hookline.protocol.topology import Move, Topology
 
 SAMPLES = 10_000
-ASSUMED_JOBS_PER_S = 2_000  # out of each cluster, until one has moved something
+ASSUMED_JOBS_PER_S = 2_000  # out of each cluster, until one has moved many
+_MANY_JOBS = 1_000  # fewer say nothing of how fast it is
 
 Planned = Mapping[str, ClusterPlan | str]  # by the name of the cluster: what it says, or why it does not
 
@@ -54,6 +55,13 @@ class Speed:
     def at_most(self, rate: int | None) -> "Speed":
         """No faster than that."""
         return self if rate is None or rate >= self.jobs_per_s else Speed(rate, self.is_measured)
+
+
+def fastest_of(move: Move, told: Iterable[ClusterMoves]) -> float:
+    """Jobs a second out of the cluster that was fastest; 0 where that says nothing: few moved, or a rate held them."""
+    if move.rate is not None:
+        return 0
+    return max((one.jobs_per_s for one in told if sum(it.jobs_moved for it in one.pairs) >= _MANY_JOBS), default=0)
 
 
 def plan_of(

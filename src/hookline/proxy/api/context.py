@@ -37,7 +37,8 @@ class ProxyApi:
         asked_ms: when the newest request came, on ``boot_ms``.
         is_leaving: the proxy is about to stop.
         farewell: clusters that were taken out.
-        moved_per_s: how many jobs a second moved out of a cluster when some did last; 0: none yet.
+        moved_per_s: how many jobs a second moved out of a cluster when many did last; 0: none yet.
+        moved_epoch: when that was.
     """
 
     forwarder: Forwarder
@@ -53,6 +54,7 @@ class ProxyApi:
     asked_ms: float = 0
     is_leaving: bool = False
     moved_per_s: float = 0
+    moved_epoch: int = 0
 
     def deadline_ms(self, request: ApiRequest) -> float:
         """The deadline of the request on ``boot_ms``; its own header can only make it sooner."""

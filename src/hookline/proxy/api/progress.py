@@ -7,6 +7,7 @@ from hookline.peers.sender import UNREADABLE, NodeAnswer, NodeCall
 from hookline.protocol.calls import CALLS
 from hookline.protocol.internal_http import ClusterMoves
 from hookline.proxy.api.context import ProxyApi
+from hookline.proxy.move_plan import fastest_of
 
 _moves = msgspec.json.Decoder(ClusterMoves)
 
@@ -16,8 +17,11 @@ async def read_moves(api: ProxyApi, deadline_ms: float) -> dict[str, ClusterMove
     call = NodeCall.to(CALLS["readMoves"], b"")
     answers = await api.ask_all(lambda _: call, deadline_ms)
     told = {name: _read(answer) for name, answer in answers.items()}
-    fastest = max((moves.jobs_per_s for moves in told.values() if isinstance(moves, ClusterMoves)), default=0)
-    api.moved_per_s = fastest or api.moved_per_s
+    known, epoch = api.known.topology, api.known.topology.epoch
+    fastest = fastest_of(known.move, [moves for moves in told.values() if isinstance(moves, ClusterMoves)])
+    # The figure of a change sinks after its end; a later change says it anew.
+    if fastest and (epoch > api.moved_epoch + 1 or fastest > api.moved_per_s):
+        api.moved_per_s, api.moved_epoch = fastest, epoch
     return told
 
 
