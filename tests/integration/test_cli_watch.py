@@ -78,7 +78,7 @@ class Watched:
 
 @contextmanager
 def watching(node: NodeProcess, *options: str) -> Iterator[Watched]:
-    command = hookline(node, "watch", "--interval", "0.05", *options)
+    command = hookline(node, "watch", "--interval", "0.1", *options)
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=UNMEASURED | {"PYTHONUNBUFFERED": "1"}
     ) as process:
