@@ -251,3 +251,12 @@ def test_what_nobody_foresaw_is_told_without_a_traceback(
     monkeypatch.setenv("HOOKLINE_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         app.run(["jobs", "get", "j1"])
+
+
+@pytest.mark.parametrize("command", [["watch"], ["listen"], ["logs", "j1", "--follow"], ["top"]], ids=lambda it: it[0])
+@pytest.mark.parametrize("interval", ["0", "0.05", "nan", "-1"])
+def test_nobody_looks_at_a_server_all_the_time(
+    command: list[str], interval: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run([*command, "--interval", interval]) == 2
+    assert "interval" in capsys.readouterr().err.lower()
