@@ -19,14 +19,15 @@ def bench(node: NodeProcess, *options: str) -> int:
     return app.run(["bench", "--url", f"http://127.0.0.1:{node.port}", "--http-timeout", "60", *options])
 
 
-def test_who_is_interrupted_is_told_what_there_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("long", "unfinished"), [(["--delay", "1h"], 10), (["--receiver-ms", "600000"], 0)])
+def test_who_is_interrupted_is_told_what_there_is(tmp_path: Path, long: list[str], unfinished: int) -> None:
     node = NodeProcess(tmp_path / "data")
     node.start()
     command = [sys.executable, "-m", "hookline.cli.app", "bench", "--url", f"http://127.0.0.1:{node.port}", "--json"]
-    command += ["--rate", "50", "--duration", "200ms", "--delay", "1h"]
+    command += ["--rate", "50", "--duration", "200ms", *long]
     try:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-            until(lambda: len(node.call("GET", "/jobs?state=pending")[1]["data"]) == 10, "all are created")
+            until(lambda: len(node.call("GET", "/jobs")[1]["data"]) == 11, "all are created, and the first one")
             running.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 running.wait(10)
@@ -36,7 +37,7 @@ def test_who_is_interrupted_is_told_what_there_is(tmp_path: Path) -> None:
     finally:
         node.stop()
     found = json.loads(out)
-    assert (found["jobs"], found["lost"], found["unfinished"], running.returncode) == (10, 0, 10, 0)
+    assert (found["jobs"], found["lost"], found["unfinished"], running.returncode) == (10, 0, unfinished, 0)
 
 
 @pytest.mark.parametrize("way", [["--keys"], ["--batch", "10"], ["--delay", "1", "--receiver-ms", "20"]])

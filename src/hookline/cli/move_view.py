@@ -41,19 +41,8 @@ def show_plan(plan: TopologyPlan, strategy: Strategy) -> None:
         out.print(pairs, soft_wrap=True)
         out.print("")
     out.print(clusters, soft_wrap=True)
-    if plan.problems:
-        pass
-    elif plan.pairs:
-        took = format_duration(plan.seconds * 1_000)
-        how = "as measured last" if plan.is_measured else "assumed, since not many have moved yet"
-        out.print(
-            f"{plan.share:.1%} of the ids and keys that clients choose get another home. {plan.jobs:,} jobs"
-            f" ({_size(plan.bytes)}) and {plan.schedules:,} schedules move, in about {took}: each cluster gives away"
-            f" {plan.jobs_per_s:,.0f} jobs a second ({how}).",
-            soft_wrap=True,
-        )
-    else:
-        out.print("Nothing moves.")
+    if not plan.problems:
+        out.print(_sum_of(plan) if plan.pairs else "Nothing moves.", soft_wrap=True)
     if strategy == "modulo" and plan.share > _MUCH:
         out.print('With strategy = "ring" about the share of the new cluster would move.', style="yellow")
     for name in plan.unreachable:
@@ -62,6 +51,16 @@ def show_plan(plan: TopologyPlan, strategy: Strategy) -> None:
         out.print(f"On apply: {note}.", soft_wrap=True)
     for problem in plan.problems:
         stderr().print(f"It would be refused: {problem.detail} ({problem.code})", style="bold red", soft_wrap=True)
+
+
+def _sum_of(plan: TopologyPlan) -> str:
+    took = format_duration(plan.seconds * 1_000)
+    how = "as measured last" if plan.is_measured else "assumed, since not many have moved yet"
+    return (
+        f"{plan.share:.1%} of the ids and keys that clients choose get another home. {plan.jobs:,} jobs"
+        f" ({_size(plan.bytes)}) and {plan.schedules:,} schedules move, in about {took}: each cluster gives away"
+        f" {plan.jobs_per_s:,.0f} jobs a second ({how})."
+    )
 
 
 def _sheet(*names: str, texts: int = 2) -> Sheet:

@@ -66,8 +66,7 @@ def bench(
     if html is not None and not html.parent.is_dir():
         raise usage_error(f"--html: there is no folder {html.parent}.")
     delay_ms = inputs.duration_ms(delay)
-    waits = f"{delay_ms}ms" if delay_ms else "0s"
-    plan = LoadPlan(rate=rate, seconds=seconds, payload=_payload(payload), delay=waits, keys=keys, batch=batch)
+    plan = LoadPlan(rate=rate, seconds=seconds, payload=_payload(payload), delay_ms=delay_ms, keys=keys, batch=batch)
     one = BenchRun(
         service,
         plan,

@@ -25,7 +25,7 @@ class LoadPlan:
         rate: jobs a second.
         seconds: for so long.
         payload: of each job.
-        delay: until each is due.
+        delay_ms: until each is due.
         keys: give each an idempotency key.
         batch: jobs in one call.
     """
@@ -33,7 +33,7 @@ class LoadPlan:
     rate: float
     seconds: float
     payload: object
-    delay: str
+    delay_ms: int
     keys: bool
     batch: int
 
@@ -105,8 +105,8 @@ class LoadRun:
     async def _sent(self, number: int) -> list[str]:
         plan = self._plan
         job: JobItem = {"url": self._url, "payload": plan.payload}
-        if plan.delay != "0s":
-            job["delay"] = plan.delay
+        if plan.delay_ms:
+            job["delay"] = f"{plan.delay_ms}ms"
         if plan.batch == 1:
             key = {"idempotency_key": f"bench-{self.began_at:.6f}-{number}"} if plan.keys else {}
             return [(await self._client.create_job(**job, **key)).id]

@@ -96,7 +96,7 @@ class BenchRun:
         self._patience_s = patience_s
         self._seen = BenchLog(delay_s)
         self._load: LoadRun | None = None  # while jobs are created
-        self._is_over = False  # nobody waits for arrivals any more
+        self._over = asyncio.Event()  # nobody waits for arrivals any more
         self._receiver: _ReceiverOutput | None = None
         self._on_arrivals: Callable[[], None] = lambda: None
 
@@ -133,7 +133,7 @@ class BenchRun:
             self._load.stop()
             self._load = None
         else:
-            self._is_over = True
+            self._over.set()
 
     @asynccontextmanager
     async def _receiving(self) -> AsyncIterator[str]:
@@ -181,7 +181,7 @@ class BenchRun:
         seen = self._seen
         count, until = -1, 0.0
         due = time.monotonic() + seen.delay_s
-        while not self._is_over and any(job_id not in seen.first for job_id in seen.wanted):
+        while not self._over.is_set() and any(job_id not in seen.first for job_id in seen.wanted):
             if self._receiver is not None and self._receiver.is_over:
                 raise InvalidConfig("the receiver ended before the benchmark: nobody knows what would have arrived")
             if count != len(seen.first):
@@ -191,24 +191,28 @@ class BenchRun:
             await asyncio.sleep(_LOOK_S)
         # Those that came last are answered, else they would be sent again to whoever listens there next; and a
         # duplicate would follow.
-        await asyncio.sleep(_LOOK_S + self._receiver_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), _LOOK_S + self._receiver_s)
 
     async def _missing(self, client: AsyncClient) -> Missing:
         """Ask Hookline for the fate of those that have not arrived."""
         ids = self._seen.missing()
         found: Counter[str] = Counter()
-        with suppress(HooklineError):
-            for start in range(0, len(ids), _LOOKED_AT_ONCE):
-                found.update(
-                    await asyncio.gather(*(self._fate(client, one) for one in ids[start : start + _LOOKED_AT_ONCE]))
-                )
-        return Missing(found["unfinished"], found["lost"], len(ids) - found.total())
+        for start in range(0, len(ids), _LOOKED_AT_ONCE):
+            found.update(
+                await asyncio.gather(*(self._fate(client, one) for one in ids[start : start + _LOOKED_AT_ONCE]))
+            )
+            if found["unknown"]:  # it does not answer: the others are not known either
+                break
+        return Missing(found["unfinished"], found["lost"], len(ids) - found["unfinished"] - found["lost"])
 
     async def _fate(self, client: AsyncClient, job_id: str) -> str:
         try:
             job = await client.get_job(job_id)
         except JobNotFound:
             return "lost"
+        except HooklineError:
+            return "unknown"
         # It may have arrived while others were looked at.
         is_open = job.state in ("pending", "running") or job_id in self._seen.first
         return "unfinished" if is_open else "lost"

@@ -126,11 +126,12 @@ def _read(asker: Asker, door: HeardProcess, path: str, kind: type[T], refused: d
     try:
         heard = asker.ask(door.url, path, with_key=True)
         if heard.status in (401, 403):
-            if heard.status == Unauthorized.http_status and asker.has_key:
-                refused[name] = "the API key that was given does not hold: it is revoked, expired or another service's"
-                return None
             scope = "with the scope admin" if name == "/keys" else "with the scope read"
-            refused[name] = f"an API key {scope} is needed to see it: --api-key-file, or HOOKLINE_API_KEY"
+            refused[name] = (
+                "the API key that was given does not hold: it is revoked, expired or another service's"
+                if heard.status == Unauthorized.http_status and asker.has_key
+                else f"an API key {scope} is needed to see it: --api-key-file, or HOOKLINE_API_KEY"
+            )
             return None
         return heard.read(kind)
     except NotHeard as error:
