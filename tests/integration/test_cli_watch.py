@@ -117,9 +117,10 @@ def test_each_attempt_goes_to_an_application_here_with_the_original_signature(
     node, url, journal = place
     with (
         journal_receiver(answer_ok) as (port, local),
-        watching(node, "--forward-to", str(port), "--secret", SECRET) as found,
+        # Jobs of other tests may not have ended.
+        watching(node, "--forward-to", str(port), "--secret", SECRET, "--label", "test=forward") as found,
     ):
-        job = made(node, url)
+        job = made(node, url, labels={"test": "forward"})
         found.until(lambda line: line.startswith(f"  → http://127.0.0.1:{port}/hook?a=1 answered 200"))
         until(lambda: local.count(job) >= 1 and local.requests[-1][2]["hookline-attempt"] == "3", "the last one came")
     sent = {headers["hookline-attempt"]: headers for name, _, headers, _ in journal.requests if name == job}
